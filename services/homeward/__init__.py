@@ -1,0 +1,1 @@
+"""Homeward finds missing and vulnerable people in recorded CCTV."""

@@ -1,0 +1,107 @@
+"""Calling another Homeward service: channels, deadlines, and its errors as ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from homeward.servicekit import errors
+
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""Of every server and client: a batch of frames, or a reference photograph, with room to spare."""
+
+_BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
+    grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExistsError,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPreconditionError,
+    grpc.StatusCode.ABORTED: errors.AbortedError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.ResourceExhaustedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceededError,
+}
+
+
+def message_size_options() -> list[tuple[str, int]]:
+    """Return the channel or server options that allow messages of `MAX_MESSAGE_BYTES`."""
+    return [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ]
+
+
+def open_channel(target: str, *, idempotent: tuple[str, ...] = ()) -> grpc.aio.Channel:
+    """Open a channel that retries UNAVAILABLE on idempotent services' calls.
+
+    Args:
+        target: Address in gRPC's syntax, such as `127.0.0.1:5000` or `dns:///matching:5000`.
+        idempotent: Full names of the services all of whose calls may be repeated.
+    """
+    options: list[tuple[str, str | int]] = [*message_size_options()]
+    options.append(("grpc.lb_policy_name", "round_robin"))
+    # A service that restarts is back within seconds: look again soon, not after gRPC's two minutes.
+    options.append(("grpc.max_reconnect_backoff_ms", 2000))
+    if idempotent:
+        retry = {
+            "maxAttempts": 4,
+            "initialBackoff": "0.1s",
+            "maxBackoff": "2s",
+            "backoffMultiplier": 3,
+            "retryableStatusCodes": ["UNAVAILABLE"],
+        }
+        names = [{"service": name} for name in idempotent]
+        config = {"methodConfig": [{"name": names, "retryPolicy": retry}]}
+        options.append(("grpc.service_config", json.dumps(config)))
+    return grpc.aio.insecure_channel(target, options=options)
+
+
+@asynccontextmanager
+async def translated(component: str, address: str) -> AsyncIterator[None]:
+    """Raise the `DomainError` that a failed call to `component` stands for.
+
+    A reason that Homeward gave is passed on; a peer that cannot be reached is
+    `COMPONENT_UNAVAILABLE` with its name and address.
+    """
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise translate(error, component, address) from error
+
+
+def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> errors.DomainError:
+    """Return the `DomainError` that a failed call stands for."""
+    info = _error_info(error)
+    kind = _BY_CODE.get(error.code())
+    if info is not None and kind is not None:
+        return kind(
+            error.details() or "",
+            reason=errors.Reason(info.reason),
+            metadata=dict(info.metadata),
+        )
+    if info is not None and info.reason == errors.Reason.COMPONENT_UNAVAILABLE:
+        return errors.UnavailableError(
+            error.details() or "",
+            reason=errors.Reason.COMPONENT_UNAVAILABLE,
+            metadata=dict(info.metadata),
+        )
+    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        return errors.unavailable(component, address, "start it, or correct its address")
+    return errors.InternalError(
+        f"{component} failed to answer; its log has the details",
+        reason=errors.Reason.INTERNAL,
+        metadata=dict(info.metadata) if info else {},
+    )
+
+
+def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-status-details-bin":
+            status = status_pb2.Status.FromString(value)
+            for detail in status.details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info) and info.domain == "homeward":
+                    return info
+    return None

@@ -1,0 +1,142 @@
+"""The errors that a caller may see.
+
+Use cases and adapters raise a `DomainError`; `interceptors.ErrorInterceptor` turns it into a status with
+`google.rpc` details, and `clients.translate` turns such a status back. The reasons are those of
+`homeward.api.common.v1.ErrorReason` without their prefix, which a test compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+
+class Reason(StrEnum):
+    """Why a call failed; documented in `common/v1/error_reason.proto`."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, *_: object) -> str:
+        return name
+
+    FIELD_INVALID = auto()
+    PAGE_TOKEN_INVALID = auto()
+    ETAG_MISMATCH = auto()
+    REQUEST_ID_REUSED = auto()
+    COMPONENT_UNAVAILABLE = auto()
+    QUEUE_FULL = auto()
+    INTERNAL = auto()
+    DEADLINE_EXCEEDED = auto()
+    CAMERA_NOT_FOUND = auto()
+    CAMERA_EXISTS = auto()
+    FOOTAGE_NOT_FOUND = auto()
+    FOOTAGE_EXPIRED = auto()
+    FOOTAGE_EXISTS_ELSEWHERE = auto()
+    FOOTAGE_UNREADABLE = auto()
+    FOOTAGE_TOO_RECENT = auto()
+    UPLOAD_SIZE_MISMATCH = auto()
+    UPLOAD_DIGEST_MISMATCH = auto()
+    UPLOAD_OFFSET_MISMATCH = auto()
+    UPLOAD_NOT_FOUND = auto()
+    SCAN_NOT_FOUND = auto()
+    SCAN_SCOPE_EMPTY = auto()
+    SCAN_ENDED = auto()
+    RETENTION_UNSAFE = auto()
+    SUBJECT_NOT_FOUND = auto()
+    SUBJECT_CLOSED = auto()
+    PHOTO_REFUSED = auto()
+    PHOTO_LIMIT = auto()
+    NO_OPEN_SUBJECTS = auto()
+    SIGHTING_NOT_FOUND = auto()
+    SIGHTING_NOT_CONFIRMED = auto()
+    SIGHTING_REVIEWED = auto()
+    EMBEDDING_MODEL_MISMATCH = auto()
+    IMAGE_UNREADABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field of a request that breaks its rule."""
+
+    field: str
+    description: str
+
+
+class DomainError(Exception):
+    """An error with an answer for the caller.
+
+    Args:
+        message: What is wrong, where, and what to do about it. Goes to the caller: no driver's
+            text, no name, no path of a machine.
+        reason: For programs.
+        metadata: The metadata that the reason's documentation names.
+        violations: Fields at fault, for `Reason.FIELD_INVALID`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason,
+        metadata: Mapping[str, str] | None = None,
+        violations: Sequence[FieldViolation] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        self.metadata = dict(metadata or {})
+        self.violations = tuple(violations)
+
+
+class InvalidArgumentError(DomainError):
+    """The request is wrong whatever the state of the system."""
+
+
+class NotFoundError(DomainError):
+    """What the request names does not exist."""
+
+
+class AlreadyExistsError(DomainError):
+    """What the request would create exists."""
+
+
+class FailedPreconditionError(DomainError):
+    """The state of the system forbids the request."""
+
+
+class AbortedError(DomainError):
+    """Somebody else was faster; read again and retry."""
+
+
+class ResourceExhaustedError(DomainError):
+    """A limit is reached."""
+
+
+class UnavailableError(DomainError):
+    """An engine or a service does not answer; the same call may work later."""
+
+
+class DeadlineExceededError(DomainError):
+    """The call's time is over."""
+
+
+class InternalError(DomainError):
+    """A fault in Homeward."""
+
+
+def invalid_field(field: str, description: str) -> InvalidArgumentError:
+    """Return the error for one field that breaks its rule."""
+    return InvalidArgumentError(
+        f"{field}: {description}",
+        reason=Reason.FIELD_INVALID,
+        violations=[FieldViolation(field, description)],
+    )
+
+
+def unavailable(component: str, address: str, advice: str) -> UnavailableError:
+    """Return the error for an engine or a service that does not answer."""
+    return UnavailableError(
+        f"{component} does not answer at {address}: {advice}",
+        reason=Reason.COMPONENT_UNAVAILABLE,
+        metadata={"component": component, "address": address},
+    )

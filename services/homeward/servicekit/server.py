@@ -1,0 +1,157 @@
+"""The one way in which a Homeward service is served.
+
+Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING,
+refuse new calls and let those under way finish within the grace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from homeward.servicekit import errors
+from homeward.servicekit.clients import message_size_options
+from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
+
+READINESS_INTERVAL_SECONDS = 2.0
+READINESS_TIMEOUT_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A gRPC service to serve."""
+
+    name: str
+    """Full name, such as `homeward.api.matching.v1.SubjectService`."""
+    add: Callable[[Any, grpc.aio.Server], None]
+    """The generated `add_…Servicer_to_server`."""
+    servicer: object
+
+
+ReadinessChecks = Mapping[str, Callable[[], Awaitable[object]]]
+"""By component: a call that raises a `DomainError` while the component does not answer."""
+
+
+class GrpcServer:
+    """A gRPC server with health, reflection and the interceptor chain.
+
+    Args:
+        services: What to serve.
+        listen: `host:port`; port 0 takes a free one.
+        checks: What must answer before, and while, health says SERVING.
+        grace_seconds: How long calls may finish after a request to stop.
+        chain: What every call runs inside of, outermost first.
+    """
+
+    def __init__(
+        self,
+        services: Sequence[Service],
+        *,
+        listen: str,
+        checks: ReadinessChecks,
+        grace_seconds: float,
+        chain: Sequence[Around] = DEFAULT_CHAIN,
+    ) -> None:
+        self._listen = listen
+        self._checks = checks
+        self._grace = grace_seconds
+        self._names = [service.name for service in services]
+        self._health = HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[InterceptorChain(chain)],
+            options=[
+                *message_size_options(),
+                # Without this two servers may share a port, and each would get half of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        for service in services:
+            service.add(service.servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            [*self._names, reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name],
+            self._server,
+        )
+        self.port = 0
+
+    async def start(self) -> None:
+        """Bind and answer; health stays NOT_SERVING until the checks pass.
+
+        Raises:
+            RuntimeError: The address cannot be bound.
+        """
+        await self._report(serving=False)
+        self.port = self._server.add_insecure_port(self._listen)
+        await self._server.start()
+        log.info("listening", address=self._listen, port=self.port)
+
+    async def stop(self) -> None:
+        """Refuse new calls and let those under way finish within the grace."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._grace)
+        log.info("stopped")
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        stop = stop_event()
+        await self.start()
+        watch = asyncio.create_task(self._watch_readiness())
+        await stop.wait()
+        log.info("stopping", grace_seconds=self._grace)
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        await self.stop()
+
+    async def _watch_readiness(self) -> None:
+        serving: bool | None = None
+        while True:
+            failed = await failing_checks(self._checks)
+            ready = not failed
+            if ready != serving:
+                log.info("ready" if ready else "not ready", waiting_for=sorted(failed))
+                await self._report(serving=ready)
+                serving = ready
+            await asyncio.sleep(READINESS_INTERVAL_SECONDS if ready else 0.2)
+
+    async def _report(self, *, serving: bool) -> None:
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        value = status.SERVING if serving else status.NOT_SERVING
+        for name in ["", *self._names]:
+            await self._health.set(name, value)
+
+
+async def failing_checks(checks: ReadinessChecks) -> list[str]:
+    """Return the names of the components that do not answer now."""
+
+    async def fails(check: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            async with asyncio.timeout(READINESS_TIMEOUT_SECONDS):
+                await check()
+        except (errors.DomainError, TimeoutError):
+            return True
+        return False
+
+    answers = await asyncio.gather(*(fails(check) for check in checks.values()))
+    return [name for name, failed in zip(checks, answers, strict=True) if failed]
+
+
+def stop_event() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    return event
