@@ -1,1 +1,1 @@
-"""What every Homeward service is built with: server, errors, logging, settings, stores. Knows no domain."""
+"""What every Homeward service is built with; knows no domain."""

@@ -1,6 +1,6 @@
 """The errors that a caller may see.
 
-Use cases and adapters raise a `DomainError`; `interceptors.ErrorInterceptor` turns it into a status with
+Use cases and adapters raise a `DomainError`; `interceptors.map_errors` turns it into a status with
 `google.rpc` details, and `clients.translate` turns such a status back. The reasons are those of
 `homeward.api.common.v1.ErrorReason` without their prefix, which a test compares.
 """

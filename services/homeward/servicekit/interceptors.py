@@ -66,15 +66,14 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
     async def intercept_service(
         self,
         continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any]]
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
         ],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any]:
+    ) -> Any:  # noqa: ANN401 - grpc types it as a handler, but wants None for an unknown method
         """Wrap the handler of a call."""
-        # `continuation` gives None for an unknown method, which gRPC then answers itself.
         handler: Any = await continuation(handler_call_details)
         if handler is None:
-            return handler  # type: ignore[no-any-return]
+            return None
         rpc = handler_call_details.method.lstrip("/")
         streams = handler.request_streaming or handler.response_streaming
 
@@ -103,7 +102,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         }[handler.request_streaming, handler.response_streaming]
         attribute, make, wrapped = kind
         behaviour = getattr(handler, attribute)
-        return make(  # type: ignore[operator, no-any-return]
+        return make(
             wrapped,
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,

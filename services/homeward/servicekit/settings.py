@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -20,3 +20,15 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
+
+
+class EngineSettings(ServiceSettings):
+    """Where the engines are, for services that store."""
+
+    nats_url: str = Field(description="URL of NATS, with its token before `@`.")
+    nats_replicas: int = Field(
+        1, ge=1, le=5, description="NATS servers that hold each record; 3 in a cluster."
+    )
+    s3_endpoint: str = Field(description="URL of the S3 server.")
+    s3_access_key: str = Field(description="Name of the S3 account.")
+    s3_secret_key: SecretStr = Field(description="Secret of the S3 account.")

@@ -125,7 +125,7 @@ class Sighting(_message.Message):
     score: _builtins.float
     """How alike the whole appearance is, as cosine similarity in [-1, 1]; higher is more alike."""
     best_shot_score: _builtins.float
-    """How alike its best single picture is, on the same scale."""
+    """How alike its best single picture is, on the same scale. Absent when below the threshold."""
     threshold: _builtins.float
     """The threshold in force when it was found."""
     policy_id: _builtins.str
@@ -183,7 +183,7 @@ class Sighting(_message.Message):
         end_offset: _duration_pb2.Duration | None = ...,
         best_shot_offset: _duration_pb2.Duration | None = ...,
         score: _builtins.float = ...,
-        best_shot_score: _builtins.float = ...,
+        best_shot_score: _builtins.float | None = ...,
         threshold: _builtins.float = ...,
         policy_id: _builtins.str = ...,
         model_digest: _builtins.str = ...,
@@ -193,11 +193,13 @@ class Sighting(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["best_shot_offset", b"best_shot_offset", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "interval", b"interval", "review", b"review", "start_offset", b"start_offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "interval", b"interval", "review", b"review", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
+    _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_shot_score) -> _WhichOneofReturnType__best_shot_score | None: ...
 
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
 

@@ -449,6 +449,50 @@ class ExportSightingResponse(_message.Message):
 Global___ExportSightingResponse: _TypeAlias = ExportSightingResponse  # noqa: Y015
 
 @_typing.final
+class EraseFootageSightingsRequest(_message.Message):
+    """The recording that goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    footage_id: _builtins.str
+    """Its id. Required."""
+    def __init__(
+        self,
+        *,
+        footage_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_id", b"footage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseFootageSightingsRequest: _TypeAlias = EraseFootageSightingsRequest  # noqa: Y015
+
+@_typing.final
+class EraseFootageSightingsResponse(_message.Message):
+    """What was erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    erased_count: _builtins.int
+    """How many sightings."""
+    def __init__(
+        self,
+        *,
+        erased_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_count", b"erased_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseFootageSightingsResponse: _TypeAlias = EraseFootageSightingsResponse  # noqa: Y015
+
+@_typing.final
 class WatchSightingsRequest(_message.Message):
     """Which sightings to follow."""
 

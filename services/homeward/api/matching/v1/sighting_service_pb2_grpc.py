@@ -61,6 +61,11 @@ class SightingServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingResponse.FromString,
                 _registered_method=True)
+        self.EraseFootageSightings = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/EraseFootageSightings',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.FromString,
+                _registered_method=True)
         self.WatchSightings = channel.unary_stream(
                 '/homeward.api.matching.v1.SightingService/WatchSightings',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WatchSightingsRequest.SerializeToString,
@@ -138,6 +143,18 @@ class SightingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseFootageSightings(self, request, context):
+        """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
+        their footage. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchSightings(self, request, context):
         """Follows sightings as they are recorded and reviewed, from the call on. For other services;
         ends when the client closes it.
@@ -176,6 +193,11 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     servicer.ExportSighting,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingResponse.SerializeToString,
+            ),
+            'EraseFootageSightings': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseFootageSightings,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.SerializeToString,
             ),
             'WatchSightings': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSightings,
@@ -320,6 +342,33 @@ class SightingService:
             '/homeward.api.matching.v1.SightingService/ExportSighting',
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ExportSightingResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseFootageSightings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/EraseFootageSightings',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -80,6 +80,14 @@ class SightingServiceStub:
     - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    EraseFootageSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseFootageSightingsRequest, _sighting_service_pb2.EraseFootageSightingsResponse]
+    """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
+    their footage. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
     """Follows sightings as they are recorded and reviewed, from the call on. For other services;
     ends when the client closes it.
@@ -138,6 +146,14 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
     - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    EraseFootageSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseFootageSightingsRequest, _sighting_service_pb2.EraseFootageSightingsResponse]  # type: ignore[assignment]
+    """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
+    their footage. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
@@ -225,6 +241,20 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
         - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def EraseFootageSightings(
+        self,
+        request: _sighting_service_pb2.EraseFootageSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.EraseFootageSightingsResponse, _abc.Awaitable[_sighting_service_pb2.EraseFootageSightingsResponse]]:
+        """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
+        their footage. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

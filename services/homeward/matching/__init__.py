@@ -1,0 +1,1 @@
+"""Who is looked for, who is alike, and what became of it: subjects, matching, sightings."""

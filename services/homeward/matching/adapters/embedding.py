@@ -1,0 +1,57 @@
+"""The embedding service as a `FaceAnalyzer`."""
+
+from __future__ import annotations
+
+import grpc
+import numpy as np
+
+from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
+from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.servicekit.clients import translated
+
+SERVICE = "homeward.api.embedding.v1.EmbeddingService"
+PHOTO_TIMEOUT_SECONDS = 30.0
+MODEL_TIMEOUT_SECONDS = 5.0
+
+
+class GrpcFaceAnalyzer:
+    """Asks the embedding service.
+
+    Args:
+        channel: To it.
+        target: Its address, for messages.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
+        self._stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
+        self._target = target
+
+    async def analyze(self, photo: bytes) -> PhotoAnalysis:
+        """Judge a photograph."""
+        request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
+        async with translated("embedding", self._target):
+            answer = await self._stub.AnalyzePhoto(request, timeout=PHOTO_TIMEOUT_SECONDS)
+        face = answer.faces[0] if answer.faces else None
+        usable = face is not None and answer.HasField("template")
+        return PhotoAnalysis(
+            problems=tuple(
+                face_pb2.PhotoProblem.Name(problem).removeprefix("PHOTO_PROBLEM_")
+                for problem in answer.problems
+            ),
+            face_count=len(answer.faces),
+            box=Box(face.box.x, face.box.y, face.box.width, face.box.height) if face else None,
+            quality=face.quality.score if face else 0.0,
+            template=Template(
+                np.asarray(answer.template.values, dtype=np.float32), answer.template.model_digest
+            )
+            if usable
+            else None,
+        )
+
+    async def model(self) -> ModelInfo:
+        """Return the model pack in use."""
+        async with translated("embedding", self._target):
+            answer = await self._stub.GetModel(
+                embedding_service_pb2.GetModelRequest(), timeout=MODEL_TIMEOUT_SECONDS
+            )
+        return ModelInfo(answer.model.name, answer.model.digest, answer.model.template_size)

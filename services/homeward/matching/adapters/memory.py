@@ -1,0 +1,138 @@
+"""The ports of matching in one process, for tests; the contract suite holds them to Qdrant's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.matching.model import Candidate, Sighting, Template
+from homeward.matching.ports import Reference
+from homeward.servicekit import errors
+
+
+class InMemorySubjectIndex:
+    """A `SubjectIndex` in one process."""
+
+    def __init__(self, model_digest: str) -> None:
+        self._model = model_digest
+        self._references: dict[str, Reference] = {}
+
+    async def put(self, reference: Reference) -> None:
+        """Add a reference template; the same photograph again replaces its own."""
+        self._require_model(reference.template.model_digest)
+        self._references[reference.photo_id] = reference
+
+    async def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        model_digest: str,
+        subject_ids: Collection[str],
+        threshold: float,
+        limit: int,
+    ) -> list[list[Candidate]]:
+        """Rank the subjects most alike to each probe. Stores nothing."""
+        self._require_model(model_digest)
+        found = []
+        for probe in probes:
+            best: dict[str, Candidate] = {}
+            for reference in self._references.values():
+                if subject_ids and reference.subject_id not in subject_ids:
+                    continue
+                score = float(probe @ reference.template.values)
+                held = best.get(reference.subject_id)
+                if score >= threshold and (held is None or score > held.score):
+                    best[reference.subject_id] = Candidate(
+                        reference.subject_id, reference.photo_id, score
+                    )
+            ranked = sorted(best.values(), key=lambda one: (-one.score, one.subject_id))
+            found.append(ranked[:limit])
+        return found
+
+    async def remove_subject(self, subject_id: str) -> int:
+        """Remove a subject's templates; return how many there were."""
+        going = [key for key, held in self._references.items() if held.subject_id == subject_id]
+        for key in going:
+            del self._references[key]
+        return len(going)
+
+    async def count(self) -> int:
+        """Return how many templates there are."""
+        return len(self._references)
+
+    def _require_model(self, digest: str) -> None:
+        if digest != self._model:
+            raise errors.FailedPreconditionError(
+                "templates of different models cannot be compared",
+                reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
+                metadata={"expected": self._model, "received": digest},
+            )
+
+
+class InMemorySightingIndex:
+    """A `SightingIndex` in one process."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[Sighting, Template]] = {}
+
+    async def put(self, sighting: Sighting, template: Template) -> None:
+        """Write a sighting, whatever was there under its id."""
+        self._held[sighting.sighting_id] = (sighting, template)
+
+    async def update(self, sighting: Sighting) -> None:
+        """Write a sighting that is there, and leave its template."""
+        self._held[sighting.sighting_id] = (sighting, self._held[sighting.sighting_id][1])
+
+    async def get(self, sighting_id: str) -> Sighting | None:
+        """Return a sighting, or None."""
+        held = self._held.get(sighting_id)
+        return held[0] if held else None
+
+    async def template(self, sighting_id: str) -> Template:
+        """Return the template of a sighting that is there."""
+        return self._held[sighting_id][1]
+
+    async def find(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[Sighting]:
+        """Return the sightings of any of the subjects in any of the recordings."""
+        return [
+            sighting
+            for sighting, _ in self._held.values()
+            if (not subject_ids or sighting.subject_id in subject_ids)
+            and (not footage_ids or sighting.footage_id in footage_ids)
+        ]
+
+    async def remove(self, sighting_ids: Sequence[str]) -> None:
+        """Remove sightings."""
+        for name in sighting_ids:
+            self._held.pop(name, None)
+
+    async def count(self) -> int:
+        """Return how many sightings there are."""
+        return len(self._held)
+
+
+class InMemorySightingFeed:
+    """A `SightingFeed` in one process."""
+
+    def __init__(self) -> None:
+        self._followers: list[asyncio.Queue[Sighting]] = []
+
+    async def publish(self, sighting: Sighting) -> None:
+        """Tell that a sighting was recorded or reviewed."""
+        for queue in self._followers:
+            queue.put_nowait(sighting)
+
+    async def follow(self) -> AsyncGenerator[Sighting, None]:
+        """Yield sightings as they change, from now on."""
+        queue: asyncio.Queue[Sighting] = asyncio.Queue()
+        self._followers.append(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._followers.remove(queue)

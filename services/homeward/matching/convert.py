@@ -1,0 +1,387 @@
+"""Matching's values from and to protobuf. The field rules of the protos are enforced here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.matching.v1 import (
+    matching_service_pb2,
+    policy_pb2,
+    sighting_pb2,
+    sighting_service_pb2,
+    subject_pb2,
+)
+from homeward.matching.model import (
+    AgeGroup,
+    Box,
+    Candidate,
+    Decision,
+    Disposition,
+    ErasureCertificate,
+    ErasureOutcome,
+    Finding,
+    ReferencePhoto,
+    Sighting,
+    SightingState,
+    Subject,
+    SubjectDetails,
+    SubjectState,
+    Template,
+    ThresholdPolicy,
+)
+from homeward.servicekit import wire
+from homeward.servicekit.errors import invalid_field
+
+MAX_PHOTO_BYTES = 12 * 1024 * 1024
+MAX_STILL_BYTES = 1024 * 1024
+MAX_PROBES = 256
+MAX_SCOPE = 1000
+MAX_FINDINGS = 64
+MAX_CANDIDATES = 50
+DEFAULT_CANDIDATES = 5
+MAX_REVIEW = timedelta(days=366)
+UNIT_TOLERANCE = 1e-3
+
+_AGE_GROUPS: Mapping[int, AgeGroup] = {
+    subject_pb2.AGE_GROUP_ADULT: AgeGroup.ADULT,
+    subject_pb2.AGE_GROUP_CHILD: AgeGroup.CHILD,
+}
+_SUBJECT_STATES = {
+    SubjectState.OPEN: subject_pb2.Subject.STATE_OPEN,
+    SubjectState.CLOSED: subject_pb2.Subject.STATE_CLOSED,
+}
+_SIGHTING_STATES = {
+    SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
+    SightingState.CONFIRMED: sighting_pb2.Sighting.STATE_CONFIRMED,
+    SightingState.REJECTED: sighting_pb2.Sighting.STATE_REJECTED,
+    SightingState.INCONCLUSIVE: sighting_pb2.Sighting.STATE_INCONCLUSIVE,
+}
+_DECISIONS = {
+    Decision.CONFIRM: sighting_pb2.REVIEW_DECISION_CONFIRM,
+    Decision.REJECT: sighting_pb2.REVIEW_DECISION_REJECT,
+    Decision.INCONCLUSIVE: sighting_pb2.REVIEW_DECISION_INCONCLUSIVE,
+}
+_DISPOSITIONS = {
+    Disposition.RECORDED: sighting_service_pb2.RecordedSighting.DISPOSITION_RECORDED,
+    Disposition.JOINED: sighting_service_pb2.RecordedSighting.DISPOSITION_JOINED,
+    Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
+    Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
+}
+_OUTCOMES = {
+    ErasureOutcome.ERASED: subject_pb2.ErasureEntry.OUTCOME_ERASED,
+    ErasureOutcome.PENDING: subject_pb2.ErasureEntry.OUTCOME_PENDING,
+    ErasureOutcome.FAILED: subject_pb2.ErasureEntry.OUTCOME_FAILED,
+}
+
+
+def details_from(subject: subject_pb2.Subject, *, now: datetime) -> SubjectDetails:
+    """Return what a caller states about a new subject."""
+    blank = SubjectDetails("", "", AgeGroup.ADULT, "", "", now)
+    return _changed(blank, subject, tuple(_DETAIL_FIELDS), now=now)
+
+
+def details_change(
+    subject: subject_pb2.Subject, paths: tuple[str, ...], *, now: datetime
+) -> Callable[[SubjectDetails], SubjectDetails]:
+    """Return the change that an update makes; its values are checked at once."""
+    _changed(SubjectDetails("", "", AgeGroup.ADULT, "", "", now), subject, paths, now=now)
+    return lambda details: _changed(details, subject, paths, now=now)
+
+
+def _changed(
+    details: SubjectDetails,
+    subject: subject_pb2.Subject,
+    paths: Collection[str],
+    *,
+    now: datetime,
+) -> SubjectDetails:
+    values = {path: _DETAIL_FIELDS[path](subject, now) for path in paths}
+    return replace(details, **values)  # type: ignore[arg-type]  # each value is its field's
+
+
+def _age_group(subject: subject_pb2.Subject, _: datetime) -> AgeGroup:
+    group = _AGE_GROUPS.get(subject.age_group)
+    if group is None:
+        raise invalid_field("subject.age_group", "is required: adult or child")
+    return group
+
+
+def _review_time(subject: subject_pb2.Subject, now: datetime) -> datetime:
+    wire.require(subject, "review_time", "subject.review_time")
+    review = wire.from_timestamp(subject.review_time, "subject.review_time")
+    if not now < review <= now + MAX_REVIEW:
+        raise invalid_field("subject.review_time", "must be in the future, within 366 days")
+    return review
+
+
+_DETAIL_FIELDS: Mapping[str, Callable[[subject_pb2.Subject, datetime], object]] = {
+    "case_reference": lambda subject, _: wire.text(
+        subject.case_reference, "subject.case_reference", least=1, most=100
+    ),
+    "label": lambda subject, _: wire.text(subject.label, "subject.label", most=100),
+    "age_group": _age_group,
+    "legal_basis": lambda subject, _: wire.text(
+        subject.legal_basis, "subject.legal_basis", least=1, most=500
+    ),
+    "authorised_by": lambda subject, _: wire.text(
+        subject.authorised_by, "subject.authorised_by", least=1, most=200
+    ),
+    "review_time": _review_time,
+}
+UPDATABLE_DETAILS = frozenset(_DETAIL_FIELDS)
+
+
+def photo_from(photo: bytes) -> bytes:
+    """Return a photograph of a size that is accepted."""
+    if not photo:
+        raise invalid_field("photo", "is empty; send a picture file")
+    if len(photo) > MAX_PHOTO_BYTES:
+        raise invalid_field(
+            "photo", f"has {len(photo)} bytes, at most {MAX_PHOTO_BYTES} (12 MiB) are allowed"
+        )
+    return photo
+
+
+def to_subject(subject: Subject, etag: str) -> subject_pb2.Subject:
+    """Return a subject as protobuf has it."""
+    message = subject_pb2.Subject(
+        subject_id=subject.subject_id,
+        state=_SUBJECT_STATES[subject.state],
+        reference_photos=[to_photo(photo) for photo in subject.photos],
+        create_time=wire.to_timestamp(subject.create_time),
+        update_time=wire.to_timestamp(subject.update_time),
+        etag=etag,
+    )
+    if subject.details:
+        details = subject.details
+        message.case_reference = details.case_reference
+        message.label = details.label
+        message.age_group = (
+            subject_pb2.AGE_GROUP_CHILD
+            if details.age_group is AgeGroup.CHILD
+            else subject_pb2.AGE_GROUP_ADULT
+        )
+        message.legal_basis = details.legal_basis
+        message.authorised_by = details.authorised_by
+        message.review_time.CopyFrom(wire.to_timestamp(details.review_time))
+    return message
+
+
+def to_photo(photo: ReferencePhoto) -> subject_pb2.ReferencePhoto:
+    """Return a reference photograph as protobuf has it."""
+    return subject_pb2.ReferencePhoto(
+        photo_id=photo.photo_id,
+        face_box=to_box(photo.face_box),
+        quality=photo.quality,
+        create_time=wire.to_timestamp(photo.create_time),
+    )
+
+
+def to_box(box: Box) -> types_pb2.BoundingBox:
+    """Return a rectangle as protobuf has it."""
+    return types_pb2.BoundingBox(x=box.x, y=box.y, width=box.width, height=box.height)
+
+
+def to_certificate(certificate: ErasureCertificate) -> subject_pb2.ErasureCertificate:
+    """Return an erasure certificate as protobuf has it."""
+    return subject_pb2.ErasureCertificate(
+        subject_id=certificate.subject_id,
+        erase_time=wire.to_timestamp(certificate.erase_time),
+        entries=[
+            subject_pb2.ErasureEntry(
+                data=entry.data,
+                store=entry.store,
+                item_count=entry.item_count,
+                outcome=_OUTCOMES[entry.outcome],
+                verification=entry.verification,
+            )
+            for entry in certificate.entries
+        ],
+    )
+
+
+def template_from(template: types_pb2.Template, field: str) -> Template:
+    """Return a template."""
+    if not template.model_digest:
+        raise invalid_field(f"{field}.model_digest", "is required")
+    values = np.asarray(template.values, dtype=np.float32)
+    if not values.size or abs(float(np.linalg.norm(values)) - 1) > UNIT_TOLERANCE:
+        raise invalid_field(f"{field}.values", "must be a vector of length 1")
+    return Template(values, template.model_digest)
+
+
+def probes_from(request: matching_service_pb2.MatchRequest) -> list[Template]:
+    """Return the probes of a match, all of one model."""
+    wire.count_between(len(request.probes), "probes", least=1, most=MAX_PROBES)
+    probes = [
+        template_from(probe, f"probes[{index}]") for index, probe in enumerate(request.probes)
+    ]
+    for index, probe in enumerate(probes):
+        first = probes[0]
+        if (probe.model_digest, probe.values.shape) != (first.model_digest, first.values.shape):
+            raise invalid_field(f"probes[{index}]", "is of another model than probes[0]")
+    return probes
+
+
+def scope_from(subject_ids: Collection[str], field: str) -> frozenset[str]:
+    """Return the subjects of a scope; empty for all."""
+    wire.count_between(len(subject_ids), field, least=0, most=MAX_SCOPE)
+    return frozenset(
+        wire.uuid_text(name, f"{field}[{index}]") for index, name in enumerate(subject_ids)
+    )
+
+
+def limit_from(limit: int) -> int:
+    """Return how many candidates an appearance may have."""
+    if not limit:
+        return DEFAULT_CANDIDATES
+    return int(wire.number_between(limit, "limit", least=1, most=MAX_CANDIDATES))
+
+
+def to_candidates(candidates: list[Candidate]) -> matching_service_pb2.ProbeCandidates:
+    """Return the candidates of one probe as protobuf has them."""
+    return matching_service_pb2.ProbeCandidates(
+        candidates=[
+            matching_service_pb2.Candidate(
+                subject_id=found.subject_id, photo_id=found.photo_id, score=found.score
+            )
+            for found in candidates
+        ]
+    )
+
+
+def to_policy(policy: ThresholdPolicy) -> policy_pb2.ThresholdPolicy:
+    """Return a policy as protobuf has it."""
+    return policy_pb2.ThresholdPolicy(
+        policy_id=policy.policy_id,
+        model_digest=policy.model_digest,
+        threshold=policy.threshold,
+        basis=policy.basis,
+        measured=policy.measured,
+    )
+
+
+def findings_from(
+    request: sighting_service_pb2.RecordSightingsRequest, *, now: datetime
+) -> list[Finding]:
+    """Return what a scan found."""
+    wire.count_between(len(request.findings), "findings", least=1, most=MAX_FINDINGS)
+    return [
+        _finding_from(finding, f"findings[{index}]", now=now)
+        for index, finding in enumerate(request.findings)
+    ]
+
+
+def _finding_from(
+    finding: sighting_service_pb2.SightingFinding, path: str, *, now: datetime
+) -> Finding:
+    told = finding.sighting
+    at = f"{path}.sighting"
+    if not 1 <= len(finding.still) <= MAX_STILL_BYTES:
+        raise invalid_field(f"{path}.still", f"must have 1 to {MAX_STILL_BYTES} bytes")
+    for name in ("best_shot_time", "start_offset", "end_offset", "best_shot_offset", "delete_time"):
+        wire.require(told, name, f"{at}.{name}")
+    start, end = wire.from_interval(told, "interval", required=True)
+    assert start is not None, "required"
+    assert end is not None, "required"
+    template = template_from(finding.template, f"{path}.template")
+    first = wire.from_duration(told.start_offset, f"{at}.start_offset")
+    last = wire.from_duration(told.end_offset, f"{at}.end_offset")
+    if last < first:
+        raise invalid_field(f"{at}.end_offset", "must not be before start_offset")
+    sighting = Sighting(
+        sighting_id="",
+        subject_id=wire.uuid_text(told.subject_id, f"{at}.subject_id"),
+        photo_id=wire.uuid_text(told.photo_id, f"{at}.photo_id"),
+        footage_id=wire.text(told.footage_id, f"{at}.footage_id", least=1, most=200),
+        camera_id=wire.text(told.camera_id, f"{at}.camera_id", least=1, most=63),
+        scan_id=wire.uuid_text(told.scan_id, f"{at}.scan_id"),
+        start_time=start,
+        end_time=end,
+        best_shot_time=wire.from_timestamp(told.best_shot_time, f"{at}.best_shot_time"),
+        start_offset=first,
+        end_offset=last,
+        best_shot_offset=wire.from_duration(told.best_shot_offset, f"{at}.best_shot_offset"),
+        score=wire.number_between(told.score, f"{at}.score", least=-1, most=1),
+        best_shot_score=wire.number_between(
+            told.best_shot_score, f"{at}.best_shot_score", least=-1, most=1
+        )
+        if told.HasField("best_shot_score")
+        else None,
+        threshold=wire.number_between(told.threshold, f"{at}.threshold", least=-1, most=1),
+        policy_id=wire.text(told.policy_id, f"{at}.policy_id", least=1, most=200),
+        model_digest=template.model_digest,
+        face_height_px=told.face_height_px,
+        create_time=now,
+        delete_time=wire.from_timestamp(told.delete_time, f"{at}.delete_time"),
+    )
+    return Finding(sighting, template, finding.still)
+
+
+def to_recorded(
+    disposition: Disposition, sighting: Sighting | None
+) -> sighting_service_pb2.RecordedSighting:
+    """Return what became of a finding as protobuf has it."""
+    return sighting_service_pb2.RecordedSighting(
+        disposition=_DISPOSITIONS[disposition],
+        sighting=to_sighting(sighting) if sighting else None,
+    )
+
+
+def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
+    """Return a sighting as protobuf has it."""
+    review = None
+    if sighting.review:
+        review = sighting_pb2.Review(
+            decision=_DECISIONS[sighting.review.decision],
+            reason=sighting.review.reason,
+            reviewer=sighting.review.reviewer,
+            review_time=wire.to_timestamp(sighting.review.review_time),
+        )
+    return sighting_pb2.Sighting(
+        sighting_id=sighting.sighting_id,
+        subject_id=sighting.subject_id,
+        photo_id=sighting.photo_id,
+        footage_id=sighting.footage_id,
+        camera_id=sighting.camera_id,
+        scan_id=sighting.scan_id,
+        interval=wire.to_interval(sighting.start_time, sighting.end_time),
+        best_shot_time=wire.to_timestamp(sighting.best_shot_time),
+        start_offset=wire.to_duration(sighting.start_offset),
+        end_offset=wire.to_duration(sighting.end_offset),
+        best_shot_offset=wire.to_duration(sighting.best_shot_offset),
+        score=sighting.score,
+        best_shot_score=sighting.best_shot_score,
+        threshold=sighting.threshold,
+        policy_id=sighting.policy_id,
+        model_digest=sighting.model_digest,
+        face_height_px=sighting.face_height_px,
+        state=_SIGHTING_STATES[sighting.state],
+        review=review,
+        create_time=wire.to_timestamp(sighting.create_time),
+        delete_time=wire.to_timestamp(sighting.delete_time),
+    )
+
+
+def states_from(
+    states: Collection[sighting_pb2.Sighting.State.ValueType],
+) -> frozenset[SightingState]:
+    """Return the states of a filter; empty for any."""
+    known = {value: state for state, value in _SIGHTING_STATES.items()}
+    for index, value in enumerate(states):
+        if value not in known:
+            raise invalid_field(f"states[{index}]", "is not a state")
+    return frozenset(known[value] for value in states)
+
+
+def decision_from(value: sighting_pb2.ReviewDecision.ValueType) -> Decision:
+    """Return a reviewer's decision."""
+    known = {wire_value: decision for decision, wire_value in _DECISIONS.items()}
+    if value not in known:
+        raise invalid_field("decision", "is required: confirm, reject or inconclusive")
+    return known[value]

@@ -1,0 +1,229 @@
+"""The values of matching. No wire, no vendor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PHOTOS_PER_SUBJECT = 20
+"""More photographs than this add nothing that was measured, and each costs every search."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A face as a vector. Templates of different models cannot be compared."""
+
+    values: NDArray[np.float32]
+    """Shape (d,), unit length."""
+    model_digest: str
+    """Of the pack that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle, pixels of the upright picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+class AgeGroup(StrEnum):
+    """Whether a person is a child."""
+
+    ADULT = "adult"
+    CHILD = "child"
+
+
+class SubjectState(StrEnum):
+    """Where a subject is in its life."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReferencePhoto:
+    """A photograph that a subject is looked for with."""
+
+    photo_id: str
+    face_box: Box
+    quality: float
+    create_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectDetails:
+    """What a caller states about a subject."""
+
+    case_reference: str
+    label: str
+    age_group: AgeGroup
+    legal_basis: str
+    authorised_by: str
+    review_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A missing or vulnerable person. `details` is None once closed: no personal data is left."""
+
+    subject_id: str
+    state: SubjectState
+    create_time: datetime
+    update_time: datetime
+    details: SubjectDetails | None
+    photos: tuple[ReferencePhoto, ...] = ()
+    created_as: SubjectDetails | None = None
+    """The details as first stated, to recognise a retry of the creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoAnalysis:
+    """What the embedding service says of a photograph."""
+
+    problems: tuple[str, ...]
+    """Why it cannot serve as a reference, as names of `PhotoProblem`; empty when it can."""
+    face_count: int
+    box: Box | None
+    quality: float
+    template: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model pack of the embedding service."""
+
+    name: str
+    digest: str
+    template_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdPolicy:
+    """The operating point that candidates are chosen by."""
+
+    policy_id: str
+    model_digest: str
+    threshold: float
+    """Least cosine similarity of a candidate, in [-1, 1]."""
+    basis: str
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that an appearance is alike to: a lead for a human, not an identification."""
+
+    subject_id: str
+    photo_id: str
+    score: float
+    """Cosine similarity, in [-1, 1]; higher is more alike."""
+
+
+class SightingState(StrEnum):
+    """Where a sighting is in its life."""
+
+    UNREVIEWED = "unreviewed"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Decision(StrEnum):
+    """A reviewer's decision."""
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A reviewer's judgement."""
+
+    decision: Decision
+    reason: str
+    reviewer: str
+    review_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A place and time where somebody was seen who is like a subject."""
+
+    sighting_id: str
+    subject_id: str
+    photo_id: str
+    footage_id: str
+    camera_id: str
+    scan_id: str
+    start_time: datetime
+    end_time: datetime
+    best_shot_time: datetime
+    start_offset: timedelta
+    end_offset: timedelta
+    best_shot_offset: timedelta
+    score: float
+    best_shot_score: float | None
+    """Of the best single picture; None when below the threshold."""
+    threshold: float
+    policy_id: str
+    model_digest: str
+    face_height_px: float
+    create_time: datetime
+    delete_time: datetime
+    state: SightingState = SightingState.UNREVIEWED
+    review: Review | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What a scan found, before it is recorded. Its sighting has no id yet."""
+
+    sighting: Sighting
+    template: Template
+    still: bytes
+    """JPEG, every other face blurred."""
+
+
+class Disposition(Enum):
+    """What became of a finding."""
+
+    RECORDED = "recorded"
+    JOINED = "joined"
+    REJECTED_BEFORE = "rejected before"
+    SUBJECT_CLOSED = "subject closed"
+
+
+class ErasureOutcome(StrEnum):
+    """How far an erasure has come."""
+
+    ERASED = "erased"
+    PENDING = "pending"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureEntry:
+    """What became of a subject's data in one store."""
+
+    data: str
+    store: str
+    item_count: int
+    outcome: ErasureOutcome
+    verification: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureCertificate:
+    """What became of a subject's data, store by store."""
+
+    subject_id: str
+    erase_time: datetime
+    entries: tuple[ErasureEntry, ...] = field(default_factory=tuple)

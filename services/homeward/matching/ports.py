@@ -1,0 +1,119 @@
+"""What matching needs from the outside, by role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.matching.model import (
+    Candidate,
+    ModelInfo,
+    PhotoAnalysis,
+    Sighting,
+    Template,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A reference template and whose it is."""
+
+    subject_id: str
+    photo_id: str
+    template: Template
+
+
+class FaceAnalyzer(Protocol):
+    """Judges photographs: the embedding service."""
+
+    async def analyze(self, photo: bytes) -> PhotoAnalysis:
+        """Judge a photograph.
+
+        Raises:
+            InvalidArgumentError: `IMAGE_UNREADABLE`.
+            UnavailableError: The service does not answer.
+        """
+
+    async def model(self) -> ModelInfo:
+        """Return the model pack in use."""
+
+
+class SubjectIndex(Protocol):
+    """The gallery: reference templates, searched by similarity.
+
+    Pinned to the model of its first template: another model's are refused with
+    `EMBEDDING_MODEL_MISMATCH`.
+    """
+
+    async def put(self, reference: Reference) -> None:
+        """Add a reference template; the same photograph again replaces its own."""
+
+    async def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        model_digest: str,
+        subject_ids: Collection[str],
+        threshold: float,
+        limit: int,
+    ) -> list[list[Candidate]]:
+        """Rank the subjects most alike to each probe. Stores nothing.
+
+        Args:
+            probes: Unit-length vectors, shape (n, d).
+            model_digest: Of the pack that made them.
+            subject_ids: Whom to compare with; empty for everybody.
+            threshold: Least cosine similarity, in [-1, 1].
+            limit: Most candidates a probe, at least 1.
+
+        Returns:
+            One list a probe, each subject once with its best photograph, most alike first; ties
+            keep subject order.
+        """
+
+    async def remove_subject(self, subject_id: str) -> int:
+        """Remove a subject's templates; return how many there were."""
+
+    async def count(self) -> int:
+        """Return how many templates there are."""
+
+
+class SightingIndex(Protocol):
+    """Recorded sightings with the template of their appearance."""
+
+    async def put(self, sighting: Sighting, template: Template) -> None:
+        """Write a sighting, whatever was there under its id."""
+
+    async def update(self, sighting: Sighting) -> None:
+        """Write a sighting that is there, and leave its template."""
+
+    async def get(self, sighting_id: str) -> Sighting | None:
+        """Return a sighting, or None."""
+
+    async def template(self, sighting_id: str) -> Template:
+        """Return the template of a sighting that is there."""
+
+    async def find(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[Sighting]:
+        """Return the sightings of any of the subjects in any of the recordings; empty means all."""
+
+    async def remove(self, sighting_ids: Sequence[str]) -> None:
+        """Remove sightings."""
+
+    async def count(self) -> int:
+        """Return how many sightings there are."""
+
+
+class SightingFeed(Protocol):
+    """Tells other replicas and services that a sighting changed."""
+
+    async def publish(self, sighting: Sighting) -> None:
+        """Tell that a sighting was recorded or reviewed."""
+
+    def follow(self) -> AsyncGenerator[Sighting, None]:
+        """Yield sightings as they change, from now on."""

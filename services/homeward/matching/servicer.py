@@ -1,0 +1,269 @@
+"""Matching on the wire: requests to use cases, results to responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from homeward.api.matching.v1 import (
+    matching_service_pb2,
+    matching_service_pb2_grpc,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+    subject_service_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.matching import convert
+from homeward.matching.ports import SubjectIndex
+from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subjects import Subjects
+from homeward.servicekit import wire
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.paging import page_of
+from homeward.servicekit.server import Service
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
+    """`homeward.api.matching.v1.SubjectService`."""
+
+    def __init__(self, subjects: Subjects, clock: Clock) -> None:
+        self._subjects = subjects
+        self._clock = clock
+
+    async def CreateSubject(
+        self, request: subject_service_pb2.CreateSubjectRequest, _: Context
+    ) -> subject_service_pb2.CreateSubjectResponse:
+        details = convert.details_from(request.subject, now=self._clock.now())
+        request_id = wire.request_id(request.request_id, "request_id")
+        subject, etag = await self._subjects.create(details, request_id=request_id)
+        return subject_service_pb2.CreateSubjectResponse(subject=convert.to_subject(subject, etag))
+
+    async def AddReferencePhoto(
+        self, request: subject_service_pb2.AddReferencePhotoRequest, _: Context
+    ) -> subject_service_pb2.AddReferencePhotoResponse:
+        subject, etag, photo_id, held = await self._subjects.add_photo(
+            wire.uuid_text(request.subject_id, "subject_id"), convert.photo_from(request.photo)
+        )
+        photo = next(photo for photo in subject.photos if photo.photo_id == photo_id)
+        return subject_service_pb2.AddReferencePhotoResponse(
+            reference_photo=convert.to_photo(photo),
+            subject=convert.to_subject(subject, etag),
+            already_held=held,
+        )
+
+    async def GetSubject(
+        self, request: subject_service_pb2.GetSubjectRequest, _: Context
+    ) -> subject_service_pb2.GetSubjectResponse:
+        subject, etag = await self._subjects.get(wire.uuid_text(request.subject_id, "subject_id"))
+        return subject_service_pb2.GetSubjectResponse(subject=convert.to_subject(subject, etag))
+
+    async def ListSubjects(
+        self, request: subject_service_pb2.ListSubjectsRequest, _: Context
+    ) -> subject_service_pb2.ListSubjectsResponse:
+        found = await self._subjects.find(show_closed=request.show_closed)
+        page, token = page_of(
+            found,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=str(request.show_closed).encode(),
+        )
+        return subject_service_pb2.ListSubjectsResponse(
+            subjects=[convert.to_subject(subject, etag) for subject, etag in page],
+            next_page_token=token,
+        )
+
+    async def UpdateSubject(
+        self, request: subject_service_pb2.UpdateSubjectRequest, _: Context
+    ) -> subject_service_pb2.UpdateSubjectResponse:
+        paths = wire.mask_paths(request.update_mask, "update_mask", convert.UPDATABLE_DETAILS)
+        subject, etag = await self._subjects.update(
+            wire.uuid_text(request.subject.subject_id, "subject.subject_id"),
+            convert.details_change(request.subject, paths, now=self._clock.now()),
+            etag=request.subject.etag,
+        )
+        return subject_service_pb2.UpdateSubjectResponse(subject=convert.to_subject(subject, etag))
+
+    async def CloseSubject(
+        self, request: subject_service_pb2.CloseSubjectRequest, _: Context
+    ) -> subject_service_pb2.CloseSubjectResponse:
+        subject, etag, certificate = await self._subjects.close(
+            wire.uuid_text(request.subject_id, "subject_id")
+        )
+        return subject_service_pb2.CloseSubjectResponse(
+            subject=convert.to_subject(subject, etag),
+            certificate=convert.to_certificate(certificate),
+        )
+
+    async def EraseSubject(
+        self, request: subject_service_pb2.EraseSubjectRequest, _: Context
+    ) -> subject_service_pb2.EraseSubjectResponse:
+        certificate = await self._subjects.erase(wire.uuid_text(request.subject_id, "subject_id"))
+        return subject_service_pb2.EraseSubjectResponse(
+            certificate=convert.to_certificate(certificate)
+        )
+
+
+class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
+    """`homeward.api.matching.v1.MatchingService`."""
+
+    def __init__(self, gallery: SubjectIndex, policy: PolicySource) -> None:
+        self._gallery = gallery
+        self._policy = policy
+
+    async def Match(
+        self, request: matching_service_pb2.MatchRequest, _: Context
+    ) -> matching_service_pb2.MatchResponse:
+        policy = await self._policy.in_force()
+        results = await match(
+            convert.probes_from(request),
+            self._gallery,
+            policy=policy,
+            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            limit=convert.limit_from(request.limit),
+        )
+        return matching_service_pb2.MatchResponse(
+            results=[convert.to_candidates(found) for found in results],
+            policy=convert.to_policy(policy),
+        )
+
+    async def GetThresholdPolicy(
+        self, _request: matching_service_pb2.GetThresholdPolicyRequest, _: Context
+    ) -> matching_service_pb2.GetThresholdPolicyResponse:
+        policy = await self._policy.in_force()
+        return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
+
+
+class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
+    """`homeward.api.matching.v1.SightingService`."""
+
+    def __init__(self, sightings: Sightings, subjects: Subjects, clock: Clock) -> None:
+        self._sightings = sightings
+        self._subjects = subjects
+        self._clock = clock
+
+    async def RecordSightings(
+        self, request: sighting_service_pb2.RecordSightingsRequest, _: Context
+    ) -> sighting_service_pb2.RecordSightingsResponse:
+        findings = convert.findings_from(request, now=self._clock.now())
+        results = [await self._sightings.record(finding) for finding in findings]
+        return sighting_service_pb2.RecordSightingsResponse(
+            results=[convert.to_recorded(done, sighting) for done, sighting in results]
+        )
+
+    async def GetSighting(
+        self, request: sighting_service_pb2.GetSightingRequest, _: Context
+    ) -> sighting_service_pb2.GetSightingResponse:
+        sighting = await self._sightings.get(wire.uuid_text(request.sighting_id, "sighting_id"))
+        response = sighting_service_pb2.GetSightingResponse(sighting=convert.to_sighting(sighting))
+        if request.view == sighting_service_pb2.SIGHTING_VIEW_FULL:
+            subject, _etag = await self._subjects.get(sighting.subject_id)
+            boxes = [p.face_box for p in subject.photos if p.photo_id == sighting.photo_id]
+            photo = await self._subjects.photo(sighting.subject_id, sighting.photo_id)
+            response.still = await self._sightings.still(sighting) or b""
+            response.reference_photo = photo or b""
+            if boxes:
+                response.reference_face_box.CopyFrom(convert.to_box(boxes[0]))
+        return response
+
+    async def ListSightings(
+        self, request: sighting_service_pb2.ListSightingsRequest, _: Context
+    ) -> sighting_service_pb2.ListSightingsResponse:
+        start, end = wire.from_interval(request, "interval")
+        found = await self._sightings.find(
+            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            footage_ids=frozenset(request.footage_ids),
+            states=convert.states_from(request.states),
+            start=start,
+            end=end,
+        )
+        asked = sighting_service_pb2.ListSightingsRequest()
+        asked.CopyFrom(request)
+        asked.ClearField("page_size")
+        asked.ClearField("page_token")
+        page, token = page_of(
+            found,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=asked.SerializeToString(deterministic=True),
+        )
+        return sighting_service_pb2.ListSightingsResponse(
+            sightings=[convert.to_sighting(sighting) for sighting in page], next_page_token=token
+        )
+
+    async def ReviewSighting(
+        self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
+    ) -> sighting_service_pb2.ReviewSightingResponse:
+        sighting = await self._sightings.review(
+            wire.uuid_text(request.sighting_id, "sighting_id"),
+            decision=convert.decision_from(request.decision),
+            reason=wire.text(request.reason, "reason", most=1000),
+            reviewer=wire.text(request.reviewer, "reviewer", least=1, most=200),
+        )
+        return sighting_service_pb2.ReviewSightingResponse(sighting=convert.to_sighting(sighting))
+
+    async def ExportSighting(
+        self, request: sighting_service_pb2.ExportSightingRequest, _: Context
+    ) -> sighting_service_pb2.ExportSightingResponse:
+        sighting, still = await self._sightings.export(
+            wire.uuid_text(request.sighting_id, "sighting_id")
+        )
+        return sighting_service_pb2.ExportSightingResponse(
+            sighting=convert.to_sighting(sighting),
+            still=still,
+            export_time=wire.to_timestamp(self._clock.now()),
+        )
+
+    async def EraseFootageSightings(
+        self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
+    ) -> sighting_service_pb2.EraseFootageSightingsResponse:
+        count = await self._sightings.erase_footage(
+            wire.text(request.footage_id, "footage_id", least=1, most=200)
+        )
+        return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
+
+    async def WatchSightings(
+        self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
+    ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
+        wanted = convert.scope_from(request.subject_ids, "subject_ids")
+        async with aclosing(self._sightings.follow()) as changes:
+            async for sighting in changes:
+                if not wanted or sighting.subject_id in wanted:
+                    yield sighting_service_pb2.WatchSightingsResponse(
+                        sighting=convert.to_sighting(sighting)
+                    )
+
+
+def services(
+    *,
+    subjects: Subjects,
+    sightings: Sightings,
+    gallery: SubjectIndex,
+    policy: PolicySource,
+    clock: Clock,
+) -> list[Service]:
+    """Return what the matching server serves."""
+    package = "homeward.api.matching.v1"
+    return [
+        Service(
+            f"{package}.SubjectService",
+            subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
+            SubjectServicer(subjects, clock),
+        ),
+        Service(
+            f"{package}.MatchingService",
+            matching_service_pb2_grpc.add_MatchingServiceServicer_to_server,
+            MatchingServicer(gallery, policy),
+        ),
+        Service(
+            f"{package}.SightingService",
+            sighting_service_pb2_grpc.add_SightingServiceServicer_to_server,
+            SightingServicer(sightings, subjects, clock),
+        ),
+    ]

@@ -1,0 +1,44 @@
+"""Settings of matching."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from homeward.servicekit.settings import EngineSettings
+
+
+class MatchingSettings(EngineSettings):
+    """Each is the variable `HOMEWARD_` and its name in capitals."""
+
+    embedding_target: str = Field(description="Address of the embedding service.")
+    qdrant_url: str | None = Field(None, description="URL of a Qdrant server.")
+    qdrant_path: Path | None = Field(
+        None, description="Folder of Qdrant's local mode, when there is no `qdrant_url`."
+    )
+    gallery_key_file: Path = Field(
+        description="File with the gallery key: 64 hexadecimal digits. Whoever loses it must enrol"
+        " everybody again."
+    )
+    match_threshold: float = Field(
+        0.45,
+        ge=-1,
+        le=1,
+        description="Least cosine similarity of a candidate, until there is a measured policy.",
+    )
+
+    @model_validator(mode="after")
+    def _one_engine(self) -> Self:
+        if not (self.qdrant_url or self.qdrant_path):
+            raise ValueError("set HOMEWARD_QDRANT_URL or HOMEWARD_QDRANT_PATH")
+        return self
+
+    def gallery_key(self) -> bytes:
+        """Read the gallery key.
+
+        Raises:
+            ValueError: The file does not hold 64 hexadecimal digits.
+        """
+        return bytes.fromhex(self.gallery_key_file.read_text().strip())

@@ -1,0 +1,97 @@
+"""The rule for findings that overlap: one sighting is one subject in one stretch of one recording.
+
+A ledger holds, for each pair of recording and subject, the time spans that have a sighting or were
+rejected. Every finding goes through `place`, which is all that decides whether it is new. The
+ledger is small and is changed by compare-and-set, so that scanners, retries and rescans agree
+whatever their order.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+JOIN_GAP = timedelta(seconds=2)
+"""Spans of one subject this near to each other are one: a face that is lost for a moment behind
+somebody else is the same appearance to a reviewer."""
+
+_NAMESPACE = uuid.UUID("6d1f3f0e-6a86-5c8e-9f0b-0d5a0c6a2b11")
+"""Of sighting ids. Changing it would ask reviewers everything again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one recording in which one subject has a sighting, or had one rejected."""
+
+    sighting_id: str
+    start: timedelta
+    end: timedelta
+    rejected: bool = False
+    settled: bool = False
+    """A reviewer has confirmed it: it takes findings in and does not change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a finding belongs."""
+
+    span: Span
+    """The span that it is part of now."""
+    is_new: bool
+    absorbed: tuple[str, ...] = ()
+    """Sightings that the finding bridged, and that are part of `span` now."""
+
+
+def sighting_id(footage_id: str, subject_id: str, start: timedelta) -> str:
+    """Return the id of the sighting of a subject that begins at `start` in a recording.
+
+    UUIDv5 over footage, subject and the start in milliseconds.
+    """
+    millis = round(start / timedelta(milliseconds=1))
+    return str(uuid.uuid5(_NAMESPACE, f"{footage_id}/{subject_id}/{millis}"))
+
+
+def place(
+    spans: tuple[Span, ...], *, footage_id: str, subject_id: str, start: timedelta, end: timedelta
+) -> tuple[tuple[Span, ...], Placement]:
+    """Put a finding into the ledger.
+
+    A finding that overlaps a span, or comes within `JOIN_GAP` of one, becomes part of it, and
+    lengthens it unless a reviewer has decided on it. A decided span is preferred, so that nobody is
+    asked twice; otherwise the earliest takes the others in.
+
+    Args:
+        spans: The ledger for this recording and subject.
+        footage_id: The recording.
+        subject_id: The subject.
+        start: Where the finding begins in the recording.
+        end: Where it ends.
+
+    Returns:
+        The new ledger, and where the finding belongs. Placing the same finding again changes
+        nothing.
+    """
+    near = [span for span in spans if span.start <= end + JOIN_GAP and span.end >= start - JOIN_GAP]
+    decided = [span for span in near if span.rejected or span.settled]
+    if decided:
+        return spans, Placement(decided[0], is_new=False)
+    if not near:
+        new = Span(sighting_id(footage_id, subject_id, start), start, end)
+        return tuple(sorted((*spans, new), key=_order)), Placement(new, is_new=True)
+    first = min(near, key=_order)
+    joined = replace(
+        first,
+        start=min(start, *(span.start for span in near)),
+        end=max(end, *(span.end for span in near)),
+    )
+    kept = [span for span in spans if span not in near]
+    absorbed = tuple(span.sighting_id for span in near if span is not first)
+    return (
+        tuple(sorted((*kept, joined), key=_order)),
+        Placement(joined, is_new=False, absorbed=absorbed),
+    )
+
+
+def _order(span: Span) -> tuple[timedelta, timedelta, str]:
+    return (span.start, span.end, span.sighting_id)

@@ -1,0 +1,1 @@
+"""What matching does, as verbs on ports."""

@@ -1,0 +1,42 @@
+"""Comparing appearances with the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from homeward.matching.model import Candidate, Template, ThresholdPolicy
+from homeward.matching.ports import SubjectIndex
+
+
+async def match(
+    probes: Sequence[Template],
+    gallery: SubjectIndex,
+    *,
+    policy: ThresholdPolicy,
+    subject_ids: Collection[str],
+    limit: int,
+) -> list[list[Candidate]]:
+    """Rank the subjects most alike to each appearance.
+
+    A candidate is a lead for a human reviewer, not an identification. Ties keep subject order,
+    so a repeated search gives the same list. Nothing is stored.
+
+    Args:
+        probes: Templates of appearances, all of one model; at least one.
+        gallery: Whom to compare with.
+        policy: Operating point; candidates below its threshold are left out.
+        subject_ids: Compare with these subjects only; empty for all.
+        limit: Most candidates per appearance, at least 1.
+
+    Raises:
+        FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes and gallery differ.
+    """
+    return await gallery.search(
+        np.stack([probe.values for probe in probes]),
+        model_digest=probes[0].model_digest,
+        subject_ids=subject_ids,
+        threshold=policy.threshold,
+        limit=limit,
+    )

@@ -1,0 +1,292 @@
+"""Recording what scans find, and what reviewers make of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from homeward.matching.model import (
+    Decision,
+    Disposition,
+    ErasureOutcome,
+    Finding,
+    Review,
+    Sighting,
+    SightingState,
+)
+from homeward.matching.ports import SightingFeed, SightingIndex
+from homeward.matching.spans import Placement, Span, place
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import KeyValueStore, edit
+from homeward.servicekit.objects import ObjectStore
+
+_STATE_AFTER = {
+    Decision.CONFIRM: SightingState.CONFIRMED,
+    Decision.REJECT: SightingState.REJECTED,
+    Decision.INCONCLUSIVE: SightingState.INCONCLUSIVE,
+}
+_Spans = tuple[Span, ...]
+
+
+class Sightings:
+    """Candidate sightings, from finding to decision.
+
+    The ledger (`spans.place`) decides what a finding is part of and is written first; sighting and
+    still follow under the id that it gave. Whatever breaks off in between is completed by the
+    retry, because each step gives the same result again.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: SightingIndex,
+        ledger: KeyValueStore,
+        evidence: ObjectStore,
+        feed: SightingFeed,
+        subject_is_open: Callable[[str], Awaitable[bool]],
+        clock: Clock,
+    ) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._evidence = evidence
+        self._feed = feed
+        self._subject_is_open = subject_is_open
+        self._clock = clock
+        # Joining reads a sighting and writes it back. Between replicas the ledger's span is safe
+        # all the same; the worse of two scores could win, which the next rescan mends.
+        self._joining = asyncio.Lock()
+
+    async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
+        """Record a finding, or make it part of the sighting that it overlaps."""
+        sighting = finding.sighting
+        if not await self._subject_is_open(sighting.subject_id):
+            return Disposition.SUBJECT_CLOSED, None
+        async with self._joining:
+            placement = await self._place(sighting)
+            if placement.span.rejected:
+                return Disposition.REJECTED_BEFORE, None
+            held = await self._index.get(placement.span.sighting_id)
+            if held is not None and held.state is not SightingState.UNREVIEWED:
+                return Disposition.JOINED, held
+            joined = await self._join(held, finding, placement)
+            await self._forget(list(placement.absorbed))
+        new = placement.is_new or held is None
+        return (Disposition.RECORDED if new else Disposition.JOINED), joined
+
+    async def get(self, sighting_id: str) -> Sighting:
+        """Return a sighting.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`; an undecided one past its deadline too.
+        """
+        sighting = await self._index.get(sighting_id)
+        if sighting is None or self._expired(sighting):
+            raise errors.NotFoundError(
+                f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
+                " its subject",
+                reason=errors.Reason.SIGHTING_NOT_FOUND,
+                metadata={"sighting_id": sighting_id},
+            )
+        return sighting
+
+    async def still(self, sighting: Sighting) -> bytes | None:
+        """Return the still of a sighting, a JPEG file, or None when it is gone."""
+        return await self._evidence.get(_still(sighting))
+
+    async def find(
+        self,
+        *,
+        subject_ids: Collection[str],
+        footage_ids: Collection[str],
+        states: Collection[SightingState],
+        start: datetime | None,
+        end: datetime | None,
+    ) -> list[Sighting]:
+        """Return the sightings that fit, most alike first; an empty filter fits all."""
+        found = await self._index.find(subject_ids=subject_ids, footage_ids=footage_ids)
+        fitting = [
+            sighting
+            for sighting in found
+            if not self._expired(sighting)
+            and (not states or sighting.state in states)
+            and (start is None or sighting.end_time > start)
+            and (end is None or sighting.start_time < end)
+        ]
+        return sorted(fitting, key=lambda sighting: (-sighting.score, sighting.sighting_id))
+
+    async def review(
+        self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
+    ) -> Sighting:
+        """Record a reviewer's decision. A rejected sighting is erased at once.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`.
+            FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before.
+        """
+        async with self._joining:
+            sighting = await self.get(sighting_id)
+            if sighting.state is SightingState.CONFIRMED:
+                raise errors.FailedPreconditionError(
+                    f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
+                    reason=errors.Reason.SIGHTING_REVIEWED,
+                    metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+                )
+            decided = replace(
+                sighting,
+                state=_STATE_AFTER[decision],
+                review=Review(decision, reason, reviewer, self._clock.now()),
+            )
+            await self._decide(sighting, decided)
+        await self._feed.publish(decided)
+        return decided
+
+    async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
+        """Return a confirmed sighting and its still, to disclose.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`.
+            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`.
+        """
+        sighting = await self.get(sighting_id)
+        still = await self.still(sighting)
+        if sighting.state is not SightingState.CONFIRMED or still is None:
+            raise errors.FailedPreconditionError(
+                f"sighting {sighting_id} is {sighting.state.value}; only a confirmed one may be"
+                " given out",
+                reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
+                metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+            )
+        return sighting, still
+
+    def follow(self) -> AsyncGenerator[Sighting, None]:
+        """Yield sightings as they are recorded and reviewed, from now on."""
+        return self._feed.follow()
+
+    async def erase_footage(self, footage_id: str) -> int:
+        """Erase the unconfirmed sightings of a recording and its ledger; return how many."""
+        async with self._joining:
+            found = await self._index.find(footage_ids=[footage_id])
+            going = [item for item in found if item.state is not SightingState.CONFIRMED]
+            await self._forget([item.sighting_id for item in going])
+            for entry in await self._ledger.entries(f"{footage_id}.*"):
+                await self._ledger.erase(entry.key)
+        return len(going)
+
+    async def remove_subject(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+        """Erase every sighting of a subject, confirmed ones too."""
+        async with self._joining:
+            found = await self._index.find(subject_ids=[subject_id])
+            await self._forget([item.sighting_id for item in found])
+            for entry in await self._ledger.entries(f"*.{subject_id}"):
+                await self._ledger.erase(entry.key)
+        return (
+            len(found),
+            ErasureOutcome.PENDING if found else ErasureOutcome.ERASED,
+            "no list returns them; bytes may remain in the engines' files until they are compacted",
+        )
+
+    async def _place(self, sighting: Sighting) -> Placement:
+        placed: list[Placement] = []
+
+        async def change(value: bytes | None) -> bytes:
+            spans, placement = place(
+                records.decode(value, _Spans) if value else (),
+                footage_id=sighting.footage_id,
+                subject_id=sighting.subject_id,
+                start=sighting.start_offset,
+                end=sighting.end_offset,
+            )
+            placed.append(placement)
+            return records.encode(spans)
+
+        await edit(self._ledger, _ledger_key(sighting), change)
+        return placed[-1]
+
+    async def _join(
+        self, held: Sighting | None, finding: Finding, placement: Placement
+    ) -> Sighting:
+        """Write the sighting of all that belongs together, with the best score and picture."""
+        parts = [await self._index.get(name) for name in placement.absorbed]
+        known = [part for part in (held, *parts) if part is not None]
+        best = max([*known, finding.sighting], key=lambda part: part.score)  # a tie keeps the held
+        first = min(known, key=lambda part: part.create_time) if known else None
+        joined = replace(
+            _stretched(best, placement.span),
+            scan_id=first.scan_id if first else best.scan_id,
+            create_time=first.create_time if first else self._clock.now(),
+        )
+        if joined == held:
+            return joined
+        if best is held:
+            await self._index.update(joined)
+        else:
+            found = best is finding.sighting
+            still = finding.still if found else await self._evidence.get(_still(best))
+            template = finding.template if found else await self._index.template(best.sighting_id)
+            await self._evidence.put(_still(joined), still or b"", content_type="image/jpeg")
+            await self._index.put(joined, template)
+        await self._feed.publish(joined)
+        return joined
+
+    async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
+        rejected = decided.state is SightingState.REJECTED
+
+        async def settle(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            return records.encode(
+                tuple(
+                    replace(span, rejected=rejected, settled=not rejected)
+                    if span.sighting_id == sighting.sighting_id
+                    else span
+                    for span in records.decode(value, _Spans)
+                )
+            )
+
+        await edit(self._ledger, _ledger_key(sighting), settle)
+        if rejected:
+            await self._forget([sighting.sighting_id])
+            return
+        if _still(decided) != _still(sighting):
+            still = await self._evidence.get(_still(sighting))
+            if still is not None:
+                await self._evidence.put(_still(decided), still, content_type="image/jpeg")
+        await self._index.update(decided)
+        if _still(decided) != _still(sighting):
+            await self._evidence.delete(_still(sighting))
+
+    async def _forget(self, sighting_ids: list[str]) -> None:
+        if not sighting_ids:
+            return
+        for name in sighting_ids:
+            await self._evidence.delete(f"pending/{name}.jpg")
+            await self._evidence.delete(f"confirmed/{name}.jpg")
+        await self._index.remove(sighting_ids)
+
+    def _expired(self, sighting: Sighting) -> bool:
+        kept = sighting.state is SightingState.CONFIRMED
+        return not kept and self._clock.now() >= sighting.delete_time
+
+
+def _stretched(sighting: Sighting, span: Span) -> Sighting:
+    """Return the sighting under the span's id and bounds; times follow the offsets."""
+    return replace(
+        sighting,
+        sighting_id=span.sighting_id,
+        start_time=sighting.start_time - (sighting.start_offset - span.start),
+        end_time=sighting.end_time + (span.end - sighting.end_offset),
+        start_offset=span.start,
+        end_offset=span.end,
+    )
+
+
+def _still(sighting: Sighting) -> str:
+    folder = "confirmed" if sighting.state is SightingState.CONFIRMED else "pending"
+    return f"{folder}/{sighting.sighting_id}.jpg"
+
+
+def _ledger_key(sighting: Sighting) -> str:
+    return f"{sighting.footage_id}.{sighting.subject_id}"

@@ -1,0 +1,354 @@
+"""Enrolling people and giving their data up again."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from homeward.matching.model import (
+    MAX_PHOTOS_PER_SUBJECT,
+    ErasureCertificate,
+    ErasureEntry,
+    ErasureOutcome,
+    ReferencePhoto,
+    Subject,
+    SubjectDetails,
+    SubjectState,
+    Template,
+)
+from homeward.matching.ports import FaceAnalyzer, Reference, SubjectIndex
+from homeward.matching.usecases.sightings import Sightings
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+from homeward.servicekit.objects import ObjectStore
+
+_NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
+
+PHOTO_ADVICE: Mapping[str, str] = {
+    "NO_FACE": "no face was found",
+    "SEVERAL_FACES": "several faces were found: cut it to one person",
+    "TOO_SMALL": "the face is too small: use a larger original",
+    "BLURRED": "the face is blurred: use a sharper photograph",
+    "TURNED_AWAY": "the face is turned away: use one that looks towards the camera",
+}
+
+
+class Subjects:
+    """The people who are looked for.
+
+    A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first
+    and erases the rest afterwards, so that a close that breaks off is taken up by the next one.
+    """
+
+    def __init__(
+        self,
+        *,
+        subjects: KeyValueStore,
+        photos: ObjectStore,
+        gallery: SubjectIndex,
+        sightings: Sightings,
+        faces: FaceAnalyzer,
+        clock: Clock,
+    ) -> None:
+        self._subjects = subjects
+        self._photos = photos
+        self._gallery = gallery
+        self._sightings = sightings
+        self._faces = faces
+        self._clock = clock
+
+    async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
+        """Enrol a subject without photographs; return it and its etag.
+
+        Raises:
+            InvalidArgumentError: `REQUEST_ID_REUSED`.
+        """
+        now = self._clock.now()
+        name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
+        subject = Subject(
+            subject_id=name,
+            state=SubjectState.OPEN,
+            create_time=now,
+            update_time=now,
+            details=details,
+            created_as=details,
+        )
+        try:
+            revision = await self._subjects.create(_open(name), records.encode(subject))
+        except ConflictError:
+            existing, etag = await self.get(name)
+            if existing.created_as != details:
+                raise errors.InvalidArgumentError(
+                    f"request_id {request_id} came before with another subject; use a new one",
+                    reason=errors.Reason.REQUEST_ID_REUSED,
+                    metadata={"request_id": request_id},
+                ) from None
+            return existing, etag
+        return subject, str(revision)
+
+    async def add_photo(self, subject_id: str, photo: bytes) -> tuple[Subject, str, str, bool]:
+        """Add a reference photograph.
+
+        Returns:
+            The subject with it, its etag, the photograph's id, and whether it was there before.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`.
+            ResourceExhaustedError: `PHOTO_LIMIT`.
+            InvalidArgumentError: `PHOTO_REFUSED`, `IMAGE_UNREADABLE`.
+        """
+        subject, etag = await self._open_subject(subject_id)
+        photo_id = str(uuid.uuid5(uuid.UUID(subject_id), hashlib.sha256(photo).hexdigest()))
+        if any(held.photo_id == photo_id for held in subject.photos):
+            return subject, etag, photo_id, True
+        _require_room(subject)
+        analysis = await self._faces.analyze(photo)
+        if analysis.template is None or analysis.box is None:
+            raise errors.InvalidArgumentError(
+                "the photograph cannot serve as a reference: "
+                + "; ".join(PHOTO_ADVICE.get(problem, problem) for problem in analysis.problems),
+                reason=errors.Reason.PHOTO_REFUSED,
+                metadata={"verdict": ",".join(analysis.problems)},
+            )
+        held = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
+        await self._enrol(subject_id, held, photo, analysis.template)
+
+        def add(subject: Subject) -> Subject:
+            if any(other.photo_id == photo_id for other in subject.photos):
+                return subject
+            _require_room(subject)
+            return replace(subject, photos=(*subject.photos, held))
+
+        try:
+            subject, etag = await self._edit(subject_id, add)
+        except errors.DomainError:
+            # Closed, or filled up, while the photograph was judged: nothing of it may stay.
+            await self._remove_photo(subject_id, photo_id)
+            raise
+        return subject, etag, photo_id, False
+
+    async def get(self, subject_id: str) -> tuple[Subject, str]:
+        """Return a subject and its etag.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        for key in (_closed(subject_id), _open(subject_id)):
+            entry = await self._subjects.get(key)
+            if entry is not None:
+                return records.decode(entry.value, Subject), str(entry.revision)
+        raise errors.NotFoundError(
+            f"there is no subject {subject_id}",
+            reason=errors.Reason.SUBJECT_NOT_FOUND,
+            metadata={"subject_id": subject_id},
+        )
+
+    async def find(self, *, show_closed: bool) -> list[tuple[Subject, str]]:
+        """Return the subjects and their etags, newest first."""
+        closed = await self._subjects.entries("closed.*")
+        gone = {entry.key.removeprefix("closed.") for entry in closed}
+        entries = [
+            entry
+            for entry in await self._subjects.entries("open.*")
+            if entry.key.removeprefix("open.") not in gone
+        ]
+        found = [
+            (records.decode(entry.value, Subject), str(entry.revision))
+            for entry in [*entries, *(closed if show_closed else [])]
+        ]
+        return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].subject_id))[::-1]
+
+    async def update(
+        self,
+        subject_id: str,
+        change: Callable[[SubjectDetails], SubjectDetails],
+        *,
+        etag: str,
+    ) -> tuple[Subject, str]:
+        """Change what is stated about a subject.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`.
+            AbortedError: `ETAG_MISMATCH`, when `etag` is given and is not the present one.
+        """
+
+        def apply(subject: Subject) -> Subject:
+            assert subject.details is not None, "an open subject has its details"
+            return replace(subject, details=change(subject.details))
+
+        return await self._edit(subject_id, apply, etag=etag)
+
+    async def close(self, subject_id: str) -> tuple[Subject, str, ErasureCertificate]:
+        """End the search for a subject and erase its data; repeats what was left undone.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        subject, _ = await self.get(subject_id)
+        now = self._clock.now()
+        if subject.state is SubjectState.OPEN:
+            shell = replace(
+                subject,
+                state=SubjectState.CLOSED,
+                update_time=now,
+                details=None,
+                created_as=None,
+                photos=(),
+            )
+            await self._subjects.put(_closed(subject_id), records.encode(shell))
+        entries = (
+            await _entry(
+                "reference templates", "Qdrant subjects", self._remove_templates(subject_id)
+            ),
+            await _entry(
+                "sightings and stills",
+                "Qdrant sightings, S3 homeward-evidence",
+                self._sightings.remove_subject(subject_id),
+            ),
+            await _entry(
+                "reference photographs", "S3 homeward-subjects", self._remove_photos(subject_id)
+            ),
+            await _entry(
+                "case, label and authorisation", "NATS KV SUBJECTS", self._erase_record(subject_id)
+            ),
+        )
+        closed, etag = await self.get(subject_id)
+        return closed, etag, ErasureCertificate(subject_id, now, entries)
+
+    async def erase(self, subject_id: str) -> ErasureCertificate:
+        """Close a subject and forget that it was there.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        _, _, certificate = await self.close(subject_id)
+        if all(entry.outcome is not ErasureOutcome.FAILED for entry in certificate.entries):
+            await self._subjects.erase(_closed(subject_id))
+        return certificate
+
+    async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
+        """Return a reference photograph as it was enrolled, or None when it is gone."""
+        return await self._photos.get(_photo(subject_id, photo_id))
+
+    async def _enrol(
+        self, subject_id: str, held: ReferencePhoto, photo: bytes, template: Template
+    ) -> None:
+        # The gallery first: it refuses another model's template before anything is stored.
+        await self._gallery.put(Reference(subject_id, held.photo_id, template))
+        await self._photos.put(
+            _photo(subject_id, held.photo_id), photo, content_type="application/octet-stream"
+        )
+
+    async def _open_subject(self, subject_id: str) -> tuple[Subject, str]:
+        subject, etag = await self.get(subject_id)
+        if subject.state is not SubjectState.OPEN:
+            raise errors.FailedPreconditionError(
+                f"subject {subject_id} is closed and its data is gone; enrol the person again",
+                reason=errors.Reason.SUBJECT_CLOSED,
+                metadata={"subject_id": subject_id},
+            )
+        return subject, etag
+
+    async def _edit(
+        self, subject_id: str, change: Callable[[Subject], Subject], *, etag: str = ""
+    ) -> tuple[Subject, str]:
+        while True:
+            subject, present = await self._open_subject(subject_id)
+            if etag and etag != present:
+                raise errors.AbortedError(
+                    f"subject {subject_id} was changed meanwhile; read it again, then retry",
+                    reason=errors.Reason.ETAG_MISMATCH,
+                    metadata={"resource": subject_id},
+                )
+            changed = replace(change(subject), update_time=self._clock.now())
+            try:
+                revision = await self._subjects.update(
+                    _open(subject_id), records.encode(changed), revision=int(present)
+                )
+            except ConflictError:
+                continue
+            return changed, str(revision)
+
+    async def _remove_photo(self, subject_id: str, photo_id: str) -> None:
+        await self._photos.delete(_photo(subject_id, photo_id))
+        present, _ = await self.get(subject_id)
+        if present.state is SubjectState.CLOSED:
+            await self._gallery.remove_subject(subject_id)
+
+    async def _remove_templates(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+        count = await self._gallery.remove_subject(subject_id)
+        return (
+            count,
+            ErasureOutcome.PENDING if count else ErasureOutcome.ERASED,
+            "no search returns them; bytes may remain in the engine's files until compacted",
+        )
+
+    async def _remove_photos(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+        held = await self._photos.objects(f"subjects/{subject_id}/")
+        for item in held:
+            await self._photos.delete(item.key)
+        left = await self._photos.objects(f"subjects/{subject_id}/")
+        if left:
+            return len(held), ErasureOutcome.FAILED, f"{len(left)} still listed after the deletion"
+        return (
+            len(held),
+            ErasureOutcome.PENDING if held else ErasureOutcome.ERASED,
+            "listed none afterwards; bytes may remain in the store's volumes until compacted",
+        )
+
+    async def _erase_record(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+        erased = await self._subjects.erase(_open(subject_id))
+        gone = await self._subjects.get(_open(subject_id)) is None
+        return (
+            int(erased),
+            ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
+            "the message was overwritten in its stream and reads as absent"
+            if gone
+            else "the record is still there",
+        )
+
+
+async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:
+    """Tell whether a subject is being looked for."""
+    if await subjects.get(_closed(subject_id)) is not None:
+        return False
+    return await subjects.get(_open(subject_id)) is not None
+
+
+async def _entry(
+    data: str, store: str, erasure: Awaitable[tuple[int, ErasureOutcome, str]]
+) -> ErasureEntry:
+    """Carry one erasure out; a store that does not answer is an entry, not the end."""
+    try:
+        count, outcome, verification = await erasure
+    except errors.UnavailableError as error:
+        return ErasureEntry(
+            data, store, 0, ErasureOutcome.FAILED, f"{error.message}; then close the subject again"
+        )
+    return ErasureEntry(data, store, count, outcome, verification)
+
+
+def _require_room(subject: Subject) -> None:
+    if len(subject.photos) >= MAX_PHOTOS_PER_SUBJECT:
+        raise errors.ResourceExhaustedError(
+            f"a subject has at most {MAX_PHOTOS_PER_SUBJECT} reference photographs",
+            reason=errors.Reason.PHOTO_LIMIT,
+            metadata={"subject_id": subject.subject_id, "limit": str(MAX_PHOTOS_PER_SUBJECT)},
+        )
+
+
+def _open(subject_id: str) -> str:
+    return f"open.{subject_id}"
+
+
+def _closed(subject_id: str) -> str:
+    return f"closed.{subject_id}"
+
+
+def _photo(subject_id: str, photo_id: str) -> str:
+    return f"subjects/{subject_id}/{photo_id}"

@@ -1,0 +1,190 @@
+"""NATS: the connection, and its key-value store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from urllib.parse import urlsplit
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js.api import KeyValueConfig, StorageType
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import (
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    NotFoundError,
+)
+from nats.js.kv import KeyValue
+
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import ConflictError, Entry
+
+CONNECT_TIMEOUT_SECONDS = 2
+REQUEST_TIMEOUT_SECONDS = 5
+RECONNECT_SECONDS = 0.5
+
+log = structlog.get_logger()
+
+
+class Nats:
+    """A connection to NATS that is re-established for as long as it is in use."""
+
+    def __init__(self, client: Client, server: str) -> None:
+        self.client = client
+        self.jetstream = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
+        self.server = server
+
+    async def ping(self) -> None:
+        """Answer when the server and its JetStream do.
+
+        Raises:
+            UnavailableError: They do not.
+        """
+        with self.translated():
+            await self.jetstream.account_info()
+
+    async def open_bucket(
+        self, bucket: str, *, ttl_seconds: float | None, replicas: int
+    ) -> NatsKeyValueStore:
+        """Open a key-value bucket, and make it if it is not there.
+
+        Args:
+            bucket: Name, such as `SCANS`.
+            ttl_seconds: Records go this long after they were written. None keeps them.
+            replicas: Servers of the cluster that hold each record.
+
+        Raises:
+            UnavailableError: The server does not answer.
+        """
+        with self.translated():
+            try:
+                store = await self.jetstream.key_value(bucket)
+            except NotFoundError:
+                store = await self.jetstream.create_key_value(
+                    KeyValueConfig(
+                        bucket=bucket,
+                        history=1,  # no older value outlives its successor
+                        ttl=ttl_seconds,
+                        storage=StorageType.FILE,
+                        replicas=replicas,
+                    )
+                )
+        return NatsKeyValueStore(store, self, bucket)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise `UnavailableError` for what nats-py raises when the server does not answer."""
+        try:
+            yield
+        except (nats.errors.Error, JetStreamError, OSError, TimeoutError) as error:
+            raise errors.unavailable(
+                "NATS", self.server, "start it, or correct HOMEWARD_NATS_URL"
+            ) from error
+
+
+@asynccontextmanager
+async def connection(url: str, name: str) -> AsyncIterator[Nats]:
+    """Connect to NATS; waits for a server that is not there yet, and says so in the log.
+
+    Args:
+        url: Such as `nats://127.0.0.1:4222`, with a token before `@` where one is needed.
+        name: How the connection shows in the server's monitoring.
+    """
+    parts = urlsplit(url)
+    server = f"nats://{parts.hostname}:{parts.port or 4222}"  # without the token
+
+    async def on_error(error: Exception) -> None:
+        log.warning("waiting for NATS", server=server, problem=type(error).__name__)
+
+    client = Client()
+    await client.connect(
+        url,
+        name=name,
+        error_cb=on_error,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        reconnect_time_wait=RECONNECT_SECONDS,
+        max_reconnect_attempts=-1,
+    )
+    try:
+        yield Nats(client, server)
+    finally:
+        await client.close()
+
+
+class NatsKeyValueStore:
+    """A `KeyValueStore` in NATS JetStream."""
+
+    def __init__(self, store: KeyValue, nats: Nats, bucket: str) -> None:
+        self._store = store
+        self._nats = nats
+        self._stream = f"KV_{bucket}"
+
+    async def get(self, key: str) -> Entry | None:
+        """Return the record, or None."""
+        with self._nats.translated():
+            try:
+                entry = await self._store.get(key)
+            except KeyNotFoundError:  # deleted ones too
+                return None
+        return Entry(key, entry.value or b"", int(entry.revision or 0))
+
+    async def create(self, key: str, value: bytes) -> int:
+        """Write a record that must not exist, and return its revision."""
+        with self._nats.translated():
+            try:
+                return int(await self._store.create(key, value))
+            except KeyWrongLastSequenceError as error:
+                raise ConflictError(key) from error
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        """Replace a record that must still have `revision`, and return the new revision."""
+        with self._nats.translated():
+            try:
+                return int(await self._store.update(key, value, last=revision))
+            except KeyWrongLastSequenceError as error:
+                raise ConflictError(key) from error
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Write a record whatever was there, and return its revision."""
+        with self._nats.translated():
+            return int(await self._store.put(key, value))
+
+    async def erase(self, key: str) -> bool:
+        """Remove a record and overwrite its bytes; return whether there was one.
+
+        The message itself is erased: a delete marker would leave its bytes in the stream's file.
+        """
+        entry = await self.get(key)
+        if entry is None:
+            return False
+        with self._nats.translated():
+            try:
+                await self._nats.jetstream.delete_msg(self._stream, entry.revision)
+            except NotFoundError:  # somebody else was faster
+                return False
+        return True
+
+    async def entries(self, pattern: str = ">") -> list[Entry]:
+        """Return the records whose keys match, in the order of their keys."""
+        found = []
+        async with aclosing(self.watch(pattern)) as entries:
+            async for entry in entries:
+                if entry is None:
+                    break
+                found.append(entry)
+        return sorted(found, key=lambda entry: entry.key)
+
+    async def watch(self, pattern: str = ">") -> AsyncGenerator[Entry | None, None]:
+        """Yield the matching records, then None, then each write."""
+        with self._nats.translated():
+            watcher = await self._store.watch(pattern, ignore_deletes=True)
+        try:
+            async for update in watcher:
+                if update is None:
+                    yield None
+                else:
+                    yield Entry(update.key, update.value or b"", int(update.revision or 0))
+        finally:
+            await watcher.stop()

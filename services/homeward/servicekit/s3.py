@@ -1,0 +1,201 @@
+"""One bucket of any S3 server, through the `minio` SDK."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.error import MinioException, S3Error
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+
+from homeward.servicekit import errors
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.objects import ObjectInfo
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+READ_TIMEOUT_SECONDS = 30.0
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def connect(endpoint: str, *, access_key: str, secret_key: str, connections: int) -> Minio:
+    """Return a client; nothing is sent yet.
+
+    Args:
+        endpoint: URL, such as `http://127.0.0.1:9000`.
+        access_key: Name of the account.
+        secret_key: Its secret.
+        connections: Most connections kept open: as many as threads use the client.
+    """
+    parts = urlsplit(endpoint)
+    # The SDK's own client waits five minutes and retries five times.
+    pool = urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
+        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
+    )
+    return Minio(
+        parts.netloc,
+        access_key=access_key,
+        secret_key=secret_key,
+        secure=parts.scheme == "https",
+        http_client=pool,
+    )
+
+
+class S3ObjectStore:
+    """An `ObjectStore` in a bucket of an S3 server.
+
+    Args:
+        client: What `connect` returned.
+        bucket: Name of the bucket.
+        executor: Runs the SDK, which blocks.
+        endpoint: The server's URL, for messages.
+    """
+
+    def __init__(
+        self, client: Minio, bucket: str, executor: BoundedExecutor, endpoint: str
+    ) -> None:
+        self.client = client
+        self.bucket = bucket
+        self._executor = executor
+        self._endpoint = endpoint
+
+    async def ensure(self, *, expire_prefix: str = "", expire_days: int | None = None) -> None:
+        """Make the bucket if it is not there, and set its lifecycle rule.
+
+        Args:
+            expire_prefix: Keys that the rule is for; "" for all.
+            expire_days: The server itself removes objects this many days after their write, rounded
+                up to the next midnight UTC. None sets no rule.
+        """
+        await self.run(self._ensure, expire_prefix, expire_days)
+
+    async def ping(self) -> None:
+        """Answer when the server does and the bucket is there."""
+        if not await self.run(self.client.bucket_exists, self.bucket):
+            raise errors.unavailable(
+                "S3", self._endpoint, f"it has no bucket {self.bucket}; restart Homeward to make it"
+            )
+
+    async def lifecycle_days(self) -> int:
+        """Return after how many days the server removes objects, read back from it; 0 for never."""
+        config = await self.run(self.client.get_bucket_lifecycle, self.bucket)
+        days = [
+            rule.expiration.days
+            for rule in (config.rules if config else [])
+            if rule.status == ENABLED and rule.expiration and rule.expiration.days
+        ]
+        return min(days, default=0)
+
+    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
+        """Write an object, whatever was there."""
+        await self.run(
+            self.client.put_object,
+            self.bucket,
+            key,
+            io.BytesIO(data),
+            len(data),
+            content_type=content_type,
+        )
+
+    async def get(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None."""
+        return await self.run(self._get, key)
+
+    async def stat(self, key: str) -> ObjectInfo | None:
+        """Return what is known of an object, or None."""
+        return await self.run(self._stat, key)
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        await self.run(self.client.remove_object, self.bucket, key)
+
+    async def objects(self, prefix: str) -> list[ObjectInfo]:
+        """Return the objects whose keys begin with `prefix`, in the order of their keys."""
+        return await self.run(self._list, prefix)
+
+    async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run an SDK call in a thread.
+
+        Raises:
+            UnavailableError: The server does not answer, or refuses Homeward's account.
+        """
+        with self._translated():
+            return await self._executor.run(call, *args, **kwargs)
+
+    def _ensure(self, expire_prefix: str, expire_days: int | None) -> None:
+        if not self.client.bucket_exists(self.bucket):
+            try:
+                self.client.make_bucket(self.bucket)
+            except S3Error as error:  # another replica was faster
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+        if expire_days is not None:
+            rule = Rule(
+                ENABLED,
+                rule_filter=Filter(prefix=expire_prefix),
+                rule_id="homeward-backstop",
+                expiration=Expiration(days=expire_days),
+            )
+            self.client.set_bucket_lifecycle(self.bucket, LifecycleConfig([rule]))
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            response = self.client.get_object(self.bucket, key)
+        except S3Error as error:
+            if error.code in _ABSENT:
+                return None
+            raise
+        try:
+            return bytes(response.data)
+        finally:
+            response.close()
+            response.release_conn()
+
+    def _stat(self, key: str) -> ObjectInfo | None:
+        try:
+            found = self.client.stat_object(self.bucket, key)
+        except S3Error as error:
+            if error.code in _ABSENT:
+                return None
+            raise
+        return ObjectInfo(key, found.size or 0, found.last_modified or datetime.now(UTC))
+
+    def _list(self, prefix: str) -> list[ObjectInfo]:
+        found = self.client.list_objects(self.bucket, prefix=prefix, recursive=True)
+        infos = [
+            ObjectInfo(
+                item.object_name or "", item.size or 0, item.last_modified or datetime.now(UTC)
+            )
+            for item in found
+        ]
+        return sorted(infos, key=lambda info: info.key)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise errors.unavailable(
+                "S3", self._endpoint, "start it, or correct HOMEWARD_S3_ENDPOINT"
+            ) from error
+        except S3Error as error:
+            raise errors.unavailable(
+                "S3", self._endpoint, f"it refused with {error.code}; see its log"
+            ) from error
+        except MinioException as error:
+            raise errors.unavailable(
+                "S3", self._endpoint, f"its answer was not understood ({type(error).__name__})"
+            ) from error
+
+
+_ABSENT = frozenset({"NoSuchKey", "NoSuchObject"})
