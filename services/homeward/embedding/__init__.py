@@ -1,0 +1,1 @@
+"""Finds faces in pictures and turns them into templates. Stateless; keeps nothing."""

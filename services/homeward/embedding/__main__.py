@@ -1,0 +1,57 @@
+"""`python -m homeward.embedding`: the embedding service."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+
+from homeward.embedding.adapters.pack import ModelPackError, load_pack
+from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.servicer import EmbeddingServicer
+from homeward.embedding.settings import EmbeddingSettings
+from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.server import GrpcServer
+
+
+async def serve(settings: EmbeddingSettings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    # Before the port is bound: who can connect finds models that have answered once.
+    pack = load_pack(
+        runtime=settings.recogniser_runtime,
+        threads=settings.inference_threads,
+        cache=settings.model_cache_dir,
+    )
+    decoder = PillowPictureDecoder()
+    async with AsyncExitStack() as stack:
+        executor = await stack.enter_async_context(
+            BoundedExecutor(
+                "embedding", workers=settings.inference_threads, queue=settings.queue_limit
+            )
+        )
+        servicer = EmbeddingServicer(
+            detect=DetectFaces(decoder, pack.detector),
+            embed=EmbedFaces(pack.recogniser),
+            analyze=AnalyzePhoto(decoder, pack.detector, pack.recogniser),
+            model=pack.model,
+            executor=executor,
+            batches_in_flight=settings.batches_in_flight,
+        )
+        server = GrpcServer(
+            [servicer.service()],
+            listen=settings.listen,
+            checks={},
+            grace_seconds=settings.grace_seconds,
+        )
+        await server.run()
+
+
+if __name__ == "__main__":
+    settings = EmbeddingSettings()
+    configure_logging("embedding", settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except ModelPackError as error:
+        sys.exit(f"embedding: {error}")

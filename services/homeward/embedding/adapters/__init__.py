@@ -1,0 +1,1 @@
+"""The models and the picture formats behind the ports."""

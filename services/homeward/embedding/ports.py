@@ -1,0 +1,46 @@
+"""What the use cases need from the outside. All calls block; several threads may make them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.embedding.model import Detection, Image
+
+
+class PictureDecoder(Protocol):
+    """Turns files into pictures."""
+
+    def decode_photo(self, data: bytes) -> Image:
+        """Return a photograph, upright.
+
+        Raises:
+            InvalidArgumentError: `FIELD_INVALID` for too many pixels, `IMAGE_UNREADABLE`.
+        """
+        ...
+
+    def decode_frame(self, data: bytes, width: int, height: int) -> Image:
+        """Return a JPEG file's picture as it is stored, which must have this size.
+
+        Raises:
+            InvalidArgumentError: `IMAGE_UNREADABLE`.
+        """
+        ...
+
+
+class FaceDetector(Protocol):
+    """Finds faces."""
+
+    def detect(self, image: Image, min_score: float) -> list[Detection]:
+        """Return the faces of a picture, surest first, without those below `min_score`."""
+        ...
+
+
+class FaceRecogniser(Protocol):
+    """Turns faces into vectors that are the closer the more alike two faces are."""
+
+    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return unit-length vectors, shape (n, d), of aligned faces, BGR, shape (n, s, s, 3)."""
+        ...

@@ -1,0 +1,1 @@
+"""Geometry and quality of faces, for `embedding` and `ingestion`: pure functions on arrays."""
