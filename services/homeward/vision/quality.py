@@ -63,12 +63,15 @@ def sharpness(face: NDArray[np.uint8]) -> float:
     blur of the two directions counts, so that motion blur does.
 
     Measured on the aligned face, it is comparable between faces of all sizes, and a small face,
-    which alignment enlarges, is as blurred as the recogniser sees it.
+    which alignment enlarges, is as blurred as the recogniser sees it. Only the part from the brows
+    to the chin counts: neither a sharp background nor the edge of the picture makes a face sharp.
 
     Args:
-        face: Aligned face, BGR, shape (side, side, 3), side at least 3.
+        face: Aligned face, BGR, shape (side, side, 3), side at least 16.
     """
-    grey = cv2.cvtColor(face, cv2.COLOR_BGR2GRAY).astype(np.float32)
+    side = face.shape[0]
+    inner = face[side * 3 // 10 : side * 19 // 20, side // 5 : side * 4 // 5]
+    grey = cv2.cvtColor(inner, cv2.COLOR_BGR2GRAY).astype(np.float32)
     return min(_kept_variation(grey, axis=0), _kept_variation(grey, axis=1))
 
 
@@ -87,7 +90,8 @@ def turn(landmarks: NDArray[np.floating]) -> float:
     With `d` the distance of the nose tip from the line between the middle of the eyes and the
     middle of the mouth, and `e` half of the distance between the eyes, the result is
     `atan(d / e) / 90°`. The tip stands about as far in front of a face as the eyes are from its
-    middle, so this is about the yaw angle as a part of 90°. Tilting the head to a shoulder or
+    middle, so this is about the yaw angle as a part of 90°. A full profile measures 0.55 to 0.75,
+    because a detector puts the hidden eye beside the seen one. Tilting the head to a shoulder or
     moving the camera up does not change it.
 
     Args:
