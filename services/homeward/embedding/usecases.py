@@ -45,7 +45,7 @@ above it, at 24 pixels 2 %, at 16 pixels, where half of all comparisons fail, no
 
 MIN_SHARPNESS = 0.37
 """Of a reference. Of the same photographs 99.5 % are above it. Blurred with a Gaussian of 3 pixels
-0.7 % stay above it, of 4 pixels none that is large enough; enlarged from faces of 16 pixels, 7 %."""
+0.7 % stay above it, of 4 pixels none that is large enough; enlarged from faces of 16 pixels 7 %."""
 
 MAX_TURN = 0.5
 """Of a reference, about 45 degrees. Of the same photographs 98.5 % stay below it;
