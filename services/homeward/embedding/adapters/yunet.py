@@ -22,8 +22,8 @@ class YunetFaceDetector:
     Every call runs in its caller's thread, so that as many pictures are worked on as there are
     callers. On two cores that finds faces in more pictures than two threads on one picture do, and
     several pictures in one run are slower than one after the other (per 960 x 540 picture: 7.6 ms
-    alone, 13 ms in a run of four; 4.9 ms with two callers). Each caller may need 0.9 GB for a picture
-    of 4096 x 4096, 0.1 GB for 1920 x 1080; onnxruntime keeps what it once needed.
+    alone, 13 ms in a run of four; 4.9 ms with two callers). Each caller may need 0.9 GB for a
+    picture of 4096 x 4096, 0.2 GB for 1920 x 1920; onnxruntime keeps what it once needed.
 
     Args:
         folded: YuNet with float32 weights and free picture size, an ONNX file.
