@@ -1,0 +1,48 @@
+"""The ingestion service, in its API role: `python -m homeward.ingestion`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+from homeward.ingestion.assembly import assemble
+from homeward.ingestion.servicer import services
+from homeward.ingestion.settings import IngestionSettings
+from homeward.ingestion.usecases.scans import Scans
+from homeward.servicekit.clock import SystemClock
+from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.server import GrpcServer
+
+
+async def main() -> None:
+    """Serve until asked to stop."""
+    settings = IngestionSettings()  # type: ignore[call-arg]  # the environment has the rest
+    configure_logging("ingestion", settings.log_level)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        parts = await assemble(settings, clock, stack, role="ingestion")
+        scans = Scans(
+            store=parts.scans,
+            queue=parts.queue,
+            footage=parts.footage,
+            cameras=parts.cameras,
+            matcher=parts.matcher,
+            clock=clock,
+            segment_length=timedelta(seconds=settings.segment_seconds),
+        )
+        await GrpcServer(
+            services(cameras=parts.cameras, footage=parts.footage, scans=scans, clock=clock),
+            listen=settings.listen,
+            checks={
+                "nats": parts.bus.ping,
+                "s3": parts.store.ping,
+                "queue": parts.queue.ping,
+                "matching": parts.matcher.ping,
+            },
+            grace_seconds=settings.grace_seconds,
+        ).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

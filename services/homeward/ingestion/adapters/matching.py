@@ -1,0 +1,169 @@
+"""The matching service as a `Matcher`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.matching.v1 import (
+    matching_service_pb2,
+    matching_service_pb2_grpc,
+    sighting_pb2,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+    subject_pb2,
+    subject_service_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
+from homeward.ingestion.ports import Sighted
+from homeward.servicekit import errors, wire
+from homeward.servicekit.clients import translated
+
+PACKAGE = "homeward.api.matching.v1"
+IDEMPOTENT = tuple(f"{PACKAGE}.{name}" for name in ("MatchingService", "SightingService"))
+"""Every call that ingestion makes of these may be repeated."""
+
+TIMEOUT_SECONDS = 30.0
+RECORD_BATCH = 16
+
+
+class GrpcMatcher:
+    """Asks the matching service.
+
+    Args:
+        channel: To it.
+        target: Its address, for messages.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
+        self._matching = matching_service_pb2_grpc.MatchingServiceStub(channel)
+        self._sightings = sighting_service_pb2_grpc.SightingServiceStub(channel)
+        self._subjects = subject_service_pb2_grpc.SubjectServiceStub(channel)
+        self._target = target
+
+    async def ping(self) -> None:
+        """Answer when the service does."""
+        async with translated("matching", self._target):
+            await self._matching.GetThresholdPolicy(
+                matching_service_pb2.GetThresholdPolicyRequest(), timeout=TIMEOUT_SECONDS
+            )
+
+    async def match(
+        self, probes: Sequence[Template], subject_ids: Sequence[str]
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        """Return the matches of each probe, most alike first, and the policy in force."""
+        request = matching_service_pb2.MatchRequest(
+            probes=[_to_template(probe) for probe in probes], subject_ids=subject_ids
+        )
+        async with translated("matching", self._target):
+            answer = await self._matching.Match(request, timeout=TIMEOUT_SECONDS)
+        matches = [
+            [Match(one.subject_id, one.photo_id, one.score) for one in result.candidates]
+            for result in answer.results
+        ]
+        return matches, MatchPolicy(answer.policy.policy_id, answer.policy.threshold)
+
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        """Record sightings; None where one was rejected before or its subject is closed."""
+        recorded: list[Candidate | None] = []
+        for start in range(0, len(sighted), RECORD_BATCH):
+            request = sighting_service_pb2.RecordSightingsRequest(
+                findings=[_to_finding(one) for one in sighted[start : start + RECORD_BATCH]]
+            )
+            async with translated("matching", self._target):
+                answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
+            recorded += [
+                _candidate(result.sighting) if result.HasField("sighting") else None
+                for result in answer.results
+            ]
+        return recorded
+
+    async def require_searchable(self, subject_ids: Sequence[str]) -> None:
+        """Refuse a search for subjects that are not open, or for nobody at all."""
+        if not subject_ids:
+            if not await self._any_open():
+                raise errors.FailedPreconditionError(
+                    "there is nobody to search for: enrol a subject with a reference photograph",
+                    reason=errors.Reason.NO_OPEN_SUBJECTS,
+                )
+            return
+        for name in subject_ids:
+            async with translated("matching", self._target):
+                answer = await self._subjects.GetSubject(
+                    subject_service_pb2.GetSubjectRequest(subject_id=name), timeout=TIMEOUT_SECONDS
+                )
+            if answer.subject.state != subject_pb2.Subject.STATE_OPEN:
+                raise errors.FailedPreconditionError(
+                    f"subject {name} is closed; its data is gone",
+                    reason=errors.Reason.SUBJECT_CLOSED,
+                    metadata={"subject_id": name},
+                )
+            if not answer.subject.reference_photos:
+                raise errors.FailedPreconditionError(
+                    f"subject {name} has no reference photograph to search with; add one",
+                    reason=errors.Reason.NO_OPEN_SUBJECTS,
+                )
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        """Erase the unconfirmed sightings of a recording."""
+        request = sighting_service_pb2.EraseFootageSightingsRequest(footage_id=footage_id)
+        async with translated("matching", self._target):
+            await self._sightings.EraseFootageSightings(request, timeout=TIMEOUT_SECONDS)
+
+    async def _any_open(self) -> bool:
+        request = subject_service_pb2.ListSubjectsRequest(page_size=1000)
+        while True:
+            async with translated("matching", self._target):
+                page = await self._subjects.ListSubjects(request, timeout=TIMEOUT_SECONDS)
+            if any(subject.reference_photos for subject in page.subjects):
+                return True
+            if not page.next_page_token:
+                return False
+            request.page_token = page.next_page_token
+
+
+def _to_template(template: Template) -> types_pb2.Template:
+    return types_pb2.Template(values=template.values.tolist(), model_digest=template.model_digest)
+
+
+def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
+    return sighting_service_pb2.SightingFinding(
+        sighting=sighting_pb2.Sighting(
+            subject_id=sighted.match.subject_id,
+            photo_id=sighted.match.photo_id,
+            footage_id=sighted.footage.footage_id,
+            camera_id=sighted.footage.header.camera_id,
+            scan_id=sighted.scan_id,
+            interval=wire.to_interval(
+                sighted.true_start + sighted.start, sighted.true_start + sighted.end
+            ),
+            best_shot_time=wire.to_timestamp(sighted.true_start + sighted.best_shot),
+            start_offset=wire.to_duration(sighted.start),
+            end_offset=wire.to_duration(sighted.end),
+            best_shot_offset=wire.to_duration(sighted.best_shot),
+            score=min(sighted.match.score, 1.0),  # rounding may take it past 1
+            best_shot_score=sighted.best_shot_score,
+            threshold=sighted.policy.threshold,
+            policy_id=sighted.policy.policy_id,
+            face_height_px=sighted.face_height_px,
+            delete_time=wire.to_timestamp(sighted.footage.delete_time),
+        ),
+        template=_to_template(sighted.template),
+        still=sighted.still,
+    )
+
+
+def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
+    return Candidate(
+        sighting_id=sighting.sighting_id,
+        subject_id=sighting.subject_id,
+        camera_id=sighting.camera_id,
+        footage_id=sighting.footage_id,
+        start_time=wire.from_timestamp(sighting.interval.start_time, "start_time"),
+        end_time=wire.from_timestamp(sighting.interval.end_time, "end_time"),
+        score=sighting.score,
+        threshold=sighting.threshold,
+    )

@@ -1,0 +1,178 @@
+"""Finding out what a file is, in a process of its own under limits.
+
+The file comes from outside: one that crashes or exhausts a decoder ends its probe, not the service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import av
+import av.error
+
+from homeward.ingestion.adapters.http_file import HttpFile
+from homeward.ingestion.adapters.media import open_video
+from homeward.ingestion.model import FootageProblem, Probe, VideoTrack
+from homeward.servicekit import errors
+
+WALL_SECONDS = 300.0
+CPU_SECONDS = 120
+MEMORY_BYTES = 4 * 1024**3
+MAX_PICTURES_TRIED = 500
+"""Pictures that may fail to decode before a file counts as undecodable."""
+
+_STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a probe prints: facts, or what is wrong."""
+
+    problem: str = ""
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+    frames: int = 0
+    key_frames: int = 0
+    seconds: float = 0.0
+    truncated: bool = False
+
+
+class SubprocessProber:
+    """A `MediaProber` that runs this module as a process for each file."""
+
+    async def probe(self, url: str) -> Probe:
+        """Read the structure of the file at `url`, and decode its first picture."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "homeward.ingestion.adapters.probe",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            # The URL carries a signature, so it goes by standard input and not by the command line.
+            async with asyncio.timeout(WALL_SECONDS):
+                output, _ = await process.communicate(url.encode())
+        except TimeoutError:
+            raise _unreadable("it takes too long to read") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            raise _unreadable("reading it broke the decoder")
+        outcome = Outcome(**json.loads(output))
+        if outcome.problem == _UNREACHABLE:
+            raise errors.unavailable("S3", "the footage store", "try again when it answers")
+        if outcome.problem:
+            raise _unreadable(outcome.problem)
+        return Probe(
+            video=VideoTrack(
+                codec=outcome.codec,
+                width=outcome.width,
+                height=outcome.height,
+                average_frame_rate=outcome.frame_rate,
+                frame_count=outcome.frames,
+                key_frame_count=outcome.key_frames,
+            ),
+            duration=timedelta(seconds=outcome.seconds),
+            problems=(FootageProblem.TRUNCATED,) if outcome.truncated else (),
+        )
+
+
+_UNREACHABLE = "unreachable"
+
+
+def _unreadable(problem: str) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(
+        f"the file cannot be searched: {problem}",
+        reason=errors.Reason.FOOTAGE_UNREADABLE,
+        metadata={"problem": problem},
+    )
+
+
+def examine(file: HttpFile) -> Outcome:
+    """Read a file's structure to its end, and decode until the first picture."""
+    try:
+        opened = open_video(file)
+    except av.error.FFmpegError:
+        return Outcome(problem="it is not a video, or it was cut off before its index")
+    try:
+        with opened as (container, stream):
+            if container.format.name.endswith(_STILLS):
+                return Outcome(problem="it is a still picture, not a video")
+            return _structure(container, stream)
+    except LookupError:
+        return Outcome(problem="it has no picture track, only sound")
+    except av.error.FFmpegError:
+        return Outcome(problem="its structure is damaged")
+
+
+def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's own types are wide
+    times: list[int] = []
+    last_duration = keys = tried = 0
+    decoded = complete = False
+    with suppress(av.error.InvalidDataError):  # damaged or cut off from here on
+        for packet in container.demux(stream):
+            if packet.pts is None or packet.size == 0:
+                continue
+            times.append(packet.pts)
+            last_duration = packet.duration or last_duration
+            keys += packet.is_keyframe
+            if not decoded and tried < MAX_PICTURES_TRIED:
+                tried += 1
+                with suppress(av.error.FFmpegError):
+                    decoded = bool(packet.decode())
+        complete = True
+    if not decoded:
+        with suppress(av.error.FFmpegError):  # a decoder that holds its pictures back
+            decoded = bool(stream.codec_context.decode(None))
+    if not times:
+        return Outcome(problem="it has no pictures")
+    if not decoded:
+        return Outcome(problem="none of its pictures decodes")
+    rate = float(stream.average_rate or 0)
+    ticks = max(times) - min(times) + (last_duration or 0)
+    seconds = float(ticks * stream.time_base) or (1 / rate if rate else 0.04)
+    return Outcome(
+        codec=stream.codec_context.name,
+        width=stream.codec_context.width,
+        height=stream.codec_context.height,
+        frame_rate=len(times) / seconds,
+        frames=len(times),
+        key_frames=keys,
+        seconds=seconds,
+        truncated=not complete or len(times) < stream.frames,
+    )
+
+
+def main() -> None:
+    """Probe the URL on standard input and print the outcome as JSON."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    av.logging.set_level(av.logging.PANIC)
+    try:
+        with HttpFile(sys.stdin.read()) as file:
+            outcome = examine(file)
+    except errors.DomainError:
+        outcome = Outcome(problem=_UNREACHABLE)
+    print(json.dumps(asdict(outcome)))  # noqa: T201 - its answer
+    sys.stdout.flush()
+    os._exit(0)  # FFmpeg's threads have nothing left to say
+
+
+if __name__ == "__main__":
+    main()

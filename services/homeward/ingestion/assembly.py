@@ -1,0 +1,83 @@
+"""What both roles of ingestion are built of."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
+from homeward.ingestion.adapters.probe import SubprocessProber
+from homeward.ingestion.adapters.s3_footage import S3FootageStore
+from homeward.ingestion.adapters.work_queue import NatsWorkQueue
+from homeward.ingestion.settings import IngestionSettings
+from homeward.ingestion.usecases.cameras import Cameras
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.servicekit import nats, s3
+from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.servicekit.startup import eventually
+
+BACKSTOP_DAYS = 29
+"""S3 rounds up to midnight and removes when it comes by: the largest number that is safe is 30."""
+
+SCANS_TTL_SECONDS = 31 * 86400.0
+UPLOADS_TTL_SECONDS = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The engines and what stands on them, opened."""
+
+    bus: nats.Nats
+    store: S3FootageStore
+    cameras: Cameras
+    footage: FootageLibrary
+    matcher: GrpcMatcher
+    queue: NatsWorkQueue
+    scans: KeyValueStore
+
+
+async def assemble(
+    settings: IngestionSettings, clock: Clock, stack: AsyncExitStack, *, role: str
+) -> Parts:
+    """Open the engines, waiting for those that are not there yet.
+
+    Args:
+        settings: Where they are.
+        clock: Tells the time.
+        stack: Closes what is opened.
+        role: `ingestion` or `scanner`: how the connection to NATS shows.
+    """
+    threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
+    client = s3.connect(
+        settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        connections=8,
+    )
+    store = S3FootageStore(client, "homeward-footage", threads, settings.s3_endpoint)
+    bus = await stack.enter_async_context(nats.connection(settings.nats_url, role))
+    bucket = partial(bus.open_bucket, replicas=settings.nats_replicas)
+    registered = await eventually(partial(bucket, "CAMERAS", ttl_seconds=None))
+    uploads = await eventually(partial(bucket, "UPLOADS", ttl_seconds=UPLOADS_TTL_SECONDS))
+    scans = await eventually(partial(bucket, "SCANS", ttl_seconds=SCANS_TTL_SECONDS))
+    queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
+    await eventually(partial(store.ensure, expire_days=BACKSTOP_DAYS))
+    channel = await stack.enter_async_context(
+        open_channel(settings.matching_target, idempotent=IDEMPOTENT)
+    )
+    matcher = GrpcMatcher(channel, settings.matching_target)
+    cameras = Cameras(registered, clock)
+    footage = FootageLibrary(
+        store=store,
+        uploads=uploads,
+        cameras=cameras,
+        prober=SubprocessProber(),
+        matcher=matcher,
+        clock=clock,
+        min_footage_age=settings.min_footage_age,
+    )
+    return Parts(bus, store, cameras, footage, matcher, queue, scans)

@@ -1,0 +1,415 @@
+"""The values of ingestion. No wire, no vendor."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+RETENTION = timedelta(days=31)
+"""Footage is gone this long after it was received. Not a setting."""
+
+MAX_FOOTAGE_BYTES = 50 * 1024**3
+_DIGEST_DIGITS = 16
+_FOOTAGE_ID = re.compile(
+    r"(?P<camera>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)-(?P<start>\d{8}t\d{12}z)-[0-9a-f]{16}"
+)
+_START_FORMAT = "%Y%m%dt%H%M%S%fz"
+
+
+@dataclass(frozen=True, slots=True)
+class CameraDetails:
+    """What an operator states about a camera."""
+
+    place: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    clock_offset: timedelta = timedelta()
+    """How far its clock is ahead of true time."""
+    clock_offset_source: str = ""
+    authority: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """A camera whose recordings may be searched."""
+
+    camera_id: str
+    details: CameraDetails
+    create_time: datetime
+    update_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """The picture track of a recording."""
+
+    codec: str
+    width: int
+    height: int
+    average_frame_rate: float
+    frame_count: int
+    key_frame_count: int
+
+
+class FootageProblem(StrEnum):
+    """Something wrong with a recording that does not prevent searching it."""
+
+    TRUNCATED = "truncated"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a file turned out to be."""
+
+    video: VideoTrack
+    duration: timedelta
+    """From the first to the end of the last picture."""
+    problems: tuple[FootageProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FootageHeader:
+    """What an uploader states about a recording."""
+
+    camera_id: str
+    file_name: str
+    start_time: datetime
+    """By the camera's clock."""
+    size_bytes: int
+    sha256: str
+
+    @property
+    def footage_id(self) -> str:
+        """The id of this recording: camera, start and content, so that it is always the same."""
+        start = self.start_time.astimezone(UTC).strftime(_START_FORMAT)
+        return f"{self.camera_id}-{start}-{self.sha256[:_DIGEST_DIGITS]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A finished recording of one camera: the manifest that lies beside its file."""
+
+    footage_id: str
+    header: FootageHeader
+    probe: Probe
+    receive_time: datetime
+    delete_time: datetime
+
+    @property
+    def end_time(self) -> datetime:
+        """When the recording ends, by the camera's clock."""
+        return self.header.start_time + self.probe.duration
+
+
+def footage_folder(footage_id: str) -> str | None:
+    """Return the prefix of a recording's objects, or None when the id is none."""
+    match = _FOOTAGE_ID.fullmatch(footage_id)
+    if match is None:
+        return None
+    day = match["start"][:8]
+    return f"footage/{match['camera']}/{day[:4]}/{day[4:6]}/{day[6:]}/{footage_id}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload under way: what was announced, and where its bytes go."""
+
+    header: FootageHeader
+    create_time: datetime
+    """When its first byte may have come: the 31 days count from here."""
+    multipart_id: str | None
+    """Of the store's multipart upload; None for an upload by URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle, pixels of the picture that it is in."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Its middle, as x and y."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def scaled(self, factor: float) -> Box:
+        """Return the rectangle in a picture that is `factor` times as large."""
+        return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """A picture of a recording."""
+
+    offset: timedelta
+    """From the recording's first picture, by its presentation time stamp."""
+    image: NDArray[np.uint8]
+    """BGR, shape (height, width, 3), as recorded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """A face in a picture, in pixels of the picture as recorded."""
+
+    box: Box
+    landmarks: NDArray[np.float32]
+    """Eyes, nose tip, mouth corners; pairs from left to right in the picture; shape (5, 2)."""
+    detector_score: float
+    """In [0, 1]; higher is surer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A face as a vector, shape (d,), unit length."""
+
+    values: NDArray[np.float32]
+    model_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A subject that an appearance is alike to."""
+
+    subject_id: str
+    photo_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPolicy:
+    """The operating point that matches were chosen by."""
+
+    policy_id: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sighting that a scan recorded, or lengthened."""
+
+    sighting_id: str
+    subject_id: str
+    camera_id: str
+    footage_id: str
+    start_time: datetime
+    end_time: datetime
+    score: float
+    threshold: float
+
+
+class GapReason(StrEnum):
+    """Why a stretch of footage was not searched."""
+
+    UNDECODABLE = "undecodable"
+    FOOTAGE_GONE = "footage gone"
+    GIVEN_UP = "given up"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of footage that was not searched, in true time."""
+
+    footage_id: str
+    start_time: datetime
+    end_time: datetime
+    reason: GapReason
+    detail: str = ""
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it is."""
+        return self.end_time - self.start_time
+
+
+@dataclass(frozen=True, slots=True)
+class ScanScope:
+    """What a scan searches, and for whom. Empty means all."""
+
+    subject_ids: tuple[str, ...] = ()
+    camera_ids: tuple[str, ...] = ()
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    footage_ids: tuple[str, ...] = ()
+
+
+class ScanState(StrEnum):
+    """Where a scan is in its life."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is a last state."""
+        return self not in (ScanState.PENDING, ScanState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a scan has looked at."""
+
+    frames: int = 0
+    faces: int = 0
+    appearances: int = 0
+    discarded: int = 0
+    """Matched nobody, and were forgotten."""
+    incomparable: int = 0
+    """Too small or too poor to compare."""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.frames + other.frames,
+            self.faces + other.faces,
+            self.appearances + other.appearances,
+            self.discarded + other.discarded,
+            self.incomparable + other.incomparable,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of one recording for one scanner, and how far it has come."""
+
+    footage_id: str
+    camera_id: str
+    start: timedelta
+    """From the recording's first picture."""
+    end: timedelta
+    true_start: datetime
+    """True time of the recording's first picture."""
+    state: ScanState = ScanState.PENDING
+    position: timedelta | None = None
+    """How far it is searched; None before the first picture."""
+    counts: Counts = field(default_factory=Counts)
+    candidates: tuple[Candidate, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    update_time: datetime | None = None
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it plays."""
+        return self.end - self.start
+
+    @property
+    def done(self) -> timedelta:
+        """How much of it was dealt with."""
+        if self.state.ended:
+            return self.duration
+        return (self.position or self.start) - self.start
+
+    def gap(self, reason: GapReason, detail: str) -> Gap:
+        """Return the gap that the whole of it is."""
+        return self.gap_between(self.start, self.end, reason, detail)
+
+    def gap_between(
+        self, start: timedelta, end: timedelta, reason: GapReason, detail: str = ""
+    ) -> Gap:
+        """Return a gap between two offsets in the recording."""
+        first, last = self.true_start + start, self.true_start + end
+        return Gap(self.footage_id, first, last, reason, detail)
+
+    def given_up(self, reason: GapReason, detail: str, now: datetime) -> Segment:
+        """Return the segment as not searched."""
+        return replace(
+            self,
+            state=ScanState.CANCELLED if reason is GapReason.CANCELLED else ScanState.FAILED,
+            gaps=(self.gap(reason, detail),),
+            update_time=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """A scan as its segments show it."""
+
+    state: ScanState
+    footage_count: int
+    segment_count: int
+    segments_done: int
+    total: timedelta
+    done: timedelta
+    searched: timedelta
+    counts: Counts
+    candidates: tuple[Candidate, ...]
+    gaps: tuple[Gap, ...]
+    end_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A search of footage for missing people."""
+
+    scan_id: str
+    scope: ScanScope
+    create_time: datetime
+    segment_count: int
+    cancelled: bool = False
+    final: ScanSummary | None = None
+    """Once it has ended, so that lists need not read its segments."""
+
+
+def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
+    """Fold the segments of a scan into what is told about it.
+
+    Coverage counts what is certain: a gap is not searched, and neither is what no scanner has come
+    to yet.
+    """
+    if scan.final is not None:
+        return scan.final
+    ended = [segment for segment in segments if segment.state.ended]
+    gaps = tuple(gap for segment in segments for gap in segment.gaps)
+    done = sum((segment.done for segment in segments), timedelta())
+    searched = done - sum((gap.duration for gap in gaps), timedelta())
+    counts = Counts()
+    candidates: dict[str, Candidate] = {}
+    for segment in segments:
+        counts += segment.counts
+        for candidate in segment.candidates:
+            held = candidates.get(candidate.sighting_id)
+            if held is None or _extent(candidate) > _extent(held):
+                candidates[candidate.sighting_id] = candidate
+    complete = len(ended) == scan.segment_count and len(segments) == scan.segment_count
+    if complete and scan.cancelled:
+        state = ScanState.CANCELLED
+    elif complete:
+        state = ScanState.SUCCEEDED if searched > timedelta() else ScanState.FAILED
+    elif any(segment.state is not ScanState.PENDING for segment in segments):
+        state = ScanState.RUNNING
+    else:
+        state = ScanState.PENDING
+    times = [segment.update_time for segment in ended if segment.update_time]
+    return ScanSummary(
+        state=state,
+        footage_count=len({segment.footage_id for segment in segments}),
+        segment_count=scan.segment_count,
+        segments_done=len(ended),
+        total=sum((segment.duration for segment in segments), timedelta()),
+        done=done,
+        searched=max(searched, timedelta()),
+        counts=counts,
+        candidates=tuple(sorted(candidates.values(), key=lambda found: found.start_time)),
+        gaps=tuple(sorted(gaps, key=lambda gap: (gap.start_time, gap.footage_id))),
+        end_time=max(times) if complete and times else None,
+    )
+
+
+def _extent(candidate: Candidate) -> tuple[timedelta, float]:
+    return candidate.end_time - candidate.start_time, candidate.score
+
+
+def sha256_hex(data: bytes) -> str:
+    """Return the SHA-256 of bytes, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()

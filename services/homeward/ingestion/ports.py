@@ -1,0 +1,217 @@
+"""What ingestion needs from the outside, by role."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.ingestion.model import (
+    Candidate,
+    Face,
+    Footage,
+    Frame,
+    Match,
+    MatchPolicy,
+    Probe,
+    Template,
+)
+from homeward.servicekit.objects import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A stored piece of a multipart upload."""
+
+    number: int
+    """From 1."""
+    etag: str
+    size: int
+
+
+class FootageStore(ObjectStore, Protocol):
+    """The bucket of recordings, with what large files need."""
+
+    async def begin_multipart(self, key: str) -> str:
+        """Begin an object that comes in parts; return the id of the upload."""
+
+    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+        """Store one part; all but the last are at least 5 MiB."""
+
+    async def parts(self, key: str, upload_id: str) -> list[Part]:
+        """Return the parts that are stored, in their order; none if the upload is unknown."""
+
+    async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
+        """Make the parts one object."""
+
+    async def abort_multipart(self, key: str, upload_id: str) -> None:
+        """Drop an upload and its parts, if it is there."""
+
+    async def sha256(self, key: str) -> str:
+        """Read an object through and return its SHA-256, hexadecimal."""
+
+    async def url_to_put(self, key: str, expires: timedelta) -> str:
+        """Return a URL that takes the object by one HTTP PUT."""
+
+    async def url_to_get(self, key: str, expires: timedelta) -> str:
+        """Return a URL that gives the object by HTTP GET, ranges included."""
+
+    async def lifecycle_days(self) -> int:
+        """Return after how many days the store itself removes objects; 0 for never."""
+
+
+class MediaProber(Protocol):
+    """Finds out what a file is."""
+
+    async def probe(self, url: str) -> Probe:
+        """Read the structure of the file at `url`, and decode its first picture.
+
+        Raises:
+            InvalidArgumentError: `FOOTAGE_UNREADABLE`, with what is wrong.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A stretch of a recording whose pictures did not decode."""
+
+    start: timedelta
+    end: timedelta
+
+
+class FrameSource(Protocol):
+    """Decodes recordings."""
+
+    def frames(
+        self, url: str, *, start: timedelta, end: timedelta, rate: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame | Undecodable]]:
+        """Decode a stretch of a recording and yield its pictures in the order of their times.
+
+        Args:
+            url: Where the file is.
+            start: Yield pictures from this offset on.
+            end: Up to, but without, this offset.
+            rate: Pictures a second, at most.
+
+        Raises:
+            UnavailableError: The file cannot be reached.
+        """
+
+
+class FaceFinder(Protocol):
+    """Finds and embeds faces: the embedding service."""
+
+    def find(
+        self, frames: AsyncIterator[Frame | Undecodable]
+    ) -> AsyncGenerator[tuple[Frame | Undecodable, list[Face]], None]:
+        """Yield each picture with its faces, in order; stretches pass through without any.
+
+        Faces come in pixels of the picture, surest first, doubtful ones included.
+        """
+
+    async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
+        """Return one template for each aligned face, shape (112, 112, 3), BGR."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighted:
+    """What a scan found, to be recorded as a sighting."""
+
+    scan_id: str
+    footage: Footage
+    match: Match
+    best_shot_score: float | None
+    policy: MatchPolicy
+    true_start: datetime
+    """True time of the recording's first picture."""
+    start: timedelta
+    end: timedelta
+    best_shot: timedelta
+    face_height_px: float
+    template: Template
+    still: bytes
+
+
+class Matcher(Protocol):
+    """Compares with the gallery and records sightings: the matching service."""
+
+    async def match(
+        self, probes: Sequence[Template], subject_ids: Sequence[str]
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        """Return the matches of each probe, most alike first, and the policy in force."""
+
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        """Record sightings; None where one was rejected before or its subject is closed."""
+
+    async def require_searchable(self, subject_ids: Sequence[str]) -> None:
+        """Refuse a search for subjects that are not open, or for nobody at all.
+
+        Args:
+            subject_ids: Whom to look for; empty for all that are open.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`.
+        """
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        """Erase the unconfirmed sightings of a recording."""
+
+
+class Work(Protocol):
+    """A segment to search, taken from the queue."""
+
+    @property
+    def scan_id(self) -> str:
+        """The scan that it belongs to."""
+
+    @property
+    def segment(self) -> int:
+        """Its number in the scan, from 0."""
+
+    @property
+    def attempt(self) -> int:
+        """How often it was taken, from 1."""
+
+    async def done(self) -> None:
+        """Remove it from the queue."""
+
+    async def retry(self) -> None:
+        """Give it back, to be taken again in a moment."""
+
+    async def extend(self) -> None:
+        """Say that it is still being worked on."""
+
+
+class WorkQueue(Protocol):
+    """Segments that wait for a scanner. Delivered at least once."""
+
+    async def put(self, scan_id: str, segment: int) -> None:
+        """Add a segment; the same one again within the hour is dropped."""
+
+    async def take(self) -> Work | None:
+        """Wait a few seconds for a segment; None when there is none."""
+
+    async def drop_scan(self, scan_id: str) -> None:
+        """Remove the waiting segments of a scan."""
+
+    async def ping(self) -> None:
+        """Answer when the queue does."""
+
+
+class FaceImages(Protocol):
+    """What is done with pixels."""
+
+    def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
+        """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
+
+    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
+        """Return how well the face serves recognition, in [0, 1]; higher is better."""
+
+    def still(self, frame: Frame, face: Face, others: Sequence[Face]) -> bytes:
+        """Return the JPEG of a person, cut around the face, with every other face blurred."""

@@ -1,0 +1,69 @@
+"""The ingestion service, in its scanner role: `python -m homeward.ingestion.scanner`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+
+import structlog
+
+from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
+from homeward.ingestion.adapters.images import CvFaceImages
+from homeward.ingestion.adapters.media import PyAvFrameSource
+from homeward.ingestion.assembly import assemble
+from homeward.ingestion.settings import ScannerSettings
+from homeward.ingestion.usecases.scan_segment import SegmentScanner
+from homeward.ingestion.usecases.work import ScanWorker
+from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clock import SystemClock
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.server import stop_event
+
+log = structlog.get_logger()
+
+
+async def main() -> None:
+    """Search segments until asked to stop; one in hand is given back to the queue."""
+    settings = ScannerSettings()  # type: ignore[call-arg]  # the environment has the rest
+    configure_logging("scanner", settings.log_level)
+    clock = SystemClock()
+    stop = stop_event()
+    async with AsyncExitStack() as stack:
+        decoder = await stack.enter_async_context(BoundedExecutor("decode", workers=1, queue=1))
+        shrinker = await stack.enter_async_context(BoundedExecutor("shrink", workers=1, queue=8))
+        looker = await stack.enter_async_context(BoundedExecutor("look", workers=1, queue=8))
+        parts = await assemble(settings, clock, stack, role="scanner")
+        channel = await stack.enter_async_context(
+            open_channel(settings.embedding_target, idempotent=(SERVICE,))
+        )
+        scanner = SegmentScanner(
+            source=PyAvFrameSource(decoder, threads=settings.decoder_threads),
+            faces=GrpcFaceFinder(channel, settings.embedding_target, shrinker),
+            images=CvFaceImages(),
+            matcher=parts.matcher,
+            executor=looker,
+            clock=clock,
+            sample_rate=settings.sample_rate,
+        )
+        worker = ScanWorker(
+            queue=parts.queue,
+            store=parts.scans,
+            footage=parts.footage,
+            scanner=scanner,
+            clock=clock,
+        )
+        log.info("ready")
+        working = asyncio.create_task(worker.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        log.info("stopping")
+        stopping.cancel()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working  # raises what ended it, if it was not the stop
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,254 @@
+"""Ingestion on the wire: requests to use cases, results to responses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import grpc
+
+from homeward.api.ingestion.v1 import (
+    camera_service_pb2,
+    camera_service_pb2_grpc,
+    footage_service_pb2,
+    footage_service_pb2_grpc,
+    scan_service_pb2,
+    scan_service_pb2_grpc,
+)
+from homeward.ingestion import convert
+from homeward.ingestion.model import Candidate, Footage
+from homeward.ingestion.usecases.cameras import Cameras
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.scans import Scans
+from homeward.servicekit import wire
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.paging import page_of
+from homeward.servicekit.server import Service
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
+    """`homeward.api.ingestion.v1.CameraService`."""
+
+    def __init__(self, cameras: Cameras) -> None:
+        self._cameras = cameras
+
+    async def CreateCamera(
+        self, request: camera_service_pb2.CreateCameraRequest, _: Context
+    ) -> camera_service_pb2.CreateCameraResponse:
+        camera, etag = await self._cameras.create(
+            convert.camera_id_from(request.camera.camera_id, "camera.camera_id"),
+            convert.camera_from(request.camera),
+        )
+        return camera_service_pb2.CreateCameraResponse(camera=convert.to_camera(camera, etag))
+
+    async def GetCamera(
+        self, request: camera_service_pb2.GetCameraRequest, _: Context
+    ) -> camera_service_pb2.GetCameraResponse:
+        camera, etag = await self._cameras.get(
+            convert.camera_id_from(request.camera_id, "camera_id")
+        )
+        return camera_service_pb2.GetCameraResponse(camera=convert.to_camera(camera, etag))
+
+    async def ListCameras(
+        self, request: camera_service_pb2.ListCamerasRequest, _: Context
+    ) -> camera_service_pb2.ListCamerasResponse:
+        page, token = page_of(
+            await self._cameras.find(),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=b"cameras",
+        )
+        return camera_service_pb2.ListCamerasResponse(
+            cameras=[convert.to_camera(camera, etag) for camera, etag in page],
+            next_page_token=token,
+        )
+
+    async def UpdateCamera(
+        self, request: camera_service_pb2.UpdateCameraRequest, _: Context
+    ) -> camera_service_pb2.UpdateCameraResponse:
+        paths = wire.mask_paths(request.update_mask, "update_mask", convert.UPDATABLE_CAMERA)
+        camera, etag = await self._cameras.update(
+            convert.camera_id_from(request.camera.camera_id, "camera.camera_id"),
+            convert.camera_change(request.camera, paths),
+            etag=request.camera.etag,
+        )
+        return camera_service_pb2.UpdateCameraResponse(camera=convert.to_camera(camera, etag))
+
+
+class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
+    """`homeward.api.ingestion.v1.FootageService`."""
+
+    def __init__(self, footage: FootageLibrary, clock: Clock) -> None:
+        self._footage = footage
+        self._clock = clock
+
+    async def UploadFootage(
+        self,
+        request_iterator: AsyncIterator[footage_service_pb2.UploadFootageRequest],
+        _: Context,
+    ) -> footage_service_pb2.UploadFootageResponse:
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("payload") != "header":
+            raise invalid_field("header", "must be the first message of an upload")
+        request_id, header = convert.header_from(first.header, now=self._clock.now())
+        chunks = (convert.chunk_from(request) async for request in request_iterator)
+        footage, held = await self._footage.upload(
+            request_id, header, first.header.offset_bytes, chunks
+        )
+        return footage_service_pb2.UploadFootageResponse(
+            footage=convert.to_footage(footage), already_held=held
+        )
+
+    async def GetUpload(
+        self, request: footage_service_pb2.GetUploadRequest, _: Context
+    ) -> footage_service_pb2.GetUploadResponse:
+        request_id = wire.request_id(request.request_id, "request_id", required=True)
+        return footage_service_pb2.GetUploadResponse(
+            committed_size_bytes=await self._footage.committed(request_id)
+        )
+
+    async def CreateUploadUrl(
+        self, request: footage_service_pb2.CreateUploadUrlRequest, _: Context
+    ) -> footage_service_pb2.CreateUploadUrlResponse:
+        wire.require(request, "header", "header")
+        if request.header.offset_bytes:
+            raise invalid_field("header.offset_bytes", "must be 0: a URL takes the whole file")
+        request_id, header = convert.header_from(
+            request.header, now=self._clock.now(), most=convert.MAX_URL_BYTES
+        )
+        answer = await self._footage.upload_url(request_id, header)
+        if isinstance(answer, Footage):
+            return footage_service_pb2.CreateUploadUrlResponse(
+                existing_footage=convert.to_footage(answer)
+            )
+        url, expires = answer
+        return footage_service_pb2.CreateUploadUrlResponse(
+            url=url, expire_time=wire.to_timestamp(expires)
+        )
+
+    async def CompleteUpload(
+        self, request: footage_service_pb2.CompleteUploadRequest, _: Context
+    ) -> footage_service_pb2.CompleteUploadResponse:
+        request_id = wire.request_id(request.request_id, "request_id", required=True)
+        footage = await self._footage.complete_upload(request_id)
+        return footage_service_pb2.CompleteUploadResponse(footage=convert.to_footage(footage))
+
+    async def GetFootage(
+        self, request: footage_service_pb2.GetFootageRequest, _: Context
+    ) -> footage_service_pb2.GetFootageResponse:
+        footage = await self._footage.get(convert.footage_id_from(request.footage_id, "footage_id"))
+        return footage_service_pb2.GetFootageResponse(footage=convert.to_footage(footage))
+
+    async def ListFootage(
+        self, request: footage_service_pb2.ListFootageRequest, _: Context
+    ) -> footage_service_pb2.ListFootageResponse:
+        start, end = wire.from_interval(request, "interval")
+        cameras = [
+            convert.camera_id_from(name, f"camera_ids[{index}]")
+            for index, name in enumerate(request.camera_ids)
+        ]
+        page, token = page_of(
+            await self._footage.find(camera_ids=cameras, start=start, end=end),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=repr((sorted(cameras), start, end)).encode(),
+        )
+        return footage_service_pb2.ListFootageResponse(
+            footage=[convert.to_footage(footage) for footage in page], next_page_token=token
+        )
+
+    async def DeleteFootage(
+        self, request: footage_service_pb2.DeleteFootageRequest, _: Context
+    ) -> footage_service_pb2.DeleteFootageResponse:
+        await self._footage.delete(convert.footage_id_from(request.footage_id, "footage_id"))
+        return footage_service_pb2.DeleteFootageResponse()
+
+    async def GetRetentionReport(
+        self, _request: footage_service_pb2.GetRetentionReportRequest, _: Context
+    ) -> footage_service_pb2.GetRetentionReportResponse:
+        return convert.to_report(await self._footage.report())
+
+
+class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
+    """`homeward.api.ingestion.v1.ScanService`."""
+
+    def __init__(self, scans: Scans) -> None:
+        self._scans = scans
+
+    async def CreateScan(
+        self, request: scan_service_pb2.CreateScanRequest, _: Context
+    ) -> scan_service_pb2.CreateScanResponse:
+        scan, summary = await self._scans.create(
+            convert.scope_from(request.scope),
+            request_id=wire.request_id(request.request_id, "request_id"),
+        )
+        return scan_service_pb2.CreateScanResponse(scan=convert.to_scan(scan, summary))
+
+    async def GetScan(
+        self, request: scan_service_pb2.GetScanRequest, _: Context
+    ) -> scan_service_pb2.GetScanResponse:
+        scan, summary = await self._scans.get(wire.uuid_text(request.scan_id, "scan_id"))
+        return scan_service_pb2.GetScanResponse(scan=convert.to_scan(scan, summary))
+
+    async def ListScans(
+        self, request: scan_service_pb2.ListScansRequest, _: Context
+    ) -> scan_service_pb2.ListScansResponse:
+        page, token = page_of(
+            await self._scans.find(),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=b"scans",
+        )
+        return scan_service_pb2.ListScansResponse(
+            scans=[convert.to_scan(scan, summary) for scan, summary in page],
+            next_page_token=token,
+        )
+
+    async def CancelScan(
+        self, request: scan_service_pb2.CancelScanRequest, _: Context
+    ) -> scan_service_pb2.CancelScanResponse:
+        scan, summary = await self._scans.cancel(wire.uuid_text(request.scan_id, "scan_id"))
+        return scan_service_pb2.CancelScanResponse(scan=convert.to_scan(scan, summary))
+
+    async def WatchScan(
+        self, request: scan_service_pb2.WatchScanRequest, _: Context
+    ) -> AsyncIterator[scan_service_pb2.WatchScanResponse]:
+        told: dict[str, Candidate] = {}
+        scan_id = wire.uuid_text(request.scan_id, "scan_id")
+        async with aclosing(self._scans.watch(scan_id)) as changes:
+            async for scan, summary in changes:
+                for candidate in summary.candidates:
+                    if told.get(candidate.sighting_id) != candidate:
+                        told[candidate.sighting_id] = candidate
+                        yield scan_service_pb2.WatchScanResponse(
+                            candidate=convert.to_candidate(candidate)
+                        )
+                yield scan_service_pb2.WatchScanResponse(scan=convert.to_scan(scan, summary))
+
+
+def services(
+    *, cameras: Cameras, footage: FootageLibrary, scans: Scans, clock: Clock
+) -> list[Service]:
+    """Return what the ingestion server serves."""
+    package = "homeward.api.ingestion.v1"
+    return [
+        Service(
+            f"{package}.CameraService",
+            camera_service_pb2_grpc.add_CameraServiceServicer_to_server,
+            CameraServicer(cameras),
+        ),
+        Service(
+            f"{package}.FootageService",
+            footage_service_pb2_grpc.add_FootageServiceServicer_to_server,
+            FootageServicer(footage, clock),
+        ),
+        Service(
+            f"{package}.ScanService",
+            scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
+            ScanServicer(scans),
+        ),
+    ]

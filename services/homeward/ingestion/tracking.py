@@ -1,0 +1,129 @@
+"""Follow faces through the pictures of a recording, so that a person is one appearance.
+
+The pictures are a fifth of a second apart, and a passer-by moves by more than a face's width in
+that time, so rectangles need not overlap: a face continues the track whose predicted place is
+nearest, within a distance that grows with the face.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from homeward.ingestion.model import Box, Face
+
+LOST_AFTER = timedelta(seconds=1.5)
+"""A track not seen for this long has ended."""
+
+MAX_JUMP = 1.2
+"""Farthest that a face may be from its predicted place, as a multiple of its size."""
+
+MAX_SCALE = 1.8
+"""Most that a face may grow or shrink from one sight to the next."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Track(Generic[T]):
+    """A face followed so far.
+
+    Attributes:
+        start: When it was first seen.
+        end: When it was last seen.
+        box: Where it was last seen.
+        kept: What the caller keeps of it.
+    """
+
+    start: timedelta
+    end: timedelta
+    box: Box
+    kept: T
+    velocity: tuple[float, float] = (0.0, 0.0)
+    seen: int = 1
+
+    def predicted(self, at: timedelta) -> tuple[float, float]:
+        """Return where its middle should be, if it goes on as it did."""
+        seconds = (at - self.end).total_seconds()
+        x, y = self.box.centre
+        return x + self.velocity[0] * seconds, y + self.velocity[1] * seconds
+
+    def follow(self, at: timedelta, box: Box) -> None:
+        """Take a new sight in."""
+        seconds = (at - self.end).total_seconds()
+        (x0, y0), (x1, y1) = self.box.centre, box.centre
+        if seconds > 0:
+            measured = ((x1 - x0) / seconds, (y1 - y0) / seconds)
+            weight = 1.0 if self.seen == 1 else 0.5  # smooth, but believe the first step
+            self.velocity = (
+                self.velocity[0] + weight * (measured[0] - self.velocity[0]),
+                self.velocity[1] + weight * (measured[1] - self.velocity[1]),
+            )
+        self.end, self.box = at, box
+        self.seen += 1
+
+
+@dataclass(slots=True)
+class Tracker(Generic[T]):
+    """Assigns the faces of one picture after the other to tracks."""
+
+    open: list[Track[T]] = field(default_factory=list)
+
+    def assign(self, at: timedelta, faces: Sequence[Face]) -> list[Track[T] | None]:
+        """Continue tracks with the faces of the next picture.
+
+        The nearest pairs are joined first, so that the result does not depend on any order.
+
+        Args:
+            at: When the picture was taken; later than the one before.
+            faces: The faces in it.
+
+        Returns:
+            For each face the track that it continues, or None when it begins a new one (`begin`).
+        """
+        pairs = sorted(
+            (distance, track_number, face_number)
+            for track_number, track in enumerate(self.open)
+            for face_number, face in enumerate(faces)
+            if (distance := _distance(track, at, face.box)) <= MAX_JUMP
+        )
+        assigned: list[Track[T] | None] = [None] * len(faces)
+        taken: set[int] = set()
+        for _, track_number, face_number in pairs:
+            if track_number not in taken and assigned[face_number] is None:
+                taken.add(track_number)
+                assigned[face_number] = self.open[track_number]
+                self.open[track_number].follow(at, faces[face_number].box)
+        return assigned
+
+    def begin(self, at: timedelta, box: Box, kept: T) -> Track[T]:
+        """Begin a track."""
+        track = Track(start=at, end=at, box=box, kept=kept)
+        self.open.append(track)
+        return track
+
+    def ended(self, at: timedelta) -> list[Track[T]]:
+        """Return the tracks that have ended by now, and let go of them."""
+        gone = [track for track in self.open if at - track.end > LOST_AFTER]
+        self.open = [track for track in self.open if at - track.end <= LOST_AFTER]
+        return gone
+
+    def finish(self) -> list[Track[T]]:
+        """Return all tracks that are still open, and let go of them."""
+        gone, self.open = self.open, []
+        return gone
+
+
+def _distance(track: Track[T], at: timedelta, box: Box) -> float:
+    """Return how far a face is from where a track should be, in sizes; infinite if it cannot be."""
+    size, last = math.hypot(box.width, box.height), math.hypot(track.box.width, track.box.height)
+    if max(size, last) > MAX_SCALE * min(size, last):
+        return math.inf
+    scale = (size + last) / 2
+    x, y = box.centre
+    # A track of one sight has no direction yet: it may also have moved from where it was.
+    places = [track.predicted(at), track.box.centre]
+    return min(math.hypot(x - px, y - py) for px, py in places) / scale

@@ -1,0 +1,393 @@
+"""Taking recordings in, and giving them up again."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from homeward.ingestion.model import (
+    RETENTION,
+    Footage,
+    FootageHeader,
+    Upload,
+    footage_folder,
+)
+from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
+from homeward.ingestion.usecases.cameras import Cameras
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+
+PART_BYTES = 8 * 1024 * 1024
+"""An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
+
+URL_LIFETIME = timedelta(hours=6)
+PROBE_URL_LIFETIME = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReport:
+    """What footage is held."""
+
+    count: int
+    size_bytes: int
+    oldest: datetime | None
+    overdue: tuple[str, ...]
+    lifecycle_days: int
+    made: datetime
+
+
+class FootageLibrary:
+    """The recordings.
+
+    A recording is a folder of the bucket: its file, and a manifest that is written last, so that
+    footage is there if and only if its manifest is. A pointer under the file's digest finds a file
+    that comes again.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: FootageStore,
+        uploads: KeyValueStore,
+        cameras: Cameras,
+        prober: MediaProber,
+        matcher: Matcher,
+        clock: Clock,
+        min_footage_age: timedelta,
+    ) -> None:
+        self._store = store
+        self._uploads = uploads
+        self._cameras = cameras
+        self._prober = prober
+        self._matcher = matcher
+        self._clock = clock
+        self._min_age = min_footage_age
+
+    async def upload(
+        self,
+        request_id: str,
+        header: FootageHeader,
+        offset: int,
+        chunks: AsyncIterator[bytes],
+    ) -> tuple[Footage, bool]:
+        """Take a recording in, from its beginning or from where an upload broke off.
+
+        Args:
+            request_id: The uploader's own id of this upload.
+            header: What is to come.
+            offset: Where in the file the first chunk begins.
+            chunks: The file's bytes, in order.
+
+        Returns:
+            The footage, and whether it was held already.
+        """
+        held = await self._admit(header)
+        if held is not None:
+            return held, True
+        upload = await self._ticket(request_id, header, multipart=True)
+        assert upload.multipart_id is not None, "begun as multipart"
+        key = _file(header.footage_id)
+        parts = await self._store.parts(key, upload.multipart_id)
+        committed = sum(part.size for part in parts)
+        if offset != committed:
+            raise errors.AbortedError(
+                f"the upload continues at byte {committed}, not at {offset}",
+                reason=errors.Reason.UPLOAD_OFFSET_MISMATCH,
+                metadata={"committed_size_bytes": str(committed)},
+            )
+        # A resumed upload's first bytes are not at hand: the stored file is read back instead.
+        digest = hashlib.sha256() if offset == 0 else None
+        buffer = bytearray()
+        received = offset
+        async for chunk in chunks:
+            received += len(chunk)
+            if received > header.size_bytes:
+                raise _size_mismatch(header.size_bytes, received)
+            buffer += chunk
+            if digest:
+                digest.update(chunk)
+            if len(buffer) >= PART_BYTES:
+                parts.append(await self._put_part(key, upload.multipart_id, parts, bytes(buffer)))
+                buffer.clear()
+        if received != header.size_bytes:
+            raise _size_mismatch(header.size_bytes, received)
+        if buffer:
+            parts.append(await self._put_part(key, upload.multipart_id, parts, bytes(buffer)))
+        await self._store.complete_multipart(key, upload.multipart_id, parts)
+        return await self._accept(
+            request_id, upload, digest=digest.hexdigest() if digest else None
+        ), False
+
+    async def committed(self, request_id: str) -> int:
+        """Return how many bytes of an upload are stored.
+
+        Raises:
+            NotFoundError: `UPLOAD_NOT_FOUND`.
+        """
+        upload = await self._pending(request_id)
+        if upload.multipart_id is None:
+            return 0
+        parts = await self._store.parts(_file(upload.header.footage_id), upload.multipart_id)
+        return sum(part.size for part in parts)
+
+    async def upload_url(
+        self, request_id: str, header: FootageHeader
+    ) -> tuple[str, datetime] | Footage:
+        """Return a URL that takes the file, and when it expires; or the footage if it is held."""
+        held = await self._admit(header)
+        if held is not None:
+            return held
+        await self._ticket(request_id, header, multipart=False)
+        url = await self._store.url_to_put(_file(header.footage_id), URL_LIFETIME)
+        return url, self._clock.now() + URL_LIFETIME
+
+    async def complete_upload(self, request_id: str) -> Footage:
+        """Check a file that was put to its URL, and make it footage.
+
+        Raises:
+            NotFoundError: `UPLOAD_NOT_FOUND`.
+            InvalidArgumentError: The file is not the one announced, or cannot be searched.
+        """
+        upload = await self._pending(request_id)
+        header = upload.header
+        held = await self._manifest(header.footage_id)
+        if held is not None:  # the answer to the first call was lost
+            await self._uploads.erase(request_id)
+            return held
+        stored = await self._store.stat(_file(header.footage_id))
+        if stored is None or stored.size != header.size_bytes:
+            raise _size_mismatch(header.size_bytes, stored.size if stored else 0)
+        return await self._accept(request_id, upload, digest=None)
+
+    async def get(self, footage_id: str) -> Footage:
+        """Return a recording.
+
+        Raises:
+            NotFoundError: `FOOTAGE_NOT_FOUND`.
+            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+        """
+        footage = await self._manifest(footage_id)
+        if footage is None:
+            raise errors.NotFoundError(
+                f"there is no footage {footage_id}; it may have been deleted",
+                reason=errors.Reason.FOOTAGE_NOT_FOUND,
+                metadata={"footage_id": footage_id},
+            )
+        if self._clock.now() >= footage.delete_time:
+            raise errors.FailedPreconditionError(
+                f"footage {footage_id} is past its deadline and is no longer readable",
+                reason=errors.Reason.FOOTAGE_EXPIRED,
+                metadata={"footage_id": footage_id},
+            )
+        return footage
+
+    async def find(
+        self,
+        *,
+        camera_ids: Collection[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> list[Footage]:
+        """Return the recordings by camera and start; empty or None means no bound.
+
+        Args:
+            camera_ids: Of these cameras.
+            start: Ending after this instant of the camera's clock.
+            end: Starting before this one.
+        """
+        now = self._clock.now()
+        return [
+            footage
+            for footage in await self._manifests(sorted(set(camera_ids)))
+            if now < footage.delete_time
+            and (start is None or footage.end_time > start)
+            and (end is None or footage.header.start_time < end)
+        ]
+
+    async def delete(self, footage_id: str) -> None:
+        """Remove a recording, its unconfirmed sightings first, and prove that it is gone.
+
+        Raises:
+            NotFoundError: `FOOTAGE_NOT_FOUND`.
+            UnavailableError: A store does not answer; repeating the call finishes the work.
+        """
+        footage = await self._manifest(footage_id)
+        if footage is None:
+            raise errors.NotFoundError(
+                f"there is no footage {footage_id}; it may have been deleted before",
+                reason=errors.Reason.FOOTAGE_NOT_FOUND,
+                metadata={"footage_id": footage_id},
+            )
+        await self._matcher.erase_footage_sightings(footage_id)
+        await self._store.delete(_pointer(footage.header.sha256))
+        # The manifest goes last: while it is there, the deletion can be repeated.
+        for key in (_file(footage_id), _manifest_key(footage_id)):
+            await self._store.delete(key)
+            if await self._store.stat(key) is not None:
+                raise errors.unavailable(
+                    "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
+                )
+
+    async def url(self, footage: Footage) -> str:
+        """Return a URL to read a recording's file by, for one segment's work."""
+        return await self._store.url_to_get(_file(footage.footage_id), URL_LIFETIME)
+
+    async def report(self) -> RetentionReport:
+        """Report what is held and whether anything is past its deadline."""
+        held = await self._manifests([])
+        now = self._clock.now()
+        return RetentionReport(
+            count=len(held),
+            size_bytes=sum(footage.header.size_bytes for footage in held),
+            oldest=min((footage.receive_time for footage in held), default=None),
+            overdue=tuple(f.footage_id for f in held if now >= f.delete_time),
+            lifecycle_days=await self._store.lifecycle_days(),
+            made=now,
+        )
+
+    async def _admit(self, header: FootageHeader) -> Footage | None:
+        """Refuse what cannot become footage; return the footage if the file is held already."""
+        await self._cameras.get(header.camera_id)
+        self._require_age(header.start_time)
+        pointer = await self._store.get(_pointer(header.sha256))
+        held = await self._manifest(pointer.decode()) if pointer else None
+        if held is None or held.footage_id == header.footage_id:
+            return held
+        raise errors.AlreadyExistsError(
+            f"this file is held as footage {held.footage_id}, of camera {held.header.camera_id}"
+            f" from {held.header.start_time.isoformat()}; remove that first if it was wrong",
+            reason=errors.Reason.FOOTAGE_EXISTS_ELSEWHERE,
+            metadata={
+                "footage_id": held.footage_id,
+                "camera_id": held.header.camera_id,
+                "start_time": held.header.start_time.isoformat(),
+            },
+        )
+
+    async def _ticket(self, request_id: str, header: FootageHeader, *, multipart: bool) -> Upload:
+        """Return the record of an upload, begun now or before."""
+        entry = await self._uploads.get(request_id)
+        if entry is None:
+            key = _file(header.footage_id)
+            begun = await self._store.begin_multipart(key) if multipart else None
+            upload = Upload(header, self._clock.now(), begun)
+            try:
+                await self._uploads.create(request_id, records.encode(upload))
+            except ConflictError:  # the same upload, twice at once
+                if begun:
+                    await self._store.abort_multipart(key, begun)
+                return await self._ticket(request_id, header, multipart=multipart)
+            return upload
+        upload = records.decode(entry.value, Upload)
+        if upload.header != header or (upload.multipart_id is not None) != multipart:
+            raise errors.InvalidArgumentError(
+                f"request_id {request_id} came before with another upload; use a new one",
+                reason=errors.Reason.REQUEST_ID_REUSED,
+                metadata={"request_id": request_id},
+            )
+        return upload
+
+    async def _pending(self, request_id: str) -> Upload:
+        entry = await self._uploads.get(request_id)
+        if entry is None:
+            raise errors.NotFoundError(
+                f"no upload {request_id} is under way; begin it again",
+                reason=errors.Reason.UPLOAD_NOT_FOUND,
+                metadata={"request_id": request_id},
+            )
+        return records.decode(entry.value, Upload)
+
+    async def _put_part(self, key: str, upload_id: str, parts: list[Part], data: bytes) -> Part:
+        return await self._store.put_part(key, upload_id, len(parts) + 1, data)
+
+    async def _accept(self, request_id: str, upload: Upload, *, digest: str | None) -> Footage:
+        """Check a stored file and write its manifest; a file that fails is removed."""
+        header = upload.header
+        key = _file(header.footage_id)
+        try:
+            _require_digest(header.sha256, digest or await self._store.sha256(key))
+            probe = await self._prober.probe(await self._store.url_to_get(key, PROBE_URL_LIFETIME))
+            self._require_age(header.start_time + probe.duration)
+        except (errors.InvalidArgumentError, errors.FailedPreconditionError):
+            await self._store.delete(key)
+            await self._uploads.erase(request_id)
+            raise
+        footage = Footage(
+            footage_id=header.footage_id,
+            header=header,
+            probe=probe,
+            receive_time=upload.create_time,
+            delete_time=upload.create_time + RETENTION,
+        )
+        await self._store.put(
+            _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
+        )
+        await self._store.put(
+            _manifest_key(header.footage_id),
+            records.encode(footage),
+            content_type="application/json",
+        )
+        await self._uploads.erase(request_id)
+        return footage
+
+    def _require_age(self, end: datetime) -> None:
+        if end + self._min_age > self._clock.now():
+            raise errors.FailedPreconditionError(
+                f"the recording ends at {end.isoformat()}, less than"
+                f" {self._min_age.total_seconds() / 60:g} minutes ago: Homeward searches finished"
+                " recordings, never live video; check the start time, or wait",
+                reason=errors.Reason.FOOTAGE_TOO_RECENT,
+                metadata={
+                    "end_time": end.isoformat(),
+                    "min_footage_age": f"{self._min_age.total_seconds():g}s",
+                },
+            )
+
+    async def _manifest(self, footage_id: str) -> Footage | None:
+        folder = footage_folder(footage_id)
+        data = await self._store.get(f"{folder}manifest.json") if folder else None
+        return records.decode(data, Footage) if data else None
+
+    async def _manifests(self, camera_ids: Collection[str]) -> list[Footage]:
+        prefixes = [f"footage/{camera}/" for camera in camera_ids] or ["footage/"]
+        found = []
+        for prefix in prefixes:
+            for item in await self._store.objects(prefix):
+                if item.key.endswith("/manifest.json"):
+                    data = await self._store.get(item.key)
+                    if data is not None:  # not deleted since it was listed
+                        found.append(records.decode(data, Footage))
+        return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
+
+
+def _require_digest(expected: str, received: str) -> None:
+    if received != expected:
+        raise errors.InvalidArgumentError(
+            "the bytes that came are not those that were announced; upload the file again",
+            reason=errors.Reason.UPLOAD_DIGEST_MISMATCH,
+            metadata={"expected": expected, "received": received},
+        )
+
+
+def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(
+        f"the upload announced {expected} bytes, {received} came; resume it with the same"
+        " request_id",
+        reason=errors.Reason.UPLOAD_SIZE_MISMATCH,
+        metadata={"expected": str(expected), "received": str(received)},
+    )
+
+
+def _file(footage_id: str) -> str:
+    return f"{footage_folder(footage_id)}original"
+
+
+def _manifest_key(footage_id: str) -> str:
+    return f"{footage_folder(footage_id)}manifest.json"
+
+
+def _pointer(sha256: str) -> str:
+    return f"by-sha256/{sha256}"

@@ -1,0 +1,185 @@
+"""What a scanner does all day: take a segment, search it, checkpoint it, take the next."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+
+import structlog
+
+from homeward.ingestion.model import GapReason, Scan, Segment
+from homeward.ingestion.ports import Work, WorkQueue
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.scan_segment import SegmentScanner, Task
+from homeward.ingestion.usecases.scans import scan_key, segment_key
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import KeyValueStore
+
+MAX_ATTEMPTS = 5
+"""A segment on which scanners failed, or died, this often is reported as not searched."""
+
+HEARTBEAT_SECONDS = 5.0
+"""A third of the time after which the queue gives an unacknowledged segment to another scanner."""
+
+CHECKPOINT_INTERVAL = timedelta(seconds=0.5)
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class CancelledScan(Exception):  # noqa: N818 - not an error: somebody asked for it
+    """The scan was cancelled while its segment was searched."""
+
+
+class ScanWorker:
+    """Works the queue.
+
+    Delivery is at least once, the effect exactly once: a segment's checkpoint is its own record,
+    sightings have deterministic ids, and the queue is told last.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: WorkQueue,
+        store: KeyValueStore,
+        footage: FootageLibrary,
+        scanner: SegmentScanner,
+        clock: Clock,
+    ) -> None:
+        self._queue = queue
+        self._store = store
+        self._footage = footage
+        self._scanner = scanner
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Take and search segments until cancelled; one in hand is then given back."""
+        while True:
+            try:
+                work = await self._queue.take()
+                if work is not None:
+                    await self._handle(work)
+            except errors.UnavailableError as error:
+                log.warning("waiting", problem=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _handle(self, work: Work) -> None:
+        with structlog.contextvars.bound_contextvars(scan_id=work.scan_id, segment=work.segment):
+            try:
+                async with _heartbeat(work):
+                    finished = await self._finished(work)
+            except asyncio.CancelledError:
+                with contextlib.suppress(errors.UnavailableError):  # redelivered after its wait
+                    await work.retry()
+                raise
+            except errors.UnavailableError:
+                await work.retry()
+                raise
+            except Exception:
+                # A recording that breaks the scanner must not stop it: it is tried again, by
+                # another scanner if there is one, and given up after MAX_ATTEMPTS.
+                log.exception("segment failed", attempt=work.attempt)
+                await work.retry()
+                return
+            if finished is not None:
+                await self._save(work, finished)
+                log.info(
+                    "segment",
+                    state=finished.state.value,
+                    appearances=finished.counts.appearances,
+                    discarded=finished.counts.discarded,
+                    candidates=len(finished.candidates),
+                )
+            await work.done()
+
+    async def _finished(self, work: Work) -> Segment | None:
+        """Search a segment and return it as it ended; None when there is nothing to do."""
+        scan, segment = await self._load(work)
+        if scan is None or segment is None or segment.state.ended:
+            return None
+        now = self._clock.now()
+        if scan.cancelled:
+            return segment.given_up(GapReason.CANCELLED, "the scan was cancelled", now)
+        if work.attempt > MAX_ATTEMPTS:
+            return segment.given_up(
+                GapReason.GIVEN_UP, f"searching it failed {MAX_ATTEMPTS} times; see the log", now
+            )
+        try:
+            return await self._search(work, scan, segment)
+        except CancelledScan:
+            return segment.given_up(
+                GapReason.CANCELLED, "the scan was cancelled", self._clock.now()
+            )
+        except errors.DomainError as error:
+            reason = _LASTING.get(error.reason)
+            if reason is None:
+                raise
+            return segment.given_up(reason, error.message, self._clock.now())
+
+    async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
+        footage = await self._footage.get(segment.footage_id)
+        saved: datetime | None = None
+
+        async def report(progress: Segment) -> None:
+            nonlocal saved
+            now = self._clock.now()
+            if saved is not None and now - saved < CHECKPOINT_INTERVAL:
+                return
+            saved = now
+            current, _ = await self._load(work)
+            if current is None or current.cancelled:
+                raise CancelledScan
+            await self._save(work, progress)
+
+        task = Task(scan.scan_id, scan.scope.subject_ids, footage, segment)
+        while True:
+            try:
+                return await self._scanner.scan(task, await self._footage.url(footage), report)
+            except errors.UnavailableError as error:
+                # Not the segment's fault: searched again from its start when all is back.
+                log.warning("waiting", problem=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                await report(segment)
+
+    async def _load(self, work: Work) -> tuple[Scan | None, Segment | None]:
+        scan = await self._store.get(scan_key(work.scan_id))
+        segment = await self._store.get(segment_key(work.scan_id, work.segment))
+        return (
+            records.decode(scan.value, Scan) if scan else None,
+            records.decode(segment.value, Segment) if segment else None,
+        )
+
+    async def _save(self, work: Work, segment: Segment) -> None:
+        await self._store.put(segment_key(work.scan_id, work.segment), records.encode(segment))
+
+
+_LASTING = {
+    errors.Reason.FOOTAGE_NOT_FOUND: GapReason.FOOTAGE_GONE,
+    errors.Reason.FOOTAGE_EXPIRED: GapReason.FOOTAGE_GONE,
+    errors.Reason.EMBEDDING_MODEL_MISMATCH: GapReason.GIVEN_UP,
+}
+"""Errors that no retry mends, and what they make of the segment."""
+
+
+@asynccontextmanager
+async def _heartbeat(work: Work) -> AsyncGenerator[None, None]:
+    """Keep the queue from giving the segment to somebody else."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            with contextlib.suppress(errors.UnavailableError):  # the next beat may get through
+                await work.extend()
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
