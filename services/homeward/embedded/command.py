@@ -1,0 +1,123 @@
+"""The command `homeward up`. What it needs of the server's parts is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from platformdirs import user_data_path
+
+_PORT = click.IntRange(1, 65535)
+_HELP = """\
+Run Homeward on this machine until Ctrl-C.
+
+Starts the services, and their engines unless HOMEWARD_S3_ENDPOINT (with HOMEWARD_S3_ACCESS_KEY
+and HOMEWARD_S3_SECRET_KEY), HOMEWARD_NATS_URL or HOMEWARD_QDRANT_URL names one that runs
+elsewhere. All listen on loopback. Prints one `ready` line with the services' addresses; other
+commands find the stack by the same --data. Variables HOMEWARD_* reach the services.
+
+\b
+Example:
+  homeward up --data ~/homeward
+  homeward status --data ~/homeward      (in another terminal)
+
+\b
+Exit status:
+  0  stopped as asked
+  1  a part failed; the message names its log
+  2  the options or the environment contradict each other
+  7  a stack is already running on the folder
+"""
+
+
+@click.command(help=_HELP)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="HOMEWARD_DATA",
+    default=lambda: user_data_path("homeward"),
+    show_default="the user's data folder",
+    help="Folder of everything that the stack keeps; made if it is not there.",
+)
+@click.option("--port-base", type=_PORT, help="First of 12 consecutive ports.")
+@click.option("--ingestion-port", type=_PORT, help="Port of the ingestion service.")
+@click.option("--matching-port", type=_PORT, help="Port of the matching service.")
+@click.option("--embedding-port", type=_PORT, help="Port of the embedding service.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    envvar="HOMEWARD_LOG_LEVEL",
+    default="info",
+    show_default=True,
+    help="Least severity that the services log, under DATA/logs.",
+)
+@click.option(
+    "--start-timeout",
+    type=click.FloatRange(min=1),
+    default=60.0,
+    show_default=True,
+    help="Seconds after which a part that is not ready fails the start.",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the `ready` line.",
+)
+def up(
+    *,
+    data: Path,
+    port_base: int | None,
+    ingestion_port: int | None,
+    matching_port: int | None,
+    embedding_port: int | None,
+    log_level: str,
+    start_timeout: float,
+    output: str,
+) -> None:
+    """Run a stack and exit with its status."""
+    try:
+        from homeward.embedded import up as stack  # noqa: PLC0415 - only this command needs it
+        from homeward.embedded.errors import StackError  # noqa: PLC0415 - as above
+    except ImportError as error:
+        click.echo(
+            f"homeward up needs the server's parts ({error.name} is missing): "
+            "pip install 'homeward[server]'",
+            err=True,
+        )
+        sys.exit(2)
+
+    given = {"ingestion": ingestion_port, "matching": matching_port, "embedding": embedding_port}
+
+    def on_ready(state: dict[str, Any]) -> None:
+        click.echo(_ready_line(state, output))
+
+    options = stack.UpOptions(
+        data=data,
+        port_base=port_base,
+        ports={name: port for name, port in given.items() if port is not None},
+        log_level=log_level,
+        timeout_seconds=start_timeout,
+    )
+    try:
+        stack.run(
+            options,
+            environment=os.environ,
+            say=lambda line: click.echo(line, err=True),
+            on_ready=on_ready,
+        )
+    except StackError as error:
+        click.echo(f"homeward up: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _ready_line(state: dict[str, Any], output: str) -> str:
+    if output == "json":
+        return json.dumps({"event": "ready", **state})
+    names = ("ingestion", "matching", "embedding")
+    return "ready " + " ".join(f"{name}={state[name]}" for name in names)

@@ -1,0 +1,58 @@
+"""Whether a gRPC service serves, and whether an engine that runs elsewhere is there."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from homeward.embedded.errors import StackError
+from homeward.embedded.spec import Check
+
+_CHECK_SECONDS = 1.0
+_CONNECT_SECONDS = 5.0
+_DEFAULT_PORTS = {"http": 80, "https": 443, "nats": 4222, "tls": 4222}
+
+
+def serving(host: str, port: int) -> Check:
+    """Return a check that passes when `grpc.health.v1` says SERVING."""
+
+    def ready() -> str | None:
+        try:
+            # Cheaper than a channel, which would back off for longer than the start takes.
+            socket.create_connection((host, port), timeout=_CHECK_SECONDS).close()
+        except OSError:
+            return "to accept connections"
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
+            try:
+                stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs lack the methods
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_CHECK_SECONDS)
+            except grpc.RpcError:
+                return "to answer"
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            return "to find its engines and serve"
+        return None
+
+    return ready
+
+
+def require_reachable(name: str, url: str, variable: str) -> None:
+    """Refuse to start on an engine that nobody listens for.
+
+    Raises:
+        StackError: Which one, where, and what to do about it.
+    """
+    parts = urlsplit(url if "://" in url else f"//{url}")
+    host = parts.hostname or ""
+    try:
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:  # ValueError: the port is no number
+        # Without the user part, which may be a token.
+        where = parts.netloc.rpartition("@")[2]
+        raise StackError(
+            f"{name} does not answer at {where}: start it, or correct or unset {variable}"
+        ) from error

@@ -1,0 +1,60 @@
+"""One stack per data folder, and where the running one says that it is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from homeward.embedded.errors import AlreadyRunningError
+from homeward.embedded.files import PRIVATE_FILE, write_private
+
+LOCK_NAME = "stack.lock"
+STATE_NAME = "stack.json"
+
+
+@contextmanager
+def exclusive(data: Path) -> Iterator[None]:
+    """Hold the data folder until the block ends, or the process does, however it does.
+
+    Raises:
+        AlreadyRunningError: Another stack holds it.
+    """
+    descriptor = os.open(data / LOCK_NAME, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(_holder(data)) from error
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        clear_state(data)  # of a stack that was killed
+        yield
+    finally:
+        # The file stays: removing it would let a third stack lock another file of that name.
+        os.close(descriptor)
+
+
+def write_state(data: Path, state: Mapping[str, Any]) -> None:
+    """Tell other programs where the stack is; only once it is ready."""
+    write_private(data / STATE_NAME, json.dumps(state, indent=2) + "\n")
+
+
+def clear_state(data: Path) -> None:
+    """Take that back."""
+    (data / STATE_NAME).unlink(missing_ok=True)
+
+
+def _holder(data: Path) -> str:
+    pid = "unknown"
+    with suppress(OSError):
+        pid = (data / LOCK_NAME).read_text(encoding="ascii").strip() or pid
+    where = "starting"
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        state = json.loads((data / STATE_NAME).read_text(encoding="utf-8"))
+        where = f"ready at {state['ingestion']}"
+    return f"a stack is already running on {data} (pid {pid}, {where})"

@@ -1,0 +1,98 @@
+"""Which children make a stack, and how they find each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from homeward.embedded.environment import GivenEngines, service_environment
+from homeward.embedded.health import serving
+from homeward.embedded.nats import nats_spec, nats_url
+from homeward.embedded.ports import HOST, SERVICES, address
+from homeward.embedded.secrets import Secrets
+from homeward.embedded.spec import ChildSpec, always_ready
+from homeward.embedded.weed import weed_spec
+
+SCANNER = "scanner"
+_MODULES = {
+    "embedding": "homeward.embedding",
+    "matching": "homeward.matching",
+    "ingestion": "homeward.ingestion",
+    SCANNER: "homeward.ingestion.scanner",
+}
+
+
+def engine_specs(
+    data: Path, *, given: GivenEngines, ports: Mapping[str, int], secrets: Secrets
+) -> list[ChildSpec]:
+    """Return the engines that the stack runs itself."""
+    specs = []
+    if given.nats is None:
+        specs.append(nats_spec(data, port=ports["nats"], token=secrets.nats_token))
+    if given.s3 is None:
+        specs.append(
+            weed_spec(
+                data,
+                ports=ports,
+                access_key=secrets.s3_access_key,
+                secret_key=secrets.s3_secret_key,
+            )
+        )
+    return specs
+
+
+def service_specs(
+    data: Path,
+    *,
+    given: GivenEngines,
+    ports: Mapping[str, int],
+    secrets: Secrets,
+    inherited: Mapping[str, str],
+    engines: Sequence[str],
+    log_level: str,
+) -> list[ChildSpec]:
+    """Return the services, in the order of their start.
+
+    Args:
+        data: The stack's folder.
+        given: Engines that run elsewhere.
+        ports: By name.
+        secrets: What the services authenticate with.
+        inherited: The user's environment.
+        engines: Names of the children that the services, but for embedding, come after.
+        log_level: Least severity that the services log.
+    """
+    defaults = {
+        "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
+        "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
+    }
+    if given.qdrant is None:
+        defaults["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")
+    fixed = {
+        "HOMEWARD_EMBEDDING_TARGET": address(ports["embedding"]),
+        "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),
+        "HOMEWARD_LOG_LEVEL": log_level,
+    }
+    if given.nats is None:
+        fixed["HOMEWARD_NATS_URL"] = nats_url(port=ports["nats"], token=secrets.nats_token)
+    if given.s3 is None:
+        fixed["HOMEWARD_S3_ENDPOINT"] = f"http://{address(ports['s3'])}"
+        fixed["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
+        fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
+
+    def spec(name: str) -> ChildSpec:
+        listens = name in SERVICES
+        own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
+        return ChildSpec(
+            name=name,
+            # -P: no module comes from the working folder.
+            command=(sys.executable, "-P", "-m", _MODULES[name]),
+            environment=service_environment(inherited, defaults=defaults, fixed=fixed | own),
+            folder=data,
+            ready=serving(HOST, ports[name]) if listens else always_ready,
+            # Embedding uses no engine, and loading its models takes the longest.
+            after=() if name == "embedding" else tuple(engines),
+        )
+
+    return [spec(name) for name in _MODULES]

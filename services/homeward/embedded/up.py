@@ -1,0 +1,118 @@
+"""One run of a stack, from the lock on its folder to the end of its last child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from homeward.embedded import lock
+from homeward.embedded.environment import GivenEngines, given_engines
+from homeward.embedded.files import make_private_folder
+from homeward.embedded.health import require_reachable
+from homeward.embedded.plan import engine_specs, service_specs
+from homeward.embedded.ports import SERVICES, address, choose_ports
+from homeward.embedded.secrets import load_secrets
+from homeward.embedded.spec import ChildSpec
+from homeward.embedded.stack import Say, Stack, stop_on_signals
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What the user asked for."""
+
+    data: Path
+    port_base: int | None = None
+    ports: Mapping[str, int] = field(default_factory=dict)
+    log_level: str = "info"
+    timeout_seconds: float = 60.0
+
+
+def run(
+    options: UpOptions,
+    *,
+    environment: Mapping[str, str],
+    say: Say,
+    on_ready: Callable[[State], None],
+) -> None:
+    """Run a stack until SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        options: What to run, and where.
+        environment: The user's.
+        say: Tells the user what happens.
+        on_ready: Takes what `stack.json` says, once all answers.
+
+    Raises:
+        AlreadyRunningError: Another stack holds the folder.
+        StackError: A child died or was not ready in time, or an engine elsewhere does not answer.
+    """
+    data = make_private_folder(options.data.expanduser().absolute())
+    with stop_on_signals() as stop, lock.exclusive(data):
+        ports = choose_ports(data, base=options.port_base, given=options.ports)
+        stack = Stack(
+            _specs(options, data, ports, environment), logs=data / "logs", stop=stop, say=say
+        )
+        try:
+            if stack.start(timeout_seconds=options.timeout_seconds):
+                state = _state(ports)
+                lock.write_state(data, state)
+                on_ready(state)
+                stack.watch()
+            say("stopping")
+        finally:
+            lock.clear_state(data)
+            stack.close()
+        say("stopped")
+
+
+def _specs(
+    options: UpOptions, data: Path, ports: Mapping[str, int], environment: Mapping[str, str]
+) -> list[ChildSpec]:
+    given = given_engines(environment)
+    _require(given)
+    secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
+    engines = engine_specs(data, given=given, ports=ports, secrets=secrets)
+    services = service_specs(
+        data,
+        given=given,
+        ports=ports,
+        secrets=secrets,
+        inherited=environment,
+        engines=[spec.name for spec in engines],
+        log_level=options.log_level,
+    )
+    return [*engines, *services]
+
+
+def _require(given: GivenEngines) -> None:
+    engines = (
+        ("S3", given.s3, "HOMEWARD_S3_ENDPOINT"),
+        ("NATS", given.nats, "HOMEWARD_NATS_URL"),
+        ("Qdrant", given.qdrant, "HOMEWARD_QDRANT_URL"),
+    )
+    for name, url, variable in engines:
+        if url is not None:
+            require_reachable(name, url, variable)
+
+
+def _state(ports: Mapping[str, int]) -> State:
+    return {
+        "pid": os.getpid(),
+        **{name: address(ports[name]) for name in SERVICES},
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": _version(),
+    }
+
+
+def _version() -> str:
+    try:
+        return metadata.version("homeward")
+    except metadata.PackageNotFoundError:
+        return "unknown"  # run from its sources
