@@ -17,7 +17,7 @@ from homeward.servicekit.server import GrpcServer
 
 async def main() -> None:
     """Serve until asked to stop."""
-    settings = IngestionSettings()  # type: ignore[call-arg]  # the environment has the rest
+    settings = IngestionSettings()  # the environment has the rest
     configure_logging("ingestion", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:

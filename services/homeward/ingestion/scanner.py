@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 async def main() -> None:
     """Search segments until asked to stop; one in hand is given back to the queue."""
-    settings = ScannerSettings()  # type: ignore[call-arg]  # the environment has the rest
+    settings = ScannerSettings()  # the environment has the rest
     configure_logging("scanner", settings.log_level)
     clock = SystemClock()
     stop = stop_event()

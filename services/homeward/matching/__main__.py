@@ -28,7 +28,7 @@ BACKSTOP_DAYS = 29  # S3 rounds up to midnight, so 29 keeps the promise of 31
 
 async def main() -> None:
     """Serve until asked to stop."""
-    settings = MatchingSettings()  # type: ignore[call-arg]  # the environment has the rest
+    settings = MatchingSettings()  # the environment has the rest
     configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -102,7 +102,7 @@ async def main() -> None:
                 "nats": bus.ping,
                 "s3": evidence.ping,
                 "qdrant": gallery.count,
-                "embedding": policy.in_force,
+                "embedding": faces.ping,
             },
             grace_seconds=settings.grace_seconds,
         ).run()

@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from homeward.servicekit import errors
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Of every server and client: a batch of frames, or a reference photograph, with room to spare."""
+
+HEALTH_TIMEOUT_SECONDS = 3.0
 
 _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
@@ -56,6 +59,20 @@ def open_channel(target: str, *, idempotent: tuple[str, ...] = ()) -> grpc.aio.C
         config = {"methodConfig": [{"name": names, "retryPolicy": retry}]}
         options.append(("grpc.service_config", json.dumps(config)))
     return grpc.aio.insecure_channel(target, options=options)
+
+
+async def check_health(channel: grpc.aio.Channel, component: str, address: str) -> None:
+    """Answer when a service says that it is serving.
+
+    Raises:
+        UnavailableError: It does not answer, or is not ready itself.
+    """
+    async with translated(component, address):
+        answer = await health_pb2_grpc.HealthStub(channel).Check(
+            health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS
+        )
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise errors.unavailable(component, address, "it is not ready; its log says why")
 
 
 @asynccontextmanager

@@ -194,7 +194,9 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
         packed = any_pb2.Any()
         packed.Pack(detail)
         status.details.append(packed)
-    log.info("refused", code=code.name, reason=error.reason.value)
+    # The type alone: a driver's text may carry what must not be logged.
+    cause = type(error.__cause__).__name__ if error.__cause__ else None
+    log.info("refused", code=code.name, reason=error.reason.value, cause=cause)
     await call.context.abort(
         code,
         error.message,

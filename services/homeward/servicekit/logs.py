@@ -42,6 +42,7 @@ def configure_logging(service: str, level: str) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     # These log each request or address at INFO; the canonical line of an RPC says what matters.
-    for noisy in ("httpx", "nats", "urllib3"):
+    for noisy in ("httpx", "nats"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # its retries; what fails is raised
     structlog.contextvars.bind_contextvars(service=service)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.js.api import KeyValueConfig, StorageType
+from nats.js.api import DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
     KeyNotFoundError,
@@ -24,6 +25,7 @@ from homeward.servicekit.keyvalue import ConflictError, Entry
 CONNECT_TIMEOUT_SECONDS = 2
 REQUEST_TIMEOUT_SECONDS = 5
 RECONNECT_SECONDS = 0.5
+DUPLICATES_SECONDS = 120.0
 
 log = structlog.get_logger()
 
@@ -62,15 +64,23 @@ class Nats:
             try:
                 store = await self.jetstream.key_value(bucket)
             except NotFoundError:
-                store = await self.jetstream.create_key_value(
-                    KeyValueConfig(
-                        bucket=bucket,
-                        history=1,  # no older value outlives its successor
-                        ttl=ttl_seconds,
+                # The client's own `create_key_value` forbids what `erase` does.
+                await self.jetstream.add_stream(
+                    StreamConfig(
+                        name=f"KV_{bucket}",
+                        subjects=[f"$KV.{bucket}.>"],
+                        max_msgs_per_subject=1,  # no older value outlives its successor
+                        max_age=ttl_seconds,
                         storage=StorageType.FILE,
-                        replicas=replicas,
+                        num_replicas=replicas,
+                        discard=DiscardPolicy.NEW,
+                        duplicate_window=min(DUPLICATES_SECONDS, ttl_seconds or math.inf),
+                        allow_rollup_hdrs=True,
+                        allow_direct=True,
+                        deny_delete=False,
                     )
                 )
+                store = await self.jetstream.key_value(bucket)
         return NatsKeyValueStore(store, self, bucket)
 
     @contextmanager

@@ -131,7 +131,7 @@ class GrpcServer:
             await asyncio.sleep(READINESS_INTERVAL_SECONDS if ready else 0.2)
 
     async def _report(self, *, serving: bool) -> None:
-        status = health_pb2.HealthCheckResponse.ServingStatus
+        status = health_pb2.HealthCheckResponse
         value = status.SERVING if serving else status.NOT_SERVING
         for name in ["", *self._names]:
             await self._health.set(name, value)

@@ -20,7 +20,7 @@ from homeward.api.matching.v1 import (
 from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
 from homeward.ingestion.ports import Sighted
 from homeward.servicekit import errors, wire
-from homeward.servicekit.clients import translated
+from homeward.servicekit.clients import check_health, translated
 
 PACKAGE = "homeward.api.matching.v1"
 IDEMPOTENT = tuple(f"{PACKAGE}.{name}" for name in ("MatchingService", "SightingService"))
@@ -39,6 +39,7 @@ class GrpcMatcher:
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
+        self._channel = channel
         self._matching = matching_service_pb2_grpc.MatchingServiceStub(channel)
         self._sightings = sighting_service_pb2_grpc.SightingServiceStub(channel)
         self._subjects = subject_service_pb2_grpc.SubjectServiceStub(channel)
@@ -46,10 +47,7 @@ class GrpcMatcher:
 
     async def ping(self) -> None:
         """Answer when the service does."""
-        async with translated("matching", self._target):
-            await self._matching.GetThresholdPolicy(
-                matching_service_pb2.GetThresholdPolicyRequest(), timeout=TIMEOUT_SECONDS
-            )
+        await check_health(self._channel, "matching", self._target)
 
     async def match(
         self, probes: Sequence[Template], subject_ids: Sequence[str]

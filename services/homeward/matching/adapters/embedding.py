@@ -7,7 +7,7 @@ import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.servicekit.clients import translated
+from homeward.servicekit.clients import check_health, translated
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 PHOTO_TIMEOUT_SECONDS = 30.0
@@ -23,6 +23,7 @@ class GrpcFaceAnalyzer:
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
+        self._channel = channel
         self._stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
         self._target = target
 
@@ -47,6 +48,10 @@ class GrpcFaceAnalyzer:
             if usable
             else None,
         )
+
+    async def ping(self) -> None:
+        """Answer when the service does."""
+        await check_health(self._channel, "embedding", self._target)
 
     async def model(self) -> ModelInfo:
         """Return the model pack in use."""
