@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold faces
     os.umask(0o077)
     if sys.platform == "linux":
+        os.close(pipe)
         _become(command, supervisor)
     _watch(command, pipe)
 
@@ -66,7 +68,8 @@ def _watch(command: list[str], pipe: int) -> NoReturn:
     threading.Thread(target=kill_with_supervisor, daemon=True).start()
     status = child.wait()
     if status < 0:  # end as it ended
-        signal.signal(-status, signal.SIG_DFL)
+        with suppress(OSError):  # SIGKILL's effect is fixed
+            signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
 

@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from homeward.embedded.errors import StackError
+from homeward.embedded.ports import address, is_listening
 from homeward.embedded.spec import Check
 
 _CHECK_SECONDS = 1.0
@@ -17,16 +18,14 @@ _CONNECT_SECONDS = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "nats": 4222, "tls": 4222}
 
 
-def serving(host: str, port: int) -> Check:
+def serving(port: int) -> Check:
     """Return a check that passes when `grpc.health.v1` says SERVING."""
 
     def ready() -> str | None:
-        try:
-            # Cheaper than a channel, which would back off for longer than the start takes.
-            socket.create_connection((host, port), timeout=_CHECK_SECONDS).close()
-        except OSError:
+        # Asked first: a channel that is refused once would wait for longer than the start takes.
+        if not is_listening(port):
             return "to accept connections"
-        with grpc.insecure_channel(f"{host}:{port}") as channel:
+        with grpc.insecure_channel(address(port)) as channel:
             try:
                 stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs lack the methods
                 answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_CHECK_SECONDS)

@@ -11,7 +11,7 @@ from nats.errors import Error as NatsError
 
 from homeward.embedded.environment import engine_environment
 from homeward.embedded.files import make_private_folder, write_private
-from homeward.embedded.ports import HOST, address
+from homeward.embedded.ports import HOST, address, is_listening
 from homeward.embedded.programs import find_program
 from homeward.embedded.spec import ChildSpec
 
@@ -50,7 +50,8 @@ def nats_spec(data: Path, *, port: int, token: str) -> ChildSpec:
     url = nats_url(port=port, token=token)
 
     def ready() -> str | None:
-        return asyncio.run(_answers(url))
+        # Asked first: a client that is refused once waits for two seconds.
+        return asyncio.run(_answers(url)) if is_listening(port) else "to accept connections"
 
     return ChildSpec(
         name=NAME,

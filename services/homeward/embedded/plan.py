@@ -9,18 +9,21 @@ from pathlib import Path
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import HOST, SERVICES, address
+from homeward.embedded.ports import SERVICES, address
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.weed import weed_spec
 
 SCANNER = "scanner"
-_MODULES = {
-    "embedding": "homeward.embedding",
-    "matching": "homeward.matching",
-    "ingestion": "homeward.ingestion",
-    SCANNER: "homeward.ingestion.scanner",
+# -P: no module comes from the working folder.
+_PYTHON = (sys.executable, "-P", "-m")
+SERVICE_COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "embedding": (*_PYTHON, "homeward.embedding"),
+    "matching": (*_PYTHON, "homeward.matching"),
+    "ingestion": (*_PYTHON, "homeward.ingestion"),
+    SCANNER: (*_PYTHON, "homeward.ingestion.scanner"),
 }
+"""In the order of their start."""
 
 
 def engine_specs(
@@ -45,6 +48,7 @@ def engine_specs(
 def service_specs(
     data: Path,
     *,
+    commands: Mapping[str, tuple[str, ...]],
     given: GivenEngines,
     ports: Mapping[str, int],
     secrets: Secrets,
@@ -56,6 +60,7 @@ def service_specs(
 
     Args:
         data: The stack's folder.
+        commands: What runs each service, in the order of their start.
         given: Engines that run elsewhere.
         ports: By name.
         secrets: What the services authenticate with.
@@ -86,13 +91,12 @@ def service_specs(
         own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
         return ChildSpec(
             name=name,
-            # -P: no module comes from the working folder.
-            command=(sys.executable, "-P", "-m", _MODULES[name]),
+            command=commands[name],
             environment=service_environment(inherited, defaults=defaults, fixed=fixed | own),
             folder=data,
-            ready=serving(HOST, ports[name]) if listens else always_ready,
+            ready=serving(ports[name]) if listens else always_ready,
             # Embedding uses no engine, and loading its models takes the longest.
             after=() if name == "embedding" else tuple(engines),
         )
 
-    return [spec(name) for name in _MODULES]
+    return [spec(name) for name in commands]

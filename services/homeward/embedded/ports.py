@@ -30,6 +30,7 @@ FILE_NAME = "ports.json"
 # Below the ports that systems give to outgoing connections: one of those, made by a part that is up
 # already, would now and then take the port of a part that is still to start.
 _CANDIDATES = range(20_000, 32_000)
+_CONNECT_SECONDS = 1.0
 
 
 def address(port: int) -> str:
@@ -81,6 +82,15 @@ def is_free(port: int) -> bool:
             listener.bind((HOST, port))
         except OSError:
             return False
+    return True
+
+
+def is_listening(port: int) -> bool:
+    """Return whether somebody accepts connections on the port."""
+    try:
+        socket.create_connection((HOST, port), timeout=_CONNECT_SECONDS).close()
+    except OSError:
+        return False
     return True
 
 

@@ -14,7 +14,7 @@ from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import require_reachable
-from homeward.embedded.plan import engine_specs, service_specs
+from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
 from homeward.embedded.ports import SERVICES, address, choose_ports
 from homeward.embedded.secrets import load_secrets
 from homeward.embedded.spec import ChildSpec
@@ -40,6 +40,7 @@ def run(
     environment: Mapping[str, str],
     say: Say,
     on_ready: Callable[[State], None],
+    commands: Mapping[str, tuple[str, ...]] = SERVICE_COMMANDS,
 ) -> None:
     """Run a stack until SIGINT, SIGTERM or SIGHUP.
 
@@ -48,6 +49,7 @@ def run(
         environment: The user's.
         say: Tells the user what happens.
         on_ready: Takes what `stack.json` says, once all answers.
+        commands: What runs each service.
 
     Raises:
         AlreadyRunningError: Another stack holds the folder.
@@ -56,9 +58,8 @@ def run(
     data = make_private_folder(options.data.expanduser().absolute())
     with stop_on_signals() as stop, lock.exclusive(data):
         ports = choose_ports(data, base=options.port_base, given=options.ports)
-        stack = Stack(
-            _specs(options, data, ports, environment), logs=data / "logs", stop=stop, say=say
-        )
+        specs = _specs(options, data, ports, environment, commands)
+        stack = Stack(specs, logs=data / "logs", stop=stop, say=say)
         try:
             if stack.start(timeout_seconds=options.timeout_seconds):
                 state = _state(ports)
@@ -73,7 +74,11 @@ def run(
 
 
 def _specs(
-    options: UpOptions, data: Path, ports: Mapping[str, int], environment: Mapping[str, str]
+    options: UpOptions,
+    data: Path,
+    ports: Mapping[str, int],
+    environment: Mapping[str, str],
+    commands: Mapping[str, tuple[str, ...]],
 ) -> list[ChildSpec]:
     given = given_engines(environment)
     _require(given)
@@ -81,6 +86,7 @@ def _specs(
     engines = engine_specs(data, given=given, ports=ports, secrets=secrets)
     services = service_specs(
         data,
+        commands=commands,
         given=given,
         ports=ports,
         secrets=secrets,
