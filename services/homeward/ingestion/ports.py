@@ -207,6 +207,9 @@ class WorkQueue(Protocol):
 class FaceImages(Protocol):
     """What is done with pixels."""
 
+    def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
+        """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
+
     def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
         """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
 

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.model import Box, Template
 
-MAX_SHOTS = 5
+MAX_SHOTS = 6
 """Pictures embedded for one appearance."""
 
-MIN_SHOT_SPACING = timedelta(seconds=0.35)
-"""Neighbouring pictures show the same pose and blur, and add nothing."""
+FIRST_WINDOW = timedelta(seconds=0.5)
+"""Pictures nearer to each other show the same pose and blur, and add nothing."""
 
 MIN_FACE_WIDTH_PX = 24.0
 """Narrower faces are not compared: on LFW, SFace misses 11 % of the faces 23 pixels wide, and half
@@ -47,22 +47,35 @@ class Shot:
 
 @dataclass(slots=True)
 class Shots:
-    """The best pictures of one appearance so far, best first."""
+    """The best picture of each part of an appearance so far.
 
-    best: list[Shot] = field(default_factory=list)
+    Time is cut into equal windows, and the best picture of each is kept. When there are more than
+    `MAX_SHOTS`, the windows become twice as long. So the pictures are spread over the appearance,
+    however long it is, and if the track has jumped between two people, both have pictures.
+    """
+
+    window: timedelta = FIRST_WINDOW
+    _held: dict[int, Shot] = field(default_factory=dict)
+
+    @property
+    def best(self) -> list[Shot]:
+        """The pictures, best first."""
+        return sorted(self._held.values(), key=lambda shot: (-shot.quality, shot.offset))
 
     def wants(self, offset: timedelta, quality: float) -> bool:
         """Tell whether a picture of this quality would be kept."""
-        near = [shot for shot in self.best if abs(shot.offset - offset) < MIN_SHOT_SPACING]
-        if near:
-            return quality > max(shot.quality for shot in near)
-        return len(self.best) < MAX_SHOTS or quality > self.best[-1].quality
+        held = self._held.get(offset // self.window)
+        return held is None or quality > held.quality
 
     def add(self, shot: Shot) -> None:
         """Keep a picture that is wanted, and let go of those that it displaces."""
-        kept = [held for held in self.best if abs(held.offset - shot.offset) >= MIN_SHOT_SPACING]
-        kept.append(shot)
-        self.best = sorted(kept, key=lambda held: (-held.quality, held.offset))[:MAX_SHOTS]
+        self._held[shot.offset // self.window] = shot
+        while len(self._held) > MAX_SHOTS:
+            self.window *= 2
+            # Best first, so that the better one of two claims their common window.
+            shots, self._held = self.best, {}
+            for one in shots:
+                self._held.setdefault(one.offset // self.window, one)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

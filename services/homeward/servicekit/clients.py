@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 from google.rpc import error_details_pb2, status_pb2
@@ -67,8 +68,9 @@ async def check_health(channel: grpc.aio.Channel, component: str, address: str) 
     Raises:
         UnavailableError: It does not answer, or is not ready itself.
     """
+    stub: Any = health_pb2_grpc.HealthStub(channel)  # its types leave the methods out
     async with translated(component, address):
-        answer = await health_pb2_grpc.HealthStub(channel).Check(
+        answer = await stub.Check(
             health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS
         )
     if answer.status != health_pb2.HealthCheckResponse.SERVING:

@@ -12,6 +12,9 @@ from homeward.ingestion.model import Box, Face, Frame
 from homeward.vision import quality
 from homeward.vision.alignment import align
 
+THUMBNAIL_SIZE = (32, 18)
+"""Width and height, pixels: enough to tell scenes apart, too small to show anybody."""
+
 STILL_FACE_WIDTHS = 5.0
 """Width of a still, in widths of its face: head, shoulders and clothes."""
 
@@ -27,6 +30,11 @@ BLUR_CELLS = 6
 
 class CvFaceImages:
     """`FaceImages` with OpenCV."""
+
+    def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
+        """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
+        few = cv2.resize(frame.image[::4, ::4], THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.cvtColor(few, cv2.COLOR_BGR2GRAY), np.float32)
 
     def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
         """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""

@@ -11,6 +11,9 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import numpy as np
+from numpy.typing import NDArray
+
 from homeward.ingestion.model import (
     Counts,
     Face,
@@ -32,7 +35,7 @@ from homeward.ingestion.ports import (
     Undecodable,
 )
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Appearance, Shot, Shots, appearances
-from homeward.ingestion.tracking import Track, Tracker
+from homeward.ingestion.tracking import Track, Tracker, is_cut
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -215,12 +218,15 @@ class _Search:
         self._segment = segment
         self._images = images
         self.tracker: Tracker[Shots] = Tracker()
+        self._thumbnail: NDArray[np.float32] | None = None
         self.frames = 0
         self.faces = 0
 
     def look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
         """Take the next picture in; return the tracks that have ended."""
-        ended = self.tracker.ended(frame.offset)
+        before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
+        cut = before is not None and is_cut(before, self._thumbnail)
+        ended = self.tracker.finish() if cut else self.tracker.ended(frame.offset)
         within = frame.offset < self._segment.end
         self.frames += within
         for number, (face, track) in enumerate(
