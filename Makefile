@@ -1,0 +1,49 @@
+# Two commands need nothing but python3.11+, make and the package registries: `make demo`, `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint fmt protos bench lock clean
+
+demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
+	$(BIN)/homeward demo
+
+test: $(VENV)/.dev lint  ## Everything that CI runs
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(VENV)/.dev  ## Format code and protos
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/buf format -w
+
+protos: $(VENV)/.dev  ## Generate services/homeward/api from protos/
+	$(BIN)/python tools/generate_protos.py services
+
+bench: $(VENV)/.dev  ## Measure the scan; FACES=<folder of labelled photographs>
+	$(BIN)/python bench/scan.py
+
+lock:  ## Write requirements/*.txt again; needs uv
+	tools/lock.sh
+
+clean:
+	rm -rf $(VENV) .demo
+
+# Hashes are checked for every package; homeward itself is installed from this checkout.
+$(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
+	@echo "Installing Homeward into $(VENV) (the first time this downloads about 400 MB) ..."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements/server.txt
+	$(PIP) install --require-hashes --no-deps -r requirements/demo.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.server requirements/dev.txt
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
