@@ -1,0 +1,1 @@
+"""`homeward`, the command-line client: commands, stubs, rendering, and nothing of the services."""

@@ -1,0 +1,97 @@
+"""The command tree. A command's module is imported when the command is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
+
+_COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("homeward.embedded.command:up", "Run Homeward on this machine."),
+    "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
+    "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
+    "camera": ("homeward.cli.commands.camera:camera", "The cameras that recordings come from."),
+    "footage": ("homeward.cli.commands.footage:footage", "The recordings that can be searched."),
+    "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
+    "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
+    "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "retention": (
+        "homeward.cli.commands.retention:retention",
+        "Show what footage is held, and whether any is overdue.",
+    ),
+    "completion": (
+        "homeward.cli.commands.completion:completion",
+        "Print the completion script of a shell.",
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for, so that every other one starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands' names, in the order in which they are needed."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        place, _ = _COMMANDS[cmd_name]
+        module, _, name = place.partition(":")
+        try:
+            command = getattr(importlib.import_module(module), name)
+        except ImportError as error:
+            return _missing(cmd_name, str(error.name))
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write examples and exit codes."""
+        with formatter.section("Examples"):
+            for line in (
+                "homeward up --data ~/homeward",
+                "homeward subject add --case MP-26-0412 --label Anna anna.jpg",
+                "homeward footage add gate.mp4 --camera gate --start 2026-11-20T10:00:00Z",
+                "homeward search",
+            ):
+                formatter.write_text(line)
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), text) for code, text in EXIT_CODE_HELP.items()])
+
+
+def _missing(name: str, module: str) -> click.Command:
+    @click.pass_context
+    def explain(_: click.Context) -> None:
+        raise CliError(
+            f"`homeward {name}` needs parts that are not installed ({module} is missing)",
+            exit_code=ExitCode.USAGE,
+            advice="pip install 'homeward[server]'",
+        )
+
+    return click.Command(
+        name,
+        callback=explain,
+        help="Needs: pip install 'homeward[server]'",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    )
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="homeward")
+def app() -> None:
+    """Find missing and vulnerable people in recorded CCTV.
+
+    A candidate is a lead for a human reviewer, not an identification.
+
+    `homeward COMMAND --help` explains a command, with examples. Commands find a local stack by
+    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses.
+    """

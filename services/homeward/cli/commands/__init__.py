@@ -1,0 +1,1 @@
+"""The commands, one module a noun, imported when they are used."""

@@ -1,0 +1,137 @@
+"""`homeward camera`: the cameras that recordings come from."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import click
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.cli import times
+from homeward.cli.options import Group, Session, connected
+from homeward.cli.paging import all_pages
+
+
+@click.group(cls=Group)
+def camera() -> None:
+    """Register cameras: where they are, and how wrong their clocks are."""
+
+
+def _described(function: Any) -> Any:  # noqa: ANN401 - a command under construction
+    for option in (
+        click.option("--authority", help="By what authority its recordings may be searched."),
+        click.option("--clock-offset-source", metavar="TEXT", help="How the offset was found out."),
+        click.option(
+            "--clock-offset",
+            type=times.parse_span,
+            metavar="SPAN",
+            help="How far its clock is ahead of true time, such as 2.5s, or -1m30s when behind.",
+        ),
+        click.option("--lon", "longitude", type=float, help="Longitude, degrees east."),
+        click.option("--lat", "latitude", type=float, help="Latitude, degrees north."),
+        click.option("--place", metavar="NAME", help="Where it is, in words."),
+    ):
+        function = option(function)
+    return function
+
+
+@camera.command(
+    "add",
+    examples=[
+        'homeward camera add gate --place "Station, north entrance"',
+        "homeward camera add quay --lat 51.5079 --lon -0.0877 --clock-offset -1m30s",
+    ],
+)
+@connected
+@click.argument("camera_id", metavar="CAM")
+@_described
+def add(session: Session, *, camera_id: str, **described: Any) -> None:  # noqa: ANN401 - of `_described`
+    """Register a camera under a name of a-z, 0-9 and hyphens."""
+    request = camera_service_pb2.CreateCameraRequest(
+        camera=camera_pb2.Camera(camera_id=camera_id, **_fields(described))
+    )
+    _tell(session, _stub(session).CreateCamera(request).camera)
+
+
+@camera.command("update", examples=["homeward camera update gate --clock-offset 2.5s"])
+@connected
+@click.argument("camera_id", metavar="CAM")
+@_described
+def update(session: Session, *, camera_id: str, **described: Any) -> None:  # noqa: ANN401 - of `_described`
+    """Change a camera. A new clock offset counts for searches from now on."""
+    fields = _fields(described)
+    if not fields:
+        raise click.UsageError("nothing to change: give at least one option")
+    request = camera_service_pb2.UpdateCameraRequest(
+        camera=camera_pb2.Camera(camera_id=camera_id, **fields),
+        update_mask=FieldMask(paths=list(fields)),
+    )
+    _tell(session, _stub(session).UpdateCamera(request).camera)
+
+
+@camera.command("list", examples=["homeward camera list"])
+@connected
+def list_cameras(session: Session) -> None:
+    """List the cameras."""
+    cameras = all_pages(
+        _stub(session).ListCameras,
+        camera_service_pb2.ListCamerasRequest(),
+        lambda page: page.cameras,
+    )
+    if session.view.json:
+        session.view.document({"cameras": cameras})
+    elif not cameras:
+        session.view.say("No cameras. Register one with `homeward camera add`.")
+    else:
+        session.view.table(
+            ("camera", "place", "position", "clock ahead by", "authority"),
+            [
+                (
+                    each.camera_id,
+                    each.place,
+                    _position(each),
+                    times.span(each.clock_offset),
+                    each.authority,
+                )
+                for each in cameras
+            ],
+        )
+
+
+def _stub(session: Session) -> CameraServiceStub:
+    return CameraServiceStub(session.connections.channel("ingestion"))
+
+
+def _fields(described: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in described.items() if value is not None}
+    if ("latitude" in fields) != ("longitude" in fields):
+        raise click.UsageError("--lat and --lon go together")
+    offset: timedelta | None = fields.get("clock_offset")
+    if offset is not None:
+        fields["clock_offset"] = times.to_duration(offset)
+    return fields
+
+
+def _position(told: camera_pb2.Camera) -> str:
+    if not told.HasField("latitude"):
+        return ""
+    return f"{told.latitude:.5f}, {told.longitude:.5f}"
+
+
+def _tell(session: Session, told: camera_pb2.Camera) -> None:
+    if session.view.json:
+        session.view.document({"camera": told})
+        return
+    session.view.details(
+        [
+            ("camera", told.camera_id),
+            ("place", told.place),
+            ("position", _position(told)),
+            ("clock ahead by", times.span(told.clock_offset)),
+            ("found out by", told.clock_offset_source),
+            ("authority", told.authority),
+        ]
+    )

@@ -1,0 +1,284 @@
+"""`homeward footage`: take recordings in, and give them up again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+
+from homeward.api.common.v1.types_pb2 import TimeInterval
+from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
+from homeward.cli import times, upload
+from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.files import existing_file
+from homeward.cli.options import Group, Session, confirm, connected, full_id
+from homeward.cli.paging import all_pages
+from homeward.cli.render import enum_word, size
+
+
+@click.group(cls=Group)
+def footage() -> None:
+    """Add recordings, and remove them. Each is gone after 31 days at the latest."""
+
+
+@footage.command(
+    "add",
+    examples=[
+        "homeward footage add gate.mp4 --camera gate --start 2026-11-20T10:00:00Z",
+        "homeward footage add a.mp4 b.mp4 --camera gate \\",
+        "    --start 2026-11-20T10:00:00Z --start 2026-11-20T11:00:00Z",
+        "homeward footage add gate_*.mp4 --camera gate \\",
+        "    --start-from-name %Y%m%dT%H%M%S --timezone Europe/London",
+    ],
+)
+@connected
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--camera", "camera_id", required=True, metavar="CAM", help="The camera.")
+@click.option(
+    "--start",
+    "starts",
+    type=times.parse_instant,
+    multiple=True,
+    metavar="TIME",
+    help="When the recording starts by the camera's clock, with a zone; once for each file.",
+)
+@click.option(
+    "--start-from-name",
+    "pattern",
+    metavar="PATTERN",
+    help="Read the start from the file's name, such as %Y%m%dT%H%M%S.",
+)
+@click.option(
+    "--timezone",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    help="Zone of the times in names, such as Europe/London.",
+)
+@click.option("--via-url", is_flag=True, help="Put the file straight into the object store.")
+def add(
+    session: Session,
+    *,
+    files: tuple[str, ...],
+    camera_id: str,
+    starts: tuple[datetime, ...],
+    pattern: str | None,
+    timezone: str,
+    via_url: bool,
+) -> ExitCode:
+    """Add recordings of one camera.
+
+    The same file again is the same footage. An upload that broke off goes on where it stopped
+    when the same command is run again. Of several files, those that are refused do not hold up
+    the others (exit code 10).
+    """
+    paths = [existing_file(name) for name in files]
+    uploads = list(zip(paths, _starts(paths, starts, pattern, timezone), strict=True))
+    stub = _stub(session)
+    added: list[upload.Uploaded] = []
+    refused: list[dict[str, str]] = []
+    last = ExitCode.OK
+    for path, start in uploads:
+        try:
+            header = upload.describe(path, camera_id, start, way="url" if via_url else "stream")
+            send = upload.by_url if via_url else upload.stream
+            uploaded = send(stub, path, header)
+        except CallError as error:
+            if error.passing:
+                raise
+            tell(error, about=str(path))
+            refused.append({"file": str(path), "reason": error.reason, "message": error.message})
+            last = error.exit_code
+            continue
+        added.append(uploaded)
+        if not session.view.json:
+            session.view.say(_told(path, uploaded))
+    if session.view.json:
+        held = [each.footage.footage_id for each in added if each.already_held]
+        session.view.document(
+            {
+                "footage": [each.footage for each in added],
+                "alreadyHeld": held,
+                "refused": refused,
+            }
+        )
+    return ExitCode.PARTIAL if added and refused else last
+
+
+@footage.command(
+    "list",
+    examples=[
+        "homeward footage list",
+        "homeward footage list --camera gate --from 2026-11-20T00:00:00Z",
+    ],
+)
+@connected
+@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
+@click.option(
+    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
+)
+@click.option(
+    "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
+)
+def list_footage(
+    session: Session,
+    *,
+    camera_ids: tuple[str, ...],
+    begin: datetime | None,
+    end: datetime | None,
+) -> None:
+    """List the recordings that are held, by camera and start. Times are the cameras' clocks'."""
+    held = _list(
+        session,
+        footage_service_pb2.ListFootageRequest(
+            camera_ids=camera_ids, interval=interval(begin, end)
+        ),
+    )
+    if session.view.json:
+        session.view.document({"footage": held})
+    elif not held:
+        session.view.say("No footage. Add some with `homeward footage add`.")
+    else:
+        ids = session.view.ids([each.footage_id for each in held])
+        session.view.table(
+            ("id", "camera", "start", "length", "file", "size", "removed by", "problems"),
+            [
+                (
+                    ids[each.footage_id],
+                    each.camera_id,
+                    times.utc(each.start_time),
+                    times.span(each.duration),
+                    each.file_name,
+                    size(each.size_bytes),
+                    times.utc(each.delete_time),
+                    _problems(each),
+                )
+                for each in held
+            ],
+        )
+
+
+@footage.command("show", examples=["homeward footage show 5d0c77aa"])
+@connected
+@click.argument("footage_id", metavar="ID")
+def show(session: Session, *, footage_id: str) -> None:
+    """Show a recording."""
+    request = footage_service_pb2.GetFootageRequest(footage_id=full_footage_id(session, footage_id))
+    told = _stub(session).GetFootage(request).footage
+    if session.view.json:
+        session.view.document({"footage": told})
+        return
+    video = told.video
+    session.view.details(
+        [
+            ("id", told.footage_id),
+            ("camera", told.camera_id),
+            ("file", told.file_name),
+            ("start (camera's clock)", times.utc(told.start_time)),
+            ("end (camera's clock)", times.utc(told.end_time)),
+            ("length", times.span(told.duration)),
+            ("size", size(told.size_bytes)),
+            ("sha256", told.sha256),
+            ("video", f"{video.codec}, {video.width} by {video.height}"),
+            ("pictures", f"{video.frame_count}, {video.average_frame_rate:.2f} a second"),
+            ("received", times.utc(told.receive_time)),
+            ("removed by", times.utc(told.delete_time)),
+            ("problems", _problems(told)),
+        ]
+    )
+
+
+@footage.command(
+    "rm", examples=["homeward footage rm 5d0c77aa", "homeward footage rm 5d0c77aa --yes"]
+)
+@connected
+@click.argument("footage_ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None:
+    """Remove recordings before their deadline, and the sightings in them that are not confirmed."""
+    stub = _stub(session)
+    full = [full_footage_id(session, given) for given in footage_ids]
+    told = [
+        stub.GetFootage(footage_service_pb2.GetFootageRequest(footage_id=each)).footage
+        for each in full
+    ]
+    named = ", ".join(
+        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in told
+    )
+    confirm(f"Remove {named}?", yes=yes)
+    for each in told:
+        stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
+        session.view.say(f"Footage {each.footage_id} is removed.")
+    if session.view.json:
+        session.view.document({"removed": full})
+
+
+def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | None:
+    """Return a span of time for the wire; nothing when it has no bound."""
+    if begin is None and end is None:
+        return None
+    return TimeInterval(
+        start_time=times.to_timestamp(begin) if begin else None,
+        end_time=times.to_timestamp(end) if end else None,
+    )
+
+
+def full_footage_id(session: Session, given: str) -> str:
+    """Return the id of the footage that `given` is or begins."""
+    request = footage_service_pb2.ListFootageRequest()
+    return full_id("footage", given, lambda: (each.footage_id for each in _list(session, request)))
+
+
+def _stub(session: Session) -> FootageServiceStub:
+    return FootageServiceStub(session.connections.channel("ingestion"))
+
+
+def _list(
+    session: Session, request: footage_service_pb2.ListFootageRequest
+) -> list[footage_pb2.Footage]:
+    return all_pages(_stub(session).ListFootage, request, lambda page: page.footage)
+
+
+def _starts(
+    paths: list[Path], starts: tuple[datetime, ...], pattern: str | None, timezone: str
+) -> list[datetime]:
+    if bool(starts) is (pattern is not None):
+        raise click.UsageError("give either --start or --start-from-name")
+    if pattern is None:
+        if len(starts) != len(paths):
+            raise click.UsageError(
+                f"{len(paths)} files need {len(paths)} times --start, in their order; "
+                "or --start-from-name"
+            )
+        return list(starts)
+    try:
+        zone = ZoneInfo(timezone)
+        return [times.start_from_name(path.name, pattern, zone) for path in paths]
+    except ZoneInfoNotFoundError:
+        raise click.UsageError(
+            f"no time zone {timezone}; write it like Europe/London or UTC"
+        ) from None
+    except ValueError as error:
+        raise CliError(str(error)) from None
+
+
+def _problems(told: footage_pb2.Footage) -> str:
+    return ", ".join(
+        enum_word(footage_pb2.FootageProblem.Name(problem), "FOOTAGE_PROBLEM_")
+        for problem in told.problems
+    )
+
+
+def _told(path: Path, uploaded: upload.Uploaded) -> str:
+    told = uploaded.footage
+    if uploaded.already_held:
+        return f"{path}: held already as footage {told.footage_id}; nothing was stored again"
+    problems = _problems(told)
+    return (
+        f"{path}: footage {told.footage_id}, {times.span(told.duration)}, "
+        f"removed by {times.utc(told.delete_time)}"
+        + (f"; problems: {problems}, it is searched as far as it decodes" if problems else "")
+    )

@@ -1,0 +1,123 @@
+"""`homeward scan`: searches under way and done."""
+
+from __future__ import annotations
+
+import click
+
+from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
+from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
+from homeward.cli import times
+from homeward.cli.errors import ExitCode
+from homeward.cli.follow import follow, tell_coverage
+from homeward.cli.options import Group, Session, connected, full_id
+from homeward.cli.paging import all_pages
+from homeward.cli.render import enum_word
+
+
+@click.group(cls=Group)
+def scan() -> None:
+    """List, watch and cancel searches."""
+
+
+@scan.command("list", examples=["homeward scan list"])
+@connected
+def list_scans(session: Session) -> None:
+    """List the scans, newest first."""
+    scans = _list(session)
+    if session.view.json:
+        session.view.document({"scans": scans})
+    elif not scans:
+        session.view.say("No scans. Start one with `homeward search`.")
+    else:
+        ids = session.view.ids([each.scan_id for each in scans])
+        session.view.table(
+            ("id", "state", "done", "footage", "candidates", "created"),
+            [
+                (
+                    ids[each.scan_id],
+                    _state(each),
+                    _share(each),
+                    times.span(each.progress.total_duration),
+                    str(each.progress.candidate_count),
+                    times.utc(each.create_time),
+                )
+                for each in scans
+            ],
+        )
+
+
+@scan.command("show", examples=["homeward scan show 8c41f7d2"])
+@connected
+@click.argument("scan_id", metavar="ID")
+def show(session: Session, *, scan_id: str) -> None:
+    """Show a scan as it is now. `scan watch` shows its candidates."""
+    request = scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id))
+    told = _stub(session).GetScan(request).scan
+    if session.view.json:
+        session.view.document({"scan": told})
+        return
+    progress = told.progress
+    session.view.details(
+        [
+            ("id", told.scan_id),
+            ("state", _state(told)),
+            ("error", told.error.message),
+            ("subjects", ", ".join(told.scope.subject_ids) or "all that are open"),
+            ("cameras", ", ".join(told.scope.camera_ids) or "all"),
+            ("from", times.utc(told.scope.interval.start_time)),
+            ("to", times.utc(told.scope.interval.end_time)),
+            ("recordings", str(progress.footage_count)),
+            ("done", _share(told)),
+            ("pictures looked at", str(progress.frame_count)),
+            ("appearances", str(progress.appearance_count)),
+            ("forgotten, like nobody", str(progress.discarded_appearance_count)),
+            ("candidates", str(progress.candidate_count)),
+            ("created", times.utc(told.create_time)),
+            ("ended", times.utc(told.end_time)),
+        ]
+    )
+    tell_coverage(session, told.coverage)
+
+
+@scan.command("watch", examples=["homeward scan watch 8c41f7d2"])
+@connected
+@click.argument("scan_id", metavar="ID")
+def watch(session: Session, *, scan_id: str) -> ExitCode:
+    """Follow a scan to its end, and show its candidates and coverage; at once if it has ended."""
+    return follow(session, scan_pb2.Scan(scan_id=_full(session, scan_id)))
+
+
+@scan.command("cancel", examples=["homeward scan cancel 8c41f7d2"])
+@connected
+@click.argument("scan_id", metavar="ID")
+def cancel(session: Session, *, scan_id: str) -> None:
+    """Stop a scan. What it found until then stands."""
+    request = scan_service_pb2.CancelScanRequest(scan_id=_full(session, scan_id))
+    told = _stub(session).CancelScan(request).scan
+    if session.view.json:
+        session.view.document({"scan": told})
+    else:
+        session.view.say(f"Scan {told.scan_id} is {_state(told)}. What it found stands.")
+
+
+def _stub(session: Session) -> ScanServiceStub:
+    return ScanServiceStub(session.connections.channel("ingestion"))
+
+
+def _list(session: Session) -> list[scan_pb2.Scan]:
+    return all_pages(
+        _stub(session).ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans
+    )
+
+
+def _full(session: Session, given: str) -> str:
+    return full_id("scan", given, lambda: (each.scan_id for each in _list(session)))
+
+
+def _state(told: scan_pb2.Scan) -> str:
+    return enum_word(scan_pb2.Scan.State.Name(told.state), "STATE_")
+
+
+def _share(told: scan_pb2.Scan) -> str:
+    total = times.seconds(told.progress.total_duration)
+    return f"{times.seconds(told.progress.done_duration) / total:.0%}" if total else ""

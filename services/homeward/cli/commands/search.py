@@ -1,0 +1,66 @@
+"""`homeward search`: create a scan, follow it, tell what it found and what it covered."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+import click
+
+from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
+from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
+from homeward.cli import times
+from homeward.cli.commands.footage import full_footage_id, interval
+from homeward.cli.commands.subject import full_subject_id
+from homeward.cli.errors import ExitCode
+from homeward.cli.follow import follow
+from homeward.cli.options import Command, Session, connected
+
+
+@click.command(
+    "search",
+    cls=Command,
+    examples=[
+        "homeward search",
+        "homeward search --subject 3f2a91c0 --camera gate \\",
+        "    --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z",
+    ],
+)
+@connected
+@click.option(
+    "--subject", "subjects", multiple=True, metavar="ID", help="Look for this subject only."
+)
+@click.option(
+    "--camera", "camera_ids", multiple=True, metavar="CAM", help="Search this camera only."
+)
+@click.option(
+    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Search from then on."
+)
+@click.option("--to", "end", type=times.parse_instant, metavar="TIME", help="Search until then.")
+@click.option(
+    "--footage", "recordings", multiple=True, metavar="ID", help="Search this recording only."
+)
+def search(
+    session: Session,
+    *,
+    subjects: tuple[str, ...],
+    camera_ids: tuple[str, ...],
+    begin: datetime | None,
+    end: datetime | None,
+    recordings: tuple[str, ...],
+) -> ExitCode:
+    """Search footage for subjects, and wait for the end.
+
+    Without options: all footage, for all open subjects. Times are true times: the cameras' clock
+    offsets are taken off. Ctrl-C leaves the search running.
+    """
+    scope = scan_pb2.ScanScope(
+        subject_ids=[full_subject_id(session, given) for given in subjects],
+        camera_ids=camera_ids,
+        interval=interval(begin, end),
+        footage_ids=[full_footage_id(session, given) for given in recordings],
+    )
+    created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
+        scan_service_pb2.CreateScanRequest(scope=scope, request_id=str(uuid.uuid4()))
+    )
+    return follow(session, created.scan)

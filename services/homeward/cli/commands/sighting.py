@@ -1,0 +1,322 @@
+"""`homeward sighting`: candidates, for people to judge."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from homeward.api.ingestion.v1 import camera_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
+from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import times
+from homeward.cli.commands.footage import full_footage_id, interval
+from homeward.cli.commands.subject import full_subject_id
+from homeward.cli.errors import CliError, tell
+from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.options import Group, Session, connected, full_id, operator_name
+from homeward.cli.paging import all_pages
+from homeward.cli.render import SENTENCE, clean, document_text, enum_word
+
+_STATES = {
+    "unreviewed": sighting_pb2.Sighting.STATE_UNREVIEWED,
+    "confirmed": sighting_pb2.Sighting.STATE_CONFIRMED,
+    "inconclusive": sighting_pb2.Sighting.STATE_INCONCLUSIVE,
+}
+_DECISIONS = {
+    "confirm": sighting_pb2.REVIEW_DECISION_CONFIRM,
+    "reject": sighting_pb2.REVIEW_DECISION_REJECT,
+    "inconclusive": sighting_pb2.REVIEW_DECISION_INCONCLUSIVE,
+}
+
+
+@click.group(cls=Group)
+def sighting() -> None:
+    """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
+
+
+@sighting.command(
+    "list",
+    examples=[
+        "homeward sighting list",
+        "homeward sighting list --subject 3f2a91c0 --state unreviewed",
+    ],
+)
+@connected
+@click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
+@click.option("--footage", "recordings", multiple=True, metavar="ID", help="Only in this footage.")
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(list(_STATES)), help="Only in this state."
+)
+@click.option(
+    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
+)
+@click.option(
+    "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
+)
+def list_sightings(
+    session: Session,
+    *,
+    subjects: tuple[str, ...],
+    recordings: tuple[str, ...],
+    states: tuple[str, ...],
+    begin: datetime | None,
+    end: datetime | None,
+) -> None:
+    """List the sightings, most alike first. Times are true times."""
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=[full_subject_id(session, given) for given in subjects],
+        footage_ids=[full_footage_id(session, given) for given in recordings],
+        states=[_STATES[state] for state in states],
+        interval=interval(begin, end),
+    )
+    sightings = _list(session, request)
+    if session.view.json:
+        session.view.document({"sightings": sightings})
+    elif not sightings:
+        session.view.say("No sightings.")
+    else:
+        ids = session.view.ids([each.sighting_id for each in sightings])
+        subject_ids = session.view.ids([each.subject_id for each in sightings])
+        session.view.table(
+            ("id", "subject", "camera", "from", "to", "score", "threshold", "state"),
+            [
+                (
+                    ids[each.sighting_id],
+                    subject_ids[each.subject_id],
+                    each.camera_id,
+                    times.utc(each.interval.start_time),
+                    times.utc(each.interval.end_time),
+                    f"{each.score:.3f}",
+                    f"{each.threshold:.3f}",
+                    _state(each),
+                )
+                for each in sightings
+            ],
+        )
+        session.view.say(SENTENCE)
+
+
+@sighting.command(
+    "show",
+    examples=["homeward sighting show 91b5e0c4", "homeward sighting show 91b5e0c4 --save lead.png"],
+)
+@connected
+@click.argument("sighting_id", metavar="ID")
+@click.option(
+    "--save",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.png",
+    help="Write the still beside the reference photograph.",
+)
+@click.option("--force", is_flag=True, help="Overwrite FILE.png.")
+def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) -> None:
+    """Show a sighting, and write the picture to judge it by."""
+    if save is not None:
+        if save.suffix.lower() != ".png":
+            raise click.UsageError("--save writes PNG: name a FILE.png")
+        refuse_existing(save, force=force)
+    answer = _stub(session).GetSighting(
+        sighting_service_pb2.GetSightingRequest(
+            sighting_id=_full(session, sighting_id),
+            view=(
+                sighting_service_pb2.SIGHTING_VIEW_BASIC
+                if save is None
+                else sighting_service_pb2.SIGHTING_VIEW_FULL
+            ),
+        )
+    )
+    if save is not None:
+        write_new(save, _picture(session, answer), force=force)
+    if session.view.json:
+        session.view.document({"sighting": answer.sighting})
+    else:
+        _tell(session, answer.sighting)
+    if save is not None:
+        click.echo(f"Picture: {save}", err=session.view.json)
+
+
+@sighting.command(
+    "review",
+    examples=[
+        "homeward sighting review 91b5e0c4 --confirm --reason 'scar on the left cheek'",
+        "homeward sighting review 91b5e0c4 --reject",
+    ],
+)
+@connected
+@click.argument("sighting_id", metavar="ID")
+@click.option("--confirm", "decision", flag_value="confirm", help="It shows the subject.")
+@click.option(
+    "--reject", "decision", flag_value="reject", help="It does not; the sighting is erased."
+)
+@click.option("--inconclusive", "decision", flag_value="inconclusive", help="It cannot be told.")
+@click.option("--reason", default="", metavar="TEXT", help="Why.")
+@click.option(
+    "--reviewer",
+    default=operator_name,
+    metavar="NAME",
+    help="Who decides. [default: the user of this computer]",
+)
+def review(
+    session: Session, *, sighting_id: str, decision: str | None, reason: str, reviewer: str
+) -> None:
+    """Record a reviewer's decision. A rejected sighting is erased at once."""
+    if decision is None:
+        raise click.UsageError("give --confirm, --reject or --inconclusive")
+    told = (
+        _stub(session)
+        .ReviewSighting(
+            sighting_service_pb2.ReviewSightingRequest(
+                sighting_id=_full(session, sighting_id),
+                decision=_DECISIONS[decision],
+                reason=reason,
+                reviewer=reviewer,
+            )
+        )
+        .sighting
+    )
+    if session.view.json:
+        session.view.document({"sighting": told})
+    else:
+        session.view.say(f"Sighting {told.sighting_id} is {_state(told)}.")
+
+
+@sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
+@connected
+@click.argument("sighting_id", metavar="ID")
+@click.option(
+    "--save",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder to write to; made if it is not there.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def export(session: Session, *, sighting_id: str, save: Path, force: bool) -> None:
+    """Give a confirmed sighting out: its still, and what is known of it as JSON."""
+    full = _full(session, sighting_id)
+    still, facts = save / f"sighting-{full}.jpg", save / f"sighting-{full}.json"
+    # Before the call, which is on record as a disclosure.
+    refuse_existing(still, force=force)
+    refuse_existing(facts, force=force)
+    save.mkdir(parents=True, exist_ok=True)
+    answer = _stub(session).ExportSighting(
+        sighting_service_pb2.ExportSightingRequest(sighting_id=full)
+    )
+    document = {
+        "sighting": answer.sighting,
+        "exportTime": answer.export_time.ToJsonString(),
+        "still": still.name,
+    }
+    write_new(still, answer.still, force=force)
+    write_new(facts, f"{document_text(document)}\n".encode(), force=force)
+    if session.view.json:
+        session.view.document(document)
+    session.view.say(f"Exported: {still}, {facts}")
+
+
+def _stub(session: Session) -> SightingServiceStub:
+    return SightingServiceStub(session.connections.channel("matching"))
+
+
+def _list(
+    session: Session, request: sighting_service_pb2.ListSightingsRequest
+) -> list[sighting_pb2.Sighting]:
+    return all_pages(_stub(session).ListSightings, request, lambda page: page.sightings)
+
+
+def _full(session: Session, given: str) -> str:
+    request = sighting_service_pb2.ListSightingsRequest()
+    return full_id(
+        "sighting", given, lambda: (each.sighting_id for each in _list(session, request))
+    )
+
+
+def _state(told: sighting_pb2.Sighting) -> str:
+    return enum_word(sighting_pb2.Sighting.State.Name(told.state), "STATE_")
+
+
+def _reviewed(told: sighting_pb2.Sighting) -> str:
+    if not told.HasField("review"):
+        return ""
+    return f"by {told.review.reviewer}, {times.utc(told.review.review_time)}"
+
+
+def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
+    session.view.details(
+        [
+            ("id", told.sighting_id),
+            ("state", _state(told)),
+            ("reviewed", _reviewed(told)),
+            ("reason", told.review.reason),
+            ("subject", told.subject_id),
+            ("camera", told.camera_id),
+            ("footage", told.footage_id),
+            ("in view from", times.utc(told.interval.start_time)),
+            ("in view to", times.utc(told.interval.end_time)),
+            ("still of", times.utc(told.best_shot_time)),
+            ("still of (here)", times.local(told.best_shot_time)),
+            ("in the recording at", times.span(told.best_shot_offset)),
+            ("score", f"{told.score:.3f}, best single picture {told.best_shot_score:.3f}"),
+            ("threshold", f"{told.threshold:.3f} ({told.policy_id})"),
+            ("face height", f"{told.face_height_px:.0f} pixels"),
+            ("erased by", _erased_by(told)),
+        ]
+    )
+    session.view.say(SENTENCE)
+
+
+def _erased_by(told: sighting_pb2.Sighting) -> str:
+    if told.state == sighting_pb2.Sighting.STATE_CONFIRMED:
+        return "kept with the subject"
+    return f"{times.utc(told.delete_time)} unless it is confirmed before"
+
+
+def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse) -> bytes:
+    from homeward.cli import picture  # noqa: PLC0415 - Pillow, which only this needs
+
+    told, box = answer.sighting, answer.reference_face_box
+    subject = (
+        SubjectServiceStub(session.connections.channel("matching"))
+        .GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=told.subject_id))
+        .subject
+    )
+    captions = picture.Captions(
+        reference=_cleaned(
+            subject.label or subject.case_reference,
+            f"Case {subject.case_reference}",
+            f"Subject {told.subject_id}",
+        ),
+        still=_cleaned(
+            _place(session, told.camera_id),
+            f"Camera {told.camera_id}",
+            f"{times.utc(told.best_shot_time).removesuffix('Z')} UTC",
+            f"{times.local(told.best_shot_time)} (local)",
+        ),
+        figures=_cleaned(
+            f"Score {told.score:.3f}   |   threshold {told.threshold:.3f} ({told.policy_id})",
+            f"State: {' '.join(filter(None, (_state(told), _reviewed(told))))}",
+            f"Sighting {told.sighting_id}",
+        ),
+    )
+    face = None
+    if answer.HasField("reference_face_box"):
+        face = picture.Box(box.x, box.y, box.width, box.height)
+    return picture.png(picture.side_by_side(answer.reference_photo, face, answer.still, captions))
+
+
+def _place(session: Session, camera_id: str) -> str:
+    stub = CameraServiceStub(session.connections.channel("ingestion"))
+    try:
+        camera = stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
+    except CliError as error:  # the picture is worth more than the name of its place
+        tell(error, about="the camera's place is left out")
+        return camera_id
+    return camera.place or camera_id
+
+
+def _cleaned(*lines: str) -> list[str]:
+    return [clean(line) for line in lines]

@@ -1,0 +1,414 @@
+"""`homeward subject`: enrol missing people, and give their data up again."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import times
+from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.files import read_photos
+from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
+from homeward.cli.paging import all_pages
+from homeward.cli.render import enum_word
+
+_REVIEW_AFTER = timedelta(days=28)
+_OUTCOMES = {
+    subject_pb2.ErasureEntry.OUTCOME_ERASED: "erased",
+    subject_pb2.ErasureEntry.OUTCOME_PENDING: "pending",
+    subject_pb2.ErasureEntry.OUTCOME_FAILED: "FAILED",
+}
+
+
+@click.group(cls=Group)
+def subject() -> None:
+    """Enrol the people who are looked for, and end the search for them."""
+
+
+@subject.command(
+    "add",
+    examples=[
+        "homeward subject add --case MP-26-0412 --label Anna anna-1.jpg anna-2.jpg",
+        "homeward subject add --case MP-26-0413 --child --review-by 2026-12-18 boy.jpg",
+    ],
+)
+@connected
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.option("--case", required=True, metavar="REF", help="The force's case reference.")
+@click.option("--label", default="", help="What to call the person in lists.")
+@click.option("--child", is_flag=True, help="The person is younger than 18.")
+@click.option(
+    "--basis",
+    default="missing person enquiry",
+    show_default=True,
+    metavar="TEXT",
+    help="Legal basis of the search.",
+)
+@click.option(
+    "--authorised-by",
+    default=operator_name,
+    metavar="NAME",
+    help="Who authorised it. [default: the user of this computer]",
+)
+@click.option(
+    "--review-by",
+    type=times.parse_day,
+    metavar="DATE",
+    help="When the search must be looked at again. [default: in 28 days]",
+)
+def add(
+    session: Session,
+    *,
+    photos: tuple[str, ...],
+    case: str,
+    label: str,
+    child: bool,
+    basis: str,
+    authorised_by: str,
+    review_by: datetime | None,
+) -> ExitCode:
+    """Enrol a person with photographs.
+
+    A photograph shows one face, large, sharp and turned to the camera. One that cannot serve is
+    refused with the reason, and the others are kept (exit code 10). When none can serve, nobody
+    is enrolled.
+    """
+    pictures = read_photos(photos)
+    stub = _stub(session)
+    created = stub.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(
+            subject=subject_pb2.Subject(
+                case_reference=case,
+                label=label,
+                age_group=_age_group(child=child),
+                legal_basis=basis,
+                authorised_by=authorised_by,
+                review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
+            ),
+            request_id=str(uuid.uuid4()),
+        )
+    ).subject
+    try:
+        offered = _offer(session, created, pictures)
+    except CallError:
+        _forget_if_empty(stub, created.subject_id)
+        raise
+    if offered.all_refused and _forget_if_empty(stub, created.subject_id):
+        offered.subject = None
+    return _tell_offered(session, offered)
+
+
+@subject.command("add-photo", examples=["homeward subject add-photo 3f2a91c0 anna-in-profile.jpg"])
+@connected
+@click.argument("subject_id", metavar="ID")
+@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...]) -> ExitCode:
+    """Add photographs to a subject."""
+    pictures = read_photos(photos)
+    return _tell_offered(session, _offer(session, _get(session, subject_id), pictures))
+
+
+@subject.command(
+    "list", examples=["homeward subject list", "homeward subject list --all --output json"]
+)
+@connected
+@click.option("--all", "show_closed", is_flag=True, help="List closed subjects too.")
+def list_subjects(session: Session, *, show_closed: bool) -> None:
+    """List the subjects, newest first."""
+    subjects = _list(session, show_closed=show_closed)
+    if session.view.json:
+        session.view.document({"subjects": subjects})
+    elif not subjects:
+        session.view.say("No subjects. Enrol one with `homeward subject add`.")
+    else:
+        ids = session.view.ids([each.subject_id for each in subjects])
+        session.view.table(
+            ("id", "case", "label", "age", "state", "photos", "review by", "created"),
+            [
+                (
+                    ids[each.subject_id],
+                    each.case_reference,
+                    each.label,
+                    _age(each),
+                    _state(each),
+                    str(len(each.reference_photos)),
+                    times.utc(each.review_time),
+                    times.utc(each.create_time),
+                )
+                for each in subjects
+            ],
+        )
+
+
+@subject.command("show", examples=["homeward subject show 3f2a91c0"])
+@connected
+@click.argument("subject_id", metavar="ID")
+def show(session: Session, *, subject_id: str) -> None:
+    """Show a subject."""
+    _tell_subject(session, _get(session, subject_id))
+
+
+@subject.command("update", examples=["homeward subject update 3f2a91c0 --review-by 2027-01-15"])
+@connected
+@click.argument("subject_id", metavar="ID")
+@click.option("--case", metavar="REF", help="The force's case reference.")
+@click.option("--label", help="What to call the person in lists.")
+@click.option("--child/--adult", default=None, help="Whether the person is younger than 18.")
+@click.option("--basis", metavar="TEXT", help="Legal basis of the search.")
+@click.option("--authorised-by", metavar="NAME", help="Who authorised it.")
+@click.option(
+    "--review-by",
+    type=times.parse_day,
+    metavar="DATE",
+    help="When the search must be looked at again.",
+)
+def update(
+    session: Session,
+    *,
+    subject_id: str,
+    case: str | None,
+    label: str | None,
+    child: bool | None,
+    basis: str | None,
+    authorised_by: str | None,
+    review_by: datetime | None,
+) -> None:
+    """Change what is known of a subject."""
+    changes: dict[str, Any] = {
+        "case_reference": case,
+        "label": label,
+        "age_group": None if child is None else _age_group(child=child),
+        "legal_basis": basis,
+        "authorised_by": authorised_by,
+        "review_time": None if review_by is None else times.to_timestamp(review_by),
+    }
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not changes:
+        raise click.UsageError("nothing to change: give at least one option")
+    changed = subject_pb2.Subject(subject_id=full_subject_id(session, subject_id), **changes)
+    request = subject_service_pb2.UpdateSubjectRequest(
+        subject=changed, update_mask=FieldMask(paths=list(changes))
+    )
+    _tell_subject(session, _stub(session).UpdateSubject(request).subject)
+
+
+@subject.command("close", examples=["homeward subject close 3f2a91c0"])
+@connected
+@click.argument("subject_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
+    """End the search for a person who was found, or is no longer looked for.
+
+    Photographs, templates, sightings and personal data are erased; a shell with the id and the
+    dates remains. What became of the data is printed, store by store.
+    """
+    closing = _get(session, subject_id)
+    confirm(f"Close {_named(closing)} and erase photographs and sightings?", yes=yes)
+    response = _stub(session).CloseSubject(
+        subject_service_pb2.CloseSubjectRequest(subject_id=closing.subject_id)
+    )
+    if session.view.json:
+        session.view.document({"subject": response.subject, "certificate": response.certificate})
+    else:
+        session.view.say(f"Subject {closing.subject_id} is {_state(response.subject)}.")
+    return _tell_certificate(session, response.certificate)
+
+
+@subject.command("erase", examples=["homeward subject erase 3f2a91c0"])
+@connected
+@click.argument("subject_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
+    """Close a subject and forget its shell too, as if it had never been enrolled."""
+    erasing = _get(session, subject_id)
+    confirm(f"Erase {_named(erasing)} and everything about them?", yes=yes)
+    response = _stub(session).EraseSubject(
+        subject_service_pb2.EraseSubjectRequest(subject_id=erasing.subject_id)
+    )
+    if session.view.json:
+        session.view.document({"certificate": response.certificate})
+    return _tell_certificate(session, response.certificate)
+
+
+@dataclass(slots=True)
+class _Offered:
+    """What became of photographs."""
+
+    subject: subject_pb2.Subject | None
+    outcomes: list[dict[str, object]] = field(default_factory=list)
+    refused: list[CallError] = field(default_factory=list)
+
+    @property
+    def all_refused(self) -> bool:
+        return len(self.refused) == len(self.outcomes)
+
+
+def _offer(
+    session: Session, enrolled: subject_pb2.Subject, pictures: dict[Path, bytes]
+) -> _Offered:
+    stub = _stub(session)
+    offered = _Offered(enrolled)
+    for path, photo in pictures.items():
+        request = subject_service_pb2.AddReferencePhotoRequest(
+            subject_id=enrolled.subject_id, photo=photo
+        )
+        try:
+            added = stub.AddReferencePhoto(request)
+        except CallError as error:
+            if error.passing and error.reason != "PHOTO_LIMIT":
+                raise
+            tell(error, about=str(path))
+            offered.refused.append(error)
+            offered.outcomes.append(
+                {"file": str(path), "reason": error.reason, "advice": error.advice}
+            )
+            continue
+        offered.subject = added.subject
+        offered.outcomes.append({"file": str(path), "referencePhoto": added.reference_photo})
+        if not session.view.json:
+            held = ", was there already" if added.already_held else ""
+            quality = f"quality {added.reference_photo.quality:.2f}"
+            session.view.say(f"{path}: accepted, {quality}{held}")
+    return offered
+
+
+def _tell_offered(session: Session, offered: _Offered) -> ExitCode:
+    enrolled = offered.subject
+    if session.view.json:
+        told = {"subject": enrolled} if enrolled else {}
+        session.view.document({**told, "photos": offered.outcomes})
+    elif enrolled:
+        session.view.say(
+            f"Subject {enrolled.subject_id}: {_named(enrolled)}, "
+            f"{len(enrolled.reference_photos)} photographs."
+        )
+    if not enrolled:
+        tell(CliError("no photograph can serve, so nobody was enrolled"))
+    if offered.all_refused:
+        return offered.refused[0].exit_code
+    return ExitCode.PARTIAL if offered.refused else ExitCode.OK
+
+
+def _forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
+    # Nobody can be found without a photograph: such a subject would only be personal data.
+    try:
+        found = stub.GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=subject_id))
+        if found.subject.reference_photos:
+            return False
+        stub.EraseSubject(subject_service_pb2.EraseSubjectRequest(subject_id=subject_id))
+    except CallError as error:
+        tell(error, about=f"subject {subject_id} remains without photographs")
+        return False
+    return True
+
+
+def _stub(session: Session) -> SubjectServiceStub:
+    return SubjectServiceStub(session.connections.channel("matching"))
+
+
+def _list(session: Session, *, show_closed: bool) -> list[subject_pb2.Subject]:
+    return all_pages(
+        _stub(session).ListSubjects,
+        subject_service_pb2.ListSubjectsRequest(show_closed=show_closed),
+        lambda page: page.subjects,
+    )
+
+
+def full_subject_id(session: Session, given: str) -> str:
+    """Return the id of the subject that `given` is or begins."""
+    return full_id(
+        "subject", given, lambda: (each.subject_id for each in _list(session, show_closed=True))
+    )
+
+
+def _get(session: Session, given: str) -> subject_pb2.Subject:
+    request = subject_service_pb2.GetSubjectRequest(subject_id=full_subject_id(session, given))
+    return _stub(session).GetSubject(request).subject
+
+
+def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
+    if session.view.json:
+        session.view.document({"subject": told})
+        return
+    session.view.details(
+        [
+            ("id", told.subject_id),
+            ("case", told.case_reference),
+            ("label", told.label),
+            ("age", _age(told)),
+            ("state", _state(told)),
+            ("legal basis", told.legal_basis),
+            ("authorised by", told.authorised_by),
+            ("review by", times.utc(told.review_time)),
+            ("created", times.utc(told.create_time)),
+            ("changed", times.utc(told.update_time)),
+            ("photographs", str(len(told.reference_photos))),
+        ]
+    )
+    if told.reference_photos:
+        session.view.table(
+            ("photograph", "quality", "added"),
+            [
+                (photo.photo_id, f"{photo.quality:.2f}", times.utc(photo.create_time))
+                for photo in told.reference_photos
+            ],
+        )
+
+
+def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertificate) -> ExitCode:
+    outcomes = {entry.outcome for entry in certificate.entries}
+    failed = subject_pb2.ErasureEntry.OUTCOME_FAILED in outcomes
+    if not session.view.json:
+        session.view.say(
+            f"Erasure certificate of subject {certificate.subject_id}, "
+            f"{times.utc(certificate.erase_time)}:"
+        )
+        session.view.table(
+            ("data", "store", "items", "outcome", "how verified, or what is pending"),
+            [
+                (
+                    entry.data,
+                    entry.store,
+                    str(entry.item_count),
+                    _OUTCOMES.get(entry.outcome, "unknown"),
+                    entry.verification,
+                )
+                for entry in certificate.entries
+            ],
+        )
+        if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
+            session.view.say(
+                "What is pending can no longer be read through Homeward, but is not erased yet."
+            )
+    if failed:
+        tell(
+            CliError(
+                "not everything was erased",
+                advice=f"run `homeward subject close {certificate.subject_id}` again",
+            )
+        )
+    return ExitCode.PARTIAL if failed else ExitCode.OK
+
+
+def _age_group(*, child: bool) -> subject_pb2.AgeGroup.ValueType:
+    return subject_pb2.AGE_GROUP_CHILD if child else subject_pb2.AGE_GROUP_ADULT
+
+
+def _age(told: subject_pb2.Subject) -> str:
+    return enum_word(subject_pb2.AgeGroup.Name(told.age_group), "AGE_GROUP_")
+
+
+def _state(told: subject_pb2.Subject) -> str:
+    return enum_word(subject_pb2.Subject.State.Name(told.state), "STATE_")
+
+
+def _named(told: subject_pb2.Subject) -> str:
+    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id

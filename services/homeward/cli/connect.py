@@ -1,0 +1,301 @@
+"""Where the services are, and calling them: addresses, deadlines, retries, errors as ours."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from homeward.cli.errors import CallError, CliError, ExitCode
+
+SERVICES = ("ingestion", "matching", "embedding")
+_MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+"""As the servers': a sighting with its pictures, or a photograph, with room to spare."""
+
+CALLS: Sequence[tuple[str, bool, Sequence[str]]] = (
+    # deadline, whether it may be repeated, and the calls: a deadline is generous for its work,
+    # and only what does the same when it comes twice is repeated
+    ("30s", False, ()),  # every other call
+    (
+        "30s",
+        True,
+        (
+            "homeward.api.embedding.v1.EmbeddingService/GetModel",
+            "homeward.api.ingestion.v1.CameraService/GetCamera",
+            "homeward.api.ingestion.v1.CameraService/ListCameras",
+            "homeward.api.ingestion.v1.CameraService/UpdateCamera",
+            "homeward.api.ingestion.v1.FootageService/CreateUploadUrl",
+            "homeward.api.ingestion.v1.FootageService/GetFootage",
+            "homeward.api.ingestion.v1.FootageService/GetRetentionReport",
+            "homeward.api.ingestion.v1.FootageService/GetUpload",
+            "homeward.api.ingestion.v1.FootageService/ListFootage",
+            "homeward.api.ingestion.v1.ScanService/GetScan",
+            "homeward.api.ingestion.v1.ScanService/ListScans",
+            "homeward.api.matching.v1.MatchingService/GetThresholdPolicy",
+            "homeward.api.matching.v1.SightingService/GetSighting",
+            "homeward.api.matching.v1.SightingService/ListSightings",
+            "homeward.api.matching.v1.SubjectService/CreateSubject",
+            "homeward.api.matching.v1.SubjectService/GetSubject",
+            "homeward.api.matching.v1.SubjectService/ListSubjects",
+            "homeward.api.matching.v1.SubjectService/UpdateSubject",
+        ),
+    ),
+    (
+        "120s",
+        True,
+        (
+            "homeward.api.ingestion.v1.ScanService/CreateScan",
+            "homeward.api.matching.v1.SubjectService/AddReferencePhoto",
+            "homeward.api.matching.v1.SubjectService/CloseSubject",
+        ),
+    ),
+    (
+        "120s",
+        False,
+        (
+            "homeward.api.ingestion.v1.FootageService/DeleteFootage",
+            "homeward.api.matching.v1.SightingService/ReviewSighting",
+            "homeward.api.matching.v1.SubjectService/EraseSubject",
+        ),
+    ),
+    ("600s", False, ("homeward.api.ingestion.v1.FootageService/CompleteUpload",)),  # reads it all
+    ("3600s", False, ("homeward.api.ingestion.v1.ScanService/WatchScan",)),  # then watched anew
+    ("21600s", False, ("homeward.api.ingestion.v1.FootageService/UploadFootage",)),  # then resumed
+)
+_RETRY = {
+    "maxAttempts": 4,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 3,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a service is, and who says so."""
+
+    address: str
+    origin: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """All that may say where the services are.
+
+    Args:
+        options: Addresses given on the command line, by service.
+        environment: The process's.
+        profile: Name of a profile of the settings file, if one was asked for.
+        settings_file: The user's settings.
+        data: Folder of the local stack.
+    """
+
+    options: Mapping[str, str]
+    environment: Mapping[str, str]
+    profile: str | None
+    settings_file: Path
+    data: Path
+
+    def find(self, service: str) -> Target:
+        """Return where a service is: option, variable, profile, local stack, in this order.
+
+        Raises:
+            CliError: Nothing says where it is.
+        """
+        variable = f"HOMEWARD_{service.upper()}_TARGET"
+        check = "start it, or correct the address"
+        if address := self.options.get(service):
+            return Target(address, f"--{service}", check)
+        if address := self.environment.get(variable):
+            return Target(address, variable, check)
+        if self.profile:
+            address = self._profile(self.profile).get(service)
+            if not address:
+                raise CliError(
+                    f"profile {self.profile} in {self.settings_file} does not say where "
+                    f"{service} is",
+                    advice=f'add {service} = "HOST:PORT" to it, or give --{service}',
+                )
+            return Target(address, f"profile {self.profile}", check)
+        return self._local(service)
+
+    def _profile(self, name: str) -> Mapping[str, str]:
+        try:
+            settings = tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            settings = {}
+        except tomllib.TOMLDecodeError as error:
+            raise CliError(f"{self.settings_file} is not TOML: {error}") from error
+        profiles: Mapping[str, Mapping[str, str]] = settings.get("profiles", {})
+        if name not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            raise CliError(
+                f"no profile {name} in {self.settings_file}; it has: {known}",
+                exit_code=ExitCode.NOT_FOUND,
+                advice=f'write [profiles.{name}] with matching = "HOST:PORT" and so on',
+            )
+        return profiles[name]
+
+    def _local(self, service: str) -> Target:
+        start = f"start one with `homeward up --data {self.data}`"
+        try:
+            stack = json.loads((self.data / "stack.json").read_text(encoding="utf-8"))
+            return Target(stack[service], f"the stack in {self.data}", f"is it running? {start}")
+        except FileNotFoundError:
+            raise CliError(
+                f"no Homeward stack runs on {self.data}",
+                exit_code=ExitCode.UNAVAILABLE,
+                advice=f"{start}, or give addresses with --profile or --{service}",
+            ) from None
+        except (ValueError, KeyError) as error:
+            raise CliError(
+                f"{self.data / 'stack.json'} does not say where {service} is",
+                exit_code=ExitCode.UNAVAILABLE,
+                advice=f"stop that stack, and {start}",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Channels to the services, each opened when it is first used."""
+
+    places: Places
+    _channels: dict[str, grpc.Channel] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for channel in self._channels.values():
+            channel.close()
+
+    def channel(self, service: str) -> grpc.Channel:
+        """Return the channel to a service; what fails on it raises `CallError`."""
+        if service not in self._channels:
+            self._channels[service] = _open(service, self.places.find(service))
+        return self._channels[service]
+
+
+def _open(service: str, target: Target) -> grpc.Channel:
+    methods = [
+        {
+            "name": [
+                dict(zip(("service", "method"), call.split("/"), strict=True)) for call in calls
+            ]
+            or [{}],
+            "timeout": deadline,
+            **({"retryPolicy": _RETRY} if repeatable else {}),
+        }
+        for deadline, repeatable, calls in CALLS
+    ]
+    channel = grpc.insecure_channel(
+        target.address,
+        options=[
+            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+            ("grpc.service_config", json.dumps({"methodConfig": methods})),
+            # A service that restarts is back within seconds.
+            ("grpc.max_reconnect_backoff_ms", 2000),
+            # The services are inside; a proxy for the web is not the way to them.
+            ("grpc.enable_http_proxy", 0),
+        ],
+    )
+    return grpc.intercept_channel(channel, _Errors(service, target))
+
+
+class _Errors(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+):
+    """Raises a failed call as `CallError`."""
+
+    def __init__(self, service: str, target: Target) -> None:
+        self._service = service
+        self._target = target
+
+    def intercept_unary_unary(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.ClientCallDetails,
+        request: Any,  # noqa: ANN401 - any RPC's
+    ) -> Any:  # noqa: ANN401 - any RPC's
+        """Pass an answer on."""
+        return self._checked(continuation(client_call_details, request))
+
+    def intercept_stream_unary(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.ClientCallDetails,
+        request_iterator: Iterator[Any],
+    ) -> Any:  # noqa: ANN401 - any RPC's
+        """Pass an answer on."""
+        return self._checked(continuation(client_call_details, request_iterator))
+
+    def intercept_unary_stream(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.ClientCallDetails,
+        request: Any,  # noqa: ANN401 - any RPC's
+    ) -> Any:  # noqa: ANN401 - any RPC's
+        """Pass the answers on."""
+        return self._streamed(continuation(client_call_details, request))
+
+    def _checked(self, call: Any) -> Any:  # noqa: ANN401 - any RPC's
+        if isinstance(call, grpc.RpcError):
+            raise self._translated(call) from None
+        return call
+
+    def _streamed(self, call: Any) -> Iterator[Any]:  # noqa: ANN401 - any RPC's
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise self._translated(error) from None
+        finally:
+            call.cancel()
+
+    def _translated(self, error: Any) -> CallError:  # noqa: ANN401 - RpcError, which has no types
+        status = error.code().name
+        info = _error_info(error.trailing_metadata() or ())
+        if info is not None:
+            return CallError(
+                error.details() or "",
+                status=status,
+                reason=info.reason,
+                metadata=info.metadata,
+            )
+        where = f"{self._service} at {self._target.address} ({self._target.origin})"
+        said = {
+            "UNAVAILABLE": f"{where} does not answer",
+            "DEADLINE_EXCEEDED": f"{where} did not answer in time",
+            "UNIMPLEMENTED": f"{where} is another service, or of another version",
+        }
+        return CallError(
+            said.get(status, f"{where} failed: {status}: {error.details()}"),
+            status=status,
+            advice=self._target.advice,
+        )
+
+
+def _error_info(metadata: Sequence[tuple[str, bytes]]) -> error_details_pb2.ErrorInfo | None:
+    for key, value in metadata:
+        if key == "grpc-status-details-bin":
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info) and info.domain == "homeward":
+                    return info
+    return None

@@ -1,0 +1,199 @@
+"""What a command exits with, and how an error is told: what is wrong, why, and what to do."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping
+from enum import IntEnum
+
+import click
+
+
+class ExitCode(IntEnum):
+    """Documented in `docs/cli.md` and in `homeward --help`."""
+
+    OK = 0
+    INTERNAL = 1
+    USAGE = 2
+    OVERDUE = 3
+    INVALID = 4
+    NOT_FOUND = 5
+    CONFLICT = 6
+    PRECONDITION = 7
+    UNAVAILABLE = 8
+    LIMIT = 9
+    PARTIAL = 10
+    INTERRUPTED = 130
+
+
+EXIT_CODE_HELP: Mapping[ExitCode, str] = {
+    ExitCode.OK: "done",
+    ExitCode.INTERNAL: "a fault in Homeward",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.OVERDUE: "footage is past its deadline (`retention`)",
+    ExitCode.INVALID: "invalid input, or a problem with a local file",
+    ExitCode.NOT_FOUND: "what was named does not exist",
+    ExitCode.CONFLICT: "it exists already, or somebody else was faster",
+    ExitCode.PRECONDITION: "the state of things forbids it",
+    ExitCode.UNAVAILABLE: "a service does not answer, or not in time",
+    ExitCode.LIMIT: "a limit is reached",
+    ExitCode.PARTIAL: "some of several were done, the others refused",
+    ExitCode.INTERRUPTED: "interrupted, or not confirmed",
+}
+
+_BY_STATUS: Mapping[str, ExitCode] = {
+    "INVALID_ARGUMENT": ExitCode.INVALID,
+    "OUT_OF_RANGE": ExitCode.INVALID,
+    "NOT_FOUND": ExitCode.NOT_FOUND,
+    "ALREADY_EXISTS": ExitCode.CONFLICT,
+    "ABORTED": ExitCode.CONFLICT,
+    "FAILED_PRECONDITION": ExitCode.PRECONDITION,
+    "PERMISSION_DENIED": ExitCode.PRECONDITION,
+    "UNAUTHENTICATED": ExitCode.PRECONDITION,
+    "UNAVAILABLE": ExitCode.UNAVAILABLE,
+    "DEADLINE_EXCEEDED": ExitCode.UNAVAILABLE,
+    "RESOURCE_EXHAUSTED": ExitCode.LIMIT,
+}
+
+_ADVICE: Mapping[str, str] = {
+    "PAGE_TOKEN_INVALID": "run the command again",
+    "ETAG_MISMATCH": "look at it again, then repeat the change if it is still right",
+    "REQUEST_ID_REUSED": "run the command again",
+    "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
+    "QUEUE_FULL": "try again in a while",
+    "INTERNAL": "tell the operator the request id; the service's log has the details",
+    "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
+    "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
+    "CAMERA_EXISTS": "`homeward camera update` changes it",
+    "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
+    "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
+    "FOOTAGE_EXISTS_ELSEWHERE": (
+        "if the camera or the start given before was wrong, remove that footage with "
+        "`homeward footage rm` and add the file again"
+    ),
+    "FOOTAGE_UNREADABLE": "export the recording again as MP4 with H.264 or H.265, and add that",
+    "FOOTAGE_TOO_RECENT": "Homeward searches finished recordings, not live video; add it later",
+    "UPLOAD_SIZE_MISMATCH": "run the same command again: it goes on where the upload stopped",
+    "UPLOAD_DIGEST_MISMATCH": "the file changed while it was read; run the same command again",
+    "UPLOAD_OFFSET_MISMATCH": "is another upload of this file running? Otherwise run this again",
+    "UPLOAD_NOT_FOUND": "run the same command again",
+    "SCAN_NOT_FOUND": "`homeward scan list` shows the scans",
+    "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
+    "SCAN_ENDED": "`homeward scan watch` shows what it found",
+    "RETENTION_UNSAFE": "tell the operator: the store must remove footage within 31 days",
+    "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
+    "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
+    "PHOTO_LIMIT": "the photographs there are will do",
+    "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
+    "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
+    "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
+    "SIGHTING_REVIEWED": "`homeward sighting show` shows the decision",
+    "EMBEDDING_MODEL_MISMATCH": "tell the operator: subjects must be enrolled for this model",
+    "IMAGE_UNREADABLE": "use a JPEG, PNG, WebP, BMP or TIFF file",
+}
+
+_PHOTO_PROBLEMS: Mapping[str, str] = {
+    "NO_FACE": "no face was found: use a photograph that shows the face",
+    "SEVERAL_FACES": "more than one face was found: cut the photograph to the one person",
+    "TOO_SMALL": "the face is too small: use a larger original or a closer photograph",
+    "BLURRED": "the face is blurred: use a sharper photograph",
+    "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
+}
+
+
+class CliError(Exception):
+    """An error that a command ends with."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: ExitCode = ExitCode.INVALID,
+        reason: str = "",
+        advice: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.exit_code = exit_code
+        self.reason = reason
+        self.advice = advice
+
+
+class CallError(CliError):
+    """A call that failed.
+
+    Args:
+        message: The service's words, or ours when it did not answer.
+        status: Name of the canonical code, such as `NOT_FOUND`.
+        reason: `ErrorReason` without its prefix; empty when the service gave none.
+        metadata: What the reason's documentation names.
+        advice: Instead of what the reason advises.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: str,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        advice: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            exit_code=exit_code(status),
+            reason=reason,
+            advice=advice or _advice(reason, metadata or {}),
+        )
+        self.status = status
+        self.metadata = dict(metadata or {})
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same call may work later, so that it says nothing about its input."""
+        return self.exit_code in (ExitCode.UNAVAILABLE, ExitCode.LIMIT, ExitCode.INTERNAL)
+
+
+def exit_code(status: str) -> ExitCode:
+    """Return what a command exits with for a canonical code."""
+    return _BY_STATUS.get(status, ExitCode.INTERNAL)
+
+
+def report(error: Exception) -> int:
+    """Tell an error on stderr and return what to exit with."""
+    if isinstance(error, click.Abort):
+        error = CliError("interrupted", exit_code=ExitCode.INTERRUPTED)
+    elif isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        error = CliError(f"{where}{error.strerror or error}")
+    if isinstance(error, CliError):
+        tell(error)
+        return int(error.exit_code)
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if os.environ.get("HOMEWARD_DEBUG"):
+        traceback.print_exception(error)
+    unexpected = CliError(
+        f"unexpected: {type(error).__name__}: {error}",
+        advice="this is a fault in Homeward; HOMEWARD_DEBUG=1 shows where",
+    )
+    tell(unexpected)
+    return int(ExitCode.INTERNAL)
+
+
+def tell(error: CliError, *, about: str = "") -> None:
+    """Print an error, its reason and the advice on stderr."""
+    click.echo(f"error: {about}{': ' if about else ''}{error.message}", err=True)
+    if error.reason:
+        click.echo(f"reason: {error.reason}", err=True)
+    if error.advice:
+        click.echo(f"advice: {error.advice}", err=True)
+
+
+def _advice(reason: str, metadata: Mapping[str, str]) -> str:
+    if reason != "PHOTO_REFUSED":
+        return _ADVICE.get(reason, "")
+    problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
+    return "; ".join(_PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)

@@ -1,0 +1,223 @@
+"""Following a scan to its end, over broken connections, and telling what it found."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import click
+from google.rpc import code_pb2
+
+from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
+from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import progress, times
+from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
+from homeward.cli.options import Session
+from homeward.cli.paging import all_pages
+from homeward.cli.render import SENTENCE, enum_word
+
+ENDED = (
+    scan_pb2.Scan.STATE_SUCCEEDED,
+    scan_pb2.Scan.STATE_FAILED,
+    scan_pb2.Scan.STATE_CANCELLED,
+)
+_ATTEMPTS = 10
+"""In a row and without an answer; the waits between them add up to a minute."""
+_LONGEST_WAIT_SECONDS = 8.0
+_GAP_REASONS = {
+    scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
+    scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
+    scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
+    scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
+}
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is known of a scan: its last state, and its candidates by sighting."""
+
+    scan: scan_pb2.Scan
+    candidates: dict[str, scan_pb2.ScanCandidate] = field(default_factory=dict)
+
+    def best_first(self) -> list[scan_pb2.ScanCandidate]:
+        """Return the candidates, most alike first."""
+        return sorted(self.candidates.values(), key=lambda each: -each.score)
+
+
+def updates(
+    scans: ScanServiceStub, findings: Findings, wait: Callable[[float], None] = time.sleep
+) -> Iterator[None]:
+    """Bring `findings` up to date until the scan has ended, yielding after each change.
+
+    A stream that breaks is opened again; the service then tells everything anew.
+
+    Raises:
+        CallError: The service does not come back, or refuses.
+    """
+    request = scan_service_pb2.WatchScanRequest(scan_id=findings.scan.scan_id)
+    failures = 0
+    while True:
+        broken: CallError | None = None
+        try:
+            for update in scans.WatchScan(request):
+                failures = 0
+                if update.WhichOneof("update") == "scan":
+                    findings.scan = update.scan
+                else:
+                    findings.candidates[update.candidate.sighting_id] = update.candidate
+                yield
+        except CallError as error:
+            if error.exit_code is not ExitCode.UNAVAILABLE:
+                raise
+            broken = error
+        if broken is None and findings.scan.state in ENDED:
+            return
+        failures += 1
+        if broken is not None and failures >= _ATTEMPTS:
+            raise broken
+        wait(min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1)))
+
+
+def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
+    """Show a scan's progress until it ends, then what it found and what it covered."""
+    findings = Findings(scan)
+    scans = ScanServiceStub(session.connections.channel("ingestion"))
+    pace = progress.Pace()
+    try:
+        with progress.shown("Searching") as show:
+            for _ in updates(scans, findings):
+                _show_progress(show, pace, findings)
+    except KeyboardInterrupt:
+        raise CliError(
+            "interrupted; the scan goes on",
+            exit_code=ExitCode.INTERRUPTED,
+            advice=_how_to_go_on(scan.scan_id),
+        ) from None
+    except CallError as error:
+        click.echo(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        raise error from None
+    tell_findings(session, findings)
+    if findings.scan.state == scan_pb2.Scan.STATE_FAILED:
+        return _failed(findings.scan)
+    return ExitCode.OK
+
+
+def tell_findings(session: Session, findings: Findings) -> None:
+    """Print candidates, then coverage."""
+    candidates = findings.best_first()
+    if session.view.json:
+        session.view.document({"scan": findings.scan, "candidates": candidates})
+        return
+    state = enum_word(scan_pb2.Scan.State.Name(findings.scan.state), "STATE_")
+    session.view.say(f"Scan {findings.scan.scan_id}: {state}")
+    if candidates:
+        _tell_candidates(session, candidates)
+    else:
+        searched = findings.scan.coverage.searched_duration
+        session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
+    session.view.say(SENTENCE)
+    tell_coverage(session, findings.scan.coverage)
+
+
+def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
+    """Print what was searched and what was not."""
+    say = session.view.say
+    say(
+        f"Coverage: {times.span(coverage.searched_duration)} searched of "
+        f"{times.span(coverage.requested_duration)} of footage asked for."
+    )
+    missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
+    if coverage.gaps:
+        say("Not searched, so that nothing is known of who was there:")
+        session.view.table(
+            ("footage", "from", "to", "why", "detail"),
+            [
+                (
+                    gap.footage_id,
+                    times.utc(gap.interval.start_time),
+                    times.utc(gap.interval.end_time),
+                    _GAP_REASONS.get(gap.reason, "unknown"),
+                    gap.detail,
+                )
+                for gap in coverage.gaps
+            ],
+        )
+    elif missing >= 1:
+        say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
+    if coverage.incomparable_appearance_count:
+        say(
+            f"Seen, but too small or too poor to compare with anybody: "
+            f"{coverage.incomparable_appearance_count} appearances."
+        )
+
+
+def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate]) -> None:
+    subjects, places = _names(session)
+    shown = session.view.ids([each.sighting_id for each in candidates])
+    subject_ids = session.view.ids([each.subject_id for each in candidates])
+    session.view.table(
+        ("subject", "subject id", "camera", "from", "to", "score", "threshold", "sighting"),
+        [
+            (
+                subjects.get(each.subject_id, ""),
+                subject_ids[each.subject_id],
+                " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
+                times.utc(each.interval.start_time),
+                times.utc(each.interval.end_time),
+                f"{each.score:.3f}",
+                f"{each.threshold:.3f}",
+                shown[each.sighting_id],
+            )
+            for each in candidates
+        ],
+    )
+
+
+def _names(session: Session) -> tuple[dict[str, str], dict[str, str]]:
+    # The ids tell enough to go on with, so that a failure here takes nothing away.
+    subjects: list[subject_pb2.Subject] = []
+    places: dict[str, str] = {}
+    try:
+        subjects = all_pages(
+            SubjectServiceStub(session.connections.channel("matching")).ListSubjects,
+            subject_service_pb2.ListSubjectsRequest(show_closed=True),
+            lambda page: page.subjects,
+        )
+        cameras = all_pages(
+            CameraServiceStub(session.connections.channel("ingestion")).ListCameras,
+            camera_service_pb2.ListCamerasRequest(),
+            lambda page: page.cameras,
+        )
+        places = {camera.camera_id: camera.place for camera in cameras}
+    except CliError as error:
+        tell(error, about="names are left out")
+    return {each.subject_id: each.label or each.case_reference for each in subjects}, places
+
+
+def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings) -> None:
+    done = times.seconds(findings.scan.progress.done_duration)
+    total = times.seconds(findings.scan.progress.total_duration)
+    speed = pace.speed(done)
+    notes = (
+        f"{speed:.1f} x real time" if speed else "",
+        pace.eta(done, total),
+        f"{len(findings.candidates)} candidates",
+    )
+    show(done, total, ", ".join(filter(None, notes)))
+
+
+def _how_to_go_on(scan_id: str) -> str:
+    return (
+        f"watch it with `homeward scan watch {scan_id}`, "
+        f"or cancel it with `homeward scan cancel {scan_id}`"
+    )
+
+
+def _failed(scan: scan_pb2.Scan) -> ExitCode:
+    code = exit_code(code_pb2.Code.Name(scan.error.code))
+    tell(CliError(scan.error.message or "the scan failed", exit_code=code))
+    return code

@@ -1,0 +1,186 @@
+"""What all commands share: examples in their help, where to connect to, and the output."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+from platformdirs import user_config_path, user_data_path
+
+from homeward.cli.connect import SERVICES, Connections, Places
+from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.render import View
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_SHORTEST_PREFIX = 8
+_ID_LENGTH = 36
+"""Of a UUID: what is shorter may be the beginning of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a command works with."""
+
+    connections: Connections
+    view: View
+
+
+class SharedOption(click.Option):
+    """An option that every command has; told apart from the command's own in its help."""
+
+
+class Command(click.Command):
+    """A command with examples."""
+
+    def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's own options, then those that all commands have."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        told = [(option, option.get_help_record(ctx)) for option in options]
+        for title, shared in (("Options", False), ("Connection and output", True)):
+            records = [
+                record
+                for option, record in told
+                if record is not None and isinstance(option, SharedOption) is shared
+            ]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the examples."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  {example}\n")
+
+
+class Group(click.Group):
+    """A noun, whose commands have examples."""
+
+    command_class = Command
+
+
+def connected(
+    function: Callable[Concatenate[Session, P], R],
+) -> Callable[P, R]:
+    """Give a command the shared options, and the session that they describe."""
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: dict[str, Any] = {name: kwargs.pop(name) for name in _SHARED}
+        places = Places(
+            options={service: given[service] for service in SERVICES if given[service]},
+            environment=os.environ,
+            profile=given["profile"],
+            settings_file=user_config_path("homeward") / "config.toml",
+            data=given["data"],
+        )
+        with Connections(places) as connections:
+            return function(Session(connections, View(given["output"])), *args, **kwargs)
+
+    for option in reversed(_SHARED.values()):
+        run = option(run)
+    return run
+
+
+def _shared(name: str, **settings: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 - click's
+    return click.option(f"--{name}", cls=SharedOption, **settings)
+
+
+_SHARED: dict[str, Callable[..., Any]] = {
+    "output": _shared(
+        "output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Text to read, or the resources as protobuf JSON.",
+    ),
+    "data": _shared(
+        "data",
+        type=click.Path(file_okay=False, path_type=Path),
+        envvar="HOMEWARD_DATA",
+        default=lambda: user_data_path("homeward"),
+        help="Folder of the local stack. [default: the user's data folder]",
+    ),
+    "profile": _shared(
+        "profile",
+        metavar="NAME",
+        envvar="HOMEWARD_PROFILE",
+        help="Take the addresses from this profile of the settings file.",
+    ),
+    **{
+        service: _shared(service, metavar="ADDR", help=f"Address of the {service} service.")
+        for service in SERVICES
+    },
+}
+
+
+def operator_name() -> str:
+    """Return the name of the user of this computer."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is lost.
+
+    Raises:
+        CliError: The answer is not yes, or nobody is there to give one.
+    """
+    if yes:
+        return
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort:
+        agreed = False
+    if not agreed:
+        raise CliError(
+            "not confirmed; nothing was changed",
+            exit_code=ExitCode.INTERRUPTED,
+            advice="--yes answers for you" if not sys.stdin.isatty() else "",
+        )
+
+
+def full_id(noun: str, given: str, known: Callable[[], Iterable[str]]) -> str:
+    """Return the id that `given` is, or is the only one to begin with.
+
+    Args:
+        noun: What it is the id of.
+        given: An id, or at least 8 characters of its beginning.
+        known: Lists the ids there are; called only when needed.
+
+    Raises:
+        CliError: No id begins so, or several do.
+    """
+    if not _SHORTEST_PREFIX <= len(given) < _ID_LENGTH:
+        return given
+    found = sorted({name for name in known() if name.startswith(given)})
+    if given in found:
+        return given
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CliError(
+            f"no {noun} has an id that begins with {given}",
+            exit_code=ExitCode.NOT_FOUND,
+            reason=f"{noun.upper()}_NOT_FOUND",
+            advice=f"`homeward {noun} list` shows them",
+        )
+    raise CliError(
+        f"several {noun} ids begin with {given}: {', '.join(found)}",
+        advice="give more of it",
+    )

@@ -1,0 +1,181 @@
+"""The reference photograph beside the still, with what a reviewer needs to know."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+
+from homeward.cli.errors import CliError
+
+NOTICE = "Candidate for human review – not an identification"  # noqa: RUF001 - a dash
+_PANEL_HEIGHT = 480
+_REFERENCE_WIDTH = 400
+_STILL_WIDTH = (400, 860)
+_EDGE = 28
+_GAP = 20
+_FACE_MARGIN = 0.7
+"""Of the face's longer side, kept around it."""
+_LARGEST_SCALE = 4.0
+"""A face blown up further only looks as if it held more detail."""
+
+_GROUND = "#14181f"
+_PANEL = "#0b0e13"
+_INK = "#f2f4f7"
+_QUIET = "#9aa5b4"
+_NOTICE_GROUND = "#f2b632"
+_NOTICE_INK = "#1b1400"
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Captions:
+    """What is written under the pictures; the first line of each is the title.
+
+    Args:
+        reference: About the subject.
+        still: About where and when.
+        figures: About how alike, across the foot of the picture.
+    """
+
+    reference: Sequence[str]
+    still: Sequence[str]
+    figures: Sequence[str]
+
+
+def side_by_side(
+    reference: bytes, face: Box | None, still: bytes, captions: Captions
+) -> Image.Image:
+    """Return the picture to review.
+
+    Args:
+        reference: File of the reference photograph; a rotation in its EXIF data is applied.
+        face: The face in the upright photograph, which it is cut around; all of it without.
+        still: File of the still.
+        captions: What to write.
+
+    Raises:
+        CliError: One of the files is no picture.
+    """
+    left = _fitted(_around(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
+    right = _fitted(_opened(still, "still"), _STILL_WIDTH[1])
+    widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
+    blocks = (
+        _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0]),
+        _Block("CCTV STILL", captions.still, widths[1]),
+    )
+    width = 2 * _EDGE + _GAP + sum(widths)
+    figures = _Block("", captions.figures, width - 2 * _EDGE)
+    notice_height = 52
+    captions_top = notice_height + _EDGE + _PANEL_HEIGHT + 16
+    figures_top = captions_top + max(block.height for block in blocks) + 14
+    canvas = Image.new("RGB", (width, figures_top + figures.height + _EDGE - 6), _GROUND)
+    draw = ImageDraw.Draw(canvas)
+    draw.rectangle((0, 0, width, notice_height), fill=_NOTICE_GROUND)
+    draw.text((_EDGE, notice_height / 2), NOTICE, _NOTICE_INK, _font(24), anchor="lm")
+    x = _EDGE
+    for picture, block, panel in zip((left, right), blocks, widths, strict=True):
+        top = notice_height + _EDGE
+        draw.rectangle((x, top, x + panel - 1, top + _PANEL_HEIGHT - 1), fill=_PANEL)
+        canvas.paste(
+            picture,
+            (x + (panel - picture.width) // 2, top + (_PANEL_HEIGHT - picture.height) // 2),
+        )
+        block.draw(draw, x, captions_top)
+        x += panel + _GAP
+    draw.line((_EDGE, figures_top - 4, width - _EDGE, figures_top - 4), fill="#2c3440")
+    figures.draw(draw, _EDGE, figures_top + 6)
+    return canvas
+
+
+def png(picture: Image.Image) -> bytes:
+    """Return a picture as a PNG file."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+class _Block:
+    """A heading, a title and lines, wrapped to a width."""
+
+    def __init__(self, heading: str, lines: Sequence[str], width: int) -> None:
+        title, rest = (lines[:1], lines[1:]) if heading else ((), lines)
+        sized = [(heading, 13, _QUIET)] if heading else []
+        sized += [(line, 24, _INK) for line in title]
+        sized += [(line, 17, _INK) for line in rest]
+        self._lines = [
+            (piece, points, ink)
+            for line, points, ink in sized
+            for piece in _wrapped(line, _font(points), width)
+        ]
+        self.height = sum(_line_height(points) for _, points, _ in self._lines)
+
+    def draw(self, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
+        for text, points, ink in self._lines:
+            draw.text((x, y), text, ink, _font(points))
+            y += _line_height(points)
+
+
+def _opened(content: bytes, what: str) -> Image.Image:
+    try:
+        picture = Image.open(io.BytesIO(content))
+        return ImageOps.exif_transpose(picture).convert("RGB")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise CliError(f"the {what} that came is not a picture: {error}") from error
+
+
+def _around(photo: Image.Image, face: Box | None) -> Image.Image:
+    if face is None or face.width <= 0 or face.height <= 0:
+        return photo
+    margin = _FACE_MARGIN * max(face.width, face.height)
+    left, top = max(0, round(face.x - margin)), max(0, round(face.y - margin))
+    right = min(photo.width, round(face.x + face.width + margin))
+    bottom = min(photo.height, round(face.y + face.height + margin))
+    return photo.crop((left, top, right, bottom)) if left < right and top < bottom else photo
+
+
+def _fitted(picture: Image.Image, width: int) -> Image.Image:
+    scale = min(width / picture.width, _PANEL_HEIGHT / picture.height, _LARGEST_SCALE)
+    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(fitted, Image.Resampling.LANCZOS)
+
+
+def _wrapped(text: str, font: Font, width: int) -> list[str]:
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        longer = f"{line} {word}".strip()
+        if line and font.getlength(longer) > width:
+            lines.append(line)
+            longer = word
+        while font.getlength(longer) > width and len(longer) > 1:
+            fitting = next(
+                count
+                for count in range(len(longer), 0, -1)
+                if count == 1 or font.getlength(longer[:count]) <= width
+            )
+            lines.append(longer[:fitting])
+            longer = longer[fitting:]
+        line = longer
+    return [*lines, line] if line else lines
+
+
+def _line_height(points: int) -> int:
+    return round(points * 1.42)
+
+
+def _font(points: int) -> Font:
+    return ImageFont.load_default(points)

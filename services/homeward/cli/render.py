@@ -1,0 +1,136 @@
+"""What commands print: tables on a terminal, aligned text in a pipe, protobuf JSON on demand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from google.protobuf.message import Message
+
+SENTENCE = "A candidate is a lead for a human reviewer, not an identification."
+_SHORTEST_ID = 8
+_UNITS = ("B", "KiB", "MiB", "GiB")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Prints results on stdout.
+
+    Args:
+        output: `text` or `json`.
+    """
+
+    output: str
+
+    @property
+    def json(self) -> bool:
+        """Whether only JSON goes to stdout."""
+        return self.output == "json"
+
+    def document(self, content: Mapping[str, Any]) -> None:
+        """Print the one JSON document of a command."""
+        click.echo(document_text(content))
+
+    def say(self, text: str = "") -> None:
+        """Print a sentence; beside stdout when that is JSON."""
+        click.echo(text, err=self.json)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows under their columns."""
+        cleaned = [[clean(cell) for cell in row] for row in rows]
+        if on_terminal():
+            _rich_table(columns, cleaned)
+        else:
+            click.echo(aligned([[name.upper() for name in columns], *cleaned]))
+
+    def details(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Print one thing, a line a property; empty ones are left out."""
+        click.echo(aligned([[f"{name}:", clean(value)] for name, value in pairs if value]))
+
+    def ids(self, ids: Sequence[str]) -> dict[str, str]:
+        """Return how to print ids: short but telling on a terminal, in full elsewhere."""
+        if not on_terminal():
+            return {name: name for name in ids}
+        return short_ids(ids)
+
+
+def document_text(content: Mapping[str, Any]) -> str:
+    """Return JSON; messages anywhere in it are resources, in protobuf JSON."""
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False)
+
+
+def on_terminal() -> bool:
+    """Whether somebody looks at stdout."""
+    return sys.stdout.isatty()
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines whose cells stand below each other."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """Return each id's beginning, long enough to tell it from the others."""
+    unique = set(ids)
+    longest = max(map(len, unique), default=0)
+    length = next(
+        (
+            length
+            for length in range(_SHORTEST_ID, longest)
+            if len({name[:length] for name in unique}) == len(unique)
+        ),
+        longest,
+    )
+    return {name: name[:length] for name in unique}
+
+
+def clean(text: str) -> str:
+    """Return text without what could steer a terminal or break a line."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def enum_word(name: str, prefix: str) -> str:
+    """Return an enum value's name to read: `STATE_UNREVIEWED` is `unreviewed`."""
+    return name.removeprefix(prefix).replace("_", " ").lower()
+
+
+def size(count: float) -> str:
+    """Return a number of bytes to read."""
+    step = 0
+    while count >= 1024 and step < len(_UNITS) - 1:  # noqa: PLR2004 - binary units
+        count, step = count / 1024, step + 1
+    return f"{count:.0f} {_UNITS[step]}" if step == 0 else f"{count:.1f} {_UNITS[step]}"
+
+
+def _plain(content: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and messages
+    if isinstance(content, Message):
+        from google.protobuf.json_format import MessageToDict  # noqa: PLC0415 - slow to import
+
+        return MessageToDict(content)
+    if isinstance(content, Mapping):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(value) for value in content]
+    return content
+
+
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box  # noqa: PLC0415 - slow to import, and only for people
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
+
+    table = Table(box=box.ROUNDED, header_style="bold")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # as Text, nothing in it is markup
+    Console().print(table)

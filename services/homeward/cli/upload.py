@@ -1,0 +1,196 @@
+"""Uploading a recording so that it survives broken connections and being started again."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from io import BufferedReader
+from pathlib import Path
+
+from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
+from homeward.cli import progress, times
+from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.render import size
+
+_CHUNK_BYTES = 64 * 1024
+_READ_BYTES = 1024 * 1024
+_ATTEMPTS = 6
+"""In a row and without a byte stored; the waits between them add up to half a minute."""
+_LONGEST_WAIT_SECONDS = 8.0
+_PUT_TIMEOUT_SECONDS = 60.0
+"""Without a byte moving."""
+_AGAIN = "run the same command again: it goes on where it stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """The footage, and whether it was held before."""
+
+    footage: footage_pb2.Footage
+    already_held: bool
+
+
+def describe(
+    path: Path, camera_id: str, start: datetime, *, way: str
+) -> footage_service_pb2.UploadHeader:
+    """Return the header of a file's upload.
+
+    The request id follows from what is uploaded, so that the same command finds its upload again.
+    """
+    length = path.stat().st_size
+    digest = hashlib.sha256()
+    pace = progress.Pace()
+    with path.open("rb") as file, progress.shown(f"Reading {path.name}") as show:
+        while block := file.read(_READ_BYTES):
+            digest.update(block)
+            _show(show, pace, file.tell(), length)
+    identity = f"{way} {camera_id} {start.isoformat()} {digest.hexdigest()}"
+    return footage_service_pb2.UploadHeader(
+        request_id=hashlib.sha256(identity.encode()).hexdigest(),
+        camera_id=camera_id,
+        file_name=path.name,
+        start_time=times.to_timestamp(start),
+        size_bytes=length,
+        sha256=digest.hexdigest(),
+    )
+
+
+def stream(
+    stub: FootageServiceStub,
+    path: Path,
+    header: footage_service_pb2.UploadHeader,
+    wait: Callable[[float], None] = time.sleep,
+) -> Uploaded:
+    """Upload over gRPC, from where an earlier attempt stopped.
+
+    Raises:
+        CallError: The service refuses, or does not come back.
+    """
+    failures, stored = 0, -1
+    pace = progress.Pace()
+    with progress.shown(f"Uploading {path.name}") as show:
+        while True:
+            try:
+                header.offset_bytes = _stored(stub, header.request_id)
+                if header.offset_bytes > stored:
+                    failures, stored = 0, header.offset_bytes
+                with path.open("rb") as file:
+                    response = stub.UploadFootage(
+                        _messages(
+                            file, header, lambda done: _show(show, pace, done, header.size_bytes)
+                        )
+                    )
+                return Uploaded(response.footage, response.already_held)
+            except CallError as error:
+                if not _worth_resuming(error):
+                    raise
+                failures += 1
+                if failures >= _ATTEMPTS:
+                    raise CallError(
+                        f"the upload broke off: {error.message}",
+                        status=error.status,
+                        reason=error.reason,
+                        advice=f"when it is back, {_AGAIN}",
+                    ) from None
+                wait(min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1)))
+
+
+def by_url(
+    stub: FootageServiceStub, path: Path, header: footage_service_pb2.UploadHeader
+) -> Uploaded:
+    """Upload straight into the object store.
+
+    Raises:
+        CallError: The service refuses.
+        CliError: The store does not take the file.
+    """
+    place = stub.CreateUploadUrl(footage_service_pb2.CreateUploadUrlRequest(header=header))
+    if place.HasField("existing_footage"):
+        return Uploaded(place.existing_footage, already_held=True)
+    _put(path, place.url)
+    completed = stub.CompleteUpload(
+        footage_service_pb2.CompleteUploadRequest(request_id=header.request_id)
+    )
+    return Uploaded(completed.footage, already_held=False)
+
+
+def _stored(stub: FootageServiceStub, request_id: str) -> int:
+    try:
+        return stub.GetUpload(
+            footage_service_pb2.GetUploadRequest(request_id=request_id)
+        ).committed_size_bytes
+    except CallError as error:
+        if error.reason != "UPLOAD_NOT_FOUND":
+            raise
+        return 0
+
+
+def _worth_resuming(error: CallError) -> bool:
+    return error.exit_code is ExitCode.UNAVAILABLE or error.reason == "UPLOAD_OFFSET_MISMATCH"
+
+
+def _messages(
+    file: BufferedReader,
+    header: footage_service_pb2.UploadHeader,
+    show: Callable[[int], None],
+) -> Iterator[footage_service_pb2.UploadFootageRequest]:
+    yield footage_service_pb2.UploadFootageRequest(header=header)
+    file.seek(header.offset_bytes)
+    while chunk := file.read(_CHUNK_BYTES):
+        yield footage_service_pb2.UploadFootageRequest(chunk=chunk)
+        show(file.tell())
+
+
+def _put(path: Path, url: str) -> None:
+    length = path.stat().st_size
+    pace = progress.Pace()
+    # The store is inside; a proxy for the web is not the way to it.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with path.open("rb") as file, progress.shown(f"Uploading {path.name}") as show:
+        request = urllib.request.Request(  # noqa: S310 - the service's own URL
+            url,
+            data=_Told(file, lambda done: _show(show, pace, done, length)),
+            headers={"Content-Length": str(length), "Content-Type": "application/octet-stream"},
+            method="PUT",
+        )
+        try:
+            opener.open(request, timeout=_PUT_TIMEOUT_SECONDS).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise CliError(
+                f"the object store refused the file: HTTP {error.code} {error.reason}",
+                exit_code=ExitCode.UNAVAILABLE,
+                advice="run the same command again, or leave --via-url out",
+            ) from error
+        except OSError as error:  # URLError too
+            host = urllib.request.Request(url).host  # noqa: S310 - as above
+            raise CliError(
+                f"the object store at {host} does not take the file: {error}",
+                exit_code=ExitCode.UNAVAILABLE,
+                advice="run the same command again, or leave --via-url out",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A file that tells how far it is read."""
+
+    file: BufferedReader
+    show: Callable[[int], None]
+
+    def read(self, count: int = -1) -> bytes:
+        block = self.file.read(count)
+        self.show(self.file.tell())
+        return block
+
+
+def _show(show: progress.Show, pace: progress.Pace, done: int, total: int) -> None:
+    speed = pace.speed(done)
+    rate = f"{size(speed)}/s" if speed else ""
+    show(done, total, ", ".join(filter(None, (rate, pace.eta(done, total)))))
