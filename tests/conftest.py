@@ -1,0 +1,89 @@
+"""What every suite may ask for: a clock that stands still, and the real engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from homeward.embedded.files import make_private_folder
+from homeward.embedded.nats import nats_spec
+from homeward.embedded.nats import nats_url as url_of_nats
+from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.spec import ChildSpec
+from homeward.embedded.stack import Stack, StopRequest
+from homeward.embedded.weed import weed_spec
+
+START_SECONDS = 60.0
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """A `Clock` that stands still until it is told to go."""
+
+    def __init__(self) -> None:
+        self.instant = NOON
+
+    def now(self) -> datetime:
+        return self.instant
+
+    def pass_time(self, span: timedelta) -> None:
+        self.instant += span
+
+
+@dataclass(frozen=True, slots=True)
+class S3Account:
+    """A way into the S3 server."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def pass_time(clock: FakeClock) -> Callable[[timedelta], None]:
+    return clock.pass_time
+
+
+@pytest.fixture(scope="session")
+def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a NATS server of this session."""
+    data = tmp_path_factory.mktemp("nats")
+    make_private_folder(data / "secrets")
+    port = choose_ports(data, base=None, given={})["nats"]
+    with _running(nats_spec(data, port=port, token="a-token"), logs=data / "logs"):
+        yield url_of_nats(port=port, token="a-token")
+
+
+@pytest.fixture(scope="session")
+def s3_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
+    """An account of an S3 server of this session."""
+    data = tmp_path_factory.mktemp("s3")
+    ports = choose_ports(data, base=None, given={})
+    account = S3Account(f"http://{address(ports['s3'])}", "homeward", "a-secret-of-this-session")
+    spec = weed_spec(
+        data, ports=ports, access_key=account.access_key, secret_key=account.secret_key
+    )
+    with _running(spec, logs=data / "logs"):
+        yield account
+
+
+@contextmanager
+def _running(spec: ChildSpec, *, logs: Path) -> Iterator[None]:
+    stop = StopRequest()
+    stack = Stack([spec], logs=logs, stop=stop, say=lambda _: None)
+    try:
+        stack.start(timeout_seconds=START_SECONDS)
+        yield
+    finally:
+        stop.insisted.set()  # SeaweedFS would wait for its clients; nothing of it is kept
+        stack.close()

@@ -1,0 +1,136 @@
+"""What is promised of every proto: generated code without drift, lint, options, reasons."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+
+import homeward.api
+from homeward.api.common.v1 import error_reason_pb2, options_pb2
+from homeward.servicekit.errors import Reason
+
+ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "ERROR_REASON_"
+
+_COMMENTED = re.compile(r"((?:^ *//.*\n)+) *(?:rpc (\w+)\(|(ERROR_REASON_\w+) =)", re.MULTILINE)
+_ERROR = re.compile(r"- ([A-Z_]+) ((?:`[A-Z_]+`(?:, )?)+)")
+
+
+def programs() -> str:
+    return str(Path(sys.executable).parent)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join((programs(), os.environ["PATH"]))
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def sources(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.suffix in (".py", ".pyi")
+    }
+
+
+def methods() -> Iterator[MethodDescriptor]:
+    for found in pkgutil.walk_packages(homeward.api.__path__, "homeward.api."):
+        if found.name.endswith("_service_pb2"):
+            module = importlib.import_module(found.name)
+            for service in module.DESCRIPTOR.services_by_name.values():
+                yield from service.methods
+
+
+def comments() -> Iterator[tuple[str, str]]:
+    """Yield what the protos say of each RPC and of each reason, as one line."""
+    for path in sorted((ROOT / "protos").rglob("*.proto")):
+        for comment, rpc, reason in _COMMENTED.findall(path.read_text()):
+            lines = (line.strip().removeprefix("//").strip() for line in comment.splitlines())
+            yield (f"{path.stem}/{rpc}" if rpc else reason), " ".join(lines)
+
+
+def documented() -> dict[str, str]:
+    """Return the status code that the protos give each reason."""
+    return {
+        name.removeprefix(PREFIX): text.split(".")[0]
+        for name, text in comments()
+        if name.startswith(PREFIX)
+    }
+
+
+def promised() -> Iterator[tuple[str, str, str]]:
+    """Yield RPC, code and reason of each "Possible errors"."""
+    for name, text in comments():
+        for code, reasons in _ERROR.findall(text):
+            for reason in re.findall(r"\w+", reasons):
+                yield name, code, reason
+
+
+def test_the_generated_code_is_that_of_the_protos(tmp_path: Path) -> None:
+    done = run(sys.executable, "tools/generate_protos.py", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert sources(tmp_path / "homeward/api") == sources(ROOT / "services/homeward/api")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("lint",), ("format", "--diff", "--exit-code")], ids=lambda given: given[0]
+)
+def test_buf_finds_nothing_to_say(arguments: tuple[str, ...]) -> None:
+    buf = shutil.which("buf", path=programs())
+
+    assert buf is not None, "buf-bin is not installed beside this Python"
+    done = run(buf, *arguments)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("method", list(methods()), ids=lambda method: method.full_name)
+def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
+    access = method.GetOptions().Extensions[options_pb2.access]
+
+    assert len(access.roles) >= 1
+    assert options_pb2.ROLE_UNSPECIFIED not in access.roles
+
+
+@pytest.mark.parametrize("method", list(methods()), ids=lambda method: method.full_name)
+def test_every_rpc_says_how_a_call_is_logged(method: MethodDescriptor) -> None:
+    operation = method.GetOptions().Extensions[options_pb2.operation]
+
+    assert operation != options_pb2.OPERATION_UNSPECIFIED
+
+
+def test_the_reasons_of_the_code_are_those_of_the_api() -> None:
+    names = {name.removeprefix(PREFIX) for name in error_reason_pb2.ErrorReason.keys()}  # noqa: SIM118 - not a dict
+
+    assert {reason.value for reason in Reason} == names - {"UNSPECIFIED"}
+
+
+def test_the_comments_of_all_rpcs_are_read() -> None:
+    read = {name.split("/")[1] for name, _ in comments() if "/" in name}
+
+    assert read == {method.name for method in methods()}
+
+
+@pytest.mark.parametrize(("rpc", "code", "reason"), list(promised()))
+def test_a_possible_error_has_a_reason_documented_with_its_code(
+    rpc: str, code: str, reason: str
+) -> None:
+    assert documented().get(reason) == code, f"{rpc} promises {code} {reason}"
