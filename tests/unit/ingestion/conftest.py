@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.model import (
+    RETENTION,
+    Box,
+    CameraDetails,
+    Candidate,
+    Face,
+    Footage,
+    FootageHeader,
+    Frame,
+    Match,
+    MatchPolicy,
+    Probe,
+    Segment,
+    Template,
+    VideoTrack,
+    sha256_hex,
+)
+from homeward.ingestion.ports import Sighted
+from homeward.ingestion.usecases.cameras import Cameras
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+class FakeClock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+
+    def now(self) -> datetime:
+        return self.time
+
+    def advance(self, span: timedelta) -> None:
+        self.time += span
+
+
+class FakeProber:
+    """Says what it is told to, and remembers what it was asked."""
+
+    def __init__(self, answer: Probe) -> None:
+        self.answer = answer
+        self.problem: errors.DomainError | None = None
+        self.urls: list[str] = []
+
+    async def probe(self, url: str) -> Probe:
+        self.urls.append(url)
+        if self.problem is not None:
+            raise self.problem
+        return self.answer
+
+
+class FakeMatcher:
+    """Matches by the first value of a template: the number of the subject; 0 is nobody."""
+
+    def __init__(self) -> None:
+        self.problem: errors.DomainError | None = None
+        self.probes: list[Template] = []
+        self.asked_for: list[tuple[str, ...]] = []
+        self.sighted: list[Sighted] = []
+        self.rejected: set[str] = set()
+        self.erased: list[str] = []
+        self.searched: list[tuple[str, ...]] = []
+
+    async def match(
+        self, probes: Sequence[Template], subject_ids: Sequence[str]
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        self.probes += probes
+        self.asked_for.append(tuple(subject_ids))
+        if self.problem is not None:
+            raise self.problem
+        ranked = [
+            [Match(f"subject-{number}", f"photo-{number}", 0.8)] if number else []
+            for number in (int(np.argmax(probe.values)) for probe in probes)
+        ]
+        return ranked, MatchPolicy("policy-1", 0.45)
+
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        self.sighted += sighted
+        return [
+            None
+            if one.match.subject_id in self.rejected
+            else Candidate(
+                sighting_id=f"{one.match.subject_id}@{one.start.total_seconds():g}",
+                subject_id=one.match.subject_id,
+                camera_id=one.footage.header.camera_id,
+                footage_id=one.footage.footage_id,
+                start_time=one.true_start + one.start,
+                end_time=one.true_start + one.end,
+                score=one.match.score,
+                threshold=one.policy.threshold,
+            )
+            for one in sighted
+        ]
+
+    async def require_searchable(self, subject_ids: Sequence[str]) -> None:
+        self.searched.append(tuple(subject_ids))
+        if self.problem is not None:
+            raise self.problem
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        self.erased.append(footage_id)
+        if self.problem is not None:
+            raise self.problem
+
+
+class FakeWork:
+    """A segment in hand; remembers what was said of it."""
+
+    def __init__(self, scan_id: str, segment: int, attempt: int = 1) -> None:
+        self.scan_id = scan_id
+        self.segment = segment
+        self.attempt = attempt
+        self.said: list[str] = []
+
+    async def done(self) -> None:
+        self.said.append("done")
+
+    async def retry(self) -> None:
+        self.said.append("retry")
+
+    async def extend(self) -> None:
+        self.said.append("extend")
+
+
+class FakeQueue:
+    """Remembers what was put, once each; gives out what is waiting, then stops who asks."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[str, int]] = []
+        self.dropped: list[str] = []
+        self.works: list[FakeWork] = []
+        self.problems: list[errors.DomainError] = []
+        self.when_empty: Callable[[], Any] = lambda: None
+
+    async def put(self, scan_id: str, segment: int) -> None:
+        if (scan_id, segment) not in self.waiting:
+            self.waiting.append((scan_id, segment))
+
+    async def take(self) -> FakeWork | None:
+        if self.problems:
+            raise self.problems.pop(0)
+        if self.works:
+            return self.works.pop(0)
+        self.when_empty()
+        return None
+
+    async def drop_scan(self, scan_id: str) -> None:
+        self.dropped.append(scan_id)
+        self.waiting = [one for one in self.waiting if one[0] != scan_id]
+
+    async def ping(self) -> None:
+        return
+
+
+class Make:
+    """Values with everything that a test does not care about filled in."""
+
+    recorded = RECORDED
+    now = NOW
+
+    @staticmethod
+    def probe(length: float = 60.0, rate: float = 25.0) -> Probe:
+        frames = round(length * rate)
+        return Probe(VideoTrack("h264", 1920, 1080, rate, frames, frames // 50), seconds(length))
+
+    @staticmethod
+    def header(content: bytes = b"recording", **changes: Any) -> FootageHeader:
+        header = FootageHeader("cam-1", "a.mp4", RECORDED, len(content), sha256_hex(content))
+        return replace(header, **changes)
+
+    @staticmethod
+    def footage(length: float = 60.0, **changes: Any) -> Footage:
+        header = Make.header(**changes)
+        return Footage(header.footage_id, header, Make.probe(length), NOW, NOW + RETENTION)
+
+    @staticmethod
+    def segment(start: float = 0, end: float = 60, **changes: Any) -> Segment:
+        footage = Make.footage()
+        segment = Segment(
+            footage.footage_id, "cam-1", seconds(start), seconds(end), true_start=RECORDED
+        )
+        return replace(segment, **changes)
+
+    @staticmethod
+    def candidate(sighting: str = "sighting-1", start: float = 0, end: float = 2) -> Candidate:
+        return Candidate(
+            sighting_id=sighting,
+            subject_id="subject-1",
+            camera_id="cam-1",
+            footage_id=Make.footage().footage_id,
+            start_time=RECORDED + seconds(start),
+            end_time=RECORDED + seconds(end),
+            score=0.8,
+            threshold=0.45,
+        )
+
+    @staticmethod
+    def face(
+        x: float = 100, y: float = 100, width: float = 40, *, sure: float = 0.9, who: int = 0
+    ) -> Face:
+        """`who` is written into the landmarks, for fakes that know people."""
+        box = Box(x, y, width, width * 1.25)
+        return Face(box, np.full((5, 2), who, np.float32), sure)
+
+    @staticmethod
+    def frame(offset: float, grey: int = 0) -> Frame:
+        return Frame(seconds(offset), np.full((36, 64, 3), grey, np.uint8))
+
+    @staticmethod
+    def template(who: int) -> Template:
+        return Template(np.eye(8, dtype=np.float32)[who], "model-1")
+
+
+@pytest.fixture
+def make() -> type[Make]:
+    return Make
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def prober() -> FakeProber:
+    return FakeProber(Make.probe())
+
+
+@pytest.fixture
+def matcher() -> FakeMatcher:
+    return FakeMatcher()
+
+
+@pytest.fixture
+def queue() -> FakeQueue:
+    return FakeQueue()
+
+
+@pytest.fixture
+def new_work() -> type[FakeWork]:
+    return FakeWork
+
+
+@pytest.fixture
+def bucket() -> InMemoryFootageStore:
+    return InMemoryFootageStore(lifecycle_days=29)
+
+
+@pytest.fixture
+def uploads() -> InMemoryKeyValueStore:
+    return InMemoryKeyValueStore()
+
+
+@pytest.fixture
+def records_store() -> InMemoryKeyValueStore:
+    return InMemoryKeyValueStore()
+
+
+@pytest.fixture
+async def cameras(clock: FakeClock) -> Cameras:
+    """Two cameras; the clock of the second is ten seconds ahead."""
+    cameras = Cameras(InMemoryKeyValueStore(), clock)
+    await cameras.create("cam-1", CameraDetails())
+    await cameras.create("cam-2", CameraDetails(clock_offset=seconds(10)))
+    return cameras
+
+
+@pytest.fixture
+def library(
+    *,
+    bucket: InMemoryFootageStore,
+    uploads: InMemoryKeyValueStore,
+    cameras: Cameras,
+    prober: FakeProber,
+    matcher: FakeMatcher,
+    clock: FakeClock,
+) -> FootageLibrary:
+    return FootageLibrary(
+        store=bucket,
+        uploads=uploads,
+        cameras=cameras,
+        prober=prober,
+        matcher=matcher,
+        clock=clock,
+        min_footage_age=timedelta(minutes=15),
+    )

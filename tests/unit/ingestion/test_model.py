@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from homeward.ingestion.model import (
+    Box,
+    Counts,
+    GapReason,
+    Scan,
+    ScanScope,
+    ScanState,
+    Segment,
+    footage_folder,
+    summarise,
+)
+
+START = datetime(2026, 11, 20, 10, tzinfo=UTC)
+LATER = datetime(2026, 11, 21, 9, tzinfo=UTC)
+ID = "cam-1-20261120t100000000000z-0123456789abcdef"
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def scan(segments: int, *, cancelled: bool = False) -> Scan:
+    return Scan("scan-1", ScanScope(), LATER, segments, cancelled=cancelled)
+
+
+def searched(segment: Segment, **changes: Any) -> Segment:
+    return replace(segment, state=ScanState.SUCCEEDED, update_time=LATER, **changes)
+
+
+def test_a_footage_id_is_made_of_camera_start_and_content(make: Any) -> None:
+    header = make.header(b"x", camera_id="cam-9", start_time=START + timedelta(microseconds=7))
+
+    assert header.footage_id == "cam-9-20261120t100000000007z-2d711642b726b044"
+
+
+def test_a_footage_id_does_not_depend_on_the_zone_that_its_start_is_written_in(make: Any) -> None:
+    elsewhere = START.astimezone(timezone(timedelta(hours=5)))
+
+    assert make.header(start_time=elsewhere).footage_id == make.header().footage_id
+
+
+def test_a_recordings_folder_is_its_camera_and_day() -> None:
+    assert footage_folder(ID) == f"footage/cam-1/2026/11/20/{ID}/"
+
+
+def test_every_footage_id_has_a_folder(make: Any) -> None:
+    assert footage_folder(make.header().footage_id) is not None
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "cam-1",
+        ID + "/",
+        ID + "\n",
+        ID.upper(),
+        f"../{ID}",
+        f"a/{ID}",
+        f"-{ID}",
+        ID[:-1],
+        ID + "0",
+        ID.replace("z-", "-"),
+        "x" * 64 + ID[5:],
+    ],
+)
+def test_what_is_no_footage_id_has_no_folder(bad: str) -> None:
+    assert footage_folder(bad) is None
+
+
+def test_a_box_scales_about_the_origin() -> None:
+    assert Box(10, 20, 30, 40).scaled(0.5) == Box(5, 10, 15, 20)
+
+
+def test_the_centre_of_a_box_is_its_middle() -> None:
+    assert Box(10, 20, 30, 40).centre == (25, 40)
+
+
+def test_footage_ends_when_its_last_picture_does(make: Any) -> None:
+    assert make.footage(60).end_time == START + seconds(60)
+
+
+@pytest.mark.parametrize(
+    ("state", "ended"),
+    [
+        (ScanState.PENDING, False),
+        (ScanState.RUNNING, False),
+        (ScanState.SUCCEEDED, True),
+        (ScanState.FAILED, True),
+        (ScanState.CANCELLED, True),
+    ],
+)
+def test_a_state_is_a_last_one_or_not(state: ScanState, *, ended: bool) -> None:
+    assert state.ended is ended
+
+
+@pytest.mark.parametrize(
+    ("state", "position", "done"),
+    [
+        (ScanState.PENDING, None, 0),
+        (ScanState.RUNNING, 30, 10),
+        (ScanState.SUCCEEDED, 30, 40),
+        (ScanState.FAILED, None, 40),
+    ],
+)
+def test_a_segment_is_done_up_to_its_position_and_whole_when_ended(
+    make: Any, state: ScanState, position: float | None, done: float
+) -> None:
+    segment = make.segment(20, 60, state=state, position=position and seconds(position))
+
+    assert segment.done == seconds(done)
+
+
+def test_a_gap_is_told_in_true_time(make: Any) -> None:
+    gap = make.segment(20, 60).gap_between(seconds(25), seconds(27), GapReason.UNDECODABLE)
+
+    assert (gap.start_time, gap.duration) == (START + seconds(25), seconds(2))
+
+
+@pytest.mark.parametrize(
+    ("reason", "state"),
+    [
+        (GapReason.CANCELLED, ScanState.CANCELLED),
+        (GapReason.GIVEN_UP, ScanState.FAILED),
+        (GapReason.FOOTAGE_GONE, ScanState.FAILED),
+    ],
+)
+def test_a_segment_that_is_given_up_is_one_gap(
+    make: Any, reason: GapReason, state: ScanState
+) -> None:
+    segment = make.segment(20, 60).given_up(reason, "because", LATER)
+
+    assert (segment.state, segment.update_time) == (state, LATER)
+    assert [(gap.duration, gap.reason, gap.detail) for gap in segment.gaps] == [
+        (seconds(40), reason, "because")
+    ]
+
+
+def test_counts_add_up() -> None:
+    total = Counts(1, 2, 3, 4, 5) + Counts(10, 20, 30, 40, 50)
+
+    assert total == Counts(11, 22, 33, 44, 55)
+
+
+def test_a_scan_is_pending_until_a_scanner_begins(make: Any) -> None:
+    summary = summarise(scan(2), (make.segment(0, 30), make.segment(30, 60)))
+
+    assert (summary.state, summary.end_time) == (ScanState.PENDING, None)
+    assert (summary.total, summary.done, summary.searched) == (seconds(60), seconds(0), seconds(0))
+
+
+def test_a_scan_runs_while_some_of_it_is_not_ended(make: Any) -> None:
+    begun = make.segment(30, 60, state=ScanState.RUNNING, position=seconds(35))
+
+    summary = summarise(scan(2), (make.segment(0, 30), begun))
+
+    assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 0)
+    assert summary.done == summary.searched == seconds(5)
+
+
+def test_a_scan_runs_while_some_of_its_segments_are_not_known(make: Any) -> None:
+    summary = summarise(scan(2), (searched(make.segment(0, 30)),))
+
+    assert (summary.state, summary.end_time) == (ScanState.RUNNING, None)
+
+
+def test_a_scan_succeeds_when_its_last_segment_ends(make: Any) -> None:
+    first = searched(make.segment(0, 30), counts=Counts(frames=150))
+    last = replace(
+        searched(make.segment(30, 60), counts=Counts(frames=140)), update_time=LATER + seconds(9)
+    )
+
+    summary = summarise(scan(2), (first, last))
+
+    assert (summary.state, summary.end_time) == (ScanState.SUCCEEDED, LATER + seconds(9))
+    assert (summary.segments_done, summary.segment_count, summary.footage_count) == (2, 2, 1)
+    assert summary.counts.frames == 290
+    assert summary.searched == seconds(60)
+
+
+def test_a_gap_is_dealt_with_but_not_searched(make: Any) -> None:
+    segment = make.segment(0, 60)
+    gap = segment.gap_between(seconds(10), seconds(25), GapReason.UNDECODABLE)
+
+    summary = summarise(scan(1), (searched(segment, gaps=(gap,)),))
+
+    assert summary.state is ScanState.SUCCEEDED
+    assert (summary.done, summary.searched) == (seconds(60), seconds(45))
+    assert summary.gaps == (gap,)
+
+
+def test_gaps_come_in_the_order_of_their_times(make: Any) -> None:
+    late = make.segment(30, 60).given_up(GapReason.GIVEN_UP, "late", LATER)
+    early = make.segment(0, 30).given_up(GapReason.GIVEN_UP, "early", LATER)
+
+    summary = summarise(scan(2), (late, early))
+
+    assert [gap.detail for gap in summary.gaps] == ["early", "late"]
+
+
+def test_a_scan_fails_when_nothing_of_it_was_searched(make: Any) -> None:
+    summary = summarise(scan(1), (make.segment().given_up(GapReason.FOOTAGE_GONE, "x", LATER),))
+
+    assert (summary.state, summary.searched) == (ScanState.FAILED, seconds(0))
+
+
+def test_a_scan_succeeds_when_a_part_of_it_was_searched(make: Any) -> None:
+    gone = make.segment(30, 60).given_up(GapReason.FOOTAGE_GONE, "gone", LATER)
+
+    summary = summarise(scan(2), (searched(make.segment(0, 30)), gone))
+
+    assert (summary.state, summary.searched) == (ScanState.SUCCEEDED, seconds(30))
+
+
+def test_a_cancelled_scan_runs_until_all_of_its_segments_have_ended(make: Any) -> None:
+    running = make.segment(30, 60, state=ScanState.RUNNING, position=seconds(30))
+
+    summary = summarise(scan(2, cancelled=True), (searched(make.segment(0, 30)), running))
+
+    assert summary.state is ScanState.RUNNING
+
+
+def test_a_cancelled_scan_keeps_what_was_found(make: Any) -> None:
+    found = searched(make.segment(0, 30), candidates=(make.candidate(),))
+    rest = make.segment(30, 60).given_up(GapReason.CANCELLED, "cancelled", LATER)
+
+    summary = summarise(scan(2, cancelled=True), (found, rest))
+
+    assert summary.state is ScanState.CANCELLED
+    assert summary.candidates == (make.candidate(),)
+    assert summary.searched == seconds(30)
+
+
+def test_a_sighting_of_two_segments_is_one_candidate_with_the_longer_span(make: Any) -> None:
+    short = searched(make.segment(0, 30), candidates=(make.candidate(start=28, end=30),))
+    longer = searched(make.segment(30, 60), candidates=(make.candidate(start=28, end=33),))
+
+    summary = summarise(scan(2), (short, longer))
+
+    assert summary.candidates == (make.candidate(start=28, end=33),)
+
+
+def test_of_one_sighting_with_one_span_the_better_score_counts(make: Any) -> None:
+    better = replace(make.candidate(), score=0.9)
+    first = searched(make.segment(0, 30), candidates=(better,))
+    second = searched(make.segment(30, 60), candidates=(make.candidate(),))
+
+    summary = summarise(scan(2), (first, second))
+
+    assert summary.candidates == (better,)
+
+
+def test_candidates_come_in_the_order_of_their_times(make: Any) -> None:
+    early, late = make.candidate("b", start=1), make.candidate("a", start=9, end=11)
+
+    summary = summarise(scan(1), (searched(make.segment(), candidates=(late, early)),))
+
+    assert summary.candidates == (early, late)
+
+
+def test_an_ended_scan_is_told_as_it_was_kept(make: Any) -> None:
+    kept = summarise(scan(1), (searched(make.segment()),))
+
+    assert summarise(replace(scan(1), final=kept), ()) == kept
