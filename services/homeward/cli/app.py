@@ -11,6 +11,7 @@ from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("homeward.embedded.command:up", "Run Homeward on this machine."),
+    "demo": ("homeward.embedded.demo:demo", "Find one of six people in made-up footage."),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
     "camera": ("homeward.cli.commands.camera:camera", "The cameras that recordings come from."),

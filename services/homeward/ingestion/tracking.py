@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.model import Box, Face
 
-LOST_AFTER = timedelta(seconds=1.5)
-"""A track not seen for this long has ended."""
+LOST_AFTER = timedelta(seconds=0.7)
+"""A track not seen for this long has ended. Somebody who is hidden for longer becomes a second
+appearance, which their sighting takes in; somebody else who takes their place must not become the
+same one."""
+
+MAX_LENGTH = timedelta(seconds=12)
+"""A longer track is cut. When it has jumped between people, each of them still has pictures."""
 
 MAX_JUMP = 1.2
 """Farthest that a face may be from its predicted place, as a multiple of its size."""
@@ -116,9 +121,12 @@ class Tracker(Generic[T]):
         return track
 
     def ended(self, at: timedelta) -> list[Track[T]]:
-        """Return the tracks that have ended by now, and let go of them."""
-        gone = [track for track in self.open if at - track.end > LOST_AFTER]
-        self.open = [track for track in self.open if at - track.end <= LOST_AFTER]
+        """Return the tracks that have ended by now, or are cut, and let go of them."""
+        held, self.open = self.open, []
+        gone: list[Track[T]] = []
+        for track in held:
+            over = at - track.end > LOST_AFTER or at - track.start > MAX_LENGTH
+            (gone if over else self.open).append(track)
         return gone
 
     def finish(self) -> list[Track[T]]:

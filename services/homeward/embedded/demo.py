@@ -1,0 +1,201 @@
+"""`homeward demo`: the whole job on one machine, with the commands that a user would type."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import grpc
+import numpy as np
+
+from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc
+from homeward.embedded import demo_footage
+from homeward.embedded.demo_counts import EngineCounts, count_engines, count_vectors
+
+ENROLLED = 2
+"""Which of the six people, from the left of the photograph, is the missing one."""
+
+STOP_SECONDS = 40.0
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where footage and picture are left; what was there is replaced.",
+)
+def demo(*, folder: Path) -> None:
+    """Find one of six people in street footage that is made on the spot.
+
+    Starts a stack, enrols a person, uploads the footage, searches it, saves the candidate's
+    picture, counts what every store holds of the other five, and stops the stack.
+    """
+    began = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    data = folder / "data"
+    photo = _group_photo()
+    with _stack(data) as addresses:
+        boxes = _faces(photo, addresses["embedding"])
+        footage, reference = folder / "street.mp4", folder / "missing-person.jpg"
+        _title(f"Making {demo_footage.seconds_for(len(boxes)):g} s of street footage")
+        picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None, "the photograph was analysed before"
+        pixels = np.asarray(picture, np.uint8)
+        cv2.imwrite(str(reference), demo_footage.reference_photo(pixels, boxes[ENROLLED]))
+        demo_footage.write_footage(footage, [demo_footage.cut_head(pixels, box) for box in boxes])
+        scan, sighting = _search(data, footage, reference, folder)
+        counts = count_engines(data)
+        _title("Stopping the stack")
+    _tell_counts(counts, count_vectors(data), scan)
+    shutil.rmtree(data)
+    click.echo(
+        f"\nLook at the candidate beside the reference photograph: {sighting}\n"
+        f"Nothing is left running. The demo took {time.monotonic() - began:.0f} s."
+    )
+
+
+def _search(
+    data: Path, footage: Path, reference: Path, folder: Path
+) -> tuple[Mapping[str, Any], Path]:
+    """Do what an investigator does; return the scan and where the picture is."""
+    start = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:00:00Z")
+    _title("Enrolling the missing person")
+    _run(data, "subject", "add", "--case", "DEMO-1", "--label", "Missing person", str(reference))
+    _title("Adding a camera and its recording, in which six people pass by")
+    _run(data, "camera", "add", "high-street", "--place", "High Street, by the station")
+    _run(data, "footage", "add", str(footage), "--camera", "high-street", "--start", start)
+    _title("Searching")
+    _run(data, "search")
+    scans = _json(data, "scan", "list")["scans"]
+    sightings = _json(data, "sighting", "list").get("sightings", [])
+    if not sightings:
+        raise click.ClickException(f"the search found nobody; its logs are in {data / 'logs'}")
+    _title("Looking at the candidate")
+    picture = folder / "sighting.png"
+    _run(data, "sighting", "show", sightings[0]["sightingId"], "--save", str(picture))
+    return scans[0], picture
+
+
+def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping[str, Any]) -> None:
+    progress = scan["progress"]
+    _title("What is stored, and of whom")
+    appearances = int(progress.get("appearanceCount", 0))
+    discarded = int(progress.get("discardedAppearanceCount", 0))
+    click.echo(
+        f"  {progress.get('faceCount', 0)} faces in {progress.get('frameCount', 0)} pictures were"
+        f" {appearances} appearances; {discarded} matched nobody and were forgotten at once."
+    )
+    rows = [
+        ("Qdrant", "reference templates", vectors["subjects"], "the missing person"),
+        ("Qdrant", "candidate sightings", vectors["sightings"], "the missing person"),
+        ("S3", "reference photographs", counts.photographs, "the missing person"),
+        ("S3", "stills (every other face blurred)", counts.stills, "the missing person"),
+        ("S3", "recordings, gone in 31 days", counts.recordings, "everybody in the street"),
+        ("NATS", "subject records", counts.subjects, "the missing person"),
+        ("NATS", "time spans with a sighting", counts.spans, "the missing person"),
+        ("NATS", "scan messages that wait", counts.messages, "nobody: ids only"),
+    ]
+    click.echo(f"\n  {'store':<8}{'what':<36}{'count':>5}   of whom")
+    for store, what, count, whom in rows:
+        click.echo(f"  {store:<8}{what:<36}{count:>5}   {whom}")
+    others = vectors["subjects"] + vectors["sightings"] - counts.subjects - counts.spans
+    click.echo(
+        f"\n  Of the other five people: {max(others, 0)} templates, {counts.unexpected} crops,"
+        f" {discarded} numbers in a count."
+    )
+
+
+def _group_photo() -> bytes:
+    """Return the photograph of six people that the package `insightface` ships."""
+    try:
+        files = metadata.files("insightface") or []
+    except metadata.PackageNotFoundError as error:
+        raise click.ClickException(
+            "the demo's photograph is missing: pip install --no-deps -r requirements/demo.txt"
+        ) from error
+    found = next(file for file in files if file.as_posix().endswith("data/images/t1.jpg"))
+    return Path(str(found.locate())).read_bytes()
+
+
+def _faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
+    """Ask the embedding service where the faces are; from left to right."""
+    with grpc.insecure_channel(embedding) as channel:
+        stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
+        request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
+        answer = stub.AnalyzePhoto(request, timeout=30)
+    boxes = [
+        demo_footage.FaceBox(face.box.x, face.box.y, face.box.width, face.box.height)
+        for face in answer.faces
+    ]
+    return sorted(boxes, key=lambda box: box.x)
+
+
+@contextmanager
+def _stack(data: Path) -> Iterator[Mapping[str, str]]:
+    """Run `homeward up`; yield the services' addresses; leave nothing running."""
+    command = [sys.executable, "-m", "homeward.cli", "up", "--data", str(data), "--output", "json"]
+    _title(f"$ homeward up --data {data}")
+    # A group of its own: Ctrl-C reaches the demo alone, which then stops the stack in order.
+    with subprocess.Popen(  # noqa: S603 - our own command
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as up:
+        assert up.stdout is not None, "it is a pipe"
+        try:
+            line = up.stdout.readline()
+            if not line:
+                raise click.ClickException("the stack did not start; see above")
+            yield json.loads(line)
+        finally:
+            up.send_signal(signal.SIGINT)
+            up.wait(STOP_SECONDS)
+
+
+def _run(data: Path, *arguments: str) -> None:
+    """Run a command as the user would, and show it."""
+    click.secho("\n$ homeward " + shlex.join(arguments), bold=True)
+    sys.stdout.flush()
+    done = subprocess.run(  # noqa: S603 - our own command
+        _command(arguments), env=_environment(data), check=False
+    )
+    if done.returncode != 0:
+        raise click.ClickException(f"that failed with exit code {done.returncode}")
+
+
+def _json(data: Path, *arguments: str) -> Any:  # noqa: ANN401 - whatever the command prints
+    done = subprocess.run(  # noqa: S603 - our own command
+        _command((*arguments, "--output", "json")),
+        env=_environment(data),
+        check=True,
+        capture_output=True,
+    )
+    return json.loads(done.stdout)
+
+
+def _command(arguments: tuple[str, ...]) -> list[str]:
+    return [sys.executable, "-m", "homeward.cli", *arguments]
+
+
+def _environment(data: Path) -> dict[str, str]:
+    return {**os.environ, "HOMEWARD_DATA": str(data.absolute())}
+
+
+def _title(text: str) -> None:
+    click.secho(f"\n{text}", fg="cyan", bold=True)
+    sys.stdout.flush()

@@ -1,0 +1,99 @@
+"""Counting what the engines of a stack hold, by asking the engines themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nats
+from minio import Minio
+from qdrant_client import QdrantClient
+
+from homeward.embedded.nats import nats_url
+from homeward.embedded.ports import FILE_NAME, address
+from homeward.embedded.secrets import Secrets, load_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCounts:
+    """How many things S3 and NATS hold."""
+
+    photographs: int
+    stills: int
+    recordings: int
+    unexpected: int
+    """Objects that are none of these, nor a recording's own description."""
+    subjects: int
+    spans: int
+    messages: int
+
+
+def count_engines(data: Path) -> EngineCounts:
+    """Ask S3 and NATS of a running stack.
+
+    Args:
+        data: The stack's folder.
+    """
+    secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
+    ports = json.loads((data / FILE_NAME).read_text())
+    objects = _objects(secrets, address(ports["s3"]))
+    streams = asyncio.run(_streams(nats_url(port=ports["nats"], token=secrets.nats_token)))
+    photographs = objects.get("homeward-subjects", [])
+    stills = objects.get("homeward-evidence", [])
+    footage = objects.get("homeward-footage", [])
+    recordings = [key for key in footage if key.endswith("/original")]
+    known = [key for key in footage if key.startswith("by-sha256/") or key.endswith(".json")]
+    everything = sum(len(keys) for keys in objects.values())
+    return EngineCounts(
+        photographs=len(photographs),
+        stills=len(stills),
+        recordings=len(recordings),
+        unexpected=everything - len(photographs) - len(stills) - len(recordings) - len(known),
+        subjects=streams.get("KV_SUBJECTS", 0),
+        spans=streams.get("KV_SIGHTINGS", 0),
+        messages=streams.get("SCAN_WORK", 0),
+    )
+
+
+def count_vectors(data: Path) -> Mapping[str, int]:
+    """Count the points of a stopped stack's Qdrant, by what the collections hold.
+
+    Args:
+        data: The stack's folder.
+    """
+    client = QdrantClient(path=str(data / "qdrant"))
+    try:
+        counts = {"subjects": 0, "sightings": 0}
+        for collection in client.get_collections().collections:
+            kind = collection.name.partition("-")[0]
+            counts[kind] = counts.get(kind, 0) + client.count(collection.name).count
+    finally:
+        client.close()
+    return counts
+
+
+def _objects(secrets: Secrets, endpoint: str) -> dict[str, list[str]]:
+    client = Minio(
+        endpoint,
+        access_key=secrets.s3_access_key,
+        secret_key=secrets.s3_secret_key,
+        secure=False,
+    )
+    return {
+        bucket.name: [
+            item.object_name or "" for item in client.list_objects(bucket.name, recursive=True)
+        ]
+        for bucket in client.list_buckets()
+    }
+
+
+async def _streams(url: str) -> dict[str, int]:
+    client = await nats.connect(url)
+    try:
+        infos = await client.jetstream().streams_info()
+    finally:
+        await client.close()
+    return {str(info.config.name): info.state.messages for info in infos}
