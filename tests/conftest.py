@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -55,12 +56,18 @@ def pass_time(clock: FakeClock) -> Callable[[timedelta], None]:
 
 
 @pytest.fixture(scope="session")
-def nats_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def nats_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the NATS server of this session keeps its files."""
+    return tmp_path_factory.mktemp("nats")
+
+
+@pytest.fixture(scope="session")
+def nats_url(nats_folder: Path) -> Iterator[str]:
     """URL of a NATS server of this session."""
-    data = tmp_path_factory.mktemp("nats")
-    make_private_folder(data / "secrets")
-    port = choose_ports(data, base=None, given={})["nats"]
-    with _running(nats_spec(data, port=port, token="a-token"), logs=data / "logs"):
+    make_private_folder(nats_folder / "secrets")
+    port = choose_ports(nats_folder, base=None, given={})["nats"]
+    spec = nats_spec(nats_folder, port=port, token="a-token")
+    with _running(spec, logs=nats_folder / "logs"):
         yield url_of_nats(port=port, token="a-token")
 
 
@@ -80,10 +87,13 @@ def s3_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
 @contextmanager
 def _running(spec: ChildSpec, *, logs: Path) -> Iterator[None]:
     stop = StopRequest()
-    stack = Stack([spec], logs=logs, stop=stop, say=lambda _: None)
-    try:
-        stack.start(timeout_seconds=START_SECONDS)
-        yield
-    finally:
-        stop.insisted.set()  # SeaweedFS would wait for its clients; nothing of it is kept
-        stack.close()
+    with ThreadPoolExecutor(1) as thread:
+        # A check may run an event loop of its own, which a test's loop would not allow beside it.
+        check = replace(spec, ready=lambda: thread.submit(spec.ready).result())
+        stack = Stack([check], logs=logs, stop=stop, say=lambda _: None)
+        try:
+            stack.start(timeout_seconds=START_SECONDS)
+            yield
+        finally:
+            stop.insisted.set()  # SeaweedFS would wait for its clients; nothing of it is kept
+            stack.close()

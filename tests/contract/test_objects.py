@@ -1,0 +1,341 @@
+"""`ObjectStore` and `FootageStore`: the fake and S3, held to the same rules."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import urllib3
+from minio.error import S3Error
+
+from homeward.ingestion.adapters.s3_footage import S3FootageStore
+from homeward.ingestion.ports import Part
+from homeward.servicekit import s3
+from homeward.servicekit.errors import NotFoundError, Reason, UnavailableError
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.objects import InMemoryObjectStore, ObjectStore
+
+LEAST_PART = 5 * 1024 * 1024
+NOTHING_LISTENS = "http://127.0.0.1:9"
+SOON = timedelta(minutes=5)
+
+
+@asynccontextmanager
+async def bucket_of(account: Any, bucket: str) -> AsyncIterator[S3FootageStore]:
+    client = s3.connect(
+        account.endpoint,
+        access_key=account.access_key,
+        secret_key=account.secret_key,
+        connections=2,
+    )
+    async with BoundedExecutor("s3", workers=2, queue=8) as threads:
+        yield S3FootageStore(client, bucket, threads, account.endpoint)
+    client._http.clear()
+
+
+@pytest.fixture(scope="module")
+def bucket() -> str:
+    return f"test-{uuid.uuid4().hex}"  # one for the module: SeaweedFS takes its time to make one
+
+
+@pytest.fixture
+def folder() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+async def footage(s3_account: Any, bucket: str) -> AsyncIterator[S3FootageStore]:
+    async with bucket_of(s3_account, bucket) as store:
+        await store.ensure()
+        yield store
+
+
+@pytest.fixture(params=["memory", "s3"])
+async def store(request: pytest.FixtureRequest, bucket: str) -> AsyncIterator[ObjectStore]:
+    opened = {"memory": _memory, "s3": _s3}[request.param]
+    async with opened(request, bucket) as store:
+        yield store
+
+
+@asynccontextmanager
+async def _memory(_: pytest.FixtureRequest, __: str) -> AsyncIterator[ObjectStore]:
+    yield InMemoryObjectStore()
+
+
+@asynccontextmanager
+async def _s3(request: pytest.FixtureRequest, bucket: str) -> AsyncIterator[ObjectStore]:
+    async with bucket_of(request.getfixturevalue("s3_account"), bucket) as store:
+        await store.ensure()
+        yield store
+
+
+@pytest.fixture
+def http() -> Iterator[urllib3.PoolManager]:
+    with urllib3.PoolManager(retries=False) as pool:
+        yield pool
+
+
+async def test_an_object_reads_as_it_was_written(store: ObjectStore, folder: str) -> None:
+    await store.put(f"{folder}/a", b"\x00 one", content_type="image/jpeg")
+
+    assert await store.get(f"{folder}/a") == b"\x00 one"
+
+
+async def test_an_object_may_be_empty(store: ObjectStore, folder: str) -> None:
+    await store.put(f"{folder}/a", b"", content_type="image/jpeg")
+
+    assert await store.get(f"{folder}/a") == b""
+
+
+async def test_what_was_never_written_is_none(store: ObjectStore, folder: str) -> None:
+    assert await store.get(f"{folder}/a") is None
+    assert await store.stat(f"{folder}/a") is None
+
+
+async def test_put_overwrites_whatever_is_there(store: ObjectStore, folder: str) -> None:
+    await store.put(f"{folder}/a", b"one", content_type="image/jpeg")
+
+    await store.put(f"{folder}/a", b"twice", content_type="image/jpeg")
+
+    assert await store.get(f"{folder}/a") == b"twice"
+
+
+async def test_stat_tells_size_and_time(store: ObjectStore, folder: str) -> None:
+    await store.put(f"{folder}/a", b"12345", content_type="image/jpeg")
+
+    info = await store.stat(f"{folder}/a")
+
+    assert info is not None
+    assert (info.key, info.size) == (f"{folder}/a", 5)
+    assert abs(info.modified - datetime.now(UTC)) < SOON
+
+
+async def test_a_deleted_object_is_gone(store: ObjectStore, folder: str) -> None:
+    await store.put(f"{folder}/a", b"one", content_type="image/jpeg")
+
+    await store.delete(f"{folder}/a")
+
+    assert await store.get(f"{folder}/a") is None
+    assert await store.objects(f"{folder}/") == []
+
+
+async def test_deleting_what_is_not_there_changes_nothing(store: ObjectStore, folder: str) -> None:
+    await store.delete(f"{folder}/a")
+
+    assert await store.get(f"{folder}/a") is None
+
+
+async def test_objects_are_those_under_the_prefix_in_the_order_of_their_keys(
+    store: ObjectStore, folder: str
+) -> None:
+    await store.put(f"{folder}/b", b"22", content_type="image/jpeg")
+    await store.put(f"{folder}/a/x", b"1", content_type="image/jpeg")
+    await store.put(f"{folder}-other/c", b"3", content_type="image/jpeg")
+
+    found = await store.objects(f"{folder}/")
+
+    assert [(info.key, info.size) for info in found] == [(f"{folder}/a/x", 1), (f"{folder}/b", 2)]
+
+
+async def test_s3_makes_its_bucket_once(footage: S3FootageStore) -> None:
+    await footage.ensure()
+    await footage.ping()
+
+
+async def test_s3_without_its_bucket_is_unavailable(s3_account: Any) -> None:
+    async with bucket_of(s3_account, "not-made") as store:
+        with pytest.raises(UnavailableError) as refused:
+            await store.ping()
+
+    assert refused.value.reason is Reason.COMPONENT_UNAVAILABLE
+
+
+async def test_s3_that_does_not_answer_is_unavailable(s3_account: Any, bucket: str) -> None:
+    account = type(s3_account)(NOTHING_LISTENS, s3_account.access_key, s3_account.secret_key)
+    async with bucket_of(account, bucket) as store:
+        with pytest.raises(UnavailableError) as refused:
+            await store.get("a")
+
+    assert refused.value.metadata == {"component": "S3", "address": NOTHING_LISTENS}
+
+
+async def test_s3_that_refuses_the_account_is_unavailable(s3_account: Any, bucket: str) -> None:
+    account = type(s3_account)(s3_account.endpoint, s3_account.access_key, "a-wrong-secret")
+    async with bucket_of(account, bucket) as store:
+        with pytest.raises(UnavailableError) as refused:
+            await store.get("a")
+
+    assert "SignatureDoesNotMatch" in refused.value.message
+    assert "a-wrong-secret" not in refused.value.message
+
+
+async def test_s3_tells_the_days_of_its_lifecycle(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        await store.ensure(expire_prefix="pending/", expire_days=29)
+
+        assert await store.lifecycle_days() == 29
+
+
+async def test_s3_without_a_lifecycle_keeps_for_ever(footage: S3FootageStore) -> None:
+    await footage.ensure()
+
+    assert await footage.lifecycle_days() == 0
+
+
+async def test_an_upload_lists_the_parts_that_are_stored(
+    footage: S3FootageStore, folder: str
+) -> None:
+    upload = await footage.begin_multipart(f"{folder}/a")
+    second = await footage.put_part(f"{folder}/a", upload, 2, b"2" * LEAST_PART)
+    first = await footage.put_part(f"{folder}/a", upload, 1, b"1" * LEAST_PART)
+
+    assert await footage.parts(f"{folder}/a", upload) == [first, second]
+    assert (first.number, first.size) == (1, LEAST_PART)
+
+
+async def test_an_upload_goes_on_where_another_client_left_it(
+    footage: S3FootageStore, s3_account: Any, bucket: str, folder: str
+) -> None:
+    data = b"1" * LEAST_PART + b"the rest"
+    upload = await footage.begin_multipart(f"{folder}/a")
+    await footage.put_part(f"{folder}/a", upload, 1, data[:LEAST_PART])
+    async with bucket_of(s3_account, bucket) as other:
+        held = await other.parts(f"{folder}/a", upload)
+        last = await other.put_part(f"{folder}/a", upload, 2, data[LEAST_PART:])
+        await other.complete_multipart(f"{folder}/a", upload, [*held, last])
+
+    assert await footage.get(f"{folder}/a") == data
+    assert await footage.sha256(f"{folder}/a") == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_part_that_comes_again_replaces_its_own(
+    footage: S3FootageStore, folder: str
+) -> None:
+    upload = await footage.begin_multipart(f"{folder}/a")
+    await footage.put_part(f"{folder}/a", upload, 1, b"broken off")
+    again = await footage.put_part(f"{folder}/a", upload, 1, b"whole")
+    await footage.complete_multipart(f"{folder}/a", upload, [again])
+
+    assert await footage.get(f"{folder}/a") == b"whole"
+
+
+async def test_an_upload_is_no_object_until_it_is_completed(
+    footage: S3FootageStore, folder: str
+) -> None:
+    upload = await footage.begin_multipart(f"{folder}/a")
+    await footage.put_part(f"{folder}/a", upload, 1, b"one")
+
+    assert await footage.stat(f"{folder}/a") is None
+    assert await footage.objects(f"{folder}/") == []
+
+
+async def test_an_aborted_upload_has_no_parts(footage: S3FootageStore, folder: str) -> None:
+    upload = await footage.begin_multipart(f"{folder}/a")
+    await footage.put_part(f"{folder}/a", upload, 1, b"one")
+
+    await footage.abort_multipart(f"{folder}/a", upload)
+
+    assert await footage.parts(f"{folder}/a", upload) == []
+
+
+async def test_an_unknown_upload_has_no_parts(footage: S3FootageStore, folder: str) -> None:
+    assert await footage.parts(f"{folder}/a", uuid.uuid4().hex) == []
+
+
+async def test_aborting_an_unknown_upload_changes_nothing(
+    footage: S3FootageStore, folder: str
+) -> None:
+    await footage.abort_multipart(f"{folder}/a", uuid.uuid4().hex)
+
+    assert await footage.stat(f"{folder}/a") is None
+
+
+async def test_completing_an_unknown_upload_is_refused(
+    footage: S3FootageStore, folder: str
+) -> None:
+    with pytest.raises(UnavailableError) as refused:
+        await footage.complete_multipart(f"{folder}/a", uuid.uuid4().hex, [Part(1, "etag", 1)])
+
+    assert isinstance(refused.value.__cause__, S3Error)
+
+
+async def test_sha256_of_what_is_not_there_is_not_found(
+    footage: S3FootageStore, folder: str
+) -> None:
+    with pytest.raises(NotFoundError) as refused:
+        await footage.sha256(f"{folder}/a")
+
+    assert refused.value.reason is Reason.UPLOAD_NOT_FOUND
+
+
+async def test_a_url_takes_the_object(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    url = await footage.url_to_put(f"{folder}/a", SOON)
+
+    answer = http.request("PUT", url, body=b"a recording")
+
+    assert answer.status == 200
+    assert await footage.get(f"{folder}/a") == b"a recording"
+
+
+async def test_a_url_gives_the_object(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    await footage.put(f"{folder}/a", b"a recording", content_type="video/mp4")
+    url = await footage.url_to_get(f"{folder}/a", SOON)
+
+    answer = http.request("GET", url)
+
+    assert (answer.status, answer.data) == (200, b"a recording")
+
+
+async def test_a_url_gives_a_range_of_the_object(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    await footage.put(f"{folder}/a", b"a recording", content_type="video/mp4")
+    url = await footage.url_to_get(f"{folder}/a", SOON)
+
+    answer = http.request("GET", url, headers={"Range": "bytes=2-4"})
+
+    assert (answer.status, answer.data) == (206, b"rec")
+
+
+async def test_a_url_serves_its_own_object_alone(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    await footage.put(f"{folder}/a", b"a recording", content_type="video/mp4")
+    await footage.put(f"{folder}/b", b"another", content_type="video/mp4")
+    url = await footage.url_to_get(f"{folder}/a", SOON)
+
+    answer = http.request("GET", url.replace(f"{folder}/a", f"{folder}/b"))
+
+    assert answer.status == 403
+    assert b"another" not in answer.data
+
+
+async def test_a_url_to_get_does_not_put(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    url = await footage.url_to_get(f"{folder}/a", SOON)
+
+    answer = http.request("PUT", url, body=b"something else")
+
+    assert answer.status == 403
+    assert await footage.stat(f"{folder}/a") is None
+
+
+async def test_nobody_reads_without_a_url(
+    footage: S3FootageStore, folder: str, http: urllib3.PoolManager
+) -> None:
+    await footage.put(f"{folder}/a", b"a recording", content_type="video/mp4")
+    url = await footage.url_to_get(f"{folder}/a", SOON)
+
+    answer = http.request("GET", url.partition("?")[0])
+
+    assert answer.status == 403
