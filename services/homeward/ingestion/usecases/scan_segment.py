@@ -114,7 +114,10 @@ class SegmentScanner:
         end = min(segment.end + TAIL, footage.probe.duration)
         search = _Search(segment, self._images)
         pending: list[Track[Shots]] = []
-        done = replace(segment, state=ScanState.RUNNING, position=segment.start)
+        # A search that broke off left counts and gaps, which come again; what it recorded stands.
+        done = replace(
+            segment, state=ScanState.RUNNING, position=segment.start, counts=Counts(), gaps=()
+        )
         async with (
             self._source.frames(
                 url, start=segment.start, end=end, rate=self._sample_rate
@@ -130,7 +133,7 @@ class SegmentScanner:
                     done, pending = await self._compare(task, done, pending), []
                 done = replace(
                     done,
-                    position=min(item.offset, segment.end),
+                    position=min(max(item.offset, segment.start), segment.end),
                     counts=replace(done.counts, frames=search.frames, faces=search.faces),
                     update_time=self._clock.now(),
                 )
