@@ -106,9 +106,9 @@ def test_a_face_continues_one_track_only(make: Any) -> None:
 
 def test_a_walker_hidden_for_a_moment_goes_on_where_they_would_be(make: Any) -> None:
     seen = [[make.face(x=100 + 40 * step)] for step in range(3)]
-    hidden: list[list[Face]] = [[], [], []]
+    hidden: list[list[Face]] = [[], []]
 
-    names = follow(Tracker(), [*seen, *hidden, [make.face(x=100 + 40 * 6)]])
+    names = follow(Tracker(), [*seen, *hidden, [make.face(x=100 + 40 * 5)]])
 
     assert names[-1] == ["0.0"]
 
