@@ -72,8 +72,11 @@ class SubjectIndex(Protocol):
 
         Returns:
             One list a probe, each subject once with its best photograph, most alike first; ties
-            keep subject order.
+            keep subject order. No score is outside of [-1, 1], whatever the rounding.
         """
+
+    async def remove_photo(self, photo_id: str) -> None:
+        """Remove the template of one photograph, if it is there."""
 
     async def remove_subject(self, subject_id: str) -> int:
         """Remove a subject's templates; return how many there were."""
@@ -83,7 +86,10 @@ class SubjectIndex(Protocol):
 
 
 class SightingIndex(Protocol):
-    """Recorded sightings with the template of their appearance."""
+    """Recorded sightings with the template of their appearance.
+
+    Pinned to one model as a `SubjectIndex` is.
+    """
 
     async def put(self, sighting: Sighting, template: Template) -> None:
         """Write a sighting, whatever was there under its id."""

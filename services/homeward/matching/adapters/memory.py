@@ -22,7 +22,7 @@ class InMemorySubjectIndex:
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        self._require_model(reference.template.model_digest)
+        _require_model(self._model, reference.template.model_digest)
         self._references[reference.photo_id] = reference
 
     async def search(
@@ -35,14 +35,14 @@ class InMemorySubjectIndex:
         limit: int,
     ) -> list[list[Candidate]]:
         """Rank the subjects most alike to each probe. Stores nothing."""
-        self._require_model(model_digest)
+        _require_model(self._model, model_digest)
         found = []
         for probe in probes:
             best: dict[str, Candidate] = {}
             for reference in self._references.values():
                 if subject_ids and reference.subject_id not in subject_ids:
                     continue
-                score = float(probe @ reference.template.values)
+                score = float(np.clip(probe @ reference.template.values, -1, 1))
                 held = best.get(reference.subject_id)
                 if score >= threshold and (held is None or score > held.score):
                     best[reference.subject_id] = Candidate(
@@ -51,6 +51,10 @@ class InMemorySubjectIndex:
             ranked = sorted(best.values(), key=lambda one: (-one.score, one.subject_id))
             found.append(ranked[:limit])
         return found
+
+    async def remove_photo(self, photo_id: str) -> None:
+        """Remove the template of one photograph, if it is there."""
+        self._references.pop(photo_id, None)
 
     async def remove_subject(self, subject_id: str) -> int:
         """Remove a subject's templates; return how many there were."""
@@ -63,23 +67,17 @@ class InMemorySubjectIndex:
         """Return how many templates there are."""
         return len(self._references)
 
-    def _require_model(self, digest: str) -> None:
-        if digest != self._model:
-            raise errors.FailedPreconditionError(
-                "templates of different models cannot be compared",
-                reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
-                metadata={"expected": self._model, "received": digest},
-            )
-
 
 class InMemorySightingIndex:
     """A `SightingIndex` in one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_digest: str) -> None:
+        self._model = model_digest
         self._held: dict[str, tuple[Sighting, Template]] = {}
 
     async def put(self, sighting: Sighting, template: Template) -> None:
         """Write a sighting, whatever was there under its id."""
+        _require_model(self._model, template.model_digest)
         self._held[sighting.sighting_id] = (sighting, template)
 
     async def update(self, sighting: Sighting) -> None:
@@ -136,3 +134,12 @@ class InMemorySightingFeed:
                 yield await queue.get()
         finally:
             self._followers.remove(queue)
+
+
+def _require_model(expected: str, digest: str) -> None:
+    if digest != expected:
+        raise errors.FailedPreconditionError(
+            "templates of different models cannot be compared",
+            reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
+            metadata={"expected": expected, "received": digest},
+        )

@@ -329,6 +329,10 @@ class QdrantSubjectIndex:
         )
         return [_best_per_subject(answer)[:limit] for answer in answers]
 
+    async def remove_photo(self, photo_id: str) -> None:
+        """Remove the template of one photograph, if it is there."""
+        await self._points.delete([photo_id])
+
     async def remove_subject(self, subject_id: str) -> int:
         """Remove a subject's templates; return how many there were."""
         where = _any_of("subject_id", [subject_id])
@@ -391,7 +395,9 @@ class QdrantSightingIndex:
 def _best_per_subject(answer: list[tuple[dict[str, Any], float]]) -> list[Candidate]:
     best: dict[str, Candidate] = {}
     for payload, score in answer:
-        candidate = Candidate(payload["subject_id"], payload["photo_id"], score)
+        # Two equal vectors have a little more than 1 when rounded, which nobody would take as one.
+        cosine = min(max(score, -1.0), 1.0)
+        candidate = Candidate(payload["subject_id"], payload["photo_id"], cosine)
         held = best.get(candidate.subject_id)
         if held is None or candidate.score > held.score:
             best[candidate.subject_id] = candidate

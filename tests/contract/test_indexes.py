@@ -1,0 +1,532 @@
+"""`SubjectIndex` and `SightingIndex`: the fakes and Qdrant's local mode, held to the same rules."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from homeward.matching import keying
+from homeward.matching.adapters import qdrant
+from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
+from homeward.matching.model import (
+    Candidate,
+    Decision,
+    ModelInfo,
+    Review,
+    Sighting,
+    SightingState,
+    Template,
+)
+from homeward.matching.ports import Reference, SightingIndex, SubjectIndex
+from homeward.servicekit import records
+from homeward.servicekit.errors import FailedPreconditionError, Reason
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore, KeyValueStore
+
+SIZE = 32
+MODEL = "a" * 64
+OTHER_MODEL = "b" * 64
+SECRET = bytes(range(32))
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+ANNA, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
+
+def identity(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def vector(seed: int) -> NDArray[np.float32]:
+    values = np.random.default_rng(seed).standard_normal(SIZE)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def at_cosine(cosine: float) -> NDArray[np.float32]:
+    """Return a vector at this cosine similarity to the first axis."""
+    values = np.zeros(SIZE, dtype=np.float32)
+    values[0], values[1] = cosine, np.sqrt(1 - cosine**2)
+    return values
+
+
+def reference(
+    values: NDArray[np.float32], *, subject: str = ANNA, photo: int = 1, model: str = MODEL
+) -> Reference:
+    return Reference(subject, identity(photo), Template(values, model))
+
+
+def sighting(number: int, *, subject: str = ANNA, footage: str = "footage-1") -> Sighting:
+    return Sighting(
+        sighting_id=identity(number),
+        subject_id=subject,
+        photo_id=identity(1),
+        footage_id=footage,
+        camera_id="camera-1",
+        scan_id=identity(900),
+        start_time=NOON,
+        end_time=NOON + timedelta(seconds=4),
+        best_shot_time=NOON + timedelta(seconds=1, microseconds=40),
+        start_offset=timedelta(0),
+        end_offset=timedelta(seconds=4),
+        best_shot_offset=timedelta(seconds=1, microseconds=40),
+        score=0.625,
+        best_shot_score=None,
+        threshold=0.45,
+        policy_id="yunet-sface/provisional-0.45",
+        model_digest=MODEL,
+        face_height_px=64.0,
+        create_time=NOON,
+        delete_time=NOON + timedelta(days=30),
+    )
+
+
+async def search(
+    index: SubjectIndex,
+    *probes: NDArray[np.float32],
+    model: str = MODEL,
+    subjects: frozenset[str] = frozenset(),
+    threshold: float = -1.0,
+    limit: int = 5,
+) -> list[list[Candidate]]:
+    return await index.search(
+        np.stack(probes),
+        model_digest=model,
+        subject_ids=subjects,
+        threshold=threshold,
+        limit=limit,
+    )
+
+
+async def the_model() -> ModelInfo:
+    return ModelInfo("yunet-sface", MODEL, SIZE)
+
+
+@asynccontextmanager
+async def qdrant_collection(
+    folder: Path, register: KeyValueStore, name: str, secret: bytes = SECRET
+) -> AsyncIterator[qdrant.KeyedCollection]:
+    async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+        client = qdrant.connect(url=None, path=folder)
+        engine = qdrant.QdrantEngine(client, threads, "its local folder")
+        yield qdrant.KeyedCollection(
+            engine, name=name, register=register, secret=secret, model=the_model
+        )
+        client.close()
+
+
+Open = Callable[[str], AbstractAsyncContextManager[qdrant.KeyedCollection]]
+
+
+@pytest.fixture
+def register() -> InMemoryKeyValueStore:
+    return InMemoryKeyValueStore()
+
+
+@pytest.fixture
+def open_collection(tmp_path: Path, register: InMemoryKeyValueStore) -> Open:
+    """Opens a collection, the same one again each time, as a restarted service does."""
+    return lambda name: qdrant_collection(tmp_path, register, name)
+
+
+@pytest.fixture(params=["memory", "qdrant"])
+async def subjects(
+    request: pytest.FixtureRequest, open_collection: Open
+) -> AsyncIterator[SubjectIndex]:
+    async with open_collection("subjects") as points:
+        yield {
+            "memory": InMemorySubjectIndex(MODEL),
+            "qdrant": qdrant.QdrantSubjectIndex(points),
+        }[request.param]
+
+
+@pytest.fixture(params=["memory", "qdrant"])
+async def sightings(
+    request: pytest.FixtureRequest, open_collection: Open
+) -> AsyncIterator[SightingIndex]:
+    async with open_collection("sightings") as points:
+        yield {
+            "memory": InMemorySightingIndex(MODEL),
+            "qdrant": qdrant.QdrantSightingIndex(points),
+        }[request.param]
+
+
+async def test_a_search_ranks_subjects_most_alike_first(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.5), subject=ANNA, photo=1))
+    await subjects.put(reference(at_cosine(0.75), subject=BEN, photo=2))
+
+    (found,) = await search(subjects, at_cosine(1.0))
+
+    assert [(one.subject_id, one.photo_id) for one in found] == [
+        (BEN, identity(2)),
+        (ANNA, identity(1)),
+    ]
+    assert [one.score for one in found] == pytest.approx([0.75, 0.5], abs=1e-5)
+
+
+async def test_a_subject_comes_once_with_its_best_photograph(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.5), photo=1))
+    await subjects.put(reference(at_cosine(0.75), photo=2))
+    await subjects.put(reference(at_cosine(0.25), photo=3))
+
+    (found,) = await search(subjects, at_cosine(1.0))
+
+    assert [one.photo_id for one in found] == [identity(2)]
+
+
+async def test_many_photographs_of_one_subject_hide_no_other(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.5), subject=BEN, photo=100))
+    await subjects.put(reference(at_cosine(0.75), photo=1))
+    await subjects.put(reference(at_cosine(0.74), photo=2))
+    await subjects.put(reference(at_cosine(0.73), photo=3))
+
+    (found,) = await search(subjects, at_cosine(1.0), limit=2)
+
+    assert [one.subject_id for one in found] == [ANNA, BEN]
+
+
+async def test_ties_keep_the_order_of_subjects(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.75), subject=BEN, photo=1))
+    await subjects.put(reference(at_cosine(0.75), subject=ANNA, photo=2))
+
+    (found,) = await search(subjects, at_cosine(1.0))
+
+    assert [one.subject_id for one in found] == [ANNA, BEN]
+
+
+async def test_a_search_leaves_out_what_is_below_the_threshold(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.46), subject=ANNA, photo=1))
+    await subjects.put(reference(at_cosine(0.44), subject=BEN, photo=2))
+
+    (found,) = await search(subjects, at_cosine(1.0), threshold=0.45)
+
+    assert [one.subject_id for one in found] == [ANNA]
+
+
+async def test_a_search_gives_no_more_than_the_limit(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.5), subject=ANNA, photo=1))
+    await subjects.put(reference(at_cosine(0.75), subject=BEN, photo=2))
+
+    (found,) = await search(subjects, at_cosine(1.0), limit=1)
+
+    assert [one.subject_id for one in found] == [BEN]
+
+
+async def test_a_search_compares_with_the_subjects_of_its_scope_alone(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(at_cosine(0.5), subject=ANNA, photo=1))
+    await subjects.put(reference(at_cosine(0.75), subject=BEN, photo=2))
+
+    (found,) = await search(subjects, at_cosine(1.0), subjects=frozenset({ANNA}))
+
+    assert [one.subject_id for one in found] == [ANNA]
+
+
+async def test_each_probe_gets_its_own_list_in_their_order(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    await subjects.put(reference(vector(2), subject=BEN, photo=2))
+
+    results = await search(subjects, vector(2), vector(3), vector(1), threshold=0.9)
+
+    assert [[one.subject_id for one in found] for found in results] == [[BEN], [], [ANNA]]
+
+
+async def test_an_empty_gallery_answers_nobody(subjects: SubjectIndex) -> None:
+    assert await search(subjects, vector(1), vector(2)) == [[], []]
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_score_is_never_more_than_one(subjects: SubjectIndex, seed: int) -> None:
+    await subjects.put(reference(vector(seed)))
+
+    ((found,),) = await search(subjects, vector(seed))
+
+    assert 1 - 1e-5 < found.score <= 1
+
+
+async def test_the_same_photograph_again_replaces_its_own(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.75)))
+
+    await subjects.put(reference(at_cosine(0.5)))
+
+    ((found,),) = await search(subjects, at_cosine(1.0))
+    assert found.score == pytest.approx(0.5, abs=1e-5)
+    assert await subjects.count() == 1
+
+
+async def test_removing_a_photograph_leaves_the_others(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(at_cosine(0.75), photo=1))
+    await subjects.put(reference(at_cosine(0.5), photo=2))
+
+    await subjects.remove_photo(identity(1))
+
+    ((found,),) = await search(subjects, at_cosine(1.0))
+    assert found.photo_id == identity(2)
+
+
+async def test_removing_a_photograph_that_is_not_there_changes_nothing(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.remove_photo(identity(1))
+
+    assert await subjects.count() == 0
+
+
+async def test_removing_a_subject_tells_how_many_templates_it_had(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    await subjects.put(reference(vector(2), subject=ANNA, photo=2))
+    await subjects.put(reference(vector(3), subject=BEN, photo=3))
+
+    assert await subjects.remove_subject(ANNA) == 2
+    assert await subjects.remove_subject(ANNA) == 0
+    assert await subjects.count() == 1
+
+
+async def test_a_gallery_refuses_a_template_of_another_model(subjects: SubjectIndex) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        await subjects.put(reference(vector(1), model=OTHER_MODEL))
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert refused.value.metadata == {"expected": MODEL, "received": OTHER_MODEL}
+    assert await subjects.count() == 0
+
+
+async def test_a_search_refuses_a_probe_of_another_model(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(vector(1)))
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await search(subjects, vector(1), model=OTHER_MODEL)
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+
+
+async def test_a_sighting_reads_as_it_was_written(sightings: SightingIndex) -> None:
+    written = replace(
+        sighting(1),
+        state=SightingState.CONFIRMED,
+        best_shot_score=0.5,
+        review=Review(Decision.CONFIRM, "the same scar", "J. Doe", NOON),
+    )
+    await sightings.put(written, Template(vector(1), MODEL))
+
+    assert await sightings.get(identity(1)) == written
+
+
+async def test_a_sighting_that_was_never_written_is_none(sightings: SightingIndex) -> None:
+    assert await sightings.get(identity(1)) is None
+
+
+async def test_a_sighting_keeps_its_template(sightings: SightingIndex) -> None:
+    await sightings.put(sighting(1), Template(vector(1), MODEL))
+
+    template = await sightings.template(identity(1))
+
+    assert template.model_digest == MODEL
+    assert template.values == pytest.approx(vector(1), abs=1e-6)
+
+
+async def test_put_overwrites_sighting_and_template(sightings: SightingIndex) -> None:
+    await sightings.put(sighting(1), Template(vector(1), MODEL))
+    better = replace(sighting(1), score=0.75)
+
+    await sightings.put(better, Template(vector(2), MODEL))
+
+    assert await sightings.get(identity(1)) == better
+    assert (await sightings.template(identity(1))).values == pytest.approx(vector(2), abs=1e-6)
+    assert await sightings.count() == 1
+
+
+async def test_update_leaves_the_template(sightings: SightingIndex) -> None:
+    await sightings.put(sighting(1), Template(vector(1), MODEL))
+    reviewed = replace(sighting(1), state=SightingState.INCONCLUSIVE)
+
+    await sightings.update(reviewed)
+
+    assert await sightings.get(identity(1)) == reviewed
+    assert (await sightings.template(identity(1))).values == pytest.approx(vector(1), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("of_subjects", "in_footage", "numbers"),
+    [
+        ([], [], {1, 2, 3}),
+        ([ANNA], [], {1, 2}),
+        ([], ["footage-2"], {2, 3}),
+        ([ANNA], ["footage-2"], {2}),
+        ([ANNA, BEN], ["footage-1", "footage-2"], {1, 2, 3}),
+        ([BEN], ["footage-1"], set()),
+    ],
+)
+async def test_find_gives_the_sightings_of_the_subjects_in_the_footage(
+    sightings: SightingIndex, of_subjects: list[str], in_footage: list[str], numbers: set[int]
+) -> None:
+    template = Template(vector(1), MODEL)
+    await sightings.put(sighting(1, subject=ANNA, footage="footage-1"), template)
+    await sightings.put(sighting(2, subject=ANNA, footage="footage-2"), template)
+    await sightings.put(sighting(3, subject=BEN, footage="footage-2"), template)
+
+    found = await sightings.find(subject_ids=of_subjects, footage_ids=in_footage)
+
+    assert {one.sighting_id for one in found} == {identity(number) for number in numbers}
+
+
+async def test_removed_sightings_are_gone(sightings: SightingIndex) -> None:
+    await sightings.put(sighting(1), Template(vector(1), MODEL))
+    await sightings.put(sighting(2), Template(vector(2), MODEL))
+
+    await sightings.remove([identity(1), identity(7)])
+
+    assert await sightings.get(identity(1)) is None
+    assert await sightings.find() == [sighting(2)]
+    assert await sightings.count() == 1
+
+
+async def test_sightings_refuse_a_template_of_another_model(sightings: SightingIndex) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        await sightings.put(sighting(1), Template(vector(1), OTHER_MODEL))
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert await sightings.count() == 0
+
+
+async def test_qdrant_finds_more_than_one_scroll_gives(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qdrant, "SCROLL_BATCH", 1)
+    async with open_collection("sightings") as points:
+        index = qdrant.QdrantSightingIndex(points)
+        await index.put(sighting(1), Template(vector(1), MODEL))
+        await index.put(sighting(2), Template(vector(2), MODEL))
+        await index.put(sighting(3), Template(vector(3), MODEL))
+
+        assert len(await index.find()) == 3
+
+
+async def test_a_gallery_is_there_after_a_restart(open_collection: Open) -> None:
+    async with open_collection("subjects") as points:
+        await qdrant.QdrantSubjectIndex(points).put(reference(at_cosine(0.5)))
+
+    async with open_collection("subjects") as points:
+        ((found,),) = await search(qdrant.QdrantSubjectIndex(points), at_cosine(1.0))
+
+    assert (found.subject_id, found.score) == (ANNA, pytest.approx(0.5, abs=1e-5))
+
+
+async def test_a_template_is_itself_after_a_restart(open_collection: Open) -> None:
+    async with open_collection("sightings") as points:
+        await qdrant.QdrantSightingIndex(points).put(sighting(1), Template(vector(1), MODEL))
+
+    async with open_collection("sightings") as points:
+        template = await qdrant.QdrantSightingIndex(points).template(identity(1))
+
+    assert template.values == pytest.approx(vector(1), abs=1e-6)
+
+
+async def test_a_gallery_stays_with_its_model_after_a_restart(open_collection: Open) -> None:
+    async with open_collection("subjects") as points:
+        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+
+    async with open_collection("subjects") as points:
+        with pytest.raises(FailedPreconditionError) as refused:
+            await search(qdrant.QdrantSubjectIndex(points), vector(1), model=OTHER_MODEL)
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_keying_leaves_scores_as_they_are(open_collection: Open, seed: int) -> None:
+    photo, probe = vector(seed), vector(seed + 100)
+    async with open_collection("subjects") as points:
+        index = qdrant.QdrantSubjectIndex(points)
+        await index.put(reference(photo))
+
+        ((found,),) = await search(index, probe)
+
+    expected = float(photo.astype(np.float64) @ probe.astype(np.float64))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+
+
+async def test_qdrant_is_never_given_a_template_as_it_is(
+    open_collection: Open, register: InMemoryKeyValueStore
+) -> None:
+    async with open_collection("subjects") as points:
+        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        (entry,) = await register.entries()
+        record = records.decode(entry.value, qdrant.CollectionRecord)
+        (held,) = points._engine.client.retrieve(
+            record.collection, ids=[identity(1)], with_vectors=True
+        )
+
+    assert abs(float(np.asarray(held.vector) @ vector(1))) < 0.9
+
+
+def values_in(folder: Path, values: NDArray[np.float32]) -> int:
+    """Return how many of the values are in the files, as float32 or float64 of either order."""
+    stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    widths = [values.astype(width) for width in ("<f4", ">f4", "<f8", ">f8")]
+    return sum(value.tobytes() in stored for width in widths for value in width)
+
+
+async def test_no_value_of_a_template_is_in_the_files_of_qdrant(
+    open_collection: Open, tmp_path: Path
+) -> None:
+    async with open_collection("subjects") as points:
+        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        matrix = (await points._open()).matrix
+
+    assert values_in(tmp_path, vector(1)) == 0
+    assert values_in(tmp_path, keying.keyed(vector(1)[None], matrix)[0]) == SIZE
+
+
+async def test_a_gallery_without_its_key_recognises_nobody(
+    tmp_path: Path, register: InMemoryKeyValueStore
+) -> None:
+    async with qdrant_collection(tmp_path, register, "subjects") as points:
+        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+
+    async with qdrant_collection(tmp_path, register, "subjects", secret=bytes(32)) as points:
+        ((found,),) = await search(qdrant.QdrantSubjectIndex(points), vector(1))
+
+    assert abs(found.score) < 0.9
+
+
+async def test_each_collection_has_a_salt_of_its_own(
+    open_collection: Open, register: InMemoryKeyValueStore
+) -> None:
+    async with open_collection("subjects") as points:
+        await points.count()
+    async with open_collection("sightings") as points:
+        await points.count()
+
+    salts = {
+        records.decode(entry.value, qdrant.CollectionRecord).salt
+        for entry in await register.entries()
+    }
+    assert len(salts) == 2
+    assert {len(bytes.fromhex(salt)) for salt in salts} == {32}
+
+
+async def test_two_replicas_that_start_at_once_share_a_collection(
+    open_collection: Open, register: InMemoryKeyValueStore
+) -> None:
+    class Meanwhile(InMemoryKeyValueStore):
+        """Reads as empty once, as a store does that somebody else is about to write to."""
+
+        async def get(self, _: str) -> None:
+            self.get = register.get  # type: ignore[method-assign]
+
+        async def create(self, key: str, value: bytes) -> int:
+            return await register.create(key, value)
+
+    async with open_collection("subjects") as first:
+        await qdrant.QdrantSubjectIndex(first).put(reference(vector(1)))
+        second = qdrant.KeyedCollection(
+            first._engine, name="subjects", register=Meanwhile(), secret=SECRET, model=the_model
+        )
+
+        assert await second.count() == 1
