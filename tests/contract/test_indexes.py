@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -468,8 +469,8 @@ async def test_qdrant_is_never_given_a_template_as_it_is(
 def values_in(folder: Path, values: NDArray[np.float32]) -> int:
     """Return how many of the values are in the files, as float32 or float64 of either order."""
     stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
-    widths = [values.astype(width) for width in ("<f4", ">f4", "<f8", ">f8")]
-    return sum(value.tobytes() in stored for width in widths for value in width)
+    written = [struct.pack(f, value) for f in ("<f", ">f", "<d", ">d") for value in values]
+    return sum(value in stored for value in written)
 
 
 async def test_no_value_of_a_template_is_in_the_files_of_qdrant(
