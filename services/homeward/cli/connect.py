@@ -19,12 +19,11 @@ SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
-CALLS: Sequence[tuple[str, bool, Sequence[str]]] = (
-    # deadline, whether it may be repeated, and the calls: a deadline is generous for its work,
-    # and only what does the same when it comes twice is repeated
-    ("30s", False, ()),  # every other call
+CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
+    # Deadline in seconds, generous for the work; whether the call may be repeated, because it does
+    # the same when it comes twice; and the calls.
     (
-        "30s",
+        30.0,
         True,
         (
             "homeward.api.embedding.v1.EmbeddingService/GetModel",
@@ -48,7 +47,7 @@ CALLS: Sequence[tuple[str, bool, Sequence[str]]] = (
         ),
     ),
     (
-        "120s",
+        120.0,
         True,
         (
             "homeward.api.ingestion.v1.ScanService/CreateScan",
@@ -57,7 +56,7 @@ CALLS: Sequence[tuple[str, bool, Sequence[str]]] = (
         ),
     ),
     (
-        "120s",
+        120.0,
         False,
         (
             "homeward.api.ingestion.v1.FootageService/DeleteFootage",
@@ -65,10 +64,13 @@ CALLS: Sequence[tuple[str, bool, Sequence[str]]] = (
             "homeward.api.matching.v1.SubjectService/EraseSubject",
         ),
     ),
-    ("600s", False, ("homeward.api.ingestion.v1.FootageService/CompleteUpload",)),  # reads it all
-    ("3600s", False, ("homeward.api.ingestion.v1.ScanService/WatchScan",)),  # then watched anew
-    ("21600s", False, ("homeward.api.ingestion.v1.FootageService/UploadFootage",)),  # then resumed
+    (600.0, False, ("homeward.api.ingestion.v1.FootageService/CompleteUpload",)),  # reads it all
+    (3600.0, False, ("homeward.api.ingestion.v1.ScanService/WatchScan",)),  # then watched anew
+    (21600.0, False, ("homeward.api.ingestion.v1.FootageService/UploadFootage",)),  # then resumed
 )
+_DEADLINE_SECONDS = 30.0
+"""Of every other call."""
+_DEADLINES = {f"/{call}": seconds for seconds, _, calls in CALLS for call in calls}
 _RETRY = {
     "maxAttempts": 4,
     "initialBackoff": "0.1s",
@@ -191,38 +193,30 @@ class Connections:
 
 
 def _open(service: str, target: Target) -> grpc.Channel:
-    methods = [
-        {
-            "name": [
-                dict(zip(("service", "method"), call.split("/"), strict=True)) for call in calls
-            ]
-            or [{}],
-            "timeout": deadline,
-            **({"retryPolicy": _RETRY} if repeatable else {}),
-        }
-        for deadline, repeatable, calls in CALLS
-    ]
+    repeatable = [call.split("/") for _, repeatable, calls in CALLS if repeatable for call in calls]
+    names = [{"service": owner, "method": method} for owner, method in repeatable]
+    config = {"methodConfig": [{"name": names, "retryPolicy": _RETRY}]}
     channel = grpc.insecure_channel(
         target.address,
         options=[
             ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
             ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.service_config", json.dumps({"methodConfig": methods})),
+            ("grpc.service_config", json.dumps(config)),
             # A service that restarts is back within seconds.
             ("grpc.max_reconnect_backoff_ms", 2000),
             # The services are inside; a proxy for the web is not the way to them.
             ("grpc.enable_http_proxy", 0),
         ],
     )
-    return grpc.intercept_channel(channel, _Errors(service, target))
+    return grpc.intercept_channel(channel, _Edge(service, target))
 
 
-class _Errors(
+class _Edge(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
 ):
-    """Raises a failed call as `CallError`."""
+    """Gives every call its deadline, and raises a failed one as `CallError`."""
 
     def __init__(self, service: str, target: Target) -> None:
         self._service = service
@@ -231,29 +225,29 @@ class _Errors(
     def intercept_unary_unary(
         self,
         continuation: Callable[..., Any],
-        client_call_details: grpc.ClientCallDetails,
+        client_call_details: Any,  # noqa: ANN401 - a named tuple, which gRPC does not type
         request: Any,  # noqa: ANN401 - any RPC's
     ) -> Any:  # noqa: ANN401 - any RPC's
         """Pass an answer on."""
-        return self._checked(continuation(client_call_details, request))
+        return self._checked(continuation(_limited(client_call_details), request))
 
     def intercept_stream_unary(
         self,
         continuation: Callable[..., Any],
-        client_call_details: grpc.ClientCallDetails,
+        client_call_details: Any,  # noqa: ANN401 - a named tuple, which gRPC does not type
         request_iterator: Iterator[Any],
     ) -> Any:  # noqa: ANN401 - any RPC's
         """Pass an answer on."""
-        return self._checked(continuation(client_call_details, request_iterator))
+        return self._checked(continuation(_limited(client_call_details), request_iterator))
 
     def intercept_unary_stream(
         self,
         continuation: Callable[..., Any],
-        client_call_details: grpc.ClientCallDetails,
+        client_call_details: Any,  # noqa: ANN401 - a named tuple, which gRPC does not type
         request: Any,  # noqa: ANN401 - any RPC's
     ) -> Any:  # noqa: ANN401 - any RPC's
         """Pass the answers on."""
-        return self._streamed(continuation(client_call_details, request))
+        return self._streamed(continuation(_limited(client_call_details), request))
 
     def _checked(self, call: Any) -> Any:  # noqa: ANN401 - any RPC's
         if isinstance(call, grpc.RpcError):
@@ -289,6 +283,12 @@ class _Errors(
             status=status,
             advice=self._target.advice,
         )
+
+
+def _limited(details: Any) -> Any:  # noqa: ANN401 - a named tuple, which gRPC does not type
+    if details.timeout is not None:
+        return details
+    return details._replace(timeout=_DEADLINES.get(details.method, _DEADLINE_SECONDS))
 
 
 def _error_info(metadata: Sequence[tuple[str, bytes]]) -> error_details_pb2.ErrorInfo | None:

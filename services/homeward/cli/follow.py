@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import click
@@ -14,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import progress, times
+from homeward.cli import patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -27,7 +26,6 @@ ENDED = (
 )
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
-_LONGEST_WAIT_SECONDS = 8.0
 _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -48,9 +46,7 @@ class Findings:
         return sorted(self.candidates.values(), key=lambda each: -each.score)
 
 
-def updates(
-    scans: ScanServiceStub, findings: Findings, wait: Callable[[float], None] = time.sleep
-) -> Iterator[None]:
+def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
     """Bring `findings` up to date until the scan has ended, yielding after each change.
 
     A stream that breaks is opened again; the service then tells everything anew.
@@ -77,9 +73,9 @@ def updates(
         if broken is None and findings.scan.state in ENDED:
             return
         failures += 1
-        if broken is not None and failures >= _ATTEMPTS:
-            raise broken
-        wait(min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1)))
+        if failures >= _ATTEMPTS:
+            raise broken or CallError("the watch ends before the scan does", status="UNAVAILABLE")
+        patience.pause(failures)
 
 
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 
 from homeward.cli.errors import CliError
 
-NOTICE = "Candidate for human review – not an identification"  # noqa: RUF001 - a dash
+NOTICE = "Candidate for human review, not an identification"
 _PANEL_HEIGHT = 480
 _REFERENCE_WIDTH = 400
 _STILL_WIDTH = (400, 860)
@@ -27,6 +28,15 @@ _INK = "#f2f4f7"
 _QUIET = "#9aa5b4"
 _NOTICE_GROUND = "#f2b632"
 _NOTICE_INK = "#1b1400"
+
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "LiberationSans-Regular.ttf",
+    "Arial Unicode.ttf",
+    "Arial.ttf",
+    "arial.ttf",
+)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -73,19 +83,20 @@ def side_by_side(
     left = _fitted(_around(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
     right = _fitted(_opened(still, "still"), _STILL_WIDTH[1])
     widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
+    typeface = _typeface((*captions.reference, *captions.still, *captions.figures))
     blocks = (
-        _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0]),
-        _Block("CCTV STILL", captions.still, widths[1]),
+        _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0], typeface),
+        _Block("CCTV STILL", captions.still, widths[1], typeface),
     )
     width = 2 * _EDGE + _GAP + sum(widths)
-    figures = _Block("", captions.figures, width - 2 * _EDGE)
+    figures = _Block("", captions.figures, width - 2 * _EDGE, typeface)
     notice_height = 52
     captions_top = notice_height + _EDGE + _PANEL_HEIGHT + 16
     figures_top = captions_top + max(block.height for block in blocks) + 14
     canvas = Image.new("RGB", (width, figures_top + figures.height + _EDGE - 6), _GROUND)
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, width, notice_height), fill=_NOTICE_GROUND)
-    draw.text((_EDGE, notice_height / 2), NOTICE, _NOTICE_INK, _font(24), anchor="lm")
+    draw.text((_EDGE, notice_height / 2), NOTICE, _NOTICE_INK, typeface.font(24), anchor="lm")
     x = _EDGE
     for picture, block, panel in zip((left, right), blocks, widths, strict=True):
         top = notice_height + _EDGE
@@ -108,10 +119,47 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
+@dataclass(frozen=True, slots=True)
+class _Typeface:
+    """What captions are set in: a font of the system by name, or Pillow's own, which is ASCII."""
+
+    name: str | None
+
+    def font(self, points: int) -> Font:
+        return (
+            ImageFont.truetype(self.name, points) if self.name else ImageFont.load_default(points)
+        )
+
+    def writable(self, text: str) -> str:
+        if self.name:
+            return text
+        plain = "".join(
+            letter
+            for letter in unicodedata.normalize("NFKD", text)
+            if not unicodedata.combining(letter)
+        )
+        return plain.encode("ascii", "replace").decode("ascii")
+
+
+def _typeface(texts: Sequence[str]) -> _Typeface:
+    if all(text.isascii() for text in texts):
+        return _Typeface(None)
+    return _Typeface(next(filter(_installed, _SYSTEM_FONTS), None))
+
+
+def _installed(name: str) -> bool:
+    try:
+        ImageFont.truetype(name)
+    except OSError:
+        return False
+    return True
+
+
 class _Block:
     """A heading, a title and lines, wrapped to a width."""
 
-    def __init__(self, heading: str, lines: Sequence[str], width: int) -> None:
+    def __init__(self, heading: str, lines: Sequence[str], width: int, typeface: _Typeface) -> None:
+        self._typeface = typeface
         title, rest = (lines[:1], lines[1:]) if heading else ((), lines)
         sized = [(heading, 13, _QUIET)] if heading else []
         sized += [(line, 24, _INK) for line in title]
@@ -119,13 +167,13 @@ class _Block:
         self._lines = [
             (piece, points, ink)
             for line, points, ink in sized
-            for piece in _wrapped(line, _font(points), width)
+            for piece in _wrapped(typeface.writable(line), typeface.font(points), width)
         ]
         self.height = sum(_line_height(points) for _, points, _ in self._lines)
 
     def draw(self, draw: ImageDraw.ImageDraw, x: int, y: int) -> None:
         for text, points, ink in self._lines:
-            draw.text((x, y), text, ink, _font(points))
+            draw.text((x, y), text, ink, self._typeface.font(points))
             y += _line_height(points)
 
 
@@ -175,7 +223,3 @@ def _wrapped(text: str, font: Font, width: int) -> list[str]:
 
 def _line_height(points: int) -> int:
     return round(points * 1.42)
-
-
-def _font(points: int) -> Font:
-    return ImageFont.load_default(points)

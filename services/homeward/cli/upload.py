@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import progress, times
+from homeward.cli import patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.render import size
 
@@ -22,7 +21,6 @@ _CHUNK_BYTES = 64 * 1024
 _READ_BYTES = 1024 * 1024
 _ATTEMPTS = 6
 """In a row and without a byte stored; the waits between them add up to half a minute."""
-_LONGEST_WAIT_SECONDS = 8.0
 _PUT_TIMEOUT_SECONDS = 60.0
 """Without a byte moving."""
 _AGAIN = "run the same command again: it goes on where it stopped"
@@ -65,7 +63,6 @@ def stream(
     stub: FootageServiceStub,
     path: Path,
     header: footage_service_pb2.UploadHeader,
-    wait: Callable[[float], None] = time.sleep,
 ) -> Uploaded:
     """Upload over gRPC, from where an earlier attempt stopped.
 
@@ -98,7 +95,7 @@ def stream(
                         reason=error.reason,
                         advice=f"when it is back, {_AGAIN}",
                     ) from None
-                wait(min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1)))
+                patience.pause(failures)
 
 
 def by_url(

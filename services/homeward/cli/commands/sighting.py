@@ -260,13 +260,20 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("still of", times.utc(told.best_shot_time)),
             ("still of (here)", times.local(told.best_shot_time)),
             ("in the recording at", times.span(told.best_shot_offset)),
-            ("score", f"{told.score:.3f}, best single picture {told.best_shot_score:.3f}"),
+            ("score", f"{told.score:.3f}"),
+            ("score of the still alone", _still_score(told)),
             ("threshold", f"{told.threshold:.3f} ({told.policy_id})"),
             ("face height", f"{told.face_height_px:.0f} pixels"),
             ("erased by", _erased_by(told)),
         ]
     )
     session.view.say(SENTENCE)
+
+
+def _still_score(told: sighting_pb2.Sighting) -> str:
+    if not told.HasField("best_shot_score"):
+        return "below the threshold"
+    return f"{told.best_shot_score:.3f}"
 
 
 def _erased_by(told: sighting_pb2.Sighting) -> str:

@@ -1,0 +1,1118 @@
+"""The command line against services that answer as a test tells them to."""
+
+# ruff: noqa: N802 - gRPC names the methods
+# ruff: noqa: ARG001, ARG002 - a fixture may only have to be there; fakes take what gRPC gives
+# mypy: disable-error-code="abstract"
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import threading
+import timeit
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+import pytest
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image
+
+from homeward.api.common.v1.types_pb2 import BoundingBox, TimeInterval
+from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, model_pb2
+from homeward.api.ingestion.v1 import (
+    camera_pb2,
+    camera_service_pb2,
+    camera_service_pb2_grpc,
+    footage_pb2,
+    footage_service_pb2,
+    footage_service_pb2_grpc,
+    scan_pb2,
+    scan_service_pb2,
+    scan_service_pb2_grpc,
+)
+from homeward.api.matching.v1 import (
+    matching_service_pb2,
+    matching_service_pb2_grpc,
+    policy_pb2,
+    sighting_pb2,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
+    subject_pb2,
+    subject_service_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.cli import patience
+from homeward.cli.__main__ import run
+
+ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
+SCAN = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"
+SIGHTING = "91b5e0c4-2d7e-5f10-a3a4-6f3f6f1f7c22"
+FOOTAGE = "5d0c77aa-6b1d-5c3f-8d2b-1c2d3e4f5a33"
+BEGIN = Timestamp(seconds=1_795_168_800)  # 2026-11-20 10:00:00Z
+LATER = Timestamp(seconds=1_795_168_812)
+IN_VIEW = TimeInterval(start_time=BEGIN, end_time=LATER)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a fake answers instead."""
+
+    code: grpc.StatusCode
+    reason: str = ""
+    message: str = "no"
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def abort(self, context: grpc.ServicerContext) -> NoReturn:
+        status = status_pb2.Status(code=self.code.value[0], message=self.message)
+        info = any_pb2.Any()
+        info.Pack(
+            error_details_pb2.ErrorInfo(
+                reason=self.reason, domain="homeward", metadata=self.metadata
+            )
+        )
+        status.details.append(info)
+        if self.reason:
+            context.set_trailing_metadata(
+                (("grpc-status-details-bin", status.SerializeToString()),)
+            )
+        context.abort(self.code, self.message)
+
+
+LOST = Refusal(grpc.StatusCode.UNAVAILABLE, message="connection reset")
+
+
+class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
+    """Subjects in memory; photographs are refused by their content."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, subject_pb2.Subject] = {}
+        self.verdicts: dict[bytes, Refusal] = {}
+        self.certificate = subject_pb2.ErasureCertificate(subject_id=ANNA, erase_time=BEGIN)
+        self.remaining_seconds: list[float] = []
+        self.failures: list[Refusal] = []
+        self.requests: list[Any] = []
+
+    def _get(self, subject_id: str, context: grpc.ServicerContext) -> subject_pb2.Subject:
+        self.remaining_seconds.append(context.time_remaining() or 0.0)
+        if self.failures:
+            self.failures.pop(0).abort(context)
+        if subject_id not in self.held:
+            Refusal(
+                grpc.StatusCode.NOT_FOUND, "SUBJECT_NOT_FOUND", f"no subject {subject_id}"
+            ).abort(context)
+        return self.held[subject_id]
+
+    def CreateSubject(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        made = subject_pb2.Subject()
+        made.CopyFrom(request.subject)
+        made.subject_id = ANNA
+        made.state = subject_pb2.Subject.STATE_OPEN
+        self.held[ANNA] = made
+        return subject_service_pb2.CreateSubjectResponse(subject=made)
+
+    def AddReferencePhoto(self, request: Any, context: Any) -> Any:
+        subject = self._get(request.subject_id, context)
+        if request.photo in self.verdicts:
+            self.verdicts[request.photo].abort(context)
+        photo = subject_pb2.ReferencePhoto(
+            photo_id=hashlib.sha256(request.photo).hexdigest(), quality=0.8
+        )
+        subject.reference_photos.append(photo)
+        return subject_service_pb2.AddReferencePhotoResponse(reference_photo=photo, subject=subject)
+
+    def GetSubject(self, request: Any, context: Any) -> Any:
+        return subject_service_pb2.GetSubjectResponse(
+            subject=self._get(request.subject_id, context)
+        )
+
+    def ListSubjects(self, request: Any, context: Any) -> Any:
+        names = sorted(self.held)
+        index = int(request.page_token or 0)
+        return subject_service_pb2.ListSubjectsResponse(
+            subjects=[self.held[name] for name in names[index : index + 1]],
+            next_page_token=str(index + 1) if index + 1 < len(names) else "",
+        )
+
+    def UpdateSubject(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return subject_service_pb2.UpdateSubjectResponse(subject=request.subject)
+
+    def CloseSubject(self, request: Any, context: Any) -> Any:
+        subject = self._get(request.subject_id, context)
+        subject.state = subject_pb2.Subject.STATE_CLOSED
+        return subject_service_pb2.CloseSubjectResponse(
+            subject=subject, certificate=self.certificate
+        )
+
+    def EraseSubject(self, request: Any, context: Any) -> Any:
+        self._get(request.subject_id, context)
+        del self.held[request.subject_id]
+        return subject_service_pb2.EraseSubjectResponse(certificate=self.certificate)
+
+
+class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
+    """Takes every camera."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+
+    def CreateCamera(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return camera_service_pb2.CreateCameraResponse(camera=request.camera)
+
+    def UpdateCamera(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return camera_service_pb2.UpdateCameraResponse(camera=request.camera)
+
+    def GetCamera(self, request: Any, context: Any) -> Any:
+        camera = camera_pb2.Camera(camera_id=request.camera_id, place="North gate")
+        return camera_service_pb2.GetCameraResponse(camera=camera)
+
+    def ListCameras(self, request: Any, context: Any) -> Any:
+        camera = camera_pb2.Camera(camera_id="gate", place="North gate")
+        return camera_service_pb2.ListCamerasResponse(cameras=[camera])
+
+
+class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
+    """Keeps uploads in memory; loses the connection after `break_after` bytes of a call."""
+
+    def __init__(self) -> None:
+        self.uploads: dict[str, bytearray] = {}
+        self.break_after: list[int] = []
+        self.refusals: dict[str, Refusal] = {}
+        self.headers: list[footage_service_pb2.UploadHeader] = []
+        self.held: dict[str, footage_pb2.Footage] = {}
+        self.report = footage_service_pb2.GetRetentionReportResponse(footage_count=1)
+        self.put_url = ""
+
+    def GetUpload(self, request: Any, context: Any) -> Any:
+        if request.request_id not in self.uploads:
+            Refusal(grpc.StatusCode.NOT_FOUND, "UPLOAD_NOT_FOUND").abort(context)
+        return footage_service_pb2.GetUploadResponse(
+            committed_size_bytes=len(self.uploads[request.request_id])
+        )
+
+    def UploadFootage(self, request_iterator: Iterator[Any], context: Any) -> Any:
+        header = next(request_iterator).header
+        self.headers.append(header)
+        if header.file_name in self.refusals:
+            self.refusals[header.file_name].abort(context)
+        limit = self.break_after.pop(0) if self.break_after else None
+        kept = self.uploads.setdefault(header.request_id, bytearray())
+        for count, message in enumerate(request_iterator, start=1):
+            kept.extend(message.chunk)
+            if limit is not None and count * 65536 >= limit:
+                LOST.abort(context)
+        return self._done(header, bytes(kept))
+
+    def _done(self, header: Any, content: bytes) -> Any:
+        already_held = header.sha256 in self.held
+        footage = footage_pb2.Footage(
+            footage_id=FOOTAGE,
+            camera_id=header.camera_id,
+            file_name=header.file_name,
+            start_time=header.start_time,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        self.held[header.sha256] = footage
+        return footage_service_pb2.UploadFootageResponse(footage=footage, already_held=already_held)
+
+    def CreateUploadUrl(self, request: Any, context: Any) -> Any:
+        self.headers.append(request.header)
+        return footage_service_pb2.CreateUploadUrlResponse(
+            url=self.put_url, existing_footage=self.held.get(request.header.sha256)
+        )
+
+    def CompleteUpload(self, request: Any, context: Any) -> Any:
+        footage = footage_pb2.Footage(footage_id=FOOTAGE)
+        return footage_service_pb2.CompleteUploadResponse(footage=footage)
+
+    def GetFootage(self, request: Any, context: Any) -> Any:
+        return footage_service_pb2.GetFootageResponse(
+            footage=footage_pb2.Footage(
+                footage_id=request.footage_id, file_name="gate.mp4", camera_id="gate"
+            )
+        )
+
+    def ListFootage(self, request: Any, context: Any) -> Any:
+        return footage_service_pb2.ListFootageResponse(footage=self.held.values())
+
+    def DeleteFootage(self, request: Any, context: Any) -> Any:
+        self.held = {}
+        return footage_service_pb2.DeleteFootageResponse()
+
+    def GetRetentionReport(self, request: Any, context: Any) -> Any:
+        return self.report
+
+
+class Scans(scan_service_pb2_grpc.ScanServiceServicer):
+    """Tells what its script says; each watch takes the next part of it."""
+
+    def __init__(self) -> None:
+        self.script: list[list[Any]] = []
+        self.created: list[Any] = []
+
+    def CreateScan(self, request: Any, context: Any) -> Any:
+        self.created.append(request)
+        return scan_service_pb2.CreateScanResponse(scan=scan_pb2.Scan(scan_id=SCAN))
+
+    def WatchScan(self, request: Any, context: Any) -> Iterator[Any]:
+        for update in self.script.pop(0):
+            if isinstance(update, Refusal):
+                update.abort(context)
+            yield update
+
+    def ListScans(self, request: Any, context: Any) -> Any:
+        return scan_service_pb2.ListScansResponse(scans=[scan_pb2.Scan(scan_id=SCAN)])
+
+    def GetScan(self, request: Any, context: Any) -> Any:
+        return scan_service_pb2.GetScanResponse(scan=ended().scan)
+
+    def CancelScan(self, request: Any, context: Any) -> Any:
+        scan = scan_pb2.Scan(scan_id=request.scan_id, state=scan_pb2.Scan.STATE_CANCELLED)
+        return scan_service_pb2.CancelScanResponse(scan=scan)
+
+
+class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
+    """Has one sighting."""
+
+    def __init__(self) -> None:
+        self.sighting = sighting_pb2.Sighting(
+            sighting_id=SIGHTING,
+            subject_id=ANNA,
+            camera_id="gate",
+            interval=IN_VIEW,
+            best_shot_time=BEGIN,
+            score=0.612,
+            threshold=0.45,
+            policy_id="yunet-sface/provisional-1",
+            state=sighting_pb2.Sighting.STATE_UNREVIEWED,
+        )
+        self.requests: list[Any] = []
+
+    def GetSighting(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.GetSightingResponse(
+            sighting=self.sighting,
+            still=jpeg(640, 360),
+            reference_photo=jpeg(300, 400),
+            reference_face_box=BoundingBox(x=100, y=100, width=100, height=120),
+        )
+
+    def ListSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting])
+
+    def ReviewSighting(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+        return sighting_service_pb2.ReviewSightingResponse(sighting=self.sighting)
+
+    def ExportSighting(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        if self.sighting.state != sighting_pb2.Sighting.STATE_CONFIRMED:
+            Refusal(grpc.StatusCode.FAILED_PRECONDITION, "SIGHTING_NOT_CONFIRMED").abort(context)
+        return sighting_service_pb2.ExportSightingResponse(
+            sighting=self.sighting, still=jpeg(640, 360), export_time=BEGIN
+        )
+
+
+class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
+    """Names a model."""
+
+    def GetModel(self, request: Any, context: Any) -> Any:
+        return embedding_service_pb2.GetModelResponse(model=model_pb2.Model(name="yunet-sface"))
+
+
+class Matching(matching_service_pb2_grpc.MatchingServiceServicer):
+    """Names a policy."""
+
+    def GetThresholdPolicy(self, request: Any, context: Any) -> Any:
+        policy = policy_pb2.ThresholdPolicy(policy_id="provisional-1", threshold=0.45)
+        return matching_service_pb2.GetThresholdPolicyResponse(policy=policy)
+
+
+class Health(health_pb2_grpc.HealthServicer):
+    """Serves, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.status: Any = health_pb2.HealthCheckResponse.SERVING
+
+    def Check(self, request: Any, context: Any) -> Any:
+        return health_pb2.HealthCheckResponse(status=self.status)
+
+
+@dataclass
+class Homeward:
+    """All services behind one address."""
+
+    address: str
+    subjects: Subjects
+    cameras: Cameras
+    footage: FootageStore
+    scans: Scans
+    sightings: Sightings
+    health: Health
+
+
+@pytest.fixture
+def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
+    server = grpc.server(ThreadPoolExecutor(4))
+    port = server.add_insecure_port("localhost:0")
+    fakes = Homeward(
+        f"localhost:{port}", Subjects(), Cameras(), FootageStore(), Scans(), Sightings(), Health()
+    )
+    subject_service_pb2_grpc.add_SubjectServiceServicer_to_server(fakes.subjects, server)
+    camera_service_pb2_grpc.add_CameraServiceServicer_to_server(fakes.cameras, server)
+    footage_service_pb2_grpc.add_FootageServiceServicer_to_server(fakes.footage, server)
+    scan_service_pb2_grpc.add_ScanServiceServicer_to_server(fakes.scans, server)
+    sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fakes.sightings, server)
+    embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(Embedding(), server)
+    matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(Matching(), server)
+    health_pb2_grpc.add_HealthServicer_to_server(fakes.health, server)
+    server.start()
+    monkeypatch.setenv("HOMEWARD_INGESTION_TARGET", fakes.address)
+    monkeypatch.setenv("HOMEWARD_MATCHING_TARGET", fakes.address)
+    monkeypatch.setenv("HOMEWARD_EMBEDDING_TARGET", fakes.address)
+    yield fakes
+    server.stop(None).wait()
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Waits that were not waited."""
+    made: list[int] = []
+    monkeypatch.setattr(patience, "pause", made.append)
+    return made
+
+
+def jpeg(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (90, 120, 150)).save(file, "JPEG")
+    return file.getvalue()
+
+
+def opened(path: Path) -> Image.Image:
+    return Image.open(io.BytesIO(path.read_bytes()))
+
+
+def written(folder: Path, name: str, content: bytes) -> str:
+    (folder / name).write_bytes(content)
+    return str(folder / name)
+
+
+def enrolled(homeward: Homeward, subject_id: str = ANNA) -> subject_pb2.Subject:
+    subject = subject_pb2.Subject(
+        subject_id=subject_id,
+        case_reference="MP-1",
+        label="Anna",
+        age_group=subject_pb2.AGE_GROUP_ADULT,
+        state=subject_pb2.Subject.STATE_OPEN,
+    )
+    homeward.subjects.held[subject_id] = subject
+    return subject
+
+
+def running(done: int) -> Any:
+    return scan_service_pb2.WatchScanResponse(
+        scan=scan_pb2.Scan(
+            scan_id=SCAN,
+            state=scan_pb2.Scan.STATE_RUNNING,
+            progress=scan_pb2.ScanProgress(
+                total_duration=Duration(seconds=600), done_duration=Duration(seconds=done)
+            ),
+        )
+    )
+
+
+def ended(
+    *, searched: int = 600, gaps: Iterable[scan_pb2.CoverageGap] = (), incomparable: int = 0
+) -> Any:
+    return scan_service_pb2.WatchScanResponse(
+        scan=scan_pb2.Scan(
+            scan_id=SCAN,
+            state=scan_pb2.Scan.STATE_SUCCEEDED,
+            coverage=scan_pb2.ScanCoverage(
+                requested_duration=Duration(seconds=600),
+                searched_duration=Duration(seconds=searched),
+                gaps=gaps,
+                incomparable_appearance_count=incomparable,
+            ),
+        )
+    )
+
+
+def candidate(score: float = 0.612, sighting_id: str = SIGHTING) -> Any:
+    return scan_service_pb2.WatchScanResponse(
+        candidate=scan_pb2.ScanCandidate(
+            sighting_id=sighting_id,
+            subject_id=ANNA,
+            camera_id="gate",
+            footage_id=FOOTAGE,
+            interval=IN_VIEW,
+            score=score,
+            threshold=0.45,
+        )
+    )
+
+
+ADD_SUBJECT = ("subject", "add", "--case", "MP-1", "--label", "Anna")
+ADD_FOOTAGE = ("footage", "add", "--camera", "gate", "--start", "2026-11-20T10:00:00Z")
+BLURRED = Refusal(
+    grpc.StatusCode.INVALID_ARGUMENT,
+    "PHOTO_REFUSED",
+    "the photograph cannot serve",
+    {"verdict": "BLURRED"},
+)
+
+
+# errors
+
+
+def test_a_refusal_is_told_with_reason_and_advice(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["subject", "show", ANNA]) == 5
+    told = capsys.readouterr().err
+    assert f"error: no subject {ANNA}\n" in told
+    assert "reason: SUBJECT_NOT_FOUND\n" in told
+    assert "advice: `homeward subject list --all` shows the subjects\n" in told
+
+
+def test_a_service_that_does_not_answer_is_told_by_name_and_place(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["camera", "add", "gate", "--ingestion", "localhost:1"]) == 8
+    told = capsys.readouterr().err
+    assert "error: ingestion at localhost:1 (--ingestion) does not answer\n" in told
+    assert "advice: start it, or correct the address\n" in told
+
+
+def test_a_stack_that_is_gone_is_told_by_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(tmp_path, "stack.json", b'{"ingestion": "localhost:1"}')
+    assert run(["camera", "add", "gate", "--data", str(tmp_path)]) == 8
+    assert f"`homeward up --data {tmp_path}`" in capsys.readouterr().err
+
+
+def test_an_address_of_another_service_is_told(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--matching", homeward.address]) == 0
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    assert run(["sighting", "list", "--matching", f"localhost:{port}"]) == 1
+    server.stop(None).wait()
+    assert "is another service, or of another version" in capsys.readouterr().err
+
+
+def test_a_read_that_meets_a_restart_is_repeated(homeward: Homeward) -> None:
+    enrolled(homeward)
+    homeward.subjects.failures = [LOST, LOST]
+    assert run(["subject", "show", ANNA]) == 0
+
+
+def test_every_call_has_a_deadline(homeward: Homeward) -> None:
+    enrolled(homeward)
+    run(["subject", "show", ANNA])
+    run(["subject", "erase", ANNA, "--yes"])
+    reading, looking, erasing = homeward.subjects.remaining_seconds
+    assert reading == pytest.approx(30, abs=10)
+    assert looking == pytest.approx(30, abs=10)
+    assert erasing == pytest.approx(120, abs=10)
+
+
+# subjects
+
+
+def test_a_subject_is_enrolled_with_photographs(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
+    request = homeward.subjects.requests[0]
+    assert request.subject.age_group == subject_pb2.AGE_GROUP_CHILD
+    assert request.subject.legal_basis == "missing person enquiry"
+    assert request.subject.authorised_by
+    assert request.request_id
+    told = capsys.readouterr().out
+    assert "a.jpg: accepted, quality 0.80" in told
+    assert f"Subject {ANNA}: MP-1 Anna, 1 photographs." in told
+
+
+def test_a_refused_photograph_does_not_hold_up_the_others(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.verdicts = {b"bad": BLURRED}
+    good, bad = written(tmp_path, "good.jpg", b"good"), written(tmp_path, "bad.jpg", b"bad")
+    assert run([*ADD_SUBJECT, bad, good]) == 10
+    told = capsys.readouterr()
+    assert "bad.jpg: the photograph cannot serve" in told.err
+    assert "the face is blurred: use a sharper photograph" in told.err
+    assert "good.jpg: accepted" in told.out
+
+
+def test_nobody_is_enrolled_when_no_photograph_can_serve(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.verdicts = {b"bad": BLURRED}
+    assert run([*ADD_SUBJECT, written(tmp_path, "bad.jpg", b"bad")]) == 4
+    assert homeward.subjects.held == {}
+    assert "nobody was enrolled" in capsys.readouterr().err
+
+
+def test_nobody_is_enrolled_when_the_model_does_not_answer(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    gone = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    homeward.subjects.verdicts = {b"a": gone}
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 8
+    assert homeward.subjects.held == {}
+
+
+def test_a_refused_photograph_leaves_an_enrolled_subject_alone(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.verdicts = {b"bad": BLURRED}
+    assert run(["subject", "add-photo", ANNA, written(tmp_path, "bad.jpg", b"bad")]) == 4
+    assert ANNA in homeward.subjects.held
+
+
+def test_a_photograph_that_is_not_there_is_refused_before_anything_is_enrolled(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*ADD_SUBJECT, str(tmp_path / "a.jpg")]) == 4
+    assert homeward.subjects.requests == []
+    assert "no such file" in capsys.readouterr().err
+
+
+def test_json_tells_each_photograph(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.verdicts = {b"bad": BLURRED}
+    good, bad = written(tmp_path, "good.jpg", b"good"), written(tmp_path, "bad.jpg", b"bad")
+    run([*ADD_SUBJECT, "--output", "json", bad, good])
+    document = json.loads(capsys.readouterr().out)
+    assert document["subject"]["subjectId"] == ANNA
+    assert [photo.get("reason") for photo in document["photos"]] == ["PHOTO_REFUSED", None]
+
+
+def test_a_list_is_read_to_its_last_page(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    enrolled(homeward, "4f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10")
+    assert run(["subject", "list", "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["subjects"]) == 2
+
+
+def test_an_id_may_be_abbreviated(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
+    enrolled(homeward)
+    assert run(["subject", "show", ANNA[:8]]) == 0
+    assert ANNA in capsys.readouterr().out
+
+
+def test_an_abbreviation_of_two_ids_is_refused(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    enrolled(homeward, ANNA[:-1] + "1")
+    assert run(["subject", "show", ANNA[:8]]) == 4
+    assert "several subject ids begin with" in capsys.readouterr().err
+
+
+def test_an_update_changes_only_what_is_given(homeward: Homeward) -> None:
+    assert run(["subject", "update", ANNA, "--label", "", "--review-by", "2026-12-18"]) == 0
+    assert list(homeward.subjects.requests[0].update_mask.paths) == ["label", "review_time"]
+
+
+def test_an_update_of_nothing_is_a_wrong_command_line(homeward: Homeward) -> None:
+    assert run(["subject", "update", ANNA]) == 2
+
+
+def test_closing_tells_what_is_pending_and_never_that_it_is_gone(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.certificate.entries.add(
+        data="reference templates",
+        store="Qdrant subjects",
+        item_count=2,
+        outcome=subject_pb2.ErasureEntry.OUTCOME_PENDING,
+        verification="rebuilt at the next purge",
+    )
+    assert run(["subject", "close", ANNA, "--yes"]) == 0
+    told = capsys.readouterr().out
+    assert "pending  rebuilt at the next purge" in told
+    assert "not erased yet" in told
+    assert "deleted" not in told
+
+
+def test_an_erasure_that_failed_fails_the_command(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.certificate.entries.add(outcome=subject_pb2.ErasureEntry.OUTCOME_FAILED)
+    assert run(["subject", "close", ANNA, "--yes"]) == 10
+    assert "not everything was erased" in capsys.readouterr().err
+
+
+def test_closing_without_a_yes_changes_nothing(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolled(homeward)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert run(["subject", "close", ANNA]) == 130
+    assert homeward.subjects.held[ANNA].state == subject_pb2.Subject.STATE_OPEN
+
+
+def test_subject_list_comes_within_400_ms(homeward: Homeward) -> None:
+    enrolled(homeward)
+    command = [sys.executable, "-m", "homeward.cli", "subject", "list"]
+    times = timeit.repeat(
+        lambda: subprocess.run(command, capture_output=True, check=True), repeat=3, number=1
+    )
+    assert min(times) < 0.4
+
+
+# cameras
+
+
+def test_a_camera_is_registered_with_its_place_and_clock(homeward: Homeward) -> None:
+    place = ("--place", "North gate", "--lat", "51.5", "--lon", "-0.1")
+    assert run(["camera", "add", "gate", *place, "--clock-offset", "-1m30s"]) == 0
+    camera = homeward.cameras.requests[0].camera
+    assert (camera.place, camera.latitude, camera.longitude) == ("North gate", 51.5, -0.1)
+    assert camera.clock_offset.ToTimedelta().total_seconds() == -90
+
+
+def test_a_camera_update_changes_only_what_is_given(homeward: Homeward) -> None:
+    assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
+    assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
+
+
+def test_latitude_and_longitude_go_together(homeward: Homeward) -> None:
+    assert run(["camera", "add", "gate", "--lat", "51.5"]) == 2
+
+
+def test_cameras_are_listed(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["camera", "list"]) == 0
+    assert "gate    North gate" in capsys.readouterr().out
+
+
+# footage
+
+
+def test_a_recording_arrives_as_it_is(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytes(range(256)) * 1024
+    assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", content)]) == 0
+    header = homeward.footage.headers[0]
+    assert (header.camera_id, header.file_name, header.start_time) == ("gate", "gate.mp4", BEGIN)
+    assert header.sha256 == hashlib.sha256(content).hexdigest()
+    assert bytes(homeward.footage.uploads[header.request_id]) == content
+    assert f"footage {FOOTAGE}" in capsys.readouterr().out
+
+
+def test_an_upload_that_breaks_goes_on_where_it_stopped(
+    homeward: Homeward, tmp_path: Path, pauses: list[int]
+) -> None:
+    content = bytes(range(256)) * 2048
+    homeward.footage.break_after = [65536 * 3]
+    assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", content)]) == 0
+    first, second = homeward.footage.headers
+    assert (first.offset_bytes, second.offset_bytes) == (0, 65536 * 3)
+    assert bytes(homeward.footage.uploads[first.request_id]) == content
+    assert pauses == [1]
+
+
+def test_an_upload_gives_up_after_a_while_and_the_same_command_goes_on(
+    homeward: Homeward, tmp_path: Path, pauses: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "gate.mp4", bytes(65536 * 4))
+    homeward.footage.refusals = {"gate.mp4": LOST}
+    assert run([*ADD_FOOTAGE, path]) == 8
+    assert pauses == [1, 2, 3, 4, 5]
+    assert "run the same command again" in capsys.readouterr().err
+    request_id = homeward.footage.headers[0].request_id
+    homeward.footage.uploads[request_id] = bytearray(65536)
+    homeward.footage.refusals = {}
+    assert run([*ADD_FOOTAGE, path]) == 0
+    assert homeward.footage.headers[-1].request_id == request_id
+    assert homeward.footage.headers[-1].offset_bytes == 65536
+
+
+def test_the_same_file_again_is_the_same_footage_and_said_so(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "gate.mp4", b"video")
+    run([*ADD_FOOTAGE, path])
+    assert run([*ADD_FOOTAGE, path]) == 0
+    assert f"held already as footage {FOOTAGE}" in capsys.readouterr().out
+
+
+def test_a_start_without_a_zone_is_refused_with_an_example(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "gate.mp4", b"video")
+    start = ("--start", "2026-11-20T10:00:00")
+    assert run(["footage", "add", path, "--camera", "gate", *start]) == 2
+    assert "2026-11-20T10:00:00Z" in capsys.readouterr().err
+    assert homeward.footage.headers == []
+
+
+def test_several_files_need_a_start_each(homeward: Homeward, tmp_path: Path) -> None:
+    first, second = written(tmp_path, "a.mp4", b"a"), written(tmp_path, "b.mp4", b"b")
+    assert run([*ADD_FOOTAGE, first, second]) == 2
+    assert homeward.footage.headers == []
+
+
+def test_starts_come_from_names(homeward: Homeward, tmp_path: Path) -> None:
+    path = written(tmp_path, "gate-20261120-110000.mp4", b"a")
+    pattern = ("--start-from-name", "%Y%m%d-%H%M%S", "--timezone", "Europe/Paris")
+    assert run(["footage", "add", path, "--camera", "gate", *pattern]) == 0
+    assert homeward.footage.headers[0].start_time == BEGIN
+
+
+def test_a_refused_file_does_not_hold_up_the_others(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.refusals = {
+        "a.mp4": Refusal(grpc.StatusCode.INVALID_ARGUMENT, "FOOTAGE_UNREADABLE", "not a video")
+    }
+    first, second = written(tmp_path, "a.mp4", b"a"), written(tmp_path, "b.mp4", b"b")
+    assert run([*ADD_FOOTAGE, "--start", "2026-11-20T11:00:00Z", first, second]) == 10
+    told = capsys.readouterr()
+    assert "a.mp4: not a video" in told.err
+    assert "b.mp4: footage" in told.out
+
+
+def test_the_only_file_that_is_refused_decides_the_exit_code(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    homeward.footage.refusals = {
+        "a.mp4": Refusal(grpc.StatusCode.ALREADY_EXISTS, "FOOTAGE_EXISTS_ELSEWHERE")
+    }
+    assert run([*ADD_FOOTAGE, written(tmp_path, "a.mp4", b"a")]) == 6
+
+
+@pytest.fixture
+def object_store(homeward: Homeward) -> Iterator[list[bytes]]:
+    received: list[bytes] = []
+
+    class Put(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(403 if received[-1] == b"refuse" else 200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("localhost", 0), Put) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        homeward.footage.put_url = f"http://localhost:{server.server_port}/footage?signed"
+        yield received
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_goes_straight_into_the_store(
+    homeward: Homeward, tmp_path: Path, object_store: list[bytes]
+) -> None:
+    content = bytes(100_000)
+    assert run([*ADD_FOOTAGE, "--via-url", written(tmp_path, "a.mp4", content)]) == 0
+    assert object_store == [content]
+
+
+def test_a_store_that_refuses_is_told(
+    homeward: Homeward,
+    tmp_path: Path,
+    object_store: list[bytes],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run([*ADD_FOOTAGE, "--via-url", written(tmp_path, "a.mp4", b"refuse")]) == 8
+    assert "the object store refused the file: HTTP 403" in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer_is_told(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.put_url = "http://localhost:1/footage"
+    assert run([*ADD_FOOTAGE, "--via-url", written(tmp_path, "a.mp4", b"a")]) == 8
+    assert "the object store at localhost:1 does not take the file" in capsys.readouterr().err
+
+
+def test_what_is_held_already_is_not_put_again(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "a.mp4", b"a")
+    run([*ADD_FOOTAGE, path])
+    assert run([*ADD_FOOTAGE, "--via-url", path]) == 0
+    assert "held already" in capsys.readouterr().out
+
+
+def test_footage_is_listed_shown_and_removed(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"video")])
+    assert run(["footage", "list"]) == 0
+    assert run(["footage", "show", FOOTAGE[:8]]) == 0
+    assert run(["footage", "rm", FOOTAGE[:8], "--yes"]) == 0
+    assert homeward.footage.held == {}
+    assert f"Footage {FOOTAGE} is removed." in capsys.readouterr().out
+
+
+def test_overdue_footage_has_an_exit_code_of_its_own(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["retention"]) == 0
+    homeward.footage.report.overdue_footage_ids.append(FOOTAGE)
+    assert run(["retention"]) == 3
+    assert FOOTAGE in capsys.readouterr().err
+
+
+# search
+
+
+def test_a_search_tells_candidates_then_coverage(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    homeward.scans.script = [[running(300), candidate(), ended()]]
+    window = ("--from", "2026-11-20T10:00:00Z", "--camera", "gate")
+    assert run(["search", "--subject", ANNA[:8], *window]) == 0
+    scope = homeward.scans.created[0].scope
+    assert (list(scope.subject_ids), list(scope.camera_ids)) == ([ANNA], ["gate"])
+    assert scope.interval == TimeInterval(start_time=BEGIN)
+    told = capsys.readouterr().out
+    assert "gate North gate" in told
+    assert "2026-11-20 10:00:00Z" in told
+    assert "0.612  0.450" in told
+    assert "A candidate is a lead for a human reviewer, not an identification." in told
+    assert "Coverage: 0:10:00 searched of 0:10:00 of footage asked for." in told
+
+
+def test_what_was_not_searched_is_never_told_as_not_found(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gap = scan_pb2.CoverageGap(
+        footage_id=FOOTAGE,
+        interval=IN_VIEW,
+        reason=scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE,
+        detail="broken after 10 minutes",
+    )
+    homeward.scans.script = [[ended(searched=120, gaps=[gap], incomparable=3)]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert "No candidates in the 0:02:00 that were searched." in told
+    assert "its pictures do not decode  broken after 10 minutes" in told
+    assert "too small or too poor to compare with anybody: 3" in told
+    assert "not found" not in told
+
+
+def test_a_watch_that_breaks_is_taken_up_without_telling_a_candidate_twice(
+    homeward: Homeward, pauses: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [
+        [running(100), candidate(0.5), LOST],
+        [running(100), candidate(0.6), running(600)],
+        [ended(), candidate(0.6)],
+    ]
+    assert run(["scan", "watch", SCAN[:8], "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [each["score"] for each in document["candidates"]] == [pytest.approx(0.6)]
+    assert document["scan"]["state"] == "STATE_SUCCEEDED"
+    assert pauses == [1, 1]
+
+
+def test_a_watch_gives_up_after_a_while_and_says_how_to_go_on(
+    homeward: Homeward, pauses: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[LOST]] * 10
+    assert run(["search"]) == 8
+    assert len(pauses) == 9
+    assert f"homeward scan watch {SCAN}" in capsys.readouterr().err
+
+
+def test_candidates_are_told_best_first(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[candidate(0.5, "worse"), candidate(0.7, "better"), ended()]]
+    run(["search", "--output", "json"])
+    names = [each["sightingId"] for each in json.loads(capsys.readouterr().out)["candidates"]]
+    assert names == ["better", "worse"]
+
+
+def test_candidates_are_told_without_names_when_those_cannot_be_read(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOMEWARD_MATCHING_TARGET", "localhost:1")
+    homeward.scans.script = [[candidate(), ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr()
+    assert SIGHTING in told.out
+    assert "names are left out" in told.err
+
+
+def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(patience, "pause", interrupt)
+    homeward.scans.script = [[running(100), LOST]]
+    assert run(["search"]) == 130
+    told = capsys.readouterr().err
+    assert "the scan goes on" in told
+    assert f"homeward scan watch {SCAN}" in told
+    assert f"homeward scan cancel {SCAN}" in told
+
+
+def test_a_scan_that_failed_fails_the_search(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = scan_pb2.Scan(
+        scan_id=SCAN,
+        state=scan_pb2.Scan.STATE_FAILED,
+        error=status_pb2.Status(code=14, message="embedding does not answer"),
+    )
+    homeward.scans.script = [[scan_service_pb2.WatchScanResponse(scan=failed)]]
+    assert run(["search"]) == 8
+    assert "error: embedding does not answer" in capsys.readouterr().err
+
+
+def test_scans_are_listed_shown_and_cancelled(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["scan", "list"]) == 0
+    assert run(["scan", "show", SCAN[:8]]) == 0
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+# sightings
+
+
+def test_sightings_are_listed_as_asked(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--subject", ANNA, "--state", "unreviewed"]) == 0
+    request = homeward.sightings.requests[0]
+    assert list(request.subject_ids) == [ANNA]
+    assert list(request.states) == [sighting_pb2.Sighting.STATE_UNREVIEWED]
+    assert "0.612  0.450      unreviewed" in capsys.readouterr().out
+
+
+def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:
+    assert run(["sighting", "show", SIGHTING]) == 0
+    assert homeward.sightings.requests[0].view == sighting_service_pb2.SIGHTING_VIEW_BASIC
+
+
+def test_a_sighting_is_saved_as_a_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    assert run(["sighting", "show", SIGHTING[:8], "--save", str(tmp_path / "lead.png")]) == 0
+    assert opened(tmp_path / "lead.png").width > 800
+    assert f"Picture: {tmp_path / 'lead.png'}" in capsys.readouterr().out
+
+
+def test_a_picture_that_is_there_is_not_overwritten_unless_asked(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    enrolled(homeward)
+    path = written(tmp_path, "lead.png", b"old")
+    assert run(["sighting", "show", SIGHTING, "--save", path]) == 4
+    assert homeward.sightings.requests == []
+    assert run(["sighting", "show", SIGHTING, "--save", path, "--force"]) == 0
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_is_a_png(homeward: Homeward) -> None:
+    assert run(["sighting", "show", SIGHTING, "--save", "lead.jpg"]) == 2
+
+
+def test_a_review_says_who_decided_and_why(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--reason", "scar", "--reviewer", "Jo")
+    assert run(["sighting", "review", SIGHTING, "--confirm", *words]) == 0
+    request = homeward.sightings.requests[0]
+    assert request.decision == sighting_pb2.REVIEW_DECISION_CONFIRM
+    assert (request.reason, request.reviewer) == ("scar", "Jo")
+    assert f"Sighting {SIGHTING} is confirmed." in capsys.readouterr().out
+
+
+def test_a_review_needs_a_decision(homeward: Homeward) -> None:
+    assert run(["sighting", "review", SIGHTING]) == 2
+
+
+def test_only_a_confirmed_sighting_is_exported(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 7
+    assert "sighting review ID --confirm" in capsys.readouterr().err
+    homeward.sightings.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 0
+    facts = json.loads((tmp_path / f"sighting-{SIGHTING}.json").read_text())
+    assert facts["sighting"]["subjectId"] == ANNA
+    assert facts["exportTime"] == "2026-11-20T10:00:00Z"
+    assert opened(tmp_path / facts["still"]).size == (640, 360)
+
+
+def test_an_export_that_would_overwrite_is_refused_before_it_is_on_record(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    written(tmp_path, f"sighting-{SIGHTING}.jpg", b"old")
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 4
+    assert homeward.sightings.requests == []
+
+
+# status
+
+
+def test_status_tells_services_model_and_threshold(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status"]) == 0
+    told = capsys.readouterr().out
+    assert f"matching   {homeward.address}" in told
+    assert "Model: yunet-sface" in told
+    assert "Threshold: 0.450 (provisional-1, NOT measured for this installation)" in told
+
+
+def test_status_tells_which_service_does_not_answer(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["status", "--embedding", "localhost:1", "--output", "json"]) == 8
+    states = json.loads(capsys.readouterr().out)["services"]
+    assert [each["state"] for each in states] == [
+        "serving",
+        "serving",
+        "embedding at localhost:1 (--embedding) does not answer",
+    ]
+
+
+def test_status_tells_a_service_that_is_not_ready(homeward: Homeward) -> None:
+    homeward.health.status = health_pb2.HealthCheckResponse.NOT_SERVING
+    assert run(["status"]) == 8

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import importlib.abc
+import subprocess
+import sys
+import timeit
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from homeward.cli.__main__ import run
+from homeward.cli.app import app
+
+NOUNS = (
+    "status",
+    "subject",
+    "camera",
+    "footage",
+    "search",
+    "scan",
+    "sighting",
+    "retention",
+    "completion",
+)
+LEAVES = (
+    "search",
+    "status",
+    "retention",
+    "completion",
+    *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
+    "subject erase",
+    *(f"camera {name}" for name in ("add", "list", "update")),
+    *(f"footage {name}" for name in ("add", "list", "show", "rm")),
+    *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
+    *(f"sighting {name}" for name in ("list", "show", "review", "export")),
+)
+HEAVY = ("numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client")
+LOADED = """
+import sys
+from homeward.cli.__main__ import run
+run(sys.argv[1:])
+print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return the top-level packages that a command line imports."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.partition("LOADED")[2].split())
+
+
+def test_help_imports_neither_grpc_nor_tables() -> None:
+    assert loaded("--help").isdisjoint({*HEAVY, "grpc", "google", "rich", "PIL"})
+
+
+@pytest.mark.parametrize("noun", NOUNS)
+def test_no_command_imports_what_the_base_install_lacks(noun: str) -> None:
+    assert loaded(noun, "--help").isdisjoint({*HEAVY, "PIL"})
+
+
+def test_help_comes_within_400_ms() -> None:
+    command = [sys.executable, "-m", "homeward.cli", "--help"]
+    times = timeit.repeat(
+        lambda: subprocess.run(command, capture_output=True, check=True), repeat=3, number=1
+    )
+    assert min(times) < 0.4
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_the_help_of_every_command_has_examples(leaf: str) -> None:
+    shown = CliRunner().invoke(app, [*leaf.split(), "--help"])
+    assert shown.exit_code == 0, shown.output
+    assert "Examples:" in shown.output
+    assert "homeward" in shown.output.partition("Examples:")[2]
+
+
+def test_the_help_tells_the_exit_codes() -> None:
+    shown = CliRunner().invoke(app, ["--help"])
+    assert "130  interrupted, or not confirmed" in shown.output
+
+
+def test_an_unknown_command_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serach"]) == 2
+    assert "No such command 'serach'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_the_script_of_a_shell(
+    shell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["completion", shell]) == 0
+    assert f"_HOMEWARD_COMPLETE={shell}_complete" in capsys.readouterr().out
+
+
+def test_commands_complete(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_HOMEWARD_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "homeward su")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    with pytest.raises(SystemExit):
+        run([])
+    assert capsys.readouterr().out == "plain,subject\n"
+
+
+class _Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, fullname: str, *_: Any) -> None:
+        if fullname == "homeward.embedded.command":
+            raise ModuleNotFoundError(name="psutil")
+
+
+def test_up_without_the_servers_parts_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "homeward.embedded.command", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Absent(), *sys.meta_path])
+    assert run(["up", "--data", "x"]) == 2
+    told = capsys.readouterr().err
+    assert "psutil is missing" in told
+    assert "pip install 'homeward[server]'" in told

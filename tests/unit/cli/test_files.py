@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from homeward.cli import files
+from homeward.cli.errors import CliError
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="no such file"):
+        files.existing_file(str(tmp_path / "a.mp4"))
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="not a file"):
+        files.existing_file(str(tmp_path))
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    with pytest.raises(CliError, match="the file is empty"):
+        files.existing_file(str(tmp_path / "a.mp4"))
+
+
+def test_a_photograph_larger_than_the_service_takes_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(12 * 1024 * 1024 + 1)
+    with pytest.raises(CliError, match="larger than 12 MiB"):
+        files.read_photos([str(tmp_path / "a.jpg")])
+
+
+def test_a_file_that_is_there_is_overwritten_only_on_demand(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+    with pytest.raises(CliError, match="is there already"):
+        files.write_new(path, b"new", force=False)
+    assert path.read_bytes() == b"old"
+    files.write_new(path, b"new", force=True)
+    assert path.read_bytes() == b"new"
