@@ -1,0 +1,186 @@
+"""`WorkQueue` on NATS: delivered at least once, counted, and dropped with its scan."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+
+from homeward.ingestion.adapters import work_queue
+from homeward.ingestion.adapters.work_queue import STREAM, NatsWork, NatsWorkQueue
+from homeward.servicekit.errors import Reason, UnavailableError
+from homeward.servicekit.nats import Nats, connection
+
+SHORT = 0.2
+
+
+@pytest.fixture
+async def bus(nats_url: str) -> AsyncIterator[Nats]:
+    async with connection(nats_url, "test") as bus:
+        yield bus
+
+
+@pytest.fixture
+async def queue(bus: Nats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NatsWorkQueue]:
+    monkeypatch.setattr(work_queue, "ACK_WAIT_SECONDS", 2 * SHORT)
+    monkeypatch.setattr(work_queue, "RETRY_SECONDS", SHORT)
+    yield await NatsWorkQueue.open(bus, replicas=1)
+    await bus.jetstream.delete_stream(STREAM)
+
+
+@pytest.fixture
+def empty_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_queue, "TAKE_SECONDS", SHORT)
+
+
+@pytest.fixture
+def scan_id() -> str:
+    return str(uuid.uuid4())
+
+
+async def taken(queue: NatsWorkQueue) -> NatsWork:
+    work = await queue.take()
+    assert work is not None
+    return work
+
+
+async def test_a_segment_is_taken_as_it_was_put(queue: NatsWorkQueue, scan_id: str) -> None:
+    await queue.put(scan_id, 7)
+
+    work = await taken(queue)
+
+    assert (work.scan_id, work.segment, work.attempt) == (scan_id, 7, 1)
+
+
+async def test_segments_are_taken_in_their_order(queue: NatsWorkQueue, scan_id: str) -> None:
+    await queue.put(scan_id, 1)
+    await queue.put(scan_id, 0)
+
+    assert [(await taken(queue)).segment, (await taken(queue)).segment] == [1, 0]
+
+
+@pytest.mark.usefixtures("empty_at_once")
+async def test_an_empty_queue_gives_nothing(queue: NatsWorkQueue) -> None:
+    assert await queue.take() is None
+
+
+@pytest.mark.usefixtures("empty_at_once")
+async def test_the_same_segment_again_is_dropped(queue: NatsWorkQueue, scan_id: str) -> None:
+    await queue.put(scan_id, 0)
+    await queue.put(scan_id, 0)
+
+    first, second = await queue.take(), await queue.take()
+
+    assert first is not None
+    assert second is None
+
+
+@pytest.mark.usefixtures("empty_at_once")
+async def test_a_segment_that_was_done_is_dropped_when_it_comes_again(
+    queue: NatsWorkQueue, scan_id: str
+) -> None:
+    await queue.put(scan_id, 0)
+    await (await taken(queue)).done()
+    await queue.put(scan_id, 0)
+
+    assert await queue.take() is None
+
+
+async def test_a_segment_that_is_done_leaves_the_queue(
+    queue: NatsWorkQueue, bus: Nats, scan_id: str
+) -> None:
+    await queue.put(scan_id, 0)
+
+    await (await taken(queue)).done()
+
+    assert (await bus.jetstream.stream_info(STREAM)).state.messages == 0
+
+
+async def test_a_segment_whose_scanner_went_silent_comes_again(
+    queue: NatsWorkQueue, scan_id: str
+) -> None:
+    await queue.put(scan_id, 3)
+    await taken(queue)
+
+    again = await taken(queue)
+
+    assert (again.scan_id, again.segment, again.attempt) == (scan_id, 3, 2)
+
+
+async def test_a_segment_given_back_comes_again(queue: NatsWorkQueue, scan_id: str) -> None:
+    await queue.put(scan_id, 3)
+    await (await taken(queue)).retry()
+    await (await taken(queue)).retry()
+
+    assert (await taken(queue)).attempt == 3
+
+
+async def test_a_segment_still_worked_on_does_not_come_again(
+    queue: NatsWorkQueue, monkeypatch: pytest.MonkeyPatch, scan_id: str
+) -> None:
+    monkeypatch.setattr(work_queue, "TAKE_SECONDS", SHORT * 1.5)
+    await queue.put(scan_id, 3)
+    work = await taken(queue)
+    first = await queue.take()  # most of the time that it may be silent passes here
+    await work.extend()
+    second = await queue.take()
+
+    assert (first, second) == (None, None)
+
+
+async def test_a_segment_survives_its_scanner(
+    queue: NatsWorkQueue, nats_url: str, scan_id: str
+) -> None:
+    async with connection(nats_url, "a scanner that ends") as other:
+        await (await NatsWorkQueue.open(other, replicas=1)).put(scan_id, 0)
+
+    assert (await taken(queue)).scan_id == scan_id
+
+
+async def test_two_scanners_take_different_segments(
+    queue: NatsWorkQueue, nats_url: str, scan_id: str
+) -> None:
+    await queue.put(scan_id, 0)
+    await queue.put(scan_id, 1)
+    async with connection(nats_url, "another scanner") as bus:
+        other = await NatsWorkQueue.open(bus, replicas=1)
+
+        assert {(await taken(queue)).segment, (await taken(other)).segment} == {0, 1}
+
+
+async def test_dropping_a_scan_leaves_the_segments_of_others(
+    queue: NatsWorkQueue, scan_id: str
+) -> None:
+    other = str(uuid.uuid4())
+    await queue.put(scan_id, 0)
+    await queue.put(scan_id, 1)
+    await queue.put(other, 0)
+
+    await queue.drop_scan(scan_id)
+
+    assert (await taken(queue)).scan_id == other
+
+
+async def test_a_message_holds_no_more_than_ids(
+    queue: NatsWorkQueue, bus: Nats, scan_id: str
+) -> None:
+    await queue.put(scan_id, 0)
+
+    message = await bus.jetstream.get_last_msg(STREAM, f"scan.work.{scan_id}.0")
+
+    assert message.data in (b"", None)
+
+
+async def test_the_queue_answers_a_ping(queue: NatsWorkQueue) -> None:
+    await queue.ping()
+
+
+async def test_a_queue_that_does_not_answer_is_unavailable(nats_url: str, scan_id: str) -> None:
+    async with connection(nats_url, "test") as bus:
+        queue = NatsWorkQueue(bus, None)
+
+    with pytest.raises(UnavailableError) as refused:
+        await queue.put(scan_id, 0)
+
+    assert refused.value.reason is Reason.COMPONENT_UNAVAILABLE
