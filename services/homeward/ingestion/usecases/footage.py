@@ -91,7 +91,7 @@ class FootageLibrary:
         assert upload.multipart_id is not None, "begun as multipart"
         key = _file(header.footage_id)
         parts = await self._store.parts(key, upload.multipart_id)
-        committed = sum(part.size for part in parts)
+        committed = await self._committed(header, parts)
         if offset != committed:
             raise errors.AbortedError(
                 f"the upload continues at byte {committed}, not at {offset}",
@@ -116,7 +116,8 @@ class FootageLibrary:
             raise _size_mismatch(header.size_bytes, received)
         if buffer:
             parts.append(await self._put_part(key, upload.multipart_id, parts, bytes(buffer)))
-        await self._store.complete_multipart(key, upload.multipart_id, parts)
+        if parts:  # none when the file was complete before, and only its check broke off
+            await self._store.complete_multipart(key, upload.multipart_id, parts)
         return await self._accept(
             request_id, upload, digest=digest.hexdigest() if digest else None
         ), False
@@ -131,7 +132,7 @@ class FootageLibrary:
         if upload.multipart_id is None:
             return 0
         parts = await self._store.parts(_file(upload.header.footage_id), upload.multipart_id)
-        return sum(part.size for part in parts)
+        return await self._committed(upload.header, parts)
 
     async def upload_url(
         self, request_id: str, header: FootageHeader
@@ -252,6 +253,10 @@ class FootageLibrary:
         """Refuse what cannot become footage; return the footage if the file is held already."""
         await self._cameras.get(header.camera_id)
         self._require_age(header.start_time)
+        return await self._held(header)
+
+    async def _held(self, header: FootageHeader) -> Footage | None:
+        """Return the footage if the file is held; refuse a file that is held as another one."""
         pointer = await self._store.get(_pointer(header.sha256))
         held = await self._manifest(pointer.decode()) if pointer else None
         if held is None or held.footage_id == header.footage_id:
@@ -300,6 +305,14 @@ class FootageLibrary:
             )
         return records.decode(entry.value, Upload)
 
+    async def _committed(self, header: FootageHeader, parts: Collection[Part]) -> int:
+        """Return how many bytes of an upload are stored, in its parts or as the whole file."""
+        if not parts:
+            stored = await self._store.stat(_file(header.footage_id))
+            if stored is not None and stored.size == header.size_bytes:
+                return stored.size
+        return sum(part.size for part in parts)
+
     async def _put_part(self, key: str, upload_id: str, parts: list[Part], data: bytes) -> Part:
         return await self._store.put_part(key, upload_id, len(parts) + 1, data)
 
@@ -311,7 +324,12 @@ class FootageLibrary:
             _require_digest(header.sha256, digest or await self._store.sha256(key))
             probe = await self._prober.probe(await self._store.url_to_get(key, PROBE_URL_LIFETIME))
             self._require_age(header.start_time + probe.duration)
-        except (errors.InvalidArgumentError, errors.FailedPreconditionError):
+            await self._held(header)  # it may have come as another one meanwhile
+        except (
+            errors.InvalidArgumentError,
+            errors.FailedPreconditionError,
+            errors.AlreadyExistsError,
+        ):
             await self._store.delete(key)
             await self._uploads.erase(request_id)
             raise
