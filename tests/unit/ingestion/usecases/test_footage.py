@@ -1,0 +1,644 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.model import RETENTION, Footage, FootageHeader
+from homeward.ingestion.usecases.footage import PART_BYTES, URL_LIFETIME, FootageLibrary
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+CONTENT = b"recording"
+LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
+"""Two whole parts and a bit."""
+
+
+async def stream(content: bytes, size: int = 1024 * 1024) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+async def broken(content: bytes) -> AsyncIterator[bytes]:
+    async for chunk in stream(content):
+        yield chunk
+    raise ConnectionResetError
+
+
+async def upload(
+    library: FootageLibrary,
+    header: FootageHeader,
+    content: bytes = CONTENT,
+    *,
+    request_id: str = "up-1",
+    offset: int = 0,
+) -> tuple[Footage, bool]:
+    return await library.upload(request_id, header, offset, stream(content))
+
+
+async def put(
+    library: FootageLibrary, bucket: InMemoryFootageStore, header: FootageHeader, content: bytes
+) -> None:
+    """Do what a client does with the URL that it got."""
+    url, _ = await library.upload_url("up-1", header)  # type: ignore[misc]  # it is not held yet
+    key = url.removeprefix("memory:///").partition("?")[0]
+    await bucket.put(key, content, content_type="application/octet-stream")
+
+
+async def keys(bucket: InMemoryFootageStore) -> list[str]:
+    return [one.key for one in await bucket.objects("")]
+
+
+async def test_an_uploaded_recording_is_footage(
+    library: FootageLibrary, prober: Any, clock: Any, make: Any
+) -> None:
+    footage, held = await upload(library, make.header())
+
+    assert not held
+    assert await library.get(footage.footage_id) == footage
+    assert footage.probe == prober.answer
+    assert (footage.receive_time, footage.delete_time) == (clock.now(), clock.now() + RETENTION)
+
+
+async def test_a_recording_is_kept_as_it_came(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header(LARGE), LARGE)
+
+    folder = f"footage/cam-1/2026/11/20/{footage.footage_id}"
+    assert await bucket.get(f"{folder}/original") == LARGE
+    assert await keys(bucket) == [
+        f"by-sha256/{footage.header.sha256}",
+        f"{folder}/manifest.json",
+        f"{folder}/original",
+    ]
+
+
+async def test_the_prober_is_shown_the_stored_file(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    (url,) = prober.urls
+    assert f"{footage.footage_id}/original?method=get&expires=3600" in url
+
+
+async def test_nothing_of_a_finished_upload_is_left(
+    library: FootageLibrary, uploads: InMemoryKeyValueStore, make: Any
+) -> None:
+    await upload(library, make.header())
+
+    assert await uploads.entries() == []
+
+
+async def test_an_upload_that_broke_off_keeps_its_whole_parts(
+    library: FootageLibrary, make: Any
+) -> None:
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+
+    assert await library.committed("up-1") == 2 * PART_BYTES
+
+
+async def test_an_upload_resumes_where_it_broke_off(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    header = make.header(LARGE)
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", header, 0, broken(LARGE[:-10]))
+
+    footage, held = await upload(
+        library, header, LARGE[2 * PART_BYTES :], offset=await library.committed("up-1")
+    )
+
+    assert not held
+    assert await bucket.sha256((await keys(bucket))[2]) == footage.header.sha256
+
+
+async def test_a_resumed_upload_is_retained_from_its_first_byte(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    begun = clock.now()
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+    clock.advance(timedelta(hours=20))
+
+    footage, _ = await upload(
+        library, make.header(LARGE), LARGE[2 * PART_BYTES :], offset=2 * PART_BYTES
+    )
+
+    assert (footage.receive_time, footage.delete_time) == (begun, begun + RETENTION)
+
+
+async def test_a_resumed_upload_with_other_bytes_is_refused_and_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+    rest = LARGE[2 * PART_BYTES :]
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header(LARGE), rest[::-1], offset=2 * PART_BYTES)
+
+    assert refused.value.reason is errors.Reason.UPLOAD_DIGEST_MISMATCH
+    assert await keys(bucket) == []
+
+
+@pytest.mark.parametrize("offset", [1, PART_BYTES])
+async def test_an_upload_from_a_wrong_offset_is_told_the_right_one(
+    library: FootageLibrary, make: Any, offset: int
+) -> None:
+    with pytest.raises(errors.AbortedError) as refused:
+        await upload(library, make.header(LARGE), LARGE[offset:], offset=offset)
+
+    assert refused.value.reason is errors.Reason.UPLOAD_OFFSET_MISMATCH
+    assert refused.value.metadata == {"committed_size_bytes": "0"}
+
+
+async def test_an_upload_that_begins_again_where_parts_are_kept_is_told_so(
+    library: FootageLibrary, make: Any
+) -> None:
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+
+    with pytest.raises(errors.AbortedError) as refused:
+        await upload(library, make.header(LARGE), LARGE)
+
+    assert refused.value.metadata == {"committed_size_bytes": str(2 * PART_BYTES)}
+
+
+async def test_too_few_bytes_are_refused_and_kept_for_the_rest(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header(LARGE), LARGE[:-1])
+
+    assert refused.value.reason is errors.Reason.UPLOAD_SIZE_MISMATCH
+    assert refused.value.metadata == {
+        "expected": str(len(LARGE)),
+        "received": str(len(LARGE) - 1),
+    }
+    assert await library.committed("up-1") == 2 * PART_BYTES
+    assert await keys(bucket) == []
+
+
+async def test_too_many_bytes_are_refused_as_soon_as_they_come(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header(size_bytes=8), CONTENT)
+
+    assert refused.value.reason is errors.Reason.UPLOAD_SIZE_MISMATCH
+    assert await keys(bucket) == []
+
+
+async def test_other_bytes_than_announced_are_refused_and_removed(
+    library: FootageLibrary,
+    bucket: InMemoryFootageStore,
+    uploads: InMemoryKeyValueStore,
+    make: Any,
+) -> None:
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header(), CONTENT[::-1])
+
+    assert refused.value.reason is errors.Reason.UPLOAD_DIGEST_MISMATCH
+    assert refused.value.metadata == {
+        "expected": hashlib.sha256(CONTENT).hexdigest(),
+        "received": hashlib.sha256(CONTENT[::-1]).hexdigest(),
+    }
+    assert (await keys(bucket), await uploads.entries()) == ([], [])
+
+
+async def test_a_file_that_cannot_be_searched_is_refused_and_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, prober: Any, make: Any
+) -> None:
+    prober.problem = errors.InvalidArgumentError("no", reason=errors.Reason.FOOTAGE_UNREADABLE)
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header())
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
+    assert await keys(bucket) == []
+
+
+async def test_an_upload_whose_check_could_not_be_made_is_finished_by_resuming_it(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    header = make.header()
+    prober.problem = errors.unavailable("S3", "somewhere", "start it")
+    with pytest.raises(errors.UnavailableError):
+        await upload(library, header)
+    prober.problem = None
+
+    committed = await library.committed("up-1")
+    footage, _ = await upload(library, header, b"", offset=committed)
+
+    assert committed == header.size_bytes
+    assert await library.get(footage.footage_id) == footage
+
+
+async def test_the_same_file_again_is_the_same_footage(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    first, _ = await upload(library, make.header())
+
+    again, held = await upload(library, make.header(file_name="copy.mp4"), request_id="up-2")
+
+    assert (again, held) == (first, True)
+    assert len(prober.urls) == 1
+
+
+@pytest.mark.parametrize("change", ["camera", "start"])
+async def test_the_same_file_of_elsewhere_is_refused(
+    library: FootageLibrary, make: Any, change: str
+) -> None:
+    first, _ = await upload(library, make.header())
+    elsewhere = {
+        "camera": make.header(camera_id="cam-2"),
+        "start": make.header(start_time=make.recorded + timedelta(seconds=1)),
+    }[change]
+
+    with pytest.raises(errors.AlreadyExistsError) as refused:
+        await upload(library, elsewhere, request_id="up-2")
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXISTS_ELSEWHERE
+    assert refused.value.metadata == {
+        "footage_id": first.footage_id,
+        "camera_id": "cam-1",
+        "start_time": "2026-11-20T10:00:00+00:00",
+    }
+
+
+async def test_the_same_file_may_come_again_after_it_was_deleted(
+    library: FootageLibrary, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    await library.delete(footage.footage_id)
+
+    again, held = await upload(library, make.header(camera_id="cam-2"), request_id="up-2")
+
+    assert not held
+    assert again.header.camera_id == "cam-2"
+
+
+async def test_footage_of_an_unknown_camera_is_refused(library: FootageLibrary, make: Any) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await upload(library, make.header(camera_id="cam-9"))
+
+    assert refused.value.reason is errors.Reason.CAMERA_NOT_FOUND
+
+
+async def test_a_recording_that_starts_too_recently_is_refused_before_its_bytes(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await upload(library, make.header(start_time=make.now - timedelta(minutes=14)))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_TOO_RECENT
+    assert refused.value.metadata["min_footage_age"] == "900s"
+    assert prober.urls == []
+
+
+async def test_a_recording_that_ends_too_recently_is_refused_and_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    header = make.header(start_time=make.now - timedelta(minutes=15, seconds=59))
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await upload(library, header)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_TOO_RECENT
+    assert await keys(bucket) == []
+
+
+async def test_a_recording_that_has_just_become_old_enough_is_taken(
+    library: FootageLibrary, make: Any
+) -> None:
+    _, held = await upload(library, make.header(start_time=make.now - timedelta(minutes=16)))
+
+    assert not held
+
+
+async def test_a_request_id_belongs_to_one_upload(library: FootageLibrary, make: Any) -> None:
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header())
+
+    assert refused.value.reason is errors.Reason.REQUEST_ID_REUSED
+
+
+async def test_a_request_id_belongs_to_one_way_of_uploading(
+    library: FootageLibrary, make: Any
+) -> None:
+    await library.upload_url("up-1", make.header())
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await upload(library, make.header())
+
+    assert refused.value.reason is errors.Reason.REQUEST_ID_REUSED
+
+
+async def test_an_upload_by_url_has_committed_nothing(library: FootageLibrary, make: Any) -> None:
+    await library.upload_url("up-1", make.header())
+
+    assert await library.committed("up-1") == 0
+
+
+async def test_an_unknown_upload_has_no_progress(library: FootageLibrary) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.committed("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_NOT_FOUND
+
+
+async def test_a_file_put_to_its_url_becomes_footage(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+
+    footage = await library.complete_upload("up-1")
+
+    assert await library.get(footage.footage_id) == footage
+
+
+async def test_an_upload_url_says_when_it_expires(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    answer = await library.upload_url("up-1", make.header())
+
+    assert isinstance(answer, tuple)
+    assert answer[1] == clock.now() + URL_LIFETIME
+
+
+async def test_a_file_that_is_held_needs_no_url(library: FootageLibrary, make: Any) -> None:
+    footage, _ = await upload(library, make.header())
+
+    assert await library.upload_url("up-2", make.header()) == footage
+
+
+async def test_completing_an_upload_twice_gives_the_same_footage(
+    library: FootageLibrary,
+    bucket: InMemoryFootageStore,
+    uploads: InMemoryKeyValueStore,
+    prober: Any,
+    make: Any,
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    ticket = await uploads.get("up-1")
+    assert ticket is not None
+    first = await library.complete_upload("up-1")
+    await uploads.put("up-1", ticket.value)  # the answer was lost before this was erased
+
+    again = await library.complete_upload("up-1")
+
+    assert again == first
+    assert len(prober.urls) == 1
+    assert await uploads.entries() == []
+
+
+@pytest.mark.parametrize(("content", "received"), [(CONTENT[:-1], "8"), (CONTENT + b"!", "10")])
+async def test_a_file_of_another_size_is_not_completed(
+    library: FootageLibrary,
+    bucket: InMemoryFootageStore,
+    make: Any,
+    content: bytes,
+    received: str,
+) -> None:
+    await put(library, bucket, make.header(), content)
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_SIZE_MISMATCH
+    assert refused.value.metadata == {"expected": "9", "received": received}
+
+
+async def test_an_upload_is_not_complete_before_its_file_came(
+    library: FootageLibrary, make: Any
+) -> None:
+    await library.upload_url("up-1", make.header())
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_SIZE_MISMATCH
+
+
+async def test_a_file_with_other_bytes_is_not_completed_and_is_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT[::-1])
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_DIGEST_MISMATCH
+    assert await keys(bucket) == []
+
+
+async def test_a_file_that_came_elsewhere_meanwhile_is_not_completed_and_is_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    other, _ = await upload(library, make.header(camera_id="cam-2"), request_id="up-2")
+
+    with pytest.raises(errors.AlreadyExistsError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXISTS_ELSEWHERE
+    assert await library.find() == [other]
+    assert len(await keys(bucket)) == 3
+
+
+async def test_an_unknown_upload_is_not_completed(library: FootageLibrary) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "cam-1", "../../etc", "cam-1-20261120t100000000000z-" + "0" * 16]
+)
+async def test_what_is_not_there_is_not_found(library: FootageLibrary, bad: str) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.get(bad)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
+async def test_footage_can_be_read_until_its_deadline(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    clock.advance(RETENTION - timedelta(microseconds=1))
+
+    assert await library.get(footage.footage_id) == footage
+    assert await library.find() == [footage]
+
+
+async def test_footage_past_its_deadline_is_refused(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    clock.advance(RETENTION)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await library.get(footage.footage_id)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXPIRED
+    assert await library.find() == []
+
+
+async def test_footage_is_listed_by_camera_then_start(library: FootageLibrary, make: Any) -> None:
+    later = make.recorded + timedelta(hours=1)
+    await upload(library, make.header(b"3", camera_id="cam-2"), b"3", request_id="3")
+    await upload(library, make.header(b"2", start_time=later), b"2", request_id="2")
+    await upload(library, make.header(b"1"), b"1", request_id="1")
+
+    listed = await library.find()
+
+    assert [(one.header.camera_id, one.header.start_time) for one in listed] == [
+        ("cam-1", make.recorded),
+        ("cam-1", later),
+        ("cam-2", make.recorded),
+    ]
+
+
+async def test_a_camera_does_not_list_another_one_that_begins_like_it(
+    library: FootageLibrary, cameras: Any, make: Any
+) -> None:
+    await cameras.create("cam-10", replace((await cameras.get("cam-1"))[0].details))
+    await upload(library, make.header(camera_id="cam-10"))
+
+    assert await library.find(camera_ids=["cam-1"]) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "found"),
+    [
+        (None, None, 1),
+        (59, None, 1),
+        (60, None, 0),
+        (None, 0, 0),
+        (None, 1, 1),
+        (10, 20, 1),
+        (-20, -10, 0),
+    ],
+)
+async def test_footage_is_listed_when_it_overlaps_the_window(
+    library: FootageLibrary, make: Any, start: float | None, end: float | None, found: int
+) -> None:
+    await upload(library, make.header())
+
+    listed = await library.find(
+        start=None if start is None else make.recorded + timedelta(seconds=start),
+        end=None if end is None else make.recorded + timedelta(seconds=end),
+    )
+
+    assert len(listed) == found
+
+
+async def test_deleted_footage_is_gone(
+    library: FootageLibrary, bucket: InMemoryFootageStore, matcher: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    await library.delete(footage.footage_id)
+
+    assert await keys(bucket) == []
+    assert matcher.erased == [footage.footage_id]
+
+
+async def test_footage_stays_whole_while_its_sightings_cannot_be_erased(
+    library: FootageLibrary, bucket: InMemoryFootageStore, matcher: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    matcher.problem = errors.unavailable("matching", "somewhere", "start it")
+
+    with pytest.raises(errors.UnavailableError):
+        await library.delete(footage.footage_id)
+
+    assert len(await keys(bucket)) == 3
+
+
+class Stubborn(InMemoryFootageStore):
+    """Does not let go of files."""
+
+    stubborn = True
+
+    async def delete(self, key: str) -> None:
+        if not (self.stubborn and key.endswith("/original")):
+            await super().delete(key)
+
+
+async def test_a_deletion_that_did_not_work_is_said_and_can_be_repeated(
+    library: FootageLibrary, matcher: Any, make: Any
+) -> None:
+    library._store = bucket = Stubborn()
+    footage, _ = await upload(library, make.header())
+    with pytest.raises(errors.UnavailableError):
+        await library.delete(footage.footage_id)
+    bucket.stubborn = False
+
+    await library.delete(footage.footage_id)
+
+    assert await keys(bucket) == []
+    assert matcher.erased == [footage.footage_id] * 2
+
+
+async def test_footage_is_deleted_once(library: FootageLibrary, make: Any) -> None:
+    footage, _ = await upload(library, make.header())
+    await library.delete(footage.footage_id)
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.delete(footage.footage_id)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
+async def test_expired_footage_can_still_be_deleted(
+    library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    clock.advance(RETENTION)
+
+    await library.delete(footage.footage_id)
+
+    assert await keys(bucket) == []
+
+
+async def test_the_report_of_nothing_says_so(library: FootageLibrary, clock: Any) -> None:
+    report = await library.report()
+
+    assert (report.count, report.size_bytes, report.oldest, report.overdue) == (0, 0, None, ())
+    assert (report.lifecycle_days, report.made) == (29, clock.now())
+
+
+async def test_the_report_counts_what_is_held_and_names_what_is_overdue(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    old, _ = await upload(library, make.header(b"old"), b"old", request_id="1")
+    clock.advance(timedelta(days=1))
+    await upload(library, make.header(b"newer"), b"newer", request_id="2")
+    clock.advance(RETENTION - timedelta(days=1))
+
+    report = await library.report()
+
+    assert (report.count, report.size_bytes) == (2, 8)
+    assert (report.oldest, report.overdue) == (old.receive_time, (old.footage_id,))
+
+
+async def test_a_reader_gets_a_url_for_a_segments_work(library: FootageLibrary, make: Any) -> None:
+    footage, _ = await upload(library, make.header())
+
+    url = await library.url(footage)
+
+    assert url.endswith(f"{footage.footage_id}/original?method=get&expires=21600")
