@@ -552,7 +552,7 @@ def test_a_subject_is_enrolled_with_photographs(
     assert request.request_id
     told = capsys.readouterr().out
     assert "a.jpg: accepted, quality 0.80" in told
-    assert f"Subject {ANNA}: MP-1 Anna, 1 photographs." in told
+    assert f"Subject {ANNA}: MP-1 Anna, photographs: 1." in told
 
 
 def test_a_refused_photograph_does_not_hold_up_the_others(

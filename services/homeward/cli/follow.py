@@ -146,8 +146,8 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
     if coverage.incomparable_appearance_count:
         say(
-            f"Seen, but too small or too poor to compare with anybody: "
-            f"{coverage.incomparable_appearance_count} appearances."
+            "Appearances seen, but too small or too poor to compare with anybody: "
+            f"{coverage.incomparable_appearance_count}."
         )
 
 
@@ -201,7 +201,7 @@ def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings)
     notes = (
         f"{speed:.1f} x real time" if speed else "",
         pace.eta(done, total),
-        f"{len(findings.candidates)} candidates",
+        f"candidates: {len(findings.candidates)}",
     )
     show(done, total, ", ".join(filter(None, notes)))
 

@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 _SHORTEST_PREFIX = 8
 _ID_LENGTH = 36
-"""Of a UUID: what is shorter may be the beginning of one."""
+"""Of a UUID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +155,21 @@ def confirm(question: str, *, yes: bool) -> None:
         )
 
 
-def full_id(noun: str, given: str, known: Callable[[], Iterable[str]]) -> str:
+def full_id(
+    noun: str, given: str, known: Callable[[], Iterable[str]], *, length: float = _ID_LENGTH
+) -> str:
     """Return the id that `given` is, or is the only one to begin with.
 
     Args:
         noun: What it is the id of.
         given: An id, or at least 8 characters of its beginning.
         known: Lists the ids there are; called only when needed.
+        length: Of such an id; what has it is not looked up.
 
     Raises:
         CliError: No id begins so, or several do.
     """
-    if not _SHORTEST_PREFIX <= len(given) < _ID_LENGTH:
+    if not _SHORTEST_PREFIX <= len(given) < length:
         return given
     found = sorted({name for name in known() if name.startswith(given)})
     if given in found:

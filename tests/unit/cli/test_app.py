@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import importlib.abc
+import re
 import subprocess
 import sys
 import timeit
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from click.testing import CliRunner
 
 from homeward.cli.__main__ import run
 from homeward.cli.app import app
+from homeward.cli.errors import EXIT_CODE_HELP
 
 NOUNS = (
     "status",
@@ -80,6 +83,12 @@ def test_the_help_of_every_command_has_examples(leaf: str) -> None:
 def test_the_help_tells_the_exit_codes() -> None:
     shown = CliRunner().invoke(app, ["--help"])
     assert "130  interrupted, or not confirmed" in shown.output
+
+
+def test_the_manual_tells_the_same_exit_codes() -> None:
+    manual = (Path(__file__).parents[3] / "docs/cli.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d+) \| ([^;|]+)", manual, re.MULTILINE)
+    assert [(int(code), text.strip()) for code, text in told] == list(EXIT_CODE_HELP.items())
 
 
 def test_an_unknown_command_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:

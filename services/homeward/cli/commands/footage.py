@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -229,7 +230,12 @@ def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | Non
 def full_footage_id(session: Session, given: str) -> str:
     """Return the id of the footage that `given` is or begins."""
     request = footage_service_pb2.ListFootageRequest()
-    return full_id("footage", given, lambda: (each.footage_id for each in _list(session, request)))
+    return full_id(
+        "footage",
+        given,
+        lambda: (each.footage_id for each in _list(session, request)),
+        length=math.inf,  # it begins with the camera's name, whose length varies
+    )
 
 
 def _stub(session: Session) -> FootageServiceStub:

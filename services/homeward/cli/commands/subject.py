@@ -268,7 +268,12 @@ def _offer(
             tell(error, about=str(path))
             offered.refused.append(error)
             offered.outcomes.append(
-                {"file": str(path), "reason": error.reason, "advice": error.advice}
+                {
+                    "file": str(path),
+                    "reason": error.reason,
+                    "message": error.message,
+                    "advice": error.advice,
+                }
             )
             continue
         offered.subject = added.subject
@@ -288,7 +293,7 @@ def _tell_offered(session: Session, offered: _Offered) -> ExitCode:
     elif enrolled:
         session.view.say(
             f"Subject {enrolled.subject_id}: {_named(enrolled)}, "
-            f"{len(enrolled.reference_photos)} photographs."
+            f"photographs: {len(enrolled.reference_photos)}."
         )
     if not enrolled:
         tell(CliError("no photograph can serve, so nobody was enrolled"))
@@ -403,6 +408,8 @@ def _age_group(*, child: bool) -> subject_pb2.AgeGroup.ValueType:
 
 
 def _age(told: subject_pb2.Subject) -> str:
+    if told.age_group == subject_pb2.AGE_GROUP_UNSPECIFIED:  # once closed
+        return ""
     return enum_word(subject_pb2.AgeGroup.Name(told.age_group), "AGE_GROUP_")
 
 
