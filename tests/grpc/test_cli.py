@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import resource
 import subprocess
 import sys
 import threading
-import timeit
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -682,13 +682,18 @@ def test_closing_without_a_yes_changes_nothing(
     assert homeward.subjects.held[ANNA].state == subject_pb2.Subject.STATE_OPEN
 
 
-def test_subject_list_comes_within_400_ms(homeward: Homeward) -> None:
+def processor_seconds(command: list[str]) -> float:
+    # Not by the clock, which tells as much about what else the machine does.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def test_subject_list_takes_less_than_400_ms_of_processor(homeward: Homeward) -> None:
     enrolled(homeward)
     command = [sys.executable, "-m", "homeward.cli", "subject", "list"]
-    times = timeit.repeat(
-        lambda: subprocess.run(command, capture_output=True, check=True), repeat=3, number=1
-    )
-    assert min(times) < 0.4
+    assert min(processor_seconds(command) for _ in range(3)) < 0.4
 
 
 # cameras
