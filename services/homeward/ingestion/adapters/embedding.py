@@ -108,8 +108,10 @@ class GrpcFaceFinder:
             if batch:
                 await call.write(_request(batch))
             await call.done_writing()
-        finally:
-            await order.put(None)
+        except Exception:
+            await order.put(None)  # the reader takes what was sent, then raises this
+            raise
+        await order.put(None)
 
     async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
         """Return one template for each aligned face."""

@@ -126,7 +126,7 @@ class Scans:
         scan, summary = await self.get(scan_id)
         if summary.state.ended:
             raise errors.FailedPreconditionError(
-                f"scan {scan_id} has ended: it is {summary.state.value}",
+                f"scan {scan_id} has ended already ({summary.state.value})",
                 reason=errors.Reason.SCAN_ENDED,
                 metadata={"scan_id": scan_id, "state": summary.state.name},
             )

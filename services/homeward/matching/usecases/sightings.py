@@ -10,7 +10,6 @@ from datetime import datetime
 from homeward.matching.model import (
     Decision,
     Disposition,
-    ErasureOutcome,
     Finding,
     Review,
     Sighting,
@@ -175,18 +174,14 @@ class Sightings:
                 await self._ledger.erase(entry.key)
         return len(going)
 
-    async def remove_subject(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
-        """Erase every sighting of a subject, confirmed ones too."""
+    async def remove_subject(self, subject_id: str) -> int:
+        """Erase every sighting of a subject, confirmed ones too; return how many."""
         async with self._joining:
             found = await self._index.find(subject_ids=[subject_id])
             await self._forget([item.sighting_id for item in found])
             for entry in await self._ledger.entries(f"*.{subject_id}"):
                 await self._ledger.erase(entry.key)
-        return (
-            len(found),
-            ErasureOutcome.PENDING if found else ErasureOutcome.ERASED,
-            "no list returns them; bytes may remain in the engines' files until they are compacted",
-        )
+        return len(found)
 
     async def _place(self, sighting: Sighting) -> Placement:
         placed: list[Placement] = []

@@ -208,7 +208,7 @@ class Subjects:
             await _entry(
                 "sightings and stills",
                 "Qdrant sightings, S3 homeward-evidence",
-                self._sightings.remove_subject(subject_id),
+                self._remove_sightings(subject_id),
             ),
             await _entry(
                 "reference photographs", "S3 homeward-subjects", self._remove_photos(subject_id)
@@ -282,11 +282,11 @@ class Subjects:
 
     async def _remove_templates(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
         count = await self._gallery.remove_subject(subject_id)
-        return (
-            count,
-            ErasureOutcome.PENDING if count else ErasureOutcome.ERASED,
-            "no search returns them; bytes may remain in the engine's files until compacted",
-        )
+        return _compacted_later(count, "no search returns them", "the engine's files")
+
+    async def _remove_sightings(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+        count = await self._sightings.remove_subject(subject_id)
+        return _compacted_later(count, "no list returns them", "the engines' files")
 
     async def _remove_photos(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
         held = await self._photos.objects(f"subjects/{subject_id}/")
@@ -295,11 +295,7 @@ class Subjects:
         left = await self._photos.objects(f"subjects/{subject_id}/")
         if left:
             return len(held), ErasureOutcome.FAILED, f"{len(left)} still listed after the deletion"
-        return (
-            len(held),
-            ErasureOutcome.PENDING if held else ErasureOutcome.ERASED,
-            "listed none afterwards; bytes may remain in the store's volumes until compacted",
-        )
+        return _compacted_later(len(held), "listed none afterwards", "the store's volumes")
 
     async def _erase_record(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
         erased = await self._subjects.erase(_open(subject_id))
@@ -331,6 +327,16 @@ async def _entry(
             data, store, 0, ErasureOutcome.FAILED, f"{error.message}; then close the subject again"
         )
     return ErasureEntry(data, store, count, outcome, verification)
+
+
+def _compacted_later(count: int, verified: str, where: str) -> tuple[int, ErasureOutcome, str]:
+    if not count:
+        return 0, ErasureOutcome.ERASED, "there was none"
+    return (
+        count,
+        ErasureOutcome.PENDING,
+        f"{verified}; bytes may remain in {where} until they are compacted",
+    )
 
 
 def _require_room(subject: Subject) -> None:

@@ -227,7 +227,9 @@ class GetSightingResponse(_message.Message):
     REFERENCE_PHOTO_FIELD_NUMBER: _builtins.int
     REFERENCE_FACE_BOX_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
-    """The still, a JPEG file. Empty in the basic view."""
+    """The still: the person from above the head to below the shoulders, at most 720 pixels a side,
+    every other face blurred. A JPEG file. Empty in the basic view.
+    """
     reference_photo: _builtins.bytes
     """The reference photograph that is most alike, the file as it was enrolled. Empty in the basic
     view.

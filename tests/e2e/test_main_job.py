@@ -1,0 +1,227 @@
+"""From a photograph and a recording to a candidate sighting, through the command line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from homeward.embedded.demo_counts import count_engines, count_vectors
+
+if TYPE_CHECKING:
+    from .conftest import LiveStack, Street
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+START = "2026-03-04T10:00:00Z"
+CROSSING = {0: (0.0, 7.0), 2: (12.0, 19.0), 4: (24.0, 31.0)}
+"""Between which seconds of the street each of these people passes by, with a second to spare."""
+
+
+@pytest.fixture(scope="module")
+def searched(stack: LiveStack, street: Street) -> dict[str, Any]:
+    """The street searched for the third of its people."""
+    enrolled = stack.run(
+        "subject", "add", "--case", "E2E-1", "--label", "Third", str(street.portraits[2]),
+        "--output", "json",
+    )  # fmt: skip
+    stack.run("camera", "add", "street", "--place", "High Street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    found = stack.run("search", "--output", "json").json
+    return {"subject": enrolled.json, "search": found}
+
+
+def offset_of(sighting: dict[str, Any]) -> float:
+    return float(sighting["bestShotOffset"].removesuffix("s"))
+
+
+def test_search_finds_the_enrolled_person_where_they_pass_and_nobody_else(
+    stack: LiveStack, searched: dict[str, Any]
+) -> None:
+    sightings = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    assert searched
+    assert len(sightings) == 1
+    assert CROSSING[2][0] < offset_of(sightings[0]) < CROSSING[2][1]
+    assert sightings[0]["score"] > sightings[0]["threshold"]
+
+
+def test_an_appearance_across_segments_is_one_sighting(
+    stack: LiveStack, searched: dict[str, Any]
+) -> None:
+    sightings = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    assert searched
+    assert len({sighting["sightingId"] for sighting in sightings}) == len(sightings) == 1
+
+
+def test_a_second_search_adds_no_sighting(stack: LiveStack, searched: dict[str, Any]) -> None:
+    assert searched
+    before = stack.run("sighting", "list", "--output", "json").json
+    stack.run("search")
+    assert stack.run("sighting", "list", "--output", "json").json == before
+
+
+def test_coverage_is_told_with_the_candidates(stack: LiveStack, searched: dict[str, Any]) -> None:
+    assert searched
+    told = stack.run("search")
+    assert "Coverage: 37.0 s searched of 37.0 s" in told.out
+    assert "not an identification" in told.out
+
+
+def test_show_saves_the_still_beside_the_reference_photograph(
+    stack: LiveStack, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    assert searched
+    sighting = stack.run("sighting", "list", "--output", "json").json["sightings"][0]
+    picture = tmp_path / "beside.png"
+    stack.run("sighting", "show", sighting["sightingId"], "--save", str(picture))
+    with Image.open(picture) as image:
+        assert min(image.size) > 400
+
+
+def test_the_same_footage_again_is_the_same_resource_and_said_so(
+    stack: LiveStack, street: Street, searched: dict[str, Any]
+) -> None:
+    assert searched
+    again = stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    assert "held" in again.out
+    assert len(stack.run("footage", "list", "--output", "json").json["footage"]) == 1
+
+
+def test_the_same_file_under_another_start_is_refused(
+    stack: LiveStack, street: Street, searched: dict[str, Any]
+) -> None:
+    assert searched
+    refused = stack.run(
+        "footage", "add", str(street.footage), "--camera", "street",
+        "--start", "2026-03-05T10:00:00Z", code=6,
+    )  # fmt: skip
+    assert "2026-03-04T10:00:00" in refused.err
+
+
+def not_a_video(path: Path) -> None:
+    path.write_bytes(b"this is a letter, not a video\n" * 100)
+
+
+def picture_renamed(path: Path) -> None:
+    Image.new("RGB", (320, 240), "grey").save(path, format="JPEG")
+
+
+def sound_alone(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def cut_off(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for value in range(50):
+            image = np.full((240, 320, 3), value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        container.mux(stream.encode())
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (not_a_video, "not a video"),
+        (picture_renamed, "still picture"),
+        (sound_alone, "no picture track"),
+        (cut_off, "cut off"),
+        (empty, "empty"),
+    ],
+)
+def test_a_file_that_cannot_be_searched_is_refused_with_what_is_wrong(
+    stack: LiveStack, tmp_path: Path, make: Callable[[Path], None], says: str
+) -> None:
+    make(tmp_path / "bad.mp4")
+    stack.run("camera", "add", f"bad-{make.__name__.replace('_', '-')}")
+    refused = stack.run(
+        "footage", "add", str(tmp_path / "bad.mp4"), "--start", START,
+        "--camera", f"bad-{make.__name__.replace('_', '-')}", code=4,
+    )  # fmt: skip
+    assert says in refused.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--camera", "nowhere", "--start", START], 5, "no camera nowhere"),
+        (["--camera", "street", "--start", "2026-03-04T10:00:00"], 2, "zone"),
+        (["--camera", "street", "--start", "2999-01-01T00:00:00Z"], 4, "future"),
+    ],
+)
+def test_footage_with_a_wrong_description_is_refused(
+    stack: LiveStack, street: Street, arguments: list[str], code: int, says: str
+) -> None:
+    refused = stack.run("footage", "add", str(street.footage), *arguments, code=code)
+    assert says in refused.err
+
+
+def test_a_photograph_without_a_face_is_refused_and_leaves_no_subject(
+    stack: LiveStack, tmp_path: Path
+) -> None:
+    wall = tmp_path / "wall.png"
+    cv2.imwrite(str(wall), np.full((300, 300, 3), 128, np.uint8))
+    refused = stack.run("subject", "add", "--case", "WALL", str(wall), code=4)
+    assert "no face" in refused.out + refused.err
+    cases = [
+        subject["caseReference"]
+        for subject in stack.run("subject", "list", "--output", "json").json["subjects"]
+    ]
+    assert "WALL" not in cases
+
+
+def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else(
+    new_stack: Callable[[str], LiveStack], street: Street
+) -> None:
+    stack = new_stack("counted")
+    stack.run("subject", "add", "--case", "COUNT", str(street.portraits[4]))
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    scan = stack.run("search", "--output", "json")
+    counts = count_engines(stack.data)
+    code = stack.stop()
+    vectors = count_vectors(stack.data)
+    assert scan.code == code == 0
+    assert vectors == {"subjects": 1, "sightings": 1}
+    assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
+    assert (counts.subjects, counts.spans, counts.messages) == (1, 1, 0)
+
+
+def test_closing_a_subject_takes_their_sightings_along(
+    new_stack: Callable[[str], LiveStack], street: Street
+) -> None:
+    stack = new_stack("closed")
+    added = stack.run(
+        "subject", "add", "--case", "CLOSE", str(street.portraits[0]), "--output", "json"
+    ).json
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    stack.run("search")
+    subject = added["subject"]["subjectId"]
+    before = count_engines(stack.data)
+    stack.run("subject", "close", subject, "--yes")
+    after = count_engines(stack.data)
+    stack.stop()
+    assert (before.photographs, before.stills) == (1, 1)
+    assert (after.photographs, after.stills, after.spans) == (0, 0, 0)
+    assert count_vectors(stack.data) == {"subjects": 0, "sightings": 0}
+    shutil.rmtree(stack.data)
