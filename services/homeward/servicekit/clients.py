@@ -121,6 +121,8 @@ def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | No
             status = status_pb2.Status.FromString(value)
             for detail in status.details:
                 info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == "homeward":
+                unpacked = detail.Unpack(info)
+                known = info.reason in errors.Reason.__members__  # a newer peer has more
+                if unpacked and info.domain == "homeward" and known:
                     return info
     return None

@@ -7,6 +7,7 @@ errors. Each is an `Around`, a context manager that a call runs inside of, whate
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -91,7 +92,11 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
         async def many(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
             async with around(context):
-                async for response in behaviour(request, context):
+                responses = behaviour(request, context)
+                if inspect.isawaitable(responses):  # it writes to the context, as health's Watch
+                    await responses
+                    return
+                async for response in responses:
                     yield response
 
         kind = {
@@ -152,10 +157,13 @@ async def limit_time(call: Call) -> AsyncIterator[None]:
         yield
         return
     remaining = call.context.time_remaining()
+    limit = asyncio.timeout(DEFAULT_DEADLINE_SECONDS if remaining is None else remaining)
     try:
-        async with asyncio.timeout(DEFAULT_DEADLINE_SECONDS if remaining is None else remaining):
+        async with limit:
             yield
     except TimeoutError as error:
+        if not limit.expired():  # somebody else's, further in
+            raise
         raise errors.DeadlineExceededError(
             "the call's deadline passed before the work was done",
             reason=errors.Reason.DEADLINE_EXCEEDED,

@@ -1,0 +1,179 @@
+"""An error of another service, as ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import grpc
+import pytest
+
+from homeward.servicekit import clients, errors, interceptors
+from homeward.servicekit.clients import check_health, open_channel, translated
+from homeward.servicekit.errors import DomainError, Reason
+
+NOTHING_LISTENS = "127.0.0.1:9"
+
+Serving = Callable[..., AbstractAsyncContextManager[Any]]
+
+
+def raises(error: BaseException) -> Callable[[bytes], Awaitable[bytes]]:
+    async def behaviour(_: bytes) -> bytes:
+        raise error
+
+    return behaviour
+
+
+async def echo(request: bytes) -> bytes:
+    return request
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        errors.InvalidArgumentError,
+        errors.NotFoundError,
+        errors.AlreadyExistsError,
+        errors.FailedPreconditionError,
+        errors.AbortedError,
+        errors.ResourceExhaustedError,
+        errors.DeadlineExceededError,
+        errors.UnavailableError,
+    ],
+)
+async def test_an_error_is_the_same_on_the_other_side(
+    serving: Serving, kind: type[DomainError]
+) -> None:
+    raised = kind("what is wrong", reason=Reason.COMPONENT_UNAVAILABLE, metadata={"a": "b"})
+    async with serving(raises(raised)) as call:
+        with pytest.raises(DomainError) as received:
+            async with translated("probe", "localhost"):
+                await call()
+
+    error = received.value
+    assert (type(error), error.message, error.reason, error.metadata) == (
+        kind,
+        "what is wrong",
+        Reason.COMPONENT_UNAVAILABLE,
+        {"a": "b"},
+    )
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+async def test_every_reason_is_the_same_on_the_other_side(serving: Serving, reason: Reason) -> None:
+    async with serving(raises(errors.NotFoundError("gone", reason=reason))) as call:
+        with pytest.raises(DomainError) as received:
+            async with translated("probe", "localhost"):
+                await call()
+
+    assert received.value.reason is reason
+
+
+async def test_a_fault_of_a_peer_keeps_the_id_that_its_log_has(serving: Serving) -> None:
+    async with serving(raises(ValueError("a fault"))) as call:
+        with pytest.raises(errors.InternalError) as received:
+            async with translated("probe", "localhost"):
+                await call()
+
+    assert received.value.reason is Reason.INTERNAL
+    assert len(received.value.metadata["request_id"]) == 32
+    assert received.value.message == "probe failed to answer; its log has the details"
+
+
+async def test_a_reason_of_a_newer_peer_is_an_internal_error(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raised = errors.NotFoundError("gone", reason=Reason.CAMERA_NOT_FOUND)
+    monkeypatch.setattr(raised, "reason", type("Newer", (), {"value": "STAR_NOT_FOUND"}))
+    async with serving(raises(raised)) as call:
+        with pytest.raises(errors.InternalError) as received:
+            async with translated("probe", "localhost"):
+                await call()
+
+    assert received.value.reason is Reason.INTERNAL
+
+
+async def test_a_status_that_is_not_homewards_is_an_internal_error(serving: Serving) -> None:
+    async with serving(echo) as call:
+        with pytest.raises(errors.InternalError) as received:
+            async with translated("probe", "localhost"):
+                await call.channel.unary_unary("/homeward.test.Probe/Nothing")(b"")
+
+    assert received.value.reason is Reason.INTERNAL
+
+
+async def test_a_peer_that_cannot_be_reached_is_unavailable_by_name_and_address() -> None:
+    async with open_channel(NOTHING_LISTENS) as channel:
+        with pytest.raises(errors.UnavailableError) as received:
+            async with translated("matching", NOTHING_LISTENS):
+                await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert received.value.reason is Reason.COMPONENT_UNAVAILABLE
+    assert received.value.metadata == {"component": "matching", "address": NOTHING_LISTENS}
+
+
+async def test_a_peer_that_does_not_answer_in_time_is_unavailable(serving: Serving) -> None:
+    async def for_ever(_: bytes) -> bytes:
+        return await asyncio.Future()
+
+    async with serving(for_ever, chain=[interceptors.log_call], grace=0) as call:
+        with pytest.raises(errors.UnavailableError) as received:
+            async with translated("probe", "localhost"):
+                await call(deadline=0.05)
+
+    assert received.value.reason is Reason.COMPONENT_UNAVAILABLE
+
+
+async def test_an_idempotent_call_is_repeated_when_the_peer_was_unavailable(
+    serving: Serving,
+) -> None:
+    answers = iter([False, True])
+
+    async def second_time(_: bytes) -> bytes:
+        if not next(answers):
+            raise errors.unavailable("NATS", "n", "start it")
+        return b"done"
+
+    async with serving(second_time) as call:
+        target = f"localhost:{call.server.port}"
+        async with open_channel(target, idempotent=("homeward.test.Probe",)) as channel:
+            answer = await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert answer == b"done"
+
+
+async def test_a_call_that_is_not_idempotent_is_made_once(serving: Serving) -> None:
+    calls: list[bytes] = []
+
+    async def never(request: bytes) -> bytes:
+        calls.append(request)
+        raise errors.unavailable("NATS", "n", "start it")
+
+    async with serving(never) as call:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call()
+
+    assert len(calls) == 1
+
+
+async def test_a_large_picture_passes(serving: Serving) -> None:
+    picture = bytes(clients.MAX_MESSAGE_BYTES - 1024)
+    async with serving(echo) as call:
+        assert len(await call("UnaryUnary", picture)) == len(picture)
+
+
+async def test_a_server_that_is_not_ready_is_unavailable(serving: Serving) -> None:
+    async with serving(echo) as call:
+        with pytest.raises(errors.UnavailableError) as received:
+            await check_health(call.channel, "probe", "localhost")
+
+    assert "it is not ready" in received.value.message
+
+
+async def test_a_server_that_serves_passes_the_check(serving: Serving) -> None:
+    async with serving(echo) as call:
+        await call.server._report(serving=True)
+
+        await check_health(call.channel, "probe", "localhost")
