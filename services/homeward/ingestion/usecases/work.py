@@ -32,7 +32,15 @@ log = structlog.get_logger()
 
 
 class CancelledScan(Exception):  # noqa: N818 - not an error: somebody asked for it
-    """The scan was cancelled while its segment was searched."""
+    """The scan was cancelled while its segment was searched.
+
+    Args:
+        progress: The segment as far as it had come: what was found stands.
+    """
+
+    def __init__(self, progress: Segment) -> None:
+        super().__init__()
+        self.progress = progress
 
 
 class ScanWorker:
@@ -111,8 +119,8 @@ class ScanWorker:
             )
         try:
             return await self._search(work, scan, segment)
-        except CancelledScan:
-            return segment.given_up(
+        except CancelledScan as cancelled:
+            return cancelled.progress.given_up(
                 GapReason.CANCELLED, "the scan was cancelled", self._clock.now()
             )
         except errors.DomainError as error:
@@ -133,7 +141,7 @@ class ScanWorker:
             saved = now
             current, _ = await self._load(work)
             if current is None or current.cancelled:
-                raise CancelledScan
+                raise CancelledScan(progress)
             await self._save(work, progress)
 
         task = Task(scan.scan_id, scan.scope.subject_ids, footage, segment)
