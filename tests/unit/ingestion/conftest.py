@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -161,6 +162,7 @@ class FakeQueue:
         if self.works:
             return self.works.pop(0)
         self.when_empty()
+        await asyncio.sleep(0)  # as a real queue does, it lets others run
         return None
 
     async def drop_scan(self, scan_id: str) -> None:

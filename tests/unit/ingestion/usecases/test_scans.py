@@ -1,0 +1,441 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from homeward.ingestion.model import (
+    RETENTION,
+    Counts,
+    GapReason,
+    ScanScope,
+    ScanState,
+    Segment,
+)
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.scans import Scans, scan_key, segment_key
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+EVERYTHING = ScanScope()
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+class Office:
+    """Scans, and the hands of the scanner that works on them."""
+
+    def __init__(self, scans: Scans, store: InMemoryKeyValueStore, parts: Any) -> None:
+        self.scans = scans
+        self.store = store
+        self.queue = parts["queue"]
+        self.library: FootageLibrary = parts["footage"]
+        self.matcher = parts["matcher"]
+        self.cameras = parts["cameras"]
+        self.clock = parts["clock"]
+        self.make = parts["make"]
+
+    async def record(self, camera: str = "cam-1", *, at: float = 0, length: float = 60) -> str:
+        """Take in a recording of a camera, this many seconds after the first; return its id."""
+        content = f"{camera} {at}".encode()
+        start = self.make.recorded + seconds(at)
+        header = self.make.header(content, camera_id=camera, start_time=start)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        self.library._prober.answer = self.make.probe(length)  # type: ignore[attr-defined]
+        footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
+        return footage.footage_id
+
+    async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
+        scan, _ = await self.scans.create(scope, request_id=request_id)
+        return scan.scan_id
+
+    async def segments(self, scan_id: str) -> list[Segment]:
+        entries = await self.store.entries(f"segment.{scan_id}.*")
+        return [records.decode(entry.value, Segment) for entry in entries]
+
+    async def plan(self, scope: ScanScope = EVERYTHING) -> list[tuple[str, float, float]]:
+        """Create a scan and return the camera, start and end of its segments."""
+        return [
+            (one.camera_id, one.start.total_seconds(), one.end.total_seconds())
+            for one in await self.segments(await self.create(scope))
+        ]
+
+    async def finish(self, scan_id: str, number: int, **changes: Any) -> None:
+        segment = (await self.segments(scan_id))[number]
+        done = replace(segment, state=ScanState.SUCCEEDED, update_time=self.clock.now())
+        await self.store.put(segment_key(scan_id, number), records.encode(replace(done, **changes)))
+
+
+@pytest.fixture
+def office(
+    *,
+    records_store: InMemoryKeyValueStore,
+    queue: Any,
+    library: FootageLibrary,
+    cameras: Any,
+    matcher: Any,
+    clock: Any,
+    make: Any,
+) -> Office:
+    parts = {
+        "queue": queue,
+        "footage": library,
+        "cameras": cameras,
+        "matcher": matcher,
+        "clock": clock,
+    }
+    scans = Scans(store=records_store, segment_length=seconds(120), **parts)
+    return Office(scans, records_store, {**parts, "make": make})
+
+
+async def test_a_recording_is_cut_into_segments(office: Office) -> None:
+    await office.record(length=250)
+
+    plan = await office.plan()
+
+    assert plan == [("cam-1", 0, 120), ("cam-1", 120, 240), ("cam-1", 240, 250)]
+
+
+async def test_every_segment_is_queued(office: Office) -> None:
+    await office.record(length=250)
+
+    scan_id = await office.create()
+
+    assert office.queue.waiting == [(scan_id, number) for number in range(3)]
+
+
+async def test_a_new_scan_tells_how_much_there_is_to_search(office: Office) -> None:
+    await office.record(length=250)
+
+    scan, summary = await office.scans.create(EVERYTHING, request_id="")
+
+    assert (scan.create_time, scan.segment_count) == (office.clock.now(), 3)
+    assert (summary.state, summary.total, summary.done) == (
+        ScanState.PENDING,
+        seconds(250),
+        seconds(0),
+    )
+
+
+async def test_a_scan_searches_all_cameras_or_some(office: Office) -> None:
+    await office.record("cam-1")
+    await office.record("cam-2")
+
+    assert await office.plan() == [("cam-1", 0, 60), ("cam-2", 0, 60)]
+    assert await office.plan(ScanScope(camera_ids=("cam-2",))) == [("cam-2", 0, 60)]
+
+
+async def test_a_scan_searches_the_recordings_that_it_names(office: Office) -> None:
+    await office.record(at=0)
+    named = await office.record(at=100)
+
+    scan_id = await office.create(ScanScope(footage_ids=(named,)))
+
+    assert [one.footage_id for one in await office.segments(scan_id)] == [named]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "plan"),
+    [
+        (20, 40, [("cam-1", 20, 40)]),
+        (None, 40, [("cam-1", 0, 40)]),
+        (20, None, [("cam-1", 20, 60)]),
+        (-100, 100, [("cam-1", 0, 60)]),
+    ],
+)
+async def test_a_window_cuts_the_recordings(
+    office: Office, start: float | None, end: float | None, plan: list[Any]
+) -> None:
+    await office.record()
+
+    def at(offset: float | None) -> datetime | None:
+        return None if offset is None else office.make.recorded + seconds(offset)
+
+    assert await office.plan(ScanScope(start_time=at(start), end_time=at(end))) == plan
+
+
+async def test_a_window_is_in_true_time(office: Office) -> None:
+    await office.record("cam-2")  # its clock is 10 s ahead: in truth it recorded 10 s earlier
+    recorded = office.make.recorded
+
+    plan = await office.plan(ScanScope(start_time=recorded, end_time=recorded + seconds(20)))
+
+    assert plan == [("cam-2", 10, 30)]
+
+
+async def test_a_window_before_the_camera_clocks_start_finds_the_recording(
+    office: Office,
+) -> None:
+    await office.record("cam-1")
+    await office.record("cam-2")
+    recorded = office.make.recorded
+
+    plan = await office.plan(ScanScope(start_time=recorded - seconds(5), end_time=recorded))
+
+    assert plan == [("cam-2", 5, 10)]
+
+
+async def test_segments_know_the_true_time_of_their_recording(office: Office) -> None:
+    await office.record("cam-2")
+
+    (segment,) = await office.segments(await office.create())
+
+    assert segment.true_start == office.make.recorded - seconds(10)
+
+
+@pytest.mark.parametrize(("held", "advice"), [(0, "add footage first"), (1, "widen it")])
+async def test_a_scan_of_nothing_is_refused(office: Office, held: int, advice: str) -> None:
+    for number in range(held):
+        await office.record(at=100 * number)
+    long_ago = office.make.recorded - timedelta(days=1)
+
+    with pytest.raises(errors.FailedPreconditionError, match=advice) as refused:
+        await office.create(ScanScope(end_time=long_ago))
+
+    assert refused.value.reason is errors.Reason.SCAN_SCOPE_EMPTY
+    assert refused.value.metadata == {"footage_held": str(held)}
+    assert await office.store.entries() == []
+
+
+async def test_a_scan_of_an_unknown_camera_is_refused(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.create(ScanScope(camera_ids=("cam-9",)))
+
+    assert refused.value.reason is errors.Reason.CAMERA_NOT_FOUND
+
+
+async def test_a_scan_of_unknown_footage_is_refused(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.create(ScanScope(footage_ids=(office.make.header().footage_id,)))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
+async def test_a_scan_of_expired_footage_is_refused(office: Office) -> None:
+    footage_id = await office.record()
+    office.clock.advance(RETENTION)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await office.create(ScanScope(footage_ids=(footage_id,)))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXPIRED
+
+
+async def test_a_scan_for_nobody_is_refused_before_anything_is_planned(office: Office) -> None:
+    await office.record()
+    office.matcher.problem = errors.FailedPreconditionError(
+        "nobody", reason=errors.Reason.NO_OPEN_SUBJECTS
+    )
+
+    with pytest.raises(errors.FailedPreconditionError):
+        await office.create(ScanScope(subject_ids=("subject-1",)))
+
+    assert office.matcher.searched == [("subject-1",)]
+    assert (await office.store.entries(), office.queue.waiting) == ([], [])
+
+
+async def test_every_call_without_a_request_id_makes_a_scan(office: Office) -> None:
+    await office.record()
+
+    assert await office.create() != await office.create()
+
+
+async def test_a_repeated_request_gives_the_same_scan(office: Office) -> None:
+    await office.record()
+
+    first, again = await office.create(request_id="r-1"), await office.create(request_id="r-1")
+
+    assert first == again
+    assert len(office.queue.waiting) == 1
+
+
+async def test_a_repeated_request_queues_what_the_first_call_did_not(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create(request_id="r-1")
+    await office.finish(scan_id, 0)
+    office.queue.waiting.clear()
+
+    await office.create(request_id="r-1")
+
+    assert office.queue.waiting == [(scan_id, 1), (scan_id, 2)]
+
+
+async def test_a_request_id_belongs_to_one_scope(office: Office) -> None:
+    await office.record()
+    await office.create(request_id="r-1")
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await office.create(ScanScope(camera_ids=("cam-1",)), request_id="r-1")
+
+    assert refused.value.reason is errors.Reason.REQUEST_ID_REUSED
+
+
+async def test_an_unknown_scan_is_not_found(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.scans.get("scan-9")
+
+    assert refused.value.reason is errors.Reason.SCAN_NOT_FOUND
+
+
+async def test_a_scan_tells_what_its_segments_show(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, counts=Counts(frames=600))
+
+    _, summary = await office.scans.get(scan_id)
+
+    assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 1)
+    assert (summary.searched, summary.counts.frames) == (seconds(120), 600)
+
+
+async def test_an_ended_scan_is_kept_with_its_summary(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+    _, ended = await office.scans.get(scan_id)
+    await office.store.erase(segment_key(scan_id, 0))
+
+    scan, summary = await office.scans.get(scan_id)
+
+    assert summary == ended == scan.final
+    assert summary.state is ScanState.SUCCEEDED
+
+
+async def test_scans_are_listed_newest_first(office: Office) -> None:
+    await office.record()
+    first = await office.create()
+    office.clock.advance(seconds(1))
+    second = await office.create()
+
+    listed = [scan.scan_id for scan, _ in await office.scans.find()]
+
+    assert listed == [second, first]
+
+
+async def test_cancelling_ends_what_no_scanner_has_begun(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, candidates=(office.make.candidate(),))
+
+    scan, summary = await office.scans.cancel(scan_id)
+
+    assert scan.cancelled
+    assert summary.state is ScanState.CANCELLED
+    assert [gap.reason for gap in summary.gaps] == [GapReason.CANCELLED] * 2
+    assert (len(summary.candidates), summary.searched) == (1, seconds(120))
+    assert office.queue.waiting == []
+
+
+async def test_cancelling_leaves_the_segment_in_hand_to_its_scanner(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, state=ScanState.RUNNING)
+
+    scan, summary = await office.scans.cancel(scan_id)
+
+    assert (scan.cancelled, summary.state) == (True, ScanState.RUNNING)
+    assert [one.state for one in await office.segments(scan_id)] == [
+        ScanState.RUNNING,
+        ScanState.CANCELLED,
+        ScanState.CANCELLED,
+    ]
+
+
+async def test_an_ended_scan_is_not_cancelled(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await office.scans.cancel(scan_id)
+
+    assert refused.value.reason is errors.Reason.SCAN_ENDED
+    assert refused.value.metadata == {"scan_id": scan_id, "state": "SUCCEEDED"}
+
+
+async def test_an_unknown_scan_is_not_cancelled(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await office.scans.cancel("scan-9")
+
+
+async def states(office: Office, scan_id: str) -> list[tuple[ScanState, int]]:
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        return [(summary.state, summary.segments_done) async for _, summary in changes]
+
+
+async def test_a_watch_tells_each_change_and_ends_with_the_scan(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    told = []
+
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        _, now = await anext(changes)
+        told.append((now.state, now.segments_done))
+        await office.finish(scan_id, 0)
+        await office.finish(scan_id, 1)
+        told += [(summary.state, summary.segments_done) async for _, summary in changes]
+
+    assert told == [
+        (ScanState.PENDING, 0),
+        (ScanState.RUNNING, 1),
+        (ScanState.SUCCEEDED, 2),
+    ]
+
+
+async def test_a_watch_of_an_ended_scan_tells_it_once(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+    await office.scans.get(scan_id)
+
+    assert await states(office, scan_id) == [(ScanState.SUCCEEDED, 1)]
+
+
+async def test_a_watch_ends_when_its_scan_is_cancelled(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+
+    watching = asyncio.create_task(states(office, scan_id))
+    await asyncio.sleep(0)
+    await office.scans.cancel(scan_id)
+
+    assert (await watching)[-1] == (ScanState.CANCELLED, 1)
+
+
+async def test_the_end_that_a_watch_sees_is_kept(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0)
+        _, last = await anext(changes)
+        await anext(changes, None)
+
+    assert (await office.scans.get(scan_id))[0].final == last
+
+
+async def test_an_unknown_scan_is_not_watched(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await anext(office.scans.watch("scan-9"))
+
+
+async def test_a_watch_ends_when_its_scan_is_forgotten(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0)
+        await office.store.erase(scan_key(scan_id))
+
+        with pytest.raises(errors.NotFoundError):
+            await anext(changes)

@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from homeward.ingestion.model import Counts, GapReason, Scan, ScanScope, ScanState, Segment
+from homeward.ingestion.usecases import work as module
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.scan_segment import Report, Task
+from homeward.ingestion.usecases.scans import scan_key, segment_key
+from homeward.ingestion.usecases.work import CHECKPOINT_INTERVAL, MAX_ATTEMPTS, ScanWorker
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
+
+
+class FakeScanner:
+    """Does what it is told to, then says that the segment was searched."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.steps: list[Callable[[Task, Report], Any]] = []
+
+    async def scan(self, task: Task, url: str, report: Report) -> Segment:
+        del url
+        self.tasks.append(task)
+        if self.steps:
+            await self.steps.pop(0)(task, report)
+        return replace(task.segment, state=ScanState.SUCCEEDED, counts=Counts(frames=7))
+
+
+class Desk:
+    """A worker with one segment to search, and everything around it."""
+
+    def __init__(
+        self, make: Any, store: InMemoryKeyValueStore, queue: Any, work: Any, parts: Any
+    ) -> None:
+        self.make = make
+        self.store = store
+        self.queue = queue
+        self.work = work
+        self.scanner: FakeScanner = parts["scanner"]
+        self.clock = parts["clock"]
+        self.worker = ScanWorker(queue=queue, store=store, **parts)
+
+    async def put(self, segment: Segment, *, cancelled: bool = False) -> None:
+        scan = Scan("scan-1", ScanScope(("subject-1",)), self.make.now, 1, cancelled=cancelled)
+        await self.store.put(scan_key("scan-1"), records.encode(scan))
+        await self.store.put(segment_key("scan-1", 0), records.encode(segment))
+
+    async def cancel_scan(self) -> None:
+        await self.put(await self.segment(), cancelled=True)
+
+    async def segment(self) -> Segment:
+        entry = await self.store.get(segment_key("scan-1", 0))
+        assert entry is not None
+        return records.decode(entry.value, Segment)
+
+    async def run(self) -> None:
+        """Let the worker work until the queue is empty."""
+        running = asyncio.create_task(self.worker.run())
+        self.queue.when_empty = running.cancel
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+
+
+@pytest.fixture
+async def desk(
+    *,
+    make: Any,
+    records_store: InMemoryKeyValueStore,
+    queue: Any,
+    new_work: Any,
+    library: FootageLibrary,
+    clock: Any,
+) -> Desk:
+    async def content() -> Any:
+        yield b"recording"
+
+    await library.upload("up-1", make.header(), 0, content())
+    work = new_work("scan-1", 0)
+    queue.works.append(work)
+    parts = {"footage": library, "scanner": FakeScanner(), "clock": clock}
+    desk = Desk(make, records_store, queue, work, parts)
+    await desk.put(make.segment())
+    return desk
+
+
+async def test_a_segment_is_searched_checkpointed_and_done(desk: Desk) -> None:
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    segment = await desk.segment()
+    assert (segment.state, segment.counts.frames) == (ScanState.SUCCEEDED, 7)
+
+
+async def test_the_scanner_is_told_whom_to_look_for_and_where(desk: Desk) -> None:
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert (task.scan_id, task.subject_ids) == ("scan-1", ("subject-1",))
+    assert task.footage.footage_id == task.segment.footage_id
+
+
+async def test_the_queue_is_told_after_the_checkpoint(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+
+    async def done() -> None:
+        states.append((await desk.segment()).state)
+
+    monkeypatch.setattr(desk.work, "done", done)
+
+    await desk.run()
+
+    assert states == [ScanState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("state", [ScanState.SUCCEEDED, ScanState.FAILED, ScanState.CANCELLED])
+async def test_a_segment_that_has_ended_is_not_searched_again(desk: Desk, state: ScanState) -> None:
+    await desk.put(desk.make.segment(state=state))
+
+    await desk.run()
+
+    assert desk.scanner.tasks == []
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is state
+
+
+async def test_work_of_a_forgotten_scan_is_done(desk: Desk) -> None:
+    await desk.store.erase(scan_key("scan-1"))
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+
+
+async def test_a_segment_of_a_cancelled_scan_is_not_searched(desk: Desk) -> None:
+    await desk.cancel_scan()
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (
+        ScanState.CANCELLED,
+        GapReason.CANCELLED,
+    )
+
+
+async def test_a_scan_that_is_cancelled_meanwhile_is_left(desk: Desk) -> None:
+    async def go_on(task: Task, report: Report) -> None:
+        await desk.cancel_scan()
+        await report(task.segment)
+        pytest.fail("goes on after the scan was cancelled")
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is ScanState.CANCELLED
+
+
+async def test_what_was_found_before_a_scan_was_cancelled_stands(desk: Desk) -> None:
+    found = (desk.make.candidate(),)
+
+    async def go_on(task: Task, report: Report) -> None:
+        await desk.cancel_scan()
+        counts = Counts(frames=3, appearances=1)
+        await report(replace(task.segment, candidates=found, counts=counts))
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    segment = await desk.segment()
+    assert (segment.state, segment.candidates) == (ScanState.CANCELLED, found)
+    assert segment.counts == Counts(frames=3, appearances=1)
+
+
+async def test_progress_is_checkpointed_now_and_then(desk: Desk) -> None:
+    saved = []
+
+    async def go_on(task: Task, report: Report) -> None:
+        for second, wait in enumerate([CHECKPOINT_INTERVAL / 2] * 4):
+            running = replace(task.segment, position=timedelta(seconds=second))
+            await report(running)
+            saved.append((await desk.segment()).position)
+            desk.clock.advance(wait)
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert saved == [timedelta(seconds=second) for second in (0, 0, 2, 2)]
+
+
+async def test_a_segment_is_searched_up_to_the_last_attempt(desk: Desk) -> None:
+    desk.work.attempt = MAX_ATTEMPTS
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_that_failed_too_often_is_given_up(desk: Desk) -> None:
+    desk.work.attempt = MAX_ATTEMPTS + 1
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.GIVEN_UP)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "expired"])
+async def test_a_segment_whose_footage_is_gone_is_not_searched(
+    desk: Desk, library: FootageLibrary, gone: str
+) -> None:
+    footage_id = desk.make.header().footage_id
+    await {
+        "deleted": lambda: library.delete(footage_id),
+        "expired": lambda: asyncio.sleep(0, desk.clock.advance(timedelta(days=31))),
+    }[gone]()
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.FOOTAGE_GONE)
+
+
+async def test_a_segment_whose_footage_goes_meanwhile_is_given_up(desk: Desk) -> None:
+    async def vanish(task: Task, report: Report) -> None:
+        del task, report
+        raise errors.NotFoundError("gone", reason=errors.Reason.FOOTAGE_NOT_FOUND)
+
+    desk.scanner.steps = [vanish]
+
+    await desk.run()
+
+    assert (await desk.segment()).gaps[0].reason is GapReason.FOOTAGE_GONE
+
+
+async def test_templates_that_cannot_be_compared_are_not_tried_again(desk: Desk) -> None:
+    async def refuse(task: Task, report: Report) -> None:
+        del task, report
+        raise errors.FailedPreconditionError(
+            "another model", reason=errors.Reason.EMBEDDING_MODEL_MISMATCH
+        )
+
+    desk.scanner.steps = [refuse]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    (gap,) = (await desk.segment()).gaps
+    assert (gap.reason, gap.detail) == (GapReason.GIVEN_UP, "another model")
+
+
+async def test_what_does_not_answer_is_waited_for_in_place(desk: Desk) -> None:
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        raise UNAVAILABLE
+
+    desk.scanner.steps = [unavailable, unavailable]
+
+    await desk.run()
+
+    assert len(desk.scanner.tasks) == 3
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_scan_that_is_cancelled_while_it_waits_is_left(desk: Desk) -> None:
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        await desk.cancel_scan()
+        raise UNAVAILABLE
+
+    desk.scanner.steps = [unavailable]
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.CANCELLED
+
+
+async def test_a_segment_that_breaks_the_scanner_is_given_back(desk: Desk) -> None:
+    async def break_down(task: Task, report: Report) -> None:
+        del task, report
+        raise ZeroDivisionError
+
+    desk.scanner.steps = [break_down]
+
+    await desk.run()
+
+    assert desk.work.said == ["retry"]
+    assert (await desk.segment()).state is ScanState.PENDING
+
+
+async def test_a_segment_that_breaks_the_scanner_does_not_stop_it(
+    desk: Desk, new_work: Any
+) -> None:
+    async def break_down(task: Task, report: Report) -> None:
+        del task, report
+        raise ZeroDivisionError
+
+    desk.scanner.steps = [break_down]
+    again = new_work("scan-1", 0, attempt=2)
+    desk.queue.works.append(again)
+
+    await desk.run()
+
+    assert again.said == ["done"]
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_in_hand_is_given_back_when_the_scanner_stops(desk: Desk) -> None:
+    running = asyncio.Event()
+
+    async def never_end(task: Task, report: Report) -> None:
+        del task, report
+        running.set()
+        await asyncio.Event().wait()
+
+    desk.scanner.steps = [never_end]
+    worker = asyncio.create_task(desk.worker.run())
+    await running.wait()
+
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+
+    assert desk.work.said == ["retry"]
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_segment_in_hand_is_kept_from_other_scanners(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0)
+    beats = asyncio.Semaphore(0)
+
+    async def extend() -> None:
+        beats.release()
+
+    async def take_long(task: Task, report: Report) -> None:
+        del task, report
+        await beats.acquire()
+        await beats.acquire()
+
+    monkeypatch.setattr(desk.work, "extend", extend)
+    desk.scanner.steps = [take_long]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_heartbeat_that_does_not_get_through_is_followed_by_another(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0)
+    beats = asyncio.Semaphore(0)
+
+    async def extend() -> None:
+        beats.release()
+        raise UNAVAILABLE
+
+    async def take_long(task: Task, report: Report) -> None:
+        del task, report
+        await beats.acquire()
+        await beats.acquire()
+
+    monkeypatch.setattr(desk.work, "extend", extend)
+    desk.scanner.steps = [take_long]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_queue_that_does_not_answer_is_asked_again(desk: Desk) -> None:
+    desk.queue.problems = [UNAVAILABLE, UNAVAILABLE]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_checkpoint_that_cannot_be_written_leaves_the_segment_in_the_queue(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(key: str, value: bytes) -> int:
+        del key, value
+        raise UNAVAILABLE
+
+    monkeypatch.setattr(desk.store, "put", refuse)
+
+    await desk.run()
+
+    assert "done" not in desk.work.said
