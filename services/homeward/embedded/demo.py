@@ -50,9 +50,9 @@ def demo(*, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = folder / "data"
-    photo = _group_photo()
+    photo = group_photo()
     with _stack(data) as addresses:
-        boxes = _faces(photo, addresses["embedding"])
+        boxes = faces(photo, addresses["embedding"])
         footage, reference = folder / "street.mp4", folder / "missing-person.jpg"
         _title(f"Making {demo_footage.seconds_for(len(boxes)):g} s of street footage")
         picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
@@ -122,7 +122,7 @@ def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping
     )
 
 
-def _group_photo() -> bytes:
+def group_photo() -> bytes:
     """Return the photograph of six people that the package `insightface` ships."""
     try:
         files = metadata.files("insightface") or []
@@ -134,7 +134,7 @@ def _group_photo() -> bytes:
     return Path(str(found.locate())).read_bytes()
 
 
-def _faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
+def faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
     """Ask the embedding service where the faces are; from left to right."""
     with grpc.insecure_channel(embedding) as channel:
         stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
