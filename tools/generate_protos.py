@@ -45,10 +45,10 @@ def generate(out: Path) -> None:
         if not source.endswith("_service.proto"):  # no service, so no stub to keep
             for stub in out.glob(source.removesuffix(".proto") + "_pb2_grpc.py*"):
                 stub.unlink()
-    for folder in sorted({Path(source).parent for source in sources}):
-        while folder != Path("homeward"):
-            (out / folder / "__init__.py").touch()
-            folder = folder.parent
+    api = out / "homeward" / "api"
+    for folder in {api, *(path.parent for path in api.rglob("*_pb2.py"))}:
+        for package in [folder, *folder.parents][: len(folder.relative_to(api).parts) + 1]:
+            (package / "__init__.py").touch()
 
 
 if __name__ == "__main__":
