@@ -65,9 +65,15 @@ def to_interval(start: datetime | None, end: datetime | None) -> types_pb2.TimeI
 
 
 def from_interval(
-    message: Message, field: str, *, required: bool = False
+    message: Message, field: str, *, required: bool = False, within: str = ""
 ) -> tuple[datetime | None, datetime | None]:
     """Return the ends of the `TimeInterval` in a field, None where there is no bound.
+
+    Args:
+        message: Has the field.
+        field: Its name.
+        required: Refuse an interval without both ends.
+        within: Path of `message` in the request, with its `.`, for the refusal.
 
     Raises:
         InvalidArgumentError: The end is not later than the start, or one is missing though
@@ -76,7 +82,7 @@ def from_interval(
     interval: types_pb2.TimeInterval = getattr(message, field)
     ends: list[datetime | None] = []
     for name in ("start_time", "end_time"):
-        path = f"{field}.{name}"
+        path = f"{within}{field}.{name}"
         if interval.HasField(name):
             ends.append(from_timestamp(getattr(interval, name), path))
         elif required:
@@ -85,7 +91,7 @@ def from_interval(
             ends.append(None)
     start, end = ends
     if start and end and end <= start:
-        raise invalid_field(f"{field}.end_time", "must be later than start_time")
+        raise invalid_field(f"{within}{field}.end_time", "must be later than start_time")
     return start, end
 
 
