@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,6 +47,7 @@ MAX_CANDIDATES = 50
 DEFAULT_CANDIDATES = 5
 MAX_REVIEW = timedelta(days=366)
 UNIT_TOLERANCE = 1e-3
+_FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 _AGE_GROUPS: Mapping[int, AgeGroup] = {
     subject_pb2.AGE_GROUP_ADULT: AgeGroup.ADULT,
@@ -210,7 +212,8 @@ def template_from(template: types_pb2.Template, field: str) -> Template:
     if not template.model_digest:
         raise invalid_field(f"{field}.model_digest", "is required")
     values = np.asarray(template.values, dtype=np.float32)
-    if not values.size or abs(float(np.linalg.norm(values)) - 1) > UNIT_TOLERANCE:
+    # Written so that NaN, which compares with nothing, is refused.
+    if not abs(float(np.linalg.norm(values)) - 1) <= UNIT_TOLERANCE:
         raise invalid_field(f"{field}.values", "must be a vector of length 1")
     return Template(values, template.model_digest)
 
@@ -234,6 +237,13 @@ def scope_from(subject_ids: Collection[str], field: str) -> frozenset[str]:
     return frozenset(
         wire.uuid_text(name, f"{field}[{index}]") for index, name in enumerate(subject_ids)
     )
+
+
+def footage_id_from(value: str, field: str) -> str:
+    """Return a recording's id, which is one token of a ledger key: no `.`, no `*`, no `>`."""
+    if not _FOOTAGE_ID.fullmatch(value):
+        raise invalid_field(field, "is not an id that Homeward gave")
+    return value
 
 
 def limit_from(limit: int) -> int:
@@ -286,7 +296,7 @@ def _finding_from(
         raise invalid_field(f"{path}.still", f"must have 1 to {MAX_STILL_BYTES} bytes")
     for name in ("best_shot_time", "start_offset", "end_offset", "best_shot_offset", "delete_time"):
         wire.require(told, name, f"{at}.{name}")
-    start, end = wire.from_interval(told, "interval", required=True)
+    start, end = wire.from_interval(told, "interval", required=True, within=f"{at}.")
     assert start is not None, "required"
     assert end is not None, "required"
     template = template_from(finding.template, f"{path}.template")
@@ -298,7 +308,7 @@ def _finding_from(
         sighting_id="",
         subject_id=wire.uuid_text(told.subject_id, f"{at}.subject_id"),
         photo_id=wire.uuid_text(told.photo_id, f"{at}.photo_id"),
-        footage_id=wire.text(told.footage_id, f"{at}.footage_id", least=1, most=200),
+        footage_id=footage_id_from(told.footage_id, f"{at}.footage_id"),
         camera_id=wire.text(told.camera_id, f"{at}.camera_id", least=1, most=63),
         scan_id=wire.uuid_text(told.scan_id, f"{at}.scan_id"),
         start_time=start,

@@ -224,7 +224,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
     ) -> sighting_service_pb2.EraseFootageSightingsResponse:
         count = await self._sightings.erase_footage(
-            wire.text(request.footage_id, "footage_id", least=1, most=200)
+            convert.footage_id_from(request.footage_id, "footage_id")
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 

@@ -72,6 +72,11 @@ class Sightings:
                 return Disposition.JOINED, held
             joined = await self._join(held, finding, placement)
             await self._forget(list(placement.absorbed))
+            if not await self._subject_is_open(sighting.subject_id):
+                # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
+                await self._forget([joined.sighting_id])
+                await self._ledger.erase(_ledger_key(sighting))
+                return Disposition.SUBJECT_CLOSED, None
         new = placement.is_new or held is None
         return (Disposition.RECORDED if new else Disposition.JOINED), joined
 

@@ -76,16 +76,14 @@ class Subjects:
             details=details,
             created_as=details,
         )
+        if request_id and await self._subjects.get(_closed(name)) is not None:
+            raise _reused(request_id)  # its open record is gone, and must not come back
         try:
             revision = await self._subjects.create(_open(name), records.encode(subject))
         except ConflictError:
             existing, etag = await self.get(name)
             if existing.created_as != details:
-                raise errors.InvalidArgumentError(
-                    f"request_id {request_id} came before with another subject; use a new one",
-                    reason=errors.Reason.REQUEST_ID_REUSED,
-                    metadata={"request_id": request_id},
-                ) from None
+                raise _reused(request_id) from None
             return existing, etag
         return subject, str(revision)
 
@@ -125,9 +123,14 @@ class Subjects:
 
         try:
             subject, etag = await self._edit(subject_id, add)
-        except errors.DomainError:
-            # Closed, or filled up, while the photograph was judged: nothing of it may stay.
-            await self._remove_photo(subject_id, photo_id)
+        except (
+            errors.FailedPreconditionError,
+            errors.NotFoundError,
+            errors.ResourceExhaustedError,
+        ):
+            # Closed, erased or filled up while the photograph was judged: nothing of it may stay.
+            await self._photos.delete(_photo(subject_id, photo_id))
+            await self._gallery.remove_photo(photo_id)
             raise
         return subject, etag, photo_id, False
 
@@ -274,12 +277,6 @@ class Subjects:
                 continue
             return changed, str(revision)
 
-    async def _remove_photo(self, subject_id: str, photo_id: str) -> None:
-        await self._photos.delete(_photo(subject_id, photo_id))
-        present, _ = await self.get(subject_id)
-        if present.state is SubjectState.CLOSED:
-            await self._gallery.remove_subject(subject_id)
-
     async def _remove_templates(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
         count = await self._gallery.remove_subject(subject_id)
         return _compacted_later(count, "no search returns them", "the engine's files")
@@ -336,6 +333,14 @@ def _compacted_later(count: int, verified: str, where: str) -> tuple[int, Erasur
         count,
         ErasureOutcome.PENDING,
         f"{verified}; bytes may remain in {where} until they are compacted",
+    )
+
+
+def _reused(request_id: str) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(
+        f"request_id {request_id} came before with another subject; use a new one",
+        reason=errors.Reason.REQUEST_ID_REUSED,
+        metadata={"request_id": request_id},
     )
 
 
