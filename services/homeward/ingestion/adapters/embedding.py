@@ -93,20 +93,26 @@ class GrpcFaceFinder:
         call: _DetectCall,
         order: asyncio.Queue[_Sent | Undecodable | None],
     ) -> None:
-        batch: list[embedding_service_pb2.Frame] = []
+        batch: list[tuple[embedding_service_pb2.Frame, _Sent]] = []
+
+        async def flush() -> None:
+            if batch:
+                await call.write(_request([message for message, _ in batch]))
+            for _, sent in batch:  # only now: the answer to what is in the order is waited for
+                await order.put(sent)
+            batch.clear()
+
         try:
             async for item in frames:
                 if isinstance(item, Undecodable):
+                    await flush()
                     await order.put(item)
                     continue
                 message, scale = await self._executor.run(_to_frame, item)
-                await order.put(_Sent(item, scale))
-                batch.append(message)
+                batch.append((message, _Sent(item, scale)))
                 if len(batch) == FRAMES_PER_MESSAGE:
-                    await call.write(_request(batch))
-                    batch = []
-            if batch:
-                await call.write(_request(batch))
+                    await flush()
+            await flush()
             await call.done_writing()
         except Exception:
             await order.put(None)  # the reader takes what was sent, then raises this
