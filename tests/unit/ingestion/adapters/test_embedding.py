@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.embedding.v1 import embedding_service_pb2 as wire
+from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
+from homeward.api.embedding.v1 import face_pb2
+from homeward.ingestion.adapters.embedding import DOUBTFUL_SCORE, EMBED_BATCH, GrpcFaceFinder
+from homeward.ingestion.model import Frame
+from homeward.ingestion.ports import Undecodable
+from homeward.servicekit import errors
+from homeward.servicekit.clients import open_channel
+from homeward.servicekit.executor import BoundedExecutor
+
+
+class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
+    """Finds in each picture one face, at a fixed part of it, as wide as the picture's number."""
+
+    def __init__(self) -> None:
+        self.sizes: list[tuple[int, int]] = []
+        self.scores: set[float] = set()
+        self.answers_left = 10_000
+        self.refuses = grpc.StatusCode.OK
+        self.embedded: list[int] = []
+
+    async def DetectFaces(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        async for request in request_iterator:
+            self.scores.add(round(request.min_detector_score, 3))
+            if not self.answers_left:
+                await self.stop(context)
+            self.answers_left -= 1
+            yield wire.DetectFacesResponse(frames=[self._found(one) for one in request.frames])
+
+    async def stop(self, context: Any) -> None:
+        if self.refuses is grpc.StatusCode.OK:
+            await asyncio.Event().wait()  # answers no more, and does not say so
+        await context.abort(self.refuses, "no more")
+
+    def _found(self, frame: wire.Frame) -> wire.FrameFaces:
+        self.sizes.append((frame.width, frame.height))
+        number = frame.data[0]
+        point = types_pb2.Point(x=frame.width / 2, y=frame.height / 4)
+        box = types_pb2.BoundingBox(x=frame.width / 4, y=0, width=number + 1, height=frame.height)
+        face = face_pb2.Face(box=box, landmarks=[point] * 5, detector_score=0.5)
+        return wire.FrameFaces(frame_id=frame.frame_id, faces=[face])
+
+    async def EmbedFaces(self, request: wire.EmbedFacesRequest, _: Any) -> Any:  # noqa: N802 - gRPC's name
+        self.embedded.append(len(request.aligned_faces))
+        return wire.EmbedFacesResponse(
+            templates=[
+                types_pb2.Template(values=[face[0], 1], model_digest="model-1")
+                for face in request.aligned_faces
+            ]
+        )
+
+
+def picture(number: int, width: int = 64, height: int = 36) -> Frame:
+    return Frame(timedelta(seconds=number), np.full((height, width, 3), number, np.uint8))
+
+
+async def film(*items: Frame | Undecodable) -> AsyncIterator[Frame | Undecodable]:
+    for item in items:
+        yield item
+
+
+async def endless() -> AsyncIterator[Frame]:
+    while True:
+        yield picture(1)
+        await asyncio.sleep(0)
+
+
+async def all_of(finder: GrpcFaceFinder, items: AsyncIterator[Any]) -> list[Any]:
+    async with aclosing(finder.find(items)) as found:
+        return [one async for one in found]
+
+
+@pytest.fixture
+def service() -> FakeEmbedding:
+    return FakeEmbedding()
+
+
+@pytest.fixture
+async def finder(service: FakeEmbedding) -> AsyncIterator[GrpcFaceFinder]:
+    server = grpc.aio.server()
+    wire_grpc.add_EmbeddingServiceServicer_to_server(service, server)
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    target = f"localhost:{port}"
+    async with (
+        BoundedExecutor("shrink", workers=1, queue=8) as executor,
+        open_channel(target) as channel,
+    ):
+        yield GrpcFaceFinder(channel, target, executor)
+    await server.stop(0)
+
+
+async def test_pictures_come_back_in_order_each_with_its_faces(finder: GrpcFaceFinder) -> None:
+    pictures = [picture(number) for number in range(15)]
+
+    found = await all_of(finder, film(*pictures))
+
+    assert [item for item, _ in found] == pictures
+    assert [face.box.width for _, (face,) in found] == list(range(1, 16))
+
+
+async def test_faces_are_in_pixels_of_the_picture_as_recorded(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    ((_, (face,)),) = await all_of(finder, film(picture(0, 1920, 1080)))
+
+    assert service.sizes == [(960, 540)]
+    assert (face.box.x, face.box.width, face.box.height) == (480, 2, 1080)
+    assert face.landmarks.tolist() == [[960, 270]] * 5
+    assert face.detector_score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("size", "sent"),
+    [((640, 360), (640, 360)), ((1280, 720), (960, 540)), ((2560, 1440), (1280, 720))],
+)
+async def test_a_copy_is_bounded_but_at_least_half_of_the_picture(
+    finder: GrpcFaceFinder,
+    service: FakeEmbedding,
+    size: tuple[int, int],
+    sent: tuple[int, int],
+) -> None:
+    await all_of(finder, film(picture(0, *size)))
+
+    assert service.sizes == [sent]
+
+
+async def test_doubtful_faces_are_asked_for(finder: GrpcFaceFinder, service: FakeEmbedding) -> None:
+    await all_of(finder, film(picture(0)))
+
+    assert service.scores == {DOUBTFUL_SCORE}
+
+
+async def test_damaged_stretches_pass_through_in_their_place(finder: GrpcFaceFinder) -> None:
+    gap = Undecodable(timedelta(seconds=1), timedelta(seconds=5))
+    items = [picture(0), gap, picture(5), picture(6), gap]
+
+    found = await all_of(finder, film(*items))
+
+    assert [item for item, _ in found] == items
+    assert [len(faces) for _, faces in found] == [1, 0, 1, 1, 0]
+
+
+async def test_many_damaged_stretches_in_a_row_stop_nothing(finder: GrpcFaceFinder) -> None:
+    gaps = [Undecodable(timedelta(seconds=one), timedelta(seconds=one + 1)) for one in range(20)]
+
+    async with asyncio.timeout(5):
+        found = await all_of(finder, film(picture(0), *gaps))
+
+    assert len(found) == 21
+
+
+async def test_no_pictures_find_no_faces(finder: GrpcFaceFinder) -> None:
+    assert await all_of(finder, film()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, errors.UnavailableError),
+        (grpc.StatusCode.INTERNAL, errors.InternalError),
+    ],
+)
+async def test_a_service_that_fails_midway_is_an_error(
+    finder: GrpcFaceFinder,
+    service: FakeEmbedding,
+    code: grpc.StatusCode,
+    error: type[errors.DomainError],
+) -> None:
+    service.answers_left, service.refuses = 2, code
+
+    async with asyncio.timeout(5):
+        with pytest.raises(error):
+            await all_of(finder, endless())
+
+
+async def test_a_service_that_is_not_there_is_named() -> None:
+    async with (
+        BoundedExecutor("shrink", workers=1, queue=8) as executor,
+        open_channel("localhost:1") as channel,
+        asyncio.timeout(10),
+    ):
+        with pytest.raises(errors.UnavailableError) as refused:
+            await all_of(GrpcFaceFinder(channel, "localhost:1", executor), film(picture(0)))
+
+    assert refused.value.metadata == {"component": "embedding", "address": "localhost:1"}
+
+
+async def test_what_decoding_raises_is_raised(finder: GrpcFaceFinder) -> None:
+    async def breaks_off() -> AsyncIterator[Frame]:
+        yield picture(0)
+        raise errors.unavailable("S3", "somewhere", "start it")
+
+    with pytest.raises(errors.UnavailableError, match="S3"):
+        await all_of(finder, breaks_off())
+
+
+def writers() -> list[str]:
+    """The tasks of the adapter that are under way."""
+    names = [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+    return [name for name in names if name.startswith("GrpcFaceFinder")]
+
+
+@pytest.mark.parametrize("answers", [3, 10_000], ids=["stalled", "answering"])
+async def test_a_caller_who_leaves_early_leaves_nothing_running(
+    finder: GrpcFaceFinder, service: FakeEmbedding, answers: int
+) -> None:
+    service.answers_left = answers
+
+    async with asyncio.timeout(5), aclosing(finder.find(endless())) as found:
+        await anext(found)
+
+    assert writers() == []
+
+
+@pytest.mark.parametrize("answers", [3, 10_000], ids=["stalled", "answering"])
+async def test_a_caller_who_is_cancelled_leaves_nothing_running(
+    finder: GrpcFaceFinder, service: FakeEmbedding, answers: int
+) -> None:
+    service.answers_left = answers
+    search = asyncio.create_task(all_of(finder, endless()))
+    await asyncio.wait([search], timeout=0.2)
+
+    search.cancel()
+    await asyncio.wait([search], timeout=5)
+
+    assert search.cancelled()
+    assert writers() == []
+
+
+async def test_templates_come_in_the_order_of_their_faces(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    crops = [np.full((112, 112, 3), number, np.uint8) for number in range(EMBED_BATCH + 5)]
+
+    templates = await finder.embed(crops)
+
+    assert [one.values[0] for one in templates] == list(range(EMBED_BATCH + 5))
+    assert {one.model_digest for one in templates} == {"model-1"}
+    assert service.embedded == [EMBED_BATCH, 5]
