@@ -1,0 +1,737 @@
+"""The ingestion service as its clients meet it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.ingestion.v1 import (
+    camera_pb2,
+    camera_service_pb2,
+    camera_service_pb2_grpc,
+    footage_service_pb2,
+    footage_service_pb2_grpc,
+    scan_pb2,
+    scan_service_pb2,
+    scan_service_pb2_grpc,
+)
+from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.model import Probe, VideoTrack
+from homeward.ingestion.servicer import services
+from homeward.ingestion.usecases.cameras import Cameras
+from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.scans import Scans
+from homeward.servicekit import errors, wire
+from homeward.servicekit.clients import open_channel, translate
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.server import GrpcServer
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
+CONTENT = b"a recording"
+NO_SCAN = "7d4df2ef-6d44-4c02-9bf0-0e2b6d5b7f2e"
+NO_FOOTAGE = "cam-1-20261120t100000000000z-0123456789abcdef"
+TOO_LARGE = b"x" * (64 * 1024 + 1)
+
+
+class Outside:
+    """Clock, prober, matching service and work queue in one; each can be told to refuse."""
+
+    def __init__(self) -> None:
+        self.time = NOW
+        self.probing: errors.DomainError | None = None
+        self.matching: errors.DomainError | None = None
+
+    def now(self) -> datetime:
+        return self.time
+
+    async def probe(self, url: str) -> Probe:
+        del url
+        if self.probing is not None:
+            raise self.probing
+        return Probe(VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60))
+
+    async def require_searchable(self, subject_ids: Sequence[str]) -> None:
+        del subject_ids
+        if self.matching is not None:
+            raise self.matching
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        del footage_id
+        if self.matching is not None:
+            raise self.matching
+
+    async def put(self, scan_id: str, segment: int) -> None:
+        del scan_id, segment
+
+    async def drop_scan(self, scan_id: str) -> None:
+        del scan_id
+
+
+@pytest.fixture
+def outside() -> Outside:
+    return Outside()
+
+
+@pytest.fixture
+async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
+    """The stubs of a server with one camera."""
+    cameras = Cameras(InMemoryKeyValueStore(), outside)
+    bucket = InMemoryFootageStore(lifecycle_days=29)
+    footage = FootageLibrary(
+        store=bucket,
+        uploads=InMemoryKeyValueStore(),
+        cameras=cameras,
+        prober=outside,
+        matcher=outside,
+        clock=outside,
+        min_footage_age=timedelta(minutes=15),
+    )
+    scans = Scans(
+        store=InMemoryKeyValueStore(),
+        queue=outside,
+        footage=footage,
+        cameras=cameras,
+        matcher=outside,
+        clock=outside,
+        segment_length=timedelta(seconds=30),
+    )
+    server = GrpcServer(
+        services(cameras=cameras, footage=footage, scans=scans, clock=outside),
+        listen="localhost:0",
+        checks={},
+        grace_seconds=1,
+    )
+    await server.start()
+    async with open_channel(f"localhost:{server.port}") as channel:
+        stubs = SimpleNamespace(
+            bucket=bucket,
+            cameras=camera_service_pb2_grpc.CameraServiceStub(channel),
+            footage=footage_service_pb2_grpc.FootageServiceStub(channel),
+            scans=scan_service_pb2_grpc.ScanServiceStub(channel),
+        )
+        await stubs.cameras.CreateCamera(new_camera("cam-1"))
+        yield stubs
+    await server.stop()
+
+
+def new_camera(camera_id: str, **fields: Any) -> camera_service_pb2.CreateCameraRequest:
+    return camera_service_pb2.CreateCameraRequest(
+        camera=camera_pb2.Camera(camera_id=camera_id, **fields)
+    )
+
+
+def header(content: bytes = CONTENT, **changes: Any) -> footage_service_pb2.UploadHeader:
+    fields = {
+        "request_id": "up-1",
+        "camera_id": "cam-1",
+        "file_name": "a.mp4",
+        "start_time": wire.to_timestamp(RECORDED),
+        "size_bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    return footage_service_pb2.UploadHeader(**{**fields, **changes})
+
+
+def message(payload: bytes | footage_service_pb2.UploadHeader) -> Any:
+    name = "chunk" if isinstance(payload, bytes) else "header"
+    return footage_service_pb2.UploadFootageRequest(**{name: payload})  # type: ignore[arg-type]
+
+
+async def upload(api: Any, *payloads: bytes | footage_service_pb2.UploadHeader) -> Any:
+    """Upload what is given: by default, the recording."""
+    return await api.footage.UploadFootage(
+        iter([message(one) for one in payloads or (header(), CONTENT)])
+    )
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, errors.Reason]:
+    """Return code and reason of a call that is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    return refused.value.code(), translate(refused.value, "ingestion", "").reason
+
+
+INVALID = (grpc.StatusCode.INVALID_ARGUMENT, errors.Reason.FIELD_INVALID)
+
+
+async def test_create_camera_registers_it(api: Any) -> None:
+    answer = await api.cameras.CreateCamera(
+        new_camera("cam-2", place="Station", latitude=1, longitude=2)
+    )
+
+    assert (answer.camera.camera_id, answer.camera.place) == ("cam-2", "Station")
+    assert answer.camera.create_time == wire.to_timestamp(NOW)
+    assert answer.camera.etag
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        new_camera(""),
+        new_camera("Cam 1"),
+        new_camera("-cam"),
+        new_camera("x" * 64),
+        new_camera("cam-2", latitude=91, longitude=0),
+        new_camera("cam-2", latitude=51),
+        new_camera("cam-2", place="x" * 201),
+        new_camera("cam-2", clock_offset=timedelta(days=2)),
+    ],
+)
+async def test_create_camera_refuses_fields_that_break_a_rule(api: Any, request_: Any) -> None:
+    assert await refusal(api.cameras.CreateCamera(request_)) == INVALID
+
+
+async def test_create_camera_refuses_an_id_that_is_taken(api: Any) -> None:
+    assert await refusal(api.cameras.CreateCamera(new_camera("cam-1"))) == (
+        grpc.StatusCode.ALREADY_EXISTS,
+        errors.Reason.CAMERA_EXISTS,
+    )
+
+
+async def test_get_camera_reads_it(api: Any) -> None:
+    answer = await api.cameras.GetCamera(camera_service_pb2.GetCameraRequest(camera_id="cam-1"))
+
+    assert answer.camera.camera_id == "cam-1"
+
+
+async def test_get_camera_knows_no_other(api: Any) -> None:
+    call = api.cameras.GetCamera(camera_service_pb2.GetCameraRequest(camera_id="cam-9"))
+
+    assert await refusal(call) == (
+        grpc.StatusCode.NOT_FOUND,
+        errors.Reason.CAMERA_NOT_FOUND,
+    )
+
+
+async def test_list_cameras_goes_page_by_page(api: Any) -> None:
+    await api.cameras.CreateCamera(new_camera("cam-2"))
+    first = await api.cameras.ListCameras(camera_service_pb2.ListCamerasRequest(page_size=1))
+    second = await api.cameras.ListCameras(
+        camera_service_pb2.ListCamerasRequest(page_size=1, page_token=first.next_page_token)
+    )
+
+    assert [one.camera_id for one in [*first.cameras, *second.cameras]] == ["cam-1", "cam-2"]
+    assert second.next_page_token == ""
+
+
+LISTS = {
+    "cameras": ("ListCameras", camera_service_pb2.ListCamerasRequest),
+    "footage": ("ListFootage", footage_service_pb2.ListFootageRequest),
+    "scans": ("ListScans", scan_service_pb2.ListScansRequest),
+}
+
+
+@pytest.mark.parametrize("service", list(LISTS))
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"page_size": -1}, errors.Reason.FIELD_INVALID),
+        ({"page_size": 1001}, errors.Reason.FIELD_INVALID),
+        ({"page_token": "made up"}, errors.Reason.PAGE_TOKEN_INVALID),
+    ],
+)
+async def test_lists_refuse_pages_that_are_none(
+    api: Any, service: str, fields: Any, reason: errors.Reason
+) -> None:
+    rpc, request = LISTS[service]
+
+    call = getattr(getattr(api, service), rpc)(request(**fields))
+
+    assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+def change(camera_id: str, *paths: str, **fields: Any) -> Any:
+    return camera_service_pb2.UpdateCameraRequest(
+        camera=camera_pb2.Camera(camera_id=camera_id, **fields), update_mask=FieldMask(paths=paths)
+    )
+
+
+async def test_update_camera_changes_what_the_mask_names(api: Any) -> None:
+    answer = await api.cameras.UpdateCamera(
+        change("cam-1", "place", place="Station", authority="left out")
+    )
+
+    assert (answer.camera.place, answer.camera.authority) == ("Station", "")
+
+
+@pytest.mark.parametrize(
+    ("request_", "refused"),
+    [
+        (change("cam-1", place="x"), INVALID),
+        (change("cam-1", "create_time"), INVALID),
+        (change("cam-1", "place", place="x" * 201), INVALID),
+        (
+            change("cam-9", "place"),
+            (grpc.StatusCode.NOT_FOUND, errors.Reason.CAMERA_NOT_FOUND),
+        ),
+        (
+            change("cam-1", "place", etag="0"),
+            (grpc.StatusCode.ABORTED, errors.Reason.ETAG_MISMATCH),
+        ),
+    ],
+    ids=["no mask", "fixed field", "bad value", "unknown", "etag"],
+)
+async def test_update_camera_refuses(api: Any, request_: Any, refused: Any) -> None:
+    assert await refusal(api.cameras.UpdateCamera(request_)) == refused
+
+
+async def test_upload_footage_takes_a_recording_in(api: Any) -> None:
+    answer = await upload(api, header(), CONTENT[:4], CONTENT[4:])
+
+    footage = answer.footage
+    assert not answer.already_held
+    assert (footage.camera_id, footage.size_bytes) == ("cam-1", len(CONTENT))
+    assert footage.end_time == wire.to_timestamp(RECORDED + timedelta(seconds=60))
+    assert footage.delete_time == wire.to_timestamp(NOW + timedelta(days=31))
+    assert footage.video.codec == "h264"
+
+
+async def test_upload_footage_says_when_the_same_file_is_held(api: Any) -> None:
+    first = await upload(api)
+
+    again = await upload(api, header(request_id="up-2"), CONTENT)
+
+    assert again.already_held
+    assert again.footage == first.footage
+
+
+@pytest.mark.parametrize(
+    "payloads",
+    [
+        [CONTENT],
+        [header(), header()],
+        [header(), b""],
+        [header(TOO_LARGE), TOO_LARGE],
+        [header(request_id="")],
+        [header(request_id="a b")],
+        [header(camera_id="Cam 1")],
+        [header(file_name="")],
+        [header(file_name="folder/a.mp4")],
+        [header(start_time=None)],
+        [header(start_time=wire.to_timestamp(NOW + timedelta(seconds=1)))],
+        [header(size_bytes=0)],
+        [header(size_bytes=50 * 1024**3 + 1)],
+        [header(sha256="A" * 64)],
+    ],
+    ids=[
+        "header missing",
+        "header twice",
+        "empty chunk",
+        "chunk too large",
+        "no request id",
+        "bad request id",
+        "bad camera id",
+        "no file name",
+        "folder in file name",
+        "no start",
+        "future start",
+        "empty file",
+        "file too large",
+        "bad digest",
+    ],
+)
+async def test_upload_footage_refuses_messages_that_break_a_rule(api: Any, payloads: Any) -> None:
+    assert await refusal(upload(api, *payloads)) == INVALID
+
+
+async def test_upload_footage_refuses_a_call_without_messages(api: Any) -> None:
+    assert await refusal(api.footage.UploadFootage(iter([]))) == INVALID
+
+
+@pytest.mark.parametrize(
+    ("payloads", "code", "reason"),
+    [
+        (
+            [header(camera_id="cam-9")],
+            grpc.StatusCode.NOT_FOUND,
+            errors.Reason.CAMERA_NOT_FOUND,
+        ),
+        (
+            [header(size_bytes=len(CONTENT) + 1), CONTENT],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            errors.Reason.UPLOAD_SIZE_MISMATCH,
+        ),
+        (
+            [header(size_bytes=len(CONTENT) - 1), CONTENT],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            errors.Reason.UPLOAD_SIZE_MISMATCH,
+        ),
+        (
+            [header(), CONTENT[::-1]],
+            grpc.StatusCode.INVALID_ARGUMENT,
+            errors.Reason.UPLOAD_DIGEST_MISMATCH,
+        ),
+        (
+            [header(offset_bytes=5), CONTENT[5:]],
+            grpc.StatusCode.ABORTED,
+            errors.Reason.UPLOAD_OFFSET_MISMATCH,
+        ),
+        (
+            [header(start_time=wire.to_timestamp(NOW - timedelta(minutes=1)))],
+            grpc.StatusCode.FAILED_PRECONDITION,
+            errors.Reason.FOOTAGE_TOO_RECENT,
+        ),
+    ],
+    ids=["unknown camera", "too few bytes", "too many", "other bytes", "offset", "too recent"],
+)
+async def test_upload_footage_refuses(
+    api: Any, payloads: Any, code: grpc.StatusCode, reason: errors.Reason
+) -> None:
+    assert await refusal(upload(api, *payloads)) == (code, reason)
+
+
+async def test_upload_footage_refuses_the_same_file_of_elsewhere(api: Any) -> None:
+    await upload(api)
+    await api.cameras.CreateCamera(new_camera("cam-2"))
+
+    call = upload(api, header(camera_id="cam-2", request_id="up-2"), CONTENT)
+
+    assert await refusal(call) == (
+        grpc.StatusCode.ALREADY_EXISTS,
+        errors.Reason.FOOTAGE_EXISTS_ELSEWHERE,
+    )
+
+
+async def test_upload_footage_refuses_a_request_id_of_another_upload(api: Any) -> None:
+    await refusal(upload(api, header(), CONTENT[:5]))
+
+    assert await refusal(upload(api, header(b"other"), b"other")) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.REQUEST_ID_REUSED,
+    )
+
+
+async def test_upload_footage_refuses_what_cannot_be_searched(api: Any, outside: Outside) -> None:
+    outside.probing = errors.InvalidArgumentError("no", reason=errors.Reason.FOOTAGE_UNREADABLE)
+
+    assert await refusal(upload(api)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.FOOTAGE_UNREADABLE,
+    )
+
+
+async def test_upload_footage_says_which_component_does_not_answer(
+    api: Any, outside: Outside
+) -> None:
+    outside.probing = errors.unavailable("S3", "somewhere", "start it")
+
+    assert await refusal(upload(api)) == (
+        grpc.StatusCode.UNAVAILABLE,
+        errors.Reason.COMPONENT_UNAVAILABLE,
+    )
+
+
+async def test_get_upload_tells_how_far_it_has_come(api: Any) -> None:
+    await refusal(upload(api, header(), CONTENT[:5]))
+
+    answer = await api.footage.GetUpload(footage_service_pb2.GetUploadRequest(request_id="up-1"))
+
+    assert answer.committed_size_bytes == 0  # less than a whole part came
+
+
+def by_url(**changes: Any) -> Any:
+    return footage_service_pb2.CreateUploadUrlRequest(header=header(**changes))
+
+
+async def test_create_upload_url_gives_one_that_expires(api: Any) -> None:
+    answer = await api.footage.CreateUploadUrl(by_url())
+
+    assert answer.url
+    assert answer.expire_time == wire.to_timestamp(NOW + timedelta(hours=6))
+    assert not answer.HasField("existing_footage")
+
+
+async def test_create_upload_url_gives_the_footage_that_is_held(api: Any) -> None:
+    held = await upload(api)
+
+    answer = await api.footage.CreateUploadUrl(by_url())
+
+    assert (answer.url, answer.existing_footage) == ("", held.footage)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        footage_service_pb2.CreateUploadUrlRequest(),
+        by_url(offset_bytes=1),
+        by_url(size_bytes=5 * 1024**3 + 1),
+    ],
+)
+async def test_create_upload_url_refuses_headers_that_break_a_rule(api: Any, request_: Any) -> None:
+    assert await refusal(api.footage.CreateUploadUrl(request_)) == INVALID
+
+
+@pytest.mark.parametrize(
+    ("request_id", "refused"),
+    [
+        ("", INVALID),
+        ("up-9", (grpc.StatusCode.NOT_FOUND, errors.Reason.UPLOAD_NOT_FOUND)),
+    ],
+)
+@pytest.mark.parametrize("rpc", ["GetUpload", "CompleteUpload"])
+async def test_an_upload_that_is_not_under_way_is_not_found(
+    api: Any, rpc: str, request_id: str, refused: Any
+) -> None:
+    request = getattr(footage_service_pb2, f"{rpc}Request")(request_id=request_id)
+
+    assert await refusal(getattr(api.footage, rpc)(request)) == refused
+
+
+async def test_complete_upload_makes_footage_of_what_was_put(api: Any) -> None:
+    url = (await api.footage.CreateUploadUrl(by_url())).url
+    key = url.removeprefix("memory:///").partition("?")[0]
+    await api.bucket.put(key, CONTENT, content_type="application/octet-stream")
+
+    answer = await api.footage.CompleteUpload(
+        footage_service_pb2.CompleteUploadRequest(request_id="up-1")
+    )
+
+    assert answer.footage.sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+
+async def test_complete_upload_refuses_a_file_that_did_not_come(api: Any) -> None:
+    await api.footage.CreateUploadUrl(by_url())
+
+    call = api.footage.CompleteUpload(footage_service_pb2.CompleteUploadRequest(request_id="up-1"))
+
+    assert await refusal(call) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.UPLOAD_SIZE_MISMATCH,
+    )
+
+
+async def test_get_footage_reads_it_until_its_deadline(api: Any, outside: Outside) -> None:
+    footage = (await upload(api)).footage
+    request = footage_service_pb2.GetFootageRequest(footage_id=footage.footage_id)
+
+    assert (await api.footage.GetFootage(request)).footage == footage
+    outside.time += timedelta(days=31)
+    assert await refusal(api.footage.GetFootage(request)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Reason.FOOTAGE_EXPIRED,
+    )
+
+
+@pytest.mark.parametrize(
+    ("footage_id", "refused"),
+    [
+        ("", INVALID),
+        ("../etc", INVALID),
+        (NO_FOOTAGE, (grpc.StatusCode.NOT_FOUND, errors.Reason.FOOTAGE_NOT_FOUND)),
+    ],
+)
+@pytest.mark.parametrize("rpc", ["GetFootage", "DeleteFootage"])
+async def test_footage_that_is_not_there_is_not_found(
+    api: Any, rpc: str, footage_id: str, refused: Any
+) -> None:
+    request = getattr(footage_service_pb2, f"{rpc}Request")(footage_id=footage_id)
+
+    assert await refusal(getattr(api.footage, rpc)(request)) == refused
+
+
+async def test_list_footage_lists_what_overlaps(api: Any) -> None:
+    footage = (await upload(api)).footage
+    interval = wire.to_interval(RECORDED + timedelta(seconds=59), None)
+
+    answer = await api.footage.ListFootage(
+        footage_service_pb2.ListFootageRequest(camera_ids=["cam-1"], interval=interval)
+    )
+
+    assert list(answer.footage) == [footage]
+
+
+async def test_list_footage_refuses_an_interval_that_ends_before_it_starts(api: Any) -> None:
+    stamp = wire.to_timestamp(RECORDED)
+    interval = types_pb2.TimeInterval(start_time=stamp, end_time=stamp)
+
+    call = api.footage.ListFootage(footage_service_pb2.ListFootageRequest(interval=interval))
+
+    assert await refusal(call) == INVALID
+
+
+async def test_delete_footage_removes_it(api: Any) -> None:
+    footage_id = (await upload(api)).footage.footage_id
+
+    await api.footage.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=footage_id))
+
+    listed = await api.footage.ListFootage(footage_service_pb2.ListFootageRequest())
+    assert list(listed.footage) == []
+
+
+async def test_delete_footage_waits_for_matching(api: Any, outside: Outside) -> None:
+    footage_id = (await upload(api)).footage.footage_id
+    outside.matching = errors.unavailable("matching", "somewhere", "start it")
+    request = footage_service_pb2.DeleteFootageRequest(footage_id=footage_id)
+
+    assert await refusal(api.footage.DeleteFootage(request)) == (
+        grpc.StatusCode.UNAVAILABLE,
+        errors.Reason.COMPONENT_UNAVAILABLE,
+    )
+
+
+async def test_get_retention_report_counts_what_is_held(api: Any) -> None:
+    await upload(api)
+
+    report = await api.footage.GetRetentionReport(footage_service_pb2.GetRetentionReportRequest())
+
+    assert (report.footage_count, report.footage_size_bytes) == (1, len(CONTENT))
+    assert report.oldest_receive_time == report.report_time == wire.to_timestamp(NOW)
+    assert report.lifecycle_days == 29
+
+
+async def new_scan(api: Any, request_id: str = "", **scope: Any) -> Any:
+    request = scan_service_pb2.CreateScanRequest(
+        request_id=request_id, scope=scan_pb2.ScanScope(**scope)
+    )
+    return (await api.scans.CreateScan(request)).scan
+
+
+async def test_create_scan_plans_it(api: Any) -> None:
+    await upload(api)
+
+    scan = await new_scan(api, camera_ids=["cam-1"])
+
+    assert scan.state == scan_pb2.Scan.STATE_PENDING
+    assert scan.progress.segment_count == 2
+    assert scan.coverage.requested_duration.ToTimedelta() == timedelta(seconds=60)
+    assert list(scan.scope.camera_ids) == ["cam-1"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "refused"),
+    [
+        ({"subject_ids": ["nobody"]}, INVALID),
+        ({"camera_ids": ["Cam 1"]}, INVALID),
+        ({"camera_ids": ["cam-1"] * 1001}, INVALID),
+        ({"footage_ids": ["a"]}, INVALID),
+        ({"interval": wire.to_interval(NOW, RECORDED)}, INVALID),
+        ({"camera_ids": ["cam-9"]}, (grpc.StatusCode.NOT_FOUND, errors.Reason.CAMERA_NOT_FOUND)),
+        (
+            {"footage_ids": [NO_FOOTAGE]},
+            (grpc.StatusCode.NOT_FOUND, errors.Reason.FOOTAGE_NOT_FOUND),
+        ),
+        (
+            {"interval": wire.to_interval(NOW, None)},
+            (grpc.StatusCode.FAILED_PRECONDITION, errors.Reason.SCAN_SCOPE_EMPTY),
+        ),
+    ],
+)
+async def test_create_scan_refuses(api: Any, scope: Any, refused: Any) -> None:
+    await upload(api)
+
+    assert await refusal(new_scan(api, **scope)) == refused
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "code"),
+    [
+        (errors.NotFoundError, errors.Reason.SUBJECT_NOT_FOUND, grpc.StatusCode.NOT_FOUND),
+        (
+            errors.FailedPreconditionError,
+            errors.Reason.SUBJECT_CLOSED,
+            grpc.StatusCode.FAILED_PRECONDITION,
+        ),
+        (
+            errors.FailedPreconditionError,
+            errors.Reason.NO_OPEN_SUBJECTS,
+            grpc.StatusCode.FAILED_PRECONDITION,
+        ),
+    ],
+)
+async def test_create_scan_passes_on_what_matching_refuses(
+    api: Any,
+    outside: Outside,
+    error: type[errors.DomainError],
+    reason: errors.Reason,
+    code: grpc.StatusCode,
+) -> None:
+    await upload(api)
+    outside.matching = error("no", reason=reason)
+
+    assert await refusal(new_scan(api)) == (code, reason)
+
+
+async def test_create_scan_refuses_a_request_id_of_another_scope(api: Any) -> None:
+    await upload(api)
+    await new_scan(api, "scan-1")
+
+    assert await refusal(new_scan(api, "scan-1", camera_ids=["cam-1"])) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.REQUEST_ID_REUSED,
+    )
+
+
+async def test_get_scan_and_list_scans_tell_the_same(api: Any) -> None:
+    await upload(api)
+    scan = await new_scan(api)
+
+    read = await api.scans.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan.scan_id))
+    listed = await api.scans.ListScans(scan_service_pb2.ListScansRequest())
+
+    assert read.scan == scan
+    assert list(listed.scans) == [scan]
+
+
+async def test_cancel_scan_ends_it_once(api: Any) -> None:
+    await upload(api)
+    request = scan_service_pb2.CancelScanRequest(scan_id=(await new_scan(api)).scan_id)
+
+    cancelled = (await api.scans.CancelScan(request)).scan
+
+    assert cancelled.state == scan_pb2.Scan.STATE_CANCELLED
+    assert [gap.reason for gap in cancelled.coverage.gaps] == [
+        scan_pb2.COVERAGE_GAP_REASON_CANCELLED
+    ] * 2
+    assert await refusal(api.scans.CancelScan(request)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Reason.SCAN_ENDED,
+    )
+
+
+async def test_watch_scan_ends_with_the_scan(api: Any) -> None:
+    await upload(api)
+    scan_id = (await new_scan(api)).scan_id
+    watch = api.scans.WatchScan(scan_service_pb2.WatchScanRequest(scan_id=scan_id))
+    updates = aiter(watch)
+    first = await anext(updates)
+
+    await api.scans.CancelScan(scan_service_pb2.CancelScanRequest(scan_id=scan_id))
+    rest = [update.scan.state async for update in updates]
+
+    assert first.scan.state == scan_pb2.Scan.STATE_PENDING
+    assert rest[-1] == scan_pb2.Scan.STATE_CANCELLED
+
+
+UNKNOWN_SCAN = (grpc.StatusCode.NOT_FOUND, errors.Reason.SCAN_NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("scan_id", "refused"), [("", INVALID), ("a scan", INVALID), (NO_SCAN, UNKNOWN_SCAN)]
+)
+@pytest.mark.parametrize("rpc", ["GetScan", "CancelScan"])
+async def test_a_scan_that_is_not_there_is_not_found(
+    api: Any, rpc: str, scan_id: str, refused: Any
+) -> None:
+    request = getattr(scan_service_pb2, f"{rpc}Request")(scan_id=scan_id)
+
+    assert await refusal(getattr(api.scans, rpc)(request)) == refused
+
+
+@pytest.mark.parametrize(
+    ("scan_id", "refused"), [("", INVALID), ("a scan", INVALID), (NO_SCAN, UNKNOWN_SCAN)]
+)
+async def test_a_scan_that_is_not_there_is_not_watched(
+    api: Any, scan_id: str, refused: Any
+) -> None:
+    watch = api.scans.WatchScan(scan_service_pb2.WatchScanRequest(scan_id=scan_id))
+
+    assert await refusal(watch.read()) == refused
