@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from homeward.matching.model import (
+    Decision,
+    Disposition,
+    Review,
+    Sighting,
+    SightingState,
+)
+from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
+
+NOBODY = "00000000-0000-4000-8000-00000000ffff"
+CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE
+
+
+async def recorded(matching: Any, finding: Any) -> Sighting:
+    disposition, sighting = await matching.sightings.record(finding)
+    assert disposition is Disposition.RECORDED
+    return sighting
+
+
+async def review(matching: Any, sighting: Sighting, decision: Decision) -> Sighting:
+    return await matching.sightings.review(
+        sighting.sighting_id, decision=decision, reason="the same scar", reviewer="R. Viewer"
+    )
+
+
+async def found(matching: Any, **changes: Any) -> list[Sighting]:
+    asked = {"subject_ids": (), "footage_ids": (), "states": (), "start": None, "end": None}
+    return await matching.sightings.find(**asked | changes)
+
+
+async def stills(matching: Any) -> list[str]:
+    return [info.key.partition("/")[0] for info in await matching.evidence.objects("")]
+
+
+async def test_a_finding_is_recorded_with_its_still(matching: Any, finding: Any) -> None:
+    sighting = await recorded(matching, finding(still=b"a still"))
+
+    assert sighting.state is SightingState.UNREVIEWED
+    assert sighting.create_time == matching.clock.now()
+    assert await matching.sightings.get(sighting.sighting_id) == sighting
+    assert await matching.sightings.still(sighting) == b"a still"
+
+
+async def test_recording_the_same_finding_again_changes_nothing(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    first = await recorded(matching, finding())
+    pass_time(timedelta(minutes=1))
+
+    again = await matching.sightings.record(finding())
+
+    assert again == (Disposition.JOINED, first)
+    assert await found(matching) == [first]
+
+
+async def test_a_finding_that_overlaps_joins_and_lengthens(matching: Any, finding: Any) -> None:
+    first = await recorded(matching, finding(10, 14, score=0.5))
+
+    disposition, joined = await matching.sightings.record(finding(13, 20, score=0.48))
+
+    assert disposition is Disposition.JOINED
+    assert joined == replace(
+        first,
+        end_offset=timedelta(seconds=20),
+        end_time=first.start_time + timedelta(seconds=10),
+    )
+    assert await matching.sightings.still(joined) == b"a still"
+
+
+async def test_a_better_finding_brings_score_picture_and_template(
+    matching: Any, finding: Any
+) -> None:
+    first = await recorded(matching, finding(10, 14, score=0.5, seed=1))
+    better = finding(13, 20, score=0.75, seed=2, still=b"a better still")
+
+    _, joined = await matching.sightings.record(better)
+
+    template = await matching.index.template(first.sighting_id)
+    assert joined.sighting_id == first.sighting_id
+    assert joined.score == 0.75
+    assert joined.best_shot_offset == timedelta(seconds=13)
+    assert (joined.start_offset, joined.end_offset) == (
+        timedelta(seconds=10),
+        timedelta(seconds=20),
+    )
+    assert await matching.sightings.still(joined) == b"a better still"
+    assert (template.values == better.template.values).all()
+
+
+async def test_a_joined_sighting_names_the_scan_that_found_it_first(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    first = await recorded(matching, finding(10, 14, score=0.5))
+    pass_time(timedelta(hours=1))
+
+    _, joined = await matching.sightings.record(finding(12, 16, score=0.75, scan_id=NOBODY))
+
+    assert (joined.scan_id, joined.create_time) == (first.scan_id, first.create_time)
+
+
+@pytest.mark.parametrize("score", [0.4, 0.55, 0.7])
+async def test_a_finding_that_bridges_two_leaves_one_with_the_best_of_all(
+    matching: Any, finding: Any, score: float
+) -> None:
+    first = await recorded(matching, finding(10, 14, score=0.5, still=b"first"))
+    await recorded(matching, finding(20, 24, score=0.6, seed=2, still=b"second"))
+
+    _, joined = await matching.sightings.record(finding(13, 21, score=score, still=b"bridge"))
+
+    assert joined.sighting_id == first.sighting_id
+    assert joined.score == max(score, 0.6)
+    assert (joined.start_offset, joined.end_offset) == (
+        timedelta(seconds=10),
+        timedelta(seconds=24),
+    )
+    assert await matching.sightings.still(joined) == (b"bridge" if score > 0.6 else b"second")
+    assert await found(matching) == [joined]
+    assert await stills(matching) == ["pending"]
+
+
+async def test_findings_of_other_footage_stand_apart(matching: Any, finding: Any) -> None:
+    await recorded(matching, finding())
+
+    disposition, _ = await matching.sightings.record(finding(footage_id="footage-2"))
+
+    assert disposition is Disposition.RECORDED
+
+
+async def test_a_recording_that_broke_off_is_completed_by_the_retry(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(matching.index, "put", fails)
+        with pytest.raises(ConnectionError):
+            await matching.sightings.record(finding())
+
+    sighting = await recorded(matching, finding())
+
+    assert await found(matching) == [sighting]
+
+
+async def test_a_rejected_sighting_is_erased_and_answered(matching: Any, finding: Any) -> None:
+    sighting = await recorded(matching, finding())
+
+    decided = await review(matching, sighting, REJECT)
+
+    assert decided.state is SightingState.REJECTED
+    assert await matching.index.count() == 0
+    assert await stills(matching) == []
+
+
+@pytest.mark.parametrize(("start", "end"), [(10, 14), (12, 30), (15, 18)])
+async def test_what_was_rejected_is_never_asked_again(
+    matching: Any, finding: Any, start: float, end: float
+) -> None:
+    await review(matching, await recorded(matching, finding(10, 14)), REJECT)
+
+    again = await matching.sightings.record(finding(start, end, score=0.9))
+
+    assert again == (Disposition.REJECTED_BEFORE, None)
+    assert await found(matching) == []
+
+
+async def test_a_rejection_remembers_ids_and_times_alone(matching: Any, finding: Any) -> None:
+    await review(matching, await recorded(matching, finding()), REJECT)
+
+    (entry,) = await matching.ledger.entries()
+    assert b"scar" not in entry.value
+    assert b"Viewer" not in entry.value
+
+
+async def test_a_confirmed_sighting_keeps_its_still_in_another_place(
+    matching: Any, finding: Any
+) -> None:
+    sighting = await recorded(matching, finding())
+
+    confirmed = await review(matching, sighting, CONFIRM)
+
+    assert confirmed.state is SightingState.CONFIRMED
+    assert confirmed.review == Review(CONFIRM, "the same scar", "R. Viewer", matching.clock.now())
+    assert await matching.sightings.get(sighting.sighting_id) == confirmed
+    assert await matching.sightings.still(confirmed) == b"a still"
+    assert await stills(matching) == ["confirmed"]
+
+
+@pytest.mark.parametrize("decision", [CONFIRM, INCONCLUSIVE])
+async def test_a_decided_sighting_takes_findings_in_and_does_not_change(
+    matching: Any, finding: Any, decision: Decision
+) -> None:
+    decided = await review(matching, await recorded(matching, finding(10, 14)), decision)
+
+    again = await matching.sightings.record(finding(12, 30, score=0.9))
+
+    assert again == (Disposition.JOINED, decided)
+    assert await found(matching) == [decided]
+
+
+@pytest.mark.parametrize("second", list(Decision))
+async def test_a_confirmed_sighting_is_not_decided_again(
+    matching: Any, finding: Any, second: Decision
+) -> None:
+    sighting = await recorded(matching, finding())
+    confirmed = await review(matching, sighting, CONFIRM)
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await review(matching, sighting, second)
+
+    assert refused.value.reason is Reason.SIGHTING_REVIEWED
+    assert refused.value.metadata == {"sighting_id": sighting.sighting_id, "state": "CONFIRMED"}
+    assert await found(matching) == [confirmed]
+
+
+async def test_a_rejected_sighting_is_not_found_again(matching: Any, finding: Any) -> None:
+    sighting = await recorded(matching, finding())
+    await review(matching, sighting, REJECT)
+
+    with pytest.raises(NotFoundError) as refused:
+        await review(matching, sighting, CONFIRM)
+
+    assert refused.value.reason is Reason.SIGHTING_NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("later", "state"),
+    [
+        (CONFIRM, SightingState.CONFIRMED),
+        (REJECT, SightingState.REJECTED),
+        (INCONCLUSIVE, SightingState.INCONCLUSIVE),
+    ],
+)
+async def test_an_inconclusive_sighting_may_be_decided_later(
+    matching: Any, finding: Any, later: Decision, state: SightingState
+) -> None:
+    sighting = await recorded(matching, finding())
+    await review(matching, sighting, INCONCLUSIVE)
+
+    assert (await review(matching, sighting, later)).state is state
+
+
+@pytest.mark.parametrize("decisions", [(), (INCONCLUSIVE,)])
+async def test_an_undecided_sighting_past_its_deadline_is_not_found(
+    matching: Any,
+    finding: Any,
+    pass_time: Callable[[timedelta], None],
+    decisions: tuple[Decision, ...],
+) -> None:
+    sighting = await recorded(matching, finding())
+    await asyncio.gather(*(review(matching, sighting, decision) for decision in decisions))
+    pass_time(timedelta(days=30))
+
+    with pytest.raises(NotFoundError) as refused:
+        await matching.sightings.get(sighting.sighting_id)
+
+    assert refused.value.reason is Reason.SIGHTING_NOT_FOUND
+    assert await found(matching) == []
+
+
+async def test_a_confirmed_sighting_has_no_deadline(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    confirmed = await review(matching, await recorded(matching, finding()), CONFIRM)
+    pass_time(timedelta(days=3000))
+
+    assert await found(matching) == [confirmed]
+
+
+async def test_a_confirmed_sighting_is_given_out_with_its_still(
+    matching: Any, finding: Any
+) -> None:
+    confirmed = await review(matching, await recorded(matching, finding()), CONFIRM)
+
+    assert await matching.sightings.export(confirmed.sighting_id) == (confirmed, b"a still")
+
+
+async def test_an_unreviewed_sighting_is_not_given_out(matching: Any, finding: Any) -> None:
+    sighting = await recorded(matching, finding())
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await matching.sightings.export(sighting.sighting_id)
+
+    assert refused.value.reason is Reason.SIGHTING_NOT_CONFIRMED
+    assert refused.value.metadata == {"sighting_id": sighting.sighting_id, "state": "UNREVIEWED"}
+
+
+async def test_erasing_footage_keeps_what_was_confirmed(matching: Any, finding: Any) -> None:
+    confirmed = await review(matching, await recorded(matching, finding(10, 14)), CONFIRM)
+    await recorded(matching, finding(60, 64))
+    await review(matching, await recorded(matching, finding(90, 94)), INCONCLUSIVE)
+    other = await recorded(matching, finding(footage_id="footage-2"))
+
+    count = await matching.sightings.erase_footage("footage-1")
+
+    assert count == 2
+    assert {one.sighting_id for one in await found(matching)} == {
+        confirmed.sighting_id,
+        other.sighting_id,
+    }
+    assert await stills(matching) == ["confirmed", "pending"]
+    assert len(await matching.ledger.entries()) == 1
+
+
+async def test_erasing_footage_again_finds_nothing(matching: Any, finding: Any) -> None:
+    await recorded(matching, finding())
+    await matching.sightings.erase_footage("footage-1")
+
+    assert await matching.sightings.erase_footage("footage-1") == 0
+
+
+@pytest.mark.parametrize("act", ["close", "erase"])
+async def test_a_finding_of_a_subject_that_is_not_open_is_dropped(
+    matching: Any, finding: Any, subject_id: str, act: str
+) -> None:
+    late = finding()
+    await getattr(matching.subjects, act)(subject_id)
+
+    dropped = await matching.sightings.record(late)
+
+    held = await matching.everything()
+    assert dropped == (Disposition.SUBJECT_CLOSED, None)
+    assert (held["sightings"], held["evidence"], held["ledger"]) == (0, 0, 0)
+
+
+async def test_a_finding_recorded_while_its_subject_is_closed_goes_too(
+    matching: Any, finding: Any, subject_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, put = finding(), matching.evidence.put
+
+    async def closed_meanwhile(*given: Any, **named: Any) -> None:
+        # As another replica does it: the record first, whatever is being recorded here.
+        entry = await matching.records.get(f"open.{subject_id}")
+        await matching.records.put(f"closed.{subject_id}", entry.value)
+        await put(*given, **named)
+
+    monkeypatch.setattr(matching.evidence, "put", closed_meanwhile)
+
+    dropped = await matching.sightings.record(late)
+
+    held = await matching.everything()
+    assert dropped == (Disposition.SUBJECT_CLOSED, None)
+    assert (held["sightings"], held["evidence"], held["ledger"]) == (0, 0, 0)
+
+
+async def test_sightings_are_found_most_alike_first(matching: Any, finding: Any) -> None:
+    await recorded(matching, finding(10, 14, score=0.5))
+    await recorded(matching, finding(30, 34, score=0.75))
+    await recorded(matching, finding(50, 54, score=0.6))
+
+    assert [one.score for one in await found(matching)] == [0.75, 0.6, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "count"),
+    [(None, None, 1), (14, None, 0), (13, None, 1), (None, 10, 0), (None, 11, 1), (11, 12, 1)],
+)
+async def test_sightings_are_found_by_the_time_that_they_overlap(
+    matching: Any, finding: Any, after: int | None, before: int | None, count: int
+) -> None:
+    sighting = await recorded(matching, finding(10, 14))
+    origin = sighting.start_time - timedelta(seconds=10)
+    at = {None: None} | {number: origin + timedelta(seconds=number) for number in range(20)}
+
+    assert len(await found(matching, start=at[after], end=at[before])) == count
+
+
+async def test_sightings_are_found_by_their_state(matching: Any, finding: Any) -> None:
+    confirmed = await review(matching, await recorded(matching, finding(10, 14)), CONFIRM)
+    await recorded(matching, finding(60, 64))
+
+    assert await found(matching, states={SightingState.CONFIRMED}) == [confirmed]
+
+
+async def test_a_follower_sees_what_is_recorded_and_reviewed(matching: Any, finding: Any) -> None:
+    async with aclosing(matching.sightings.follow()) as changes:
+        first = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+        sighting = await recorded(matching, finding())
+        rejected = await review(matching, sighting, REJECT)
+
+        assert [await first, await anext(changes)] == [sighting, rejected]
+
+
+async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, finding: Any) -> None:
+    await recorded(matching, finding())
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+        await matching.sightings.record(finding())
+        other = await recorded(matching, finding(60, 64))
+
+        assert await following == other
