@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from homeward.ingestion.adapters.images import STILL_SIDE_PX, THUMBNAIL_SIZE, CvFaceImages
+from homeward.ingestion.model import Box, Face, Frame
+
+
+def noise(width: int = 640, height: int = 480) -> np.ndarray:
+    """A picture full of detail: what is blurred in it shows."""
+    coarse = np.random.default_rng(1).integers(0, 256, (height // 4, width // 4, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST)
+
+
+def still(image: np.ndarray, face: Face, *others: Face) -> np.ndarray:
+    data = CvFaceImages().still(Frame(timedelta(), image), face, others)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(np.float32)
+
+
+def detail(picture: np.ndarray, box: tuple[int, int, int, int]) -> float:
+    """How much neighbouring pixels differ in left, top, right, bottom of a picture."""
+    left, top, right, bottom = box
+    grey = picture[top:bottom, left:right].mean(axis=2)
+    return float(np.abs(np.diff(grey, axis=1)).mean())
+
+
+def face(x: float, y: float, width: float = 60) -> Face:
+    return Face(Box(x, y, width, width * 1.25), np.zeros((5, 2), np.float32), 0.9)
+
+
+OWN = face(300, 180)
+LEFT, TOP = 180, 112  # where the still of OWN begins
+UNTOUCHED = 15.0
+
+
+@pytest.mark.parametrize(
+    ("other", "seen"),
+    [
+        (face(200, 180), (200, 180, 260, 255)),
+        (face(400, 250), (400, 250, 460, 325)),
+        (face(160, 200), (180, 200, 220, 275)),
+        (face(190, 100), (190, 112, 250, 175)),
+        (face(345, 180), (372, 180, 405, 255)),
+    ],
+    ids=["beside", "below", "cut by the left", "cut by the top", "overlapping"],
+)
+def test_every_other_face_is_blurred(other: Face, seen: tuple[int, int, int, int]) -> None:
+    box = (seen[0] - LEFT, seen[1] - TOP, seen[2] - LEFT, seen[3] - TOP)
+
+    before, after = still(noise(), OWN), still(noise(), OWN, other)
+
+    assert detail(before, box) > UNTOUCHED
+    assert detail(after, box) < UNTOUCHED / 2
+
+
+@pytest.mark.parametrize("other", [face(200, 180), face(345, 180), face(310, 190)])
+def test_the_persons_own_face_is_untouched(other: Face) -> None:
+    own = np.s_[180 - TOP : 255 - TOP, 300 - LEFT : 360 - LEFT]
+
+    before, after = still(noise(), OWN), still(noise(), OWN, other)
+
+    assert np.abs(before[own] - after[own]).mean() < 2  # JPEG's own noise
+
+
+def test_a_face_outside_of_the_still_changes_nothing() -> None:
+    assert np.array_equal(still(noise(), OWN), still(noise(), OWN, face(20, 20, 40)))
+
+
+def test_making_a_still_leaves_the_picture_as_it_was() -> None:
+    image = noise()
+
+    still(image, OWN, face(200, 180))
+
+    assert np.array_equal(image, noise())
+
+
+def test_a_still_shows_head_and_shoulders() -> None:
+    assert still(noise(), OWN).shape == (330, 300, 3)
+
+
+def test_a_large_still_is_made_smaller() -> None:
+    picture = still(noise(1920, 1080), face(800, 400, 300))
+
+    assert max(picture.shape[:2]) == STILL_SIDE_PX
+
+
+@pytest.mark.parametrize("at", [(-20, -20), (620, 460), (-80, 200), (300, 500)])
+def test_a_face_at_the_edge_has_a_still(at: tuple[int, int]) -> None:
+    assert still(noise(), face(*at)).size > 0
+
+
+def test_a_thumbnail_is_small_and_grey() -> None:
+    width, height = THUMBNAIL_SIZE
+    frame = Frame(timedelta(), np.full((480, 640, 3), 90, np.uint8))
+
+    thumbnail: Any = CvFaceImages().thumbnail(frame)
+
+    assert thumbnail.shape == (height, width)
+    assert thumbnail.dtype == np.float32
+    assert np.all(thumbnail == 90)
