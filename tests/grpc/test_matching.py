@@ -1,0 +1,889 @@
+"""The matching service as its clients meet it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.matching.v1 import matching_service_pb2 as matching
+from homeward.api.matching.v1 import (
+    matching_service_pb2_grpc,
+    sighting_pb2,
+    sighting_service_pb2_grpc,
+    subject_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.api.matching.v1 import sighting_service_pb2 as sightings
+from homeward.api.matching.v1 import subject_service_pb2 as subjects
+from homeward.matching.adapters.memory import (
+    InMemorySightingFeed,
+    InMemorySightingIndex,
+    InMemorySubjectIndex,
+)
+from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.servicer import services
+from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subjects import Subjects, is_open
+from homeward.servicekit.clients import open_channel, translate
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.errors import Reason, invalid_field, unavailable
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.objects import InMemoryObjectStore
+from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
+
+MODEL, OTHER_MODEL = "a" * 64, "b" * 64
+NOBODY = "00000000-0000-4000-8000-00000000ffff"
+FOOTAGE = "gate-20260304t120000000000z-0123456789abcdef"
+ONE_TOO_MANY = 21
+
+DOWN = (grpc.StatusCode.UNAVAILABLE, Reason.COMPONENT_UNAVAILABLE)
+FIELD = (grpc.StatusCode.INVALID_ARGUMENT, Reason.FIELD_INVALID)
+
+
+class FakeFaceAnalyzer:
+    """Judges a photograph by what is written in it."""
+
+    def __init__(self) -> None:
+        self.down = False
+
+    async def analyze(self, photo: bytes) -> PhotoAnalysis:
+        if self.down:
+            raise unavailable("embedding", "e:1", "start it")
+        if photo == b"no picture":
+            raise invalid_field("photo", "is no picture")
+        if photo == b"two people":
+            return PhotoAnalysis(("SEVERAL_FACES",), 2, None, 0.0, None)
+        model = OTHER_MODEL if photo == b"other model" else MODEL
+        return PhotoAnalysis((), 1, Box(1, 2, 3, 4), 0.75, Template(axis(0), model))
+
+    async def model(self) -> ModelInfo:
+        if self.down:
+            raise unavailable("embedding", "e:1", "start it")
+        return ModelInfo("yunet-sface", MODEL, 4)
+
+
+class Breakable:
+    """A store that stops answering when it is told to."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.down = False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.down:
+            raise unavailable("NATS", "nats://n:4222", "start it")
+        return getattr(self.store, name)
+
+
+class Followers(list[Any]):
+    """Says when somebody follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = asyncio.Semaphore(0)
+
+    def append(self, follower: Any) -> None:
+        super().append(follower)
+        self.came.release()
+
+
+@dataclass
+class World:
+    """A client of the service, and the fakes behind it."""
+
+    subjects: Any
+    matching: Any
+    sightings: Any
+    faces: FakeFaceAnalyzer
+    stores: list[Breakable]
+
+    def break_down(self) -> None:
+        self.faces.down = True
+        for store in self.stores:
+            store.down = True
+
+
+@pytest.fixture
+async def world(clock: Clock) -> AsyncIterator[World]:
+    faces, feed = FakeFaceAnalyzer(), Breakable(InMemorySightingFeed())
+    records, ledger = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
+    gallery, index = (
+        Breakable(InMemorySubjectIndex(MODEL)),
+        Breakable(InMemorySightingIndex(MODEL)),
+    )
+    photos, evidence = InMemoryObjectStore(), InMemoryObjectStore()
+    recorded = Sightings(
+        index=index,
+        ledger=ledger,
+        evidence=evidence,
+        feed=feed,
+        subject_is_open=partial(is_open, records),
+        clock=clock,
+    )
+    enrolled = Subjects(
+        subjects=records,
+        photos=photos,
+        gallery=gallery,
+        sightings=recorded,
+        faces=faces,
+        clock=clock,
+    )
+    served = services(
+        subjects=enrolled,
+        sightings=recorded,
+        gallery=gallery,
+        policy=PolicySource(faces, 0.45),
+        clock=clock,
+    )
+    server = GrpcServer(served, listen="localhost:0", checks={}, grace_seconds=0)
+    await server.start()
+    async with open_channel(f"localhost:{server.port}") as channel:
+        yield World(
+            subject_service_pb2_grpc.SubjectServiceStub(channel),
+            matching_service_pb2_grpc.MatchingServiceStub(channel),
+            sighting_service_pb2_grpc.SightingServiceStub(channel),
+            faces,
+            [records, ledger, gallery, index, feed],
+        )
+    await server.stop()
+
+
+def axis(number: int) -> np.ndarray:
+    return np.eye(4, dtype=np.float32)[number]
+
+
+def template(number: int = 0, model: str = MODEL) -> types_pb2.Template:
+    return types_pb2.Template(values=axis(number).tolist(), model_digest=model)
+
+
+@pytest.fixture
+def stated(clock: Clock) -> Callable[..., subject_pb2.Subject]:
+    """Makes subjects to enrol."""
+
+    def make(**changes: Any) -> subject_pb2.Subject:
+        values = {
+            "case_reference": "MP-2026-17",
+            "label": "Anna Example",
+            "age_group": subject_pb2.AGE_GROUP_CHILD,
+            "legal_basis": "vital interests",
+            "authorised_by": "DI Example",
+            "review_time": to_timestamp(clock.now() + timedelta(days=90)),
+        }
+        return subject_pb2.Subject(**values | changes)
+
+    return make
+
+
+@pytest.fixture
+async def subject_id(world: World, stated: Any) -> str:
+    """An open subject with a photograph."""
+    answer = await world.subjects.CreateSubject(
+        subjects.CreateSubjectRequest(subject=stated(), request_id="r")
+    )
+    name = answer.subject.subject_id
+    await world.subjects.AddReferencePhoto(
+        subjects.AddReferencePhotoRequest(subject_id=name, photo=b"photo")
+    )
+    return name
+
+
+@pytest.fixture
+async def closed_id(world: World, stated: Any) -> str:
+    """A closed subject."""
+    answer = await world.subjects.CreateSubject(subjects.CreateSubjectRequest(subject=stated()))
+    await world.subjects.CloseSubject(
+        subjects.CloseSubjectRequest(subject_id=answer.subject.subject_id)
+    )
+    return answer.subject.subject_id
+
+
+@pytest.fixture
+async def full_id(world: World, subject_id: str) -> str:
+    """A subject with as many photographs as it may have."""
+    for number in range(2, ONE_TOO_MANY):
+        await world.subjects.AddReferencePhoto(
+            subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=b"%d" % number)
+        )
+    return subject_id
+
+
+@pytest.fixture
+def finding(subject_id: str, clock: Clock) -> Callable[..., sightings.SightingFinding]:
+    """Makes findings of the subject."""
+
+    def make(
+        *, model: str = MODEL, still: bytes = b"a still", **changes: Any
+    ) -> sightings.SightingFinding:
+        start = clock.now() - timedelta(hours=3)
+        values = {
+            "subject_id": subject_id,
+            "photo_id": NOBODY,
+            "footage_id": FOOTAGE,
+            "camera_id": "gate",
+            "scan_id": NOBODY,
+            "interval": to_interval(start, start + timedelta(seconds=4)),
+            "best_shot_time": to_timestamp(start),
+            "start_offset": to_duration(timedelta(seconds=10)),
+            "end_offset": to_duration(timedelta(seconds=14)),
+            "best_shot_offset": to_duration(timedelta(seconds=10)),
+            "score": 0.5,
+            "threshold": 0.45,
+            "policy_id": "p",
+            "delete_time": to_timestamp(clock.now() + timedelta(days=30)),
+        }
+        return sightings.SightingFinding(
+            sighting=sighting_pb2.Sighting(**values | changes),
+            template=template(model=model),
+            still=still,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def sighting_id(world: World, finding: Any) -> str:
+    """A sighting that nobody has judged."""
+    answer = await world.sightings.RecordSightings(
+        sightings.RecordSightingsRequest(findings=[finding()])
+    )
+    return answer.results[0].sighting.sighting_id
+
+
+@pytest.fixture
+async def confirmed_id(world: World, sighting_id: str) -> str:
+    """A confirmed sighting."""
+    await world.sightings.ReviewSighting(
+        sightings.ReviewSightingRequest(
+            sighting_id=sighting_id,
+            decision=sighting_pb2.REVIEW_DECISION_CONFIRM,
+            reviewer="R. Viewer",
+        )
+    )
+    return sighting_id
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, Reason]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    error = refused.value
+    return error.code(), translate(error, "matching", "localhost").reason
+
+
+async def fields_at_fault(call: Any) -> list[str]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert translate(refused.value, "matching", "").reason is Reason.FIELD_INVALID
+    return [refused.value.details().partition(":")[0]]
+
+
+async def create(world: World, subject: subject_pb2.Subject, request_id: str = "") -> Any:
+    request = subjects.CreateSubjectRequest(subject=subject, request_id=request_id)
+    return await world.subjects.CreateSubject(request)
+
+
+async def add(world: World, subject_id: str, photo: bytes = b"another") -> Any:
+    request = subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=photo)
+    return await world.subjects.AddReferencePhoto(request)
+
+
+async def update(world: World, subject: subject_pb2.Subject, *paths: str) -> Any:
+    request = subjects.UpdateSubjectRequest(subject=subject, update_mask=FieldMask(paths=paths))
+    return await world.subjects.UpdateSubject(request)
+
+
+async def record(world: World, *findings: sightings.SightingFinding) -> Any:
+    request = sightings.RecordSightingsRequest(findings=findings)
+    return await world.sightings.RecordSightings(request)
+
+
+async def review(world: World, sighting_id: str, **changes: Any) -> Any:
+    values = {"decision": sighting_pb2.REVIEW_DECISION_REJECT, "reviewer": "R. Viewer"} | changes
+    request = sightings.ReviewSightingRequest(sighting_id=sighting_id, **values)
+    return await world.sightings.ReviewSighting(request)
+
+
+# SubjectService
+
+
+async def test_create_subject_answers_the_subject_as_enrolled(
+    world: World, stated: Any, clock: Clock
+) -> None:
+    subject = (await create(world, stated())).subject
+
+    expected = stated(
+        subject_id=subject.subject_id,
+        state=subject_pb2.Subject.STATE_OPEN,
+        create_time=to_timestamp(clock.now()),
+        update_time=to_timestamp(clock.now()),
+        etag=subject.etag,
+    )
+    assert subject == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"case_reference": ""}, "subject.case_reference"),
+        ({"case_reference": "x" * 101}, "subject.case_reference"),
+        ({"label": "x" * 101}, "subject.label"),
+        ({"age_group": subject_pb2.AGE_GROUP_UNSPECIFIED}, "subject.age_group"),
+        ({"legal_basis": " "}, "subject.legal_basis"),
+        ({"authorised_by": "x" * 201}, "subject.authorised_by"),
+        ({"review_time": None}, "subject.review_time"),
+    ],
+)
+async def test_create_subject_refuses_a_field_that_breaks_its_rule(
+    world: World, stated: Any, changes: dict[str, Any], field: str
+) -> None:
+    assert await fields_at_fault(create(world, stated(**changes))) == [field]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 367])
+async def test_create_subject_refuses_a_review_that_is_past_or_too_far(
+    world: World, stated: Any, clock: Clock, days: int
+) -> None:
+    late = stated(review_time=to_timestamp(clock.now() + timedelta(days=days)))
+
+    assert await fields_at_fault(create(world, late)) == ["subject.review_time"]
+
+
+async def test_create_subject_refuses_another_subject_under_a_request_id(
+    world: World, stated: Any
+) -> None:
+    await create(world, stated(), "r")
+
+    assert await refusal(create(world, stated(label="B"), "r")) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        Reason.REQUEST_ID_REUSED,
+    )
+
+
+async def test_add_reference_photo_answers_the_photograph(world: World, subject_id: str) -> None:
+    answer = await add(world, subject_id)
+
+    assert answer.reference_photo.face_box == types_pb2.BoundingBox(x=1, y=2, width=3, height=4)
+    assert answer.reference_photo in answer.subject.reference_photos
+    assert answer.already_held is False
+
+
+async def test_add_reference_photo_says_that_it_was_held(world: World, subject_id: str) -> None:
+    answer = await add(world, subject_id, b"photo")
+
+    assert answer.already_held is True
+    assert len(answer.subject.reference_photos) == 1
+
+
+@pytest.mark.parametrize(
+    ("photo", "code", "reason"),
+    [
+        (b"", *FIELD),
+        (bytes(12 * 1024 * 1024 + 1), *FIELD),
+        (b"two people", grpc.StatusCode.INVALID_ARGUMENT, Reason.PHOTO_REFUSED),
+        (
+            b"other model",
+            grpc.StatusCode.FAILED_PRECONDITION,
+            Reason.EMBEDDING_MODEL_MISMATCH,
+        ),
+    ],
+    ids=["empty", "too large", "refused", "other model"],
+)
+async def test_add_reference_photo_refuses_what_cannot_serve(
+    world: World, subject_id: str, photo: bytes, code: grpc.StatusCode, reason: Reason
+) -> None:
+    assert await refusal(add(world, subject_id, photo)) == (code, reason)
+
+
+async def test_add_reference_photo_refuses_more_than_there_may_be(
+    world: World, full_id: str
+) -> None:
+    assert await refusal(add(world, full_id, b"one too many")) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        Reason.PHOTO_LIMIT,
+    )
+
+
+async def test_add_reference_photo_refuses_a_closed_subject(world: World, closed_id: str) -> None:
+    assert await refusal(add(world, closed_id)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.SUBJECT_CLOSED,
+    )
+
+
+async def test_get_subject_answers_the_subject(world: World, subject_id: str) -> None:
+    answer = await world.subjects.GetSubject(subjects.GetSubjectRequest(subject_id=subject_id))
+
+    assert answer.subject.label == "Anna Example"
+    assert len(answer.subject.reference_photos) == 1
+
+
+async def test_list_subjects_answers_page_by_page(
+    world: World, subject_id: str, closed_id: str
+) -> None:
+    first = await world.subjects.ListSubjects(
+        subjects.ListSubjectsRequest(show_closed=True, page_size=1)
+    )
+    second = await world.subjects.ListSubjects(
+        subjects.ListSubjectsRequest(show_closed=True, page_token=first.next_page_token)
+    )
+
+    found = {one.subject_id for page in (first, second) for one in page.subjects}
+    assert (found, second.next_page_token) == ({subject_id, closed_id}, "")
+
+
+async def test_list_subjects_leaves_closed_ones_out(world: World, closed_id: str) -> None:
+    answer = await world.subjects.ListSubjects(subjects.ListSubjectsRequest())
+
+    assert closed_id not in {one.subject_id for one in answer.subjects}
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"page_size": 1001}, Reason.FIELD_INVALID),
+        ({"page_size": -1}, Reason.FIELD_INVALID),
+        ({"page_token": "no token"}, Reason.PAGE_TOKEN_INVALID),
+    ],
+)
+async def test_lists_refuse_a_page_that_there_cannot_be(
+    world: World, asked: dict[str, Any], reason: Reason
+) -> None:
+    refused = (grpc.StatusCode.INVALID_ARGUMENT, reason)
+    listed_subjects = world.subjects.ListSubjects(subjects.ListSubjectsRequest(**asked))
+    listed_sightings = world.sightings.ListSightings(sightings.ListSightingsRequest(**asked))
+
+    assert await refusal(listed_subjects) == refused
+    assert await refusal(listed_sightings) == refused
+
+
+async def test_update_subject_changes_the_fields_of_the_mask_alone(
+    world: World, subject_id: str
+) -> None:
+    changed = subject_pb2.Subject(subject_id=subject_id, label="B", legal_basis="not in the mask")
+
+    answer = await update(world, changed, "label")
+
+    assert (answer.subject.label, answer.subject.legal_basis) == ("B", "vital interests")
+
+
+@pytest.mark.parametrize(
+    ("paths", "field"),
+    [
+        ((), "update_mask"),
+        (("state",), "update_mask"),
+        (("case_reference",), "subject.case_reference"),
+    ],
+)
+async def test_update_subject_refuses_what_may_not_be_changed(
+    world: World, subject_id: str, paths: tuple[str, ...], field: str
+) -> None:
+    changed = subject_pb2.Subject(subject_id=subject_id)
+
+    assert await fields_at_fault(update(world, changed, *paths)) == [field]
+
+
+async def test_update_subject_refuses_an_older_etag(world: World, subject_id: str) -> None:
+    changed = subject_pb2.Subject(subject_id=subject_id, label="B", etag="1")
+
+    assert await refusal(update(world, changed, "label")) == (
+        grpc.StatusCode.ABORTED,
+        Reason.ETAG_MISMATCH,
+    )
+
+
+async def test_update_subject_refuses_a_closed_subject(world: World, closed_id: str) -> None:
+    changed = subject_pb2.Subject(subject_id=closed_id, label="B")
+
+    assert await refusal(update(world, changed, "label")) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.SUBJECT_CLOSED,
+    )
+
+
+async def test_close_subject_answers_shell_and_certificate(world: World, subject_id: str) -> None:
+    answer = await world.subjects.CloseSubject(subjects.CloseSubjectRequest(subject_id=subject_id))
+
+    assert answer.subject.state == subject_pb2.Subject.STATE_CLOSED
+    assert (answer.subject.label, answer.subject.case_reference) == ("", "")
+    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 1, 1]
+
+
+async def test_erase_subject_answers_the_certificate_and_forgets(
+    world: World, subject_id: str
+) -> None:
+    answer = await world.subjects.EraseSubject(subjects.EraseSubjectRequest(subject_id=subject_id))
+
+    assert answer.certificate.subject_id == subject_id
+    assert await refusal(
+        world.subjects.GetSubject(subjects.GetSubjectRequest(subject_id=subject_id))
+    ) == (grpc.StatusCode.NOT_FOUND, Reason.SUBJECT_NOT_FOUND)
+
+
+BY_SUBJECT: dict[str, Callable[[World, str], Any]] = {
+    "AddReferencePhoto": add,
+    "GetSubject": lambda world, name: world.subjects.GetSubject(
+        subjects.GetSubjectRequest(subject_id=name)
+    ),
+    "UpdateSubject": lambda world, name: update(
+        world, subject_pb2.Subject(subject_id=name, label="B"), "label"
+    ),
+    "CloseSubject": lambda world, name: world.subjects.CloseSubject(
+        subjects.CloseSubjectRequest(subject_id=name)
+    ),
+    "EraseSubject": lambda world, name: world.subjects.EraseSubject(
+        subjects.EraseSubjectRequest(subject_id=name)
+    ),
+}
+
+
+@pytest.mark.parametrize("rpc", BY_SUBJECT)
+async def test_a_subject_that_is_not_there_is_not_found(world: World, rpc: str) -> None:
+    assert await refusal(BY_SUBJECT[rpc](world, NOBODY)) == (
+        grpc.StatusCode.NOT_FOUND,
+        Reason.SUBJECT_NOT_FOUND,
+    )
+
+
+@pytest.mark.parametrize("name", ["", "no id", "*"])
+@pytest.mark.parametrize("rpc", BY_SUBJECT)
+async def test_a_subject_is_named_by_an_id(world: World, rpc: str, name: str) -> None:
+    assert await refusal(BY_SUBJECT[rpc](world, name)) == FIELD
+
+
+# MatchingService
+
+
+async def test_match_answers_candidates_and_policy(world: World, subject_id: str) -> None:
+    answer = await world.matching.Match(matching.MatchRequest(probes=[template(0), template(1)]))
+
+    alike, unlike = answer.results
+    assert [(one.subject_id, one.score) for one in alike.candidates] == [(subject_id, 1.0)]
+    assert list(unlike.candidates) == []
+    assert answer.policy.policy_id == "yunet-sface/provisional-0.45"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"probes": []},
+        {"probes": [template()] * 257},
+        {"probes": [types_pb2.Template(values=[1.0])]},
+        {"probes": [types_pb2.Template(values=[], model_digest=MODEL)]},
+        {"probes": [types_pb2.Template(values=[0.5, 0.5], model_digest=MODEL)]},
+        {"probes": [types_pb2.Template(values=[float("nan")] * 4, model_digest=MODEL)]},
+        {"probes": [template(), template(model=OTHER_MODEL)]},
+        {"probes": [template()], "limit": 51},
+        {"probes": [template()], "limit": -1},
+        {"probes": [template()], "subject_ids": ["no id"]},
+        {"probes": [template()], "subject_ids": [NOBODY] * 1001},
+    ],
+)
+async def test_match_refuses_a_field_that_breaks_its_rule(
+    world: World, asked: dict[str, Any]
+) -> None:
+    assert await refusal(world.matching.Match(matching.MatchRequest(**asked))) == FIELD
+
+
+async def test_match_refuses_a_template_from_another_model(world: World, subject_id: str) -> None:
+    request = matching.MatchRequest(probes=[template(model=OTHER_MODEL)], subject_ids=[subject_id])
+
+    assert await refusal(world.matching.Match(request)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.EMBEDDING_MODEL_MISMATCH,
+    )
+
+
+async def test_get_threshold_policy_answers_the_policy(world: World) -> None:
+    answer = await world.matching.GetThresholdPolicy(matching.GetThresholdPolicyRequest())
+
+    assert answer.policy.model_digest == MODEL
+    assert answer.policy.threshold == pytest.approx(0.45)
+
+
+# SightingService
+
+
+async def test_record_sightings_answers_what_became_of_each(world: World, finding: Any) -> None:
+    answer = await record(world, finding(), finding())
+
+    first, second = answer.results
+    kinds = sightings.RecordedSighting
+    assert (first.disposition, second.disposition) == (
+        kinds.DISPOSITION_RECORDED,
+        kinds.DISPOSITION_JOINED,
+    )
+    assert first.sighting == second.sighting
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"still": b""}, "still"),
+        ({"still": bytes(1024 * 1024 + 1)}, "still"),
+        ({"subject_id": ""}, "sighting.subject_id"),
+        ({"photo_id": "x"}, "sighting.photo_id"),
+        ({"scan_id": ""}, "sighting.scan_id"),
+        ({"footage_id": ""}, "sighting.footage_id"),
+        ({"footage_id": "a.b"}, "sighting.footage_id"),
+        ({"camera_id": ""}, "sighting.camera_id"),
+        ({"interval": None}, "sighting.interval.start_time"),
+        ({"best_shot_time": None}, "sighting.best_shot_time"),
+        ({"start_offset": None}, "sighting.start_offset"),
+        ({"end_offset": to_duration(timedelta(0))}, "sighting.end_offset"),
+        ({"best_shot_offset": None}, "sighting.best_shot_offset"),
+        ({"delete_time": None}, "sighting.delete_time"),
+        ({"score": 1.5}, "sighting.score"),
+        ({"best_shot_score": -1.5}, "sighting.best_shot_score"),
+        ({"threshold": float("nan")}, "sighting.threshold"),
+        ({"policy_id": ""}, "sighting.policy_id"),
+        ({"model": ""}, "template.model_digest"),
+    ],
+)
+async def test_record_sightings_names_the_field_of_the_finding_that_breaks_its_rule(
+    world: World, finding: Any, changes: dict[str, Any], field: str
+) -> None:
+    call = record(world, finding(), finding(**changes))
+
+    assert await fields_at_fault(call) == [f"findings[1].{field}"]
+
+
+@pytest.mark.parametrize("count", [0, 65])
+async def test_record_sightings_refuses_too_few_or_too_many(
+    world: World, finding: Any, count: int
+) -> None:
+    assert await fields_at_fault(record(world, *[finding()] * count)) == ["findings"]
+
+
+async def test_record_sightings_refuses_a_template_from_another_model(
+    world: World, finding: Any
+) -> None:
+    assert await refusal(record(world, finding(model=OTHER_MODEL))) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.EMBEDDING_MODEL_MISMATCH,
+    )
+
+
+async def test_get_sighting_answers_without_pictures(world: World, sighting_id: str) -> None:
+    answer = await world.sightings.GetSighting(
+        sightings.GetSightingRequest(sighting_id=sighting_id)
+    )
+
+    assert answer.sighting.sighting_id == sighting_id
+    assert (answer.still, answer.reference_photo) == (b"", b"")
+
+
+async def test_get_sighting_answers_with_both_pictures_when_asked(
+    world: World, finding: Any, subject_id: str
+) -> None:
+    subject = await BY_SUBJECT["GetSubject"](world, subject_id)
+    (photo,) = subject.subject.reference_photos
+    answer = await record(world, finding(photo_id=photo.photo_id))
+
+    full = await world.sightings.GetSighting(
+        sightings.GetSightingRequest(
+            sighting_id=answer.results[0].sighting.sighting_id,
+            view=sightings.SIGHTING_VIEW_FULL,
+        )
+    )
+
+    assert (full.still, full.reference_photo) == (b"a still", b"photo")
+    assert full.reference_face_box == photo.face_box
+
+
+async def test_list_sightings_answers_what_fits(
+    world: World, sighting_id: str, subject_id: str
+) -> None:
+    answer = await world.sightings.ListSightings(
+        sightings.ListSightingsRequest(
+            subject_ids=[subject_id],
+            footage_ids=[FOOTAGE],
+            states=[sighting_pb2.Sighting.STATE_UNREVIEWED],
+        )
+    )
+
+    assert [one.sighting_id for one in answer.sightings] == [sighting_id]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"states": [sighting_pb2.Sighting.STATE_UNSPECIFIED]},
+        {"states": [99]},
+        {"subject_ids": ["no id"]},
+        {"interval": types_pb2.TimeInterval(start_time={"seconds": 2}, end_time={"seconds": 1})},
+    ],
+)
+async def test_list_sightings_refuses_a_filter_that_fits_nothing(
+    world: World, asked: dict[str, Any]
+) -> None:
+    call = world.sightings.ListSightings(sightings.ListSightingsRequest(**asked))
+
+    assert await refusal(call) == FIELD
+
+
+async def test_review_sighting_answers_the_decision(world: World, sighting_id: str) -> None:
+    answer = await review(world, sighting_id, reason="another person")
+
+    assert answer.sighting.state == sighting_pb2.Sighting.STATE_REJECTED
+    assert answer.sighting.review.reason == "another person"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"decision": sighting_pb2.REVIEW_DECISION_UNSPECIFIED}, "decision"),
+        ({"reviewer": ""}, "reviewer"),
+        ({"reviewer": "x" * 201}, "reviewer"),
+        ({"reason": "x" * 1001}, "reason"),
+    ],
+)
+async def test_review_sighting_refuses_a_field_that_breaks_its_rule(
+    world: World, sighting_id: str, changes: dict[str, Any], field: str
+) -> None:
+    assert await fields_at_fault(review(world, sighting_id, **changes)) == [field]
+
+
+async def test_review_sighting_refuses_a_confirmed_one(world: World, confirmed_id: str) -> None:
+    assert await refusal(review(world, confirmed_id)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.SIGHTING_REVIEWED,
+    )
+
+
+async def test_export_sighting_answers_sighting_and_still(
+    world: World, confirmed_id: str, clock: Clock
+) -> None:
+    answer = await world.sightings.ExportSighting(
+        sightings.ExportSightingRequest(sighting_id=confirmed_id)
+    )
+
+    assert (answer.sighting.sighting_id, answer.still) == (confirmed_id, b"a still")
+    assert answer.export_time == to_timestamp(clock.now())
+
+
+async def test_export_sighting_refuses_one_that_is_not_confirmed(
+    world: World, sighting_id: str
+) -> None:
+    call = world.sightings.ExportSighting(sightings.ExportSightingRequest(sighting_id=sighting_id))
+
+    assert await refusal(call) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.SIGHTING_NOT_CONFIRMED,
+    )
+
+
+BY_SIGHTING: dict[str, Callable[[World, str], Any]] = {
+    "GetSighting": lambda world, name: world.sightings.GetSighting(
+        sightings.GetSightingRequest(sighting_id=name)
+    ),
+    "ReviewSighting": review,
+    "ExportSighting": lambda world, name: world.sightings.ExportSighting(
+        sightings.ExportSightingRequest(sighting_id=name)
+    ),
+}
+
+
+@pytest.mark.parametrize("rpc", BY_SIGHTING)
+async def test_a_sighting_that_is_not_there_is_not_found(world: World, rpc: str) -> None:
+    assert await refusal(BY_SIGHTING[rpc](world, NOBODY)) == (
+        grpc.StatusCode.NOT_FOUND,
+        Reason.SIGHTING_NOT_FOUND,
+    )
+
+
+@pytest.mark.parametrize("rpc", BY_SIGHTING)
+async def test_a_sighting_is_named_by_an_id(world: World, rpc: str) -> None:
+    assert await refusal(BY_SIGHTING[rpc](world, "no id")) == FIELD
+
+
+async def erase_footage(world: World, footage_id: str) -> Any:
+    request = sightings.EraseFootageSightingsRequest(footage_id=footage_id)
+    return await world.sightings.EraseFootageSightings(request)
+
+
+@pytest.mark.usefixtures("sighting_id")
+async def test_erase_footage_sightings_answers_how_many(world: World) -> None:
+    assert (await erase_footage(world, FOOTAGE)).erased_count == 1
+
+
+@pytest.mark.parametrize("footage_id", ["", "*", ">", "a.b", "x" * 201])
+async def test_erase_footage_sightings_takes_one_recording(world: World, footage_id: str) -> None:
+    assert await refusal(erase_footage(world, footage_id)) == FIELD
+
+
+async def test_watch_sightings_follows_the_subjects_asked_for(
+    world: World, finding: Any, subject_id: str
+) -> None:
+    followers = Followers()
+    world.stores[-1].store._followers = followers
+    mine = world.sightings.WatchSightings(sightings.WatchSightingsRequest(subject_ids=[subject_id]))
+    others = world.sightings.WatchSightings(sightings.WatchSightingsRequest(subject_ids=[NOBODY]))
+    await asyncio.wait_for(followers.came.acquire(), 5)
+    await asyncio.wait_for(followers.came.acquire(), 5)
+    answer = await record(world, finding())
+
+    seen = await mine.read()
+    nothing, _ = await asyncio.wait([asyncio.ensure_future(others.read())], timeout=0.05)
+    mine.cancel()
+    others.cancel()
+
+    assert seen.sighting == answer.results[0].sighting
+    assert nothing == set()
+
+
+async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:
+    call = world.sightings.WatchSightings(sightings.WatchSightingsRequest(subject_ids=["x"]))
+
+    assert await refusal(call.read()) == FIELD
+
+
+ANY_CALL: dict[str, Callable[[World, str], Any]] = {
+    **BY_SUBJECT,
+    **BY_SIGHTING,
+    "ListSubjects": lambda world, _: world.subjects.ListSubjects(subjects.ListSubjectsRequest()),
+    "Match": lambda world, _: world.matching.Match(matching.MatchRequest(probes=[template()])),
+    "GetThresholdPolicy": lambda world, _: world.matching.GetThresholdPolicy(
+        matching.GetThresholdPolicyRequest()
+    ),
+    "ListSightings": lambda world, _: world.sightings.ListSightings(
+        sightings.ListSightingsRequest()
+    ),
+    "EraseFootageSightings": lambda world, _: erase_footage(world, FOOTAGE),
+    "WatchSightings": lambda world, _: world.sightings.WatchSightings(
+        sightings.WatchSightingsRequest()
+    ).read(),
+}
+
+
+@pytest.mark.parametrize("rpc", ANY_CALL)
+async def test_an_engine_that_does_not_answer_is_unavailable(world: World, rpc: str) -> None:
+    world.break_down()
+
+    assert await refusal(ANY_CALL[rpc](world, NOBODY)) == DOWN
+
+
+async def test_create_subject_without_its_engine_is_unavailable(world: World, stated: Any) -> None:
+    world.break_down()
+
+    assert await refusal(create(world, stated())) == DOWN
+
+
+async def test_record_sightings_without_its_engine_is_unavailable(
+    world: World, finding: Any
+) -> None:
+    found = finding()
+    world.break_down()
+
+    assert await refusal(record(world, found)) == DOWN
