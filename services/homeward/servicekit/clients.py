@@ -70,9 +70,7 @@ async def check_health(channel: grpc.aio.Channel, component: str, address: str) 
     """
     stub: Any = health_pb2_grpc.HealthStub(channel)  # its types leave the methods out
     async with translated(component, address):
-        answer = await stub.Check(
-            health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS
-        )
+        answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise errors.unavailable(component, address, "it is not ready; its log says why")
 
