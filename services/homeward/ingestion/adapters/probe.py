@@ -123,11 +123,12 @@ def examine(file: HttpFile) -> Outcome:
 def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's own types are wide
     times: list[int] = []
     last_duration = keys = tried = 0
-    decoded = complete = False
+    decoded = complete = cut_off = False
     with suppress(av.error.InvalidDataError):  # damaged or cut off from here on
         for packet in container.demux(stream):
             if packet.pts is None or packet.size == 0:
                 continue
+            cut_off = packet.is_corrupt  # the file ends within the last packet
             times.append(packet.pts)
             last_duration = packet.duration or last_duration
             keys += packet.is_keyframe
@@ -154,7 +155,7 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
         frames=len(times),
         key_frames=keys,
         seconds=seconds,
-        truncated=not complete or len(times) < stream.frames,
+        truncated=not complete or cut_off or len(times) < stream.frames,
     )
 
 
