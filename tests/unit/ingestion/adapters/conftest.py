@@ -69,7 +69,7 @@ Film = Callable[..., bytes]
 
 @pytest.fixture
 def film(tmp_path: Path) -> Film:
-    """Make a clip; the grey level of each picture is its number times two, in a moving pattern."""
+    """Make a clip; each picture shows its number: tens as the grey of its left half, ones right."""
 
     def make(
         times: list[float],
@@ -91,7 +91,8 @@ def film(tmp_path: Path) -> Film:
             stream.codec_context.max_b_frames = b_frames
             stream.options = {"sc_threshold": "0", "preset": "ultrafast", "bf": str(b_frames)}
             for number, at in enumerate(times):
-                image = np.full((64, 96, 3), 2 * number % 256, np.uint8)
+                image = np.full((64, 96, 3), 20 + 20 * (number // 10), np.uint8)
+                image[:, 48:] = 20 + 20 * (number % 10)
                 if noise:
                     image = rng.integers(0, 256, image.shape, dtype=np.uint8)
                 frame = av.VideoFrame.from_ndarray(image, format="bgr24")

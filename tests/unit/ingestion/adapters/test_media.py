@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from homeward.ingestion.adapters.http_file import HttpFile
+from homeward.ingestion.adapters.media import PyAvFrameSource, decode, open_video
+from homeward.ingestion.model import Frame
+from homeward.ingestion.ports import Undecodable
+from homeward.servicekit import errors
+from homeward.servicekit.executor import BoundedExecutor
+
+PICTURE = 0.04
+STEADY = [number * PICTURE for number in range(100)]
+VARIABLE = [number * PICTURE for number in range(50)] + [2 + number * 0.2 for number in range(25)]
+LATE = [5 + at for at in STEADY]
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def watch(
+    server: Any, content: bytes, start: float = 0, end: float = 60, rate: float = 25
+) -> list[Frame | Undecodable]:
+    with HttpFile(server.serve(content)) as file, open_video(file) as (container, stream):
+        stretch = (seconds(start), seconds(end))
+        return list(decode(container, stream, stretch=stretch, rate=rate, stopped=lambda: False))
+
+
+def offsets(items: list[Any]) -> list[float]:
+    return [item.offset.total_seconds() for item in items]
+
+
+def numbers(items: list[Any]) -> list[int]:
+    """Which picture of the clip each is, as it shows."""
+    digits = [(item.image[:, 8:40].mean(), item.image[:, 56:88].mean()) for item in items]
+    return [10 * round(tens / 20 - 1) + round(ones / 20 - 1) for tens, ones in digits]
+
+
+@pytest.mark.parametrize(
+    ("times", "how"),
+    [
+        (STEADY, {}),
+        (STEADY, {"gop": 100}),
+        (STEADY, {"b_frames": 3}),
+        (STEADY, {"flags": "frag_keyframe+empty_moov"}),
+        (VARIABLE, {}),
+        (LATE, {}),
+        (LATE, {"container": "mkv"}),
+    ],
+    ids=["steady", "long gop", "b-frames", "fragmented", "variable", "late", "late mkv"],
+)
+def test_offsets_are_those_of_the_presentation_times(
+    server: Any, film: Any, times: list[float], how: dict[str, Any]
+) -> None:
+    seen = watch(server, film(times, **how))
+
+    expected = [times[number] - times[0] for number in numbers(seen)]
+    assert len(seen) > 60
+    np.testing.assert_allclose(offsets(seen), expected, atol=PICTURE)
+
+
+@pytest.mark.parametrize("how", [{}, {"gop": 100}, {"b_frames": 3}])
+def test_a_stretch_begins_and_ends_where_it_is_asked_to(
+    server: Any, film: Any, how: dict[str, Any]
+) -> None:
+    seen = watch(server, film(STEADY, **how), start=1.5, end=2.5)
+
+    assert offsets(seen)[0] == pytest.approx(1.5, abs=PICTURE)
+    assert offsets(seen)[-1] == pytest.approx(2.5 - PICTURE, abs=PICTURE)
+    assert max(offsets(seen)) < 2.5
+    np.testing.assert_allclose(numbers(seen), np.array(offsets(seen)) / PICTURE, atol=1.5)
+
+
+@pytest.mark.parametrize(("rate", "pictures"), [(5, 20), (2, 8), (12.5, 50), (100, 100)])
+def test_pictures_are_sampled_at_the_rate(
+    server: Any, film: Any, rate: float, pictures: int
+) -> None:
+    seen = watch(server, film(STEADY), rate=rate)
+
+    assert len(seen) == pytest.approx(pictures, abs=1)
+
+
+def damaged(content: bytes) -> bytes:
+    """Overwrite the third quarter."""
+    quarter = len(content) // 4
+    return content[: 2 * quarter] + b"\xff" * quarter + content[3 * quarter :]
+
+
+def test_a_damaged_stretch_is_told_and_decoding_goes_on(server: Any, film: Any) -> None:
+    content = damaged(film([number * 0.2 for number in range(100)], flags="faststart", noise=True))
+
+    seen = watch(server, content, rate=5)
+
+    (gap,) = [item for item in seen if isinstance(item, Undecodable)]
+    assert gap.start < seconds(11)
+    assert seconds(14) < gap.end < seconds(18)
+    assert seen.index(gap) < len(seen) - 10
+
+
+async def play(source: PyAvFrameSource, url: str, most: int = 1000) -> list[Any]:
+    seen: list[Any] = []
+    async with source.frames(url, start=seconds(0), end=seconds(60), rate=25) as frames:
+        async for item in frames:
+            seen.append(item)
+            if len(seen) == most:
+                break
+    return seen
+
+
+@pytest.fixture
+async def source() -> AsyncIterator[PyAvFrameSource]:
+    async with BoundedExecutor("decode", workers=1, queue=1) as executor:
+        yield PyAvFrameSource(executor, threads=1)
+
+
+async def test_a_source_gives_all_pictures(source: PyAvFrameSource, server: Any, film: Any) -> None:
+    seen = await play(source, server.serve(film(STEADY)))
+
+    np.testing.assert_allclose(offsets(seen), STEADY, atol=PICTURE)
+
+
+async def test_a_source_may_be_left_early_and_used_again(
+    source: PyAvFrameSource, server: Any, film: Any
+) -> None:
+    url = server.serve(film(STEADY))
+
+    first, second = await play(source, url, most=3), await play(source, url, most=5)
+
+    assert (len(first), len(second)) == (3, 5)
+
+
+async def test_a_recording_that_is_gone_is_an_error(source: PyAvFrameSource, server: Any) -> None:
+    server.statuses = [404]
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await play(source, server.serve(b"gone"))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
