@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.model import Box, Face
-from homeward.ingestion.tracking import LOST_AFTER, MAX_JUMP, MAX_SCALE, Tracker, is_cut
+from homeward.ingestion.tracking import LOST_AFTER, MAX_JUMP, MAX_LENGTH, MAX_SCALE, Tracker, is_cut
 
 STEP = timedelta(seconds=0.2)
 
@@ -185,3 +185,12 @@ def test_a_cut_is_where_a_picture_shows_another_scene(
     before: np.ndarray, after: np.ndarray, *, cut: bool
 ) -> None:
     assert is_cut(before, after) is cut
+
+
+def test_a_track_is_cut_when_it_has_become_too_long(make: Any) -> None:
+    tracker: Tracker[str] = Tracker()
+    track = tracker.begin(timedelta(), make.face().box, "kept")
+    track.follow(MAX_LENGTH, make.face().box)
+
+    assert tracker.ended(MAX_LENGTH) == []
+    assert tracker.ended(MAX_LENGTH + STEP) == [track]
