@@ -195,8 +195,7 @@ async def test_segments_know_the_true_time_of_their_recording(office: Office) ->
 
 @pytest.mark.parametrize(("held", "advice"), [(0, "add footage first"), (1, "widen it")])
 async def test_a_scan_of_nothing_is_refused(office: Office, held: int, advice: str) -> None:
-    for number in range(held):
-        await office.record(at=100 * number)
+    await asyncio.gather(*(office.record(at=100 * number) for number in range(held)))
     long_ago = office.make.recorded - timedelta(days=1)
 
     with pytest.raises(errors.FailedPreconditionError, match=advice) as refused:
