@@ -226,9 +226,6 @@ async def test_nats_overwrites_the_bytes_of_an_erased_record(
     assert b"a name to keep" in after
 
 
-@pytest.mark.xfail(
-    reason="NATS overwrites what is deleted by its number, not what a newer value displaces"
-)
 async def test_nats_overwrites_the_bytes_of_a_value_that_was_replaced(
     bus: Nats, bucket: str, nats_folder: Path
 ) -> None:

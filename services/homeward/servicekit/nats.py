@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -26,6 +26,11 @@ CONNECT_TIMEOUT_SECONDS = 2
 REQUEST_TIMEOUT_SECONDS = 5
 RECONNECT_SECONDS = 0.5
 DUPLICATES_SECONDS = 120.0
+
+OLDER_VALUES = 8
+"""Room for the values that concurrent writers replace, until each is erased by its writer. NATS
+overwrites the bytes of a message that is deleted by its number, not of one that is crowded out."""
+
 
 log = structlog.get_logger()
 
@@ -69,7 +74,7 @@ class Nats:
                     StreamConfig(
                         name=f"KV_{bucket}",
                         subjects=[f"$KV.{bucket}.>"],
-                        max_msgs_per_subject=1,  # no older value outlives its successor
+                        max_msgs_per_subject=OLDER_VALUES,
                         max_age=ttl_seconds,
                         storage=StorageType.FILE,
                         num_replicas=replicas,
@@ -130,6 +135,7 @@ class NatsKeyValueStore:
         self._store = store
         self._nats = nats
         self._stream = f"KV_{bucket}"
+        self._prefix = f"$KV.{bucket}."
 
     async def get(self, key: str) -> Entry | None:
         """Return the record, or None."""
@@ -152,29 +158,47 @@ class NatsKeyValueStore:
         """Replace a record that must still have `revision`, and return the new revision."""
         with self._nats.translated():
             try:
-                return int(await self._store.update(key, value, last=revision))
+                written = int(await self._store.update(key, value, last=revision))
             except KeyWrongLastSequenceError as error:
                 raise ConflictError(key) from error
+            await self._overwrite(revision)
+        return written
 
     async def put(self, key: str, value: bytes) -> int:
         """Write a record whatever was there, and return its revision."""
-        with self._nats.translated():
-            return int(await self._store.put(key, value))
+        while True:
+            entry = await self.get(key)
+            with suppress(ConflictError):  # somebody else wrote in between
+                if entry is None:
+                    return await self.create(key, value)
+                return await self.update(key, value, revision=entry.revision)
 
     async def erase(self, key: str) -> bool:
         """Remove a record and overwrite its bytes; return whether there was one.
 
-        The message itself is erased: a delete marker would leave its bytes in the stream's file.
+        The messages themselves are erased, oldest first, so that no older value comes back to light
+        if this breaks off: a delete marker would leave their bytes in the stream's file.
         """
-        entry = await self.get(key)
-        if entry is None:
-            return False
+        erased = False
         with self._nats.translated():
-            try:
-                await self._nats.jetstream.delete_msg(self._stream, entry.revision)
-            except NotFoundError:  # somebody else was faster
-                return False
-        return True
+            while (number := await self._oldest(key)) is not None:
+                erased = await self._overwrite(number) or erased
+        return erased
+
+    async def _oldest(self, key: str) -> int | None:
+        try:
+            message = await self._nats.jetstream.get_msg(
+                self._stream, seq=1, subject=f"{self._prefix}{key}", next=True
+            )
+        except NotFoundError:
+            return None
+        return message.seq
+
+    async def _overwrite(self, number: int) -> bool:
+        try:
+            return bool(await self._nats.jetstream.delete_msg(self._stream, number))
+        except NotFoundError:  # somebody else was faster
+            return False
 
     async def entries(self, pattern: str = ">") -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""
