@@ -27,7 +27,7 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import Reference, SightingIndex, SubjectIndex
 from homeward.servicekit import records
-from homeward.servicekit.errors import FailedPreconditionError, Reason
+from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore, KeyValueStore
 
@@ -295,6 +295,16 @@ async def test_a_gallery_refuses_a_template_of_another_model(subjects: SubjectIn
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
     assert refused.value.metadata == {"expected": MODEL, "received": OTHER_MODEL}
     assert await subjects.count() == 0
+
+
+async def test_a_gallery_refuses_a_template_of_another_size(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(vector(1)))
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        await subjects.put(reference(np.ones(3, np.float32) / np.sqrt(np.float32(3)), photo=2))
+
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert await subjects.count() == 1
 
 
 async def test_a_search_refuses_a_probe_of_another_model(subjects: SubjectIndex) -> None:

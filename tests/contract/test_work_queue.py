@@ -149,19 +149,6 @@ async def test_two_scanners_take_different_segments(
         assert {(await taken(queue)).segment, (await taken(other)).segment} == {0, 1}
 
 
-async def test_dropping_a_scan_leaves_the_segments_of_others(
-    queue: NatsWorkQueue, scan_id: str
-) -> None:
-    other = str(uuid.uuid4())
-    await queue.put(scan_id, 0)
-    await queue.put(scan_id, 1)
-    await queue.put(other, 0)
-
-    await queue.drop_scan(scan_id)
-
-    assert (await taken(queue)).scan_id == other
-
-
 async def test_a_message_holds_no_more_than_ids(
     queue: NatsWorkQueue, bus: Nats, scan_id: str
 ) -> None:

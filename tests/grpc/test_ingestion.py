@@ -72,9 +72,6 @@ class Outside:
     async def put(self, scan_id: str, segment: int) -> None:
         del scan_id, segment
 
-    async def drop_scan(self, scan_id: str) -> None:
-        del scan_id
-
 
 @pytest.fixture
 def outside() -> Outside:

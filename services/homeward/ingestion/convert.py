@@ -225,7 +225,7 @@ def scope_from(scope: scan_pb2.ScanScope) -> ScanScope:
     """Return what is to be searched, and for whom."""
     for field in ("subject_ids", "camera_ids", "footage_ids"):
         wire.count_between(len(getattr(scope, field)), f"scope.{field}", least=0, most=MAX_SCOPE)
-    start, end = wire.from_interval(scope, "interval")
+    start, end = wire.from_interval(scope, "interval", within="scope.")
     return ScanScope(
         subject_ids=tuple(
             wire.uuid_text(name, f"scope.subject_ids[{index}]")

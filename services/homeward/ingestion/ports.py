@@ -197,9 +197,6 @@ class WorkQueue(Protocol):
     async def take(self) -> Work | None:
         """Wait a few seconds for a segment; None when there is none."""
 
-    async def drop_scan(self, scan_id: str) -> None:
-        """Remove the waiting segments of a scan."""
-
     async def ping(self) -> None:
         """Answer when the queue does."""
 

@@ -192,7 +192,7 @@ class NatsKeyValueStore:
             )
         except NotFoundError:
             return None
-        return message.seq
+        return int(message.seq)
 
     async def _overwrite(self, number: int) -> bool:
         try:

@@ -147,7 +147,6 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.waiting: list[tuple[str, int]] = []
-        self.dropped: list[str] = []
         self.works: list[FakeWork] = []
         self.problems: list[errors.DomainError] = []
         self.when_empty: Callable[[], Any] = lambda: None
@@ -164,10 +163,6 @@ class FakeQueue:
         self.when_empty()
         await asyncio.sleep(0)  # as a real queue does, it lets others run
         return None
-
-    async def drop_scan(self, scan_id: str) -> None:
-        self.dropped.append(scan_id)
-        self.waiting = [one for one in self.waiting if one[0] != scan_id]
 
     async def ping(self) -> None:
         return

@@ -13,6 +13,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -97,11 +98,11 @@ class open_video:  # noqa: N801 - reads as the context manager that it is
         self._container: InputContainer = av.open(file, mode="r", metadata_errors="ignore")
 
     def __enter__(self) -> tuple[InputContainer, VideoStream]:
-        streams = self._container.streams.video
-        if not streams:
-            self._container.close()
-            raise LookupError("no picture track")
-        return self._container, streams[0]
+        for stream in self._container.streams.video:
+            if not stream.disposition & Disposition.attached_pic:  # a sound file's cover
+                return self._container, stream
+        self._container.close()
+        raise LookupError("no picture track")
 
     def __exit__(self, *_: object) -> None:
         self._container.close()

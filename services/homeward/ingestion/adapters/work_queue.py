@@ -117,11 +117,6 @@ class NatsWorkQueue:
                 return None
         return NatsWork(messages[0], self._nats)
 
-    async def drop_scan(self, scan_id: str) -> None:
-        """Remove the waiting segments of a scan."""
-        with self._nats.translated():
-            await self._nats.jetstream.purge_stream(STREAM, subject=f"scan.work.{scan_id}.*")
-
     async def ping(self) -> None:
         """Answer when the queue does."""
         with self._nats.translated():

@@ -178,11 +178,7 @@ class FootageLibrary:
                 metadata={"footage_id": footage_id},
             )
         if self._clock.now() >= footage.delete_time:
-            raise errors.FailedPreconditionError(
-                f"footage {footage_id} is past its deadline and is no longer readable",
-                reason=errors.Reason.FOOTAGE_EXPIRED,
-                metadata={"footage_id": footage_id},
-            )
+            raise _expired(footage_id)
         return footage
 
     async def find(
@@ -259,6 +255,8 @@ class FootageLibrary:
         """Return the footage if the file is held; refuse a file that is held as another one."""
         pointer = await self._store.get(_pointer(header.sha256))
         held = await self._manifest(pointer.decode()) if pointer else None
+        if held is not None and self._clock.now() >= held.delete_time:
+            raise _expired(held.footage_id)  # a second upload must not start its 31 days again
         if held is None or held.footage_id == header.footage_id:
             return held
         raise errors.AlreadyExistsError(
@@ -379,6 +377,14 @@ class FootageLibrary:
                     if data is not None:  # not deleted since it was listed
                         found.append(records.decode(data, Footage))
         return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
+
+
+def _expired(footage_id: str) -> errors.FailedPreconditionError:
+    return errors.FailedPreconditionError(
+        f"footage {footage_id} is past its deadline and is no longer readable",
+        reason=errors.Reason.FOOTAGE_EXPIRED,
+        metadata={"footage_id": footage_id},
+    )
 
 
 def _require_digest(expected: str, received: str) -> None:

@@ -119,6 +119,9 @@ class Scans:
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
 
+        The work stays in the queue: whoever takes a segment of a cancelled scan lets go of it, and
+        so does whoever takes over from a scanner that died.
+
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
             FailedPreconditionError: `SCAN_ENDED`.
@@ -136,7 +139,6 @@ class Scans:
             return records.encode(replace(held, cancelled=True))
 
         await edit(self._store, scan_key(scan_id), mark)
-        await self._queue.drop_scan(scan_id)
         for entry in await self._store.entries(f"segment.{scan_id}.*"):
             segment = records.decode(entry.value, Segment)
             if segment.state is ScanState.PENDING:

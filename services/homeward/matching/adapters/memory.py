@@ -23,6 +23,9 @@ class InMemorySubjectIndex:
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
         _require_model(self._model, reference.template.model_digest)
+        for held in self._references.values():
+            if held.template.values.size != reference.template.values.size:
+                raise errors.invalid_field("template.values", "has another size than the model's")
         self._references[reference.photo_id] = reference
 
     async def search(

@@ -127,11 +127,12 @@ class KeyedCollection:
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
 
-    async def require_model(self, digest: str) -> None:
+    async def require_model(self, digest: str, size: int) -> None:
         """Refuse templates of another model than the collection's.
 
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+            InvalidArgumentError: The model's templates have another size.
         """
         record = (await self._open()).record
         if digest != record.model_digest:
@@ -141,6 +142,11 @@ class KeyedCollection:
                 " compared; run the gallery's model, or enrol the photographs again",
                 reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
                 metadata={"expected": record.model_digest, "received": digest},
+            )
+        if size != record.template_size:
+            raise errors.invalid_field(
+                "template.values",
+                f"has {size} numbers; templates of this model have {record.template_size}",
             )
 
     async def upsert(self, point_id: str, vector: NDArray[np.float32], payload: object) -> None:
@@ -302,7 +308,9 @@ class QdrantSubjectIndex:
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        await self._points.require_model(reference.template.model_digest)
+        await self._points.require_model(
+            reference.template.model_digest, reference.template.values.size
+        )
         await self._points.upsert(
             reference.photo_id,
             reference.template.values,
@@ -319,7 +327,7 @@ class QdrantSubjectIndex:
         limit: int,
     ) -> list[list[Candidate]]:
         """Rank the subjects most alike to each probe. Stores nothing."""
-        await self._points.require_model(model_digest)
+        await self._points.require_model(model_digest, probes.shape[1])
         answers = await self._points.query(
             probes,
             where=_any_of("subject_id", subject_ids),
@@ -354,7 +362,7 @@ class QdrantSightingIndex:
 
     async def put(self, sighting: Sighting, template: Template) -> None:
         """Write a sighting, whatever was there under its id."""
-        await self._points.require_model(template.model_digest)
+        await self._points.require_model(template.model_digest, template.values.size)
         await self._points.upsert(sighting.sighting_id, template.values, sighting)
 
     async def update(self, sighting: Sighting) -> None:

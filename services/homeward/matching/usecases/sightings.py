@@ -155,13 +155,19 @@ class Sightings:
             FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`.
         """
         sighting = await self.get(sighting_id)
-        still = await self.still(sighting)
-        if sighting.state is not SightingState.CONFIRMED or still is None:
+        if sighting.state is not SightingState.CONFIRMED:
             raise errors.FailedPreconditionError(
                 f"sighting {sighting_id} is {sighting.state.value}; only a confirmed one may be"
                 " given out",
                 reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
                 metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+            )
+        still = await self.still(sighting)
+        if still is None:
+            raise errors.NotFoundError(
+                f"the still of sighting {sighting_id} is gone: its subject is being closed",
+                reason=errors.Reason.SIGHTING_NOT_FOUND,
+                metadata={"sighting_id": sighting_id},
             )
         return sighting, still
 

@@ -642,3 +642,15 @@ async def test_a_reader_gets_a_url_for_a_segments_work(library: FootageLibrary, 
     url = await library.url(footage)
 
     assert url.endswith(f"{footage.footage_id}/original?method=get&expires=21600")
+
+
+async def test_an_expired_recording_does_not_come_in_again_while_it_is_still_held(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    await upload(library, make.header())
+    clock.advance(RETENTION)
+
+    with pytest.raises(errors.FailedPreconditionError) as refusal:
+        await upload(library, make.header(), request_id="up-2")
+
+    assert refusal.value.reason is errors.Reason.FOOTAGE_EXPIRED

@@ -42,7 +42,8 @@ class ScanServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
     - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
-    - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`
+    - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
+      `FOOTAGE_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.GetScanRequest, _scan_service_pb2.GetScanResponse]
@@ -93,7 +94,8 @@ class ScanServiceAsyncStub(ScanServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
     - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
-    - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`
+    - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
+      `FOOTAGE_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.GetScanRequest, _scan_service_pb2.GetScanResponse]  # type: ignore[assignment]
@@ -147,7 +149,8 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
         - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
-        - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`
+        - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
+          `FOOTAGE_EXPIRED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
