@@ -102,7 +102,7 @@ async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
         segment_length=timedelta(seconds=30),
     )
     server = GrpcServer(
-        services(cameras=cameras, footage=footage, scans=scans, clock=outside),
+        services(cameras=cameras, footage=footage, scans=scans),
         listen="localhost:0",
         checks={},
         grace_seconds=1,

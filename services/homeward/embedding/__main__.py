@@ -12,6 +12,7 @@ from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import GrpcServer
 
@@ -50,6 +51,7 @@ async def serve(settings: EmbeddingSettings) -> None:
 
 if __name__ == "__main__":
     settings = EmbeddingSettings()
+    forbid_dumps()
     configure_logging("embedding", settings.log_level)
     try:
         asyncio.run(serve(settings))

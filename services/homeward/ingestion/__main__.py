@@ -11,6 +11,7 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.servicekit.clock import SystemClock
+from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import GrpcServer
 
@@ -18,6 +19,7 @@ from homeward.servicekit.server import GrpcServer
 async def main() -> None:
     """Serve until asked to stop."""
     settings = IngestionSettings()  # the environment has the rest
+    forbid_dumps()
     configure_logging("ingestion", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -32,7 +34,7 @@ async def main() -> None:
             segment_length=timedelta(seconds=settings.segment_seconds),
         )
         await GrpcServer(
-            services(cameras=parts.cameras, footage=parts.footage, scans=scans, clock=clock),
+            services(cameras=parts.cameras, footage=parts.footage, scans=scans),
             listen=settings.listen,
             checks={
                 "nats": parts.bus.ping,

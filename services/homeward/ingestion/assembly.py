@@ -24,7 +24,6 @@ BACKSTOP_DAYS = 29
 """S3 rounds up to midnight and removes when it comes by: the largest number that is safe is 30."""
 
 SCANS_TTL_SECONDS = 31 * 86400.0
-UPLOADS_TTL_SECONDS = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +58,13 @@ async def assemble(
         connections=8,
     )
     store = S3FootageStore(client, "homeward-footage", threads, settings.s3_endpoint)
-    bus = await stack.enter_async_context(nats.connection(settings.nats_url, role))
+    bus = await stack.enter_async_context(
+        nats.connection(settings.nats_url.get_secret_value(), role)
+    )
     bucket = partial(bus.open_bucket, replicas=settings.nats_replicas)
     registered = await eventually(partial(bucket, "CAMERAS", ttl_seconds=None))
-    uploads = await eventually(partial(bucket, "UPLOADS", ttl_seconds=UPLOADS_TTL_SECONDS))
+    # No time limit: a record names the parts that an abandoned upload has left in the store.
+    uploads = await eventually(partial(bucket, "UPLOADS", ttl_seconds=None))
     scans = await eventually(partial(bucket, "SCANS", ttl_seconds=SCANS_TTL_SECONDS))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=BACKSTOP_DAYS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from google.rpc import code_pb2, status_pb2
 
@@ -137,16 +137,12 @@ def to_camera(camera: Camera, etag: str) -> camera_pb2.Camera:
 
 
 def header_from(
-    header: footage_service_pb2.UploadHeader, *, now: datetime, most: int = MAX_FOOTAGE_BYTES
+    header: footage_service_pb2.UploadHeader, *, most: int = MAX_FOOTAGE_BYTES
 ) -> tuple[str, FootageHeader]:
     """Return the request's id and what is announced."""
     request_id = wire.request_id(header.request_id, "header.request_id", required=True)
     wire.require(header, "start_time", "header.start_time")
     start = wire.from_timestamp(header.start_time, "header.start_time")
-    if start > now:
-        raise invalid_field(
-            "header.start_time", f"is in the future ({start.isoformat()}); it is now {now:%FT%TZ}"
-        )
     name = wire.text(header.file_name, "header.file_name", least=1, most=255)
     if "/" in name or "\\" in name:
         raise invalid_field("header.file_name", "must be without folders")
@@ -267,7 +263,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             face_count=summary.counts.faces,
             appearance_count=summary.counts.appearances,
             discarded_appearance_count=summary.counts.discarded,
-            candidate_count=len(summary.candidates),
+            candidate_count=summary.candidate_count,
         ),
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),

@@ -343,6 +343,7 @@ class ScanSummary:
     done: timedelta
     searched: timedelta
     counts: Counts
+    candidate_count: int
     candidates: tuple[Candidate, ...]
     gaps: tuple[Gap, ...]
     end_time: datetime | None = None
@@ -358,7 +359,7 @@ class Scan:
     segment_count: int
     cancelled: bool = False
     final: ScanSummary | None = None
-    """Once it has ended, so that lists need not read its segments."""
+    """Once it has ended, without gaps and candidates: so that lists need not read its segments."""
 
 
 def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
@@ -367,8 +368,6 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
     Coverage counts what is certain: a gap is not searched, and neither is what no scanner has come
     to yet.
     """
-    if scan.final is not None:
-        return scan.final
     ended = [segment for segment in segments if segment.state.ended]
     gaps = tuple(gap for segment in segments for gap in segment.gaps)
     done = sum((segment.done for segment in segments), timedelta())
@@ -400,6 +399,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         done=done,
         searched=max(searched, timedelta()),
         counts=counts,
+        candidate_count=len(candidates),
         candidates=tuple(sorted(candidates.values(), key=lambda found: found.start_time)),
         gaps=tuple(sorted(gaps, key=lambda gap: (gap.start_time, gap.footage_id))),
         end_time=max(times) if complete and times else None,

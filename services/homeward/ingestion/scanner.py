@@ -18,6 +18,7 @@ from homeward.ingestion.usecases.work import ScanWorker
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import stop_event
 
@@ -27,6 +28,7 @@ log = structlog.get_logger()
 async def main() -> None:
     """Search segments until asked to stop; one in hand is given back to the queue."""
     settings = ScannerSettings()  # the environment has the rest
+    forbid_dumps()
     configure_logging("scanner", settings.log_level)
     clock = SystemClock()
     stop = stop_event()

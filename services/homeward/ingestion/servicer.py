@@ -22,7 +22,6 @@ from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scans import Scans
 from homeward.servicekit import wire
-from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import page_of
 from homeward.servicekit.server import Service
@@ -82,9 +81,8 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     """`homeward.api.ingestion.v1.FootageService`."""
 
-    def __init__(self, footage: FootageLibrary, clock: Clock) -> None:
+    def __init__(self, footage: FootageLibrary) -> None:
         self._footage = footage
-        self._clock = clock
 
     async def UploadFootage(
         self,
@@ -94,7 +92,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("payload") != "header":
             raise invalid_field("header", "must be the first message of an upload")
-        request_id, header = convert.header_from(first.header, now=self._clock.now())
+        request_id, header = convert.header_from(first.header)
         chunks = (convert.chunk_from(request) async for request in request_iterator)
         footage, held = await self._footage.upload(
             request_id, header, first.header.offset_bytes, chunks
@@ -117,9 +115,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         wire.require(request, "header", "header")
         if request.header.offset_bytes:
             raise invalid_field("header.offset_bytes", "must be 0: a URL takes the whole file")
-        request_id, header = convert.header_from(
-            request.header, now=self._clock.now(), most=convert.MAX_URL_BYTES
-        )
+        request_id, header = convert.header_from(request.header, most=convert.MAX_URL_BYTES)
         answer = await self._footage.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(
@@ -230,9 +226,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
                 yield scan_service_pb2.WatchScanResponse(scan=convert.to_scan(scan, summary))
 
 
-def services(
-    *, cameras: Cameras, footage: FootageLibrary, scans: Scans, clock: Clock
-) -> list[Service]:
+def services(*, cameras: Cameras, footage: FootageLibrary, scans: Scans) -> list[Service]:
     """Return what the ingestion server serves."""
     package = "homeward.api.ingestion.v1"
     return [
@@ -244,7 +238,7 @@ def services(
         Service(
             f"{package}.FootageService",
             footage_service_pb2_grpc.add_FootageServiceServicer_to_server,
-            FootageServicer(footage, clock),
+            FootageServicer(footage),
         ),
         Service(
             f"{package}.ScanService",

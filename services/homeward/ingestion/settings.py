@@ -15,7 +15,7 @@ class IngestionSettings(EngineSettings):
     matching_target: str = Field(description="Address of the matching service.")
     min_footage_age_seconds: float = Field(
         900.0,
-        ge=0,
+        ge=900,
         description="Footage must have ended this long ago: Homeward never searches live video.",
     )
     segment_seconds: float = Field(

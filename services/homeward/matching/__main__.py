@@ -18,6 +18,7 @@ from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
@@ -29,6 +30,7 @@ BACKSTOP_DAYS = 29  # S3 rounds up to midnight, so 29 keeps the promise of 31
 async def main() -> None:
     """Serve until asked to stop."""
     settings = MatchingSettings()  # the environment has the rest
+    forbid_dumps()
     configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -45,7 +47,9 @@ async def main() -> None:
         )
         photos = s3.S3ObjectStore(client, "homeward-subjects", threads, settings.s3_endpoint)
         evidence = s3.S3ObjectStore(client, "homeward-evidence", threads, settings.s3_endpoint)
-        bus = await stack.enter_async_context(nats.connection(settings.nats_url, "matching"))
+        bus = await stack.enter_async_context(
+            nats.connection(settings.nats_url.get_secret_value(), "matching")
+        )
         bucket = partial(bus.open_bucket, replicas=settings.nats_replicas)
         records = await eventually(partial(bucket, "SUBJECTS", ttl_seconds=None))
         register = await eventually(partial(bucket, "GALLERIES", ttl_seconds=None))

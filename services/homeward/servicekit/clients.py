@@ -17,6 +17,7 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Of every server and client: a batch of frames, or a reference photograph, with room to spare."""
 
 HEALTH_TIMEOUT_SECONDS = 3.0
+KEEPALIVE_MS = 20_000
 
 _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
@@ -45,6 +46,9 @@ def open_channel(target: str, *, idempotent: tuple[str, ...] = ()) -> grpc.aio.C
         idempotent: Full names of the services all of whose calls may be repeated.
     """
     options: list[tuple[str, str | int]] = [*message_size_options()]
+    # Streams have no deadline: a peer that is gone without a word is noticed by its silence.
+    options.append(("grpc.keepalive_time_ms", KEEPALIVE_MS))
+    options.append(("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2))
     options.append(("grpc.lb_policy_name", "round_robin"))
     # A service that restarts is back within seconds: look again soon, not after gRPC's two minutes.
     options.append(("grpc.max_reconnect_backoff_ms", 2000))

@@ -93,6 +93,8 @@ class Nats:
         """Raise `UnavailableError` for what nats-py raises when the server does not answer."""
         try:
             yield
+        except nats.errors.MaxPayloadError:
+            raise  # our fault, not the server's
         except (nats.errors.Error, JetStreamError, OSError, TimeoutError) as error:
             raise errors.unavailable(
                 "NATS", self.server, "start it, or correct HOMEWARD_NATS_URL"

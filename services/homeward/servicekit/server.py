@@ -20,7 +20,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from homeward.servicekit import errors
-from homeward.servicekit.clients import message_size_options
+from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 
 READINESS_INTERVAL_SECONDS = 2.0
@@ -75,6 +75,8 @@ class GrpcServer:
                 *message_size_options(),
                 # Without this two servers may share a port, and each would get half of the calls.
                 ("grpc.so_reuseport", 0),
+                # Let clients ask whether we are still there as often as ours do.
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ],
         )
         for service in services:
@@ -112,12 +114,14 @@ class GrpcServer:
         stop = stop_event()
         await self.start()
         watch = asyncio.create_task(self._watch_readiness())
-        await stop.wait()
-        log.info("stopping", grace_seconds=self._grace)
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
-        await self.stop()
+        try:
+            await stop.wait()
+            log.info("stopping", grace_seconds=self._grace)
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        finally:
+            await self.stop()
 
     async def _watch_readiness(self) -> None:
         serving: bool | None = None
@@ -145,6 +149,10 @@ async def failing_checks(checks: ReadinessChecks) -> list[str]:
             async with asyncio.timeout(READINESS_TIMEOUT_SECONDS):
                 await check()
         except (errors.DomainError, TimeoutError):
+            return True
+        except Exception:
+            # A fault in a check must not freeze health at what it was.
+            log.exception("readiness check failed")
             return True
         return False
 

@@ -11,7 +11,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ServiceSettings(BaseSettings):
     """Settings of a gRPC server; each is the variable `HOMEWARD_` and its name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="HOMEWARD_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HOMEWARD_",
+        frozen=True,
+        hide_input_in_errors=True,  # an input may be a secret
+    )
 
     listen: str = Field("127.0.0.1:0", description="Address to serve gRPC on.")
     grace_seconds: float = Field(
@@ -25,7 +29,7 @@ class ServiceSettings(BaseSettings):
 class EngineSettings(ServiceSettings):
     """Where the engines are, for services that store."""
 
-    nats_url: str = Field(description="URL of NATS, with its token before `@`.")
+    nats_url: SecretStr = Field(description="URL of NATS, with its token before `@`.")
     nats_replicas: int = Field(
         1, ge=1, le=5, description="NATS servers that hold each record; 3 in a cluster."
     )

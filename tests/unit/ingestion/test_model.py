@@ -264,9 +264,3 @@ def test_candidates_come_in_the_order_of_their_times(make: Any) -> None:
     summary = summarise(scan(1), (searched(make.segment(), candidates=(late, early)),))
 
     assert summary.candidates == (early, late)
-
-
-def test_an_ended_scan_is_told_as_it_was_kept(make: Any) -> None:
-    kept = summarise(scan(1), (searched(make.segment()),))
-
-    assert summarise(replace(scan(1), final=kept), ()) == kept

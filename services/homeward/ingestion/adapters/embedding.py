@@ -23,6 +23,9 @@ SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 EMBED_TIMEOUT_SECONDS = 60.0
 EMBED_BATCH = 64
 
+STALL_SECONDS = 60.0
+"""A detector that takes longer for a few pictures has stalled, or is no longer there."""
+
 DOUBTFUL_SCORE = 0.3
 """Faces are asked for from this score on: those that nobody is sure of are blurred in stills."""
 
@@ -79,6 +82,10 @@ class GrpcFaceFinder:
                         answers.extend((await _read(call)).frames)
                     yield item.frame, [_face(face, item.scale) for face in answers.popleft().faces]
                 await writer  # raises what decoding or sending raised
+            except TimeoutError as error:
+                raise errors.unavailable(
+                    "embedding", self._target, f"no answer for {STALL_SECONDS:g} s; see its log"
+                ) from error
             except asyncio.InvalidStateError:
                 await _read(call)  # the call ended while the writer wrote; this raises why
                 raise
@@ -97,7 +104,8 @@ class GrpcFaceFinder:
 
         async def flush() -> None:
             if batch:
-                await call.write(_request([message for message, _ in batch]))
+                async with asyncio.timeout(STALL_SECONDS):
+                    await call.write(_request([message for message, _ in batch]))
             for _, sent in batch:  # only now: the answer to what is in the order is waited for
                 await order.put(sent)
             batch.clear()
@@ -137,7 +145,8 @@ class GrpcFaceFinder:
 
 async def _read(call: _DetectCall) -> embedding_service_pb2.DetectFacesResponse:
     """Return the next answer; a call that ended has one fewer than was sent, and says why."""
-    answer = await call.read()
+    async with asyncio.timeout(STALL_SECONDS):
+        answer = await call.read()
     if isinstance(answer, embedding_service_pb2.DetectFacesResponse):
         return answer
     raise errors.InternalError(

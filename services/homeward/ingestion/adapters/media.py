@@ -25,6 +25,14 @@ from homeward.servicekit.executor import BoundedExecutor
 AHEAD = 6
 """Pictures decoded ahead of what is looked at: 37 MB at 1080p."""
 
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,mxf,ogg,dhav,h264,hevc,m4v,"
+    # Pictures: recognised, so that they can be refused by name.
+    "jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe,gif,apng"
+)
+"""The containers that recordings come in. FFmpeg knows many others, among them some that are a few
+lines of text which make it open sockets or other files."""
+
 MIN_GAP = timedelta(seconds=1)
 """A shorter damage is a glitch that no reviewer would call unsearched."""
 
@@ -95,7 +103,9 @@ class open_video:  # noqa: N801 - reads as the context manager that it is
     """
 
     def __init__(self, file: HttpFile) -> None:
-        self._container: InputContainer = av.open(file, mode="r", metadata_errors="ignore")
+        self._container: InputContainer = av.open(
+            file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS}
+        )
 
     def __enter__(self) -> tuple[InputContainer, VideoStream]:
         for stream in self._container.streams.video:
@@ -134,18 +144,20 @@ def decode(
             damaged = True
             continue
         offset = timedelta(seconds=float(((picture.pts or 0) - first) * base))
+        if damaged and offset >= start - slack and offset - good >= MIN_GAP:
+            yield Undecodable(good, min(offset, end))
         if offset >= end:
             break
         if offset < start - slack:
             continue
-        if damaged and offset - good >= MIN_GAP:
-            yield Undecodable(good, offset)
         good, damaged = offset, False
         if offset >= due - slack:
             due = max(due + period, offset + period / 2)
             yield Frame(offset, np.asarray(picture.to_ndarray(format="bgr24"), np.uint8))
     else:
-        if damaged and not stopped() and end - good >= MIN_GAP:
+        # Whether damage was seen or the data just ends: nothing after `good` was looked at. The
+        # last picture may stay for as long as the mean one or two.
+        if not stopped() and end - good >= max(MIN_GAP, 8 * slack):
             yield Undecodable(good, end)
 
 

@@ -29,6 +29,9 @@ MEMORY_BYTES = 4 * 1024**3
 MAX_PICTURES_TRIED = 500
 """Pictures that may fail to decode before a file counts as undecodable."""
 
+MAX_AT_ONCE = 2
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SSL_CERT_FILE")
+
 _STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
 
 
@@ -48,10 +51,17 @@ class Outcome:
 
 
 class SubprocessProber:
-    """A `MediaProber` that runs this module as a process for each file."""
+    """A `MediaProber` that runs this module as a process for each file, a few at a time."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def probe(self, url: str) -> Probe:
         """Read the structure of the file at `url`, and decode its first picture."""
+        async with self._places:
+            return await self._probe(url)
+
+    async def _probe(self, url: str) -> Probe:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -59,6 +69,8 @@ class SubprocessProber:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
+            # None of the service's secrets: a hostile file may take the decoder over.
+            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
         )
         try:
             # The URL carries a signature, so it goes by standard input and not by the command line.

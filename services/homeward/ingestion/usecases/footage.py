@@ -98,29 +98,48 @@ class FootageLibrary:
                 reason=errors.Reason.UPLOAD_OFFSET_MISMATCH,
                 metadata={"committed_size_bytes": str(committed)},
             )
-        # A resumed upload's first bytes are not at hand: the stored file is read back instead.
+        digest = await self._receive(key, upload, parts, chunks, offset)
+        if digest and digest != header.sha256:
+            # Before the parts become the object: another upload of the same file may have made it.
+            await self._store.abort_multipart(key, upload.multipart_id)
+            await self._uploads.erase(request_id)
+            _require_digest(header.sha256, digest)
+        if parts:  # none when the file was complete before, and only its check broke off
+            await self._store.complete_multipart(key, upload.multipart_id, parts)
+        return await self._accept(request_id, upload, digest=digest), False
+
+    async def _receive(
+        self,
+        key: str,
+        upload: Upload,
+        parts: list[Part],
+        chunks: AsyncIterator[bytes],
+        offset: int,
+    ) -> str | None:
+        """Store the bytes of a call as further `parts`; return the SHA-256 of the file.
+
+        Returns None for a resumed upload, whose first bytes are not at hand: the stored file is
+        read back instead.
+        """
+        size = upload.header.size_bytes
         digest = hashlib.sha256() if offset == 0 else None
         buffer = bytearray()
         received = offset
         async for chunk in chunks:
             received += len(chunk)
-            if received > header.size_bytes:
-                raise _size_mismatch(header.size_bytes, received)
+            if received > size:
+                raise _size_mismatch(size, received)
             buffer += chunk
             if digest:
                 digest.update(chunk)
             if len(buffer) >= PART_BYTES:
-                parts.append(await self._put_part(key, upload.multipart_id, parts, bytes(buffer)))
+                parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
                 buffer.clear()
-        if received != header.size_bytes:
-            raise _size_mismatch(header.size_bytes, received)
+        if received != size:
+            raise _size_mismatch(size, received)
         if buffer:
-            parts.append(await self._put_part(key, upload.multipart_id, parts, bytes(buffer)))
-        if parts:  # none when the file was complete before, and only its check broke off
-            await self._store.complete_multipart(key, upload.multipart_id, parts)
-        return await self._accept(
-            request_id, upload, digest=digest.hexdigest() if digest else None
-        ), False
+            parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
+        return digest.hexdigest() if digest else None
 
     async def committed(self, request_id: str) -> int:
         """Return how many bytes of an upload are stored.
@@ -229,8 +248,15 @@ class FootageLibrary:
                 )
 
     async def url(self, footage: Footage) -> str:
-        """Return a URL to read a recording's file by, for one segment's work."""
-        return await self._store.url_to_get(_file(footage.footage_id), URL_LIFETIME)
+        """Return a URL to read a recording's file by, which ends with the recording's deadline.
+
+        Raises:
+            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+        """
+        left = footage.delete_time - self._clock.now()
+        if left <= timedelta(seconds=1):  # the least that a signed URL can last
+            raise _expired(footage.footage_id)
+        return await self._store.url_to_get(_file(footage.footage_id), min(URL_LIFETIME, left))
 
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
@@ -247,9 +273,20 @@ class FootageLibrary:
 
     async def _admit(self, header: FootageHeader) -> Footage | None:
         """Refuse what cannot become footage; return the footage if the file is held already."""
-        await self._cameras.get(header.camera_id)
-        self._require_age(header.start_time)
+        start = await self._true_time(header, header.start_time)
+        now = self._clock.now()
+        if start > now:
+            raise errors.invalid_field(
+                "header.start_time",
+                f"is in the future ({start.isoformat()}); it is now {now:%FT%TZ}",
+            )
+        self._require_age(start)
         return await self._held(header)
+
+    async def _true_time(self, header: FootageHeader, instant: datetime) -> datetime:
+        """Return an instant of the camera's clock as true time."""
+        camera, _ = await self._cameras.get(header.camera_id)
+        return instant - camera.details.clock_offset
 
     async def _held(self, header: FootageHeader) -> Footage | None:
         """Return the footage if the file is held; refuse a file that is held as another one."""
@@ -311,8 +348,9 @@ class FootageLibrary:
                 return stored.size
         return sum(part.size for part in parts)
 
-    async def _put_part(self, key: str, upload_id: str, parts: list[Part], data: bytes) -> Part:
-        return await self._store.put_part(key, upload_id, len(parts) + 1, data)
+    async def _put_part(self, key: str, upload: Upload, parts: list[Part], data: bytes) -> Part:
+        assert upload.multipart_id is not None, "begun as multipart"
+        return await self._store.put_part(key, upload.multipart_id, len(parts) + 1, data)
 
     async def _accept(self, request_id: str, upload: Upload, *, digest: str | None) -> Footage:
         """Check a stored file and write its manifest; a file that fails is removed."""
@@ -321,16 +359,20 @@ class FootageLibrary:
         try:
             _require_digest(header.sha256, digest or await self._store.sha256(key))
             probe = await self._prober.probe(await self._store.url_to_get(key, PROBE_URL_LIFETIME))
-            self._require_age(header.start_time + probe.duration)
-            await self._held(header)  # it may have come as another one meanwhile
+            self._require_age(await self._true_time(header, header.start_time + probe.duration))
+            held = await self._held(header)  # it may have come by another upload meanwhile
         except (
             errors.InvalidArgumentError,
             errors.FailedPreconditionError,
             errors.AlreadyExistsError,
         ):
-            await self._store.delete(key)
+            if await self._manifest(header.footage_id) is None:
+                await self._store.delete(key)
             await self._uploads.erase(request_id)
             raise
+        if held is not None:  # its deadline is the earlier one, and stays
+            await self._uploads.erase(request_id)
+            return held
         footage = Footage(
             footage_id=header.footage_id,
             header=header,

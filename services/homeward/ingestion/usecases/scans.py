@@ -111,9 +111,11 @@ class Scans:
         return await self._summarised(records.decode(entry.value, Scan))
 
     async def find(self) -> list[tuple[Scan, ScanSummary]]:
-        """Return all scans, newest first."""
+        """Return all scans, newest first; those that have ended without gaps and candidates."""
         scans = [records.decode(entry.value, Scan) for entry in await self._store.entries("scan.*")]
-        found = [await self._summarised(scan) for scan in scans]
+        found = [
+            (scan, scan.final) if scan.final else await self._summarised(scan) for scan in scans
+        ]
         return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].scan_id))[::-1]
 
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
@@ -184,17 +186,20 @@ class Scans:
                     return
 
     async def _summarised(self, scan: Scan) -> tuple[Scan, ScanSummary]:
-        if scan.final is not None:
-            return scan, scan.final
         entries = await self._store.entries(f"segment.{scan.scan_id}.*")
         summary = summarise(scan, tuple(records.decode(entry.value, Segment) for entry in entries))
-        if summary.state.ended:
+        if summary.state.ended and scan.final is None:
             await self._settle(scan, summary)
         return scan, summary
 
     async def _settle(self, scan: Scan, summary: ScanSummary) -> None:
+        # A scan of thousands of segments has more gaps than a record may hold.
+        final = replace(summary, gaps=(), candidates=())
+
         async def keep(value: bytes | None) -> bytes | None:
-            return records.encode(replace(scan, final=summary)) if value else None
+            if value is None:
+                return None
+            return records.encode(replace(records.decode(value, Scan), final=final))
 
         await edit(self._store, scan_key(scan.scan_id), keep)
 

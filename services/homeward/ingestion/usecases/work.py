@@ -130,7 +130,6 @@ class ScanWorker:
             return segment.given_up(reason, error.message, self._clock.now())
 
     async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
-        footage = await self._footage.get(segment.footage_id)
         saved: datetime | None = None
 
         async def report(progress: Segment) -> None:
@@ -139,16 +138,18 @@ class ScanWorker:
             if saved is not None and now - saved < CHECKPOINT_INTERVAL:
                 return
             saved = now
-            current, _ = await self._load(work)
+            current, stored = await self._load(work)
             if current is None or current.cancelled:
                 raise CancelledScan(progress)
-            await self._save(work, progress)
+            if stored is None or not stored.state.ended:  # ended: by whoever it was given to
+                await self._save(work, progress)
 
-        task = Task(scan.scan_id, scan.scope.subject_ids, footage, segment)
         while True:
             try:
+                footage = await self._footage.get(segment.footage_id)
+                task = Task(scan.scan_id, scan.scope.subject_ids, footage, segment)
                 return await self._scanner.scan(task, await self._footage.url(footage), report)
-            except errors.UnavailableError as error:
+            except (errors.UnavailableError, errors.ResourceExhaustedError) as error:
                 # Not the segment's fault: searched again from its start when all is back.
                 log.warning("waiting", problem=error.message)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -25,11 +25,19 @@ def seconds(number: float) -> timedelta:
 
 
 def watch(
-    server: Any, content: bytes, start: float = 0, end: float = 60, rate: float = 25
+    server: Any, content: bytes, start: float = 0, end: float | None = None, rate: float = 25
 ) -> list[Frame | Undecodable]:
-    with HttpFile(server.serve(content)) as file, open_video(file) as (container, stream):
-        stretch = (seconds(start), seconds(end))
+    url = server.serve(content)
+    with HttpFile(url) as file, open_video(file) as (container, stream):
+        stretch = (seconds(start), seconds(length(url) if end is None else end))
         return list(decode(container, stream, stretch=stretch, rate=rate, stopped=lambda: False))
+
+
+def length(url: str) -> float:
+    """How long a clip plays, by the times of its packets."""
+    with HttpFile(url) as file, open_video(file) as (container, stream):
+        times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
+        return float((max(times) - min(times)) * (stream.time_base or 0))
 
 
 def offsets(items: list[Any]) -> list[float]:
@@ -103,9 +111,26 @@ def test_a_damaged_stretch_is_told_and_decoding_goes_on(server: Any, film: Any) 
     assert seen.index(gap) < len(seen) - 10
 
 
+def test_damage_that_reaches_over_the_end_of_a_stretch_is_told(server: Any, film: Any) -> None:
+    content = damaged(film([number * 0.2 for number in range(100)], flags="faststart", noise=True))
+
+    seen = watch(server, content, end=13, rate=5)
+
+    (gap,) = [item for item in seen if isinstance(item, Undecodable)]
+    assert gap.end == seconds(13)
+
+
+def test_a_recording_that_ends_before_its_length_is_told(server: Any, film: Any) -> None:
+    seen = watch(server, film(STEADY), end=10)
+
+    (gap,) = [item for item in seen if isinstance(item, Undecodable)]
+    assert gap.start == pytest.approx(seconds(4), abs=seconds(0.1))
+    assert gap.end == seconds(10)
+
+
 async def play(source: PyAvFrameSource, url: str, most: int = 1000) -> list[Any]:
     seen: list[Any] = []
-    async with source.frames(url, start=seconds(0), end=seconds(60), rate=25) as frames:
+    async with source.frames(url, start=seconds(0), end=seconds(4), rate=25) as frames:
         async for item in frames:
             seen.append(item)
             if len(seen) == most:

@@ -29,14 +29,28 @@ def test_a_good_file_is_described(server: Any, film: Any) -> None:
     assert outcome.frame_rate == pytest.approx(25, rel=0.02)
 
 
+SESSION = b"""v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=live
+c=IN IP4 127.0.0.1
+t=0 0
+m=video 40000 RTP/AVP 96
+a=rtpmap:96 H264/90000
+"""
+"""What makes FFmpeg open a socket and wait for live pictures."""
+
+
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
         (b"", "it is not a video"),
         (b"x", "it is not a video"),
         (b"Dear investigator,\nplease find attached\n" * 100, "it is not a video"),
+        (SESSION, "it is not a video"),
+        (b"ffconcat version 1.0\nfile a.mp4\n", "it is not a video"),
+        (b"#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n", "it is not a video"),
     ],
-    ids=["nothing", "a byte", "a text"],
+    ids=["nothing", "a byte", "a text", "a live session", "a list of files", "a playlist"],
 )
 def test_what_is_no_media_file_is_said_to_be_none(
     server: Any, content: bytes, problem: str

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,7 +10,14 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.model import RETENTION, Footage, FootageHeader
+from homeward.ingestion.model import (
+    RETENTION,
+    CameraDetails,
+    Footage,
+    FootageHeader,
+    footage_folder,
+)
+from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import PART_BYTES, URL_LIFETIME, FootageLibrary
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -654,3 +662,61 @@ async def test_an_expired_recording_does_not_come_in_again_while_it_is_still_hel
         await upload(library, make.header(), request_id="up-2")
 
     assert refusal.value.reason is errors.Reason.FOOTAGE_EXPIRED
+
+
+async def test_a_camera_whose_clock_is_slow_does_not_make_a_recording_older(
+    library: FootageLibrary, cameras: Cameras, clock: Any, make: Any
+) -> None:
+    await cameras.create("slow", CameraDetails(clock_offset=timedelta(hours=-1)))
+    begun = clock.now() - timedelta(hours=1, minutes=2)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await upload(library, make.header(camera_id="slow", start_time=begun))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_TOO_RECENT
+
+
+async def test_a_camera_whose_clock_is_fast_may_seem_to_record_in_the_future(
+    library: FootageLibrary, cameras: Cameras, clock: Any, make: Any
+) -> None:
+    await cameras.create("fast", CameraDetails(clock_offset=timedelta(hours=3)))
+    begun = clock.now() + timedelta(hours=1)
+
+    footage, _ = await upload(library, make.header(camera_id="fast", start_time=begun))
+
+    assert footage.header.start_time == begun
+
+
+async def test_a_url_to_read_by_ends_with_the_recordings_deadline(
+    library: FootageLibrary, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    clock.advance(RETENTION)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await library.url(footage)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXPIRED
+
+
+async def test_another_upload_that_is_damaged_leaves_the_recording_alone(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    first_bytes_came = asyncio.Event()
+    first_is_done = asyncio.Event()
+
+    async def damaged_and_slow() -> AsyncIterator[bytes]:
+        first_bytes_came.set()
+        await first_is_done.wait()
+        yield b"x" * len(CONTENT)
+
+    late = asyncio.create_task(library.upload("up-2", make.header(), 0, damaged_and_slow()))
+    await first_bytes_came.wait()
+    footage, _ = await upload(library, make.header())
+    first_is_done.set()
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await late
+
+    assert refused.value.reason is errors.Reason.UPLOAD_DIGEST_MISMATCH
+    assert await library.get(footage.footage_id) == footage
+    assert await bucket.get(f"{footage_folder(footage.footage_id)}original") == CONTENT

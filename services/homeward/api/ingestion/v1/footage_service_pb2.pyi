@@ -52,7 +52,7 @@ class UploadHeader(_message.Message):
     """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When the recording starts, by the camera's clock; not in the future. Required."""
+        """When the recording starts, by the camera's clock; by true time not in the future. Required."""
 
     def __init__(
         self,

@@ -95,7 +95,7 @@ class FootageServiceServicer:
         """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
         An upload that breaks off is resumed by a new call with the same `request_id` and the
-        `offset_bytes` that `GetUpload` tells; it is forgotten a day after its last byte.
+        `offset_bytes` that `GetUpload` tells.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,

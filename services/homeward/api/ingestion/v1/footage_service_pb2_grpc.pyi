@@ -43,7 +43,7 @@ class FootageServiceStub:
     """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
     An upload that breaks off is resumed by a new call with the same `request_id` and the
-    `offset_bytes` that `GetUpload` tells; it is forgotten a day after its last byte.
+    `offset_bytes` that `GetUpload` tells.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -131,7 +131,7 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
     An upload that breaks off is resumed by a new call with the same `request_id` and the
-    `offset_bytes` that `GetUpload` tells; it is forgotten a day after its last byte.
+    `offset_bytes` that `GetUpload` tells.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -222,7 +222,7 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
         An upload that breaks off is resumed by a new call with the same `request_id` and the
-        `offset_bytes` that `GetUpload` tells; it is forgotten a day after its last byte.
+        `offset_bytes` that `GetUpload` tells.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,

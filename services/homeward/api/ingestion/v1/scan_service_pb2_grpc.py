@@ -96,7 +96,8 @@ class ScanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListScans(self, request, context):
-        """Lists scans, newest first.
+        """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
+        has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`

@@ -55,7 +55,8 @@ class ScanServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]
-    """Lists scans, newest first.
+    """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
+    has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -107,7 +108,8 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]  # type: ignore[assignment]
-    """Lists scans, newest first.
+    """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
+    has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -174,7 +176,8 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.ListScansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scan_service_pb2.ListScansResponse, _abc.Awaitable[_scan_service_pb2.ListScansResponse]]:
-        """Lists scans, newest first.
+        """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
+        has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
