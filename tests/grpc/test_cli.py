@@ -396,7 +396,7 @@ def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Waits that were not waited."""
     made: list[int] = []
-    monkeypatch.setattr(patience, "pause", made.append)
+    monkeypatch.setattr(patience, "pause", lambda failures, _: made.append(failures))
     return made
 
 
@@ -981,7 +981,7 @@ def test_candidates_are_told_without_names_when_those_cannot_be_read(
 def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
     homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(_: int) -> None:
+    def interrupt(_: int, __: str) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(patience, "pause", interrupt)
@@ -1068,8 +1068,18 @@ def test_a_review_says_who_decided_and_why(
     assert f"Sighting {SIGHTING} is confirmed." in capsys.readouterr().out
 
 
-def test_a_review_needs_a_decision(homeward: Homeward) -> None:
-    assert run(["sighting", "review", SIGHTING]) == 2
+@pytest.mark.parametrize("words", [(), ("--confirm", "--reject")])
+def test_a_review_needs_one_decision(homeward: Homeward, words: tuple[str, ...]) -> None:
+    assert run(["sighting", "review", SIGHTING, *words]) == 2
+    assert homeward.sightings.requests == []
+
+
+def test_a_rejection_is_asked_about_first(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["sighting", "review", SIGHTING, "--reject"]) == 130
+    assert homeward.sightings.requests == []
 
 
 def test_only_a_confirmed_sighting_is_exported(

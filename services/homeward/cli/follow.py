@@ -75,7 +75,7 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
         failures += 1
         if failures >= _ATTEMPTS:
             raise broken or CallError("the watch ends before the scan does", status="UNAVAILABLE")
-        patience.pause(failures)
+        patience.pause(failures, "ingestion")
 
 
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
@@ -115,6 +115,9 @@ def tell_findings(session: Session, findings: Findings) -> None:
     else:
         searched = findings.scan.coverage.searched_duration
         session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
+    dropped = findings.scan.progress.dropped_match_count
+    if dropped:
+        session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)
 
@@ -141,6 +144,7 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                 )
                 for gap in coverage.gaps
             ],
+            optional=("detail",),
         )
     elif missing >= 1:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
@@ -170,6 +174,7 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
             )
             for each in candidates
         ],
+        optional=("threshold", "subject id", "to"),
     )
 
 

@@ -169,7 +169,13 @@ def full_id(
     Raises:
         CliError: No id begins so, or several do.
     """
-    if not _SHORTEST_PREFIX <= len(given) < length:
+    if len(given) < _SHORTEST_PREFIX:
+        raise CliError(
+            f"{given} is too short for the id of a {noun}: give at least {_SHORTEST_PREFIX}"
+            " characters of it",
+            advice=f"`homeward {noun} list` shows them",
+        )
+    if len(given) >= length:
         return given
     found = sorted({name for name in known() if name.startswith(given)})
     if given in found:

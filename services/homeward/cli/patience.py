@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import time
 
+import click
+
 _LONGEST_WAIT_SECONDS = 8.0
 
 
-def pause(failures: int) -> None:
-    """Wait before another attempt: a second after the first failure, then longer and longer."""
-    time.sleep(min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1)))
+def pause(failures: int, service: str) -> None:
+    """Say so, and wait before another attempt: a second at first, then longer and longer."""
+    seconds = min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1))
+    click.echo(f"\n{service} does not answer; trying again in {seconds:g} s", err=True)
+    time.sleep(seconds)

@@ -39,11 +39,24 @@ class View:
         """Print a sentence; beside stdout when that is JSON."""
         click.echo(text, err=self.json)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print rows under their columns."""
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        optional: Sequence[str] = (),
+    ) -> None:
+        """Print rows under their columns.
+
+        Args:
+            columns: Their names.
+            rows: Their cells.
+            optional: Columns that a narrow terminal goes without, the first one first; ids and
+                times are never broken.
+        """
         cleaned = [[clean(cell) for cell in row] for row in rows]
         if on_terminal():
-            _rich_table(columns, cleaned)
+            _rich_table(columns, cleaned, optional)
         else:
             click.echo(aligned([[name.upper() for name in columns], *cleaned]))
 
@@ -122,15 +135,39 @@ def _plain(content: Any) -> Any:  # noqa: ANN401 - anything that JSON holds, and
     return content
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def fitting(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str], width: int
+) -> list[int]:
+    """Return which columns to show so that no word of theirs is broken, if that can be.
+
+    A column is at least as wide as its longest word, and has a frame of three characters.
+    """
+    words = [
+        max(len(word) for cell in (name, *column) for word in (cell.split() or [""]))
+        for name, column in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    shown = list(range(len(columns)))
+    for name in optional:
+        if sum(words[number] + 3 for number in shown) + 1 <= width:
+            break
+        shown.remove(list(columns).index(name))
+    return shown
+
+
+def _rich_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str]
+) -> None:
     from rich import box  # noqa: PLC0415 - slow to import, and only for people
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 
+    console = Console()
+    shown = fitting(columns, rows, optional, console.width) if rows else range(len(columns))
     table = Table(box=box.ROUNDED, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    for number in shown:
+        one_word = not any(" " in row[number] for row in rows)
+        table.add_column(columns[number], overflow="fold", no_wrap=one_word)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))  # as Text, nothing in it is markup
-    Console().print(table)
+        table.add_row(*(Text(row[number]) for number in shown))  # as Text, nothing is markup
+    console.print(table)

@@ -95,7 +95,7 @@ def stream(
                         reason=error.reason,
                         advice=f"when it is back, {_AGAIN}",
                     ) from None
-                patience.pause(failures)
+                patience.pause(failures, "ingestion")
 
 
 def by_url(

@@ -71,6 +71,8 @@ def service_specs(
     defaults = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
+        # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
+        "HOMEWARD_GRACE_SECONDS": "2",
     }
     if given.qdrant is None:
         defaults["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")

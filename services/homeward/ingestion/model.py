@@ -268,6 +268,8 @@ class Counts:
     """Matched nobody, and were forgotten."""
     incomparable: int = 0
     """Too small or too poor to compare."""
+    dropped: int = 0
+    """Matches not recorded: rejected by a reviewer before, or of a subject closed meanwhile."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -276,6 +278,7 @@ class Counts:
             self.appearances + other.appearances,
             self.discarded + other.discarded,
             self.incomparable + other.incomparable,
+            self.dropped + other.dropped,
         )
 
 

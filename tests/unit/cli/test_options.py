@@ -22,8 +22,9 @@ def test_a_full_id_is_taken_as_it_is() -> None:
     assert full_id("subject", KNOWN[0], never) == KNOWN[0]
 
 
-def test_too_short_a_beginning_is_left_to_the_service_to_refuse() -> None:
-    assert full_id("subject", "3f2a", never) == "3f2a"
+def test_too_short_a_beginning_is_refused_with_what_is_needed() -> None:
+    with pytest.raises(CliError, match="at least 8 characters"):
+        full_id("subject", "3f2a", never)
 
 
 def test_the_only_id_that_begins_so_is_meant() -> None:

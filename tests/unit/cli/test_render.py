@@ -66,3 +66,18 @@ def test_short_ids_are_long_enough_to_tell_them_apart() -> None:
 )
 def test_sizes_are_told_in_binary_units(count: int, text: str) -> None:
     assert render.size(count) == text
+
+
+ROW = ("3f2a91c0", "gate", "2026-11-20 10:01:37Z", "2026-11-20 10:01:41Z", "0.612", "0.450")
+NAMES = ("sighting", "camera", "from", "to", "score", "threshold")
+
+
+@pytest.mark.parametrize(
+    ("width", "left_out"),
+    [(200, ()), (66, ("threshold",)), (54, ("threshold", "to")), (9, ("threshold", "to"))],
+)
+def test_a_narrow_terminal_goes_without_optional_columns(
+    width: int, left_out: tuple[str, ...]
+) -> None:
+    shown = render.fitting(NAMES, [ROW], ("threshold", "to"), width)
+    assert [NAMES[number] for number in shown] == [n for n in NAMES if n not in left_out]

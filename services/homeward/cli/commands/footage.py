@@ -36,7 +36,7 @@ def footage() -> None:
     ],
 )
 @connected
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @click.option("--camera", "camera_id", required=True, metavar="CAM", help="The camera.")
 @click.option(
     "--start",
@@ -159,6 +159,7 @@ def list_footage(
                 )
                 for each in held
             ],
+            optional=("size", "camera", "removed by", "file"),
         )
 
 

@@ -17,7 +17,7 @@ from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, tell
 from homeward.cli.files import refuse_existing, write_new
-from homeward.cli.options import Group, Session, connected, full_id, operator_name
+from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, clean, document_text, enum_word
 
@@ -96,6 +96,7 @@ def list_sightings(
                 )
                 for each in sightings
             ],
+            optional=("threshold", "to"),
         )
         session.view.say(SENTENCE)
 
@@ -143,16 +144,27 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     "review",
     examples=[
         "homeward sighting review 91b5e0c4 --confirm --reason 'scar on the left cheek'",
-        "homeward sighting review 91b5e0c4 --reject",
+        "homeward sighting review 91b5e0c4 --reject --yes",
     ],
 )
 @connected
 @click.argument("sighting_id", metavar="ID")
-@click.option("--confirm", "decision", flag_value="confirm", help="It shows the subject.")
+@click.option("--confirm", "decisions", flag_value="confirm", multiple=True, help="It shows them.")
 @click.option(
-    "--reject", "decision", flag_value="reject", help="It does not; the sighting is erased."
+    "--reject",
+    "decisions",
+    flag_value="reject",
+    multiple=True,
+    help="It does not; the sighting is erased.",
 )
-@click.option("--inconclusive", "decision", flag_value="inconclusive", help="It cannot be told.")
+@click.option(
+    "--inconclusive",
+    "decisions",
+    flag_value="inconclusive",
+    multiple=True,
+    help="It cannot be told.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask before a rejection.")
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option(
     "--reviewer",
@@ -161,11 +173,20 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     help="Who decides. [default: the user of this computer]",
 )
 def review(
-    session: Session, *, sighting_id: str, decision: str | None, reason: str, reviewer: str
+    session: Session,
+    *,
+    sighting_id: str,
+    decisions: tuple[str, ...],
+    reason: str,
+    reviewer: str,
+    yes: bool,
 ) -> None:
     """Record a reviewer's decision. A rejected sighting is erased at once."""
-    if decision is None:
-        raise click.UsageError("give --confirm, --reject or --inconclusive")
+    if len(set(decisions)) != 1:
+        raise click.UsageError("give one of --confirm, --reject and --inconclusive")
+    decision = decisions[0]
+    if decision == "reject":
+        confirm(f"Reject sighting {sighting_id}? It is erased and not shown again.", yes=yes)
     told = (
         _stub(session)
         .ReviewSighting(
@@ -264,7 +285,7 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("score of the still alone", _still_score(told)),
             ("threshold", f"{told.threshold:.3f} ({told.policy_id})"),
             ("face height", f"{told.face_height_px:.0f} pixels"),
-            ("erased by", _erased_by(told)),
+            ("kept", _kept(told)),
         ]
     )
     session.view.say(SENTENCE)
@@ -276,10 +297,10 @@ def _still_score(told: sighting_pb2.Sighting) -> str:
     return f"{told.best_shot_score:.3f}"
 
 
-def _erased_by(told: sighting_pb2.Sighting) -> str:
+def _kept(told: sighting_pb2.Sighting) -> str:
     if told.state == sighting_pb2.Sighting.STATE_CONFIRMED:
-        return "kept with the subject"
-    return f"{times.utc(told.delete_time)} unless it is confirmed before"
+        return "with the subject"
+    return f"until {times.utc(told.delete_time)}, unless it is confirmed before"
 
 
 def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse) -> bytes:

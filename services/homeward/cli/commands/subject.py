@@ -41,7 +41,7 @@ def subject() -> None:
     ],
 )
 @connected
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
 @click.option("--case", required=True, metavar="REF", help="The force's case reference.")
 @click.option("--label", default="", help="What to call the person in lists.")
 @click.option("--child", is_flag=True, help="The person is younger than 18.")
@@ -109,7 +109,7 @@ def add(
 @subject.command("add-photo", examples=["homeward subject add-photo 3f2a91c0 anna-in-profile.jpg"])
 @connected
 @click.argument("subject_id", metavar="ID")
-@click.argument("photos", nargs=-1, required=True, metavar="PHOTO...")
+@click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
 def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...]) -> ExitCode:
     """Add photographs to a subject."""
     pictures = read_photos(photos)
@@ -145,6 +145,7 @@ def list_subjects(session: Session, *, show_closed: bool) -> None:
                 )
                 for each in subjects
             ],
+            optional=("created", "age", "photos", "review by"),
         )
 
 

@@ -167,7 +167,11 @@ class SegmentScanner:
             for match in ranked
         ]
         recorded = await self._matcher.record(sighted) if sighted else []
-        counts += Counts(appearances=len(found), discarded=sum(1 for ranked in fused if not ranked))
+        counts += Counts(
+            appearances=len(found),
+            discarded=sum(1 for ranked in fused if not ranked),
+            dropped=recorded.count(None),
+        )
         candidates = {one.sighting_id: one for one in segment.candidates}
         candidates |= {one.sighting_id: one for one in recorded if one is not None}
         return replace(segment, counts=counts, candidates=tuple(candidates.values()))

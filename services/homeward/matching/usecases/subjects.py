@@ -328,7 +328,7 @@ async def _entry(
 
 def _compacted_later(count: int, verified: str, where: str) -> tuple[int, ErasureOutcome, str]:
     if not count:
-        return 0, ErasureOutcome.ERASED, "there was none"
+        return 0, ErasureOutcome.ERASED, "there was none, or an earlier certificate tells of it"
     return (
         count,
         ErasureOutcome.PENDING,

@@ -213,6 +213,7 @@ class ScanProgress(_message.Message):
     APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
     DISCARDED_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
+    DROPPED_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """Recordings in the scope."""
     segment_count: _builtins.int
@@ -229,6 +230,10 @@ class ScanProgress(_message.Message):
     """Appearances that matched nobody, and were forgotten there and then."""
     candidate_count: _builtins.int
     """Candidate sightings recorded."""
+    dropped_match_count: _builtins.int
+    """Matches that were not recorded, because a reviewer has rejected them before, or because the
+    subject was closed meanwhile.
+    """
     @_builtins.property
     def total_duration(self) -> _duration_pb2.Duration:
         """Footage in the scope, as time that it plays."""
@@ -250,10 +255,11 @@ class ScanProgress(_message.Message):
         appearance_count: _builtins.int = ...,
         discarded_appearance_count: _builtins.int = ...,
         candidate_count: _builtins.int = ...,
+        dropped_match_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
