@@ -71,6 +71,8 @@ class Probe:
     duration: timedelta
     """From the first to the end of the last picture."""
     problems: tuple[FootageProblem, ...] = ()
+    missing: timedelta = timedelta()
+    """How much longer the file says that it is than it plays."""
 
 
 @dataclass(frozen=True, slots=True)

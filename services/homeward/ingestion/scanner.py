@@ -31,7 +31,6 @@ async def main() -> None:
     forbid_dumps()
     configure_logging("scanner", settings.log_level)
     clock = SystemClock()
-    stop = stop_event()
     async with AsyncExitStack() as stack:
         decoder = await stack.enter_async_context(BoundedExecutor("decode", workers=1, queue=1))
         shrinker = await stack.enter_async_context(BoundedExecutor("shrink", workers=1, queue=8))
@@ -56,6 +55,7 @@ async def main() -> None:
             scanner=scanner,
             clock=clock,
         )
+        stop = stop_event()  # not before: until here a signal ends the process as it should
         log.info("ready")
         working = asyncio.create_task(worker.run())
         stopping = asyncio.create_task(stop.wait())

@@ -34,6 +34,9 @@ COPY_SIDE_PX = 960
 picture: a face of 24 pixels, the least that is compared, has 12 or more on it."""
 
 FRAMES_PER_MESSAGE = 2
+MESSAGE_BYTES = 8 * 1024 * 1024
+"""A message of more than this goes with one picture: two of 8K would be too large together."""
+
 IN_FLIGHT = 6
 """Pictures sent and not answered yet: enough that the detector never waits."""
 
@@ -118,7 +121,8 @@ class GrpcFaceFinder:
                     continue
                 message, scale = await self._executor.run(_to_frame, item)
                 batch.append((message, _Sent(item, scale)))
-                if len(batch) == FRAMES_PER_MESSAGE:
+                size = sum(len(sent.data) for sent, _ in batch)
+                if len(batch) == FRAMES_PER_MESSAGE or size > MESSAGE_BYTES:
                     await flush()
             await flush()
             await call.done_writing()

@@ -48,6 +48,7 @@ class Outcome:
     key_frames: int = 0
     seconds: float = 0.0
     truncated: bool = False
+    missing_seconds: float = 0.0
 
 
 class SubprocessProber:
@@ -101,6 +102,7 @@ class SubprocessProber:
             ),
             duration=timedelta(seconds=outcome.seconds),
             problems=(FootageProblem.TRUNCATED,) if outcome.truncated else (),
+            missing=timedelta(seconds=outcome.missing_seconds),
         )
 
 
@@ -159,6 +161,8 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
     rate = float(stream.average_rate or 0)
     ticks = max(times) - min(times) + (last_duration or 0)
     seconds = float(ticks * stream.time_base) or (1 / rate if rate else 0.04)
+    truncated = not complete or cut_off or len(times) < stream.frames
+    declared = float((stream.duration or 0) * stream.time_base)
     return Outcome(
         codec=stream.codec_context.name,
         width=stream.codec_context.width,
@@ -167,7 +171,8 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
         frames=len(times),
         key_frames=keys,
         seconds=seconds,
-        truncated=not complete or cut_off or len(times) < stream.frames,
+        truncated=truncated,
+        missing_seconds=max(0.0, declared - seconds) if truncated else 0.0,
     )
 
 

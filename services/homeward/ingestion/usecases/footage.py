@@ -224,7 +224,7 @@ class FootageLibrary:
         ]
 
     async def delete(self, footage_id: str) -> None:
-        """Remove a recording, its unconfirmed sightings first, and prove that it is gone.
+        """Remove a recording and its unconfirmed sightings, and prove that it is gone.
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
@@ -237,15 +237,19 @@ class FootageLibrary:
                 reason=errors.Reason.FOOTAGE_NOT_FOUND,
                 metadata={"footage_id": footage_id},
             )
+        # The file goes first, so that no scan finds anybody in it after its sightings are erased;
+        # the manifest last: while it is there, the deletion can be repeated.
+        await self._remove(_file(footage_id), footage_id)
         await self._matcher.erase_footage_sightings(footage_id)
         await self._store.delete(_pointer(footage.header.sha256))
-        # The manifest goes last: while it is there, the deletion can be repeated.
-        for key in (_file(footage_id), _manifest_key(footage_id)):
-            await self._store.delete(key)
-            if await self._store.stat(key) is not None:
-                raise errors.unavailable(
-                    "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
-                )
+        await self._remove(_manifest_key(footage_id), footage_id)
+
+    async def _remove(self, key: str, footage_id: str) -> None:
+        await self._store.delete(key)
+        if await self._store.stat(key) is not None:
+            raise errors.unavailable(
+                "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
+            )
 
     async def url(self, footage: Footage) -> str:
         """Return a URL to read a recording's file by, which ends with the recording's deadline.

@@ -226,6 +226,8 @@ class Scans:
                     )
                 )
                 start = end
+            if footage.probe.missing and last == footage.probe.duration:
+                segments.append(_cut_off(footage, true_start, self._clock.now()))
         if not segments:
             held = len(await self._footage.find())
             raise errors.FailedPreconditionError(
@@ -250,6 +252,19 @@ class Scans:
             start=_moved(scope.start_time, early),
             end=_moved(scope.end_time, late),
         )
+
+
+def _cut_off(footage: Footage, true_start: datetime, now: datetime) -> Segment:
+    """Return what a file that was cut off should have had: asked for, and not searched."""
+    end = footage.probe.duration
+    lost = Segment(
+        footage_id=footage.footage_id,
+        camera_id=footage.header.camera_id,
+        start=end,
+        end=end + footage.probe.missing,
+        true_start=true_start,
+    )
+    return lost.given_up(GapReason.UNDECODABLE, "the file ends before the length it states", now)
 
 
 def _moved(instant: datetime | None, offset: timedelta) -> datetime | None:

@@ -94,6 +94,15 @@ def test_a_file_cut_off_after_its_index_is_kept_as_truncated(
     assert 30 <= outcome.frames <= 70
 
 
+def test_a_cut_off_file_tells_how_much_it_lacks(server: Any, film: Any) -> None:
+    content = film(TIMES, flags="faststart", noise=True)
+
+    outcome = look(server, content[: len(content) * 6 // 10])
+
+    assert outcome.seconds + outcome.missing_seconds == pytest.approx(4, abs=0.1)
+    assert outcome.missing_seconds > 1
+
+
 async def test_the_prober_describes_a_file_from_a_process_of_its_own(
     server: Any, film: Any
 ) -> None:

@@ -42,7 +42,9 @@ class Office:
         self.clock = parts["clock"]
         self.make = parts["make"]
 
-    async def record(self, camera: str = "cam-1", *, at: float = 0, length: float = 60) -> str:
+    async def record(
+        self, camera: str = "cam-1", *, at: float = 0, length: float = 60, missing: float = 0
+    ) -> str:
         """Take in a recording of a camera, this many seconds after the first; return its id."""
         content = f"{camera} {at}".encode()
         start = self.make.recorded + seconds(at)
@@ -51,7 +53,9 @@ class Office:
         async def chunks() -> AsyncIterator[bytes]:
             yield content
 
-        self.library._prober.answer = self.make.probe(length)  # type: ignore[attr-defined]
+        self.library._prober.answer = replace(  # type: ignore[attr-defined]
+            self.make.probe(length), missing=seconds(missing)
+        )
         footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
         return footage.footage_id
 
@@ -104,6 +108,19 @@ async def test_a_recording_is_cut_into_segments(office: Office) -> None:
     plan = await office.plan()
 
     assert plan == [("cam-1", 0, 120), ("cam-1", 120, 240), ("cam-1", 240, 250)]
+
+
+async def test_what_a_cut_off_file_lacks_counts_as_not_searched(office: Office) -> None:
+    await office.record(length=60, missing=25)
+    scan_id = await office.create()
+
+    _, summary = await office.scans.get(scan_id)
+
+    assert [(gap.reason, gap.duration) for gap in summary.gaps] == [
+        (GapReason.UNDECODABLE, seconds(25))
+    ]
+    assert (summary.total, summary.segments_done) == (seconds(85), 1)
+    assert office.queue.waiting == [(scan_id, 0)]
 
 
 async def test_every_segment_is_queued(office: Office) -> None:
