@@ -94,6 +94,7 @@ def test_an_upload_resumes_after_the_service_was_killed(
         yield footage_service_pb2.UploadFootageRequest(header=header)
         for start in range(0, 12 * 1024 * 1024, CHUNK):
             yield footage_service_pb2.UploadFootageRequest(chunk=data[start : start + CHUNK])
+        wait_until_stored(stack)
         stack.kill("homeward.ingestion")
         yield footage_service_pb2.UploadFootageRequest(chunk=data[:CHUNK])
 
