@@ -64,9 +64,9 @@ class FakeFaceAnalyzer:
         if photo == b"no picture":
             raise invalid_field("photo", "is no picture")
         if photo == b"two people":
-            return PhotoAnalysis(("SEVERAL_FACES",), 2, None, 0.0, None)
+            return PhotoAnalysis(("SEVERAL_FACES",), None, 0.0, None)
         model = OTHER_MODEL if photo == b"other model" else MODEL
-        return PhotoAnalysis((), 1, Box(1, 2, 3, 4), 0.75, Template(axis(0), model))
+        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(axis(0), model))
 
     async def model(self) -> ModelInfo:
         if self.down:

@@ -20,9 +20,6 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.startup import eventually
 
-BACKSTOP_DAYS = 29
-"""S3 rounds up to midnight and removes when it comes by: the largest number that is safe is 30."""
-
 SCANS_TTL_SECONDS = 31 * 86400.0
 
 
@@ -67,7 +64,7 @@ async def assemble(
     uploads = await eventually(partial(bucket, "UPLOADS", ttl_seconds=None))
     scans = await eventually(partial(bucket, "SCANS", ttl_seconds=SCANS_TTL_SECONDS))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
-    await eventually(partial(store.ensure, expire_days=BACKSTOP_DAYS))
+    await eventually(partial(store.ensure, expire_days=s3.BACKSTOP_DAYS))
     channel = await stack.enter_async_context(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT)
     )

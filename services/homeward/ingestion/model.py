@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -413,8 +412,3 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
 
 def _extent(candidate: Candidate) -> tuple[timedelta, float]:
     return candidate.end_time - candidate.start_time, candidate.score
-
-
-def sha256_hex(data: bytes) -> str:
-    """Return the SHA-256 of bytes, hexadecimal."""
-    return hashlib.sha256(data).hexdigest()

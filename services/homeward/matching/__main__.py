@@ -24,7 +24,6 @@ from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
 
 LEDGER_TTL_SECONDS = 31 * 86400.0  # no rescan can come when the footage is gone
-BACKSTOP_DAYS = 29  # S3 rounds up to midnight, so 29 keeps the promise of 31
 
 
 async def main() -> None:
@@ -56,7 +55,7 @@ async def main() -> None:
         ledger = await eventually(partial(bucket, "SIGHTINGS", ttl_seconds=LEDGER_TTL_SECONDS))
         await eventually(photos.ensure)
         await eventually(
-            partial(evidence.ensure, expire_prefix="pending/", expire_days=BACKSTOP_DAYS)
+            partial(evidence.ensure, expire_prefix="pending/", expire_days=s3.BACKSTOP_DAYS)
         )
         channel = await stack.enter_async_context(
             open_channel(settings.embedding_target, idempotent=(SERVICE,))

@@ -89,7 +89,6 @@ class PhotoAnalysis:
 
     problems: tuple[str, ...]
     """Why it cannot serve as a reference, as names of `PhotoProblem`; empty when it can."""
-    face_count: int
     box: Box | None
     quality: float
     template: Template | None

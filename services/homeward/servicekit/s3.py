@@ -22,6 +22,10 @@ from homeward.servicekit.objects import ObjectInfo
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 30.0
 
+BACKSTOP_DAYS = 29
+"""For a lifecycle rule that must hold within 31 days: S3 rounds up to midnight and removes when it
+comes by, so 30 is the largest that is safe."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,6 @@ from homeward.ingestion.model import (
     Segment,
     Template,
     VideoTrack,
-    sha256_hex,
 )
 from homeward.ingestion.ports import Sighted
 from homeward.ingestion.usecases.cameras import Cameras
@@ -181,7 +181,9 @@ class Make:
 
     @staticmethod
     def header(content: bytes = b"recording", **changes: Any) -> FootageHeader:
-        header = FootageHeader("cam-1", "a.mp4", RECORDED, len(content), sha256_hex(content))
+        header = FootageHeader(
+            "cam-1", "a.mp4", RECORDED, len(content), hashlib.sha256(content).hexdigest()
+        )
         return replace(header, **changes)
 
     @staticmethod

@@ -57,7 +57,6 @@ class FakeFaceAnalyzer:
         seed = int.from_bytes(hashlib.sha256(photo).digest()[:4])
         return PhotoAnalysis(
             problems=problems,
-            face_count=1,
             box=None if problems else Box(10, 20, 30, 40),
             quality=0.75,
             template=None if problems else Template(unit_vector(seed), MODEL),

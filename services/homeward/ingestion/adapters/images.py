@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from homeward.ingestion.model import Box, Face, Frame
 from homeward.vision import quality
 from homeward.vision.alignment import align
+from homeward.vision.scaling import shrink
 
 THUMBNAIL_SIZE = (32, 18)
 """Width and height, pixels: enough to tell scenes apart, too small to show anybody."""
@@ -60,13 +61,8 @@ class CvFaceImages:
             if picture[region].size:
                 picture[region] = _unrecognisable(picture[region])
         picture[kept] = own  # somebody close by must not blur the person themselves
-        scale = min(1.0, STILL_SIDE_PX / max(picture.shape[:2]))
-        if scale < 1.0:
-            picture = np.asarray(
-                cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA),
-                np.uint8,
-            )
-        done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
+        small, _ = shrink(picture, STILL_SIDE_PX)
+        done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
         return data.tobytes()
 

@@ -142,7 +142,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             start_offset=wire.to_duration(sighted.start),
             end_offset=wire.to_duration(sighted.end),
             best_shot_offset=wire.to_duration(sighted.best_shot),
-            score=min(sighted.match.score, 1.0),  # rounding may take it past 1
+            score=sighted.match.score,
             best_shot_score=sighted.best_shot_score,
             threshold=sighted.policy.threshold,
             policy_id=sighted.policy.policy_id,

@@ -22,6 +22,7 @@ from homeward.ingestion.adapters.http_file import HttpFile
 from homeward.ingestion.adapters.media import open_video
 from homeward.ingestion.model import FootageProblem, Probe, VideoTrack
 from homeward.servicekit import errors
+from homeward.servicekit.hardening import forbid_dumps
 
 WALL_SECONDS = 300.0
 CPU_SECONDS = 120
@@ -178,7 +179,7 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
 
 def main() -> None:
     """Probe the URL on standard input and print the outcome as JSON."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    forbid_dumps()
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     av.logging.set_level(av.logging.PANIC)

@@ -39,7 +39,6 @@ class GrpcFaceAnalyzer:
                 face_pb2.PhotoProblem.Name(problem).removeprefix("PHOTO_PROBLEM_")
                 for problem in answer.problems
             ),
-            face_count=len(answer.faces),
             box=Box(face.box.x, face.box.y, face.box.width, face.box.height) if face else None,
             quality=face.quality.score if face else 0.0,
             template=Template(
