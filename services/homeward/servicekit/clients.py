@@ -52,6 +52,9 @@ def open_channel(target: str, *, idempotent: tuple[str, ...] = ()) -> grpc.aio.C
     options.append(("grpc.lb_policy_name", "round_robin"))
     # A service that restarts is back within seconds: look again soon, not after gRPC's two minutes.
     options.append(("grpc.max_reconnect_backoff_ms", 2000))
+    # By default channels of one process share their connections, and how long each waits after a
+    # refusal: a new channel to a service that is back would fail for another channel's past.
+    options.append(("grpc.use_local_subchannel_pool", 1))
     if idempotent:
         retry = {
             "maxAttempts": 4,

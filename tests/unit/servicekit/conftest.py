@@ -75,13 +75,14 @@ def serving() -> Any:
     async def serve(
         behaviour: Behaviour,
         *,
+        listen: str = "localhost:0",
         checks: ReadinessChecks | None = None,
         grace: float = 5,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> AsyncIterator[Probe]:
         server = GrpcServer(
             [Service(NAME, add_probe, behaviour)],
-            listen="localhost:0",
+            listen=listen,
             checks=checks or {},
             grace_seconds=grace,
             chain=chain,

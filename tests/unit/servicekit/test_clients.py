@@ -114,6 +114,19 @@ async def test_a_peer_that_cannot_be_reached_is_unavailable_by_name_and_address(
     assert received.value.metadata == {"component": "matching", "address": NOTHING_LISTENS}
 
 
+async def test_a_new_channel_does_not_wait_for_what_another_one_met(serving: Serving) -> None:
+    async with serving(echo) as call:
+        target = f"localhost:{call.server.port}"
+        async with open_channel(target) as older:
+            await older.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+            await call.server.stop()
+            with pytest.raises(grpc.aio.AioRpcError):
+                await older.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+            async with serving(echo, listen=target) as again:
+                assert await again(request=b"it is back") == b"it is back"
+
+
 async def test_a_peer_that_does_not_answer_in_time_is_unavailable(serving: Serving) -> None:
     async def for_ever(_: bytes) -> bytes:
         return await asyncio.Future()
