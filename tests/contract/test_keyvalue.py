@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -190,6 +191,23 @@ async def test_edit_creates_changes_and_leaves_alone(store: KeyValueStore) -> No
 
     (entry,) = await store.entries()
     assert entry.value == b".."
+
+
+async def test_many_who_list_at_once_all_see_what_is_there(store: KeyValueStore) -> None:
+    await store.create("a", b"one")
+
+    lists = await asyncio.gather(*(store.entries() for _ in range(200)))
+
+    assert {tuple(entry.key for entry in entries) for entries in lists} == {("a",)}
+
+
+async def test_lists_leave_no_consumer_behind_in_nats(bus: Nats, bucket: str) -> None:
+    store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    await store.create("a", b"one")
+
+    await asyncio.gather(*(store.entries() for _ in range(50)))
+
+    assert await bus.jetstream.consumers_info(f"KV_{bucket}") == []
 
 
 async def test_nats_holds_no_message_of_an_erased_record(bus: Nats, bucket: str) -> None:

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import nats.errors
 import structlog
 from nats.aio.client import Client
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.aio.msg import Msg
+from nats.js.api import DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
     KeyNotFoundError,
@@ -26,6 +27,9 @@ CONNECT_TIMEOUT_SECONDS = 2
 REQUEST_TIMEOUT_SECONDS = 5
 RECONNECT_SECONDS = 0.5
 DUPLICATES_SECONDS = 120.0
+
+FORGET_CONSUMER_SECONDS = 30.0
+"""After this the server lets go of the consumer of a watch whose process has died."""
 
 OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
@@ -213,14 +217,45 @@ class NatsKeyValueStore:
         return sorted(found, key=lambda entry: entry.key)
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[Entry | None, None]:
-        """Yield the matching records, then None, then each write."""
+        """Yield the matching records, then None, then each write.
+
+        The SDK's own watcher may say that there are no more records before the first one has come,
+        and leaves its consumer behind for five minutes, up to the server's limit.
+        """
         with self._nats.translated():
-            watcher = await self._store.watch(pattern, ignore_deletes=True)
+            subscription = await self._nats.jetstream.subscribe(
+                f"{self._prefix}{pattern}",
+                stream=self._stream,
+                ordered_consumer=True,
+                deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                inactive_threshold=FORGET_CONSUMER_SECONDS,
+            )
+        consumer: str | None = None
         try:
-            async for update in watcher:
-                if update is None:
+            with self._nats.translated():
+                info = await subscription.consumer_info()
+            consumer = info.name
+            # What the server has sent may still be on its way.
+            complete = info.num_pending == 0 and info.delivered.consumer_seq == 0
+            if complete:
+                yield None
+            async for message in subscription.messages:
+                if not _is_marker(message):
+                    meta = message.metadata
+                    key = message.subject.removeprefix(self._prefix)
+                    yield Entry(key, message.data, int(meta.sequence.stream))
+                if not complete and message.metadata.num_pending == 0:
+                    complete = True
                     yield None
-                else:
-                    yield Entry(update.key, update.value or b"", int(update.revision or 0))
         finally:
-            await watcher.stop()
+            with suppress(nats.errors.Error):  # a connection that is gone takes it along
+                await subscription.unsubscribe()
+            with suppress(nats.errors.Error, JetStreamError, TimeoutError):
+                if consumer is not None:
+                    await self._nats.jetstream.delete_consumer(self._stream, consumer)
+
+
+def _is_marker(message: Msg) -> bool:
+    """Whether a message says that a record is gone."""
+    headers = message.headers or {}
+    return "KV-Operation" in headers or "Nats-Marker-Reason" in headers
