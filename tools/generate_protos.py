@@ -31,6 +31,11 @@ def generate(out: Path) -> None:
             f"-I{protos}",
             f"-I{ROOT / 'third_party'}",
             f"-I{files('grpc_tools') / '_proto'}",
+            # Beside this Python, whether or not its folder is on the PATH.
+            *(
+                f"--plugin={name}={Path(sys.executable).parent / name}"
+                for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+            ),
             f"--python_out={out}",
             f"--mypy_out=quiet:{out}",
             f"--grpc_python_out={out}",

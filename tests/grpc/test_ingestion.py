@@ -24,7 +24,7 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2_grpc,
 )
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.model import Probe, VideoTrack
+from homeward.ingestion.model import Examined, Probe, VideoTrack
 from homeward.ingestion.servicer import services
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
@@ -53,11 +53,12 @@ class Outside:
     def now(self) -> datetime:
         return self.time
 
-    async def probe(self, url: str) -> Probe:
+    async def probe(self, url: str) -> Examined:
         del url
         if self.probing is not None:
             raise self.probing
-        return Probe(VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60))
+        probe = Probe(VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60))
+        return Examined(probe, ())
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         del subject_ids

@@ -565,6 +565,18 @@ async def test_a_subject_is_named_by_an_id(world: World, rpc: str, name: str) ->
 # MatchingService
 
 
+@pytest.mark.usefixtures("subject_id")
+@pytest.mark.parametrize(("margin", "told"), [(0.0, 0), (0.125, 0), (0.5, 1)])
+async def test_match_tells_of_subjects_within_the_margin(
+    world: World, margin: float, told: int
+) -> None:
+    alike = types_pb2.Template(values=[0.2, 0.96**0.5, 0, 0], model_digest=MODEL)
+
+    answer = await world.matching.Match(matching.MatchRequest(probes=[alike], margin=margin))
+
+    assert len(answer.results[0].candidates) == told
+
+
 async def test_match_answers_candidates_and_policy(world: World, subject_id: str) -> None:
     answer = await world.matching.Match(matching.MatchRequest(probes=[template(0), template(1)]))
 
@@ -586,6 +598,8 @@ async def test_match_answers_candidates_and_policy(world: World, subject_id: str
         {"probes": [template(), template(model=OTHER_MODEL)]},
         {"probes": [template()], "limit": 51},
         {"probes": [template()], "limit": -1},
+        {"probes": [template()], "margin": -0.01},
+        {"probes": [template()], "margin": 0.51},
         {"probes": [template()], "subject_ids": ["no id"]},
         {"probes": [template()], "subject_ids": [NOBODY] * 1001},
     ],

@@ -6,6 +6,8 @@ import asyncio
 import sys
 from contextlib import AsyncExitStack
 
+import cv2
+
 from homeward.embedding.adapters.pack import ModelPackError, load_pack
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.servicer import EmbeddingServicer
@@ -26,6 +28,8 @@ async def serve(settings: EmbeddingSettings) -> None:
         cache=settings.model_cache_dir,
     )
     decoder = PillowPictureDecoder()
+    # Each call has a thread already; OpenCV's own would contend with them.
+    cv2.setNumThreads(1)
     async with AsyncExitStack() as stack:
         executor = await stack.enter_async_context(
             BoundedExecutor(

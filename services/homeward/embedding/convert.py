@@ -31,6 +31,7 @@ MIN_DETECTOR_SCORE = 0.1
 _PIXEL_FORMATS = {
     wire.PIXEL_FORMAT_BGR24: PixelFormat.BGR24,
     wire.PIXEL_FORMAT_JPEG: PixelFormat.JPEG,
+    wire.PIXEL_FORMAT_I420: PixelFormat.I420,
 }
 _PROBLEMS = {
     PhotoProblem.NO_FACE: face_pb2.PHOTO_PROBLEM_NO_FACE,
@@ -55,16 +56,23 @@ def frames_from(request: wire.DetectFacesRequest) -> list[Frame]:
 def _frame_from(frame: wire.Frame, path: str) -> Frame:
     pixel_format = _PIXEL_FORMATS.get(frame.pixel_format)
     if pixel_format is None:
-        raise invalid_field(f"{path}.pixel_format", "must be BGR24 or JPEG")
+        raise invalid_field(f"{path}.pixel_format", "must be BGR24, I420 or JPEG")
     for name, side in (("width", frame.width), ("height", frame.height)):
         if not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
             raise invalid_field(
                 f"{path}.{name}", f"must be {MIN_SIDE_PX} to {MAX_SIDE_PX} pixels, is {side}"
             )
-    expected = frame.width * frame.height * 3
-    if pixel_format is PixelFormat.BGR24 and len(frame.data) != expected:
+    if pixel_format is PixelFormat.I420 and (frame.width % 2 or frame.height % 2):
+        raise invalid_field(f"{path}.width", "must be even, and the height too, for I420")
+    # I420: brightness for each pixel, two colours for each four.
+    expected, rule = {
+        PixelFormat.BGR24: (frame.width * frame.height * 3, "width x height x 3"),
+        PixelFormat.I420: (frame.width * frame.height * 3 // 2, "width x height x 3 / 2"),
+        PixelFormat.JPEG: (len(frame.data), ""),
+    }[pixel_format]
+    if len(frame.data) != expected:
         raise invalid_field(
-            f"{path}.data", f"must be width x height x 3 = {expected} bytes, is {len(frame.data)}"
+            f"{path}.data", f"must be {rule} = {expected} bytes, is {len(frame.data)}"
         )
     return Frame(frame.frame_id, pixel_format, frame.width, frame.height, frame.data)
 

@@ -21,6 +21,8 @@ class PixelFormat(StrEnum):
     """Rows from the top, three bytes a pixel, no padding."""
     JPEG = auto()
     """A JPEG file."""
+    I420 = auto()
+    """Planes: Y, then U and V of half the width and height."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ class PictureDecoder(Protocol):
         """
         ...
 
+    def from_planes(self, data: bytes, width: int, height: int) -> Image:
+        """Return the picture that Y, U and V planes make, the latter two of half its size."""
+        ...
+
 
 class FaceDetector(Protocol):
     """Finds faces."""

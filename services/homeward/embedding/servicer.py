@@ -18,8 +18,8 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.server import Service
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_FACES_PER_CALL = 16
-"""A large batch is cut into calls of so many faces, to keep all threads busy."""
+_FACES_PER_CALL = 8
+"""A large batch is cut into calls of so many faces, to keep all threads equally busy."""
 
 
 class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):

@@ -82,6 +82,8 @@ class DetectFaces:
     def _picture(self, frame: Frame) -> Image:
         if frame.pixel_format is PixelFormat.JPEG:
             return self._decoder.decode_frame(frame.data, frame.width, frame.height)
+        if frame.pixel_format is PixelFormat.I420:
+            return self._decoder.from_planes(frame.data, frame.width, frame.height)
         return np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)
 
 

@@ -22,6 +22,7 @@ from homeward.ingestion.model import (
     CameraDetails,
     Candidate,
     Footage,
+    FootageEffort,
     FootageHeader,
     FootageProblem,
     Gap,
@@ -271,10 +272,22 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             searched_duration=wire.to_duration(summary.searched),
             gaps=[_to_gap(gap) for gap in summary.gaps],
             incomparable_appearance_count=summary.counts.incomparable,
+            footage_efforts=[_to_effort(effort) for effort in summary.efforts],
         ),
         error=_error(summary),
         create_time=wire.to_timestamp(scan.create_time),
         end_time=wire.to_timestamp(summary.end_time) if summary.end_time else None,
+    )
+
+
+def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
+    return scan_pb2.FootageEffort(
+        footage_id=effort.footage_id,
+        decoded_duration=wire.to_duration(effort.decoded),
+        passed_over_duration=wire.to_duration(effort.passed_over),
+        thoroughness=[
+            scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{way.name}") for way in effort.thoroughness
+        ],
     )
 
 

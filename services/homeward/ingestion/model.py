@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,11 @@ class VideoTrack:
     average_frame_rate: float
     frame_count: int
     key_frame_count: int
+    anchor_rate: float = 0.0
+    """Pictures a second that are decoded without those predicted from both sides (B pictures),
+    measured where the recording begins; 0 when it is not known."""
+    steady: bool = False
+    """Whether its pictures come at one rate; False when that is not known."""
 
 
 class FootageProblem(StrEnum):
@@ -72,6 +78,70 @@ class Probe:
     problems: tuple[FootageProblem, ...] = ()
     missing: timedelta = timedelta()
     """How much longer the file says that it is than it plays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of a recording."""
+
+    start: timedelta
+    """From the recording's first picture."""
+    end: timedelta
+    """Without this instant itself."""
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it plays."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class PacketGroup:
+    """How large a key picture, and the pictures up to the next one, are in the file.
+
+    What moves makes pictures larger than what stands still, so that this tells where something
+    happens without decoding anything.
+    """
+
+    start: float
+    """Presentation time of the key picture, seconds from the recording's first picture."""
+    key_bytes: int
+    sizes: tuple[int, ...]
+    """Bytes of the pictures after it, by the second in which they are shown, from `start`."""
+    pictures: tuple[int, ...]
+    """How many pictures that are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was found out about a file."""
+
+    probe: Probe
+    packets: tuple[PacketGroup, ...]
+    """In order; empty when nothing is known of them."""
+
+
+class Thoroughness(StrEnum):
+    """How a piece of footage was searched: where something happens, or all of it, and why."""
+
+    GATED = "gated"
+    """Decoded where packets or key pictures told of somebody."""
+    PRESENCE = "presence"
+    """Decoded where an earlier scan had found faces."""
+    NO_PROFILE = "no profile"
+    """All of it: nothing is known of its packets."""
+    TOO_SHORT = "too short"
+    """All of it: too little of it to tell quiet from active."""
+    INTRA_ONLY = "intra only"
+    """All of it: every picture is a key picture."""
+    CONSTANT_RATE = "constant rate"
+    """All of it: packets have the same sizes whatever they show."""
+    RESTLESS = "restless"
+    """All of it: packet sizes vary so much that somebody small would not stand out."""
+    PACKETS_BLIND = "packets blind"
+    """All of it: key pictures showed faces that packets had not told of."""
+    SWITCHED_OFF = "switched off"
+    """All of it: the operator wants it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +212,50 @@ class Box:
         """Its middle, as x and y."""
         return self.x + self.width / 2, self.y + self.height / 2
 
+    def moved(self, right: float, down: float) -> Box:
+        """Return the rectangle so much further on."""
+        return Box(self.x + right, self.y + down, self.width, self.height)
+
     def scaled(self, factor: float) -> Box:
         """Return the rectangle in a picture that is `factor` times as large."""
         return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A part of a picture: whole pixels, at least one, inside of it."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    def even(self) -> Area:
+        """Return it widened to even borders, as far as a picture of even size reaches."""
+        return Area(
+            self.left // 2 * 2,
+            self.top // 2 * 2,
+            -(-self.right // 2) * 2,
+            -(-self.bottom // 2) * 2,
+        )
+
+
+class Picture(Protocol):
+    """The pixels of a decoded picture, as recorded; its size is even."""
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+
+    def cut(self, area: Area) -> NDArray[np.uint8]:
+        """Return a part of it, BGR, shape (height, width, 3)."""
+
+    def part(self, area: Area) -> Picture:
+        """Return a part of it, of even borders, which does not hold on to the rest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,8 +264,17 @@ class Frame:
 
     offset: timedelta
     """From the recording's first picture, by its presentation time stamp."""
-    image: NDArray[np.uint8]
-    """BGR, shape (height, width, 3), as recorded."""
+    picture: Picture
+    copy: NDArray[np.uint8]
+    """A copy of bounded size to look for faces on: planes Y, U, V below each other (I420), shape
+    (height * 3 / 2, width), both even."""
+    scale: float
+    """Pixels of the copy per pixel of the picture, in (0, 1]."""
+
+    @property
+    def grey(self) -> NDArray[np.uint8]:
+        """Brightness of the copy, shape (height, width)."""
+        return self.copy[: self.copy.shape[0] * 2 // 3]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,6 +286,17 @@ class Face:
     """Eyes, nose tip, mouth corners; pairs from left to right in the picture; shape (5, 2)."""
     detector_score: float
     """In [0, 1]; higher is surer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Portrait:
+    """A person's surroundings in a picture, to make a still of when it comes to that."""
+
+    picture: Picture
+    face: Box
+    """Of the person, pixels of `picture`."""
+    others: tuple[Box, ...]
+    """Of all other faces; they may lie outside of it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,6 +415,46 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentShot:
+    """A picture in which an appearance shows well."""
+
+    offset: timedelta
+    """From the recording's first picture."""
+    box: Box
+    """Of the face, pixels of the picture as recorded."""
+    others: tuple[Box, ...]
+    """Of the other faces in the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentPerson:
+    """Somebody who was in view: when and where, and nothing that tells who."""
+
+    start: timedelta
+    end: timedelta
+    shots: tuple[PresentShot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Where in a piece of a recording faces were found that can be compared with somebody.
+
+    So that a search for somebody else need not find them again. There is no picture in it, no
+    landmark and no template.
+    """
+
+    version: str
+    """What it was made with; another detector, or other settings, would find other faces."""
+    stretch: Stretch
+    """Holds everybody who comes into view in it."""
+    people: tuple[PresentPerson, ...]
+    faces: int
+    incomparable: int
+    gaps: tuple[Stretch, ...]
+    """Pieces that do not decode."""
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of one recording for one scanner, and how far it has come."""
 
@@ -300,7 +471,16 @@ class Segment:
     counts: Counts = field(default_factory=Counts)
     candidates: tuple[Candidate, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    thoroughness: Thoroughness | None = None
+    """How it was searched; None before that is known."""
+    decoded: timedelta = timedelta()
+    """How much of it was decoded; the rest was passed over, because nothing happened in it."""
     update_time: datetime | None = None
+
+    @property
+    def stretch(self) -> Stretch:
+        """What of the recording it is."""
+        return Stretch(self.start, self.end)
 
     @property
     def duration(self) -> timedelta:
@@ -336,6 +516,19 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class FootageEffort:
+    """How a recording was searched."""
+
+    footage_id: str
+    decoded: timedelta
+    passed_over: timedelta
+    """Not decoded, because packets and key pictures, or an earlier scan, said that nobody is in
+    view."""
+    thoroughness: tuple[Thoroughness, ...]
+    """Of its segments, each once."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScanSummary:
     """A scan as its segments show it."""
 
@@ -350,6 +543,8 @@ class ScanSummary:
     candidate_count: int
     candidates: tuple[Candidate, ...]
     gaps: tuple[Gap, ...]
+    efforts: tuple[FootageEffort, ...] = ()
+    """Once it has ended, by recording."""
     end_time: datetime | None = None
 
 
@@ -406,7 +601,26 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         candidate_count=len(candidates),
         candidates=tuple(sorted(candidates.values(), key=lambda found: found.start_time)),
         gaps=tuple(sorted(gaps, key=lambda gap: (gap.start_time, gap.footage_id))),
+        efforts=_efforts(segments) if complete else (),
         end_time=max(times) if complete and times else None,
+    )
+
+
+def _efforts(segments: tuple[Segment, ...]) -> tuple[FootageEffort, ...]:
+    searched: dict[str, list[Segment]] = {}
+    for segment in segments:
+        if segment.state is ScanState.SUCCEEDED and segment.thoroughness is not None:
+            searched.setdefault(segment.footage_id, []).append(segment)
+    return tuple(
+        FootageEffort(
+            footage_id=name,
+            decoded=sum((one.decoded for one in pieces), timedelta()),
+            passed_over=sum((one.duration - one.decoded for one in pieces), timedelta()),
+            thoroughness=tuple(
+                dict.fromkeys(one.thoroughness for one in pieces if one.thoroughness)
+            ),
+        )
+        for name, pieces in searched.items()
     )
 
 

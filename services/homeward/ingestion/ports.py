@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,14 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.model import (
+    Box,
     Candidate,
+    Examined,
     Face,
     Footage,
     Frame,
     Match,
     MatchPolicy,
-    Probe,
+    Portrait,
+    Presence,
+    Stretch,
     Template,
+    VideoTrack,
 )
 from homeward.servicekit.objects import ObjectStore
 
@@ -68,7 +73,7 @@ class FootageStore(ObjectStore, Protocol):
 class MediaProber(Protocol):
     """Finds out what a file is."""
 
-    async def probe(self, url: str) -> Probe:
+    async def probe(self, url: str) -> Examined:
         """Read the structure of the file at `url`, and decode its first picture.
 
         Raises:
@@ -84,34 +89,78 @@ class Undecodable:
     end: timedelta
 
 
-class FrameSource(Protocol):
-    """Decodes recordings."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a recording to decode, best from a key picture on, and what to give of it."""
+
+    stretch: Stretch
+    at: tuple[timedelta, ...] | None = None
+    """The times of the pictures to give, in order; None for as many a second as are asked for."""
+
+
+class Recording(Protocol):
+    """A recording that is open for decoding."""
 
     def frames(
-        self, url: str, *, start: timedelta, end: timedelta, rate: float
+        self, pieces: Sequence[Piece], *, rate: float
     ) -> AbstractAsyncContextManager[AsyncIterator[Frame | Undecodable]]:
-        """Decode a stretch of a recording and yield its pictures in the order of their times.
+        """Decode pieces of the recording and yield their pictures in the order of their times.
+
+        Several pieces are decoded at a time.
 
         Args:
-            url: Where the file is.
-            start: Yield pictures from this offset on.
-            end: Up to, but without, this offset.
-            rate: Pictures a second, at most.
+            pieces: In order, without overlap.
+            rate: Pictures a second, at most, of pieces that name none.
 
         Raises:
             UnavailableError: The file cannot be reached.
         """
 
 
+class FrameSource(Protocol):
+    """Decodes recordings."""
+
+    def open(self, url: str, video: VideoTrack) -> AbstractAsyncContextManager[Recording]:
+        """Open the recording whose file is at `url`; `video` is what is known of it."""
+
+
+class PresenceIndex(Protocol):
+    """Where faces were found in recordings by earlier scans."""
+
+    async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
+        """Return what is known of a piece of a recording, if that is all that is asked for."""
+
+    async def keep(self, footage_id: str, presence: Presence) -> None:
+        """Write down what was found, unless the recording has been deleted meanwhile."""
+
+
+Looked = tuple[Frame | Undecodable, Sequence[Face]]
+"""A picture and its faces."""
+
+
 class FaceFinder(Protocol):
     """Finds and embeds faces: the embedding service."""
 
-    def find(
-        self, frames: AsyncIterator[Frame | Undecodable]
-    ) -> AsyncGenerator[tuple[Frame | Undecodable, list[Face]], None]:
-        """Yield each picture with its faces, in order; stretches pass through without any.
+    async def detector(self) -> str:
+        """Return the SHA-256 of the detector, hexadecimal: another one finds other faces."""
 
-        Faces come in pixels of the picture, surest first, doubtful ones included.
+    def find(
+        self,
+        frames: AsyncIterator[Frame | Undecodable],
+        *,
+        thorough: bool,
+        around: Mapping[timedelta, Sequence[Box]] | None = None,
+    ) -> AsyncGenerator[list[Looked], None]:
+        """Yield the pictures with their faces, in order, a few at a time.
+
+        Faces come in pixels of the picture, doubtful ones included. Stretches pass through without
+        any.
+
+        Args:
+            frames: Of one fixed camera.
+            thorough: Search all of each picture; otherwise what has not changed since it was
+                searched is taken to show the faces that were found then.
+            around: Search only around these boxes, by the pictures' times.
         """
 
     async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
@@ -135,15 +184,22 @@ class Sighted:
     face_height_px: float
     template: Template
     still: bytes
+    """JPEG of the person, every other face blurred."""
 
 
 class Matcher(Protocol):
     """Compares with the gallery and records sightings: the matching service."""
 
     async def match(
-        self, probes: Sequence[Template], subject_ids: Sequence[str]
+        self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
-        """Return the matches of each probe, most alike first, and the policy in force."""
+        """Return the matches of each probe, most alike first, and the policy in force.
+
+        Args:
+            probes: Templates, all of one model.
+            subject_ids: Whom to compare with; empty for all who are looked for.
+            margin: How far below the policy's threshold to tell of somebody nevertheless.
+        """
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         """Record sightings; None where one was rejected before or its subject is closed."""
@@ -210,8 +266,14 @@ class FaceImages(Protocol):
     def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
         """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
 
-    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
-        """Return how well the face serves recognition, in [0, 1]; higher is better."""
+    def quality(self, aligned: NDArray[np.uint8] | None, face: Face) -> float:
+        """Return how well the face serves recognition, in [0, 1]; higher is better.
 
-    def still(self, frame: Frame, face: Face, others: Sequence[Face]) -> bytes:
-        """Return the JPEG of a person, cut around the face, with every other face blurred."""
+        Without the aligned face it is what it would be at most.
+        """
+
+    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
+        """Return a person's surroundings, to make a still of."""
+
+    def still(self, portrait: Portrait) -> bytes:
+        """Return the JPEG of a person, with every other face blurred."""

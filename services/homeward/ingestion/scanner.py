@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from contextlib import AsyncExitStack
 
+import cv2
 import structlog
 
 from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
@@ -13,6 +14,7 @@ from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import PyAvFrameSource
 from homeward.ingestion.assembly import assemble
 from homeward.ingestion.settings import ScannerSettings
+from homeward.ingestion.usecases.presence import StoredPresenceIndex
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.work import ScanWorker
 from homeward.servicekit.clients import open_channel
@@ -29,24 +31,32 @@ async def main() -> None:
     """Search segments until asked to stop; one in hand is given back to the queue."""
     settings = ScannerSettings()  # the environment has the rest
     forbid_dumps()
+    # Its own threads would contend with the decoders for the same cores.
+    cv2.setNumThreads(1)
     configure_logging("scanner", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        decoder = await stack.enter_async_context(BoundedExecutor("decode", workers=1, queue=1))
-        shrinker = await stack.enter_async_context(BoundedExecutor("shrink", workers=1, queue=8))
-        looker = await stack.enter_async_context(BoundedExecutor("look", workers=1, queue=8))
+        segments, decoders = settings.scanner_segments, settings.decoders
+        decoder = await stack.enter_async_context(
+            BoundedExecutor("decode", workers=decoders, queue=segments * decoders)
+        )
+        looker = await stack.enter_async_context(
+            BoundedExecutor("look", workers=segments, queue=segments)
+        )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
             open_channel(settings.embedding_target, idempotent=(SERVICE,))
         )
         scanner = SegmentScanner(
-            source=PyAvFrameSource(decoder, threads=settings.decoder_threads),
-            faces=GrpcFaceFinder(channel, settings.embedding_target, shrinker),
+            source=PyAvFrameSource(decoder, decoders=decoders),
+            faces=GrpcFaceFinder(channel, settings.embedding_target),
             images=CvFaceImages(),
             matcher=parts.matcher,
+            presence=StoredPresenceIndex(parts.store) if settings.presence_index else None,
             executor=looker,
             clock=clock,
             sample_rate=settings.sample_rate,
+            gated=settings.gate,
         )
         worker = ScanWorker(
             queue=parts.queue,
@@ -57,7 +67,13 @@ async def main() -> None:
         )
         stop = stop_event()  # not before: until here a signal ends the process as it should
         log.info("ready")
-        working = asyncio.create_task(worker.run())
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(segments):
+                    group.create_task(worker.run())
+
+        working = asyncio.create_task(work())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 from pydantic import Field
@@ -19,7 +20,7 @@ class IngestionSettings(EngineSettings):
         description="Footage must have ended this long ago: Homeward never searches live video.",
     )
     segment_seconds: float = Field(
-        120.0, ge=10, le=3600, description="Length of the pieces that scanners work on."
+        60.0, ge=10, le=3600, description="Length of the pieces that scanners work on."
     )
 
     @property
@@ -35,6 +36,26 @@ class ScannerSettings(IngestionSettings):
     sample_rate: float = Field(
         5.0, ge=0.5, le=30, description="Pictures looked at per second of footage."
     )
-    decoder_threads: int = Field(
-        0, ge=0, le=64, description="Threads of the video decoder; 0 lets it choose."
+    scanner_segments: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Segments that a scanner searches at a time: while one begins or ends, the "
+        "other keeps the cores busy.",
+    )
+    decoders: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=64,
+        description="Threads that decode. In a container, set it to the CPU limit.",
+    )
+    gate: bool = Field(
+        default=True,
+        description="Decode only where packets or key pictures tell of somebody. Off: everything, "
+        "which takes several times as long and is for measuring what the gate loses.",
+    )
+    presence_index: bool = Field(
+        default=True,
+        description="Use, and write, where faces were found, so that a search for somebody else "
+        "need not find them again.",
     )

@@ -13,7 +13,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Box, Template
+from homeward.ingestion.model import Box, Portrait, Template
 
 MAX_SHOTS = 6
 """Pictures embedded for one appearance."""
@@ -41,8 +41,10 @@ class Shot:
     """In pixels of the recording."""
     aligned: NDArray[np.uint8]
     """BGR, shape (112, 112, 3)."""
-    still: bytes
-    """JPEG of the person, every other face blurred."""
+    portrait: Portrait
+    """What a still is made of, if it comes to one."""
+    others: tuple[Box, ...]
+    """The other faces in the picture, doubtful ones included."""
 
 
 @dataclass(slots=True)

@@ -41,6 +41,7 @@ from homeward.servicekit.errors import invalid_field
 MAX_PHOTO_BYTES = 12 * 1024 * 1024
 MAX_STILL_BYTES = 1024 * 1024
 MAX_PROBES = 256
+MAX_MARGIN = 0.5
 MAX_SCOPE = 1000
 MAX_FINDINGS = 64
 MAX_CANDIDATES = 50

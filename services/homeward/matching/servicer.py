@@ -127,6 +127,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
             policy=policy,
             subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
             limit=convert.limit_from(request.limit),
+            margin=wire.number_between(request.margin, "margin", least=0, most=convert.MAX_MARGIN),
         )
         return matching_service_pb2.MatchResponse(
             results=[convert.to_candidates(found) for found in results],

@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPicture
 from homeward.ingestion.model import (
     RETENTION,
     Box,
     CameraDetails,
     Candidate,
+    Examined,
     Face,
     Footage,
     FootageHeader,
     Frame,
     Match,
     MatchPolicy,
+    PacketGroup,
     Probe,
     Segment,
     Template,
@@ -61,12 +63,13 @@ class FakeProber:
         self.answer = answer
         self.problem: errors.DomainError | None = None
         self.urls: list[str] = []
+        self.packets: tuple[PacketGroup, ...] = Make.packets([0, 2, 4])
 
-    async def probe(self, url: str) -> Probe:
+    async def probe(self, url: str) -> Examined:
         self.urls.append(url)
         if self.problem is not None:
             raise self.problem
-        return self.answer
+        return Examined(self.answer, self.packets)
 
 
 class FakeMatcher:
@@ -82,8 +85,9 @@ class FakeMatcher:
         self.searched: list[tuple[str, ...]] = []
 
     async def match(
-        self, probes: Sequence[Template], subject_ids: Sequence[str]
+        self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
+        del margin
         self.probes += probes
         self.asked_for.append(tuple(subject_ids))
         if self.problem is not None:
@@ -93,6 +97,12 @@ class FakeMatcher:
             for number in (int(np.argmax(probe.values)) for probe in probes)
         ]
         return ranked, MatchPolicy("policy-1", 0.45)
+
+    async def nobody(
+        self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        del subject_ids, margin
+        return [[] for _ in probes], MatchPolicy("policy-1", 0.45)
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         self.sighted += sighted
@@ -222,7 +232,15 @@ class Make:
 
     @staticmethod
     def frame(offset: float, grey: int = 0) -> Frame:
-        return Frame(seconds(offset), np.full((36, 64, 3), grey, np.uint8))
+        picture = InMemoryPicture(np.full((36, 64, 3), grey, np.uint8))
+        return Frame(seconds(offset), picture, np.full((54, 64), grey, np.uint8), 1.0)
+
+    @staticmethod
+    def packets(starts: Sequence[float], size: int = 1000) -> tuple[PacketGroup, ...]:
+        """Groups of pictures of two seconds each, all alike."""
+        return tuple(
+            PacketGroup(start, 50_000, (24 * size, 25 * size), (24, 25)) for start in starts
+        )
 
     @staticmethod
     def template(who: int) -> Template:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from homeward.ingestion.model import Box, Template
+from homeward.ingestion.adapters.memory import InMemoryPicture
+from homeward.ingestion.model import Box, Portrait, Template
 from homeward.ingestion.shots import (
     FIRST_WINDOW,
     MAX_SHOTS,
@@ -19,10 +20,11 @@ from homeward.ingestion.shots import (
 )
 
 PIXELS = np.zeros((112, 112, 3), np.uint8)
+PORTRAIT = Portrait(InMemoryPicture(PIXELS), Box(0, 0, 40, 50), ())
 
 
 def shot(at: float, quality: float = 0.5) -> Shot:
-    return Shot(timedelta(seconds=at), quality, Box(0, 0, 40, 50), PIXELS, b"still")
+    return Shot(timedelta(seconds=at), quality, Box(0, 0, 40, 50), PIXELS, PORTRAIT, ())
 
 
 def offer(shots: Shots, taken: Sequence[Shot]) -> Shots:

@@ -44,6 +44,11 @@ class PillowPictureDecoder:
                 raise _unreadable("its size is not the one that was stated")
             return _bgr(picture)
 
+    def from_planes(self, data: bytes, width: int, height: int) -> Image:
+        """Return the picture that Y, U and V planes make, the latter two of half its size."""
+        planes = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
+        return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+
 
 def _bgr(picture: Pillow.Image) -> Image:
     return np.asarray(cv2.cvtColor(np.asarray(picture.convert("RGB")), cv2.COLOR_RGB2BGR), np.uint8)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
 
 import grpc
 import numpy as np
@@ -13,11 +16,10 @@ from numpy.typing import NDArray
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
 from homeward.ingestion.model import Box, Face, Frame, Template
-from homeward.ingestion.ports import Undecodable
+from homeward.ingestion.ports import Looked, Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.clients import translated
-from homeward.servicekit.executor import BoundedExecutor
-from homeward.vision.scaling import shrink
+from homeward.vision.changes import Region, Searched, disjoint
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 EMBED_TIMEOUT_SECONDS = 60.0
@@ -29,27 +31,29 @@ STALL_SECONDS = 60.0
 DOUBTFUL_SCORE = 0.3
 """Faces are asked for from this score on: those that nobody is sure of are blurred in stills."""
 
-COPY_SIDE_PX = 960
-"""Longest side of the copy that faces are looked for on, unless that is less than half of the
-picture: a face of 24 pixels, the least that is compared, has 12 or more on it."""
+FRAMES_PER_MESSAGE = 4
+REGIONS_PER_MESSAGE = 32
+"""Half of what the service takes: one more picture fits."""
 
-FRAMES_PER_MESSAGE = 2
-MESSAGE_BYTES = 8 * 1024 * 1024
-"""A message of more than this goes with one picture: two of 8K would be too large together."""
+MESSAGE_BYTES = 4 * 1024 * 1024
+"""A message goes as soon as it has more than this: another picture of 8K still fits."""
 
-IN_FLIGHT = 6
-"""Pictures sent and not answered yet: enough that the detector never waits."""
+IN_FLIGHT = 4
+"""Messages sent and not answered yet: enough that the detector never waits."""
 
+KNOWN_AFTER = (IN_FLIGHT + 2) * FRAMES_PER_MESSAGE
+"""Pictures after which the faces of one are surely known. They are used from then on and not
+before, so that a search does the same each time."""
+
+AROUND_PX = 64
+"""Of the copy, searched around a box in which a face was found before."""
+
+SAME_FACE = 0.3
+"""Overlap, as intersection over union, of two boxes that are the same face."""
 
 _DetectCall = grpc.aio.StreamStreamCall[
     embedding_service_pb2.DetectFacesRequest, embedding_service_pb2.DetectFacesResponse
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    frame: Frame
-    scale: float
 
 
 class GrpcFaceFinder:
@@ -58,32 +62,43 @@ class GrpcFaceFinder:
     Args:
         channel: To it.
         target: Its address, for messages.
-        executor: Shrinks pictures.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, target: str, executor: BoundedExecutor) -> None:
+    def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
         self._stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
         self._target = target
-        self._executor = executor
+
+    async def detector(self) -> str:
+        """Return the SHA-256 of the detector, hexadecimal: another one finds other faces."""
+        async with translated("embedding", self._target):
+            answer = await self._stub.GetModel(
+                embedding_service_pb2.GetModelRequest(), timeout=EMBED_TIMEOUT_SECONDS
+            )
+        return next(file.sha256 for file in answer.model.files if file.role == "detector")
 
     async def find(
-        self, frames: AsyncIterator[Frame | Undecodable]
-    ) -> AsyncGenerator[tuple[Frame | Undecodable, list[Face]], None]:
-        """Yield each picture with its faces, in order; stretches pass through without any."""
+        self,
+        frames: AsyncIterator[Frame | Undecodable],
+        *,
+        thorough: bool,
+        around: Mapping[timedelta, Sequence[Box]] | None = None,
+    ) -> AsyncGenerator[list[Looked], None]:
+        """Yield the pictures with their faces, in order, a few at a time."""
         # What was sent, in order; its size bounds what is in flight.
-        order: asyncio.Queue[_Sent | Undecodable | None] = asyncio.Queue(IN_FLIGHT)
+        order: asyncio.Queue[_Message | None] = asyncio.Queue(IN_FLIGHT)
+        view: _View = _Given(around) if around is not None else _Fixed(thorough=thorough)
         async with translated("embedding", self._target):
             call = self._stub.DetectFaces()
-            writer = asyncio.create_task(self._send(frames, call, order))
-            answers: deque[embedding_service_pb2.FrameFaces] = deque()
+            writer = asyncio.create_task(self._send(frames, view, call, order))
             try:
-                while (item := await order.get()) is not None:
-                    if isinstance(item, Undecodable):
-                        yield item, []
-                        continue
-                    if not answers:
-                        answers.extend((await _read(call)).frames)
-                    yield item.frame, [_face(face, item.scale) for face in answers.popleft().faces]
+                while (message := await order.get()) is not None:
+                    answers = iter((await _read(call)).frames if message.frames else ())
+                    yield [
+                        (item, [])
+                        if isinstance(item, Undecodable)
+                        else (item.frame, _faces(item, answers, view))
+                        for item in message.items
+                    ]
                 await writer  # raises what decoding or sending raised
             except TimeoutError as error:
                 raise errors.unavailable(
@@ -100,29 +115,30 @@ class GrpcFaceFinder:
     async def _send(
         self,
         frames: AsyncIterator[Frame | Undecodable],
+        view: _View,
         call: _DetectCall,
-        order: asyncio.Queue[_Sent | Undecodable | None],
+        order: asyncio.Queue[_Message | None],
     ) -> None:
-        batch: list[tuple[embedding_service_pb2.Frame, _Sent]] = []
+        message = _Message()
 
         async def flush() -> None:
-            if batch:
+            nonlocal message
+            if message.frames:
                 async with asyncio.timeout(STALL_SECONDS):
-                    await call.write(_request([message for message, _ in batch]))
-            for _, sent in batch:  # only now: the answer to what is in the order is waited for
-                await order.put(sent)
-            batch.clear()
+                    await call.write(_request(message.frames))
+            if message.items:  # only now: the answer to what is in the order is waited for
+                await order.put(message)
+            message = _Message()
 
         try:
             async for item in frames:
                 if isinstance(item, Undecodable):
-                    await flush()
-                    await order.put(item)
-                    continue
-                message, scale = await self._executor.run(_to_frame, item)
-                batch.append((message, _Sent(item, scale)))
-                size = sum(len(sent.data) for sent, _ in batch)
-                if len(batch) == FRAMES_PER_MESSAGE or size > MESSAGE_BYTES:
+                    message.items.append(item)
+                else:
+                    sent = _Sent(item, view.regions(item))
+                    message.items.append(sent)
+                    message.frames += [_to_frame(item, region) for region in sent.regions]
+                if message.full:
                     await flush()
             await flush()
             await call.done_writing()
@@ -159,25 +175,144 @@ async def _read(call: _DetectCall) -> embedding_service_pb2.DetectFacesResponse:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    frame: Frame
+    regions: Sequence[Region]
+    """Of the frame's copy; one message each."""
+
+
+@dataclass(slots=True)
+class _Message:
+    items: list[_Sent | Undecodable] = field(default_factory=list)
+    frames: list[embedding_service_pb2.Frame] = field(default_factory=list)
+
+    @property
+    def full(self) -> bool:
+        return (
+            len(self.items) >= FRAMES_PER_MESSAGE
+            or len(self.frames) >= REGIONS_PER_MESSAGE
+            or sum(len(frame.data) for frame in self.frames) > MESSAGE_BYTES
+        )
+
+
+class _View(Protocol):
+    """What is searched of each picture, and what that says about it; in pixels of the copy."""
+
+    def regions(self, frame: Frame) -> Sequence[Region]:
+        """Return what to search of the next picture."""
+
+    def faces(self, sent: _Sent, found: Sequence[Face]) -> Sequence[Face]:
+        """Return the faces of a picture, given those found in its regions."""
+
+
+class _Fixed:
+    """The view of a camera that stands still.
+
+    Args:
+        thorough: Search all of each picture.
+    """
+
+    def __init__(self, *, thorough: bool) -> None:
+        self._thorough = thorough
+        self._searched = Searched()
+        self._known: list[Face] = []
+        self._before: deque[list[Face]] = deque([[]] * KNOWN_AFTER)
+        """The faces known after each of the last pictures."""
+
+    def regions(self, frame: Frame) -> Sequence[Region]:
+        """Return what has changed, with all of any face that has changed in part."""
+        height, width = frame.grey.shape
+        if self._thorough:
+            return [Region(0, 0, width, height)]
+        known = [_around(face.box, 0, width, height) for face in self._before.popleft()]
+        return self._searched.changed(frame.grey, known)
+
+    def faces(self, sent: _Sent, found: Sequence[Face]) -> Sequence[Face]:
+        """Return the faces found, and those known that are in no region."""
+        kept = [
+            face
+            for face in self._known
+            if not any(region.holds(*face.box.centre) for region in sent.regions)
+        ]
+        # At the border of a region, part of a face that is kept may have been found again.
+        new = [face for face in found if all(_overlap(face.box, k.box) < SAME_FACE for k in kept)]
+        self._known = [*new, *kept]
+        self._before.append(self._known)
+        return self._known
+
+
+class _Given:
+    """Only around given boxes."""
+
+    def __init__(self, around: Mapping[timedelta, Sequence[Box]]) -> None:
+        self._around = around
+
+    def regions(self, frame: Frame) -> Sequence[Region]:
+        """Return the surroundings of a picture's boxes."""
+        height, width = frame.grey.shape
+        boxes = [box.scaled(frame.scale) for box in self._around[frame.offset]]
+        return disjoint([_around(box, AROUND_PX, width, height) for box in boxes])
+
+    def faces(self, sent: _Sent, found: Sequence[Face]) -> Sequence[Face]:
+        """Return the faces found."""
+        del sent
+        return found
+
+
+def _around(box: Box, margin: float, width: int, height: int) -> Region:
+    return Region(
+        int(box.x - margin),
+        int(box.y - margin),
+        math.ceil(box.x + box.width + margin),
+        math.ceil(box.y + box.height + margin),
+    ).aligned(width, height)
+
+
+def _overlap(one: Box, other: Box) -> float:
+    """Return the intersection of two boxes over their union."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(0.0, across) * max(0.0, down)
+    return common / (one.width * one.height + other.width * other.height - common)
+
+
+def _faces(
+    sent: _Sent, answers: Iterator[embedding_service_pb2.FrameFaces], view: _View
+) -> list[Face]:
+    """Return the faces of a picture; takes the answers to its regions."""
+    found = [_face(face, region) for region in sent.regions for face in next(answers).faces]
+    return [_enlarged(face, sent.frame.scale) for face in view.faces(sent, found)]
+
+
 def _request(batch: list[embedding_service_pb2.Frame]) -> embedding_service_pb2.DetectFacesRequest:
     return embedding_service_pb2.DetectFacesRequest(frames=batch, min_detector_score=DOUBTFUL_SCORE)
 
 
-def _to_frame(frame: Frame) -> tuple[embedding_service_pb2.Frame, float]:
-    longest = max(frame.image.shape[:2])
-    small, scale = shrink(frame.image, max(COPY_SIDE_PX, longest // 2))
-    height, width = small.shape[:2]
-    message = embedding_service_pb2.Frame(
-        pixel_format=embedding_service_pb2.PIXEL_FORMAT_BGR24,
-        width=width,
-        height=height,
-        data=small.tobytes(),
+def _to_frame(frame: Frame, region: Region) -> embedding_service_pb2.Frame:
+    height, width = frame.grey.shape
+    flat = frame.copy.reshape(-1)
+    luma, quarter = width * height, width * height // 4
+    half = (height // 2, width // 2)
+    colours = [flat[luma : luma + quarter], flat[luma + quarter : luma + 2 * quarter]]
+    inside = np.s_[region.top : region.bottom, region.left : region.right]
+    inside_half = np.s_[region.top // 2 : region.bottom // 2, region.left // 2 : region.right // 2]
+    return embedding_service_pb2.Frame(
+        pixel_format=embedding_service_pb2.PIXEL_FORMAT_I420,
+        width=region.right - region.left,
+        height=region.bottom - region.top,
+        data=frame.grey[inside].tobytes()
+        + b"".join(colour.reshape(half)[inside_half].tobytes() for colour in colours),
     )
-    return message, scale
 
 
-def _face(face: face_pb2.Face, scale: float) -> Face:
+def _face(face: face_pb2.Face, region: Region) -> Face:
+    """Return a face in pixels of the copy that a region is of."""
+    box = Box(face.box.x + region.left, face.box.y + region.top, face.box.width, face.box.height)
+    points = np.array([(point.x, point.y) for point in face.landmarks], np.float32)
+    return Face(box, points + np.array([region.left, region.top], np.float32), face.detector_score)
+
+
+def _enlarged(face: Face, scale: float) -> Face:
     """Return a face in pixels of the picture as recorded."""
-    box = Box(face.box.x, face.box.y, face.box.width, face.box.height).scaled(1 / scale)
-    points = np.array([(point.x, point.y) for point in face.landmarks], np.float32) / scale
-    return Face(box, points, face.detector_score)
+    return Face(face.box.scaled(1 / scale), face.landmarks / scale, face.detector_score)

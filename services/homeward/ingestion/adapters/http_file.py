@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 from urllib.parse import urlsplit
 
 import urllib3
 
 from homeward.servicekit import errors
 
-BLOCK_BYTES = 2 * 1024 * 1024
-"""Read at once. An mp4 interleaves, so what comes next is nearly always in the same block."""
+BLOCK_BYTES = 4 * 1024 * 1024
+"""Read at once. An mp4 interleaves, so what comes next is nearly always in the same block, and an
+object store spends the more time on a range the more of them there are."""
 
-KEPT_BLOCKS = 4
-"""Enough for a demuxer that goes back and forth between the index and the pictures."""
+KEPT_BLOCKS = 8
+"""Enough for several demuxers that go back and forth between the index and the pictures, a little
+apart from each other."""
 
 _GONE = frozenset({403, 404})  # an expired URL answers 403, and so does S3 for an absent object
 _PARTIAL = 206
 _UNSATISFIABLE = 416
 
 
-class HttpFile(io.RawIOBase):
-    """A seekable, read-only file behind a URL that honours ranges.
+class HttpBlocks:
+    """The blocks of a file behind a URL that honours ranges, for several threads.
 
     Raises:
         UnavailableError: The server does not answer.
@@ -30,56 +34,42 @@ class HttpFile(io.RawIOBase):
     """
 
     def __init__(self, url: str) -> None:
-        super().__init__()
         self._url = url
         self._http = urllib3.PoolManager(
+            maxsize=8,
             timeout=urllib3.Timeout(connect=2.0, read=30.0),
             retries=urllib3.Retry(total=3, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
         )
-        self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
-        self._size = 0
-        self._block(0)
+        self._lock = threading.Lock()
+        self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
+        self.size = 0
+        self.block(0)
 
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, bytes from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, fewer at the end of a block; all that are left if negative."""
-        if size is None or size < 0:
-            return self.readall()
-        number, start = divmod(self._position, BLOCK_BYTES)
-        if self._position >= self._size or size == 0:
-            return b""
-        data = self._block(number)[start : start + size]
-        self._position += len(data)
-        return data
+    def block(self, number: int) -> bytes:
+        """Return a block; whoever asks first reads it, others wait."""
+        with self._lock:
+            known = self._blocks.get(number)
+            block = known or Future()
+            self._blocks[number] = block
+            self._blocks.move_to_end(number)
+            while len(self._blocks) > KEPT_BLOCKS:
+                self._blocks.popitem(last=False)
+        if known is None:
+            try:
+                block.set_result(self._read(number))
+            except BaseException as error:  # noqa: BLE001 - raised below, for all who wait
+                with self._lock:
+                    self._blocks.pop(number, None)
+                block.set_exception(error)
+        return block.result()
 
     def close(self) -> None:
-        """Let go of the connection and of what was read."""
-        self._blocks.clear()
+        """Let go of the connections and of what was read."""
+        with self._lock:
+            self._blocks.clear()
         self._http.clear()
-        super().close()
 
-    def _block(self, number: int) -> bytes:
-        if number in self._blocks:
-            self._blocks.move_to_end(number)
-            return self._blocks[number]
+    def _read(self, number: int) -> bytes:
         first = number * BLOCK_BYTES
         try:
             response = self._http.request(
@@ -96,12 +86,51 @@ class HttpFile(io.RawIOBase):
             return b""
         if response.status != _PARTIAL:
             raise self._unavailable()
-        self._size = int(response.headers["Content-Range"].rpartition("/")[2])
-        self._blocks[number] = response.data
-        while len(self._blocks) > KEPT_BLOCKS:
-            self._blocks.popitem(last=False)
+        self.size = int(response.headers["Content-Range"].rpartition("/")[2])
         return response.data
 
     def _unavailable(self) -> errors.UnavailableError:
         server = urlsplit(self._url)
         return errors.unavailable("S3", f"{server.scheme}://{server.netloc}", "see its log")
+
+
+class HttpFile(io.RawIOBase):
+    """A seekable, read-only file behind a URL, for one thread.
+
+    Args:
+        blocks: What it reads; closing the file leaves them open.
+    """
+
+    def __init__(self, blocks: HttpBlocks) -> None:
+        super().__init__()
+        self._blocks = blocks
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, bytes from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blocks.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, fewer at the end of a block; all that are left if negative."""
+        if size is None or size < 0:
+            return self.readall()
+        number, start = divmod(self._position, BLOCK_BYTES)
+        if self._position >= self._blocks.size or size == 0:
+            return b""
+        data = self._blocks.block(number)[start : start + size]
+        self._position += len(data)
+        return data

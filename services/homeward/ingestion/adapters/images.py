@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Box, Face, Frame
+from homeward.ingestion.model import Area, Box, Face, Frame, Picture, Portrait
 from homeward.vision import quality
 from homeward.vision.alignment import align
 from homeward.vision.scaling import shrink
 
 THUMBNAIL_SIZE = (32, 18)
 """Width and height, pixels: enough to tell scenes apart, too small to show anybody."""
+
+ALIGNMENT_REACH = 2.5
+"""How far beyond the landmarks alignment samples, at most, in parts of their extent: the aligned
+face is 3.2 times as wide as its eyes are apart, and may stand on a corner."""
 
 STILL_FACE_WIDTHS = 5.0
 """Width of a still, in widths of its face: head, shoulders and clothes."""
@@ -34,30 +39,48 @@ class CvFaceImages:
 
     def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
         """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
-        few = cv2.resize(frame.image[::4, ::4], THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.cvtColor(few, cv2.COLOR_BGR2GRAY), np.float32)
+        few = cv2.resize(frame.grey, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
+        return np.asarray(few, np.float32)
 
     def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
         """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
-        return align(frame.image, face.landmarks)
+        # Only the part of the picture that alignment samples, with room for its interpolation.
+        low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+        reach = ALIGNMENT_REACH * float((high - low).max()) + 2
+        area = _inside(frame.picture, *(low - reach), *(high + reach))
+        corner = np.array([area.left, area.top], np.float32)
+        return align(frame.picture.cut(area), face.landmarks - corner)
 
-    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
-        """Return how well the face serves recognition, in [0, 1]; higher is better."""
+    def quality(self, aligned: NDArray[np.uint8] | None, face: Face) -> float:
+        """Return how well the face serves recognition, in [0, 1]; without `aligned`, at most."""
         return quality.fuse(
             eye_distance_px=quality.eye_distance(face.landmarks),
-            sharpness=quality.sharpness(aligned),
+            sharpness=1.0 if aligned is None else quality.sharpness(aligned),
             turn=quality.turn(face.landmarks),
             detector_score=face.detector_score,
         )
 
-    def still(self, frame: Frame, face: Face, others: Sequence[Face]) -> bytes:
-        """Return the JPEG of a person, cut around the face, with every other face blurred."""
-        left, top, right, bottom = _surroundings(face.box, frame.image)
-        picture = frame.image[top:bottom, left:right].copy()
-        kept = _cells(face.box, left, top, picture, margin=0.1)
+    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
+        """Return a person's surroundings, to make a still of."""
+        x, y = face.box.centre
+        half = face.box.width * STILL_FACE_WIDTHS / 2
+        # More below the face than above it.
+        area = _inside(frame.picture, x - half, y - 0.7 * half, x + half, y + 1.5 * half).even()
+        left, top = area.left, area.top
+        return Portrait(
+            picture=frame.picture.part(area),
+            face=face.box.moved(-left, -top),
+            others=tuple(other.moved(-left, -top) for other in others),
+        )
+
+    def still(self, portrait: Portrait) -> bytes:
+        """Return the JPEG of a person, with every other face blurred."""
+        size = portrait.picture
+        picture = size.cut(Area(0, 0, size.width, size.height))
+        kept = _cells(portrait.face, picture, margin=0.1)
         own = picture[kept].copy()
-        for other in others:
-            region = _cells(other.box, left, top, picture, margin=BLUR_MARGIN)
+        for other in portrait.others:
+            region = _cells(other, picture, margin=BLUR_MARGIN)
             if picture[region].size:
                 picture[region] = _unrecognisable(picture[region])
         picture[kept] = own  # somebody close by must not blur the person themselves
@@ -67,29 +90,25 @@ class CvFaceImages:
         return data.tobytes()
 
 
-def _surroundings(face: Box, image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of a still: more below the face than above it."""
-    height, width = image.shape[:2]
-    x, y = face.centre
-    half = face.width * STILL_FACE_WIDTHS / 2
-    return (
-        int(np.clip(x - half, 0, width - 1)),
-        int(np.clip(y - 0.7 * half, 0, height - 1)),
-        int(np.clip(x + half, 1, width)),
-        int(np.clip(y + 1.5 * half, 1, height)),
+def _inside(picture: Picture, left: float, top: float, right: float, bottom: float) -> Area:
+    """Return the part of an area that is in a picture; at least a pixel at its edge."""
+    width, height = picture.width, picture.height
+    return Area(
+        int(np.clip(left, 0, width - 1)),
+        int(np.clip(top, 0, height - 1)),
+        int(np.clip(math.ceil(right), 1, width)),
+        int(np.clip(math.ceil(bottom), 1, height)),
     )
 
 
-def _cells(
-    box: Box, left: int, top: int, picture: NDArray[np.uint8], *, margin: float
-) -> tuple[slice, slice]:
-    """Return where a face and a margin around it are in a picture that begins at left, top."""
+def _cells(box: Box, picture: NDArray[np.uint8], *, margin: float) -> tuple[slice, slice]:
+    """Return where a face and a margin around it are in a picture."""
     height, width = picture.shape[:2]
     dx, dy = box.width * margin, box.height * margin
-    x0 = int(np.clip(box.x - left - dx, 0, width))
-    y0 = int(np.clip(box.y - top - dy, 0, height))
-    x1 = int(np.clip(box.x - left + box.width + dx, 0, width))
-    y1 = int(np.clip(box.y - top + box.height + dy, 0, height))
+    x0 = int(np.clip(box.x - dx, 0, width))
+    y0 = int(np.clip(box.y - dy, 0, height))
+    x1 = int(np.clip(box.x + box.width + dx, 0, width))
+    y1 = int(np.clip(box.y + box.height + dy, 0, height))
     return slice(y0, y1), slice(x0, x1)
 
 

@@ -27,6 +27,9 @@ IDEMPOTENT = tuple(f"{PACKAGE}.{name}" for name in ("MatchingService", "Sighting
 """Every call that ingestion makes of these may be repeated."""
 
 TIMEOUT_SECONDS = 30.0
+MATCH_BATCH = 256
+"""Most probes that the service takes at once."""
+
 RECORD_BATCH = 16
 
 
@@ -50,19 +53,27 @@ class GrpcMatcher:
         await check_health(self._channel, "matching", self._target)
 
     async def match(
-        self, probes: Sequence[Template], subject_ids: Sequence[str]
+        self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
-        """Return the matches of each probe, most alike first, and the policy in force."""
-        request = matching_service_pb2.MatchRequest(
-            probes=[_to_template(probe) for probe in probes], subject_ids=subject_ids
-        )
-        async with translated("matching", self._target):
-            answer = await self._matching.Match(request, timeout=TIMEOUT_SECONDS)
-        matches = [
-            [Match(one.subject_id, one.photo_id, one.score) for one in result.candidates]
-            for result in answer.results
-        ]
-        return matches, MatchPolicy(answer.policy.policy_id, answer.policy.threshold)
+        """Return the matches of each probe, most alike first, and the policy in force.
+
+        There is at least one probe.
+        """
+        matches: list[list[Match]] = []
+        for start in range(0, len(probes), MATCH_BATCH):
+            request = matching_service_pb2.MatchRequest(
+                probes=[_to_template(probe) for probe in probes[start : start + MATCH_BATCH]],
+                subject_ids=subject_ids,
+                margin=margin,
+            )
+            async with translated("matching", self._target):
+                answer = await self._matching.Match(request, timeout=TIMEOUT_SECONDS)
+            matches += [
+                [Match(one.subject_id, one.photo_id, one.score) for one in result.candidates]
+                for result in answer.results
+            ]
+            policy = MatchPolicy(answer.policy.policy_id, answer.policy.threshold)
+        return matches, policy
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         """Record sightings; None where one was rejected before or its subject is closed."""

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.ingestion.model import Area
 from homeward.ingestion.ports import Part
 from homeward.servicekit import errors
 from homeward.servicekit.objects import InMemoryObjectStore
@@ -115,3 +119,23 @@ class InMemoryFootageStore(InMemoryObjectStore):
 
 def _refused(code: str) -> errors.UnavailableError:
     return errors.unavailable("S3", "memory", f"it refused with {code}; see its log")
+
+
+class InMemoryPicture:
+    """A `Picture` that is there in BGR.
+
+    Args:
+        image: Shape (height, width, 3), both even.
+    """
+
+    def __init__(self, image: NDArray[np.uint8]) -> None:
+        self._image = image
+        self.height, self.width = image.shape[:2]
+
+    def cut(self, area: Area) -> NDArray[np.uint8]:
+        """Return a part of it, BGR, shape (height, width, 3)."""
+        return self._image[area.top : area.bottom, area.left : area.right].copy()
+
+    def part(self, area: Area) -> InMemoryPicture:
+        """Return a part of it, of even borders, which does not hold on to the rest."""
+        return InMemoryPicture(self.cut(area))

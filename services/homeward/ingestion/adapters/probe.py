@@ -10,18 +10,20 @@ import json
 import os
 import resource
 import sys
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import av
 import av.error
 
-from homeward.ingestion.adapters.http_file import HttpFile
+from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
 from homeward.ingestion.adapters.media import open_video
-from homeward.ingestion.model import FootageProblem, Probe, VideoTrack
-from homeward.servicekit import errors
+from homeward.ingestion.model import Examined, FootageProblem, PacketGroup, Probe, VideoTrack
+from homeward.servicekit import errors, records
 from homeward.servicekit.hardening import forbid_dumps
 
 WALL_SECONDS = 300.0
@@ -29,6 +31,15 @@ CPU_SECONDS = 120
 MEMORY_BYTES = 4 * 1024**3
 MAX_PICTURES_TRIED = 500
 """Pictures that may fail to decode before a file counts as undecodable."""
+
+MAX_UNSTEADY = 2.5
+"""Most that one in a hundred gaps between pictures may be longer than most of them are."""
+
+ANCHORS_AMONG = 100
+"""First pictures of a recording, of which those are counted that are decoded without B pictures."""
+
+MAX_GROUP_SECONDS = 48 * 3600
+"""Longest time from a key picture to the next that packets are summed up over."""
 
 MAX_AT_ONCE = 2
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SSL_CERT_FILE")
@@ -47,9 +58,13 @@ class Outcome:
     frame_rate: float = 0.0
     frames: int = 0
     key_frames: int = 0
+    anchor_rate: float = 0.0
+    steady: bool = False
     seconds: float = 0.0
     truncated: bool = False
     missing_seconds: float = 0.0
+    packets: list[Any] = field(default_factory=list)
+    """`PacketGroup`s as JSON has them."""
 
 
 class SubprocessProber:
@@ -58,12 +73,12 @@ class SubprocessProber:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def probe(self, url: str) -> Probe:
+    async def probe(self, url: str) -> Examined:
         """Read the structure of the file at `url`, and decode its first picture."""
         async with self._places:
             return await self._probe(url)
 
-    async def _probe(self, url: str) -> Probe:
+    async def _probe(self, url: str) -> Examined:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -92,7 +107,7 @@ class SubprocessProber:
             raise errors.unavailable("S3", "the footage store", "try again when it answers")
         if outcome.problem:
             raise _unreadable(outcome.problem)
-        return Probe(
+        probe = Probe(
             video=VideoTrack(
                 codec=outcome.codec,
                 width=outcome.width,
@@ -100,11 +115,14 @@ class SubprocessProber:
                 average_frame_rate=outcome.frame_rate,
                 frame_count=outcome.frames,
                 key_frame_count=outcome.key_frames,
+                anchor_rate=outcome.anchor_rate,
+                steady=outcome.steady,
             ),
             duration=timedelta(seconds=outcome.seconds),
             problems=(FootageProblem.TRUNCATED,) if outcome.truncated else (),
             missing=timedelta(seconds=outcome.missing_seconds),
         )
+        return Examined(probe, records.from_plain(outcome.packets, tuple[PacketGroup, ...]))
 
 
 _UNREACHABLE = "unreachable"
@@ -137,24 +155,26 @@ def examine(file: HttpFile) -> Outcome:
 
 def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's own types are wide
     times: list[int] = []
-    last_duration = keys = tried = 0
-    decoded = complete = cut_off = False
+    seen: list[tuple[int, int, bool]] = []
+    last_duration = keys = tried = decoded = 0
+    complete = cut_off = False
+    stream.codec_context.skip_frame = "BIDIR"
     with suppress(av.error.InvalidDataError):  # damaged or cut off from here on
         for packet in container.demux(stream):
             if packet.pts is None or packet.size == 0:
                 continue
             cut_off = packet.is_corrupt  # the file ends within the last packet
             times.append(packet.pts)
+            seen.append((packet.pts, packet.size, packet.is_keyframe))
             last_duration = packet.duration or last_duration
             keys += packet.is_keyframe
-            if not decoded and tried < MAX_PICTURES_TRIED:
+            if tried < ANCHORS_AMONG or (not decoded and tried < MAX_PICTURES_TRIED):
                 tried += 1
                 with suppress(av.error.FFmpegError):
-                    decoded = bool(packet.decode())
+                    decoded += len(packet.decode())
         complete = True
-    if not decoded:
-        with suppress(av.error.FFmpegError):  # a decoder that holds its pictures back
-            decoded = bool(stream.codec_context.decode(None))
+    with suppress(av.error.FFmpegError):  # those that the decoder held back
+        decoded += len(stream.codec_context.decode(None))
     if not times:
         return Outcome(problem="it has no pictures")
     if not decoded:
@@ -171,10 +191,65 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
         frame_rate=len(times) / seconds,
         frames=len(times),
         key_frames=keys,
+        anchor_rate=len(times) / seconds * min(1.0, decoded / tried),
+        steady=is_steady(times),
         seconds=seconds,
         truncated=truncated,
         missing_seconds=max(0.0, declared - seconds) if truncated else 0.0,
+        packets=packet_groups(seen, float(stream.time_base)),
     )
+
+
+def is_steady(times: Sequence[int]) -> bool:
+    """Tell whether pictures come at one rate, but for a few that are missing.
+
+    Args:
+        times: Presentation times in any unit and order, at least one.
+    """
+    ordered = sorted(times)
+    gaps = sorted(after - before for before, after in pairwise(ordered))
+    if not gaps:
+        return False
+    return gaps[len(gaps) * 99 // 100] <= MAX_UNSTEADY * gaps[len(gaps) // 2]
+
+
+def packet_groups(seen: Sequence[tuple[int, int, bool]], tick: float) -> list[PacketGroup]:
+    """Sum the packets of a picture track up.
+
+    Args:
+        seen: Of each packet the presentation time in ticks, bytes, and whether it is a key picture.
+        tick: Seconds.
+    """
+    groups: list[_Sums] = []
+    first = min(pts for pts, _, _ in seen)
+    for pts, size, key in sorted(seen):
+        at = (pts - first) * tick
+        if key or not groups:
+            groups.append(_Sums(at, size))
+            continue
+        second = int(at - groups[-1].start)
+        if second > MAX_GROUP_SECONDS:  # damaged time stamps
+            return []
+        sizes, pictures = groups[-1].sizes, groups[-1].pictures
+        while len(sizes) <= second:
+            sizes.append(0)
+            pictures.append(0)
+        sizes[second] += size
+        pictures[second] += 1
+    return [
+        PacketGroup(
+            round(group.start, 6), group.key_bytes, tuple(group.sizes), tuple(group.pictures)
+        )
+        for group in groups
+    ]
+
+
+@dataclass(slots=True)
+class _Sums:
+    start: float
+    key_bytes: int
+    sizes: list[int] = field(default_factory=list)
+    pictures: list[int] = field(default_factory=list)
 
 
 def main() -> None:
@@ -184,7 +259,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     av.logging.set_level(av.logging.PANIC)
     try:
-        with HttpFile(sys.stdin.read()) as file:
+        with closing(HttpBlocks(sys.stdin.read())) as blocks, HttpFile(blocks) as file:
             outcome = examine(file)
     except errors.DomainError:
         outcome = Outcome(problem=_UNREACHABLE)

@@ -11,6 +11,7 @@ from homeward.ingestion.model import (
     RETENTION,
     Footage,
     FootageHeader,
+    PacketGroup,
     Upload,
     footage_folder,
 )
@@ -22,6 +23,9 @@ from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 
 PART_BYTES = 8 * 1024 * 1024
 """An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
+
+PACKETS = "packets.json"
+"""What is known of a recording's packets, beside it."""
 
 URL_LIFETIME = timedelta(hours=6)
 PROBE_URL_LIFETIME = timedelta(hours=1)
@@ -242,7 +246,14 @@ class FootageLibrary:
         await self._remove(_file(footage_id), footage_id)
         await self._matcher.erase_footage_sightings(footage_id)
         await self._store.delete(_pointer(footage.header.sha256))
-        await self._remove(_manifest_key(footage_id), footage_id)
+        folder = f"{footage_folder(footage_id)}"
+        for item in await self._store.objects(folder):
+            if item.key != manifest_key(footage_id):
+                await self._remove(item.key, footage_id)
+        await self._remove(manifest_key(footage_id), footage_id)
+        # What a scan under way wrote down before it could see that the manifest is gone.
+        for item in await self._store.objects(folder):
+            await self._remove(item.key, footage_id)
 
     async def _remove(self, key: str, footage_id: str) -> None:
         await self._store.delete(key)
@@ -261,6 +272,11 @@ class FootageLibrary:
         if left <= timedelta(seconds=1):  # the least that a signed URL can last
             raise _expired(footage.footage_id)
         return await self._store.url_to_get(_file(footage.footage_id), min(URL_LIFETIME, left))
+
+    async def packets(self, footage: Footage) -> tuple[PacketGroup, ...]:
+        """Return what is known of a recording's packets; nothing, if it has none written down."""
+        data = await self._store.get(f"{footage_folder(footage.footage_id)}{PACKETS}")
+        return records.decode(data, tuple[PacketGroup, ...]) if data else ()
 
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
@@ -362,7 +378,9 @@ class FootageLibrary:
         key = _file(header.footage_id)
         try:
             _require_digest(header.sha256, digest or await self._store.sha256(key))
-            probe = await self._prober.probe(await self._store.url_to_get(key, PROBE_URL_LIFETIME))
+            url = await self._store.url_to_get(key, PROBE_URL_LIFETIME)
+            examined = await self._prober.probe(url)
+            probe = examined.probe
             self._require_age(await self._true_time(header, header.start_time + probe.duration))
             held = await self._held(header)  # it may have come by another upload meanwhile
         except (
@@ -388,7 +406,12 @@ class FootageLibrary:
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
         await self._store.put(
-            _manifest_key(header.footage_id),
+            f"{footage_folder(header.footage_id)}{PACKETS}",
+            records.encode(examined.packets),
+            content_type="application/json",
+        )
+        await self._store.put(
+            manifest_key(header.footage_id),
             records.encode(footage),
             content_type="application/json",
         )
@@ -455,7 +478,8 @@ def _file(footage_id: str) -> str:
     return f"{footage_folder(footage_id)}original"
 
 
-def _manifest_key(footage_id: str) -> str:
+def manifest_key(footage_id: str) -> str:
+    """Return where a recording's manifest is: while it is there, so is the recording."""
     return f"{footage_folder(footage_id)}manifest.json"
 
 

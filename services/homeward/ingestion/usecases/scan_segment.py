@@ -1,41 +1,52 @@
-"""Searching one segment: decode, detect, follow, select, embed, match, forget.
+"""Searching one segment: look where something happens, follow faces, embed, match, forget.
 
 Everything that is seen lives in the variables of one search. A face that matches nobody leaves
-nothing behind but a count.
+nothing behind but a count, and when and where it was in view (`Presence`), so that a search for
+somebody else need not find it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.gate import all_of, course, groups_of, survey
 from homeward.ingestion.model import (
+    Box,
     Counts,
     Face,
-    Footage,
     Frame,
-    Gap,
     GapReason,
-    Match,
-    MatchPolicy,
+    PacketGroup,
+    Presence,
+    PresentPerson,
+    PresentShot,
     ScanState,
     Segment,
+    Stretch,
+    Thoroughness,
 )
 from homeward.ingestion.ports import (
     FaceFinder,
     FaceImages,
     FrameSource,
+    Looked,
     Matcher,
-    Sighted,
+    Piece,
+    PresenceIndex,
+    Recording,
     Undecodable,
 )
-from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Appearance, Shot, Shots, appearances
+from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
 from homeward.ingestion.tracking import Track, Tracker, is_cut
+from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task
+from homeward.ingestion.usecases.presence import presence_version
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -46,21 +57,15 @@ BEGIN_SCORE = 0.6
 """Least detector score of a face that begins an appearance; doubtful ones only continue one, and
 are blurred in stills."""
 
-BATCH = 16
-"""Appearances embedded and matched together."""
+PIECE = timedelta(seconds=2)
+"""Short groups of pictures are decoded together up to this length."""
+
+INSTANT = timedelta(microseconds=1)
+
+SCAN_VERSION = 1
+"""Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 Report = Callable[[Segment], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A segment to search, and for whom."""
-
-    scan_id: str
-    subject_ids: tuple[str, ...]
-    """Empty: everybody who is looked for."""
-    footage: Footage
-    segment: Segment
 
 
 class SegmentScanner:
@@ -71,9 +76,11 @@ class SegmentScanner:
         faces: Finds and embeds faces.
         images: Does the work on pixels, in a thread of `executor`.
         matcher: Compares, and records sightings.
-        executor: Has one worker, so that pictures are looked at in their order.
+        presence: Where earlier scans found faces; None to find them anew each time.
+        executor: Has a worker for each segment that is searched at a time.
         clock: Tells the time of checkpoints.
         sample_rate: Pictures looked at per second of footage.
+        gated: Decode only where something happens, and search only what has changed in a picture.
     """
 
     def __init__(
@@ -83,17 +90,21 @@ class SegmentScanner:
         faces: FaceFinder,
         images: FaceImages,
         matcher: Matcher,
+        presence: PresenceIndex | None,
         executor: BoundedExecutor,
         clock: Clock,
         sample_rate: float,
+        gated: bool,
     ) -> None:
         self._source = source
         self._faces = faces
         self._images = images
-        self._matcher = matcher
+        self._comparer = Comparer(faces=faces, images=images, matcher=matcher, executor=executor)
+        self._presence = presence
         self._executor = executor
         self._clock = clock
         self._sample_rate = sample_rate
+        self._gated = gated
 
     async def scan(self, task: Task, url: str, report: Report) -> Segment:
         """Search a segment.
@@ -110,131 +121,210 @@ class SegmentScanner:
         Raises:
             UnavailableError: Something that the search needs does not answer.
         """
-        segment, footage = task.segment, task.footage
-        end = min(segment.end + TAIL, footage.probe.duration)
-        search = _Search(segment, self._images)
-        pending: list[Track[Shots]] = []
+        footage_id, stretch = task.footage.footage_id, task.segment.stretch
         # A search that broke off left counts and gaps, which come again; what it recorded stands.
-        done = replace(
-            segment, state=ScanState.RUNNING, position=segment.start, counts=Counts(), gaps=()
+        begun = replace(
+            task.segment,
+            state=ScanState.RUNNING,
+            position=stretch.start,
+            counts=Counts(),
+            gaps=(),
+            decoded=timedelta(),
         )
+        async with self._source.open(url, task.footage.probe.video) as recording:
+            if self._presence is None:
+                done, _ = await self._search(task, recording, begun, report, "")
+                return done
+            version = presence_version(
+                SCAN_VERSION, await self._faces.detector(), self._sample_rate, self._gated
+            )
+            held = await self._presence.find(footage_id, version, stretch)
+            if held is not None:
+                again = await self._revisit(task, recording, begun, report, held)
+                if again is not None:
+                    return again
+            done, found = await self._search(task, recording, begun, report, version)
+            await self._presence.keep(footage_id, found)
+            return done
+
+    async def _search(
+        self, task: Task, recording: Recording, segment: Segment, report: Report, version: str
+    ) -> tuple[Segment, Presence]:
+        """Search a segment of which nothing is known; return it, and what is known now."""
+        piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
+        if self._gated:
+            surveyed = survey(task.packets, piece)
+        else:
+            surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
+        way = course(surveyed, await self._look(recording, surveyed.looks))
+        pieces = _pieces(way.stretches, way.thoroughness, self._sample_rate)
+        done = replace(
+            segment, thoroughness=way.thoroughness, decoded=_within(way.stretches, segment.stretch)
+        )
+        search = _Search(segment.stretch, self._images)
+        looks = sum(1 for at in surveyed.looks if at < segment.end)
+        people: list[PresentPerson] = []
         async with (
-            self._source.frames(
-                url, start=segment.start, end=end, rate=self._sample_rate
-            ) as frames,
-            aclosing(self._faces.find(frames)) as found,
+            Comparisons(self._comparer, task) as comparisons,
+            recording.frames(pieces, rate=self._sample_rate) as frames,
+            aclosing(self._faces.find(frames, thorough=not self._gated)) as found,
         ):
-            async for item, faces in found:
-                if isinstance(item, Undecodable):
-                    done = _with_gap(done, item)
-                    continue
-                pending += await self._executor.run(search.look, item, faces)
-                if len(pending) >= BATCH:
-                    done, pending = await self._compare(task, done, pending), []
-                done = replace(
-                    done,
-                    position=min(max(item.offset, segment.start), segment.end),
-                    counts=replace(done.counts, frames=search.frames, faces=search.faces),
-                    update_time=self._clock.now(),
-                )
+
+            async def take(tracks: Sequence[Track[Shots]], so_far: Segment) -> Segment:
+                people.extend(_present(track) for track in tracks if track.kept.best)
+                await comparisons.take(tracks)
+                return _with(so_far, comparisons, frames=looks + search.frames, faces=search.faces)
+
+            async for looked in found:
+                for item, _ in looked:
+                    if isinstance(item, Undecodable):
+                        done = _with_gap(done, item)
+                ended = await self._executor.run(search.look, looked)
+                done = await take(ended, self._reached(done, looked))
                 await report(done)
-                if item.offset >= segment.end and not search.tracker.open:
+                if search.over:
                     break
-        done = await self._compare(task, done, [*pending, *search.tracker.finish()])
+            await take(search.tracker.finish(), done)
+            await comparisons.finish()
+            done = await take([], done)
+        presence = Presence(
+            version=version,
+            stretch=segment.stretch,
+            people=tuple(people),
+            faces=search.faces,
+            incomparable=done.counts.incomparable,
+            gaps=tuple(
+                Stretch(gap.start_time - segment.true_start, gap.end_time - segment.true_start)
+                for gap in done.gaps
+            ),
+        )
+        return self._finished(done), presence
+
+    def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
+        item = looked[-1][0]
+        offset = item.end if isinstance(item, Undecodable) else item.offset
         return replace(
-            done,
-            state=ScanState.SUCCEEDED,
-            position=segment.end,
-            counts=replace(done.counts, frames=search.frames, faces=search.faces),
+            segment,
+            position=min(max(offset, segment.start), segment.end),
             update_time=self._clock.now(),
         )
 
-    async def _compare(
-        self, task: Task, segment: Segment, tracks: Sequence[Track[Shots]]
-    ) -> Segment:
-        """Embed and match the appearances of ended tracks; record those that match somebody."""
-        comparable = [track for track in tracks if track.kept.best]
-        counts = segment.counts + Counts(incomparable=len(tracks) - len(comparable))
-        found = await self._appearances(comparable)
-        if not found:
-            return replace(segment, counts=counts)
-        probes = [one.fused for one in found] + [one.templates[0] for one in found]
-        matches, policy = await self._matcher.match(probes, task.subject_ids)
-        fused, single = matches[: len(found)], matches[len(found) :]
-        sighted = [
-            self._sighted(task, appearance, match, policy, best)
-            for appearance, ranked, best in zip(found, fused, single, strict=True)
-            for match in ranked
-        ]
-        recorded = await self._matcher.record(sighted) if sighted else []
-        counts += Counts(
-            appearances=len(found),
-            discarded=sum(1 for ranked in fused if not ranked),
-            dropped=recorded.count(None),
+    def _finished(self, segment: Segment) -> Segment:
+        return replace(
+            segment,
+            state=ScanState.SUCCEEDED,
+            position=segment.end,
+            update_time=self._clock.now(),
         )
-        candidates = {one.sighting_id: one for one in segment.candidates}
-        candidates |= {one.sighting_id: one for one in recorded if one is not None}
-        return replace(segment, counts=counts, candidates=tuple(candidates.values()))
 
-    async def _appearances(self, tracks: Sequence[Track[Shots]]) -> list[Appearance]:
-        crops = [shot.aligned for track in tracks for shot in track.kept.best]
-        templates = iter(await self._faces.embed(crops) if crops else [])
-        return [
-            appearance
-            for track in tracks
-            for appearance in appearances(
-                track.start,
-                track.end,
-                track.kept.best,
-                [next(templates) for _ in track.kept.best],
-            )
-        ]
+    async def _look(
+        self, recording: Recording, looks: Sequence[timedelta]
+    ) -> Collection[timedelta]:
+        """Return which of the key pictures show a face, or do not decode.
 
-    def _sighted(
+        A face that looks just as at the look before, as on a poster, has nothing more to tell.
+        """
+        if not looks:
+            return ()
+        faces_at: set[timedelta] = set()
+        before: set[Box] = set()
+        left = iter(looks)
+        pieces = [Piece(Stretch(at, at + INSTANT), (at,)) for at in looks]
+        async with (
+            recording.frames(pieces, rate=self._sample_rate) as frames,
+            aclosing(self._faces.find(frames, thorough=False)) as found,
+        ):
+            async for looked in found:
+                for item, faces in looked:  # one for each look
+                    at = next(left)
+                    seen = {face.box for face in faces if face.detector_score >= BEGIN_SCORE}
+                    if isinstance(item, Undecodable) or seen - before:
+                        faces_at.add(at)
+                    before = seen
+        return faces_at
+
+    async def _revisit(
         self,
         task: Task,
-        appearance: Appearance,
-        match: Match,
-        policy: MatchPolicy,
-        single: Sequence[Match],
-    ) -> Sighted:
-        shot = appearance.shots[0]
-        rate = task.footage.probe.video.average_frame_rate
-        scores = [one.score for one in single if one.subject_id == match.subject_id]
-        return Sighted(
-            scan_id=task.scan_id,
-            footage=task.footage,
-            match=match,
-            best_shot_score=scores[0] if scores else None,
-            policy=policy,
-            true_start=task.segment.true_start,
-            start=appearance.start,
-            # Somebody is in view until the picture after the last one that shows them.
-            end=appearance.end + timedelta(seconds=1 / rate),
-            best_shot=shot.offset,
-            face_height_px=shot.box.height,
-            template=appearance.fused,
-            still=shot.still,
+        recording: Recording,
+        segment: Segment,
+        report: Report,
+        presence: Presence,
+    ) -> Segment | None:
+        """Search a segment of which it is known who is in view; None when that does not fit."""
+        people = [one for one in presence.people if _begins_in(one, segment.stretch)]
+        at = sorted({shot.offset for person in people for shot in person.shots})
+        pieces = _pieces_at(at, task.packets, task.footage.probe.duration)
+        around = {
+            offset: [shot.box for one in people for shot in one.shots if shot.offset == offset]
+            for offset in at
+        }
+        visit = _Visit(people, self._images)
+        done = replace(
+            segment,
+            thoroughness=Thoroughness.PRESENCE,
+            decoded=_within([piece.stretch for piece in pieces], segment.stretch),
         )
+        for gap in presence.gaps:
+            done = _with_gap(done, Undecodable(gap.start, gap.end))
+        seen = 0
+        async with (
+            Comparisons(self._comparer, task) as comparisons,
+            recording.frames(pieces, rate=self._sample_rate) as frames,
+            aclosing(self._faces.find(frames, thorough=False, around=around)) as found,
+        ):
+            async for looked in found:
+                await self._executor.run(visit.look, looked)
+                if visit.missed:
+                    return None
+                await comparisons.take(visit.taken())
+                seen += len(looked)
+                done = _with(
+                    self._reached(done, looked), comparisons, frames=seen, faces=presence.faces
+                )
+                await report(done)
+            await comparisons.finish()
+        done = _with(done, comparisons, frames=seen, faces=presence.faces)
+        counts = replace(done.counts, incomparable=presence.incomparable)
+        return self._finished(replace(done, counts=counts))
+
+
+def _with(segment: Segment, comparisons: Comparisons, *, frames: int, faces: int) -> Segment:
+    """Return a segment with what was seen and compared so far."""
+    return replace(
+        segment,
+        counts=comparisons.counts + Counts(frames=frames, faces=faces),
+        candidates=comparisons.candidates,
+    )
 
 
 class _Search:
     """What is known of the pictures so far: the tracks under way, and counts."""
 
-    def __init__(self, segment: Segment, images: FaceImages) -> None:
-        self._segment = segment
+    def __init__(self, stretch: Stretch, images: FaceImages) -> None:
+        self._stretch = stretch
         self._images = images
         self.tracker: Tracker[Shots] = Tracker()
         self._thumbnail: NDArray[np.float32] | None = None
         self.frames = 0
         self.faces = 0
+        self.over = False
+        """Whether the stretch is behind, and nobody is followed beyond it."""
 
-    def look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
-        """Take the next picture in; return the tracks that have ended."""
+    def look(self, looked: Sequence[Looked]) -> list[Track[Shots]]:
+        """Take the next pictures in; return the tracks that have ended."""
+        ended: list[Track[Shots]] = []
+        for item, faces in looked:
+            if isinstance(item, Frame) and not self.over:
+                ended += self._look(item, faces)
+                self.over = item.offset >= self._stretch.end and not self.tracker.open
+        return ended
+
+    def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
         before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
         cut = before is not None and is_cut(before, self._thumbnail)
         ended = self.tracker.finish() if cut else self.tracker.ended(frame.offset)
-        within = frame.offset < self._segment.end
+        within = frame.offset < self._stretch.end
         self.frames += within
         for number, (face, track) in enumerate(
             zip(faces, self.tracker.assign(frame.offset, faces), strict=True)
@@ -244,30 +334,148 @@ class _Search:
             if track is None and sure and within:
                 track = self.tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
-                others = [*faces[:number], *faces[number + 1 :]]
-                self._consider(track.kept, frame, face, others)
+                others = [other.box for other in (*faces[:number], *faces[number + 1 :])]
+                _consider(self._images, track.kept, frame, face, others)
         return ended
 
-    def _consider(self, shots: Shots, frame: Frame, face: Face, others: Sequence[Face]) -> None:
-        aligned = self._images.align(frame, face)
-        quality = self._images.quality(aligned, face)
-        if shots.wants(frame.offset, quality):
-            shots.add(
-                Shot(
-                    offset=frame.offset,
-                    quality=quality,
-                    box=face.box,
-                    aligned=aligned,
-                    still=self._images.still(frame, face, others),
-                )
+
+class _Visit:
+    """What is known of people who were found before, picture by picture."""
+
+    def __init__(self, people: Sequence[PresentPerson], images: FaceImages) -> None:
+        self._images = images
+        self._waiting = [(person, Shots()) for person in people]
+        self.complete: list[Track[Shots]] = []
+        self.missed = False
+        """Whether a picture, or somebody in it, was not found again."""
+
+    def look(self, looked: Sequence[Looked]) -> None:
+        """Take the next pictures in."""
+        for item, faces in looked:
+            if isinstance(item, Undecodable):
+                self.missed = True
+            else:
+                self._look(item, faces)
+
+    def _look(self, frame: Frame, faces: Sequence[Face]) -> None:
+        for person, shots in self._waiting:
+            for shot in person.shots:
+                face = nearest(shot.box, faces) if shot.offset == frame.offset else None
+                if face is not None:
+                    _consider(self._images, shots, frame, face, shot.others)
+        over = [each for each in self._waiting if each[0].shots[-1].offset <= frame.offset]
+        self._waiting = [each for each in self._waiting if each not in over]
+        for person, shots in over:
+            self.missed |= not shots.best
+            self.complete.append(Track(person.start, person.end, person.shots[-1].box, shots))
+
+    def taken(self) -> list[Track[Shots]]:
+        """Return those that are complete, and let go of them."""
+        complete, self.complete = self.complete, []
+        return complete
+
+
+def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
+    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
+    x, y = box.centre
+
+    def distance(face: Face) -> float:
+        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
+
+    found = min(faces, key=distance, default=None)
+    return found if found is not None and distance(found) <= box.width / 2 else None
+
+
+def _consider(
+    images: FaceImages, shots: Shots, frame: Frame, face: Face, others: Sequence[Box]
+) -> None:
+    """Keep a picture of somebody, if it is a better one."""
+    if not shots.wants(frame.offset, images.quality(None, face)):
+        return  # not even if it were quite sharp
+    aligned = images.align(frame, face)
+    quality = images.quality(aligned, face)
+    if shots.wants(frame.offset, quality):
+        shots.add(
+            Shot(
+                offset=frame.offset,
+                quality=quality,
+                box=face.box,
+                aligned=aligned,
+                portrait=images.portrait(frame, face, others),
+                others=tuple(others),
             )
+        )
+
+
+def _present(track: Track[Shots]) -> PresentPerson:
+    shots = sorted(track.kept.best, key=lambda shot: shot.offset)
+    return PresentPerson(
+        track.start,
+        track.end,
+        tuple(PresentShot(shot.offset, shot.box, shot.others) for shot in shots),
+    )
+
+
+def _begins_in(person: PresentPerson, stretch: Stretch) -> bool:
+    return stretch.start <= person.start < stretch.end
+
+
+def _pieces(stretches: Sequence[Stretch], thoroughness: Thoroughness, rate: float) -> list[Piece]:
+    """Return what to decode, in pieces that several decoders can share."""
+    if thoroughness is Thoroughness.INTRA_ONLY:  # no picture needs another one to be decoded
+        return _sampled(stretches, timedelta(seconds=1 / rate))
+    joined: list[Stretch] = []
+    for stretch in stretches:
+        if joined and joined[-1].end == stretch.start and joined[-1].duration < PIECE:
+            joined[-1] = Stretch(joined[-1].start, stretch.end)
+        else:
+            joined.append(stretch)
+    return [Piece(stretch) for stretch in joined]
+
+
+def _sampled(pictures: Sequence[Stretch], period: timedelta) -> list[Piece]:
+    """Return a piece for one picture of each period."""
+    chosen: list[Stretch] = []
+    for picture in pictures:
+        if not chosen or picture.start - chosen[-1].start >= period - picture.duration / 4:
+            chosen.append(picture)
+    ends = [picture.start for picture in chosen[1:]] + [picture.end for picture in pictures[-1:]]
+    return [
+        Piece(Stretch(picture.start, end), (picture.start,))
+        for picture, end in zip(chosen, ends, strict=True)
+    ]
+
+
+def _pieces_at(
+    at: Sequence[timedelta], packets: Sequence[PacketGroup], duration: timedelta
+) -> list[Piece]:
+    """Return the groups of pictures that hold pictures of given times."""
+    groups = groups_of(packets, Stretch(timedelta(), duration))
+    pieces = []
+    for group in groups:
+        wanted = tuple(offset for offset in at if group.start <= offset < group.end)
+        if wanted:
+            pieces.append(Piece(Stretch(group.start, wanted[-1] + INSTANT), wanted))
+    return pieces
+
+
+def _within(stretches: Iterable[Stretch], whole: Stretch) -> timedelta:
+    """Return how much of a stretch others cover."""
+    common = (
+        min(stretch.end, whole.end) - max(stretch.start, whole.start) for stretch in stretches
+    )
+    return sum((span for span in common if span > timedelta()), timedelta())
 
 
 def _with_gap(segment: Segment, stretch: Undecodable) -> Segment:
     start, end = max(stretch.start, segment.start), min(stretch.end, segment.end)
     if start >= end:
         return segment
-    gap: Gap = segment.gap_between(
+    gaps = segment.gaps
+    gap = segment.gap_between(
         start, end, GapReason.UNDECODABLE, "its pictures are damaged and do not decode"
     )
-    return replace(segment, gaps=(*segment.gaps, gap))
+    if gaps and gaps[-1].end_time == gap.start_time:  # of the piece before
+        gap = replace(gap, start_time=gaps[-1].start_time)
+        gaps = gaps[:-1]
+    return replace(segment, gaps=(*gaps, gap))

@@ -194,7 +194,7 @@ class Scans:
 
     async def _settle(self, scan: Scan, summary: ScanSummary) -> None:
         # A scan of thousands of segments has more gaps than a record may hold.
-        final = replace(summary, gaps=(), candidates=())
+        final = replace(summary, gaps=(), candidates=(), efforts=())
 
         async def keep(value: bytes | None) -> bytes | None:
             if value is None:

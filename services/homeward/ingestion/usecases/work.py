@@ -12,8 +12,9 @@ import structlog
 
 from homeward.ingestion.model import GapReason, Scan, Segment
 from homeward.ingestion.ports import Work, WorkQueue
+from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.scan_segment import SegmentScanner, Task
+from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.scans import scan_key, segment_key
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -147,7 +148,13 @@ class ScanWorker:
         while True:
             try:
                 footage = await self._footage.get(segment.footage_id)
-                task = Task(scan.scan_id, scan.scope.subject_ids, footage, segment)
+                task = Task(
+                    scan_id=scan.scan_id,
+                    subject_ids=scan.scope.subject_ids,
+                    footage=footage,
+                    packets=await self._footage.packets(footage),
+                    segment=segment,
+                )
                 return await self._scanner.scan(task, await self._footage.url(footage), report)
             except (errors.UnavailableError, errors.ResourceExhaustedError) as error:
                 # Not the segment's fault: searched again from its start when all is back.

@@ -17,6 +17,7 @@ async def match(
     policy: ThresholdPolicy,
     subject_ids: Collection[str],
     limit: int,
+    margin: float = 0.0,
 ) -> list[list[Candidate]]:
     """Rank the subjects most alike to each appearance.
 
@@ -29,6 +30,7 @@ async def match(
         policy: Operating point; candidates below its threshold are left out.
         subject_ids: Compare with these subjects only; empty for all.
         limit: Most candidates per appearance, at least 1.
+        margin: How far below the threshold to tell of subjects nevertheless, at least 0.
 
     Raises:
         FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes and gallery differ.
@@ -37,6 +39,6 @@ async def match(
         np.stack([probe.values for probe in probes]),
         model_digest=probes[0].model_digest,
         subject_ids=subject_ids,
-        threshold=policy.threshold,
+        threshold=policy.threshold - margin,
         limit=limit,
     )

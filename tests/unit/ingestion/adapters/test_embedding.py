@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,13 +14,13 @@ import pytest
 from homeward.api.common.v1 import types_pb2
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
-from homeward.api.embedding.v1 import face_pb2
+from homeward.api.embedding.v1 import face_pb2, model_pb2
 from homeward.ingestion.adapters.embedding import DOUBTFUL_SCORE, EMBED_BATCH, GrpcFaceFinder
-from homeward.ingestion.model import Frame
+from homeward.ingestion.adapters.memory import InMemoryPicture
+from homeward.ingestion.model import Box, Frame
 from homeward.ingestion.ports import Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.clients import open_channel
-from homeward.servicekit.executor import BoundedExecutor
 
 
 class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
@@ -53,6 +54,13 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
         face = face_pb2.Face(box=box, landmarks=[point] * 5, detector_score=0.5)
         return wire.FrameFaces(frame_id=frame.frame_id, faces=[face])
 
+    async def GetModel(self, _: Any, __: Any) -> Any:  # noqa: N802 - gRPC's name
+        files = [
+            model_pb2.ModelFile(role="recogniser", sha256="e" * 64),
+            model_pb2.ModelFile(role="detector", sha256="d" * 64),
+        ]
+        return wire.GetModelResponse(model=model_pb2.Model(files=files))
+
     async def EmbedFaces(self, request: wire.EmbedFacesRequest, _: Any) -> Any:  # noqa: N802 - gRPC's name
         self.embedded.append(len(request.aligned_faces))
         return wire.EmbedFacesResponse(
@@ -64,7 +72,9 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
 
 
 def picture(number: int, width: int = 64, height: int = 36) -> Frame:
-    return Frame(timedelta(seconds=number), np.full((height, width, 3), number, np.uint8))
+    image = np.full((height, width, 3), number, np.uint8)
+    copy = np.full((height * 3 // 2, width), number, np.uint8)
+    return Frame(timedelta(seconds=number), InMemoryPicture(image), copy, 1.0)
 
 
 async def film(*items: Frame | Undecodable) -> AsyncIterator[Frame | Undecodable]:
@@ -78,9 +88,11 @@ async def endless() -> AsyncIterator[Frame]:
         await asyncio.sleep(0)
 
 
-async def all_of(finder: GrpcFaceFinder, items: AsyncIterator[Any]) -> list[Any]:
-    async with aclosing(finder.find(items)) as found:
-        return [one async for one in found]
+async def all_of(
+    finder: GrpcFaceFinder, items: AsyncIterator[Any], *, thorough: bool = True, **how: Any
+) -> list[Any]:
+    async with aclosing(finder.find(items, thorough=thorough, **how)) as found:
+        return [one async for looked in found for one in looked]
 
 
 @pytest.fixture
@@ -95,11 +107,8 @@ async def finder(service: FakeEmbedding) -> AsyncIterator[GrpcFaceFinder]:
     port = server.add_insecure_port("localhost:0")
     await server.start()
     target = f"localhost:{port}"
-    async with (
-        BoundedExecutor("shrink", workers=1, queue=8) as executor,
-        open_channel(target) as channel,
-    ):
-        yield GrpcFaceFinder(channel, target, executor)
+    async with open_channel(target) as channel:
+        yield GrpcFaceFinder(channel, target)
     await server.stop(0)
 
 
@@ -115,7 +124,9 @@ async def test_pictures_come_back_in_order_each_with_its_faces(finder: GrpcFaceF
 async def test_faces_are_in_pixels_of_the_picture_as_recorded(
     finder: GrpcFaceFinder, service: FakeEmbedding
 ) -> None:
-    ((_, (face,)),) = await all_of(finder, film(picture(0, 1920, 1080)))
+    half = replace(picture(0, 960, 540), scale=0.5)
+
+    ((_, (face,)),) = await all_of(finder, film(half))
 
     assert service.sizes == [(960, 540)]
     assert (face.box.x, face.box.width, face.box.height) == (480, 2, 1080)
@@ -123,19 +134,71 @@ async def test_faces_are_in_pixels_of_the_picture_as_recorded(
     assert face.detector_score == 0.5
 
 
-@pytest.mark.parametrize(
-    ("size", "sent"),
-    [((640, 360), (640, 360)), ((1280, 720), (960, 540)), ((2560, 1440), (1280, 720))],
-)
-async def test_a_copy_is_bounded_but_at_least_half_of_the_picture(
-    finder: GrpcFaceFinder,
-    service: FakeEmbedding,
-    size: tuple[int, int],
-    sent: tuple[int, int],
-) -> None:
-    await all_of(finder, film(picture(0, *size)))
+def moving(number: int, at: int | None, size: tuple[int, int] = (480, 272)) -> Frame:
+    """A street in grey, with something bright at a place."""
+    width, height = size
+    copy = np.full((height * 3 // 2, width), 100, np.uint8)
+    if at is not None:
+        copy[100:140, at : at + 40] = 200
+    image = np.zeros((height, width, 3), np.uint8)
+    return Frame(timedelta(seconds=number), InMemoryPicture(image), copy, 1.0)
 
-    assert service.sizes == [sent]
+
+async def test_only_what_has_changed_is_searched_again(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    pictures = [moving(0, None), moving(1, None), moving(2, 200), moving(3, 200)]
+
+    await all_of(finder, film(*pictures), thorough=False)
+
+    whole, region = service.sizes
+    assert whole == (480, 272)
+    assert region[0] * region[1] < 480 * 272 / 3
+
+
+async def test_what_has_not_changed_shows_the_faces_found_before(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    found = await all_of(
+        finder, film(*(moving(number, None) for number in range(4))), thorough=False
+    )
+
+    assert len(service.sizes) == 1
+    assert [[face.box for face in faces] for _, faces in found] == [[Box(120, 0, 101, 272)]] * 4
+
+
+async def test_faces_of_a_region_are_in_pixels_of_the_picture(finder: GrpcFaceFinder) -> None:
+    half = [replace(moving(number, at), scale=0.5) for number, at in ((0, None), (1, 320))]
+
+    found = await all_of(finder, film(*half), thorough=False)
+
+    (_, faces) = found[1]
+    assert any(face.box.x > 2 * 250 for face in faces)
+
+
+async def test_a_thorough_search_leaves_nothing_out(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    await all_of(finder, film(moving(0, None), moving(1, None)), thorough=True)
+
+    assert service.sizes == [(480, 272)] * 2
+
+
+async def test_around_given_boxes_only_their_surroundings_are_searched(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    boxes = {timedelta(seconds=0): [Box(20, 20, 30, 40)], timedelta(seconds=1): []}
+
+    found = await all_of(
+        finder, film(moving(0, None), moving(1, None)), thorough=False, around=boxes
+    )
+
+    assert service.sizes == [(128, 128)]
+    assert [len(faces) for _, faces in found] == [1, 0]
+
+
+async def test_the_detector_is_named_by_its_digest(finder: GrpcFaceFinder) -> None:
+    assert await finder.detector() == "d" * 64
 
 
 async def test_doubtful_faces_are_asked_for(finder: GrpcFaceFinder, service: FakeEmbedding) -> None:
@@ -188,13 +251,9 @@ async def test_a_service_that_fails_midway_is_an_error(
 
 
 async def test_a_service_that_is_not_there_is_named() -> None:
-    async with (
-        BoundedExecutor("shrink", workers=1, queue=8) as executor,
-        open_channel("localhost:1") as channel,
-        asyncio.timeout(10),
-    ):
+    async with open_channel("localhost:1") as channel, asyncio.timeout(10):
         with pytest.raises(errors.UnavailableError) as refused:
-            await all_of(GrpcFaceFinder(channel, "localhost:1", executor), film(picture(0)))
+            await all_of(GrpcFaceFinder(channel, "localhost:1"), film(picture(0)))
 
     assert refused.value.metadata == {"component": "embedding", "address": "localhost:1"}
 
@@ -220,7 +279,7 @@ async def test_a_caller_who_leaves_early_leaves_nothing_running(
 ) -> None:
     service.answers_left = answers
 
-    async with asyncio.timeout(5), aclosing(finder.find(endless())) as found:
+    async with asyncio.timeout(5), aclosing(finder.find(endless(), thorough=True)) as found:
         await anext(found)
 
     assert writers() == []

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.adapters.images import STILL_SIDE_PX, THUMBNAIL_SIZE, CvFaceImages
+from homeward.ingestion.adapters.memory import InMemoryPicture
 from homeward.ingestion.model import Box, Face, Frame
 
 
@@ -17,9 +18,16 @@ def noise(width: int = 640, height: int = 480) -> np.ndarray:
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_NEAREST)
 
 
+def frame(image: np.ndarray) -> Frame:
+    copy = cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420)
+    return Frame(timedelta(), InMemoryPicture(image), copy, 1.0)
+
+
 def still(image: np.ndarray, face: Face, *others: Face) -> np.ndarray:
-    data = CvFaceImages().still(Frame(timedelta(), image), face, others)
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(np.float32)
+    images = CvFaceImages()
+    portrait = images.portrait(frame(image), face, [other.box for other in others])
+    data = np.frombuffer(images.still(portrait), np.uint8)
+    return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32)
 
 
 def detail(picture: np.ndarray, box: tuple[int, int, int, int]) -> float:
@@ -80,7 +88,7 @@ def test_making_a_still_leaves_the_picture_as_it_was() -> None:
 
 
 def test_a_still_shows_head_and_shoulders() -> None:
-    assert still(noise(), OWN).shape == (330, 300, 3)
+    assert still(noise(), OWN).shape == (332, 300, 3)  # on even borders
 
 
 def test_a_large_still_is_made_smaller() -> None:
@@ -96,9 +104,9 @@ def test_a_face_at_the_edge_has_a_still(at: tuple[int, int]) -> None:
 
 def test_a_thumbnail_is_small_and_grey() -> None:
     width, height = THUMBNAIL_SIZE
-    frame = Frame(timedelta(), np.full((480, 640, 3), 90, np.uint8))
+    grey = Frame(timedelta(), InMemoryPicture(noise()), np.full((720, 640), 90, np.uint8), 1.0)
 
-    thumbnail: Any = CvFaceImages().thumbnail(frame)
+    thumbnail: Any = CvFaceImages().thumbnail(grey)
 
     assert thumbnail.shape == (height, width)
     assert thumbnail.dtype == np.float32

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 
-from homeward.ingestion.adapters.http_file import HttpFile
-from homeward.ingestion.adapters.media import PyAvFrameSource, decode, open_video
-from homeward.ingestion.model import Frame
-from homeward.ingestion.ports import Undecodable
+from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
+from homeward.ingestion.adapters.media import PyAvFrameSource, decode, open_video, skipped
+from homeward.ingestion.model import Area, Frame, Stretch, VideoTrack
+from homeward.ingestion.ports import Piece, Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 
 PICTURE = 0.04
 STEADY = [number * PICTURE for number in range(100)]
 VARIABLE = [number * PICTURE for number in range(50)] + [2 + number * 0.2 for number in range(25)]
+VIDEO = VideoTrack("h264", 96, 64, 25, 100, 10)
+NTSC = [number * 1001 / 30000 for number in range(120)]
 LATE = [5 + at for at in STEADY]
 
 
@@ -28,14 +31,21 @@ def watch(
     server: Any, content: bytes, start: float = 0, end: float | None = None, rate: float = 25
 ) -> list[Frame | Undecodable]:
     url = server.serve(content)
-    with HttpFile(url) as file, open_video(file) as (container, stream):
-        stretch = (seconds(start), seconds(length(url) if end is None else end))
-        return list(decode(container, stream, stretch=stretch, rate=rate, stopped=lambda: False))
+    with HttpFile(HttpBlocks(url)) as file, open_video(file) as (container, stream):
+        piece = Piece(Stretch(seconds(start), seconds(length(url) if end is None else end)))
+        return list(
+            decode(container, stream, piece=piece, rate=rate, skip="DEFAULT", stopped=lambda: False)
+        )
+
+
+def chosen(server: Any, content: bytes, piece: Piece, skip: Any = "DEFAULT") -> list[Any]:
+    with HttpFile(HttpBlocks(server.serve(content))) as file, open_video(file) as (there, stream):
+        return list(decode(there, stream, piece=piece, rate=5, skip=skip, stopped=lambda: False))
 
 
 def length(url: str) -> float:
     """How long a clip plays, by the times of its packets."""
-    with HttpFile(url) as file, open_video(file) as (container, stream):
+    with HttpFile(HttpBlocks(url)) as file, open_video(file) as (container, stream):
         times = [packet.pts for packet in container.demux(stream) if packet.pts is not None]
         return float((max(times) - min(times)) * (stream.time_base or 0))
 
@@ -46,7 +56,8 @@ def offsets(items: list[Any]) -> list[float]:
 
 def numbers(items: list[Any]) -> list[int]:
     """Which picture of the clip each is, as it shows."""
-    digits = [(item.image[:, 8:40].mean(), item.image[:, 56:88].mean()) for item in items]
+    images = [item.picture.cut(Area(0, 0, 96, 64)) for item in items]
+    digits = [(image[:, 8:40].mean(), image[:, 56:88].mean()) for image in images]
     return [10 * round(tens / 20 - 1) + round(ones / 20 - 1) for tens, ones in digits]
 
 
@@ -58,10 +69,22 @@ def numbers(items: list[Any]) -> list[int]:
         (STEADY, {"b_frames": 3}),
         (STEADY, {"flags": "frag_keyframe+empty_moov"}),
         (VARIABLE, {}),
+        (NTSC, {}),
+        (NTSC, {"b_frames": 2}),
         (LATE, {}),
         (LATE, {"container": "mkv"}),
     ],
-    ids=["steady", "long gop", "b-frames", "fragmented", "variable", "late", "late mkv"],
+    ids=[
+        "steady",
+        "long gop",
+        "b-frames",
+        "fragmented",
+        "variable",
+        "29.97",
+        "29.97 b-frames",
+        "late",
+        "late mkv",
+    ],
 )
 def test_offsets_are_those_of_the_presentation_times(
     server: Any, film: Any, times: list[float], how: dict[str, Any]
@@ -92,6 +115,76 @@ def test_pictures_are_sampled_at_the_rate(
     seen = watch(server, film(STEADY), rate=rate)
 
     assert len(seen) == pytest.approx(pictures, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("times", "skip"),
+    [
+        *((STEADY, skip) for skip in ("DEFAULT", "NONREF", "BIDIR")),
+        *((NTSC, skip) for skip in ("DEFAULT", "NONREF", "BIDIR")),
+        (VARIABLE, "DEFAULT"),
+    ],
+    ids=str,
+)
+def test_sampled_pictures_have_their_own_times_whatever_is_left_out(
+    server: Any, film: Any, times: list[float], skip: Any
+) -> None:
+    content = film(times, b_frames=3, gop=50)
+
+    seen = chosen(server, content, Piece(Stretch(seconds(0), seconds(times[-1]))), skip)
+
+    expected = [times[number] for number in numbers(seen)]
+    np.testing.assert_allclose(offsets(seen), expected, atol=0.002)
+    assert max(np.diff(offsets(seen))) <= 0.4
+
+
+def test_pictures_of_given_times_are_given(server: Any, film: Any) -> None:
+    content = film(STEADY, b_frames=2)
+    at = (seconds(1.2), seconds(1.32), seconds(1.88))
+
+    seen = chosen(server, content, Piece(Stretch(seconds(1.2), seconds(2)), at))
+
+    assert offsets(seen) == [1.2, 1.32, 1.88]
+    assert numbers(seen) == [30, 33, 47]
+
+
+@pytest.mark.parametrize("b_frames", [0, 3])
+def test_a_key_picture_is_given_alone(server: Any, film: Any, b_frames: int) -> None:
+    content = film(STEADY, b_frames=b_frames)
+    instant = Stretch(seconds(1.6), seconds(1.600001))
+
+    seen = chosen(server, content, Piece(instant, (seconds(1.6),)))
+
+    assert (offsets(seen), numbers(seen)) == ([1.6], [40])
+
+
+def test_a_given_time_without_a_picture_is_undecodable(server: Any, film: Any) -> None:
+    stretch = Stretch(seconds(1.2), seconds(1.7))
+
+    seen = chosen(server, film(STEADY), Piece(stretch, (seconds(1.2), seconds(1.3), seconds(1.6))))
+
+    assert offsets(seen[:1]) == [1.2]
+    assert seen[1:] == [Undecodable(stretch.start, stretch.end)]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "rate", "skip"),
+    [
+        (6.25, 25, "BIDIR"),
+        (5, 25, "BIDIR"),
+        (4.9, 25, "NONREF"),
+        (0, 12.5, "NONREF"),
+        (0, 12, "DEFAULT"),
+    ],
+)
+def test_only_what_is_not_needed_is_left_out(anchors: float, rate: float, skip: str) -> None:
+    video = replace(VIDEO, anchor_rate=anchors, average_frame_rate=rate, steady=True)
+
+    assert skipped(video, 5) == skip
+
+
+def test_of_a_variable_rate_nothing_is_left_out() -> None:
+    assert skipped(replace(VIDEO, anchor_rate=25, steady=False), 5) == "DEFAULT"
 
 
 def damaged(content: bytes) -> bytes:
@@ -130,7 +223,8 @@ def test_a_recording_that_ends_before_its_length_is_told(server: Any, film: Any)
 
 async def play(source: PyAvFrameSource, url: str, most: int = 1000) -> list[Any]:
     seen: list[Any] = []
-    async with source.frames(url, start=seconds(0), end=seconds(4), rate=25) as frames:
+    pieces = [Piece(Stretch(seconds(at), seconds(at + 2))) for at in (0, 2)]
+    async with source.open(url, VIDEO) as recording, recording.frames(pieces, rate=25) as frames:
         async for item in frames:
             seen.append(item)
             if len(seen) == most:
@@ -140,12 +234,25 @@ async def play(source: PyAvFrameSource, url: str, most: int = 1000) -> list[Any]
 
 @pytest.fixture
 async def source() -> AsyncIterator[PyAvFrameSource]:
-    async with BoundedExecutor("decode", workers=1, queue=1) as executor:
-        yield PyAvFrameSource(executor, threads=1)
+    async with BoundedExecutor("decode", workers=2, queue=2) as executor:
+        yield PyAvFrameSource(executor, decoders=2)
 
 
 async def test_a_source_gives_all_pictures(source: PyAvFrameSource, server: Any, film: Any) -> None:
     seen = await play(source, server.serve(film(STEADY)))
+
+    np.testing.assert_allclose(offsets(seen), STEADY, atol=PICTURE)
+
+
+async def test_pieces_that_are_decoded_side_by_side_come_in_order(
+    source: PyAvFrameSource, server: Any, film: Any
+) -> None:
+    url = server.serve(film(STEADY))
+    pieces = [Piece(Stretch(seconds(n * 0.4), seconds((n + 1) * 0.4))) for n in range(10)]
+
+    seen = []
+    async with source.open(url, VIDEO) as recording, recording.frames(pieces, rate=25) as frames:
+        seen = [item async for item in frames]
 
     np.testing.assert_allclose(offsets(seen), STEADY, atol=PICTURE)
 

@@ -84,6 +84,7 @@ async def test_a_recording_is_kept_as_it_came(
         f"by-sha256/{footage.header.sha256}",
         f"{folder}/manifest.json",
         f"{folder}/original",
+        f"{folder}/packets.json",
     ]
 
 
@@ -462,7 +463,7 @@ async def test_a_file_that_came_elsewhere_meanwhile_is_not_completed_and_is_remo
 
     assert refused.value.reason is errors.Reason.FOOTAGE_EXISTS_ELSEWHERE
     assert await library.find() == [other]
-    assert len(await keys(bucket)) == 3
+    assert len(await keys(bucket)) == 4
 
 
 async def test_an_unknown_upload_is_not_completed(library: FootageLibrary) -> None:

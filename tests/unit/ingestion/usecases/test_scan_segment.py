@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -10,17 +11,25 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.model import (
+    Box,
     Counts,
     Face,
     Frame,
     GapReason,
+    PacketGroup,
+    Portrait,
     ScanState,
     Segment,
+    Stretch,
     Template,
+    Thoroughness,
+    footage_folder,
 )
-from homeward.ingestion.ports import Undecodable
+from homeward.ingestion.ports import Looked, Piece, Undecodable
 from homeward.ingestion.shots import MAX_SHOTS, MIN_FACE_WIDTH_PX
-from homeward.ingestion.usecases.scan_segment import BATCH, BEGIN_SCORE, TAIL, SegmentScanner, Task
+from homeward.ingestion.usecases.compare import MOST_WAITING, Task
+from homeward.ingestion.usecases.presence import StoredPresenceIndex
+from homeward.ingestion.usecases.scan_segment import BEGIN_SCORE, TAIL, SegmentScanner
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -37,26 +46,52 @@ class FakeSource:
 
     def __init__(self) -> None:
         self.film: list[Frame | Undecodable] = []
-        self.asked: list[tuple[str, timedelta, timedelta, float]] = []
-        self.played = 0
+        self.opened: list[tuple[str, Any]] = []
+        self.asked: list[list[Piece]] = []
+        self.rates: set[float] = set()
+        self.played: list[timedelta] = []
         self.closed = False
 
     @asynccontextmanager
-    async def frames(
-        self, url: str, *, start: timedelta, end: timedelta, rate: float
-    ) -> AsyncGenerator[AsyncIterator[Frame | Undecodable], None]:
-        self.asked.append((url, start, end, rate))
-
-        async def play() -> AsyncIterator[Frame | Undecodable]:
-            for item in self.film:
-                if isinstance(item, Undecodable) or item.offset < end:
-                    self.played += 1
-                    yield item
-
+    async def open(self, url: str, video: Any) -> AsyncGenerator[FakeSource, None]:
+        self.opened.append((url, video))
         try:
-            yield play()
+            yield self
         finally:
             self.closed = True
+
+    @asynccontextmanager
+    async def frames(
+        self, pieces: Sequence[Piece], *, rate: float
+    ) -> AsyncGenerator[AsyncIterator[Frame | Undecodable], None]:
+        self.asked.append(list(pieces))
+        self.rates.add(rate)
+
+        async def play() -> AsyncIterator[Frame | Undecodable]:
+            for piece in pieces:
+                for item in self.film:
+                    if self._shows(item, piece):
+                        self.played.append(_start(item))
+                        yield _within(item, piece.stretch)
+
+        yield play()
+
+    def _shows(self, item: Frame | Undecodable, piece: Piece) -> bool:
+        at, stretch = _start(item), piece.stretch
+        if isinstance(item, Undecodable):
+            return stretch.start <= at < stretch.end or at < stretch.start < item.end
+        rounded = stretch.start - seconds(0.01)  # a decoder may round down by a little
+        return at in piece.at if piece.at is not None else rounded <= at < stretch.end
+
+
+def _within(item: Frame | Undecodable, stretch: Stretch) -> Frame | Undecodable:
+    if isinstance(item, Frame):
+        return item
+    return Undecodable(max(item.start, stretch.start), min(item.end, stretch.end))
+
+
+def _start(item: Frame | Undecodable) -> timedelta:
+    return item.start if isinstance(item, Undecodable) else item.offset
 
 
 class FakeFaces:
@@ -66,14 +101,24 @@ class FakeFaces:
         self.faces: dict[timedelta, list[Face]] = {}
         self.embedded: list[int] = []
         self.closed = False
+        self.asked: list[tuple[bool, Any]] = []
+        self.version = "detector-1"
+
+    async def detector(self) -> str:
+        return self.version
 
     async def find(
-        self, frames: AsyncIterator[Frame | Undecodable]
-    ) -> AsyncGenerator[tuple[Frame | Undecodable, list[Face]], None]:
+        self,
+        frames: AsyncIterator[Frame | Undecodable],
+        *,
+        thorough: bool,
+        around: Mapping[timedelta, Sequence[Box]] | None = None,
+    ) -> AsyncGenerator[list[Looked], None]:
+        self.asked.append((thorough, around))
         try:
             async for item in frames:
                 at = None if isinstance(item, Undecodable) else item.offset
-                yield item, self.faces.get(at, []) if at is not None else []
+                yield [(item, self.faces.get(at, []) if at is not None else [])]
         finally:
             self.closed = True
 
@@ -88,20 +133,24 @@ class FakeImages:
     """Writes who somebody is into their aligned face, and who else is there into the still."""
 
     def thumbnail(self, frame: Frame) -> np.ndarray:
-        scene = int(frame.image[0, 0, 0])
+        scene = int(frame.grey[0, 0])
         return np.random.default_rng(scene).uniform(0, 255, (18, 32)).astype(np.float32)
 
     def align(self, frame: Frame, face: Face) -> np.ndarray:
         del frame
         return np.full((112, 112, 3), int(face.landmarks[0, 0]), np.uint8)
 
-    def quality(self, aligned: np.ndarray, face: Face) -> float:
+    def quality(self, aligned: np.ndarray | None, face: Face) -> float:
         del aligned
         return face.detector_score
 
-    def still(self, frame: Frame, face: Face, others: Sequence[Face]) -> bytes:
-        blurred = sorted(int(other.landmarks[0, 0]) for other in others)
-        return f"{frame.offset.total_seconds():g} {face.landmarks[0, 0]:g} {blurred}".encode()
+    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
+        at = Box(frame.offset.total_seconds(), float(face.landmarks[0, 0]), 0, 0)
+        return Portrait(frame.picture, at, tuple(others))
+
+    def still(self, portrait: Portrait) -> bytes:
+        blurred = sorted(int(other.x) for other in portrait.others)
+        return f"{portrait.face.x:g} {portrait.face.y:g} {blurred}".encode()
 
 
 class Stage:
@@ -110,12 +159,14 @@ class Stage:
     def __init__(self, make: Any, scanner: SegmentScanner, parts: dict[str, Any]) -> None:
         self.make = make
         self.scanner = scanner
+        self.parts = parts
         self.source: FakeSource = parts["source"]
         self.faces: FakeFaces = parts["faces"]
         self.matcher: Any = parts["matcher"]
         self.reports: list[Segment] = []
         self.problem: Exception | None = None
         self.length = 60.0
+        self.packets: tuple[PacketGroup, ...] = ()
 
     def empty(self, start: float, end: float, scene: int = 0) -> None:
         """Film from start up to, but without, end."""
@@ -138,20 +189,49 @@ class Stage:
         if self.problem is not None:
             raise self.problem
 
-    async def search(self, segment: Segment | None = None) -> Segment:
+    async def search(
+        self, segment: Segment | None = None, scanner: SegmentScanner | None = None
+    ) -> Segment:
+        self.source.played.clear()
         segment = segment or self.make.segment(0, 10)
         footage = self.make.footage(self.length)
-        task = Task("scan-1", ("subject-1", "subject-2"), footage, segment)
-        return await self.scanner.scan(task, "url", self.report)
+        task = Task("scan-1", ("subject-1", "subject-2"), footage, self.packets, segment)
+        return await (scanner or self.scanner).scan(task, "url", self.report)
+
+    def scanner_with(self, **changes: Any) -> SegmentScanner:
+        """The scanner with other settings."""
+        self.index = changes.get("presence")
+        return SegmentScanner(**{**self.parts, **changes})
+
+    def quiet(self, active: Sequence[float] = (), until: float = 60) -> None:
+        """Give the recording packets of two seconds each: large where `active`."""
+        ordinary = self.make.packets([2.0 * group for group in range(round(until / 2))])
+        self.packets = tuple(
+            # Key pictures vary, or all of it would look like a constant bit rate.
+            replace(
+                group,
+                key_bytes=50_000 + 20_000 * (number % 3),
+                sizes=(72_000, 75_000) if group.start in active else group.sizes,
+            )
+            for number, group in enumerate(ordinary)
+        )
 
 
 @pytest.fixture
 async def stage(make: Any, matcher: Any, clock: Any) -> AsyncIterator[Stage]:
     async with BoundedExecutor("look", workers=1, queue=4) as executor:
-        parts = {"source": FakeSource(), "faces": FakeFaces(), "matcher": matcher}
-        scanner = SegmentScanner(
-            **parts, images=FakeImages(), executor=executor, clock=clock, sample_rate=RATE
-        )
+        parts = {
+            "source": FakeSource(),
+            "faces": FakeFaces(),
+            "matcher": matcher,
+            "images": FakeImages(),
+            "presence": None,
+            "executor": executor,
+            "clock": clock,
+            "sample_rate": RATE,
+            "gated": True,
+        }
+        scanner = SegmentScanner(**parts)
         yield Stage(make, scanner, parts)
 
 
@@ -189,7 +269,7 @@ async def test_the_others_in_the_picture_are_named_to_be_blurred(stage: Stage) -
 
     await stage.search()
 
-    assert [one.still for one in stage.matcher.sighted] == [b"2 1 [0, 2]", b"2 2 [0, 1]"]
+    assert [one.still for one in stage.matcher.sighted] == [b"2 1 [600, 900]", b"2 2 [100, 900]"]
 
 
 async def test_who_matches_nobody_leaves_only_a_count(stage: Stage) -> None:
@@ -220,7 +300,7 @@ async def test_only_the_subjects_of_the_scan_are_looked_for(stage: Stage) -> Non
 
     await stage.search()
 
-    assert stage.matcher.asked_for == [("subject-1", "subject-2")]
+    assert set(stage.matcher.asked_for) == {("subject-1", "subject-2")}
 
 
 async def test_without_faces_nobody_is_asked(stage: Stage) -> None:
@@ -291,7 +371,7 @@ async def test_nothing_is_looked_at_beyond_the_end_when_nobody_is_in_view(stage:
 
     await stage.search()
 
-    assert stage.source.played == 51
+    assert len(stage.source.played) == 51
 
 
 async def test_a_person_who_stays_is_followed_only_so_far_beyond_the_end(stage: Stage) -> None:
@@ -300,8 +380,8 @@ async def test_a_person_who_stays_is_followed_only_so_far_beyond_the_end(stage: 
 
     await stage.search()
 
-    ((_, start, end, rate),) = stage.source.asked
-    assert (start, end, rate) == (seconds(0), seconds(10) + TAIL, RATE)
+    assert stage.source.asked[-1] == [Piece(Stretch(seconds(0), seconds(10) + TAIL))]
+    assert stage.source.rates == {RATE}
     assert seconds(10) < stage.matcher.sighted[0].end <= seconds(10) + TAIL
 
 
@@ -310,7 +390,7 @@ async def test_nothing_is_asked_for_beyond_the_recording(stage: Stage) -> None:
 
     await stage.search()
 
-    assert stage.source.asked[0][2] == seconds(12)
+    assert stage.source.asked[-1] == [Piece(Stretch(seconds(0), seconds(12)))]
 
 
 @pytest.mark.parametrize(
@@ -368,19 +448,27 @@ async def test_a_long_appearance_is_embedded_from_few_pictures(stage: Stage) -> 
 
     await stage.search()
 
-    (embedded,) = stage.faces.embedded
-    assert 1 < embedded <= MAX_SHOTS
+    assert 2 < sum(stage.faces.embedded) <= MAX_SHOTS
 
 
-async def test_appearances_are_compared_in_batches(stage: Stage) -> None:
+async def test_who_is_like_nobody_is_embedded_from_two_pictures(stage: Stage) -> None:
     stage.empty(0, 10)
-    stage.crowd(NOBODY, BATCH + 1)
+    stage.walks(NOBODY, 0, 10)
+
+    await stage.search()
+
+    assert stage.faces.embedded == [2]
+
+
+async def test_appearances_that_end_together_are_compared_together(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.crowd(NOBODY, MOST_WAITING + 1)
     stage.walks(ALICE, 5, 5.2)
 
     done = await stage.search()
 
-    assert stage.faces.embedded == [BATCH + 1, 1]
-    assert done.counts.appearances == BATCH + 2
+    assert sorted(stage.faces.embedded) == [1, MOST_WAITING + 1]
+    assert done.counts.appearances == MOST_WAITING + 2
 
 
 async def test_a_damaged_stretch_is_a_gap_in_true_time(stage: Stage) -> None:
@@ -446,7 +534,7 @@ async def test_progress_never_goes_beyond_the_segment(stage: Stage) -> None:
 
 
 async def test_progress_never_begins_before_the_segment(stage: Stage) -> None:
-    stage.source.film.append(stage.make.frame(4.995))  # a decoder may round down by a little
+    stage.source.film.append(stage.make.frame(4.995))
 
     await stage.search(stage.make.segment(5, 10))
 
@@ -455,7 +543,7 @@ async def test_progress_never_begins_before_the_segment(stage: Stage) -> None:
 
 async def test_candidates_are_reported_as_they_are_found(stage: Stage) -> None:
     stage.empty(0, 10)
-    stage.crowd(ALICE, BATCH)
+    stage.crowd(ALICE, 3)
 
     await stage.search()
 
@@ -503,3 +591,266 @@ async def test_a_segment_that_is_searched_again_keeps_what_was_found(stage: Stag
     again = await stage.search(stage.make.segment(0, 10, candidates=(before,)))
 
     assert again.candidates == (before,)
+
+
+def passed_over(stage: Stage) -> list[float]:
+    """Seconds of the film whose pictures were not played in the last search."""
+    played = {int(at.total_seconds()) for at in stage.source.played}
+    return [second for second in range(60) if second not in played]
+
+
+async def test_only_where_packets_rise_is_decoded(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(ALICE, 21, 23)
+    stage.quiet(active=[20, 22])
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    (sighted,) = stage.matcher.sighted
+    assert (sighted.start, sighted.end) == (seconds(21), seconds(22.8 + 1 / 25))
+    assert (done.thoroughness, done.decoded) == (Thoroughness.GATED, seconds(4))
+    assert stage.source.asked[-1] == [
+        Piece(Stretch(seconds(20), seconds(22))),
+        Piece(Stretch(seconds(22), seconds(24))),
+    ]
+
+
+async def test_what_was_passed_over_counts_as_searched(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.quiet(active=[20])
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    assert (done.state, done.position, done.gaps) == (ScanState.SUCCEEDED, seconds(60), ())
+    assert len(passed_over(stage)) > 40
+
+
+async def test_who_stands_still_is_found_by_a_look(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(ALICE, 30, 36)
+    stage.quiet()
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+    assert done.decoded < seconds(20)
+
+
+async def test_a_poster_is_looked_at_once(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(NOBODY, 0, 60)
+    stage.quiet()
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    assert seconds(0) < done.decoded <= seconds(8)
+
+
+async def test_a_look_that_does_not_decode_is_decoded_in_full_and_told(stage: Stage) -> None:
+    stage.empty(0, 16)
+    stage.source.film.append(Undecodable(seconds(16), seconds(24)))
+    stage.empty(24, 60)
+    stage.quiet()
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    (gap,) = done.gaps
+    assert (gap.start_time, gap.end_time) == (
+        stage.make.recorded + seconds(16),
+        stage.make.recorded + seconds(24),
+    )
+
+
+async def test_without_the_gate_all_of_every_picture_is_searched(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.quiet()
+    scanner = stage.scanner_with(gated=False)
+
+    done = await stage.search(stage.make.segment(0, 60), scanner)
+
+    assert (done.thoroughness, done.decoded) == (Thoroughness.SWITCHED_OFF, seconds(60))
+    assert passed_over(stage) == []
+    assert stage.faces.asked[-1] == (True, None)
+
+
+async def test_of_intra_only_footage_only_the_sampled_pictures_are_decoded(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.length = 10
+    stage.packets = tuple(PacketGroup(number / 25, 90_000, (), ()) for number in range(250))
+
+    done = await stage.search()
+
+    assert done.thoroughness is Thoroughness.INTRA_ONLY
+    pieces = stage.source.asked[-1]
+    assert len(pieces) == 50
+    assert all(piece.at == (piece.stretch.start,) for piece in pieces)
+
+
+@pytest.fixture
+def presence(stage: Stage, bucket: Any) -> StoredPresenceIndex:
+    """The index of a recording that is there."""
+    index = StoredPresenceIndex(bucket)
+    stage.scanner = stage.scanner_with(presence=index)
+    return index
+
+
+@pytest.fixture
+async def kept(bucket: Any, make: Any) -> str:
+    """The folder of a recording whose manifest is in the store."""
+    folder = footage_folder(make.footage().footage_id)
+    await bucket.put(f"{folder}manifest.json", b"{}", content_type="application/json")
+    return f"{folder}"
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_decodes_only_where_faces_were(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(NOBODY, 4, 6)
+    stage.walks(ALICE, 20.6, 21.6)
+    stage.quiet(active=[4, 20])
+    segment = stage.make.segment(0, 60)
+    first = await stage.search(segment)
+
+    again = await stage.search(segment)
+
+    assert again.thoroughness is Thoroughness.PRESENCE
+    assert seconds(0) < again.decoded < first.decoded
+    assert again.candidates == first.candidates
+    assert again.counts == replace(first.counts, frames=again.counts.frames)
+    assert {at for piece in stage.source.asked[-1] for at in piece.at or ()} == set(
+        stage.faces.asked[-1][1]
+    )
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_finds_somebody_who_was_not_looked_for(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(BOB, 2, 6)
+    known = stage.matcher.match
+    stage.matcher.match = stage.matcher.nobody
+    await stage.search()
+    stage.matcher.match = known
+
+    done = await stage.search()
+
+    (sighted,) = stage.matcher.sighted
+    assert (sighted.start, sighted.end) == (seconds(2), seconds(5.8 + 1 / 25))
+    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_the_others_are_blurred_in_a_second_search_too(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+    stage.walks(NOBODY, 2, 3, x=900, sure=0.35)
+    await stage.search()
+
+    await stage.search()
+
+    assert [one.still for one in stage.matcher.sighted] == [b"2 1 [900]"] * 2
+
+
+@pytest.mark.usefixtures("presence")
+async def test_the_index_holds_times_and_boxes_and_nothing_else(
+    stage: Stage, bucket: Any, kept: str
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    await stage.search()
+
+    (item,) = await bucket.objects(f"{kept}presence/")
+    written = json.loads(await bucket.get(item.key))
+    (person,) = written["people"]
+    assert set(written) == {
+        "version", "stretch", "people", "faces", "incomparable", "gaps",
+    }  # fmt: skip
+    assert set(person) == {"start", "end", "shots"}
+    assert {frozenset(shot) for shot in person["shots"]} == {frozenset({"offset", "box", "others"})}
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_gaps_and_small_faces_are_told_again(stage: Stage) -> None:
+    stage.empty(0, 4)
+    stage.source.film.append(Undecodable(seconds(4), seconds(7)))
+    stage.empty(7, 10)
+    stage.walks(NOBODY, 1, 2, width=MIN_FACE_WIDTH_PX - 1)
+    first = await stage.search()
+
+    again = await stage.search()
+
+    assert again.thoroughness is Thoroughness.PRESENCE
+    assert (again.gaps, again.counts.incomparable) == (first.gaps, 1)
+
+
+@pytest.mark.usefixtures("presence", "kept")
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stage: setattr(stage.faces, "version", "detector-2"),
+        lambda stage: setattr(
+            stage, "scanner", stage.scanner_with(presence=stage.index, sample_rate=4.0)
+        ),
+    ],
+    ids=["another detector", "another rate"],
+)
+async def test_an_index_of_other_makings_is_ignored(stage: Stage, change: Any) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+    await stage.search()
+
+    change(stage)
+    done = await stage.search()
+
+    assert done.thoroughness is not Thoroughness.PRESENCE
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_an_index_of_less_is_ignored_and_of_more_is_used(stage: Stage) -> None:
+    stage.empty(0, 30)
+    stage.walks(ALICE, 2, 3)
+    stage.walks(BOB, 12, 13)
+    await stage.search(stage.make.segment(0, 20))
+
+    more = await stage.search(stage.make.segment(0, 30))
+    less = await stage.search(stage.make.segment(10, 20))
+
+    assert more.thoroughness is not Thoroughness.PRESENCE
+    assert less.thoroughness is Thoroughness.PRESENCE
+    assert [one.subject_id for one in less.candidates] == ["subject-2"]
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_search_that_misses_somebody_it_knows_of_is_done_in_full(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+    await stage.search()
+    stage.faces.faces.clear()
+    stage.walks(ALICE, 2, 3, x=700)
+
+    done = await stage.search()
+
+    assert done.thoroughness is not Thoroughness.PRESENCE
+    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+
+
+@pytest.mark.usefixtures("presence")
+async def test_nothing_is_written_beside_a_recording_that_is_gone(
+    stage: Stage, bucket: Any
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    await stage.search()
+
+    assert await bucket.objects("") == []
+
+
+@pytest.mark.usefixtures("presence")
+async def test_a_search_that_broke_off_writes_nothing(stage: Stage, bucket: Any, kept: str) -> None:
+    stage.empty(0, 10)
+    stage.problem = RuntimeError("enough")
+    with pytest.raises(RuntimeError):
+        await stage.search()
+
+    assert await bucket.objects(f"{kept}presence/") == []

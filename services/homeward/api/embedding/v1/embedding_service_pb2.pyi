@@ -36,6 +36,11 @@ class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelForm
     """
     PIXEL_FORMAT_JPEG: _PixelFormat.ValueType  # 2
     """A JPEG file. For peers on different machines."""
+    PIXEL_FORMAT_I420: _PixelFormat.ValueType  # 3
+    """Brightness in full and colour in half resolution, as video decoders give them: width × height
+    bytes of Y, then a quarter of that of U (blue) and of V (red), rows from the top, BT.601 with
+    16 to 235. Half the bytes of `BGR24`. Width and height are even.
+    """
 
 class PixelFormat(_PixelFormat, metaclass=_PixelFormatEnumTypeWrapper):
     """How a picture is laid out in bytes."""
@@ -48,6 +53,11 @@ machine.
 """
 PIXEL_FORMAT_JPEG: PixelFormat.ValueType  # 2
 """A JPEG file. For peers on different machines."""
+PIXEL_FORMAT_I420: PixelFormat.ValueType  # 3
+"""Brightness in full and colour in half resolution, as video decoders give them: width × height
+bytes of Y, then a quarter of that of U (blue) and of V (red), rows from the top, BT.601 with
+16 to 235. Half the bytes of `BGR24`. Width and height are even.
+"""
 Global___PixelFormat: _TypeAlias = PixelFormat  # noqa: Y015
 
 @_typing.final
@@ -70,7 +80,7 @@ class Frame(_message.Message):
     height: _builtins.int
     """Height, pixels, 16 to 4096."""
     data: _builtins.bytes
-    """The picture. For `BGR24` exactly width × height × 3 bytes."""
+    """The picture. For `BGR24` exactly width × height × 3 bytes, for `I420` width × height × 3 / 2."""
     def __init__(
         self,
         *,

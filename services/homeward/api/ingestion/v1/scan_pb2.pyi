@@ -23,6 +23,62 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Thoroughness:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ThoroughnessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Thoroughness.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    THOROUGHNESS_UNSPECIFIED: _Thoroughness.ValueType  # 0
+    """Not a way; never sent."""
+    THOROUGHNESS_GATED: _Thoroughness.ValueType  # 1
+    """Decoded where packet sizes or key pictures told of somebody."""
+    THOROUGHNESS_PRESENCE: _Thoroughness.ValueType  # 2
+    """Decoded where an earlier scan had found faces."""
+    THOROUGHNESS_NO_PROFILE: _Thoroughness.ValueType  # 3
+    """All of it: nothing is known of its packets."""
+    THOROUGHNESS_TOO_SHORT: _Thoroughness.ValueType  # 4
+    """All of it: it is too short to tell quiet from active."""
+    THOROUGHNESS_INTRA_ONLY: _Thoroughness.ValueType  # 5
+    """All of it: every picture is a key picture, so that only those looked at are decoded."""
+    THOROUGHNESS_CONSTANT_RATE: _Thoroughness.ValueType  # 6
+    """All of it: its bit rate is constant, so that packets have the same sizes whatever they show."""
+    THOROUGHNESS_RESTLESS: _Thoroughness.ValueType  # 7
+    """All of it: packet sizes vary so much that somebody small would not stand out, as of a camera
+    that moves.
+    """
+    THOROUGHNESS_PACKETS_BLIND: _Thoroughness.ValueType  # 8
+    """All of it: key pictures showed faces that packet sizes had not told of."""
+    THOROUGHNESS_SWITCHED_OFF: _Thoroughness.ValueType  # 9
+    """All of it: the operator has switched the gate off."""
+
+class Thoroughness(_Thoroughness, metaclass=_ThoroughnessEnumTypeWrapper):
+    """How a piece of footage was searched: where something happens, or all of it, and why."""
+
+THOROUGHNESS_UNSPECIFIED: Thoroughness.ValueType  # 0
+"""Not a way; never sent."""
+THOROUGHNESS_GATED: Thoroughness.ValueType  # 1
+"""Decoded where packet sizes or key pictures told of somebody."""
+THOROUGHNESS_PRESENCE: Thoroughness.ValueType  # 2
+"""Decoded where an earlier scan had found faces."""
+THOROUGHNESS_NO_PROFILE: Thoroughness.ValueType  # 3
+"""All of it: nothing is known of its packets."""
+THOROUGHNESS_TOO_SHORT: Thoroughness.ValueType  # 4
+"""All of it: it is too short to tell quiet from active."""
+THOROUGHNESS_INTRA_ONLY: Thoroughness.ValueType  # 5
+"""All of it: every picture is a key picture, so that only those looked at are decoded."""
+THOROUGHNESS_CONSTANT_RATE: Thoroughness.ValueType  # 6
+"""All of it: its bit rate is constant, so that packets have the same sizes whatever they show."""
+THOROUGHNESS_RESTLESS: Thoroughness.ValueType  # 7
+"""All of it: packet sizes vary so much that somebody small would not stand out, as of a camera
+that moves.
+"""
+THOROUGHNESS_PACKETS_BLIND: Thoroughness.ValueType  # 8
+"""All of it: key pictures showed faces that packet sizes had not told of."""
+THOROUGHNESS_SWITCHED_OFF: Thoroughness.ValueType  # 9
+"""All of it: the operator has switched the gate off."""
+Global___Thoroughness: _TypeAlias = Thoroughness  # noqa: Y015
+
 class _CoverageGapReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -221,7 +277,7 @@ class ScanProgress(_message.Message):
     segment_done_count: _builtins.int
     """Pieces dealt with."""
     frame_count: _builtins.int
-    """Pictures that were decoded and looked at."""
+    """Pictures that were looked at."""
     face_count: _builtins.int
     """Faces found in pictures."""
     appearance_count: _builtins.int
@@ -275,6 +331,7 @@ class ScanCoverage(_message.Message):
     SEARCHED_DURATION_FIELD_NUMBER: _builtins.int
     GAPS_FIELD_NUMBER: _builtins.int
     INCOMPARABLE_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    FOOTAGE_EFFORTS_FIELD_NUMBER: _builtins.int
     incomparable_appearance_count: _builtins.int
     """Appearances seen but too small or too poor to compare with anybody."""
     @_builtins.property
@@ -289,6 +346,10 @@ class ScanCoverage(_message.Message):
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoverageGap]:
         """What was not searched, by recording and time."""
 
+    @_builtins.property
+    def footage_efforts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageEffort]:
+        """How each recording was searched. Empty until the scan has ended."""
+
     def __init__(
         self,
         *,
@@ -296,14 +357,57 @@ class ScanCoverage(_message.Message):
         searched_duration: _duration_pb2.Duration | None = ...,
         gaps: _abc.Iterable[Global___CoverageGap] | None = ...,
         incomparable_appearance_count: _builtins.int = ...,
+        footage_efforts: _abc.Iterable[Global___FootageEffort] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_efforts", b"footage_efforts", "gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScanCoverage: _TypeAlias = ScanCoverage  # noqa: Y015
+
+@_typing.final
+class FootageEffort(_message.Message):
+    """How a recording was searched. All of it counts as searched, what was passed over included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    DECODED_DURATION_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_DURATION_FIELD_NUMBER: _builtins.int
+    THOROUGHNESS_FIELD_NUMBER: _builtins.int
+    footage_id: _builtins.str
+    """The recording."""
+    @_builtins.property
+    def decoded_duration(self) -> _duration_pb2.Duration:
+        """How much of it was decoded, and searched picture by picture."""
+
+    @_builtins.property
+    def passed_over_duration(self) -> _duration_pb2.Duration:
+        """How much of it was passed over: nothing moved in it, and key pictures every few seconds showed
+        no face; or an earlier scan had found nobody in it.
+        """
+
+    @_builtins.property
+    def thoroughness(self) -> _containers.RepeatedScalarFieldContainer[Global___Thoroughness.ValueType]:
+        """How its pieces were searched, each way once."""
+
+    def __init__(
+        self,
+        *,
+        footage_id: _builtins.str = ...,
+        decoded_duration: _duration_pb2.Duration | None = ...,
+        passed_over_duration: _duration_pb2.Duration | None = ...,
+        thoroughness: _abc.Iterable[Global___Thoroughness.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "passed_over_duration", b"passed_over_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoded_duration", b"decoded_duration", "footage_id", b"footage_id", "passed_over_duration", b"passed_over_duration", "thoroughness", b"thoroughness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootageEffort: _TypeAlias = FootageEffort  # noqa: Y015
 
 @_typing.final
 class CoverageGap(_message.Message):

@@ -29,8 +29,13 @@ class MatchRequest(_message.Message):
     PROBES_FIELD_NUMBER: _builtins.int
     SUBJECT_IDS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """Most candidates for one appearance, 1 to 50. 0 means 5."""
+    margin: _builtins.float
+    """Tell also of subjects up to this much below the policy's threshold, 0 to 0.5: they are no
+    candidates, but a reason to look at more pictures of an appearance before it is forgotten.
+    """
     @_builtins.property
     def probes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Template]:
         """One template an appearance, 1 to 256, all of the gallery's model."""
@@ -45,10 +50,11 @@ class MatchRequest(_message.Message):
         probes: _abc.Iterable[_types_pb2.Template] | None = ...,
         subject_ids: _abc.Iterable[_builtins.str] | None = ...,
         limit: _builtins.int = ...,
+        margin: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "probes", b"probes", "subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "margin", b"margin", "probes", b"probes", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

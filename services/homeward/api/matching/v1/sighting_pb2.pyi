@@ -123,9 +123,11 @@ class Sighting(_message.Message):
     scan_id: _builtins.str
     """The scan that found it first."""
     score: _builtins.float
-    """How alike the whole appearance is, as cosine similarity in [-1, 1]; higher is more alike."""
+    """How alike the appearance is, as cosine similarity in [-1, 1]; higher is more alike: its fused
+    pictures, or the one that is more alike alone.
+    """
     best_shot_score: _builtins.float
-    """How alike its best single picture is, on the same scale. Absent when below the threshold."""
+    """How alike its most alike picture is alone, on the same scale. Absent when below the threshold."""
     threshold: _builtins.float
     """The threshold in force when it was found."""
     policy_id: _builtins.str

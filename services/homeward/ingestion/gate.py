@@ -1,0 +1,250 @@
+"""Which groups of pictures of a recording have to be decoded.
+
+Decoding is most of a scan, and most of what a street camera records shows nobody. What moves makes
+pictures larger in the file than what stands still, so that packet sizes, which cost nothing, tell
+the groups of pictures in which something happens. The others are looked at by a key picture every
+few seconds, for somebody who came unnoticed or stands still, and decoded if it shows a face. So are
+those in which only little happens: who moves little stays long enough to be on a key picture.
+
+Single packets do not tell: their sizes follow the encoder's pattern. So the mean of each second is
+compared with the level of the same second after the key picture in the whole recording. Where sizes
+cannot tell (a constant bit rate, few pictures, a picture that never rests) everything is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+
+from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
+
+LOOK_PERIOD = timedelta(seconds=8)
+"""Between two looks where packets are quiet, besides the one when they have just become so. Who
+comes and goes in less than this moves, and whoever stays is seen by a look."""
+
+MIN_CELLS = 8
+"""Fewer seconds at the same place after a key picture give no level to compare with."""
+
+MIN_PICTURES = 4
+"""Fewer pictures in a second have no mean to speak of."""
+
+SETTLED_SECONDS = 3
+"""From here on after a key picture, sizes no longer depend on how long ago it was."""
+
+LEVEL_PERCENTILE = 25.0
+LOW_PERCENTILE = 5.0
+_SIGMAS_BETWEEN = 0.97
+"""Standard deviations of a normal distribution between the two percentiles."""
+
+MIN_RISE = 0.13
+RISE_SIGMAS = 2.5
+"""Something happens where packets are this far above their level: parts of it, or standard
+deviations."""
+
+STRONG_RISE = 0.30
+"""From here on something happens that a key picture may not show: somebody who crosses the picture
+in less than two seconds adds more."""
+
+MAX_LITTLE = timedelta(seconds=3)
+"""A longer group of pictures is decoded even if only little happens in it: its key pictures are too
+far apart to show whoever comes and goes."""
+
+MAX_RISE = 0.16
+"""If it takes more, somebody small could pass unnoticed, and packets do not tell. Of 400 people
+with heads of 36 to 200 pixels, in 1080p footage with sensor noise of 5 grey levels, each added 15 %
+and more to some second; the quieter the footage, the more."""
+
+CONSTANT_RATE = 0.015
+"""Relative standard deviation of the bytes of four seconds, below which the bit rate is constant:
+0.007 with a rate control of one second, 0.09 and more where it follows the picture."""
+
+CONSTANT_RATE_SECONDS = 4.0
+
+MAX_SURPRISES = 0.25
+"""When more of the looks show a face that packets did not tell of, packets do not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What packet sizes say about a piece of a recording."""
+
+    groups: tuple[Stretch, ...]
+    """Its groups of pictures, each from its key picture on."""
+    active: frozenset[timedelta]
+    """Starts of the groups in which something happens: they are decoded."""
+    slight: frozenset[timedelta]
+    """Starts of those in which only little happens: looked at where they begin and end."""
+    looks: tuple[timedelta, ...]
+    """Key pictures to look at before a group is passed over."""
+    thoroughness: Thoroughness
+    """`GATED`, or why everything is decoded; then all groups are active."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How a piece of a recording is searched."""
+
+    stretches: tuple[Stretch, ...]
+    """Groups of pictures to decode, in their order."""
+    thoroughness: Thoroughness
+
+
+def survey(packets: Sequence[PacketGroup], piece: Stretch) -> Survey:
+    """Tell what the packet sizes of a recording say about a piece of it.
+
+    Args:
+        packets: Of the whole recording, in order.
+        piece: What is to be searched.
+    """
+    groups = groups_of(packets, piece)
+    unfit = unfitness(packets)
+    if unfit is not None:
+        return all_of(groups, unfit)
+    rises = _rises(packets)
+    active = {
+        group.start
+        for group in groups
+        # Nothing is known of one that has no second with enough pictures.
+        if group.start not in rises
+        or rises[group.start] >= STRONG_RISE
+        or (rises[group.start] > 0 and group.duration > MAX_LITTLE)
+    }
+    slight = {group.start for group in groups if rises.get(group.start, 0) > 0} - active
+    return Survey(
+        groups=groups,
+        active=frozenset(active),
+        slight=frozenset(slight),
+        looks=_looks(groups, active, slight),
+        thoroughness=Thoroughness.GATED,
+    )
+
+
+def all_of(groups: tuple[Stretch, ...], why: Thoroughness) -> Survey:
+    """Return the survey that has everything decoded."""
+    everything = frozenset(group.start for group in groups)
+    return Survey(groups, everything, frozenset(), (), why)
+
+
+def course(surveyed: Survey, faces_at: Collection[timedelta]) -> Course:
+    """Decide what is decoded, once the looks have been taken.
+
+    Args:
+        surveyed: What packets say.
+        faces_at: The looks that showed a face.
+    """
+    groups, looks = surveyed.groups, surveyed.looks
+    if surveyed.thoroughness is not Thoroughness.GATED:
+        return Course(groups, surveyed.thoroughness)
+    beside = surveyed.slight | {group.end for group in groups if group.start in surveyed.slight}
+    unexpected = [at for at in looks if at not in beside]
+    surprises = sum(1 for at in unexpected if at in faces_at)
+    if surprises > max(1, MAX_SURPRISES * len(unexpected)):
+        return Course(groups, Thoroughness.PACKETS_BLIND)
+    chosen = set(surveyed.active)
+    borders = (timedelta.min, *looks, timedelta.max)
+    for before, at, after in zip(borders, looks, borders[2:], strict=False):
+        if at in faces_at:  # they came after the look before, and went before the next one
+            earlier = [group.start for group in groups if before <= group.start < at]
+            later = [group.start for group in groups if at <= group.start < after]
+            chosen |= set(_from_first_move(earlier, surveyed))
+            chosen |= set(_from_first_move(later[::-1], surveyed))
+    return Course(tuple(group for group in groups if group.start in chosen), Thoroughness.GATED)
+
+
+def _from_first_move(starts: Sequence[timedelta], surveyed: Survey) -> Sequence[timedelta]:
+    """Return the starts from the first group on in which something happens; all if none.
+
+    Whoever comes or goes moves, so that nobody does before it.
+    """
+    moved = surveyed.active | surveyed.slight
+    first = next((number for number, start in enumerate(starts) if start in moved), 0)
+    return starts[first:]
+
+
+def groups_of(packets: Sequence[PacketGroup], piece: Stretch) -> tuple[Stretch, ...]:
+    """Return the groups of pictures of a piece; the first and the last one are cut to it."""
+    starts = [timedelta(seconds=group.start) for group in packets]
+    inner = [start for start in starts if piece.start < start < piece.end]
+    return tuple(Stretch(*ends) for ends in pairwise([piece.start, *inner, piece.end]))
+
+
+def unfitness(packets: Sequence[PacketGroup]) -> Thoroughness | None:
+    """Return why the packet sizes of a recording do not tell where something happens, if so."""
+    if len(packets) == 0:
+        return Thoroughness.NO_PROFILE
+    if all(sum(group.pictures) == 0 for group in packets):
+        return Thoroughness.INTRA_ONLY
+    if _is_constant_rate(packets):
+        return Thoroughness.CONSTANT_RATE
+    levels = _levels(packets)
+    if not levels:
+        return Thoroughness.TOO_SHORT
+    if max(rise for _, rise in levels.values()) > MAX_RISE:
+        return Thoroughness.RESTLESS
+    return None
+
+
+def _is_constant_rate(packets: Sequence[PacketGroup]) -> bool:
+    times = np.array(
+        [group.start + at for group in packets for at in (0, *range(len(group.sizes)))]
+    )
+    sizes = np.array([size for group in packets for size in (group.key_bytes, *group.sizes)])
+    windows = (times // CONSTANT_RATE_SECONDS).astype(int)
+    totals = np.bincount(windows, weights=sizes)[:-1]  # the last one is not whole
+    return len(totals) >= MIN_CELLS and float(totals.std()) < CONSTANT_RATE * float(totals.mean())
+
+
+def _cells(packets: Sequence[PacketGroup]) -> dict[int, list[tuple[float, float]]]:
+    """Return, by seconds since the key picture, the groups' starts and their mean sizes."""
+    cells: dict[int, list[tuple[float, float]]] = {}
+    for group in packets:
+        for second, (size, pictures) in enumerate(zip(group.sizes, group.pictures, strict=True)):
+            if pictures >= MIN_PICTURES:
+                place = min(second, SETTLED_SECONDS)
+                cells.setdefault(place, []).append((group.start, size / pictures))
+    return cells
+
+
+def _levels(packets: Sequence[PacketGroup]) -> dict[int, tuple[float, float]]:
+    """Return, by seconds since the key picture, the quiet level and the rise that is activity."""
+    levels = {}
+    for place, cells in _cells(packets).items():
+        if len(cells) >= MIN_CELLS:
+            means = [mean for _, mean in cells]
+            low, level = np.percentile(means, [LOW_PERCENTILE, LEVEL_PERCENTILE])
+            sigma = float(level - low) / _SIGMAS_BETWEEN / float(level)
+            levels[place] = (float(level), max(MIN_RISE, RISE_SIGMAS * sigma))
+    return levels
+
+
+def _rises(packets: Sequence[PacketGroup]) -> dict[timedelta, float]:
+    """Return how far each group rises above its level, at most; 0 where it is quiet."""
+    levels = _levels(packets)
+    rises: dict[timedelta, float] = {}
+    for place, cells in _cells(packets).items():
+        for seconds, mean in cells:
+            start = timedelta(seconds=seconds)
+            # Without a level nothing is quiet.
+            level, least = levels.get(place, (mean / (1 + STRONG_RISE), 0.0))
+            rise = mean / level - 1
+            rises[start] = max(rises.get(start, 0.0), rise if rise > least else 0.0)
+    return rises
+
+
+def _looks(
+    groups: Sequence[Stretch], active: Collection[timedelta], slight: Collection[timedelta]
+) -> tuple[timedelta, ...]:
+    beside = set(slight) | {group.end for group in groups if group.start in slight}
+    looks: list[timedelta] = []
+    resumed = True  # after a stretch that is decoded, or at the beginning
+    for group in groups:
+        due = not looks or group.start - looks[-1] >= LOOK_PERIOD
+        quiet = group.start not in active
+        if group.start in beside or (quiet and (due or resumed)):
+            looks.append(group.start)
+        resumed = not quiet
+    return tuple(looks)

@@ -1,0 +1,278 @@
+"""Comparing people who were in view with those who are looked for, beside the search for more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from homeward.ingestion.model import (
+    Candidate,
+    Counts,
+    Footage,
+    Match,
+    MatchPolicy,
+    PacketGroup,
+    Segment,
+    Template,
+)
+from homeward.ingestion.ports import FaceFinder, FaceImages, Matcher, Sighted
+from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
+from homeward.ingestion.tracking import Track
+from homeward.servicekit.executor import BoundedExecutor
+
+CLOSER_MARGIN = 0.15
+"""An appearance whose first two pictures are less alike to anybody than this much below the
+threshold is forgotten; of the others all pictures are embedded. Of 14 appearances that came to be
+candidates the least alike was 0.12 below it by those two (SFace, generated footage)."""
+
+MOST_WAITING = 32
+"""Ended tracks, each with its pictures, that wait for those under way to be compared; the search
+waits when there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A segment to search, and for whom."""
+
+    scan_id: str
+    subject_ids: tuple[str, ...]
+    """Empty: everybody who is looked for."""
+    footage: Footage
+    packets: tuple[PacketGroup, ...]
+    """Of the whole recording; empty when nothing is known of them."""
+    segment: Segment
+
+
+def glimpse(shots: Sequence[Shot]) -> list[Shot]:
+    """Return the best picture and the one farthest from it in time: enough to forget somebody by.
+
+    If the track has jumped between two people, each of them is likely to be on one.
+    """
+    best = shots[0]
+    farthest = max(shots, key=lambda shot: abs(shot.offset - best.offset))
+    return [best] if farthest is best else [best, farthest]
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A subject that an appearance is alike to, and the picture that shows it best."""
+
+    match: Match
+    """The most alike of the fused template and the pictures alone."""
+    shot: int
+    """Number of the picture that is most alike; the best one, when only the fused template is."""
+    shot_score: float | None
+    """Of that picture alone, when it is at or above the threshold."""
+
+
+def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[Likeness]:
+    """Return the subjects that an appearance is alike to, most alike first.
+
+    Fusing helps where every picture is poor, and one good picture is better than its mean with poor
+    ones: an appearance is as alike to somebody as the fused template or its most alike picture is.
+
+    Args:
+        fused: Matches of the fused template.
+        single: Matches of each picture alone, in the order of the pictures.
+    """
+    shots: dict[str, tuple[Match, int]] = {}
+    for number, matches in enumerate(single):
+        for match in matches:
+            held = shots.get(match.subject_id)
+            if held is None or match.score > held[0].score:
+                shots[match.subject_id] = (match, number)
+    best = {match.subject_id: match for match in fused}
+    for match, _ in shots.values():
+        if match.subject_id not in best or match.score > best[match.subject_id].score:
+            best[match.subject_id] = match
+    likenesses = [
+        Likeness(match, shots[name][1], shots[name][0].score)
+        if name in shots
+        else Likeness(match, 0, None)
+        for name, match in best.items()
+    ]
+    return sorted(likenesses, key=lambda one: -one.match.score)
+
+
+class Comparer:
+    """Embeds and matches appearances, and records those that match somebody.
+
+    Args:
+        faces: Embeds.
+        images: Makes stills, in a thread of `executor`.
+        matcher: Compares, and records sightings.
+        executor: Threads.
+    """
+
+    def __init__(
+        self, *, faces: FaceFinder, images: FaceImages, matcher: Matcher, executor: BoundedExecutor
+    ) -> None:
+        self._faces = faces
+        self._images = images
+        self._matcher = matcher
+        self._executor = executor
+
+    async def compare(
+        self, task: Task, tracks: Sequence[Track[Shots]]
+    ) -> tuple[Counts, list[Candidate]]:
+        """Compare tracks that have ended; return what that adds to the segment."""
+        comparable = [track for track in tracks if track.kept.best]
+        counts = Counts(incomparable=len(tracks) - len(comparable))
+        if not comparable:
+            return counts, []
+        glimpses = [glimpse(track.kept.best) for track in comparable]
+        known = await self._embedded([shot for shots in glimpses for shot in shots])
+        seen = [
+            appearances(track.start, track.end, shots, [known[id(shot)] for shot in shots])
+            for track, shots in zip(comparable, glimpses, strict=True)
+        ]
+        promising = await self._promising(task, seen)
+        nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
+        counts += Counts(appearances=nobody, discarded=nobody)
+        closer = [track for track, more in zip(comparable, promising, strict=True) if more]
+        return await self._look_closer(task, closer, known, counts)
+
+    async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
+        """Tell which tracks are not clearly like nobody."""
+        probes = [
+            template for found in seen for one in found for template in (one.fused, *one.templates)
+        ]
+        matches, _ = await self._matcher.match(probes, task.subject_ids, margin=CLOSER_MARGIN)
+        left = iter(matches)
+        told = [
+            [next(left) for one in found for _ in (one.fused, *one.templates)] for found in seen
+        ]
+        return [any(each) for each in told]
+
+    async def _look_closer(
+        self,
+        task: Task,
+        tracks: Sequence[Track[Shots]],
+        known: dict[int, Template],
+        counts: Counts,
+    ) -> tuple[Counts, list[Candidate]]:
+        """Compare all pictures of some tracks, and record who is alike to somebody."""
+        if not tracks:
+            return counts, []
+        rest = [shot for track in tracks for shot in track.kept.best if id(shot) not in known]
+        known = known | await self._embedded(rest)
+        found = [
+            appearance
+            for track in tracks
+            for appearance in appearances(
+                track.start,
+                track.end,
+                track.kept.best,
+                [known[id(shot)] for shot in track.kept.best],
+            )
+        ]
+        probes = [template for one in found for template in (one.fused, *one.templates)]
+        matches, policy = await self._matcher.match(probes, task.subject_ids)
+        left = iter(matches)
+        ranked = [combined(next(left), [next(left) for _ in one.templates]) for one in found]
+        sighted = [
+            await self._executor.run(self._sighted, task, appearance, likeness, policy)
+            for appearance, likenesses in zip(found, ranked, strict=True)
+            for likeness in likenesses
+        ]
+        recorded = await self._matcher.record(sighted) if sighted else []
+        counts += Counts(
+            appearances=len(found),
+            discarded=ranked.count([]),
+            dropped=recorded.count(None),
+        )
+        return counts, [one for one in recorded if one is not None]
+
+    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, Template]:
+        """Return the templates of pictures, by the pictures' identities."""
+        templates = await self._faces.embed([shot.aligned for shot in shots]) if shots else []
+        return {id(shot): template for shot, template in zip(shots, templates, strict=True)}
+
+    def _sighted(
+        self,
+        task: Task,
+        appearance: Appearance,
+        likeness: Likeness,
+        policy: MatchPolicy,
+    ) -> Sighted:
+        shot = appearance.shots[likeness.shot]
+        rate = task.footage.probe.video.average_frame_rate
+        return Sighted(
+            scan_id=task.scan_id,
+            footage=task.footage,
+            match=likeness.match,
+            best_shot_score=likeness.shot_score,
+            policy=policy,
+            true_start=task.segment.true_start,
+            start=appearance.start,
+            # Somebody is in view until the picture after the last one that shows them.
+            end=appearance.end + timedelta(seconds=1 / rate),
+            best_shot=shot.offset,
+            face_height_px=shot.box.height,
+            template=appearance.fused,
+            still=self._images.still(shot.portrait),
+        )
+
+
+class Comparisons:
+    """The comparisons of one segment: one batch at a time, of all that wait when it begins.
+
+    Leaving it early cancels the batch under way.
+    """
+
+    def __init__(self, comparer: Comparer, task: Task) -> None:
+        self._comparer = comparer
+        self._task = task
+        self._waiting: list[Track[Shots]] = []
+        self._running: asyncio.Task[None] | None = None
+        self.counts = Counts()
+        self._candidates = {one.sighting_id: one for one in task.segment.candidates}
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What the segment has so far, earlier searches of it included."""
+        return tuple(self._candidates.values())
+
+    async def take(self, tracks: Sequence[Track[Shots]]) -> None:
+        """Have tracks compared, soon; raises what comparing the ones before raised."""
+        self._waiting += tracks
+        if self._running and (self._running.done() or len(self._waiting) > MOST_WAITING):
+            await self._settled()
+        if self._waiting and self._running is None:
+            self._running = asyncio.create_task(self._compare())
+
+    async def finish(self) -> None:
+        """Wait until all are compared."""
+        while self._waiting or self._running:
+            await self._settled()
+            await self.take([])
+
+    async def _settled(self) -> None:
+        running, self._running = self._running, None
+        if running:
+            await running
+
+    async def _compare(self) -> None:
+        batch, self._waiting = self._waiting, []
+        counts, candidates = await self._comparer.compare(self._task, batch)
+        self.counts += counts
+        self._candidates |= {one.sighting_id: one for one in candidates}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._running:
+            self._running.cancel()
+            await asyncio.wait([self._running])
+            if not self._running.cancelled():
+                self._running.exception()  # the search has failed already, and says why

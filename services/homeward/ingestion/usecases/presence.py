@@ -1,0 +1,47 @@
+"""The presence index: beside each recording, where earlier scans found faces."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from homeward.ingestion.model import Presence, Stretch, footage_folder
+from homeward.ingestion.ports import FootageStore
+from homeward.ingestion.usecases.footage import manifest_key
+from homeward.servicekit import records
+
+_TICK = timedelta(microseconds=1)
+
+
+def presence_version(*made_with: object) -> str:
+    """Return the version of an index: what it was made with, as one word."""
+    return hashlib.sha256("\n".join(map(str, made_with)).encode()).hexdigest()[:16]
+
+
+class StoredPresenceIndex:
+    """A `PresenceIndex` in the bucket of recordings, which goes when the recording goes.
+
+    An object is one segment of a scan, named by version, start and end in microseconds.
+    """
+
+    def __init__(self, store: FootageStore) -> None:
+        self._store = store
+
+    async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
+        """Return what is known of a piece of a recording, if that is all that is asked for."""
+        prefix = f"{footage_folder(footage_id)}presence/{version}-"
+        for item in await self._store.objects(prefix):
+            start, end = item.key.removeprefix(prefix).removesuffix(".json").split("-")
+            if int(start) * _TICK <= piece.start and piece.end <= int(end) * _TICK:
+                data = await self._store.get(item.key)
+                if data is not None:  # not deleted since it was listed
+                    return records.decode(data, Presence)
+        return None
+
+    async def keep(self, footage_id: str, presence: Presence) -> None:
+        """Write down what was found, unless the recording has been deleted meanwhile."""
+        start, end = presence.stretch.start // _TICK, presence.stretch.end // _TICK
+        key = f"{footage_folder(footage_id)}presence/{presence.version}-{start}-{end}.json"
+        await self._store.put(key, records.encode(presence), content_type="application/json")
+        if await self._store.stat(manifest_key(footage_id)) is None:
+            await self._store.delete(key)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from homeward.ingestion.adapters.memory import InMemoryPicture
+from homeward.ingestion.model import Box, Match, Portrait
+from homeward.ingestion.shots import Shot
+from homeward.ingestion.usecases.compare import Likeness, combined, glimpse
+
+
+def match(score: float, who: str = "anna") -> Match:
+    return Match(who, f"photo-of-{who}", score)
+
+
+def test_the_fused_template_decides_where_it_is_the_most_alike() -> None:
+    assert combined([match(0.7)], [[match(0.5)], [match(0.6)]]) == [Likeness(match(0.7), 1, 0.6)]
+
+
+def test_one_picture_decides_where_it_is_the_most_alike() -> None:
+    assert combined([match(0.5)], [[], [match(0.6)]]) == [Likeness(match(0.6), 1, 0.6)]
+
+
+def test_a_picture_alone_is_enough() -> None:
+    assert combined([], [[], [], [match(0.5)]]) == [Likeness(match(0.5), 2, 0.5)]
+
+
+def test_the_fused_template_alone_is_enough() -> None:
+    assert combined([match(0.5)], [[], []]) == [Likeness(match(0.5), 0, None)]
+
+
+def test_who_is_like_nobody_is_like_nobody() -> None:
+    assert combined([], [[], []]) == []
+
+
+@pytest.mark.parametrize("first", ["anna", "bert"])
+def test_several_subjects_come_most_alike_first(first: str) -> None:
+    other = {"anna": "bert", "bert": "anna"}[first]
+
+    found = combined([match(0.5, other)], [[match(0.6, first), match(0.4, other)]])
+
+    assert [(one.match.subject_id, one.match.score) for one in found] == [
+        (first, 0.6),
+        (other, 0.5),
+    ]
+
+
+def shot(at: float, quality: float) -> Shot:
+    pixels = np.zeros((112, 112, 3), np.uint8)
+    portrait = Portrait(InMemoryPicture(pixels), Box(0, 0, 1, 1), ())
+    return Shot(timedelta(seconds=at), quality, Box(0, 0, 1, 1), pixels, portrait, ())
+
+
+@pytest.mark.parametrize(
+    ("times", "chosen"),
+    [([3], [3]), ([3, 1], [3, 1]), ([3, 4, 1], [3, 1]), ([2, 0, 1, 6, 5], [2, 6])],
+)
+def test_a_glimpse_is_the_best_picture_and_the_one_farthest_from_it(
+    times: list[float], chosen: list[float]
+) -> None:
+    shots = [shot(at, 1 - number / 10) for number, at in enumerate(times)]
+
+    assert [one.offset.total_seconds() for one in glimpse(shots)] == chosen
