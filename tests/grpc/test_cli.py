@@ -265,6 +265,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
     def __init__(self) -> None:
         self.script: list[list[Any]] = []
         self.created: list[Any] = []
+        self.efforts: list[scan_pb2.FootageEffort] = []
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
@@ -280,7 +281,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         return scan_service_pb2.ListScansResponse(scans=[scan_pb2.Scan(scan_id=SCAN)])
 
     def GetScan(self, request: Any, context: Any) -> Any:
-        return scan_service_pb2.GetScanResponse(scan=ended().scan)
+        return scan_service_pb2.GetScanResponse(scan=ended(efforts=self.efforts).scan)
 
     def CancelScan(self, request: Any, context: Any) -> Any:
         scan = scan_pb2.Scan(scan_id=request.scan_id, state=scan_pb2.Scan.STATE_CANCELLED)
@@ -439,8 +440,21 @@ def running(done: int) -> Any:
     )
 
 
+def effort(*ways: int, decoded: int = 60, passed_over: int = 540) -> scan_pb2.FootageEffort:
+    return scan_pb2.FootageEffort(
+        footage_id=FOOTAGE,
+        decoded_duration=Duration(seconds=decoded),
+        passed_over_duration=Duration(seconds=passed_over),
+        thoroughness=ways,
+    )
+
+
 def ended(
-    *, searched: int = 600, gaps: Iterable[scan_pb2.CoverageGap] = (), incomparable: int = 0
+    *,
+    searched: int = 600,
+    gaps: Iterable[scan_pb2.CoverageGap] = (),
+    incomparable: int = 0,
+    efforts: Iterable[scan_pb2.FootageEffort] = (),
 ) -> Any:
     return scan_service_pb2.WatchScanResponse(
         scan=scan_pb2.Scan(
@@ -451,6 +465,7 @@ def ended(
                 searched_duration=Duration(seconds=searched),
                 gaps=gaps,
                 incomparable_appearance_count=incomparable,
+                footage_efforts=efforts,
             ),
         )
     )
@@ -1004,6 +1019,69 @@ def test_a_scan_that_failed_fails_the_search(
     homeward.scans.script = [[scan_service_pb2.WatchScanResponse(scan=failed)]]
     assert run(["search"]) == 8
     assert "error: embedding does not answer" in capsys.readouterr().err
+
+
+def test_a_search_tells_what_it_passed_over(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[ended(efforts=[effort(scan_pb2.THOROUGHNESS_GATED)])]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert "Coverage: 0:10:00 searched of 0:10:00" in told
+    assert "Of that, 0:09:00 were passed over: nothing moved" in told
+
+
+def test_a_search_that_passed_nothing_over_says_nothing_of_it(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everything = effort(scan_pb2.THOROUGHNESS_CONSTANT_RATE, decoded=600, passed_over=0)
+    homeward.scans.script = [[ended(efforts=[everything])]]
+    assert run(["search"]) == 0
+    assert "passed over" not in capsys.readouterr().out
+
+
+def test_a_scan_tells_how_each_recording_was_searched(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ways = (scan_pb2.THOROUGHNESS_GATED, scan_pb2.THOROUGHNESS_CONSTANT_RATE)
+    homeward.scans.efforts.append(effort(*ways))
+    assert run(["scan", "show", SCAN[:8]]) == 0
+    told = capsys.readouterr().out
+    assert "How it was searched:" in told
+    assert "where something happened; all of it: its bit rate is constant" in told
+
+
+# plan
+
+
+def test_a_plan_tells_what_it_takes_and_what_it_assumes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["plan", "--cameras", "10", "--days", "1"]) == 0
+    told = capsys.readouterr().out
+    assert "footage in one search:       240 hours" in told
+    assert "scanners:" in told
+    assert "This takes for granted:" in told
+
+
+def test_a_plan_as_json_has_plain_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["plan", "--cameras", "10", "--days", "1", "--output", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["footageHours"] == 240
+    assert told["storageBytes"] == 10 * 31 * 86400 * 500_000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--cameras", "0"],
+        ["--cameras", "1", "--busy", "1.1"],
+        ["--cameras", "1", "--days", "32"],
+        ["--cameras", "1", "--deadline", "0s"],
+    ],
+)
+def test_a_plan_refuses_what_cannot_be(wrong: list[str]) -> None:
+    assert run(["plan", *wrong]) == 2
 
 
 def test_scans_are_listed_shown_and_cancelled(

@@ -23,6 +23,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "plan": (
+        "homeward.cli.commands.plan:plan_command",
+        "Say what searching so many cameras takes.",
+    ),
     "completion": (
         "homeward.cli.commands.completion:completion",
         "Print the completion script of a shell.",

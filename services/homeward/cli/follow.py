@@ -34,6 +34,19 @@ _GAP_REASONS = {
 }
 
 
+_WAYS = {
+    scan_pb2.THOROUGHNESS_GATED: "where something happened",
+    scan_pb2.THOROUGHNESS_PRESENCE: "where an earlier scan had found faces",
+    scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: its packets are not known",
+    scan_pb2.THOROUGHNESS_TOO_SHORT: "all of it: it is short",
+    scan_pb2.THOROUGHNESS_INTRA_ONLY: "all of it: it has key pictures only",
+    scan_pb2.THOROUGHNESS_CONSTANT_RATE: "all of it: its bit rate is constant",
+    scan_pb2.THOROUGHNESS_RESTLESS: "all of it: its picture never rests",
+    scan_pb2.THOROUGHNESS_PACKETS_BLIND: "all of it: packets had not told of faces",
+    scan_pb2.THOROUGHNESS_SWITCHED_OFF: "all of it: the gate is switched off",
+}
+
+
 @dataclass(slots=True)
 class Findings:
     """What is known of a scan: its last state, and its candidates by sighting."""
@@ -120,6 +133,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)
+    tell_effort(session, findings.scan.coverage)
 
 
 def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
@@ -152,6 +166,35 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         say(
             "Appearances seen, but too small or too poor to compare with anybody: "
             f"{coverage.incomparable_appearance_count}."
+        )
+
+
+def tell_effort(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
+    """Print how much had to be decoded; what was passed over was searched too."""
+    efforts = coverage.footage_efforts
+    passed = sum(times.seconds(effort.passed_over_duration) for effort in efforts)
+    if passed >= 1:
+        session.view.say(
+            f"Of that, {times.span(passed)} were passed over: nothing moved and key pictures showed"
+            " no face, or an earlier scan had found nobody."
+        )
+
+
+def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
+    """Print how each recording was searched."""
+    if coverage.footage_efforts:
+        session.view.say("How it was searched:")
+        session.view.table(
+            ("footage", "decoded", "passed over", "why"),
+            [
+                (
+                    effort.footage_id,
+                    times.span(effort.decoded_duration),
+                    times.span(effort.passed_over_duration),
+                    "; ".join(_WAYS.get(way, "unknown") for way in effort.thoroughness),
+                )
+                for effort in coverage.footage_efforts
+            ],
         )
 
 

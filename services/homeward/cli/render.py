@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 SENTENCE = "A candidate is a lead for a human reviewer, not an identification."
 _SHORTEST_ID = 8
-_UNITS = ("B", "KiB", "MiB", "GiB")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def test_short_ids_are_long_enough_to_tell_them_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 2**40, "5120.0 GiB")]
+    ("count", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 * 2**40, "5.0 TiB")]
 )
 def test_sizes_are_told_in_binary_units(count: int, text: str) -> None:
     assert render.size(count) == text

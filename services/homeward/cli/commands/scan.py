@@ -8,7 +8,7 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.cli import times
 from homeward.cli.errors import ExitCode
-from homeward.cli.follow import follow, tell_coverage
+from homeward.cli.follow import follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
@@ -77,6 +77,7 @@ def show(session: Session, *, scan_id: str) -> None:
         ]
     )
     tell_coverage(session, told.coverage)
+    tell_efforts(session, told.coverage)
 
 
 @scan.command("watch", examples=["homeward scan watch 8c41f7d2"])
