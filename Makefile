@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
+# Labelled photographs and a footage maker, if there are any: see bench/scan.py.
+SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: demo test lint fmt protos bench lock clean
@@ -26,14 +29,14 @@ fmt: $(VENV)/.dev  ## Format code and protos
 protos: $(VENV)/.dev  ## Generate services/homeward/api from protos/
 	$(BIN)/python tools/generate_protos.py services
 
-bench: $(VENV)/.dev  ## Measure the scan; FACES=<folder of labelled photographs>
-	$(BIN)/python bench/scan.py
+bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would do instead
+	$(BIN)/python bench/scan.py $(if $(SHARED),--shared $(SHARED)) $(BENCH_ARGS)
 
 lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
 clean:
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) $(PEERS) .demo
 
 # Hashes are checked for every package; homeward itself is installed from this checkout.
 $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
@@ -46,4 +49,11 @@ $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.server requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(PEERS)/.done: requirements/peers.txt
+	@echo "Installing what the bench compares with into $(PEERS) (about 600 MB) ..."
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/peers.txt
 	@touch $@

@@ -1,10 +1,11 @@
-"""How fast the scan is: footage seconds per wall second, beside PyAV that decodes and does nothing.
+"""How fast the scan is, what it finds and what its gate loses, beside what users would do instead.
 
-    make bench                                        # on the demo's street
-    python bench/scan.py --footage f.mp4 --photo p.jpg
+    make bench                     # the street of the demo, if there is no data beside the project
+    make bench SHARED=../shared    # all of it: with labelled photographs and a footage maker
 
-Machines are noisy: compare the ratio, not the seconds. Runs the real services on a stack of its own
-in a temporary folder, and prints one table.
+Runs the real services on stacks of its own in a temporary folder, and the peers on the same files
+in the same run: machines are noisy, so that only ratios of one run mean something. Writes a table,
+the figures as JSON and a picture to `bench/results/`.
 """
 
 from __future__ import annotations
@@ -13,89 +14,508 @@ import argparse
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-import av
 import cv2
+import msgspec
 import numpy as np
+import psutil
+from footage import SECONDS, Clip, Walk, gate_clips, speed_clips
+from minio import Minio
 
 from homeward.embedded import demo, demo_footage
+from homeward.embedded.ports import FILE_NAME, address
+from homeward.embedded.secrets import load_secrets
+from homeward.embedding.adapters.pack import SFACE, YUNET, read_file
+from homeward.ingestion.model import Presence
 
-START = "2026-03-04T10:00:00Z"
+ROOT = Path(__file__).resolve().parent
+RESULTS = ROOT / "results"
+CACHE = ROOT / ".footage"
+PEERS_PYTHON = ROOT.parent / ".venv-peers" / "bin" / "python"
+START = datetime.fromisoformat("2026-03-04T10:00:00+00:00")
+NEAR_SECONDS = 1.0
+"""A row of a reviewer's list is right if its subject is in view within this time of it."""
 
-
-def cli(data: Path, *arguments: str) -> object:
-    """Run a command on the stack and return what it prints."""
-    command = [sys.executable, "-m", "homeward.cli", *arguments, "--output", "json"]
-    environment = {**os.environ, "HOMEWARD_DATA": str(data)}
-    done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout)
-
-
-def decode_everything(footage: Path) -> tuple[float, float]:
-    """Return the seconds that footage plays, and that decoding all of it takes."""
-    began = time.perf_counter()
-    with av.open(str(footage)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        frames = sum(1 for _ in container.decode(stream))
-        plays = frames / float(stream.average_rate or 25)
-    return plays, time.perf_counter() - began
+Figures = dict[str, Any]
 
 
-def make_street(folder: Path, embedding: str) -> tuple[Path, Path]:
-    """Write the demo's street and a portrait of one of its people."""
-    photo = demo.group_photo()
-    boxes = demo.faces(photo, embedding)
-    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    pixels = np.asarray(picture, np.uint8)
-    footage, portrait = folder / "street.mp4", folder / "portrait.png"
-    cv2.imwrite(str(portrait), demo_footage.reference_photo(pixels, boxes[demo.ENROLLED]))
-    demo_footage.write_footage(footage, [demo_footage.cut_head(pixels, box) for box in boxes])
-    return footage, portrait
+class Stack:
+    """A running `homeward up` on a folder of its own, and what it costs."""
+
+    def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
+        self.data = data
+        command = [sys.executable, "-m", "homeward.cli", "up", "--data", str(data)]
+        self._up = subprocess.Popen(
+            [*command, "--output", "json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **settings},
+            start_new_session=True,
+        )
+        assert self._up.stdout is not None
+        self.addresses = json.loads(self._up.stdout.readline())
+
+    def stop(self) -> None:
+        """Stop all of it."""
+        self._up.send_signal(signal.SIGINT)
+        self._up.wait(60)
+
+    def cli(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        """Run a command on the stack and return what it prints."""
+        command = [sys.executable, "-m", "homeward.cli", *arguments, "--output", "json"]
+        done = subprocess.run(
+            command,
+            env={**os.environ, "HOMEWARD_DATA": str(self.data)},
+            check=True,
+            capture_output=True,
+        )
+        return json.loads(done.stdout)
+
+    def children(self) -> list[psutil.Process]:
+        """Return its processes."""
+        return psutil.Process(self._up.pid).children(recursive=True)
+
+    def scanner(self) -> psutil.Process:
+        """Return the scanner's process."""
+        return next(
+            child for child in self.children() if "homeward.ingestion.scanner" in child.cmdline()
+        )
+
+    def search(self, *arguments: str) -> Figures:
+        """Search, and return what it found and what it took."""
+        peak = [0]
+        scanner, done = self.scanner(), threading.Event()
+
+        def watch() -> None:
+            while not done.wait(0.05):
+                with suppress(psutil.Error):
+                    peak[0] = max(peak[0], scanner.memory_info().rss)
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        before = self._cpu()
+        try:
+            found = self.cli("search", *arguments)
+        finally:
+            done.set()
+            watching.join()
+        spent = self._cpu() - before
+        scan = found["scan"]
+        took = datetime.fromisoformat(scan["endTime"]) - datetime.fromisoformat(scan["createTime"])
+        return {
+            "seconds": took.total_seconds(),
+            "cpu": spent,
+            "peak_mb": peak[0] / 1e6,
+            "scan": scan,
+            "candidates": found["candidates"],
+        }
+
+    def _cpu(self) -> float:
+        times = [child.cpu_times() for child in self.children()]
+        return sum(each.user + each.system for each in times)
+
+    def presence(self, camera: str) -> list[Presence]:
+        """Return where the scan found faces: boxes and times."""
+        secrets = load_secrets(self.data / "secrets", gallery=self.data / "qdrant")
+        ports = json.loads((self.data / FILE_NAME).read_text())
+        client = Minio(
+            address(ports["s3"]),
+            access_key=secrets.s3_access_key,
+            secret_key=secrets.s3_secret_key,
+            secure=False,
+        )
+        bucket = "homeward-footage"
+        keys = [
+            str(item.object_name)
+            for item in client.list_objects(bucket, f"footage/{camera}/", recursive=True)
+            if "/presence/" in str(item.object_name)
+        ]
+        return [
+            msgspec.json.decode(client.get_object(bucket, key).read(), type=Presence)
+            for key in keys
+        ]
+
+    def enrol(self, label: str, photos: Sequence[str]) -> bool:
+        """Enrol a subject; tell whether a photograph could serve."""
+        try:
+            self.cli("subject", "add", "--case", "BENCH", "--label", label, *photos)
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels of the subjects, by their ids."""
+        return {one["subjectId"]: one["label"] for one in self.cli("subject", "list")["subjects"]}
+
+
+@contextmanager
+def stack(**settings: str) -> Iterator[Stack]:
+    """Run a stack for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = Stack(Path(folder) / "data", settings)
+        try:
+            yield running
+        finally:
+            running.stop()
+
+
+def add(running: Stack, footage: Path, camera: str) -> None:
+    """Register a camera and upload its recording."""
+    running.cli("camera", "add", camera)
+    start = START.strftime("%Y-%m-%dT%H:%M:%SZ")
+    running.cli("footage", "add", str(footage), "--camera", camera, "--start", start)
+
+
+def peer(loop: str, footage: Path, *arguments: str) -> Figures:
+    """Run a loop that users would write, in a process of its own."""
+    python = sys.executable if loop in ("decode", "keys") else str(PEERS_PYTHON)
+    done = subprocess.run(
+        [python, str(ROOT / "peers.py"), loop, str(footage), *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    answer: Figures = json.loads(done.stdout.splitlines()[-1])
+    return answer
+
+
+def seen_by(presence: Sequence[Presence], people: Sequence[Walk]) -> set[int]:
+    """Return which people an appearance shows: whose head a face of it was on."""
+    found = set()
+    for person in (one for part in presence for one in part.people):
+        for shot in person.shots:
+            at = shot.offset.total_seconds()
+            x, y = shot.box.centre
+            for number, walk in enumerate(people):
+                if walk.first - NEAR_SECONDS <= at <= walk.last + NEAR_SECONDS:
+                    head_x, head_y, size = walk.head(at)
+                    if abs(x - head_x) < 0.4 * size and abs(y - head_y) < 0.4 * size:
+                        found.add(number)
+    return found
+
+
+def judged(rows: Sequence[tuple[float, float, str]], people: Sequence[Walk]) -> Figures:
+    """Count the rows of a reviewer's list: from, to, whom."""
+    right, wrong = set(), 0
+    for start, end, name in rows:
+        if any(
+            walk.identity == name
+            and walk.first - NEAR_SECONDS <= end
+            and start <= walk.last + NEAR_SECONDS
+            for walk in people
+        ):
+            right.add(name)
+        else:
+            wrong += 1
+    return {"found": sorted(right), "wrong": wrong, "rows": len(rows)}
+
+
+def own_rows(
+    candidates: Sequence[Figures], labels: Mapping[str, str]
+) -> list[tuple[float, float, str]]:
+    """Return candidates as rows."""
+    return [
+        (
+            *(
+                (datetime.fromisoformat(one["interval"][end]) - START).total_seconds()
+                for end in ("startTime", "endTime")
+            ),
+            labels[one["subjectId"]],
+        )
+        for one in candidates
+    ]
+
+
+def measure_speed(clips: Sequence[Clip], shared: Path, folder: Path) -> list[Figures]:
+    """Measure scans and peers on the same clips."""
+    tool, faces = shared / "tools" / "make_footage.py", shared / "data" / "faces"
+    models = folder / "models"
+    models.mkdir()
+    for file in (YUNET, SFACE):
+        (models / file.name).write_bytes(read_file(file))
+    pack = shared / "data" / "models" / "insightface-testpack"
+    results = []
+    for clip in clips:
+        footage, truth = clip.make(tool, faces, CACHE)
+        people = clip.people(tool, faces)
+        references = folder / "references.json"
+        references.write_text(json.dumps(truth["subjects"]))
+        row: Figures = {"clip": clip.name, "seed": clip.seed, "subjects": len(truth["subjects"])}
+        row["a"], row["b"] = peer("decode", footage), peer("keys", footage)
+        with stack() as running:
+            *first, last = truth["subjects"].items()
+            for name, photos in first:
+                running.enrol(name, photos)
+            add(running, footage, "bench")
+            row["scan"] = running.search()
+            # Somebody who is reported missing only now: the footage has been searched before.
+            running.enrol(*last)
+            row["rescan"] = running.search()
+            row["scan"] |= judged(own_rows(row["rescan"]["candidates"], running.labels()), people)
+        with stack(HOMEWARD_GATE="false") as running:
+            for name, photos in truth["subjects"].items():
+                running.enrol(name, photos)
+            add(running, footage, "bench")
+            row["e"] = running.search()
+            row["e"] |= judged(own_rows(row["e"]["candidates"], running.labels()), people)
+        given = ("--references", str(references))
+        zoo = ("--detector", str(models / YUNET.name), "--recogniser", str(models / SFACE.name))
+        row["c"] = peer("cv2", footage, *given, *zoo)
+        row["d"] = peer("insightface", footage, *given, "--pack", str(pack))
+        for loop in ("c", "d"):
+            row[loop] |= judged([(at, at, name) for at, name, _ in row[loop]["rows"]], people)
+        results.append(row)
+        print(speed_line(row), flush=True)
+    return results
+
+
+def measure_gate(clips: Sequence[Clip], shared: Path) -> list[Figures]:
+    """Count the people whom the gate loses: seen when everything is decoded, and not with it."""
+    tool, faces = shared / "tools" / "make_footage.py", shared / "data" / "faces"
+    results = []
+    with stack() as gated, stack(HOMEWARD_GATE="false") as everything:
+        for running in (gated, everything):
+            first = min(faces.iterdir())
+            running.enrol("somebody", [str(photo) for photo in sorted(first.glob("*.jpg"))])
+        for clip in clips:
+            footage, _ = clip.make(tool, faces, CACHE)
+            people = clip.people(tool, faces)
+            row: Figures = {"clip": clip.name, "seed": clip.seed, "people": len(people)}
+            row["heads"] = [
+                max(walk.head(walk.first)[2], walk.head(walk.last)[2]) for walk in people
+            ]
+            for name, running in (("gated", gated), ("everything", everything)):
+                camera = f"{clip.name}-{clip.seed}"
+                add(running, footage, camera)
+                row[name] = running.search("--camera", camera)
+                row[name]["seen"] = sorted(seen_by(running.presence(camera), people))
+            lost = set(row["everything"]["seen"]) - set(row["gated"]["seen"])
+            row["lost"] = [people[number].identity for number in sorted(lost)]
+            row["gained"] = len(set(row["gated"]["seen"]) - set(row["everything"]["seen"]))
+            results.append(row)
+            print(gate_line(row), flush=True)
+    return results
+
+
+def measure_scanners(clip: Clip, shared: Path) -> Figures:
+    """Measure one scanner on a core, then two on a core each, beside what two decoders gain."""
+    tool, faces = shared / "tools" / "make_footage.py", shared / "data" / "faces"
+    footage, truth = clip.make(tool, faces, CACHE)
+    settings = {
+        "HOMEWARD_SEGMENT_SECONDS": "15",
+        "HOMEWARD_SCANNER_SEGMENTS": "1",
+        "HOMEWARD_DECODERS": "1",
+        "HOMEWARD_PRESENCE_INDEX": "false",
+    }
+    figures: Figures = {}
+    with stack(**settings) as running:
+        for name, photos in truth["subjects"].items():
+            running.enrol(name, photos)
+        add(running, footage, "bench")
+        one, rest = running.scanner(), [0, 1]
+        for child in running.children():
+            child.cpu_affinity([0])
+        figures["one"] = running.search()["seconds"]
+        for child in running.children():
+            child.cpu_affinity(rest)
+        second = subprocess.Popen(
+            one.cmdline(), env=one.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+        )
+        try:
+            one.cpu_affinity([0])
+            psutil.Process(second.pid).cpu_affinity([1])
+            time.sleep(3)  # until it takes work
+            figures["two"] = running.search()["seconds"]
+        finally:
+            second.send_signal(signal.SIGINT)
+            second.wait(30)
+    figures["decoders"] = two_decoders(footage)
+    return figures
+
+
+def two_decoders(footage: Path) -> float:
+    """Return what two decoders, each on its core, do in the time of one: the machine's limit."""
+
+    def run(cores: Sequence[int]) -> float:
+        code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import peers, av\n"
+        code += f"c = av.open({str(footage)!r}); s = c.streams.video[0]\n"
+        code += "s.thread_type = 'NONE'; s.codec_context.thread_count = 1\n"
+        code += "print(sum(1 for _, f in zip(range(1000), c.decode(s))))"
+        began = time.perf_counter()
+        running = []
+        for core in cores:
+            process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+            psutil.Process(process.pid).cpu_affinity([core])
+            running.append(process)
+        for process in running:
+            process.wait()
+        return time.perf_counter() - began
+
+    return 2 * run([0]) / run([0, 1])
+
+
+def measure_demo(folder: Path) -> list[Figures]:
+    """Measure the scan alone, on the demo's street: what can be done without any data."""
+    with stack() as running:
+        photo = demo.group_photo()
+        boxes = demo.faces(photo, running.addresses["embedding"])
+        picture = np.asarray(
+            cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), np.uint8
+        )
+        footage, portrait = folder / "street.mp4", folder / "portrait.png"
+        cv2.imwrite(str(portrait), demo_footage.reference_photo(picture, boxes[demo.ENROLLED]))
+        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
+        running.enrol("one", [str(portrait)])
+        add(running, footage, "bench")
+        row: Figures = {"clip": "demo", "seed": 0, "a": peer("decode", footage)}
+        row["b"], row["scan"], row["rescan"] = (
+            peer("keys", footage),
+            running.search(),
+            running.search(),
+        )
+        duration = timedelta(
+            seconds=float(row["scan"]["scan"]["progress"]["totalDuration"].rstrip("s"))
+        )
+        row["plays"] = duration.total_seconds()
+        return [row]
+
+
+def speed_line(row: Figures) -> str:
+    """Return the figures of a clip in a line."""
+    a = row["a"]["seconds"]
+    parts = [f"{row['clip']:>7}-{row['seed']:<3}"]
+    for name in ("a", "b", "scan", "rescan", "e", "c", "d"):
+        if name in row:
+            figures = row[name]
+            parts.append(f"{name} {figures['seconds']:.2f} s ({figures['seconds'] / a:.2f})")
+    for name in ("scan", "e", "c", "d"):
+        if "found" in row.get(name, {}):
+            found = f"{len(row[name]['found'])}/{row['subjects']}"
+            parts.append(f"{name}: {found}, {row[name]['wrong']} wrong, {row[name]['rows']} rows")
+    return "  ".join(parts)
+
+
+def gate_line(row: Figures) -> str:
+    """Return what the gate did to a clip in a line."""
+    effort = row["gated"]["scan"]["coverage"]["footageEfforts"][0]
+    way = ", ".join(effort["thoroughness"]).replace("THOROUGHNESS_", "").lower()
+    return (
+        f"{row['clip']:>6}-{row['seed']}  people {row['people']}  seen when all is decoded"
+        f" {len(row['everything']['seen'])}, with the gate {len(row['gated']['seen'])}, lost"
+        f" {len(row['lost'])}, gained {row['gained']};  decoded {effort['decodedDuration']}"
+        f" ({way});  {row['everything']['seconds']:.1f} s, {row['gated']['seconds']:.1f} s"
+    )
+
+
+def table(speed: Sequence[Figures], gate: Sequence[Figures]) -> str:
+    """Return everything measured as Markdown."""
+    names = {
+        "a": "(a) PyAV decodes everything, nothing else",
+        "b": "(b) PyAV decodes key pictures",
+        "scan": "**first scan**",
+        "rescan": "**scan for a new subject** (presence index)",
+        "e": "(e) our scan, gate off",
+        "c": "(c) cv2 loop, every 5th frame",
+        "d": "(d) insightface loop, every 5th frame",
+    }
+    lines = []
+    for kind in dict.fromkeys(row["clip"] for row in speed):
+        rows = [row for row in speed if row["clip"] == kind]
+        plays = [row.get("plays", SECONDS) for row in rows]
+        lines += [
+            f"### {kind}: {len(rows)} clips",
+            "",
+            "| | x real time | time / (a) | footage s per CPU s | peak MB | found | wrong | rows |",
+            "|---|---|---|---|---|---|---|---|",
+        ]
+        for name, title in names.items():
+            held = [row[name] for row in rows if name in row]
+            if not held:
+                continue
+            speeds = [p / one["seconds"] for p, one in zip(plays, held, strict=True)]
+            ratios = [
+                one["seconds"] / row["a"]["seconds"] for one, row in zip(held, rows, strict=True)
+            ]
+            per_cpu = [p / one["cpu"] for p, one in zip(plays, held, strict=True)]
+            peak = max(one["peak_mb"] for one in held)
+            seen = [one for one in held if "found" in one]
+            found = sum(len(one["found"]) for one in seen)
+            counted = (
+                f"{found} of {sum(row['subjects'] for row in rows)} |"
+                f" {sum(one['wrong'] for one in seen)} | {sum(one['rows'] for one in seen)}"
+                if seen
+                else "| |"
+            )
+            lines.append(
+                f"| {title} | {statistics.median(speeds):.1f} |"
+                f" {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
+                f" {statistics.median(per_cpu):.1f} | {peak:.0f} | {counted} |"
+            )
+        lines.append("")
+    if gate:
+        seen = sum(len(row["everything"]["seen"]) for row in gate)
+        lost = sum(len(row["lost"]) for row in gate)
+        lines += ["### What the gate loses", "", "```"]
+        lines += [gate_line(row) for row in gate]
+        lines += [
+            (
+                f"all: {seen} people seen when everything is decoded, {lost} of them lost"
+                f" ({100 * lost / seen:.2f} %), {sum(row['gained'] for row in gate)} others gained"
+            ),
+            "```",
+            "",
+        ]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """Run the bench and print its table."""
+    """Run the bench."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--footage", type=Path)
-    parser.add_argument("--photo", type=Path)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--shared", type=Path, help="folder with data/ and tools/")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
+    parser.add_argument("--only", choices=["speed", "gate", "scanners"])
     options = parser.parse_args()
+    RESULTS.mkdir(exist_ok=True)
+    speed: list[Figures] = []
+    gate: list[Figures] = []
+    scanners: Figures = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        data = folder / "data"
-        command = [sys.executable, "-m", "homeward.cli", "up", "--data", str(data)]
-        up = subprocess.Popen(
-            [*command, "--output", "json"], stdout=subprocess.PIPE, start_new_session=True
+        if options.shared is None or not (options.shared / "data" / "faces").is_dir():
+            print("no labelled photographs (SHARED=...): the demo's street alone is measured")
+            speed = measure_demo(Path(name))
+            print(speed_line(speed[0]))
+        else:
+            if options.only in (None, "speed"):
+                speed = measure_speed(speed_clips(options.seeds), options.shared, Path(name))
+            if options.only in (None, "gate"):
+                gate = measure_gate(gate_clips(), options.shared)
+            if options.only in (None, "scanners"):
+                busy = Clip("busy40", 21, speed_clips([21])[1].arguments)
+                scanners = measure_scanners(busy, options.shared)
+                print(scanners)
+    text = table(speed, gate)
+    (RESULTS / "bench.md").write_text(text)
+    figures = {"speed": speed, "gate": gate, "scanners": scanners}
+    (RESULTS / "bench.json").write_text(json.dumps(figures, indent=1))
+    print("\n" + text)
+    if PEERS_PYTHON.exists():
+        drawn = RESULTS / "bench.png"
+        subprocess.run(
+            [str(PEERS_PYTHON), str(ROOT / "draw.py"), str(RESULTS / "bench.json"), str(drawn)],
+            check=True,
         )
-        try:
-            assert up.stdout is not None
-            addresses = json.loads(up.stdout.readline())
-            footage, photo = options.footage, options.photo
-            if footage is None or photo is None:
-                footage, photo = make_street(folder, addresses["embedding"])
-            cli(data, "subject", "add", "--case", "BENCH", str(photo))
-            cli(data, "camera", "add", "bench")
-            cli(data, "footage", "add", str(footage), "--camera", "bench", "--start", START)
-            print("\n run  plays s  decode s  scan s  x real  scan/decode")
-            for run in range(1, options.runs + 1):
-                plays, decoding = decode_everything(footage)
-                began = time.perf_counter()
-                cli(data, "search")
-                scanning = time.perf_counter() - began
-                print(
-                    f"{run:>4} {plays:>8.1f} {decoding:>9.2f} {scanning:>7.2f}"
-                    f" {plays / scanning:>7.2f} {scanning / decoding:>12.2f}"
-                )
-        finally:
-            up.send_signal(signal.SIGINT)
-            up.wait(60)
+        print(f"picture: {drawn}")
 
 
 if __name__ == "__main__":

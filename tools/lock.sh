@@ -14,3 +14,4 @@ lock cli pyproject.toml ${1:-}
 lock server pyproject.toml --extra server --group build ${1:-}
 lock dev pyproject.toml --extra server --group build --group dev --constraints requirements/server.txt ${1:-}
 lock demo --no-deps --group demo ${1:-}
+lock peers --group peers ${1:-}
