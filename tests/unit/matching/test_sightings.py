@@ -78,6 +78,19 @@ async def test_a_finding_that_overlaps_joins_and_lengthens(matching: Any, findin
     assert await matching.sightings.still(joined) == b"a still"
 
 
+@pytest.mark.parametrize(("score", "still"), [(0.505, b"a still"), (0.515, b"another still")])
+async def test_only_a_clearly_better_finding_replaces_the_picture(
+    matching: Any, finding: Any, score: float, still: bytes
+) -> None:
+    await recorded(matching, finding(10, 14, score=0.5))
+
+    _, joined = await matching.sightings.record(
+        finding(10, 14, score=score, still=b"another still")
+    )
+
+    assert await matching.sightings.still(joined) == still
+
+
 async def test_a_better_finding_brings_score_picture_and_template(
     matching: Any, finding: Any
 ) -> None:

@@ -22,6 +22,10 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 from homeward.servicekit.objects import ObjectStore
 
+CLEARLY_BETTER = 0.01
+"""By how much a finding has to be more alike to replace the picture of a sighting: a search that is
+repeated finds faces again a fraction of a pixel away, and must not change what a reviewer sees."""
+
 _STATE_AFTER = {
     Decision.CONFIRM: SightingState.CONFIRMED,
     Decision.REJECT: SightingState.REJECTED,
@@ -217,7 +221,9 @@ class Sightings:
         """Write the sighting of all that belongs together, with the best score and picture."""
         parts = [await self._index.get(name) for name in placement.absorbed]
         known = [part for part in (held, *parts) if part is not None]
-        best = max([*known, finding.sighting], key=lambda part: part.score)  # a tie keeps the held
+        best = max(known, key=lambda part: part.score, default=finding.sighting)
+        if finding.sighting.score - best.score >= CLEARLY_BETTER:
+            best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None
         joined = replace(
             _stretched(best, placement.span),
