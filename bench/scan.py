@@ -329,13 +329,13 @@ def measure_scanners(clip: Clip, shared: Path) -> Figures:
         figures["one"] = running.search()["seconds"]
         for child in running.children():
             child.cpu_affinity(rest)
-        second = subprocess.Popen(
-            one.cmdline(), env=one.environ(), stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
-        )
+        second = subprocess.Popen(one.cmdline(), env=one.environ(), stdout=subprocess.PIPE)
         try:
             one.cpu_affinity([0])
             psutil.Process(second.pid).cpu_affinity([1])
-            time.sleep(3)  # until it takes work
+            assert second.stdout is not None
+            ready = any(b'"ready"' in line for line in second.stdout)
+            assert ready, "the second scanner ended before it was ready"
             figures["two"] = running.search()["seconds"]
         finally:
             second.send_signal(signal.SIGINT)

@@ -101,10 +101,12 @@ def survey(packets: Sequence[PacketGroup], piece: Stretch) -> Survey:
         piece: What is to be searched.
     """
     groups = groups_of(packets, piece)
-    unfit = unfitness(packets)
+    cells = _cells(packets)
+    levels = _levels(cells)
+    unfit = _unfitness(packets, levels)
     if unfit is not None:
         return all_of(groups, unfit)
-    rises = _rises(packets)
+    rises = _rises(cells, levels)
     active = {
         group.start
         for group in groups
@@ -172,7 +174,7 @@ def groups_of(packets: Sequence[PacketGroup], piece: Stretch) -> tuple[Stretch, 
     return tuple(Stretch(*ends) for ends in pairwise([piece.start, *inner, piece.end]))
 
 
-def unfitness(packets: Sequence[PacketGroup]) -> Thoroughness | None:
+def _unfitness(packets: Sequence[PacketGroup], levels: _Levels) -> Thoroughness | None:
     """Return why the packet sizes of a recording do not tell where something happens, if so."""
     if len(packets) == 0:
         return Thoroughness.NO_PROFILE
@@ -180,7 +182,6 @@ def unfitness(packets: Sequence[PacketGroup]) -> Thoroughness | None:
         return Thoroughness.INTRA_ONLY
     if _is_constant_rate(packets):
         return Thoroughness.CONSTANT_RATE
-    levels = _levels(packets)
     if not levels:
         return Thoroughness.TOO_SHORT
     if max(rise for _, rise in levels.values()) > MAX_RISE:
@@ -198,9 +199,15 @@ def _is_constant_rate(packets: Sequence[PacketGroup]) -> bool:
     return len(totals) >= MIN_CELLS and float(totals.std()) < CONSTANT_RATE * float(totals.mean())
 
 
-def _cells(packets: Sequence[PacketGroup]) -> dict[int, list[tuple[float, float]]]:
-    """Return, by seconds since the key picture, the groups' starts and their mean sizes."""
-    cells: dict[int, list[tuple[float, float]]] = {}
+_Cells = dict[int, list[tuple[float, float]]]
+"""By seconds since the key picture: the groups' starts and their mean sizes."""
+
+_Levels = dict[int, tuple[float, float]]
+"""By seconds since the key picture: the quiet level, and the rise above it that is activity."""
+
+
+def _cells(packets: Sequence[PacketGroup]) -> _Cells:
+    cells: _Cells = {}
     for group in packets:
         for second, (size, pictures) in enumerate(zip(group.sizes, group.pictures, strict=True)):
             if pictures >= MIN_PICTURES:
@@ -209,24 +216,22 @@ def _cells(packets: Sequence[PacketGroup]) -> dict[int, list[tuple[float, float]
     return cells
 
 
-def _levels(packets: Sequence[PacketGroup]) -> dict[int, tuple[float, float]]:
-    """Return, by seconds since the key picture, the quiet level and the rise that is activity."""
+def _levels(cells: _Cells) -> _Levels:
     levels = {}
-    for place, cells in _cells(packets).items():
-        if len(cells) >= MIN_CELLS:
-            means = [mean for _, mean in cells]
+    for place, held in cells.items():
+        if len(held) >= MIN_CELLS:
+            means = [mean for _, mean in held]
             low, level = np.percentile(means, [LOW_PERCENTILE, LEVEL_PERCENTILE])
             sigma = float(level - low) / _SIGMAS_BETWEEN / float(level)
             levels[place] = (float(level), max(MIN_RISE, RISE_SIGMAS * sigma))
     return levels
 
 
-def _rises(packets: Sequence[PacketGroup]) -> dict[timedelta, float]:
+def _rises(cells: _Cells, levels: _Levels) -> dict[timedelta, float]:
     """Return how far each group rises above its level, at most; 0 where it is quiet."""
-    levels = _levels(packets)
     rises: dict[timedelta, float] = {}
-    for place, cells in _cells(packets).items():
-        for seconds, mean in cells:
+    for place, held in cells.items():
+        for seconds, mean in held:
             start = timedelta(seconds=seconds)
             # Without a level nothing is quiet.
             level, least = levels.get(place, (mean / (1 + STRONG_RISE), 0.0))

@@ -154,9 +154,8 @@ def examine(file: HttpFile) -> Outcome:
 
 
 def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's own types are wide
-    times: list[int] = []
     seen: list[tuple[int, int, bool]] = []
-    last_duration = keys = tried = decoded = 0
+    last_duration = tried = decoded = 0
     complete = cut_off = False
     stream.codec_context.skip_frame = "BIDIR"
     with suppress(av.error.InvalidDataError):  # damaged or cut off from here on
@@ -164,10 +163,8 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
             if packet.pts is None or packet.size == 0:
                 continue
             cut_off = packet.is_corrupt  # the file ends within the last packet
-            times.append(packet.pts)
             seen.append((packet.pts, packet.size, packet.is_keyframe))
             last_duration = packet.duration or last_duration
-            keys += packet.is_keyframe
             if tried < ANCHORS_AMONG or (not decoded and tried < MAX_PICTURES_TRIED):
                 tried += 1
                 with suppress(av.error.FFmpegError):
@@ -175,8 +172,9 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
         complete = True
     with suppress(av.error.FFmpegError):  # those that the decoder held back
         decoded += len(stream.codec_context.decode(None))
-    if not times:
+    if not seen:
         return Outcome(problem="it has no pictures")
+    times = [pts for pts, _, _ in seen]
     if not decoded:
         return Outcome(problem="none of its pictures decodes")
     rate = float(stream.average_rate or 0)
@@ -190,7 +188,7 @@ def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's
         height=stream.codec_context.height,
         frame_rate=len(times) / seconds,
         frames=len(times),
-        key_frames=keys,
+        key_frames=sum(key for _, _, key in seen),
         anchor_rate=len(times) / seconds * min(1.0, decoded / tried),
         steady=is_steady(times),
         seconds=seconds,

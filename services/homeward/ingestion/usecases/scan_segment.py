@@ -8,10 +8,12 @@ somebody else need not find it again.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,8 +114,8 @@ class SegmentScanner:
         Args:
             task: What to search, and for whom.
             url: Where the recording's file is.
-            report: Takes the segment as far as it has come, after each picture. What it raises
-                ends the search.
+            report: Takes the segment as far as it has come, after each few pictures. What it
+                raises ends the search.
 
         Returns:
             The segment as searched.
@@ -153,7 +155,7 @@ class SegmentScanner:
         """Search a segment of which nothing is known; return it, and what is known now."""
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
         if self._gated:
-            surveyed = survey(task.packets, piece)
+            surveyed = await self._executor.run(survey, task.packets, piece)
         else:
             surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
         way = course(surveyed, await self._look(recording, surveyed.looks))
@@ -253,12 +255,10 @@ class SegmentScanner:
     ) -> Segment | None:
         """Search a segment of which it is known who is in view; None when that does not fit."""
         people = [one for one in presence.people if _begins_in(one, segment.stretch)]
-        at = sorted({shot.offset for person in people for shot in person.shots})
-        pieces = _pieces_at(at, task.packets, task.footage.probe.duration)
-        around = {
-            offset: [shot.box for one in people for shot in one.shots if shot.offset == offset]
-            for offset in at
-        }
+        around: dict[timedelta, list[Box]] = {}
+        for shot in (shot for person in people for shot in person.shots):
+            around.setdefault(shot.offset, []).append(shot.box)
+        pieces = _pieces_at(sorted(around), task.packets)
         visit = _Visit(people, self._images)
         done = replace(
             segment,
@@ -363,11 +363,14 @@ class _Visit:
                 face = nearest(shot.box, faces) if shot.offset == frame.offset else None
                 if face is not None:
                     _consider(self._images, shots, frame, face, shot.others)
-        over = [each for each in self._waiting if each[0].shots[-1].offset <= frame.offset]
-        self._waiting = [each for each in self._waiting if each not in over]
-        for person, shots in over:
+        held, self._waiting = self._waiting, []
+        for person, shots in held:
+            last = person.shots[-1]
+            if last.offset > frame.offset:
+                self._waiting.append((person, shots))
+                continue
             self.missed |= not shots.best
-            self.complete.append(Track(person.start, person.end, person.shots[-1].box, shots))
+            self.complete.append(Track(person.start, person.end, last.box, shots))
 
     def taken(self) -> list[Track[Shots]]:
         """Return those that are complete, and let go of them."""
@@ -446,17 +449,12 @@ def _sampled(pictures: Sequence[Stretch], period: timedelta) -> list[Piece]:
     ]
 
 
-def _pieces_at(
-    at: Sequence[timedelta], packets: Sequence[PacketGroup], duration: timedelta
-) -> list[Piece]:
-    """Return the groups of pictures that hold pictures of given times."""
-    groups = groups_of(packets, Stretch(timedelta(), duration))
-    pieces = []
-    for group in groups:
-        wanted = tuple(offset for offset in at if group.start <= offset < group.end)
-        if wanted:
-            pieces.append(Piece(Stretch(group.start, wanted[-1] + INSTANT), wanted))
-    return pieces
+def _pieces_at(at: Sequence[timedelta], packets: Sequence[PacketGroup]) -> list[Piece]:
+    """Return the groups of pictures that hold pictures of given times, each up to the last one."""
+    starts = [timedelta(), *(timedelta(seconds=group.start) for group in packets)]
+    held = groupby(at, key=lambda offset: starts[bisect_right(starts, offset) - 1])
+    pieces = ((start, tuple(wanted)) for start, wanted in held)
+    return [Piece(Stretch(start, wanted[-1] + INSTANT), wanted) for start, wanted in pieces]
 
 
 def _within(stretches: Iterable[Stretch], whole: Stretch) -> timedelta:
