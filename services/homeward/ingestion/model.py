@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.vision.regions import Region
+
 RETENTION = timedelta(days=31)
 """Footage is gone this long after it was received. Not a setting."""
 
@@ -221,25 +223,6 @@ class Box:
         return Box(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A part of a picture: whole pixels, at least one, inside of it."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    def even(self) -> Area:
-        """Return it widened to even borders, as far as a picture of even size reaches."""
-        return Area(
-            self.left // 2 * 2,
-            self.top // 2 * 2,
-            -(-self.right // 2) * 2,
-            -(-self.bottom // 2) * 2,
-        )
-
-
 class Picture(Protocol):
     """The pixels of a decoded picture, as recorded; its size is even."""
 
@@ -251,10 +234,10 @@ class Picture(Protocol):
     def height(self) -> int:
         """Pixels."""
 
-    def cut(self, area: Area) -> NDArray[np.uint8]:
+    def cut(self, region: Region) -> NDArray[np.uint8]:
         """Return a part of it, BGR, shape (height, width, 3)."""
 
-    def part(self, area: Area) -> Picture:
+    def part(self, region: Region) -> Picture:
         """Return a part of it, of even borders, which does not hold on to the rest."""
 
 

@@ -7,11 +7,12 @@ a small part. A part that looks as it did when it was searched holds the faces t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from homeward.vision.regions import Region, disjoint
 
 CELL_PX = 8
 """Side of the squares whose mean brightness is compared: a face of 12 pixels, the least that is
@@ -24,57 +25,8 @@ pixels, each of them the mean of four, by 0.3."""
 MARGIN_CELLS = 4
 """Searched around what has changed: a detector needs a face's surroundings."""
 
-ALIGNMENT_PX = 32
-"""The detector pads to multiples of it, and sees the same in a region as in the whole picture."""
-
 MOST_REGIONS_AREA = 0.6
 """From this part of the picture on it is searched as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """An upright rectangle, whole pixels."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def area(self) -> int:
-        """Pixels in it."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
-    def overlaps(self, other: Region) -> bool:
-        """Whether the two have pixels in common."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
-
-    def holds(self, x: float, y: float) -> bool:
-        """Whether a point is in it."""
-        return self.left <= x < self.right and self.top <= y < self.bottom
-
-    def aligned(self, width: int, height: int) -> Region:
-        """Return it widened to the detector's grid, within a picture of this size."""
-        return Region(
-            max(0, self.left // ALIGNMENT_PX * ALIGNMENT_PX),
-            max(0, self.top // ALIGNMENT_PX * ALIGNMENT_PX),
-            min(width, -(-self.right // ALIGNMENT_PX) * ALIGNMENT_PX),
-            min(height, -(-self.bottom // ALIGNMENT_PX) * ALIGNMENT_PX),
-        )
-
-    def joined(self, other: Region) -> Region:
-        """Return the smallest rectangle around both."""
-        return Region(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
 
 
 class Searched:
@@ -136,16 +88,3 @@ def _around(changed: NDArray[np.bool_], width: int, height: int) -> list[Region]
         )
         for x, y, across, down, _ in boxes[1:].tolist()  # the first is what has not changed
     ]
-
-
-def disjoint(regions: Sequence[Region]) -> list[Region]:
-    """Return regions that do not overlap, and cover the same."""
-    apart: list[Region] = []
-    for region in regions:
-        joined = region
-        while touching := [other for other in apart if other.overlaps(joined)]:
-            apart = [other for other in apart if other not in touching]
-            for other in touching:
-                joined = joined.joined(other)
-        apart.append(joined)
-    return apart

@@ -3,16 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from homeward.vision.changes import (
-    ALIGNMENT_PX,
-    CELL_PX,
-    CHANGE,
-    MARGIN_CELLS,
-    Region,
-    Searched,
-    cell_means,
-    disjoint,
-)
+from homeward.vision.changes import CELL_PX, CHANGE, MARGIN_CELLS, Searched, cell_means
+from homeward.vision.regions import ALIGNMENT_PX, Region, disjoint
 
 HEIGHT, WIDTH = 272, 480
 WHOLE = [Region(0, 0, WIDTH, HEIGHT)]

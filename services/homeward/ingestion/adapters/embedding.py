@@ -19,7 +19,9 @@ from homeward.ingestion.model import Box, Face, Frame, Template
 from homeward.ingestion.ports import Looked, Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.clients import translated
-from homeward.vision.changes import Region, Searched, disjoint
+from homeward.vision.changes import Searched
+from homeward.vision.planes import unstack, within
+from homeward.vision.regions import Region, disjoint
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 EMBED_TIMEOUT_SECONDS = 60.0
@@ -290,19 +292,11 @@ def _request(batch: list[embedding_service_pb2.Frame]) -> embedding_service_pb2.
 
 
 def _to_frame(frame: Frame, region: Region) -> embedding_service_pb2.Frame:
-    height, width = frame.grey.shape
-    flat = frame.copy.reshape(-1)
-    luma, quarter = width * height, width * height // 4
-    half = (height // 2, width // 2)
-    colours = [flat[luma : luma + quarter], flat[luma + quarter : luma + 2 * quarter]]
-    inside = np.s_[region.top : region.bottom, region.left : region.right]
-    inside_half = np.s_[region.top // 2 : region.bottom // 2, region.left // 2 : region.right // 2]
     return embedding_service_pb2.Frame(
         pixel_format=embedding_service_pb2.PIXEL_FORMAT_I420,
         width=region.right - region.left,
         height=region.bottom - region.top,
-        data=frame.grey[inside].tobytes()
-        + b"".join(colour.reshape(half)[inside_half].tobytes() for colour in colours),
+        data=b"".join(plane.tobytes() for plane in within(unstack(frame.copy), region)),
     )
 
 

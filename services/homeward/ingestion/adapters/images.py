@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Area, Box, Face, Frame, Picture, Portrait
+from homeward.ingestion.model import Box, Face, Frame, Picture, Portrait
 from homeward.vision import quality
 from homeward.vision.alignment import align
+from homeward.vision.regions import Region
 from homeward.vision.scaling import shrink
 
 THUMBNAIL_SIZE = (32, 18)
@@ -47,9 +48,9 @@ class CvFaceImages:
         # Only the part of the picture that alignment samples, with room for its interpolation.
         low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
         reach = ALIGNMENT_REACH * float((high - low).max()) + 2
-        area = _inside(frame.picture, *(low - reach), *(high + reach))
-        corner = np.array([area.left, area.top], np.float32)
-        return align(frame.picture.cut(area), face.landmarks - corner)
+        region = _inside(frame.picture, *(low - reach), *(high + reach))
+        corner = np.array([region.left, region.top], np.float32)
+        return align(frame.picture.cut(region), face.landmarks - corner)
 
     def quality(self, aligned: NDArray[np.uint8] | None, face: Face) -> float:
         """Return how well the face serves recognition, in [0, 1]; without `aligned`, at most."""
@@ -65,10 +66,10 @@ class CvFaceImages:
         x, y = face.box.centre
         half = face.box.width * STILL_FACE_WIDTHS / 2
         # More below the face than above it.
-        area = _inside(frame.picture, x - half, y - 0.7 * half, x + half, y + 1.5 * half).even()
-        left, top = area.left, area.top
+        region = _inside(frame.picture, x - half, y - 0.7 * half, x + half, y + 1.5 * half).even()
+        left, top = region.left, region.top
         return Portrait(
-            picture=frame.picture.part(area),
+            picture=frame.picture.part(region),
             face=face.box.moved(-left, -top),
             others=tuple(other.moved(-left, -top) for other in others),
         )
@@ -76,7 +77,7 @@ class CvFaceImages:
     def still(self, portrait: Portrait) -> bytes:
         """Return the JPEG of a person, with every other face blurred."""
         size = portrait.picture
-        picture = size.cut(Area(0, 0, size.width, size.height))
+        picture = size.cut(Region(0, 0, size.width, size.height))
         kept = _cells(portrait.face, picture, margin=0.1)
         own = picture[kept].copy()
         for other in portrait.others:
@@ -90,10 +91,10 @@ class CvFaceImages:
         return data.tobytes()
 
 
-def _inside(picture: Picture, left: float, top: float, right: float, bottom: float) -> Area:
+def _inside(picture: Picture, left: float, top: float, right: float, bottom: float) -> Region:
     """Return the part of an area that is in a picture; at least a pixel at its edge."""
     width, height = picture.width, picture.height
-    return Area(
+    return Region(
         int(np.clip(left, 0, width - 1)),
         int(np.clip(top, 0, height - 1)),
         int(np.clip(math.ceil(right), 1, width)),

@@ -11,10 +11,10 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Area
 from homeward.ingestion.ports import Part
 from homeward.servicekit import errors
 from homeward.servicekit.objects import InMemoryObjectStore
+from homeward.vision.regions import Region
 
 MIN_PART_BYTES = 5 * 1024 * 1024
 """S3 takes no smaller part but the last."""
@@ -132,10 +132,10 @@ class InMemoryPicture:
         self._image = image
         self.height, self.width = image.shape[:2]
 
-    def cut(self, area: Area) -> NDArray[np.uint8]:
+    def cut(self, region: Region) -> NDArray[np.uint8]:
         """Return a part of it, BGR, shape (height, width, 3)."""
-        return self._image[area.top : area.bottom, area.left : area.right].copy()
+        return self._image[region.top : region.bottom, region.left : region.right].copy()
 
-    def part(self, area: Area) -> InMemoryPicture:
+    def part(self, region: Region) -> InMemoryPicture:
         """Return a part of it, of even borders, which does not hold on to the rest."""
-        return InMemoryPicture(self.cut(area))
+        return InMemoryPicture(self.cut(region))

@@ -12,7 +12,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Area, Frame
+from homeward.ingestion.model import Frame
+from homeward.vision.planes import stack, within
+from homeward.vision.regions import Region
 
 COPY_SIDE_PX = 960
 """Longest side of the copy that faces are looked for on, unless that is less than half of the
@@ -48,28 +50,26 @@ class VideoPicture:
         ]
         return cls(planes, frame.colorspace)
 
-    def cut(self, area: Area) -> NDArray[np.uint8]:
+    def cut(self, region: Region) -> NDArray[np.uint8]:
         """Return a part of it, BGR, shape (height, width, 3)."""
-        even = area.even()
-        stacked = stack(self._within(even))
+        even = region.even()
+        stacked = stack(within(self.planes, even))
         if self._colorspace == Colorspace.ITU709:
             part = VideoFrame.from_ndarray(stacked, format=_PLAIN)
             part.colorspace = self._colorspace
             image = np.asarray(part.to_ndarray(format="bgr24"), np.uint8)
         else:  # what OpenCV means by it, and FFmpeg if the recording does not say; a tenth the time
             image = np.asarray(cv2.cvtColor(stacked, cv2.COLOR_YUV2BGR_I420), np.uint8)
-        left, top = area.left - even.left, area.top - even.top
-        return image[top : top + area.bottom - area.top, left : left + area.right - area.left]
+        left, top = region.left - even.left, region.top - even.top
+        return image[
+            top : top + region.bottom - region.top, left : left + region.right - region.left
+        ]
 
-    def part(self, area: Area) -> VideoPicture:
+    def part(self, region: Region) -> VideoPicture:
         """Return a part of it, of even borders, which does not hold on to the rest."""
-        return VideoPicture([plane.copy() for plane in self._within(area)], self._colorspace)
-
-    def _within(self, area: Area) -> list[NDArray[np.uint8]]:
-        luma, blue, red = self.planes
-        whole = np.s_[area.top : area.bottom, area.left : area.right]
-        half = np.s_[area.top // 2 : area.bottom // 2, area.left // 2 : area.right // 2]
-        return [luma[whole], blue[half], red[half]]
+        return VideoPicture(
+            [plane.copy() for plane in within(self.planes, region)], self._colorspace
+        )
 
 
 def looked_at(offset: timedelta, frame: VideoFrame) -> Frame:
@@ -93,9 +93,3 @@ def _shrunk(plane: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     if plane.shape == (height, width):
         return plane
     return np.asarray(cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def stack(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """Return planes Y, U, V as one array, I420: shape (height * 3 / 2, width)."""
-    height, width = planes[0].shape
-    return np.concatenate([plane.reshape(-1) for plane in planes]).reshape(height * 3 // 2, width)

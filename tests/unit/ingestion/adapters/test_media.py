@@ -10,10 +10,11 @@ import pytest
 
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
 from homeward.ingestion.adapters.media import PyAvFrameSource, decode, open_video, skipped
-from homeward.ingestion.model import Area, Frame, Stretch, VideoTrack
+from homeward.ingestion.model import Frame, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.vision.regions import Region
 
 PICTURE = 0.04
 STEADY = [number * PICTURE for number in range(100)]
@@ -56,7 +57,7 @@ def offsets(items: list[Any]) -> list[float]:
 
 def numbers(items: list[Any]) -> list[int]:
     """Which picture of the clip each is, as it shows."""
-    images = [item.picture.cut(Area(0, 0, 96, 64)) for item in items]
+    images = [item.picture.cut(Region(0, 0, 96, 64)) for item in items]
     digits = [(image[:, 8:40].mean(), image[:, 56:88].mean()) for image in images]
     return [10 * round(tens / 20 - 1) + round(ones / 20 - 1) for tens, ones in digits]
 

@@ -10,7 +10,7 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 from homeward.ingestion.adapters.pictures import VideoPicture, looked_at
-from homeward.ingestion.model import Area
+from homeward.vision.regions import Region
 
 
 def scene(width: int = 320, height: int = 180) -> np.ndarray:
@@ -27,7 +27,7 @@ def frame(image: np.ndarray, *, form: str = "yuv420p", **properties: Any) -> av.
 
 
 def whole(picture: VideoPicture) -> np.ndarray:
-    return picture.cut(Area(0, 0, picture.width, picture.height)).astype(int)
+    return picture.cut(Region(0, 0, picture.width, picture.height)).astype(int)
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_a_picture_has_the_colours_that_ffmpeg_gives_it(properties: dict[str, An
 
 
 @pytest.mark.parametrize(
-    "area", [Area(0, 0, 320, 180), Area(11, 7, 100, 58), Area(319, 179, 320, 180)]
+    "area", [Region(0, 0, 320, 180), Region(11, 7, 100, 58), Region(319, 179, 320, 180)]
 )
-def test_a_part_is_cut_where_it_is_asked_for(area: Area) -> None:
+def test_a_part_is_cut_where_it_is_asked_for(area: Region) -> None:
     picture = VideoPicture.of(frame(scene()))
 
     cut = picture.cut(area).astype(int)
@@ -60,14 +60,14 @@ def test_a_part_is_cut_where_it_is_asked_for(area: Area) -> None:
 def test_a_part_of_its_own_shows_the_same() -> None:
     picture = VideoPicture.of(frame(scene()))
 
-    part = picture.part(Area(40, 20, 140, 100))
+    part = picture.part(Region(40, 20, 140, 100))
 
     assert (part.width, part.height) == (100, 80)
-    np.testing.assert_array_equal(whole(part), picture.cut(Area(40, 20, 140, 100)))
+    np.testing.assert_array_equal(whole(part), picture.cut(Region(40, 20, 140, 100)))
 
 
 def test_a_part_of_its_own_does_not_hold_on_to_the_rest() -> None:
-    part = VideoPicture.of(frame(scene())).part(Area(40, 20, 140, 100))
+    part = VideoPicture.of(frame(scene())).part(Region(40, 20, 140, 100))
 
     assert all(plane.base is None for plane in part.planes)
 
