@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
@@ -160,39 +160,24 @@ class SegmentScanner:
             surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
         way = course(surveyed, await self._look(recording, surveyed.looks))
         pieces = _pieces(way.stretches, way.thoroughness, self._sample_rate)
-        done = replace(
+        begun = replace(
             segment, thoroughness=way.thoroughness, decoded=_within(way.stretches, segment.stretch)
         )
-        search = _Search(segment.stretch, self._images)
         looks = sum(1 for at in surveyed.looks if at < segment.end)
-        people: list[PresentPerson] = []
-        async with (
-            Comparisons(self._comparer, task) as comparisons,
-            recording.frames(pieces, rate=self._sample_rate) as frames,
-            aclosing(self._faces.find(frames, thorough=not self._gated)) as found,
-        ):
-
-            async def take(tracks: Sequence[Track[Shots]], so_far: Segment) -> Segment:
-                people.extend(_present(track) for track in tracks if track.kept.best)
-                await comparisons.take(tracks)
-                return _with(so_far, comparisons, frames=looks + search.frames, faces=search.faces)
-
-            async for looked in found:
-                for item, _ in looked:
-                    if isinstance(item, Undecodable):
-                        done = _with_gap(done, item)
-                ended = await self._executor.run(search.look, looked)
-                done = await take(ended, self._reached(done, looked))
-                await report(done)
-                if search.over:
-                    break
-            await take(search.tracker.finish(), done)
-            await comparisons.finish()
-            done = await take([], done)
+        search = _Search(segment.stretch, self._images, frames=looks)
+        done = await self._follow(
+            task,
+            recording,
+            pieces,
+            search,
+            begun=begun,
+            report=report,
+            thorough=not self._gated,
+        )
         presence = Presence(
             version=version,
             stretch=segment.stretch,
-            people=tuple(people),
+            people=tuple(search.people),
             faces=search.faces,
             incomparable=done.counts.incomparable,
             gaps=tuple(
@@ -201,6 +186,38 @@ class SegmentScanner:
             ),
         )
         return self._finished(done), presence
+
+    async def _follow(
+        self,
+        task: Task,
+        recording: Recording,
+        pieces: Sequence[Piece],
+        seeker: _Search | _Visit,
+        *,
+        begun: Segment,
+        report: Report,
+        thorough: bool = False,
+        around: Mapping[timedelta, Sequence[Box]] | None = None,
+    ) -> Segment:
+        """Show the pictures of pieces to a seeker, and have whoever it followed compared."""
+        done = begun
+        async with (
+            Comparisons(self._comparer, task) as comparisons,
+            recording.frames(pieces, rate=self._sample_rate) as frames,
+            aclosing(self._faces.find(frames, thorough=thorough, around=around)) as found,
+        ):
+            async for looked in found:
+                for item, _ in looked:
+                    if isinstance(item, Undecodable):
+                        done = _with_gap(done, item)
+                await comparisons.take(await self._executor.run(seeker.look, looked))
+                done = _with(self._reached(done, looked), comparisons, seeker)
+                await report(done)
+                if seeker.over:
+                    break
+            await comparisons.take(seeker.finish())
+            await comparisons.finish()
+        return _with(done, comparisons, seeker)
 
     def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
         item = looked[-1][0]
@@ -259,41 +276,29 @@ class SegmentScanner:
         for shot in (shot for person in people for shot in person.shots):
             around.setdefault(shot.offset, []).append(shot.box)
         pieces = _pieces_at(sorted(around), task.packets)
-        visit = _Visit(people, self._images)
-        done = replace(
+        begun = replace(
             segment,
             thoroughness=Thoroughness.PRESENCE,
             decoded=_within([piece.stretch for piece in pieces], segment.stretch),
         )
         for gap in presence.gaps:
-            done = _with_gap(done, Undecodable(gap.start, gap.end))
-        seen = 0
-        async with (
-            Comparisons(self._comparer, task) as comparisons,
-            recording.frames(pieces, rate=self._sample_rate) as frames,
-            aclosing(self._faces.find(frames, thorough=False, around=around)) as found,
-        ):
-            async for looked in found:
-                await self._executor.run(visit.look, looked)
-                if visit.missed:
-                    return None
-                await comparisons.take(visit.taken())
-                seen += len(looked)
-                done = _with(
-                    self._reached(done, looked), comparisons, frames=seen, faces=presence.faces
-                )
-                await report(done)
-            await comparisons.finish()
-        done = _with(done, comparisons, frames=seen, faces=presence.faces)
+            begun = _with_gap(begun, Undecodable(gap.start, gap.end))
+        visit = _Visit(people, self._images, faces=presence.faces)
+        try:
+            done = await self._follow(
+                task, recording, pieces, visit, begun=begun, report=report, around=around
+            )
+        except _Missed:
+            return None
         counts = replace(done.counts, incomparable=presence.incomparable)
         return self._finished(replace(done, counts=counts))
 
 
-def _with(segment: Segment, comparisons: Comparisons, *, frames: int, faces: int) -> Segment:
+def _with(segment: Segment, comparisons: Comparisons, seeker: _Search | _Visit) -> Segment:
     """Return a segment with what was seen and compared so far."""
     return replace(
         segment,
-        counts=comparisons.counts + Counts(frames=frames, faces=faces),
+        counts=comparisons.counts + Counts(frames=seeker.frames, faces=seeker.faces),
         candidates=comparisons.candidates,
     )
 
@@ -301,13 +306,15 @@ def _with(segment: Segment, comparisons: Comparisons, *, frames: int, faces: int
 class _Search:
     """What is known of the pictures so far: the tracks under way, and counts."""
 
-    def __init__(self, stretch: Stretch, images: FaceImages) -> None:
+    def __init__(self, stretch: Stretch, images: FaceImages, *, frames: int) -> None:
         self._stretch = stretch
         self._images = images
-        self.tracker: Tracker[Shots] = Tracker()
+        self._tracker: Tracker[Shots] = Tracker()
         self._thumbnail: NDArray[np.float32] | None = None
-        self.frames = 0
+        self.frames = frames
         self.faces = 0
+        self.people: list[PresentPerson] = []
+        """Those whose tracks have ended, as far as they can be compared."""
         self.over = False
         """Whether the stretch is behind, and nobody is followed beyond it."""
 
@@ -317,64 +324,86 @@ class _Search:
         for item, faces in looked:
             if isinstance(item, Frame) and not self.over:
                 ended += self._look(item, faces)
-                self.over = item.offset >= self._stretch.end and not self.tracker.open
+                self.over = item.offset >= self._stretch.end and not self._tracker.open
+        return self._kept(ended)
+
+    def finish(self) -> list[Track[Shots]]:
+        """Return the tracks that are still open."""
+        return self._kept(self._tracker.finish())
+
+    def _kept(self, ended: list[Track[Shots]]) -> list[Track[Shots]]:
+        self.people += [_present(track) for track in ended if track.kept.best]
         return ended
 
     def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
         before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
         cut = before is not None and is_cut(before, self._thumbnail)
-        ended = self.tracker.finish() if cut else self.tracker.ended(frame.offset)
+        ended = self._tracker.finish() if cut else self._tracker.ended(frame.offset)
         within = frame.offset < self._stretch.end
         self.frames += within
         for number, (face, track) in enumerate(
-            zip(faces, self.tracker.assign(frame.offset, faces), strict=True)
+            zip(faces, self._tracker.assign(frame.offset, faces), strict=True)
         ):
             sure = face.detector_score >= BEGIN_SCORE
             self.faces += within and sure
             if track is None and sure and within:
-                track = self.tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
+                track = self._tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
                 others = [other.box for other in (*faces[:number], *faces[number + 1 :])]
                 _consider(self._images, track.kept, frame, face, others)
         return ended
 
 
+class _Missed(Exception):  # noqa: N818 - not an error: the index does not fit, all is searched
+    """Somebody who was found before is not where the presence index has them."""
+
+
 class _Visit:
     """What is known of people who were found before, picture by picture."""
 
-    def __init__(self, people: Sequence[PresentPerson], images: FaceImages) -> None:
+    over = False
+    """Each of its pictures is worth looking at."""
+
+    def __init__(self, people: Sequence[PresentPerson], images: FaceImages, *, faces: int) -> None:
         self._images = images
         self._waiting = [(person, Shots()) for person in people]
-        self.complete: list[Track[Shots]] = []
-        self.missed = False
-        """Whether a picture, or somebody in it, was not found again."""
+        self.frames = 0
+        self.faces = faces
 
-    def look(self, looked: Sequence[Looked]) -> None:
-        """Take the next pictures in."""
+    def look(self, looked: Sequence[Looked]) -> list[Track[Shots]]:
+        """Take the next pictures in; return those who are complete.
+
+        Raises:
+            _Missed: A picture, or somebody in it, was not found again.
+        """
+        complete: list[Track[Shots]] = []
         for item, faces in looked:
             if isinstance(item, Undecodable):
-                self.missed = True
-            else:
-                self._look(item, faces)
+                raise _Missed
+            self.frames += 1
+            complete += self._look(item, faces)
+        return complete
 
-    def _look(self, frame: Frame, faces: Sequence[Face]) -> None:
+    def finish(self) -> list[Track[Shots]]:
+        """Return nobody: each is complete with their last picture."""
+        return []
+
+    def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
         for person, shots in self._waiting:
             for shot in person.shots:
                 face = nearest(shot.box, faces) if shot.offset == frame.offset else None
                 if face is not None:
                     _consider(self._images, shots, frame, face, shot.others)
+        complete: list[Track[Shots]] = []
         held, self._waiting = self._waiting, []
         for person, shots in held:
             last = person.shots[-1]
             if last.offset > frame.offset:
                 self._waiting.append((person, shots))
                 continue
-            self.missed |= not shots.best
-            self.complete.append(Track(person.start, person.end, last.box, shots))
-
-    def taken(self) -> list[Track[Shots]]:
-        """Return those that are complete, and let go of them."""
-        complete, self.complete = self.complete, []
+            if not shots.best:
+                raise _Missed
+            complete.append(Track(person.start, person.end, last.box, shots))
         return complete
 
 
