@@ -329,12 +329,12 @@ def measure_scanners(clip: Clip, shared: Path) -> Figures:
         figures["one"] = running.search()["seconds"]
         for child in running.children():
             child.cpu_affinity(rest)
-        second = subprocess.Popen(one.cmdline(), env=one.environ(), stdout=subprocess.PIPE)
+        second = subprocess.Popen(one.cmdline(), env=one.environ(), stderr=subprocess.PIPE)
         try:
             one.cpu_affinity([0])
             psutil.Process(second.pid).cpu_affinity([1])
-            assert second.stdout is not None
-            ready = any(b'"ready"' in line for line in second.stdout)
+            assert second.stderr is not None
+            ready = any(b'"ready"' in line for line in second.stderr)
             assert ready, "the second scanner ended before it was ready"
             figures["two"] = running.search()["seconds"]
         finally:

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from datetime import timedelta
 
-# From `make bench`, median of three seeds each: 1080p25 H.264, two threads of one 2.x GHz core pair
-# (AVX2), everything on that machine; docs/performance.md has the run. With B pictures; without
+# From `make bench`, median of three seeds each: 1080p25 H.264, two cores (AVX2),
+# everything on that machine; docs/performance.md has the run. With B pictures; without
 # them, decoding takes up to twice as long.
 CORE_SECONDS_QUIET = 0.026
 """Of all services together, per second of footage in which nobody is in view."""
