@@ -21,6 +21,7 @@ from homeward.embedding.model import (
 )
 from homeward.embedding.usecases import DEFAULT_DETECTOR_SCORE
 from homeward.servicekit.errors import invalid_field
+from homeward.vision.quality import FaceQuality
 
 MAX_FRAMES = 64
 MAX_ALIGNED_FACES = 256
@@ -179,12 +180,16 @@ def _face_message(face: Face) -> face_pb2.Face:
         box=types_pb2.BoundingBox(x=box.x, y=box.y, width=box.width, height=box.height),
         landmarks=[types_pb2.Point(x=x, y=y) for x, y in face.detection.landmarks.tolist()],
         detector_score=face.detection.score,
-        quality=face_pb2.FaceQuality(
-            score=quality.score,
-            eye_distance_px=quality.eye_distance_px,
-            sharpness=quality.sharpness,
-            turn=quality.turn,
-        ),
+        quality=_quality_message(quality) if quality else None,
+    )
+
+
+def _quality_message(quality: FaceQuality) -> face_pb2.FaceQuality:
+    return face_pb2.FaceQuality(
+        score=quality.score,
+        eye_distance_px=quality.eye_distance_px,
+        sharpness=quality.sharpness,
+        turn=quality.turn,
     )
 
 

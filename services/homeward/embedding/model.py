@@ -69,7 +69,8 @@ class Face:
     """A face in a picture, and its use."""
 
     detection: Detection
-    quality: FaceQuality
+    quality: FaceQuality | None
+    """None if it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -72,7 +73,8 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
     async def _detect_batch(self, request: wire.DetectFacesRequest) -> wire.DetectFacesResponse:
         frames = convert.frames_from(request)
         min_score = convert.min_score_from(request)
-        return convert.detect_response(await self._executor.run(self._detect, frames, min_score))
+        find = partial(self._detect, measured=not request.omit_quality)
+        return convert.detect_response(await self._executor.run(find, frames, min_score))
 
     async def EmbedFaces(
         self, request: wire.EmbedFacesRequest, context: _Context

@@ -61,20 +61,23 @@ bystander's."""
 
 
 class DetectFaces:
-    """Finds the faces in frames and measures their quality."""
+    """Finds the faces in frames."""
 
     def __init__(self, decoder: PictureDecoder, detector: FaceDetector) -> None:
         self._decoder = decoder
         self._detector = detector
 
-    def __call__(self, frames: Sequence[Frame], min_score: float) -> list[FrameFaces]:
-        """Return the faces of each frame, in the order of the frames.
+    def __call__(
+        self, frames: Sequence[Frame], min_score: float, *, measured: bool
+    ) -> list[FrameFaces]:
+        """Return the faces of each frame, in the order of the frames; with quality if `measured`.
 
         Raises:
             InvalidArgumentError: `IMAGE_UNREADABLE`.
         """
+        faces = _measured if measured else _unmeasured
         return [
-            FrameFaces(frame.frame_id, _measured(image, self._detector.detect(image, min_score)))
+            FrameFaces(frame.frame_id, faces(image, self._detector.detect(image, min_score)))
             for frame in frames
             for image in [self._picture(frame)]
         ]
@@ -121,7 +124,7 @@ class AnalyzePhoto:
         found = sorted(self._find(image), key=lambda face: _side(face.box), reverse=True)
         faces = _measured(image, found)
         problems = company_problems([detection.box for detection in found], width, height)
-        if faces:
+        if faces and faces[0].quality:
             problems += quality_problems(faces[0].quality)
         template = None
         if not problems:
@@ -179,6 +182,11 @@ def quality_problems(quality: FaceQuality) -> tuple[PhotoProblem, ...]:
         PhotoProblem.TURNED_AWAY: quality.turn > MAX_TURN,
     }
     return tuple(problem for problem, applies in found.items() if applies)
+
+
+def _unmeasured(image: Image, detections: Sequence[Detection]) -> tuple[Face, ...]:
+    del image
+    return tuple(Face(detection, None) for detection in detections)
 
 
 def _measured(image: Image, detections: Sequence[Detection]) -> tuple[Face, ...]:

@@ -19,6 +19,11 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 HEALTH_TIMEOUT_SECONDS = 3.0
 KEEPALIVE_MS = 20_000
 
+_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+_ENDED_WHILE_SENDING = "Internal error from Core"
+"""What grpc.aio says when the peer went away while a message was written: it has not seen the
+status that the call ended with."""
+
 _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
     grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
@@ -111,7 +116,7 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
             reason=errors.Reason.COMPONENT_UNAVAILABLE,
             metadata=dict(info.metadata),
         )
-    if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+    if error.code() in _NO_ANSWER or error.details() == _ENDED_WHILE_SENDING:
         return errors.unavailable(component, address, "start it, or correct its address")
     return errors.InternalError(
         f"{component} failed to answer; its log has the details",

@@ -31,8 +31,9 @@ def similarity_transform(
 ) -> NDArray[np.float64]:
     """Return the rotation, uniform scale and shift that best take `source` to `target`.
 
-    Least squares after Umeyama, "Least-squares estimation of transformation parameters between two
-    point patterns", IEEE PAMI 13(4), 1991. Never mirrors.
+    Least squares: with centred points as complex numbers, the factor z that minimises
+    `sum |z * p - q|^2` is `sum conj(p) * q / sum |p|^2`. Never mirrors. In the plane, that is the
+    solution of Umeyama (IEEE PAMI 13(4), 1991) without its singular value decomposition.
 
     Args:
         source: Points, shape (n, 2), n at least 2, not all the same.
@@ -42,11 +43,10 @@ def similarity_transform(
         Matrix of shape (2, 3), as `cv2.warpAffine` takes it.
     """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    source_centred, target_centred = source - source_mean, target - target_mean
-    u, singular, vt = np.linalg.svd(target_centred.T @ source_centred)
-    signs = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
-    scale = (singular * signs).sum() / (source_centred**2).sum()
-    linear = scale * (u * signs) @ vt
+    source_centred = (source - source_mean) @ (1, 1j)
+    target_centred = (target - target_mean) @ (1, 1j)
+    factor = np.vdot(source_centred, target_centred) / np.vdot(source_centred, source_centred).real
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 

@@ -78,10 +78,15 @@ def sharpness(face: NDArray[np.uint8]) -> float:
 def _kept_variation(grey: NDArray[np.float32], axis: int) -> float:
     kernel = (9, 1) if axis == 1 else (1, 9)
     blurred = cv2.blur(grey, kernel, borderType=cv2.BORDER_REPLICATE)
-    before = np.abs(np.diff(grey, axis=axis))
-    lost = np.maximum(0, before - np.abs(np.diff(blurred, axis=axis)))
-    total = float(before.sum())
+    before = _differences(grey, axis)
+    lost = np.maximum(0, cv2.subtract(before, _differences(blurred, axis)))
+    total = float(np.sum(before))
     return float(lost.sum()) / total if total > 0 else 0.0
+
+
+def _differences(grey: cv2.typing.MatLike, axis: int) -> cv2.typing.MatLike:
+    """Return how much each pixel differs from the one before it."""
+    return cv2.absdiff(grey[1:], grey[:-1]) if axis == 0 else cv2.absdiff(grey[:, 1:], grey[:, :-1])
 
 
 def turn(landmarks: NDArray[np.floating]) -> float:

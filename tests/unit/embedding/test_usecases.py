@@ -148,8 +148,20 @@ def test_faces_of_a_frame_come_with_their_frame_and_quality(
     height, width = group_photo.shape[:2]
     frame = Frame(7, PixelFormat.BGR24, width, height, group_photo.tobytes())
 
-    (found,) = DetectFaces(Given(group_photo), pack.detector)([frame], 0.6)
+    (found,) = DetectFaces(Given(group_photo), pack.detector)([frame], 0.6, measured=True)
 
     assert found.frame_id == 7
     assert len(found.faces) == 6
     assert all(face.quality.score > 0.5 for face in found.faces)
+
+
+def test_faces_come_without_quality_when_it_is_not_asked_for(
+    pack: LoadedPack, group_photo: np.ndarray
+) -> None:
+    height, width = group_photo.shape[:2]
+    frame = Frame(7, PixelFormat.BGR24, width, height, group_photo.tobytes())
+
+    (found,) = DetectFaces(Given(group_photo), pack.detector)([frame], 0.6, measured=False)
+
+    assert len(found.faces) == 6
+    assert all(face.quality is None for face in found.faces)

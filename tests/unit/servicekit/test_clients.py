@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from homeward.servicekit import clients, errors, interceptors
-from homeward.servicekit.clients import check_health, open_channel, translated
+from homeward.servicekit.clients import check_health, open_channel, translate, translated
 from homeward.servicekit.errors import DomainError, Reason
 
 NOTHING_LISTENS = "127.0.0.1:9"
@@ -102,6 +102,18 @@ async def test_a_status_that_is_not_homewards_is_an_internal_error(serving: Serv
                 await call.channel.unary_unary("/homeward.test.Probe/Nothing")(b"")
 
     assert received.value.reason is Reason.INTERNAL
+
+
+def test_a_call_that_ended_while_it_was_written_to_is_unavailable() -> None:
+    nothing = grpc.aio.Metadata()
+    ended = grpc.aio.AioRpcError(
+        grpc.StatusCode.INTERNAL, nothing, nothing, details="Internal error from Core"
+    )
+
+    error = translate(ended, "embedding", "localhost:1")
+
+    assert isinstance(error, errors.UnavailableError)
+    assert error.metadata == {"component": "embedding", "address": "localhost:1"}
 
 
 async def test_a_peer_that_cannot_be_reached_is_unavailable_by_name_and_address() -> None:

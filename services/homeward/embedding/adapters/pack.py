@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import structlog
 
-from homeward.embedding.adapters.sface import TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
+from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack
 from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
@@ -76,7 +76,8 @@ def load_pack(
         else OnnxruntimeSface(weights)
     )
     detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
-    recogniser.embed(np.zeros((1, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
+    for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
+        recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
     files = (YUNET, SFACE)
     model = ModelPack(
         name="yunet-sface",

@@ -271,6 +271,16 @@ def _around(box: Box, margin: float, width: int, height: int) -> Region:
     ).aligned(width, height)
 
 
+def _in_whole(box: Box, region: Region, width: int, height: int) -> bool:
+    """Whether a region holds all of a box that the picture holds."""
+    return (
+        (region.left == 0 or box.x >= region.left)
+        and (region.top == 0 or box.y >= region.top)
+        and (region.right == width or box.x + box.width <= region.right)
+        and (region.bottom == height or box.y + box.height <= region.bottom)
+    )
+
+
 def _overlap(one: Box, other: Box) -> float:
     """Return the intersection of two boxes over their union."""
     across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
@@ -282,13 +292,25 @@ def _overlap(one: Box, other: Box) -> float:
 def _faces(
     sent: _Sent, answers: Iterator[embedding_service_pb2.FrameFaces], view: _View
 ) -> list[Face]:
-    """Return the faces of a picture; takes the answers to its regions."""
-    found = [_face(face, region) for region in sent.regions for face in next(answers).faces]
+    """Return the faces of a picture; takes the answers to its regions.
+
+    What reaches beyond a region was not seen whole: if it is a face that anything tells from the
+    background, it was found when that was searched, or is when it changes.
+    """
+    height, width = sent.frame.grey.shape
+    found = [
+        face
+        for region in sent.regions
+        for face in (_face(each, region) for each in next(answers).faces)
+        if _in_whole(face.box, region, width, height)
+    ]
     return [_enlarged(face, sent.frame.scale) for face in view.faces(sent, found)]
 
 
 def _request(batch: list[embedding_service_pb2.Frame]) -> embedding_service_pb2.DetectFacesRequest:
-    return embedding_service_pb2.DetectFacesRequest(frames=batch, min_detector_score=DOUBTFUL_SCORE)
+    return embedding_service_pb2.DetectFacesRequest(
+        frames=batch, min_detector_score=DOUBTFUL_SCORE, omit_quality=True
+    )
 
 
 def _to_frame(frame: Frame, region: Region) -> embedding_service_pb2.Frame:

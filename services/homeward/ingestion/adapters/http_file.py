@@ -28,13 +28,16 @@ _UNSATISFIABLE = 416
 class HttpBlocks:
     """The blocks of a file behind a URL that honours ranges, for several threads.
 
+    Attributes:
+        url: Where the file is; may be set anew, for a URL that expires.
+
     Raises:
         UnavailableError: The server does not answer.
         NotFoundError: `FOOTAGE_NOT_FOUND`, when there is nothing at the URL, or no longer.
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self._http = urllib3.PoolManager(
             maxsize=8,
             timeout=urllib3.Timeout(connect=2.0, read=30.0),
@@ -73,7 +76,7 @@ class HttpBlocks:
         first = number * BLOCK_BYTES
         try:
             response = self._http.request(
-                "GET", self._url, headers={"Range": f"bytes={first}-{first + BLOCK_BYTES - 1}"}
+                "GET", self.url, headers={"Range": f"bytes={first}-{first + BLOCK_BYTES - 1}"}
             )
         except urllib3.exceptions.HTTPError as error:
             raise self._unavailable() from error
@@ -90,7 +93,7 @@ class HttpBlocks:
         return response.data
 
     def _unavailable(self) -> errors.UnavailableError:
-        server = urlsplit(self._url)
+        server = urlsplit(self.url)
         return errors.unavailable("S3", f"{server.scheme}://{server.netloc}", "see its log")
 
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -60,30 +61,52 @@ class PyAvFrameSource:
     def __init__(self, executor: BoundedExecutor, *, decoders: int) -> None:
         self._executor = executor
         self._decoders = decoders
+        self._open: dict[str, PyAvRecording] = {}
 
     @asynccontextmanager
     async def open(self, url: str, video: VideoTrack) -> AsyncGenerator[PyAvRecording, None]:
-        """Open the recording whose file is at `url`; `video` is what is known of it."""
-        recording = PyAvRecording(url, video, self._executor, self._decoders)
+        """Open the recording whose file is at `url`; `video` is what is known of it.
+
+        Whoever has the same one open shares what was read of it, and its decoders.
+        """
+        name = urlsplit(url)._replace(query="").geturl()  # a signature differs each time
+        recording = self._open.get(name)
+        if recording is None:
+            recording = PyAvRecording(video, self._executor, self._decoders)
+            self._open[name] = recording
+        recording.enter(url)
         try:
             yield recording
         finally:
-            recording.close()
+            if not recording.leave():
+                del self._open[name]
+                recording.close()
 
 
 class PyAvRecording:
     """A `Recording`; see `PyAvFrameSource`."""
 
-    def __init__(
-        self, url: str, video: VideoTrack, executor: BoundedExecutor, decoders: int
-    ) -> None:
-        self._url = url
+    def __init__(self, video: VideoTrack, executor: BoundedExecutor, decoders: int) -> None:
+        self._url = ""
+        self._users = 0
         self.video = video
         self._executor = executor
         self._decoders = decoders
         self._idle: list[_Reader] = []
         self._blocks: HttpBlocks | None = None
         self._opening = threading.Lock()
+
+    def enter(self, url: str) -> None:
+        """Count one user more, who brings the URL that is valid for longest."""
+        self._users += 1
+        self._url = url
+        if self._blocks:
+            self._blocks.url = url
+
+    def leave(self) -> int:
+        """Count one user less; return how many are left."""
+        self._users -= 1
+        return self._users
 
     def close(self) -> None:
         """Let go of the file; nothing decodes any more."""

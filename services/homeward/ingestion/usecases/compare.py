@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -32,6 +32,9 @@ candidates the least alike was 0.12 below it by those two (SFace, generated foot
 MOST_WAITING = 32
 """Ended tracks, each with its pictures, that wait for those under way to be compared; the search
 waits when there are more."""
+
+BATCHES = 2
+"""Batches of tracks that are compared at a time: one is embedded while another is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,16 +222,16 @@ class Comparer:
 
 
 class Comparisons:
-    """The comparisons of one segment: one batch at a time, of all that wait when it begins.
+    """The comparisons of one segment, in batches of all that wait when a batch begins.
 
-    Leaving it early cancels the batch under way.
+    Leaving it early cancels the batches under way.
     """
 
     def __init__(self, comparer: Comparer, task: Task) -> None:
         self._comparer = comparer
         self._task = task
         self._waiting: list[Track[Shots]] = []
-        self._running: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
         self.counts = Counts()
         self._candidates = {one.sighting_id: one for one in task.segment.candidates}
 
@@ -240,24 +243,30 @@ class Comparisons:
     async def take(self, tracks: Sequence[Track[Shots]]) -> None:
         """Have tracks compared, soon; raises what comparing the ones before raised."""
         self._waiting += tracks
-        if self._running and (self._running.done() or len(self._waiting) > MOST_WAITING):
-            await self._settled()
-        if self._waiting and self._running is None:
-            self._running = asyncio.create_task(self._compare())
+        self._settle([batch for batch in self._running if batch.done()])
+        if len(self._running) == BATCHES and len(self._waiting) > MOST_WAITING:
+            await self._first_settled()
+        if self._waiting and len(self._running) < BATCHES:
+            batch, self._waiting = self._waiting, []
+            self._running.add(asyncio.create_task(self._compare(batch)))
 
     async def finish(self) -> None:
         """Wait until all are compared."""
-        while self._waiting or self._running:
-            await self._settled()
+        await self.take([])
+        while self._running:
+            await self._first_settled()
             await self.take([])
 
-    async def _settled(self) -> None:
-        running, self._running = self._running, None
-        if running:
-            await running
+    async def _first_settled(self) -> None:
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        self._settle(done)
 
-    async def _compare(self) -> None:
-        batch, self._waiting = self._waiting, []
+    def _settle(self, done: Iterable[asyncio.Task[None]]) -> None:
+        for batch in done:
+            self._running.discard(batch)
+            batch.result()
+
+    async def _compare(self, batch: Sequence[Track[Shots]]) -> None:
         counts, candidates = await self._comparer.compare(self._task, batch)
         self.counts += counts
         self._candidates |= {one.sighting_id: one for one in candidates}
@@ -271,8 +280,7 @@ class Comparisons:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._running:
-            self._running.cancel()
-            await asyncio.wait([self._running])
-            if not self._running.cancelled():
-                self._running.exception()  # the search has failed already, and says why
+        for batch in self._running:
+            batch.cancel()
+        # The search has failed already, and says why.
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -159,9 +159,10 @@ class SegmentScanner:
         else:
             surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
         way = course(surveyed, await self._look(recording, surveyed.looks))
-        pieces = _pieces(way.stretches, way.thoroughness, self._sample_rate)
+        stretches = _reached_from(segment.stretch, way.stretches)
+        pieces = _pieces(stretches, way.thoroughness, self._sample_rate)
         begun = replace(
-            segment, thoroughness=way.thoroughness, decoded=_within(way.stretches, segment.stretch)
+            segment, thoroughness=way.thoroughness, decoded=_within(stretches, segment.stretch)
         )
         looks = sum(1 for at in surveyed.looks if at < segment.end)
         search = _Search(segment.stretch, self._images, frames=looks)
@@ -450,6 +451,19 @@ def _present(track: Track[Shots]) -> PresentPerson:
 
 def _begins_in(person: PresentPerson, stretch: Stretch) -> bool:
     return stretch.start <= person.start < stretch.end
+
+
+def _reached_from(segment: Stretch, stretches: Iterable[Stretch]) -> list[Stretch]:
+    """Return the stretches in a segment, and those beyond it up to the first gap.
+
+    Whoever is in view at the segment's end is followed beyond it, and is out of view in a gap.
+    """
+    reached: list[Stretch] = []
+    for stretch in stretches:
+        if stretch.start >= segment.end and not (reached and reached[-1].end == stretch.start):
+            break
+        reached.append(stretch)
+    return reached
 
 
 def _pieces(stretches: Sequence[Stretch], thoroughness: Thoroughness, rate: float) -> list[Piece]:

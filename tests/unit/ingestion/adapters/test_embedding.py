@@ -15,7 +15,12 @@ from homeward.api.common.v1 import types_pb2
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
 from homeward.api.embedding.v1 import face_pb2, model_pb2
-from homeward.ingestion.adapters.embedding import DOUBTFUL_SCORE, EMBED_BATCH, GrpcFaceFinder
+from homeward.ingestion.adapters.embedding import (
+    DOUBTFUL_SCORE,
+    EMBED_BATCH,
+    FRAMES_PER_MESSAGE,
+    GrpcFaceFinder,
+)
 from homeward.ingestion.adapters.memory import InMemoryPicture
 from homeward.ingestion.model import Box, Frame
 from homeward.ingestion.ports import Undecodable
@@ -24,7 +29,10 @@ from homeward.servicekit.clients import open_channel
 
 
 class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
-    """Finds in each picture one face, at a fixed part of it, as wide as the picture's number."""
+    """Finds in each picture one face, at a fixed part of it, as wide as the picture's number.
+
+    But never wider than half of the picture.
+    """
 
     def __init__(self) -> None:
         self.sizes: list[tuple[int, int]] = []
@@ -32,6 +40,8 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
         self.answers_left = 10_000
         self.refuses = grpc.StatusCode.OK
         self.embedded: list[int] = []
+        self.left = 0.25
+        """Where faces begin, as a part of the picture's width."""
 
     async def DetectFaces(self, request_iterator: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
         async for request in request_iterator:
@@ -50,7 +60,8 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
         self.sizes.append((frame.width, frame.height))
         number = frame.data[0]
         point = types_pb2.Point(x=frame.width / 2, y=frame.height / 4)
-        box = types_pb2.BoundingBox(x=frame.width / 4, y=0, width=number + 1, height=frame.height)
+        wide = min(number + 1, frame.width / 2)
+        box = types_pb2.BoundingBox(x=frame.width * self.left, y=0, width=wide, height=frame.height)
         face = face_pb2.Face(box=box, landmarks=[point] * 5, detector_score=0.5)
         return wire.FrameFaces(frame_id=frame.frame_id, faces=[face])
 
@@ -176,6 +187,18 @@ async def test_faces_of_a_region_are_in_pixels_of_the_picture(finder: GrpcFaceFi
     assert any(face.box.x > 2 * 250 for face in faces)
 
 
+async def test_what_reaches_beyond_a_region_is_no_face(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    service.left = 0.75
+
+    found = await all_of(finder, film(moving(0, None), moving(1, 200)), thorough=False)
+
+    # Beyond the picture nobody can see: at its edge there may be half of a face.
+    assert [len(faces) for _, faces in found] == [1, 1]
+    assert [face.box for face in found[1][1]] == [face.box for face in found[0][1]]
+
+
 async def test_a_thorough_search_leaves_nothing_out(
     finder: GrpcFaceFinder, service: FakeEmbedding
 ) -> None:
@@ -245,8 +268,23 @@ async def test_a_service_that_fails_midway_is_an_error(
 ) -> None:
     service.answers_left, service.refuses = 2, code
 
+    async def waits_for_more() -> AsyncIterator[Frame]:
+        for _ in range(3 * FRAMES_PER_MESSAGE):
+            yield picture(1)
+        await asyncio.Event().wait()
+
     async with asyncio.timeout(5):
         with pytest.raises(error):
+            await all_of(finder, waits_for_more())
+
+
+async def test_a_service_that_goes_away_while_it_is_written_to_is_unavailable(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    service.answers_left, service.refuses = 2, grpc.StatusCode.UNAVAILABLE
+
+    async with asyncio.timeout(5):
+        with pytest.raises(errors.UnavailableError):
             await all_of(finder, endless())
 
 

@@ -222,6 +222,11 @@ def test_a_recording_that_ends_before_its_length_is_told(server: Any, film: Any)
     assert gap.end == seconds(10)
 
 
+async def play_all(recording: Any) -> None:
+    async with recording.frames([Piece(Stretch(seconds(0), seconds(1)))], rate=25) as frames:
+        assert [item async for item in frames]
+
+
 async def play(source: PyAvFrameSource, url: str, most: int = 1000) -> list[Any]:
     seen: list[Any] = []
     pieces = [Piece(Stretch(seconds(at), seconds(at + 2))) for at in (0, 2)]
@@ -266,6 +271,34 @@ async def test_a_source_may_be_left_early_and_used_again(
     first, second = await play(source, url, most=3), await play(source, url, most=5)
 
     assert (len(first), len(second)) == (3, 5)
+
+
+async def test_a_recording_that_is_open_twice_is_read_once(
+    source: PyAvFrameSource, server: Any, film: Any
+) -> None:
+    url = server.serve(film(STEADY))
+
+    async with source.open(url, VIDEO):
+        first = await play(source, f"{url}-of-another")
+        second = await play(source, url)
+        assert (len(first), len(second)) == (100, 100)
+        assert len(server.ranges) == 1
+
+    await play(source, url)
+    assert len(server.ranges) == 2
+
+
+async def test_an_open_recording_is_read_by_the_url_that_came_last(
+    source: PyAvFrameSource, server: Any, film: Any
+) -> None:
+    url = server.serve(film(STEADY))
+
+    async with source.open("http://localhost:1/file?expired", VIDEO) as recording:
+        recording.enter(url)
+        await play_all(recording)
+        recording.leave()
+
+    assert len(server.ranges) == 1
 
 
 async def test_a_recording_that_is_gone_is_an_error(source: PyAvFrameSource, server: Any) -> None:

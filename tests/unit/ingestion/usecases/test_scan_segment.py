@@ -374,6 +374,19 @@ async def test_nothing_is_looked_at_beyond_the_end_when_nobody_is_in_view(stage:
     assert len(stage.source.played) == 51
 
 
+async def test_nothing_is_decoded_beyond_the_end_after_a_gap(stage: Stage) -> None:
+    stage.length = 120
+    stage.empty(0, 75)
+    stage.walks(ALICE, 57, 59.6)
+    stage.walks(ALICE, 64, 66)
+    stage.quiet(active=[56, 58, 60, 64], until=120)
+
+    await stage.search(stage.make.segment(0, 60))
+
+    assert stage.source.asked[-1][-1].stretch.end == seconds(62)
+    assert len(stage.matcher.sighted) == 1
+
+
 async def test_a_person_who_stays_is_followed_only_so_far_beyond_the_end(stage: Stage) -> None:
     stage.empty(0, 60)
     stage.walks(ALICE, 8, 60)

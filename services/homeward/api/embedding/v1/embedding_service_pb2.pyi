@@ -106,8 +106,11 @@ class DetectFacesRequest(_message.Message):
 
     FRAMES_FIELD_NUMBER: _builtins.int
     MIN_DETECTOR_SCORE_FIELD_NUMBER: _builtins.int
+    OMIT_QUALITY_FIELD_NUMBER: _builtins.int
     min_detector_score: _builtins.float
     """Leave out faces that the detector scores below this, 0.1 to 1. 0 means 0.6."""
+    omit_quality: _builtins.bool
+    """Leave the faces' quality out: for clients that judge them on better pictures than they send."""
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]:
         """The frames, 1 to 64. A message is at most 32 MiB."""
@@ -117,10 +120,11 @@ class DetectFacesRequest(_message.Message):
         *,
         frames: _abc.Iterable[Global___Frame] | None = ...,
         min_detector_score: _builtins.float = ...,
+        omit_quality: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "min_detector_score", b"min_detector_score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "min_detector_score", b"min_detector_score", "omit_quality", b"omit_quality"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
