@@ -16,7 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import av
+
 SIZE = (1920, 1080)
+SIZE_4K = (3840, 2160)
 SECONDS = 120.0
 
 
@@ -110,6 +113,43 @@ def gate_clips() -> list[Clip]:
         Clip("cbr", 62, {**crowd, "bitrate": "4000"}, crossing=(1.5, 8)),
         Clip("night", 71, {**crowd, "busy": "0.5", "light": "0.4", "noise": "12"}),
     ]
+
+
+def looped(clip: Path, times: int) -> Path:
+    """Return a recording that shows a clip again and again; nothing is encoded anew."""
+    out = clip.with_name(f"{clip.stem}-x{times}.mp4")
+    if not out.exists():
+        print(f"making {out.name}", file=sys.stderr)
+        part = out.with_suffix(".part.mp4")
+        with av.open(str(clip)) as source, av.open(str(part), "w") as made:
+            video = source.streams.video[0]
+            track = made.add_stream_from_template(video)
+            packets = [packet for packet in source.demux(video) if packet.pts is not None]
+            span = max(packet.pts + packet.duration for packet in packets)
+            times_of = [(packet.pts, packet.dts) for packet in packets]
+            for turn in range(times):
+                for packet, (pts, dts) in zip(packets, times_of, strict=True):
+                    packet.pts, packet.dts = pts + turn * span, dts + turn * span
+                    packet.stream = track
+                    made.mux(packet)
+        part.replace(out)
+    return out
+
+
+def clip_4k() -> Clip:
+    """Return a clip in 4K, of half a minute: crowded, with heads twice as large."""
+    return Clip(
+        "uhd",
+        81,
+        {
+            "subjects": "5",
+            "bystanders": "10",
+            "heads": "140-400",
+            "busy": "0.7",
+            "seconds": "30",
+            "size": f"{SIZE_4K[0]}x{SIZE_4K[1]}",
+        },
+    )
 
 
 def run(module: ModuleType, argv: Sequence[str]) -> None:
