@@ -40,11 +40,20 @@ def draw_time(axes: Any, speed: list[dict[str, Any]]) -> None:  # noqa: ANN401 -
         means = [sum(held[k]) / len(held[k]) for k in kinds if held[k]]
         (line,) = axes.plot(range(len(means)), means, marker="o", label=label)
         axes.scatter(*zip(*points, strict=True), s=12, color=line.get_color(), alpha=0.5)
+        axes.annotate(
+            label,
+            (len(means) - 1, means[-1]),
+            xytext=(10, 0),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+            fontsize=9,
+        )
+    axes.set_xlim(-0.1, len(kinds) - 0.3)  # with room for the names
     axes.set_xticks(range(len(kinds)), [f"{k.removeprefix('busy')} % busy" for k in kinds])
     axes.set_yscale("log")
     axes.set_ylabel("seconds for 120 s of 1080p25")
     axes.set_title("Time against busyness")
-    axes.legend(fontsize=8)
     axes.grid(visible=True, which="both", alpha=0.3)
 
 
@@ -74,13 +83,19 @@ def draw_recall(axes: Any, gate: list[dict[str, Any]]) -> None:  # noqa: ANN401 
 
 
 def main() -> None:
-    """Draw both pictures side by side."""
+    """Draw what there is side by side."""
     figures = json.loads(Path(sys.argv[1]).read_text())
-    drawn, (left, right) = plt.subplots(1, 2, figsize=(13, 5.5), layout="constrained")
-    if figures["speed"]:
-        draw_time(left, figures["speed"])
-    if figures["gate"]:
-        draw_recall(right, figures["gate"])
+    panels = [
+        (draw, figures[part])
+        for draw, part in ((draw_time, "speed"), (draw_recall, "gate"))
+        if figures[part]
+    ]
+    if not panels:
+        return
+    size = (7 * len(panels), 5.5)
+    drawn, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained", squeeze=False)
+    for (draw, rows), each in zip(panels, axes[0], strict=True):
+        draw(each, rows)
     drawn.savefig(sys.argv[2], dpi=110)
 
 

@@ -117,7 +117,7 @@ class Stack:
             "seconds": took.total_seconds(),
             "cpu": spent,
             "peak_mb": max(memory),
-            "quarters_mb": [float(part.max()) for part in np.array_split(memory, 4)],
+            "quarters_mb": [float(np.median(part)) for part in np.array_split(memory, 4)],
             "scan": scan,
             "candidates": found["candidates"],
         }
@@ -556,7 +556,8 @@ def main() -> None:
             [str(PEERS_PYTHON), str(ROOT / "draw.py"), str(RESULTS / "bench.json"), str(drawn)],
             check=True,
         )
-        print(f"picture: {drawn}")
+        if drawn.exists():
+            print(f"picture: {drawn}")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from datetime import timedelta
 # From `make bench`, median of three seeds each: 1080p25 H.264, two cores (AVX2),
 # everything on that machine; docs/performance.md has the run. With B pictures; without
 # them, decoding takes up to twice as long.
-CORE_SECONDS_QUIET = 0.026
+CORE_SECONDS_QUIET = 0.029
 """Of all services together, per second of footage in which nobody is in view."""
 
-CORE_SECONDS_BUSY = 0.14
+CORE_SECONDS_BUSY = 0.13
 """Per second in which somebody is: several people at a time."""
 
-RESCAN_SHARE = 0.4
+RESCAN_SHARE = 0.47
 """Of a first scan, when the footage has been searched before and is looked at for somebody new."""
 
 CORES_PER_SCANNER = 2

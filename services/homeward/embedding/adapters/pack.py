@@ -67,9 +67,9 @@ def load_pack(
         ModelPackError: A file is missing or is not the one that was measured.
     """
     detector = YunetFaceDetector(folded(YUNET, any_size=True, cache=cache))
-    weights = folded(SFACE, any_size=False, cache=cache)
     if runtime == "auto":
         runtime = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
+    weights = folded(SFACE, any_size=False, cache=cache, split_prelu=runtime == "onnxruntime")
     recogniser = (
         OpenvinoSface(weights, threads=threads)
         if runtime == "openvino"
@@ -119,7 +119,9 @@ def read_file(file: ModelFile) -> bytes:
     return data
 
 
-def folded(file: ModelFile, *, any_size: bool, cache: Path | None) -> bytes:
+def folded(
+    file: ModelFile, *, any_size: bool, cache: Path | None, split_prelu: bool = False
+) -> bytes:
     """Return a file of the pack as every runtime reads it, see `folding`.
 
     A cached copy starts with the SHA-256 of the rest, so that a damaged one is made anew. A cache
@@ -129,12 +131,12 @@ def folded(file: ModelFile, *, any_size: bool, cache: Path | None) -> bytes:
         ModelPackError: The file is missing or another one.
     """
     source = read_file(file)
-    path = cache / f"{file.sha256}.folded-1" if cache else None
+    path = cache / f"{file.sha256}.folded-{'split' if split_prelu else '1'}" if cache else None
     if path and (model := _read_cached(path)):
         return model
     from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, and rarely needed
 
-    model = fold(source, any_size=any_size)
+    model = fold(source, any_size=any_size, split_prelu=split_prelu)
     if path:
         try:
             _write_cached(path, model)

@@ -36,10 +36,11 @@ def test_sface_on_openvino_equals_opencv(
     np.testing.assert_allclose(templates, reference_templates, atol=1e-4)
 
 
+@pytest.mark.parametrize("split", [False, True])
 def test_sface_on_onnxruntime_equals_opencv(
-    faces: np.ndarray, reference_templates: np.ndarray
+    faces: np.ndarray, reference_templates: np.ndarray, *, split: bool
 ) -> None:
-    recogniser = OnnxruntimeSface(folded(SFACE, any_size=False, cache=None))
+    recogniser = OnnxruntimeSface(folded(SFACE, any_size=False, cache=None, split_prelu=split))
 
     templates = recogniser.embed(faces)
 
