@@ -160,6 +160,11 @@ class Stack:
                     return True
         return False
 
+    def sightings(self) -> list[Figures]:
+        """Return what there is to review."""
+        found: list[Figures] = self.cli("sighting", "list")["sightings"]
+        return found
+
     def labels(self) -> dict[str, str]:
         """Return the labels of the subjects, by their ids."""
         return {one["subjectId"]: one["label"] for one in self.cli("subject", "list")["subjects"]}
@@ -277,7 +282,8 @@ def measure_speed(clips: Sequence[Clip], shared: Path, folder: Path) -> list[Fig
             # Somebody who is reported missing only now: the footage has been searched before.
             running.enrol(*last)
             row["rescan"] = running.search()
-            row["scan"] |= judged(own_rows(row["rescan"]["candidates"], running.labels()), people)
+            # What there is to review after both: a search for somebody else takes nothing back.
+            row["scan"] |= judged(own_rows(running.sightings(), running.labels()), people)
         with stack(HOMEWARD_GATE="false") as running:
             for name, photos in truth["subjects"].items():
                 running.enrol(name, photos)
