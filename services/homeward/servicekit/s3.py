@@ -180,7 +180,7 @@ class S3ObjectStore:
                 " the old versions, or give Homeward a bucket that never had it"
             )
         if status == SUSPENDED and any(
-            not item.is_latest
+            item.is_latest != "true"
             for item in self.client.list_objects(self.bucket, recursive=True, include_version=True)
         ):
             return "versioning is suspended, and old versions are still there; remove them"
