@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import nats.js.errors
@@ -48,7 +49,7 @@ async def _memory(_: pytest.FixtureRequest, __: str) -> AsyncIterator[KeyValueSt
 @asynccontextmanager
 async def _nats(request: pytest.FixtureRequest, bucket: str) -> AsyncIterator[KeyValueStore]:
     async with connection(request.getfixturevalue("nats_url"), "test") as bus:
-        yield await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+        yield await bus.open_bucket(bucket, limit=None, replicas=1)
 
 
 async def test_a_record_reads_as_it_was_written(store: KeyValueStore) -> None:
@@ -202,7 +203,7 @@ async def test_many_who_list_at_once_all_see_what_is_there(store: KeyValueStore)
 
 
 async def test_lists_leave_no_consumer_behind_in_nats(bus: Nats, bucket: str) -> None:
-    store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
     await store.create("a", b"one")
 
     await asyncio.gather(*(store.entries() for _ in range(50)))
@@ -211,7 +212,7 @@ async def test_lists_leave_no_consumer_behind_in_nats(bus: Nats, bucket: str) ->
 
 
 async def test_nats_holds_no_message_of_an_erased_record(bus: Nats, bucket: str) -> None:
-    store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
     await store.put("a", b"an older name")
     revision = await store.put("a", b"a name")
 
@@ -231,7 +232,7 @@ def stored_bytes(folder: Path, bucket: str) -> bytes:
 async def test_nats_overwrites_the_bytes_of_an_erased_record(
     bus: Nats, bucket: str, nats_folder: Path
 ) -> None:
-    store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
     await store.put("a", b"a name to forget")
     await store.put("b", b"a name to keep")
     before = stored_bytes(nats_folder, bucket)
@@ -247,7 +248,7 @@ async def test_nats_overwrites_the_bytes_of_an_erased_record(
 async def test_nats_overwrites_the_bytes_of_a_value_that_was_replaced(
     bus: Nats, bucket: str, nats_folder: Path
 ) -> None:
-    store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
     await store.put("a", b"an older name")
     await store.put("a", b"a newer name")
     await store.put("b", b"a name to keep")
@@ -258,7 +259,7 @@ async def test_nats_overwrites_the_bytes_of_a_value_that_was_replaced(
 
 
 async def test_nats_keeps_records_for_their_time(bus: Nats, bucket: str) -> None:
-    await bus.open_bucket(bucket, ttl_seconds=60, replicas=1)
+    await bus.open_bucket(bucket, limit=timedelta(seconds=60), replicas=1)
 
     info = await bus.jetstream.stream_info(f"KV_{bucket}")
 
@@ -266,17 +267,17 @@ async def test_nats_keeps_records_for_their_time(bus: Nats, bucket: str) -> None
 
 
 async def test_nats_opens_the_bucket_that_is_there(bus: Nats, bucket: str) -> None:
-    first = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    first = await bus.open_bucket(bucket, limit=None, replicas=1)
     await first.put("a", b"one")
 
-    second = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+    second = await bus.open_bucket(bucket, limit=None, replicas=1)
 
     assert [entry.value for entry in await second.entries()] == [b"one"]
 
 
 async def test_nats_that_does_not_answer_is_unavailable(nats_url: str, bucket: str) -> None:
     async with connection(nats_url, "test") as bus:
-        store = await bus.open_bucket(bucket, ttl_seconds=None, replicas=1)
+        store = await bus.open_bucket(bucket, limit=None, replicas=1)
 
     with pytest.raises(UnavailableError) as refused:
         await store.get("a")

@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 import urllib3
+from minio.commonconfig import ENABLED, Filter
 from minio.error import S3Error
+from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.ports import Part
@@ -179,6 +182,61 @@ async def test_s3_tells_the_days_of_its_lifecycle(s3_account: Any) -> None:
         await store.ensure(expire_prefix="pending/", expire_days=29)
 
         assert await store.lifecycle_days() == 29
+
+
+async def test_s3_as_homeward_sets_it_up_deviates_in_nothing(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        await store.ensure(expire_days=29)
+        await store.ensure(expire_days=29)  # as at the next start
+
+        assert await store.deviations() == []
+
+
+async def test_a_bucket_that_somebody_versioned_is_told(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        await store.ensure(expire_days=29)
+        store.client.set_bucket_versioning(store.bucket, VersioningConfig(ENABLED))
+        (on,) = await store.deviations()
+        await store.put("a", b"1", content_type="text/plain")
+        await store.put("a", b"2", content_type="text/plain")
+        store.client.set_bucket_versioning(store.bucket, VersioningConfig(SUSPENDED))
+        (suspended,) = await store.deviations()
+
+        assert "versioning is on" in on
+        assert "old versions are still there" in suspended
+
+
+async def test_a_bucket_with_object_lock_is_told(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        store.client.make_bucket(store.bucket, object_lock=True)
+        await store.ensure(expire_days=29)
+
+        told = " ".join(await store.deviations())
+
+        assert "object lock is on" in told
+
+
+async def test_a_lifecycle_rule_that_somebody_edited_is_told_and_left(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        rule = Rule(ENABLED, rule_filter=Filter(prefix=""), expiration=Expiration(days=60))
+        await store.ensure()
+        store.client.set_bucket_lifecycle(store.bucket, LifecycleConfig([rule]))
+        await store.ensure(expire_days=29)
+
+        (told,) = await store.deviations()
+
+        assert "no lifecycle rule removes its objects after 29 days" in told
+        assert await store.lifecycle_days() == 60
+
+
+async def test_a_rule_that_removes_earlier_is_no_deviation(s3_account: Any) -> None:
+    async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
+        rule = Rule(ENABLED, rule_filter=Filter(prefix=""), expiration=Expiration(days=7))
+        await store.ensure()
+        store.client.set_bucket_lifecycle(store.bucket, LifecycleConfig([rule]))
+        await store.ensure(expire_prefix="pending/", expire_days=29)
+
+        assert await store.deviations() == []
 
 
 async def test_s3_without_a_lifecycle_keeps_for_ever(footage: S3FootageStore) -> None:

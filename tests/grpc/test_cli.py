@@ -46,6 +46,8 @@ from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
+    retention_service_pb2,
+    retention_service_pb2_grpc,
     sighting_pb2,
     sighting_service_pb2,
     sighting_service_pb2_grpc,
@@ -332,6 +334,22 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         )
 
 
+class Retention(retention_service_pb2_grpc.RetentionServiceServicer):
+    """Holds nothing about anybody."""
+
+    def __init__(self, subjects: Subjects) -> None:
+        self.subjects = subjects
+        self.report = retention_service_pb2.GetRetentionReportResponse()
+
+    def GetRetentionReport(self, request: Any, context: Any) -> Any:
+        return self.report
+
+    def GetErasureCertificate(self, request: Any, context: Any) -> Any:
+        return retention_service_pb2.GetErasureCertificateResponse(
+            certificate=self.subjects.certificate
+        )
+
+
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     """Names a model."""
 
@@ -369,6 +387,9 @@ class Homeward:
     sightings: Sightings
     health: Health
 
+    def __post_init__(self) -> None:
+        self.retention = Retention(self.subjects)
+
 
 @pytest.fixture
 def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
@@ -382,6 +403,7 @@ def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
     footage_service_pb2_grpc.add_FootageServiceServicer_to_server(fakes.footage, server)
     scan_service_pb2_grpc.add_ScanServiceServicer_to_server(fakes.scans, server)
     sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fakes.sightings, server)
+    retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(fakes.retention, server)
     embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(Embedding(), server)
     matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(Matching(), server)
     health_pb2_grpc.add_HealthServicer_to_server(fakes.health, server)
@@ -675,7 +697,7 @@ def test_closing_tells_what_is_pending_and_never_that_it_is_gone(
     assert run(["subject", "close", ANNA, "--yes"]) == 0
     told = capsys.readouterr().out
     assert "pending  rebuilt at the next purge" in told
-    assert "not erased yet" in told
+    assert "not gone yet" in told
     assert "deleted" not in told
 
 
@@ -906,8 +928,42 @@ def test_overdue_footage_has_an_exit_code_of_its_own(
 ) -> None:
     assert run(["retention"]) == 0
     homeward.footage.report.overdue_footage_ids.append(FOOTAGE)
+    homeward.footage.report.held.add(name="footage", count=1, overdue_count=1)
     assert run(["retention"]) == 3
     assert FOOTAGE in capsys.readouterr().err
+
+
+def test_sightings_past_their_deadline_are_a_breach_too(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.retention.report.held.add(name="sightings", count=5, overdue_count=2)
+    assert run(["retention"]) == 3
+    assert "2 of sightings past the deadline" in capsys.readouterr().err
+
+
+def test_a_store_that_would_keep_is_told_with_its_remedy(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.report.store_problems.append("bucket b: versioning is on; suspend it")
+    assert run(["retention"]) == 3
+    assert "versioning is on; suspend it" in capsys.readouterr().err
+
+
+def test_a_certificate_can_be_had_again_and_as_a_page(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    homeward.subjects.certificate.entries.add(
+        data="subjects",
+        store="NATS KV SUBJECTS",
+        item_count=1,
+        outcome=subject_pb2.ErasureEntry.OUTCOME_ERASED,
+        verification="reads as <absent>",
+    )
+    page = tmp_path / "erased.html"
+    assert run(["subject", "certificate", ANNA, "--page", str(page)]) == 0
+    assert "All of it is gone." in capsys.readouterr().out
+    assert ANNA in page.read_text()
+    assert "reads as &lt;absent&gt;" in page.read_text()
 
 
 # search

@@ -29,6 +29,7 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scans import Scans
+from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -92,6 +93,8 @@ async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
         matcher=outside,
         clock=outside,
         min_footage_age=timedelta(minutes=15),
+        erasures=InMemoryKeyValueStore(),
+        keep=FOOTAGE_LIMIT,
     )
     scans = Scans(
         store=InMemoryKeyValueStore(),

@@ -18,13 +18,16 @@ from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import matching_service_pb2 as matching
 from homeward.api.matching.v1 import (
     matching_service_pb2_grpc,
+    retention_service_pb2_grpc,
     sighting_pb2,
     sighting_service_pb2_grpc,
     subject_pb2,
     subject_service_pb2_grpc,
 )
+from homeward.api.matching.v1 import retention_service_pb2 as retention_pb
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
+from homeward.inventory import REFERENCES, SIGHTINGS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
@@ -32,7 +35,9 @@ from homeward.matching.adapters.memory import (
 )
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
+from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, is_open
 from homeward.servicekit.clients import open_channel, translate
@@ -106,6 +111,7 @@ class World:
     subjects: Any
     matching: Any
     sightings: Any
+    retention: Any
     faces: FakeFaceAnalyzer
     stores: list[Breakable]
 
@@ -132,19 +138,34 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         subject_is_open=partial(is_open, records),
         clock=clock,
     )
+    certificates = Certificates(
+        Breakable(InMemoryKeyValueStore()), {REFERENCES.name: gallery, SIGHTINGS.name: index}
+    )
     enrolled = Subjects(
         subjects=records,
         photos=photos,
         gallery=gallery,
         sightings=recorded,
+        certificates=certificates,
         faces=faces,
         clock=clock,
+        unlinks=False,
+    )
+    retention = Retention(
+        subjects=enrolled,
+        sightings=recorded,
+        indexes=(gallery, index),
+        deviations=no_problems,
+        clock=clock,
+        grace=timedelta(days=7),
     )
     served = services(
         subjects=enrolled,
         sightings=recorded,
         gallery=gallery,
         policy=PolicySource(faces, 0.45),
+        retention=retention,
+        certificates=certificates,
         clock=clock,
     )
     server = GrpcServer(served, listen="localhost:0", checks={}, grace_seconds=0)
@@ -154,10 +175,15 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             subject_service_pb2_grpc.SubjectServiceStub(channel),
             matching_service_pb2_grpc.MatchingServiceStub(channel),
             sighting_service_pb2_grpc.SightingServiceStub(channel),
+            retention_service_pb2_grpc.RetentionServiceStub(channel),
             faces,
             [records, ledger, gallery, index, feed],
         )
     await server.stop()
+
+
+async def no_problems() -> list[str]:
+    return []
 
 
 def axis(number: int) -> np.ndarray:
@@ -517,7 +543,47 @@ async def test_close_subject_answers_shell_and_certificate(world: World, subject
 
     assert answer.subject.state == subject_pb2.Subject.STATE_CLOSED
     assert (answer.subject.label, answer.subject.case_reference) == ("", "")
-    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 1, 1]
+    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 0, 1, 1]
+
+
+async def test_the_certificate_of_an_erased_subject_can_be_asked_for_again(
+    world: World, subject_id: str
+) -> None:
+    await world.subjects.EraseSubject(subjects.EraseSubjectRequest(subject_id=subject_id))
+
+    answer = await world.retention.GetErasureCertificate(
+        retention_pb.GetErasureCertificateRequest(subject_id=subject_id)
+    )
+
+    assert answer.certificate.subject_id == subject_id
+    assert answer.certificate.entries[0].data == "reference templates"
+
+
+async def test_there_is_no_certificate_of_what_was_not_erased(
+    world: World, subject_id: str
+) -> None:
+    request = retention_pb.GetErasureCertificateRequest(subject_id=subject_id)
+
+    assert await refusal(world.retention.GetErasureCertificate(request)) == (
+        grpc.StatusCode.NOT_FOUND,
+        Reason.SUBJECT_NOT_FOUND,
+    )
+
+
+async def test_the_retention_report_counts_what_is_held(world: World, subject_id: str) -> None:
+    del subject_id
+
+    report = await world.retention.GetRetentionReport(retention_pb.GetRetentionReportRequest())
+
+    assert {one.name: one.count for one in report.held} == {
+        "subjects": 1,
+        "reference photographs": 1,
+        "reference templates": 1,
+        "sightings": 0,
+        "stills": 0,
+        "spans": 0,
+    }
+    assert not report.rebuild_due
 
 
 async def test_erase_subject_answers_the_certificate_and_forgets(

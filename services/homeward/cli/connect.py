@@ -38,6 +38,8 @@ CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
             "homeward.api.ingestion.v1.ScanService/GetScan",
             "homeward.api.ingestion.v1.ScanService/ListScans",
             "homeward.api.matching.v1.MatchingService/GetThresholdPolicy",
+            "homeward.api.matching.v1.RetentionService/GetErasureCertificate",
+            "homeward.api.matching.v1.RetentionService/GetRetentionReport",
             "homeward.api.matching.v1.SightingService/GetSighting",
             "homeward.api.matching.v1.SightingService/ListSightings",
             "homeward.api.matching.v1.SubjectService/CreateSubject",

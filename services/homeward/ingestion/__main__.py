@@ -12,8 +12,9 @@ from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
+from homeward.servicekit.lease import regularly
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.server import GrpcServer, ended
 
 
 async def main() -> None:
@@ -33,6 +34,14 @@ async def main() -> None:
             clock=clock,
             segment_length=timedelta(seconds=settings.segment_seconds),
         )
+        sweeping = asyncio.create_task(
+            regularly(
+                parts.sweeper.sweep,
+                parts.sweeping,
+                every=timedelta(seconds=settings.sweep_interval_seconds),
+            )
+        )
+        stack.push_async_callback(ended, sweeping)
         await GrpcServer(
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
             listen=settings.listen,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from homeward import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
 from homeward.ingestion.adapters.probe import SubprocessProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
@@ -13,14 +15,14 @@ from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.sweep import FootageSweeper
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.servicekit.lease import Lease
 from homeward.servicekit.startup import eventually
-
-SCANS_TTL_SECONDS = 31 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Parts:
     matcher: GrpcMatcher
     queue: NatsWorkQueue
     scans: KeyValueStore
+    sweeper: FootageSweeper
+    sweeping: Lease
 
 
 async def assemble(
@@ -54,17 +58,19 @@ async def assemble(
         secret_key=settings.s3_secret_key.get_secret_value(),
         connections=8,
     )
-    store = S3FootageStore(client, "homeward-footage", threads, settings.s3_endpoint)
+    store = S3FootageStore(client, inventory.FOOTAGE.place, threads, settings.s3_endpoint)
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
-    bucket = partial(bus.open_bucket, replicas=settings.nats_replicas)
-    registered = await eventually(partial(bucket, "CAMERAS", ttl_seconds=None))
-    # No time limit: a record names the parts that an abandoned upload has left in the store.
-    uploads = await eventually(partial(bucket, "UPLOADS", ttl_seconds=None))
-    scans = await eventually(partial(bucket, "SCANS", ttl_seconds=SCANS_TTL_SECONDS))
+
+    bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
+    registered = await eventually(partial(bucket, inventory.CAMERAS))
+    uploads = await eventually(partial(bucket, inventory.UPLOADS))
+    scans = await eventually(partial(bucket, inventory.SCANS))
+    erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
+    leases = await eventually(partial(bucket, inventory.LEASES))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
-    await eventually(partial(store.ensure, expire_days=s3.BACKSTOP_DAYS))
+    await eventually(partial(store.ensure, expire_days=inventory.BACKSTOP_DAYS))
     channel = await stack.enter_async_context(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT)
     )
@@ -76,7 +82,27 @@ async def assemble(
         cameras=cameras,
         prober=SubprocessProber(),
         matcher=matcher,
+        erasures=erasures,
         clock=clock,
         min_footage_age=settings.min_footage_age,
+        keep=settings.footage_keep,
     )
-    return Parts(bus, store, cameras, footage, matcher, queue, scans)
+    sweeper = FootageSweeper(
+        library=footage,
+        store=store,
+        uploads=uploads,
+        clock=clock,
+        limit=settings.footage_keep,
+        ahead=settings.swept_ahead,
+    )
+    return Parts(
+        bus=bus,
+        store=store,
+        cameras=cameras,
+        footage=footage,
+        matcher=matcher,
+        queue=queue,
+        scans=scans,
+        sweeper=sweeper,
+        sweeping=Lease(leases, "footage-sweeper", socket.gethostname()),
+    )

@@ -208,13 +208,26 @@ def to_footage(footage: Footage) -> footage_pb2.Footage:
 
 def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReportResponse:
     """Return a retention report as protobuf has it."""
+    footage = report.held[0]
     return footage_service_pb2.GetRetentionReportResponse(
-        footage_count=report.count,
-        footage_size_bytes=report.size_bytes,
-        oldest_receive_time=wire.to_timestamp(report.oldest) if report.oldest else None,
+        footage_count=footage.count,
+        footage_size_bytes=footage.size_bytes or 0,
+        oldest_receive_time=wire.to_timestamp(footage.oldest) if footage.oldest else None,
         overdue_footage_ids=report.overdue,
         lifecycle_days=report.lifecycle_days,
         report_time=wire.to_timestamp(report.made),
+        held=[wire.to_held(one) for one in report.held],
+        store_problems=report.deviations,
+        erasures=[
+            footage_service_pb2.FootageErasure(
+                footage_id=one.footage_id,
+                receive_time=wire.to_timestamp(one.receive_time),
+                delete_time=wire.to_timestamp(one.delete_time),
+                begin_time=wire.to_timestamp(one.begin_time),
+                erase_time=wire.to_timestamp(one.erase_time) if one.erase_time else None,
+            )
+            for one in report.erasures
+        ],
     )
 
 

@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from homeward.vision.regions import Region
 
-RETENTION = timedelta(days=31)
-"""Footage is gone this long after it was received. Not a setting."""
-
 MAX_FOOTAGE_BYTES = 50 * 1024**3
 _DIGEST_DIGITS = 16
 _FOOTAGE_ID = re.compile(
@@ -198,6 +195,18 @@ class Upload:
     """When its first byte may have come: the 31 days count from here."""
     multipart_id: str | None
     """Of the store's multipart upload; None for an upload by URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class FootageErasure:
+    """That a recording was removed; nothing about what it showed."""
+
+    footage_id: str
+    receive_time: datetime
+    delete_time: datetime
+    begin_time: datetime
+    erase_time: datetime | None = None
+    """When the store said of every object that it is not there; None while that is under way."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
+from homeward.inventory import FOOTAGE_LIMIT, SWEPT_AHEAD
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -19,6 +20,16 @@ class IngestionSettings(EngineSettings):
         ge=900,
         description="Footage must have ended this long ago: Homeward never searches live video.",
     )
+    footage_keep_days: float = Field(
+        FOOTAGE_LIMIT / timedelta(days=1),
+        gt=0,
+        le=FOOTAGE_LIMIT / timedelta(days=1),
+        description="Days from its first byte for which a recording may be read. The sweeper"
+        " removes it a day before, or after 30/31 of a shorter time.",
+    )
+    sweep_interval_seconds: float = Field(
+        600.0, gt=0, le=3600, description="How often the sweeper looks for what is due."
+    )
     segment_seconds: float = Field(
         60.0, ge=10, le=3600, description="Length of the pieces that scanners work on."
     )
@@ -27,6 +38,16 @@ class IngestionSettings(EngineSettings):
     def min_footage_age(self) -> timedelta:
         """Least age of footage."""
         return timedelta(seconds=self.min_footage_age_seconds)
+
+    @property
+    def footage_keep(self) -> timedelta:
+        """How long a recording may be read, from its first byte."""
+        return timedelta(days=self.footage_keep_days)
+
+    @property
+    def swept_ahead(self) -> timedelta:
+        """How long before its deadline a recording is removed."""
+        return min(SWEPT_AHEAD, self.footage_keep / 31)
 
 
 class ScannerSettings(IngestionSettings):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from functools import partial
 
+from homeward import inventory
 from homeward.matching.adapters import qdrant
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
+from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, is_open
 from homeward.servicekit import nats, s3
@@ -19,11 +24,10 @@ from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
+from homeward.servicekit.lease import Lease, regularly
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.server import GrpcServer, ended
 from homeward.servicekit.startup import eventually
-
-LEDGER_TTL_SECONDS = 31 * 86400.0  # no rescan can come when the footage is gone
 
 
 async def main() -> None:
@@ -44,18 +48,22 @@ async def main() -> None:
             secret_key=settings.s3_secret_key.get_secret_value(),
             connections=8,
         )
-        photos = s3.S3ObjectStore(client, "homeward-subjects", threads, settings.s3_endpoint)
-        evidence = s3.S3ObjectStore(client, "homeward-evidence", threads, settings.s3_endpoint)
+        photos = s3.S3ObjectStore(
+            client, inventory.PHOTOGRAPHS.place, threads, settings.s3_endpoint
+        )
+        evidence = s3.S3ObjectStore(client, inventory.STILLS.place, threads, settings.s3_endpoint)
         bus = await stack.enter_async_context(
             nats.connection(settings.nats_url.get_secret_value(), "matching")
         )
-        bucket = partial(bus.open_bucket, replicas=settings.nats_replicas)
-        records = await eventually(partial(bucket, "SUBJECTS", ttl_seconds=None))
-        register = await eventually(partial(bucket, "GALLERIES", ttl_seconds=None))
-        ledger = await eventually(partial(bucket, "SIGHTINGS", ttl_seconds=LEDGER_TTL_SECONDS))
+        bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
+        records = await eventually(partial(bucket, inventory.SUBJECTS))
+        register = await eventually(partial(bucket, inventory.GALLERIES))
+        ledger = await eventually(partial(bucket, inventory.SPANS))
+        erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
+        leases = await eventually(partial(bucket, inventory.LEASES))
         await eventually(photos.ensure)
         await eventually(
-            partial(evidence.ensure, expire_prefix="pending/", expire_days=s3.BACKSTOP_DAYS)
+            partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
         )
         channel = await stack.enter_async_context(
             open_channel(settings.embedding_target, idempotent=(SERVICE,))
@@ -74,23 +82,49 @@ async def main() -> None:
             secret=settings.gallery_key(),
             model=faces.model,
         )
-        gallery = qdrant.QdrantSubjectIndex(collection(name="subjects"))
+        gallery = qdrant.QdrantSubjectIndex(collection(name=inventory.REFERENCES.place))
+        seen = qdrant.QdrantSightingIndex(collection(name=inventory.SIGHTINGS.place))
         sightings = Sightings(
-            index=qdrant.QdrantSightingIndex(collection(name="sightings")),
+            index=seen,
             ledger=ledger,
             evidence=evidence,
             feed=NatsSightingFeed(bus),
             subject_is_open=partial(is_open, records),
             clock=clock,
         )
+        certificates = Certificates(
+            erasures, {inventory.REFERENCES.name: gallery, inventory.SIGHTINGS.name: seen}
+        )
         subjects = Subjects(
             subjects=records,
             photos=photos,
             gallery=gallery,
             sightings=sightings,
+            certificates=certificates,
             faces=faces,
             clock=clock,
+            unlinks=settings.s3_unlinks,
         )
+
+        async def deviations() -> list[str]:
+            return [*await photos.deviations(), *await evidence.deviations()]
+
+        retention = Retention(
+            subjects=subjects,
+            sightings=sightings,
+            indexes=(gallery, seen),
+            deviations=deviations,
+            clock=clock,
+            grace=timedelta(days=settings.review_grace_days),
+        )
+        sweeping = asyncio.create_task(
+            regularly(
+                retention.sweep,
+                Lease(leases, "matching-sweeper", socket.gethostname()),
+                every=timedelta(seconds=settings.sweep_interval_seconds),
+            )
+        )
+        stack.push_async_callback(ended, sweeping)
         policy = PolicySource(faces, settings.match_threshold)
         await GrpcServer(
             services(
@@ -98,6 +132,8 @@ async def main() -> None:
                 sightings=sightings,
                 gallery=gallery,
                 policy=policy,
+                retention=retention,
+                certificates=certificates,
                 clock=clock,
             ),
             listen=settings.listen,

@@ -13,6 +13,7 @@ from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import (
     matching_service_pb2,
     policy_pb2,
+    retention_service_pb2,
     sighting_pb2,
     sighting_service_pb2,
     subject_pb2,
@@ -35,6 +36,7 @@ from homeward.matching.model import (
     Template,
     ThresholdPolicy,
 )
+from homeward.matching.usecases.retention import RetentionReport
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -205,6 +207,16 @@ def to_certificate(certificate: ErasureCertificate) -> subject_pb2.ErasureCertif
             )
             for entry in certificate.entries
         ],
+    )
+
+
+def to_report(report: RetentionReport) -> retention_service_pb2.GetRetentionReportResponse:
+    """Return a retention report as protobuf has it."""
+    return retention_service_pb2.GetRetentionReportResponse(
+        report_time=wire.to_timestamp(report.made),
+        held=[wire.to_held(one) for one in report.held],
+        store_problems=report.deviations,
+        rebuild_due=report.rebuild_due,
     )
 
 

@@ -81,6 +81,8 @@ class Subject:
     photos: tuple[ReferencePhoto, ...] = ()
     created_as: SubjectDetails | None = None
     """The details as first stated, to recognise a retry of the creation."""
+    to_be_erased: bool = False
+    """Whether the record of the closed subject is to go as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,8 @@ class ErasureEntry:
     item_count: int
     outcome: ErasureOutcome
     verification: str
+    places: tuple[str, ...] = ()
+    """Files of an engine that may hold bytes of it; erased once these are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +230,8 @@ class ErasureCertificate:
     subject_id: str
     erase_time: datetime
     entries: tuple[ErasureEntry, ...] = field(default_factory=tuple)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is gone."""
+        return all(entry.outcome is ErasureOutcome.ERASED for entry in self.entries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +27,37 @@ class Reference:
     template: Template
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an index removed."""
+
+    count: int
+    places: tuple[str, ...] = ()
+    """Where bytes of it may remain until a rebuild."""
+
+
+class Purgeable(Protocol):
+    """What keeps bytes of what was removed until it is rebuilt."""
+
+    async def holds_erased(self) -> bool:
+        """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
+
+    async def is_gone(self, place: str) -> bool:
+        """Tell whether files that `Removed` named are gone."""
+
+    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+        """Move what is left to other files, under another key, and drop the old ones.
+
+        Searches go on meanwhile and see all of it, always.
+
+        Args:
+            proceed: Asked now and then; False ends this, to be begun anew later.
+
+        Returns:
+            Whether it is done.
+        """
+
+
 class FaceAnalyzer(Protocol):
     """Judges photographs: the embedding service."""
 
@@ -42,7 +73,7 @@ class FaceAnalyzer(Protocol):
         """Return the model pack in use."""
 
 
-class SubjectIndex(Protocol):
+class SubjectIndex(Purgeable, Protocol):
     """The gallery: reference templates, searched by similarity.
 
     Pinned to the model of its first template: another model's are refused with
@@ -78,14 +109,14 @@ class SubjectIndex(Protocol):
     async def remove_photo(self, photo_id: str) -> None:
         """Remove the template of one photograph, if it is there."""
 
-    async def remove_subject(self, subject_id: str) -> int:
-        """Remove a subject's templates; return how many there were."""
+    async def remove_subject(self, subject_id: str) -> Removed:
+        """Remove a subject's templates."""
 
     async def count(self) -> int:
         """Return how many templates there are."""
 
 
-class SightingIndex(Protocol):
+class SightingIndex(Purgeable, Protocol):
     """Recorded sightings with the template of their appearance.
 
     Pinned to one model as a `SubjectIndex` is.
@@ -108,7 +139,7 @@ class SightingIndex(Protocol):
     ) -> list[Sighting]:
         """Return the sightings of any of the subjects in any of the recordings; empty means all."""
 
-    async def remove(self, sighting_ids: Sequence[str]) -> None:
+    async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
 
     async def count(self) -> int:

@@ -11,6 +11,8 @@ import grpc
 from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
+    retention_service_pb2,
+    retention_service_pb2_grpc,
     sighting_service_pb2,
     sighting_service_pb2_grpc,
     subject_service_pb2,
@@ -18,8 +20,10 @@ from homeward.api.matching.v1 import (
 )
 from homeward.matching import convert
 from homeward.matching.ports import SubjectIndex
+from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
 from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit import wire
@@ -241,12 +245,35 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
                     )
 
 
+class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
+    """`homeward.api.matching.v1.RetentionService`."""
+
+    def __init__(self, retention: Retention, certificates: Certificates) -> None:
+        self._retention = retention
+        self._certificates = certificates
+
+    async def GetRetentionReport(
+        self, _request: retention_service_pb2.GetRetentionReportRequest, _: Context
+    ) -> retention_service_pb2.GetRetentionReportResponse:
+        return convert.to_report(await self._retention.report())
+
+    async def GetErasureCertificate(
+        self, request: retention_service_pb2.GetErasureCertificateRequest, _: Context
+    ) -> retention_service_pb2.GetErasureCertificateResponse:
+        certificate = await self._certificates.get(wire.uuid_text(request.subject_id, "subject_id"))
+        return retention_service_pb2.GetErasureCertificateResponse(
+            certificate=convert.to_certificate(certificate)
+        )
+
+
 def services(
     *,
     subjects: Subjects,
     sightings: Sightings,
     gallery: SubjectIndex,
     policy: PolicySource,
+    retention: Retention,
+    certificates: Certificates,
     clock: Clock,
 ) -> list[Service]:
     """Return what the matching server serves."""
@@ -266,5 +293,10 @@ def services(
             f"{package}.SightingService",
             sighting_service_pb2_grpc.add_SightingServiceServicer_to_server,
             SightingServicer(sightings, subjects, clock),
+        ),
+        Service(
+            f"{package}.RetentionService",
+            retention_service_pb2_grpc.add_RetentionServiceServicer_to_server,
+            RetentionServicer(retention, certificates),
         ),
     ]

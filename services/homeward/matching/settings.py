@@ -29,6 +29,26 @@ class MatchingSettings(EngineSettings):
         description="Least cosine similarity of a candidate, until there is a measured policy.",
     )
 
+    s3_unlinks: bool = Field(
+        default=False,
+        description="Whether the S3 server removes an object's bytes from its disks when it is"
+        " deleted, as MinIO does. Certificates say `pending` otherwise.",
+    )
+    review_grace_days: float = Field(
+        7.0,
+        ge=0,
+        le=31,
+        description="Days after its review date after which a subject that nobody has reviewed is"
+        " closed, and its data erased.",
+    )
+    sweep_interval_seconds: float = Field(
+        600.0,
+        gt=0,
+        le=86400,
+        description="How often what is due is removed, and files that hold bytes of what was"
+        " removed are rebuilt.",
+    )
+
     @model_validator(mode="after")
     def _one_engine(self) -> Self:
         if not (self.qdrant_url or self.qdrant_path):

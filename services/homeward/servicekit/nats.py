@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -20,6 +21,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
+from homeward.inventory import DataClass
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import ConflictError, Entry
 
@@ -56,19 +58,24 @@ class Nats:
         with self.translated():
             await self.jetstream.account_info()
 
+    async def bucket_of(self, data: DataClass, *, replicas: int) -> NatsKeyValueStore:
+        """Open the key-value bucket of one kind of data, see `open_bucket`."""
+        return await self.open_bucket(data.place, limit=data.engine_limit, replicas=replicas)
+
     async def open_bucket(
-        self, bucket: str, *, ttl_seconds: float | None, replicas: int
+        self, bucket: str, *, limit: timedelta | None, replicas: int
     ) -> NatsKeyValueStore:
         """Open a key-value bucket, and make it if it is not there.
 
         Args:
             bucket: Name, such as `SCANS`.
-            ttl_seconds: Records go this long after they were written. None keeps them.
+            limit: Records go this long after they were written. None keeps them.
             replicas: Servers of the cluster that hold each record.
 
         Raises:
             UnavailableError: The server does not answer.
         """
+        seconds = limit.total_seconds() if limit else None
         with self.translated():
             try:
                 store = await self.jetstream.key_value(bucket)
@@ -79,11 +86,11 @@ class Nats:
                         name=f"KV_{bucket}",
                         subjects=[f"$KV.{bucket}.>"],
                         max_msgs_per_subject=OLDER_VALUES,
-                        max_age=ttl_seconds,
+                        max_age=seconds,
                         storage=StorageType.FILE,
                         num_replicas=replicas,
                         discard=DiscardPolicy.NEW,
-                        duplicate_window=min(DUPLICATES_SECONDS, ttl_seconds or math.inf),
+                        duplicate_window=min(DUPLICATES_SECONDS, seconds or math.inf),
                         allow_rollup_hdrs=True,
                         allow_direct=True,
                         deny_delete=False,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
+
+from homeward.servicekit.clock import Clock, SystemClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,13 @@ class ObjectStore(Protocol):
 class InMemoryObjectStore:
     """An `ObjectStore` of one process, for tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._objects: dict[str, tuple[bytes, datetime]] = {}
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002 - a fake serves no HTTP
         """Write an object, whatever was there."""
-        self._objects[key] = (data, datetime.now(UTC))
+        self._objects[key] = (data, self._clock.now())
 
     async def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None."""

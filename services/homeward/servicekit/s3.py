@@ -14,6 +14,7 @@ from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.error import MinioException, S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+from minio.versioningconfig import SUSPENDED
 
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
@@ -21,10 +22,6 @@ from homeward.servicekit.objects import ObjectInfo
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 30.0
-
-BACKSTOP_DAYS = 29
-"""For a lifecycle rule that must hold within 31 days: S3 rounds up to midnight and removes when it
-comes by, so 30 is the largest that is safe."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,6 +69,7 @@ class S3ObjectStore:
         self.bucket = bucket
         self._executor = executor
         self._endpoint = endpoint
+        self._expire: tuple[str, int | None] = ("", None)
 
     async def ensure(self, *, expire_prefix: str = "", expire_days: int | None = None) -> None:
         """Make the bucket if it is not there, and set its lifecycle rule.
@@ -89,6 +87,14 @@ class S3ObjectStore:
             raise errors.unavailable(
                 "S3", self._endpoint, f"it has no bucket {self.bucket}; restart Homeward to make it"
             )
+
+    async def deviations(self) -> list[str]:
+        """Return what keeps the server from forgetting as it was told to: each with its remedy.
+
+        Read back from the server: versions and locks keep what is deleted, copies are kept
+        elsewhere, and a lifecycle rule that somebody edited removes too late.
+        """
+        return await self.run(self._deviations)
 
     async def lifecycle_days(self) -> int:
         """Return after how many days the server removes objects, read back from it; 0 for never."""
@@ -143,14 +149,80 @@ class S3ObjectStore:
             except S3Error as error:  # another replica was faster
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
-        if expire_days is not None:
+        self._expire = (expire_prefix, expire_days)
+        # What somebody set is left as it is, and told by `deviations`: they may have had a reason.
+        if expire_days is not None and self.client.get_bucket_lifecycle(self.bucket) is None:
             rule = Rule(
                 ENABLED,
                 rule_filter=Filter(prefix=expire_prefix),
-                rule_id="homeward-backstop",
+                rule_id=_RULE,
                 expiration=Expiration(days=expire_days),
             )
             self.client.set_bucket_lifecycle(self.bucket, LifecycleConfig([rule]))
+
+    def _deviations(self) -> list[str]:
+        return [
+            f"bucket {self.bucket}: {problem}"
+            for problem in (
+                self._versions(),
+                self._lock(),
+                self._replication(),
+                self._lifecycle(),
+            )
+            if problem
+        ]
+
+    def _versions(self) -> str | None:
+        status = self.client.get_bucket_versioning(self.bucket).status
+        if status == ENABLED:
+            return (
+                "versioning is on, so that deleted objects stay as old versions; suspend it, remove"
+                " the old versions, or give Homeward a bucket that never had it"
+            )
+        if status == SUSPENDED and any(
+            item.is_latest != "true"
+            for item in self.client.list_objects(self.bucket, recursive=True, include_version=True)
+        ):
+            return "versioning is suspended, and old versions are still there; remove them"
+        return None
+
+    def _lock(self) -> str | None:
+        try:
+            self.client.get_object_lock_config(self.bucket)
+        except S3Error as error:
+            if error.code in _NOT_CONFIGURED:
+                return None
+            raise
+        return (
+            "object lock is on, so that objects cannot be deleted; it cannot be turned off: give"
+            " Homeward a bucket that was made without it"
+        )
+
+    def _replication(self) -> str | None:
+        try:
+            config = self.client.get_bucket_replication(self.bucket)
+        except S3Error as error:
+            if error.code in _NOT_CONFIGURED:
+                return None
+            raise
+        if config is None or not any(rule.status == ENABLED for rule in config.rules):
+            return None
+        return "it is replicated, and copies are not deleted with it; remove the replication"
+
+    def _lifecycle(self) -> str | None:
+        prefix, days = self._expire
+        if days is None:
+            return None
+        config = self.client.get_bucket_lifecycle(self.bucket)
+        for rule in config.rules if config else []:
+            covers = prefix.startswith((rule.rule_filter and rule.rule_filter.prefix) or "")
+            after = rule.expiration.days if rule.expiration else None
+            if rule.status == ENABLED and covers and after is not None and after <= days:
+                return None
+        return (
+            f"no lifecycle rule removes {prefix or 'its'} objects after {days} days or fewer;"
+            " remove the rules that are there and restart Homeward, which sets its own"
+        )
 
     def _get(self, key: str) -> bytes | None:
         try:
@@ -202,4 +274,12 @@ class S3ObjectStore:
             ) from error
 
 
+_RULE = "homeward-backstop"
+_NOT_CONFIGURED = frozenset(
+    {
+        "ObjectLockConfigurationNotFoundError",
+        "ReplicationConfigurationNotFoundError",
+        "NotImplemented",  # what a server does not know, it does not do
+    }
+)
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject"})

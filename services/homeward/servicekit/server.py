@@ -160,6 +160,13 @@ async def failing_checks(checks: ReadinessChecks) -> list[str]:
     return [name for name, failed in zip(checks, answers, strict=True) if failed]
 
 
+async def ended(task: asyncio.Task[None]) -> None:
+    """End a task that runs beside a server."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
 def stop_event() -> asyncio.Event:
     """Return an event that SIGTERM or SIGINT sets."""
     event = asyncio.Event()

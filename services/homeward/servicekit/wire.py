@@ -12,7 +12,8 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from homeward.api.common.v1 import types_pb2
+from homeward.api.common.v1 import retention_pb2, types_pb2
+from homeward.inventory import HeldData
 from homeward.servicekit.errors import invalid_field
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -182,3 +183,14 @@ def mask_paths(mask: FieldMask, field: str, allowed: Collection[str]) -> tuple[s
                 field, f"{path} cannot be changed, only {', '.join(sorted(allowed))}"
             )
     return tuple(mask.paths)
+
+
+def to_held(held: HeldData) -> retention_pb2.HeldData:
+    """Return how much there is of one kind of data, as protobuf has it."""
+    return retention_pb2.HeldData(
+        name=held.name,
+        count=held.count,
+        size_bytes=held.size_bytes,
+        oldest_time=to_timestamp(held.oldest) if held.oldest else None,
+        overdue_count=held.overdue,
+    )

@@ -12,7 +12,6 @@ import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPicture
 from homeward.ingestion.model import (
-    RETENTION,
     Box,
     CameraDetails,
     Candidate,
@@ -32,6 +31,7 @@ from homeward.ingestion.model import (
 from homeward.ingestion.ports import Sighted
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -199,7 +199,7 @@ class Make:
     @staticmethod
     def footage(length: float = 60.0, **changes: Any) -> Footage:
         header = Make.header(**changes)
-        return Footage(header.footage_id, header, Make.probe(length), NOW, NOW + RETENTION)
+        return Footage(header.footage_id, header, Make.probe(length), NOW, NOW + FOOTAGE_LIMIT)
 
     @staticmethod
     def segment(start: float = 0, end: float = 60, **changes: Any) -> Segment:
@@ -278,8 +278,8 @@ def new_work() -> type[FakeWork]:
 
 
 @pytest.fixture
-def bucket() -> InMemoryFootageStore:
-    return InMemoryFootageStore(lifecycle_days=29)
+def bucket(clock: FakeClock) -> InMemoryFootageStore:
+    return InMemoryFootageStore(lifecycle_days=29, clock=clock)
 
 
 @pytest.fixture
@@ -319,4 +319,6 @@ def library(
         matcher=matcher,
         clock=clock,
         min_footage_age=timedelta(minutes=15),
+        erasures=InMemoryKeyValueStore(),
+        keep=FOOTAGE_LIMIT,
     )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from homeward.inventory import REFERENCES, SIGHTINGS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
@@ -26,6 +27,8 @@ from homeward.matching.model import (
     SubjectDetails,
     Template,
 )
+from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, is_open
 from homeward.servicekit.clock import Clock
@@ -73,14 +76,19 @@ class Matching:
     clock: Clock
     records: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     ledger: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
-    photos: InMemoryObjectStore = field(default_factory=InMemoryObjectStore)
-    evidence: InMemoryObjectStore = field(default_factory=InMemoryObjectStore)
     gallery: InMemorySubjectIndex = field(default_factory=partial(InMemorySubjectIndex, MODEL))
     index: InMemorySightingIndex = field(default_factory=partial(InMemorySightingIndex, MODEL))
     feed: InMemorySightingFeed = field(default_factory=InMemorySightingFeed)
     faces: FakeFaceAnalyzer = field(default_factory=FakeFaceAnalyzer)
+    erasures: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
+    problems: list[str] = field(default_factory=list)
+    """What keeps the object store from forgetting."""
 
     def __post_init__(self) -> None:
+        self.photos, self.evidence = (
+            InMemoryObjectStore(self.clock),
+            InMemoryObjectStore(self.clock),
+        )
         self.sightings = Sightings(
             index=self.index,
             ledger=self.ledger,
@@ -89,14 +97,30 @@ class Matching:
             subject_is_open=partial(is_open, self.records),
             clock=self.clock,
         )
+        self.certificates = Certificates(
+            self.erasures, {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index}
+        )
         self.subjects = Subjects(
             subjects=self.records,
             photos=self.photos,
             gallery=self.gallery,
             sightings=self.sightings,
+            certificates=self.certificates,
             faces=self.faces,
             clock=self.clock,
+            unlinks=False,
         )
+        self.retention = Retention(
+            subjects=self.subjects,
+            sightings=self.sightings,
+            indexes=(self.gallery, self.index),
+            deviations=self.deviations,
+            clock=self.clock,
+            grace=timedelta(days=7),
+        )
+
+    async def deviations(self) -> list[str]:
+        return self.problems
 
     async def everything(self) -> Mapping[str, int]:
         """Return how much each store holds."""

@@ -1,11 +1,14 @@
-"""`homeward retention`: what footage is held, and whether any is past its deadline."""
+"""`homeward retention`: what is held, how old it is, and whether any is past its deadline."""
 
 from __future__ import annotations
 
 import click
 
+from homeward.api.common.v1 import retention_pb2
 from homeward.api.ingestion.v1 import footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
+from homeward.api.matching.v1 import retention_service_pb2
+from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.cli import times
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Command, Session, connected
@@ -17,30 +20,65 @@ from homeward.cli.render import size
 )
 @connected
 def retention(session: Session) -> ExitCode:
-    """Show what footage is held and how old it is. Exit code 3 when any is past its deadline."""
-    report = FootageServiceStub(session.connections.channel("ingestion")).GetRetentionReport(
+    """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is."""
+    footage = FootageServiceStub(session.connections.channel("ingestion")).GetRetentionReport(
         footage_service_pb2.GetRetentionReportRequest()
     )
-    overdue = list(report.overdue_footage_ids)
-    if session.view.json:
-        session.view.document({"retentionReport": report})
-    else:
-        session.view.details(
-            [
-                ("recordings held", str(report.footage_count)),
-                ("size", size(report.footage_size_bytes)),
-                ("oldest received", times.utc(report.oldest_receive_time)),
-                ("past their deadline", str(len(overdue))),
-                ("the store removes after", f"{report.lifecycle_days} days"),
-                ("report of", times.utc(report.report_time)),
-            ]
-        )
-    if not overdue:
-        return ExitCode.OK
-    tell(
-        CliError(
-            f"{len(overdue)} recordings are past their deadline: {', '.join(overdue)}",
-            advice="this is a breach: remove them with `homeward footage rm`, tell the operator",
-        )
+    people = RetentionServiceStub(session.connections.channel("matching")).GetRetentionReport(
+        retention_service_pb2.GetRetentionReportRequest()
     )
-    return ExitCode.OVERDUE
+    held = [*footage.held, *people.held]
+    problems = [*footage.store_problems, *people.store_problems]
+    if session.view.json:
+        session.view.document({"footage": footage, "people": people})
+    else:
+        _show(session, footage, people, held)
+    for problem in problems:
+        tell(CliError(problem, advice="until this is mended no footage is taken in"))
+    overdue = [one for one in held if one.overdue_count]
+    for one in overdue:
+        named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""
+        tell(
+            CliError(
+                f"{one.overdue_count} of {one.name} past the deadline{named}",
+                advice="this is a breach: see the logs of ingestion and matching for why the"
+                " sweeper does not remove it, and tell the operator",
+            )
+        )
+    return ExitCode.OVERDUE if overdue or problems else ExitCode.OK
+
+
+def _show(
+    session: Session,
+    footage: footage_service_pb2.GetRetentionReportResponse,
+    people: retention_service_pb2.GetRetentionReportResponse,
+    held: list[retention_pb2.HeldData],
+) -> None:
+    session.view.table(
+        ("data", "held", "size", "oldest", "overdue"),
+        [
+            (
+                one.name,
+                str(one.count),
+                size(one.size_bytes) if one.HasField("size_bytes") else "",
+                times.utc(one.oldest_time) if one.HasField("oldest_time") else "",
+                str(one.overdue_count),
+            )
+            for one in held
+        ],
+    )
+    under_way = [one for one in footage.erasures if not one.HasField("erase_time")]
+    session.view.details(
+        [
+            ("the store itself removes after", f"{footage.lifecycle_days} days"),
+            (
+                "recordings removed in 7 days",
+                f"{len(footage.erasures) - len(under_way)}, {len(under_way)} under way",
+            ),
+            (
+                "bytes of erased templates",
+                "in files that the next sweep rebuilds" if people.rebuild_due else "none",
+            ),
+            ("report of", times.utc(footage.report_time)),
+        ]
+    )

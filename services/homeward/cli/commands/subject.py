@@ -11,9 +11,11 @@ from typing import Any
 import click
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import times
+from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
 from homeward.cli.errors import CallError, CliError, ExitCode, tell
 from homeward.cli.files import read_photos
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
@@ -21,11 +23,6 @@ from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
 
 _REVIEW_AFTER = timedelta(days=28)
-_OUTCOMES = {
-    subject_pb2.ErasureEntry.OUTCOME_ERASED: "erased",
-    subject_pb2.ErasureEntry.OUTCOME_PENDING: "pending",
-    subject_pb2.ErasureEntry.OUTCOME_FAILED: "FAILED",
-}
 
 
 @click.group(cls=Group)
@@ -239,6 +236,37 @@ def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     return _tell_certificate(session, response.certificate)
 
 
+@subject.command(
+    "certificate",
+    examples=[
+        "homeward subject certificate 3f2a91c0",
+        "homeward subject certificate 3f2a91c0-5c1e-4a6b-9d0e-2f4c8a7b1e33 --page erased.html",
+    ],
+)
+@connected
+@click.argument("subject_id", metavar="ID")
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to this file too, as a page to read, print or hand on.",
+)
+def certificate(session: Session, *, subject_id: str, page: Path | None) -> ExitCode:
+    """Show what became of the data of a subject that was closed or erased, as things are now.
+
+    An erased subject is on no list any more: give its id in full.
+    """
+    known = full_subject_id(session, subject_id)
+    stub = RetentionServiceStub(session.connections.channel("matching"))
+    response = stub.GetErasureCertificate(
+        retention_service_pb2.GetErasureCertificateRequest(subject_id=known)
+    )
+    if session.view.json:
+        session.view.document({"certificate": response.certificate})
+    if page:
+        page.write_text(certificate_page(response.certificate), encoding="utf-8")
+    return _tell_certificate(session, response.certificate)
+
+
 @dataclass(slots=True)
 class _Offered:
     """What became of photographs."""
@@ -384,15 +412,16 @@ def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertific
                     entry.data,
                     entry.store,
                     str(entry.item_count),
-                    _OUTCOMES.get(entry.outcome, "unknown"),
+                    OUTCOMES.get(entry.outcome, "unknown"),
                     entry.verification,
                 )
                 for entry in certificate.entries
             ],
         )
+        session.view.say(verdict(certificate))
         if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
             session.view.say(
-                "What is pending can no longer be read through Homeward, but is not erased yet."
+                f"`homeward subject certificate {certificate.subject_id}` tells when it is."
             )
     if failed:
         tell(

@@ -17,13 +17,14 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from homeward.inventory import RECORD_LIMIT, SCAN_WORK
 from homeward.servicekit.nats import Nats
 
-STREAM = "SCAN_WORK"
+STREAM = SCAN_WORK.place
 CONSUMER = "scanners"
 ACK_WAIT_SECONDS = 15.0
 DEDUPLICATION_SECONDS = 3600.0
-MAX_AGE_SECONDS = 31 * 86400.0
+MAX_AGE_SECONDS = RECORD_LIMIT.total_seconds()
 TAKE_SECONDS = 5.0
 RETRY_SECONDS = 3.0
 

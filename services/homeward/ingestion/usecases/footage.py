@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from homeward.ingestion.model import (
-    RETENTION,
     Footage,
+    FootageErasure,
     FootageHeader,
     PacketGroup,
     Upload,
@@ -17,6 +17,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
 from homeward.ingestion.usecases.cameras import Cameras
+from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
@@ -31,16 +32,26 @@ URL_LIFETIME = timedelta(hours=6)
 PROBE_URL_LIFETIME = timedelta(hours=1)
 
 
+RULES_TRUSTED = timedelta(minutes=1)
+"""How long the store's rules, once found right, are not read again."""
+
+ERASURES_SHOWN_DAYS = 7
+
+
 @dataclass(frozen=True, slots=True)
 class RetentionReport:
-    """What footage is held."""
+    """What is held, how old it is, and whether any of it is past its deadline."""
 
-    count: int
-    size_bytes: int
-    oldest: datetime | None
-    overdue: tuple[str, ...]
-    lifecycle_days: int
     made: datetime
+    held: tuple[HeldData, ...]
+    overdue: tuple[str, ...]
+    """Recordings."""
+    lifecycle_days: int
+    """After which the store itself removes a recording; 0 for never."""
+    deviations: tuple[str, ...]
+    """What keeps the store from forgetting."""
+    erasures: tuple[FootageErasure, ...]
+    """Of the last week, and those under way."""
 
 
 class FootageLibrary:
@@ -59,11 +70,16 @@ class FootageLibrary:
         cameras: Cameras,
         prober: MediaProber,
         matcher: Matcher,
+        erasures: KeyValueStore,
         clock: Clock,
         min_footage_age: timedelta,
+        keep: timedelta,
     ) -> None:
         self._store = store
         self._uploads = uploads
+        self._erasures = erasures
+        self._keep = keep
+        self._rules_right: datetime | None = None
         self._cameras = cameras
         self._prober = prober
         self._matcher = matcher
@@ -241,6 +257,10 @@ class FootageLibrary:
                 reason=errors.Reason.FOOTAGE_NOT_FOUND,
                 metadata={"footage_id": footage_id},
             )
+        begun = FootageErasure(
+            footage_id, footage.receive_time, footage.delete_time, self._clock.now()
+        )
+        await self._erasures.put(f"begun.{footage_id}", records.encode(begun))
         # The file goes first, so that no scan finds anybody in it after its sightings are erased;
         # the manifest last: while it is there, the deletion can be repeated.
         await self._remove(_file(footage_id), footage_id)
@@ -254,6 +274,26 @@ class FootageLibrary:
         # What a scan under way wrote down before it could see that the manifest is gone.
         for item in await self._store.objects(folder):
             await self._remove(item.key, footage_id)
+        await self._erased(begun)
+
+    async def finish_erasures(self) -> None:
+        """Write down the end of deletions that broke off after their last object was gone."""
+        for entry in await self._erasures.entries("begun.*"):
+            begun = records.decode(entry.value, FootageErasure)
+            if not await self._store.objects(footage_folder(begun.footage_id) or ""):
+                await self._erased(begun)
+
+    async def remove_sightings(self, footage_id: str) -> None:
+        """Erase the unconfirmed sightings of a recording that is gone."""
+        await self._matcher.erase_footage_sightings(footage_id)
+
+    async def _erased(self, begun: FootageErasure) -> None:
+        now = self._clock.now()
+        await self._erasures.put(
+            f"footage.{now:%Y-%m-%d}.{begun.footage_id}",
+            records.encode(replace(begun, erase_time=now)),
+        )
+        await self._erasures.erase(f"begun.{begun.footage_id}")
 
     async def _remove(self, key: str, footage_id: str) -> None:
         await self._store.delete(key)
@@ -280,19 +320,77 @@ class FootageLibrary:
 
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
-        held = await self._manifests([])
         now = self._clock.now()
-        return RetentionReport(
-            count=len(held),
-            size_bytes=sum(footage.header.size_bytes for footage in held),
-            oldest=min((footage.receive_time for footage in held), default=None),
-            overdue=tuple(f.footage_id for f in held if now >= f.delete_time),
-            lifecycle_days=await self._store.lifecycle_days(),
-            made=now,
+        footage = await self._manifests([])
+        presence = [
+            item for item in await self._store.objects("footage/") if "/presence/" in item.key
+        ]
+        uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
+        overdue = tuple(one.footage_id for one in footage if now >= one.delete_time)
+        limit = now - (UPLOADS.limit or timedelta.max)
+        held = (
+            HeldData(
+                FOOTAGE.name,
+                count=len(footage),
+                size_bytes=sum(one.header.size_bytes for one in footage),
+                oldest=min((one.receive_time for one in footage), default=None),
+                overdue=len(overdue),
+            ),
+            HeldData(
+                PRESENCE.name,
+                count=len(presence),
+                size_bytes=sum(item.size for item in presence),
+                oldest=min((item.modified for item in presence), default=None),
+                overdue=sum(now - item.modified >= self._keep for item in presence),
+            ),
+            HeldData(
+                UPLOADS.name,
+                count=len(uploads),
+                oldest=min((one.create_time for one in uploads), default=None),
+                overdue=sum(one.create_time <= limit for one in uploads),
+            ),
+            HeldData(CAMERAS.name, count=len(await self._cameras.find())),
         )
+        return RetentionReport(
+            made=now,
+            held=held,
+            overdue=overdue,
+            lifecycle_days=await self._store.lifecycle_days(),
+            deviations=tuple(await self._store.deviations()),
+            erasures=tuple(await self._recent_erasures(now)),
+        )
+
+    async def _recent_erasures(self, now: datetime) -> list[FootageErasure]:
+        days = [f"{now - timedelta(days=ago):%Y-%m-%d}" for ago in range(ERASURES_SHOWN_DAYS)]
+        patterns = ["begun.*", *(f"footage.{day}.*" for day in days)]
+        return [
+            records.decode(entry.value, FootageErasure)
+            for pattern in patterns
+            for entry in await self._erasures.entries(pattern)
+        ]
+
+    async def _require_rules(self) -> None:
+        """Refuse to take anything in that the store would not forget.
+
+        Raises:
+            FailedPreconditionError: `RETENTION_UNSAFE`.
+        """
+        now = self._clock.now()
+        if self._rules_right and timedelta() <= now - self._rules_right < RULES_TRUSTED:
+            return
+        deviations = await self._store.deviations()
+        if deviations:
+            raise errors.FailedPreconditionError(
+                "the object store would keep recordings past their deadline: "
+                + "; ".join(deviations),
+                reason=errors.Reason.RETENTION_UNSAFE,
+                metadata={"bucket": FOOTAGE.place, "problem": "; ".join(deviations)},
+            )
+        self._rules_right = now
 
     async def _admit(self, header: FootageHeader) -> Footage | None:
         """Refuse what cannot become footage; return the footage if the file is held already."""
+        await self._require_rules()
         start = await self._true_time(header, header.start_time)
         now = self._clock.now()
         if start > now:
@@ -400,7 +498,7 @@ class FootageLibrary:
             header=header,
             probe=probe,
             receive_time=upload.create_time,
-            delete_time=upload.create_time + RETENTION,
+            delete_time=upload.create_time + self._keep,
         )
         await self._store.put(
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"

@@ -3,20 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeward.matching.model import Candidate, Sighting, Template
-from homeward.matching.ports import Reference
+from homeward.matching.ports import Reference, Removed
 from homeward.servicekit import errors
 
 
-class InMemorySubjectIndex:
+class InMemoryFiles:
+    """A `Purgeable` that only pretends to have files."""
+
+    def __init__(self) -> None:
+        self._file = 1
+        self._erased = False
+
+    async def holds_erased(self) -> bool:
+        """Tell whether something was removed since the last rebuild."""
+        return self._erased
+
+    async def is_gone(self, place: str) -> bool:
+        """Tell whether there was a rebuild since a place was named."""
+        return place != f"file-{self._file}"
+
+    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+        """Use another file, if it may proceed."""
+        if not await proceed():
+            return False
+        self._file += 1
+        self._erased = False
+        return True
+
+    def _removed(self, count: int) -> Removed:
+        self._erased = self._erased or count > 0
+        return Removed(count, (f"file-{self._file}",) if count else ())
+
+
+class InMemorySubjectIndex(InMemoryFiles):
     """A `SubjectIndex` in one process."""
 
     def __init__(self, model_digest: str) -> None:
+        super().__init__()
         self._model = model_digest
         self._references: dict[str, Reference] = {}
 
@@ -59,22 +88,23 @@ class InMemorySubjectIndex:
         """Remove the template of one photograph, if it is there."""
         self._references.pop(photo_id, None)
 
-    async def remove_subject(self, subject_id: str) -> int:
-        """Remove a subject's templates; return how many there were."""
+    async def remove_subject(self, subject_id: str) -> Removed:
+        """Remove a subject's templates."""
         going = [key for key, held in self._references.items() if held.subject_id == subject_id]
         for key in going:
             del self._references[key]
-        return len(going)
+        return self._removed(len(going))
 
     async def count(self) -> int:
         """Return how many templates there are."""
         return len(self._references)
 
 
-class InMemorySightingIndex:
+class InMemorySightingIndex(InMemoryFiles):
     """A `SightingIndex` in one process."""
 
     def __init__(self, model_digest: str) -> None:
+        super().__init__()
         self._model = model_digest
         self._held: dict[str, tuple[Sighting, Template]] = {}
 
@@ -107,10 +137,11 @@ class InMemorySightingIndex:
             and (not footage_ids or sighting.footage_id in footage_ids)
         ]
 
-    async def remove(self, sighting_ids: Sequence[str]) -> None:
+    async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
         for name in sighting_ids:
             self._held.pop(name, None)
+        return self._removed(len(sighting_ids))
 
     async def count(self) -> int:
         """Return how many sightings there are."""

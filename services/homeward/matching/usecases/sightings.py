@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from homeward import inventory
+from homeward.inventory import HeldData
 from homeward.matching.model import (
     Decision,
     Disposition,
@@ -15,7 +17,7 @@ from homeward.matching.model import (
     Sighting,
     SightingState,
 )
-from homeward.matching.ports import SightingFeed, SightingIndex
+from homeward.matching.ports import Removed, SightingFeed, SightingIndex
 from homeward.matching.spans import Placement, Span, place
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -25,6 +27,9 @@ from homeward.servicekit.objects import ObjectStore
 CLEARLY_BETTER = 0.01
 """By how much a finding has to be more alike to replace the picture of a sighting: a search that is
 repeated finds faces again a fraction of a pixel away, and must not change what a reviewer sees."""
+
+STRAY_AFTER = timedelta(days=1)
+"""A still without a sighting is of one that is being recorded, or was left by what broke off."""
 
 _STATE_AFTER = {
     Decision.CONFIRM: SightingState.CONFIRMED,
@@ -189,14 +194,62 @@ class Sightings:
                 await self._ledger.erase(entry.key)
         return len(going)
 
-    async def remove_subject(self, subject_id: str) -> int:
-        """Erase every sighting of a subject, confirmed ones too; return how many."""
+    async def remove_subject(self, subject_id: str) -> tuple[Removed, int]:
+        """Erase every sighting of a subject, confirmed ones too.
+
+        Returns:
+            What was removed, and how many of their stills are still there.
+        """
         async with self._joining:
             found = await self._index.find(subject_ids=[subject_id])
-            await self._forget([item.sighting_id for item in found])
+            removed = await self._forget([item.sighting_id for item in found])
             for entry in await self._ledger.entries(f"*.{subject_id}"):
                 await self._ledger.erase(entry.key)
-        return len(found)
+        left = [item for item in found if await self._evidence.stat(_still(item)) is not None]
+        return removed, len(left)
+
+    async def sweep(self) -> int:
+        """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.
+
+        Both go with their footage; this is for what went without it, by a rule of the store.
+
+        Returns:
+            How many sightings and stills were erased.
+        """
+        async with self._joining:
+            found = await self._index.find()
+            due = [item.sighting_id for item in found if self._expired(item)]
+            await self._forget(due)
+        held = {item.sighting_id for item in await self._index.find()}
+        strays = [
+            item
+            for item in await self._evidence.objects("")
+            if item.key.rpartition("/")[2].removesuffix(".jpg") not in held
+            and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
+        ]
+        for item in strays:
+            await self._evidence.delete(item.key)
+        return len(due) + len(strays)
+
+    async def held(self) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many sightings, stills and ledger records there are."""
+        found = await self._index.find()
+        stills = await self._evidence.objects("")
+        return (
+            HeldData(
+                inventory.SIGHTINGS.name,
+                count=len(found),
+                oldest=min((one.create_time for one in found), default=None),
+                overdue=sum(map(self._expired, found)),
+            ),
+            HeldData(
+                inventory.STILLS.name,
+                count=len(stills),
+                size_bytes=sum(item.size for item in stills),
+                oldest=min((item.modified for item in stills), default=None),
+            ),
+            HeldData(inventory.SPANS.name, count=len(await self._ledger.entries())),
+        )
 
     async def _place(self, sighting: Sighting) -> Placement:
         placed: list[Placement] = []
@@ -270,13 +323,13 @@ class Sightings:
         if _still(decided) != _still(sighting):
             await self._evidence.delete(_still(sighting))
 
-    async def _forget(self, sighting_ids: list[str]) -> None:
+    async def _forget(self, sighting_ids: list[str]) -> Removed:
         if not sighting_ids:
-            return
+            return Removed(0)
         for name in sighting_ids:
             await self._evidence.delete(f"pending/{name}.jpg")
             await self._evidence.delete(f"confirmed/{name}.jpg")
-        await self._index.remove(sighting_ids)
+        return await self._index.remove(sighting_ids)
 
     def _expired(self, sighting: Sighting) -> bool:
         kept = sighting.state is SightingState.CONFIRMED

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 
+from homeward.inventory import (
+    PHOTOGRAPHS,
+    REFERENCES,
+    SIGHTINGS,
+    STILLS,
+    SUBJECTS,
+    DataClass,
+    HeldData,
+)
 from homeward.matching.model import (
     MAX_PHOTOS_PER_SUBJECT,
     ErasureCertificate,
@@ -18,7 +28,8 @@ from homeward.matching.model import (
     SubjectState,
     Template,
 )
-from homeward.matching.ports import FaceAnalyzer, Reference, SubjectIndex
+from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
+from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.sightings import Sightings
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -26,6 +37,11 @@ from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectStore
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
+
+NOTHING_THERE = "there was none"
+
+SWEPT_LATE = timedelta(days=1)
+"""A subject whose end is overdue for longer than this is reported: sweeps do not work."""
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "no face was found",
@@ -41,6 +57,16 @@ class Subjects:
 
     A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first
     and erases the rest afterwards, so that a close that breaks off is taken up by the next one.
+
+    Args:
+        subjects: The records.
+        photos: The reference photographs.
+        gallery: Their templates.
+        sightings: Goes along with a subject.
+        certificates: Keep what became of erased data.
+        faces: Judges photographs.
+        clock: Tells the time.
+        unlinks: Whether the object store removes an object's bytes when it is deleted.
     """
 
     def __init__(
@@ -50,15 +76,19 @@ class Subjects:
         photos: ObjectStore,
         gallery: SubjectIndex,
         sightings: Sightings,
+        certificates: Certificates,
         faces: FaceAnalyzer,
         clock: Clock,
+        unlinks: bool,
     ) -> None:
         self._subjects = subjects
         self._photos = photos
         self._gallery = gallery
         self._sightings = sightings
+        self._certificates = certificates
         self._faces = faces
         self._clock = clock
+        self._unlinks = unlinks
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
         """Enrol a subject without photographs; return it and its etag.
@@ -186,42 +216,44 @@ class Subjects:
 
         return await self._edit(subject_id, apply, etag=etag)
 
-    async def close(self, subject_id: str) -> tuple[Subject, str, ErasureCertificate]:
+    async def close(
+        self, subject_id: str, *, to_be_erased: bool = False
+    ) -> tuple[Subject, str, ErasureCertificate]:
         """End the search for a subject and erase its data; repeats what was left undone.
+
+        Args:
+            subject_id: Whose.
+            to_be_erased: Note that the record of the closed subject is to go too, so that a sweep
+                finishes what breaks off here.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
         subject, _ = await self.get(subject_id)
-        now = self._clock.now()
-        if subject.state is SubjectState.OPEN:
+        if subject.state is SubjectState.OPEN or (to_be_erased and not subject.to_be_erased):
             shell = replace(
                 subject,
                 state=SubjectState.CLOSED,
-                update_time=now,
+                update_time=self._clock.now(),
                 details=None,
                 created_as=None,
                 photos=(),
+                to_be_erased=to_be_erased,
             )
             await self._subjects.put(_closed(subject_id), records.encode(shell))
-        entries = (
-            await _entry(
-                "reference templates", "Qdrant subjects", self._remove_templates(subject_id)
-            ),
-            await _entry(
-                "sightings and stills",
-                "Qdrant sightings, S3 homeward-evidence",
-                self._remove_sightings(subject_id),
-            ),
-            await _entry(
-                "reference photographs", "S3 homeward-subjects", self._remove_photos(subject_id)
-            ),
-            await _entry(
-                "case, label and authorisation", "NATS KV SUBJECTS", self._erase_record(subject_id)
-            ),
-        )
+        entries = [
+            entry
+            for data, erase in (
+                ((REFERENCES,), self._remove_templates),
+                ((SIGHTINGS, STILLS), self._remove_sightings),
+                ((PHOTOGRAPHS,), self._remove_photos),
+                ((SUBJECTS,), self._erase_record),
+            )
+            for entry in await _entries(data, erase(subject_id))
+        ]
         closed, etag = await self.get(subject_id)
-        return closed, etag, ErasureCertificate(subject_id, now, entries)
+        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
+        return closed, etag, await self._certificates.keep(made)
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
         """Close a subject and forget that it was there.
@@ -229,10 +261,67 @@ class Subjects:
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        _, _, certificate = await self.close(subject_id)
+        _, _, certificate = await self.close(subject_id, to_be_erased=True)
         if all(entry.outcome is not ErasureOutcome.FAILED for entry in certificate.entries):
             await self._subjects.erase(_closed(subject_id))
         return certificate
+
+    async def sweep(self, *, grace: timedelta) -> int:
+        """Close subjects whose review date has passed, and finish what broke off.
+
+        Args:
+            grace: How long after its review date a subject is closed.
+
+        Returns:
+            How many subjects were closed or finished.
+        """
+        now = self._clock.now()
+        closed = {
+            entry.key.removeprefix("closed."): records.decode(entry.value, Subject)
+            for entry in await self._subjects.entries("closed.*")
+        }
+        opened = {
+            entry.key.removeprefix("open."): records.decode(entry.value, Subject)
+            for entry in await self._subjects.entries("open.*")
+        }
+        erasing = [name for name, shell in closed.items() if shell.to_be_erased]
+        broken_off = [name for name in opened if name in closed and name not in erasing]
+        lapsed = [
+            name
+            for name, subject in opened.items()
+            if name not in closed
+            and subject.details is not None
+            and now >= subject.details.review_time + grace
+        ]
+        for name in erasing:
+            await self.erase(name)
+        for name in (*broken_off, *lapsed):
+            await self.close(name)
+        return len(erasing) + len(broken_off) + len(lapsed)
+
+    async def held(self, *, grace: timedelta) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many subjects, photographs and templates there are."""
+        now = self._clock.now()
+        found = [subject for subject, _ in await self.find(show_closed=False)]
+        photos = await self._photos.objects("")
+        return (
+            HeldData(
+                SUBJECTS.name,
+                count=len(found),
+                oldest=min((one.create_time for one in found), default=None),
+                overdue=sum(
+                    one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
+                    for one in found
+                ),
+            ),
+            HeldData(
+                PHOTOGRAPHS.name,
+                count=len(photos),
+                size_bytes=sum(item.size for item in photos),
+                oldest=min((item.modified for item in photos), default=None),
+            ),
+            HeldData(REFERENCES.name, count=await self._gallery.count()),
+        )
 
     async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
@@ -277,33 +366,37 @@ class Subjects:
                 continue
             return changed, str(revision)
 
-    async def _remove_templates(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
-        count = await self._gallery.remove_subject(subject_id)
-        return _compacted_later(count, "no search returns them", "the engine's files")
+    async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
+        removed = await self._gallery.remove_subject(subject_id)
+        return [_in_files(REFERENCES, removed)]
 
-    async def _remove_sightings(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
-        count = await self._sightings.remove_subject(subject_id)
-        return _compacted_later(count, "no list returns them", "the engines' files")
+    async def _remove_sightings(self, subject_id: str) -> list[ErasureEntry]:
+        removed, left = await self._sightings.remove_subject(subject_id)
+        return [
+            _in_files(SIGHTINGS, removed),
+            _in_bucket(STILLS, removed.count, left, unlinked=self._unlinks),
+        ]
 
-    async def _remove_photos(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+    async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
         held = await self._photos.objects(f"subjects/{subject_id}/")
         for item in held:
             await self._photos.delete(item.key)
         left = await self._photos.objects(f"subjects/{subject_id}/")
-        if left:
-            return len(held), ErasureOutcome.FAILED, f"{len(left)} still listed after the deletion"
-        return _compacted_later(len(held), "listed none afterwards", "the store's volumes")
+        return [_in_bucket(PHOTOGRAPHS, len(held), len(left), unlinked=self._unlinks)]
 
-    async def _erase_record(self, subject_id: str) -> tuple[int, ErasureOutcome, str]:
+    async def _erase_record(self, subject_id: str) -> list[ErasureEntry]:
         erased = await self._subjects.erase(_open(subject_id))
         gone = await self._subjects.get(_open(subject_id)) is None
-        return (
-            int(erased),
-            ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
-            "the message was overwritten in its stream and reads as absent"
-            if gone
-            else "the record is still there",
-        )
+        return [
+            _told(
+                SUBJECTS,
+                int(erased),
+                ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
+                "the message was overwritten in its stream and reads as absent"
+                if gone
+                else "the record is still there; close the subject again",
+            )
+        ]
 
 
 async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:
@@ -313,26 +406,54 @@ async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:
     return await subjects.get(_open(subject_id)) is not None
 
 
-async def _entry(
-    data: str, store: str, erasure: Awaitable[tuple[int, ErasureOutcome, str]]
-) -> ErasureEntry:
+async def _entries(
+    data: Sequence[DataClass], erasure: Awaitable[list[ErasureEntry]]
+) -> list[ErasureEntry]:
     """Carry one erasure out; a store that does not answer is an entry, not the end."""
     try:
-        count, outcome, verification = await erasure
+        return await erasure
     except errors.UnavailableError as error:
-        return ErasureEntry(
-            data, store, 0, ErasureOutcome.FAILED, f"{error.message}; then close the subject again"
+        again = f"{error.message}; then close the subject again"
+        return [_told(one, 0, ErasureOutcome.FAILED, again) for one in data]
+
+
+def _told(
+    data: DataClass, count: int, outcome: ErasureOutcome, verification: str, *places: str
+) -> ErasureEntry:
+    return ErasureEntry(
+        data.name, f"{data.engine} {data.place}", count, outcome, verification, places
+    )
+
+
+def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
+    """Tell of what an engine has only marked as removed."""
+    if not removed.count:
+        return _told(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+    return _told(
+        data,
+        removed.count,
+        ErasureOutcome.PENDING,
+        "nothing returns them; their bytes go with the files when those are next rebuilt",
+        *removed.places,
+    )
+
+
+def _in_bucket(data: DataClass, count: int, left: int, *, unlinked: bool) -> ErasureEntry:
+    """Tell of objects, which the store says are not there any more."""
+    if left:
+        return _told(
+            data, count, ErasureOutcome.FAILED, f"{left} are still there; close the subject again"
         )
-    return ErasureEntry(data, store, count, outcome, verification)
-
-
-def _compacted_later(count: int, verified: str, where: str) -> tuple[int, ErasureOutcome, str]:
     if not count:
-        return 0, ErasureOutcome.ERASED, "there was none, or an earlier certificate tells of it"
-    return (
+        return _told(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+    gone = "the store says of each that it is not there"
+    if unlinked:
+        return _told(data, count, ErasureOutcome.ERASED, f"{gone}, and removes bytes at once")
+    return _told(
+        data,
         count,
         ErasureOutcome.PENDING,
-        f"{verified}; bytes may remain in {where} until they are compacted",
+        f"{gone}; their bytes, encrypted, stay in its volumes until it compacts them",
     )
 
 

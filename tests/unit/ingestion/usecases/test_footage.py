@@ -11,14 +11,19 @@ import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.model import (
-    RETENTION,
     CameraDetails,
     Footage,
     FootageHeader,
     footage_folder,
 )
 from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import PART_BYTES, URL_LIFETIME, FootageLibrary
+from homeward.ingestion.usecases.footage import (
+    PART_BYTES,
+    RULES_TRUSTED,
+    URL_LIFETIME,
+    FootageLibrary,
+)
+from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -70,7 +75,7 @@ async def test_an_uploaded_recording_is_footage(
     assert not held
     assert await library.get(footage.footage_id) == footage
     assert footage.probe == prober.answer
-    assert (footage.receive_time, footage.delete_time) == (clock.now(), clock.now() + RETENTION)
+    assert (footage.receive_time, footage.delete_time) == (clock.now(), clock.now() + FOOTAGE_LIMIT)
 
 
 async def test_a_recording_is_kept_as_it_came(
@@ -141,7 +146,7 @@ async def test_a_resumed_upload_is_retained_from_its_first_byte(
         library, make.header(LARGE), LARGE[2 * PART_BYTES :], offset=2 * PART_BYTES
     )
 
-    assert (footage.receive_time, footage.delete_time) == (begun, begun + RETENTION)
+    assert (footage.receive_time, footage.delete_time) == (begun, begun + FOOTAGE_LIMIT)
 
 
 async def test_a_resumed_upload_with_other_bytes_is_refused_and_removed(
@@ -487,7 +492,7 @@ async def test_footage_can_be_read_until_its_deadline(
     library: FootageLibrary, clock: Any, make: Any
 ) -> None:
     footage, _ = await upload(library, make.header())
-    clock.advance(RETENTION - timedelta(microseconds=1))
+    clock.advance(FOOTAGE_LIMIT - timedelta(microseconds=1))
 
     assert await library.get(footage.footage_id) == footage
     assert await library.find() == [footage]
@@ -497,7 +502,7 @@ async def test_footage_past_its_deadline_is_refused(
     library: FootageLibrary, clock: Any, make: Any
 ) -> None:
     footage, _ = await upload(library, make.header())
-    clock.advance(RETENTION)
+    clock.advance(FOOTAGE_LIMIT)
 
     with pytest.raises(errors.FailedPreconditionError) as refused:
         await library.get(footage.footage_id)
@@ -621,7 +626,7 @@ async def test_expired_footage_can_still_be_deleted(
     library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
 ) -> None:
     footage, _ = await upload(library, make.header())
-    clock.advance(RETENTION)
+    clock.advance(FOOTAGE_LIMIT)
 
     await library.delete(footage.footage_id)
 
@@ -631,7 +636,8 @@ async def test_expired_footage_can_still_be_deleted(
 async def test_the_report_of_nothing_says_so(library: FootageLibrary, clock: Any) -> None:
     report = await library.report()
 
-    assert (report.count, report.size_bytes, report.oldest, report.overdue) == (0, 0, None, ())
+    footage, *_ = report.held
+    assert (footage.count, footage.size_bytes, footage.oldest, report.overdue) == (0, 0, None, ())
     assert (report.lifecycle_days, report.made) == (29, clock.now())
 
 
@@ -641,12 +647,68 @@ async def test_the_report_counts_what_is_held_and_names_what_is_overdue(
     old, _ = await upload(library, make.header(b"old"), b"old", request_id="1")
     clock.advance(timedelta(days=1))
     await upload(library, make.header(b"newer"), b"newer", request_id="2")
-    clock.advance(RETENTION - timedelta(days=1))
+    clock.advance(FOOTAGE_LIMIT - timedelta(days=1))
 
     report = await library.report()
 
-    assert (report.count, report.size_bytes) == (2, 8)
-    assert (report.oldest, report.overdue) == (old.receive_time, (old.footage_id,))
+    footage, *_ = report.held
+    assert (footage.name, footage.count, footage.size_bytes, footage.overdue) == (
+        "footage",
+        2,
+        8,
+        1,
+    )
+    assert (footage.oldest, report.overdue) == (old.receive_time, (old.footage_id,))
+
+
+async def test_a_deletion_is_written_down_from_its_beginning(
+    library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    class BrokenOffError(Exception):
+        pass
+
+    async def breaks(key: str) -> None:
+        del key
+        raise BrokenOffError
+
+    whole, bucket.delete = bucket.delete, breaks  # type: ignore[method-assign]
+    with pytest.raises(BrokenOffError):
+        await library.delete(footage.footage_id)
+    (begun,) = (await library.report()).erasures
+    bucket.delete = whole  # type: ignore[method-assign]
+    clock.advance(timedelta(hours=1))
+    await library.delete(footage.footage_id)
+    (done,) = (await library.report()).erasures
+
+    assert (begun.footage_id, begun.erase_time) == (footage.footage_id, None)
+    assert (done.footage_id, done.erase_time) == (footage.footage_id, clock.now())
+
+
+async def test_nothing_is_taken_in_that_the_store_would_not_forget(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    bucket.problems = ["bucket footage: versioning is on; suspend it"]
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await upload(library, make.header())
+    bucket.problems = []
+    await upload(library, make.header())
+
+    assert refused.value.reason is errors.Reason.RETENTION_UNSAFE
+    assert "suspend it" in refused.value.message
+
+
+async def test_a_store_that_was_changed_is_noticed_within_a_minute(
+    library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
+) -> None:
+    await upload(library, make.header())
+    bucket.problems = ["bucket footage: object lock is on"]
+    clock.advance(RULES_TRUSTED)
+
+    with pytest.raises(errors.FailedPreconditionError):
+        await upload(library, make.header(b"other"), b"other", request_id="up-2")
 
 
 async def test_a_reader_gets_a_url_for_a_segments_work(library: FootageLibrary, make: Any) -> None:
@@ -661,7 +723,7 @@ async def test_an_expired_recording_does_not_come_in_again_while_it_is_still_hel
     library: FootageLibrary, clock: Any, make: Any
 ) -> None:
     await upload(library, make.header())
-    clock.advance(RETENTION)
+    clock.advance(FOOTAGE_LIMIT)
 
     with pytest.raises(errors.FailedPreconditionError) as refusal:
         await upload(library, make.header(), request_id="up-2")
@@ -696,7 +758,7 @@ async def test_a_url_to_read_by_ends_with_the_recordings_deadline(
     library: FootageLibrary, clock: Any, make: Any
 ) -> None:
     footage, _ = await upload(library, make.header())
-    clock.advance(RETENTION)
+    clock.advance(FOOTAGE_LIMIT)
 
     with pytest.raises(errors.FailedPreconditionError) as refused:
         await library.url(footage)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.model import (
-    RETENTION,
     Counts,
     GapReason,
     ScanScope,
@@ -19,6 +18,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scans import Scans, scan_key, segment_key
+from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -239,7 +239,7 @@ async def test_a_scan_of_unknown_footage_is_refused(office: Office) -> None:
 
 async def test_a_scan_of_expired_footage_is_refused(office: Office) -> None:
     footage_id = await office.record()
-    office.clock.advance(RETENTION)
+    office.clock.advance(FOOTAGE_LIMIT)
 
     with pytest.raises(errors.FailedPreconditionError) as refused:
         await office.create(ScanScope(footage_ids=(footage_id,)))

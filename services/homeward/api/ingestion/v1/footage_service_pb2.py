@@ -24,11 +24,12 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
+from homeward.api.common.v1 import retention_pb2 as homeward_dot_api_dot_common_dot_v1_dot_retention__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 from homeward.api.ingestion.v1 import footage_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_footage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/ingestion/v1/footage_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/ingestion/v1/footage.proto\"\xb2\x01\n\x0cUploadHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tcamera_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x07 \x01(\x04\"m\n\x14UploadFootageRequest\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07payload\"b\n\x15UploadFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x14\n\x0c\x61lready_held\x18\x02 \x01(\x08\"&\n\x10GetUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"1\n\x11GetUploadResponse\x12\x1c\n\x14\x63ommitted_size_bytes\x18\x01 \x01(\x04\"Q\n\x16\x43reateUploadUrlRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeader\"\x95\x01\n\x17\x43reateUploadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x10\x65xisting_footage\x18\x03 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"+\n\x15\x43ompleteUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"M\n\x16\x43ompleteUploadResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\'\n\x11GetFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"I\n\x12GetFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\x87\x01\n\x12ListFootageRequest\x12\x12\n\ncamera_ids\x18\x01 \x03(\t\x12\x36\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x13ListFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x03(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteFootageResponse\"\x1b\n\x19GetRetentionReportRequest\"\xee\x01\n\x1aGetRetentionReportResponse\x12\x15\n\rfootage_count\x18\x01 \x01(\x03\x12\x1a\n\x12\x66ootage_size_bytes\x18\x02 \x01(\x04\x12\x37\n\x13oldest_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13overdue_footage_ids\x18\x04 \x03(\t\x12\x16\n\x0elifecycle_days\x18\x05 \x01(\x05\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa4\x08\n\x0e\x46ootageService\x12\x81\x01\n\rUploadFootage\x12/.homeward.api.ingestion.v1.UploadFootageRequest\x1a\x30.homeward.api.ingestion.v1.UploadFootageResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02(\x01\x12s\n\tGetUpload\x12+.homeward.api.ingestion.v1.GetUploadRequest\x1a,.homeward.api.ingestion.v1.GetUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x85\x01\n\x0f\x43reateUploadUrl\x12\x31.homeward.api.ingestion.v1.CreateUploadUrlRequest\x1a\x32.homeward.api.ingestion.v1.CreateUploadUrlResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x82\x01\n\x0e\x43ompleteUpload\x12\x30.homeward.api.ingestion.v1.CompleteUploadRequest\x1a\x31.homeward.api.ingestion.v1.CompleteUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02\x12y\n\nGetFootage\x12,.homeward.api.ingestion.v1.GetFootageRequest\x1a-.homeward.api.ingestion.v1.GetFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12|\n\x0bListFootage\x12-.homeward.api.ingestion.v1.ListFootageRequest\x1a..homeward.api.ingestion.v1.ListFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12\x80\x01\n\rDeleteFootage\x12/.homeward.api.ingestion.v1.DeleteFootageRequest\x1a\x30.homeward.api.ingestion.v1.DeleteFootageResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x04\x06\x90\xb5\x18\x07\x12\x8f\x01\n\x12GetRetentionReport\x12\x34.homeward.api.ingestion.v1.GetRetentionReportRequest\x1a\x35.homeward.api.ingestion.v1.GetRetentionReportResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/ingestion/v1/footage_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/common/v1/retention.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/ingestion/v1/footage.proto\"\xb2\x01\n\x0cUploadHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tcamera_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x07 \x01(\x04\"m\n\x14UploadFootageRequest\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07payload\"b\n\x15UploadFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x14\n\x0c\x61lready_held\x18\x02 \x01(\x08\"&\n\x10GetUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"1\n\x11GetUploadResponse\x12\x1c\n\x14\x63ommitted_size_bytes\x18\x01 \x01(\x04\"Q\n\x16\x43reateUploadUrlRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeader\"\x95\x01\n\x17\x43reateUploadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x10\x65xisting_footage\x18\x03 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"+\n\x15\x43ompleteUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"M\n\x16\x43ompleteUploadResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\'\n\x11GetFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"I\n\x12GetFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\x87\x01\n\x12ListFootageRequest\x12\x12\n\ncamera_ids\x18\x01 \x03(\t\x12\x36\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x13ListFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x03(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteFootageResponse\"\x1b\n\x19GetRetentionReportRequest\"\xf3\x02\n\x1aGetRetentionReportResponse\x12\x15\n\rfootage_count\x18\x01 \x01(\x03\x12\x1a\n\x12\x66ootage_size_bytes\x18\x02 \x01(\x04\x12\x37\n\x13oldest_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13overdue_footage_ids\x18\x04 \x03(\t\x12\x16\n\x0elifecycle_days\x18\x05 \x01(\x05\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04held\x18\x07 \x03(\x0b\x32 .homeward.api.common.v1.HeldData\x12\x16\n\x0estore_problems\x18\x08 \x03(\t\x12;\n\x08\x65rasures\x18\t \x03(\x0b\x32).homeward.api.ingestion.v1.FootageErasure\"\xe7\x01\n\x0e\x46ootageErasure\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x30\n\x0creceive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nbegin_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa4\x08\n\x0e\x46ootageService\x12\x81\x01\n\rUploadFootage\x12/.homeward.api.ingestion.v1.UploadFootageRequest\x1a\x30.homeward.api.ingestion.v1.UploadFootageResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02(\x01\x12s\n\tGetUpload\x12+.homeward.api.ingestion.v1.GetUploadRequest\x1a,.homeward.api.ingestion.v1.GetUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x85\x01\n\x0f\x43reateUploadUrl\x12\x31.homeward.api.ingestion.v1.CreateUploadUrlRequest\x1a\x32.homeward.api.ingestion.v1.CreateUploadUrlResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x82\x01\n\x0e\x43ompleteUpload\x12\x30.homeward.api.ingestion.v1.CompleteUploadRequest\x1a\x31.homeward.api.ingestion.v1.CompleteUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02\x12y\n\nGetFootage\x12,.homeward.api.ingestion.v1.GetFootageRequest\x1a-.homeward.api.ingestion.v1.GetFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12|\n\x0bListFootage\x12-.homeward.api.ingestion.v1.ListFootageRequest\x1a..homeward.api.ingestion.v1.ListFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12\x80\x01\n\rDeleteFootage\x12/.homeward.api.ingestion.v1.DeleteFootageRequest\x1a\x30.homeward.api.ingestion.v1.DeleteFootageResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x04\x06\x90\xb5\x18\x07\x12\x8f\x01\n\x12GetRetentionReport\x12\x34.homeward.api.ingestion.v1.GetRetentionReportRequest\x1a\x35.homeward.api.ingestion.v1.GetRetentionReportResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,40 +52,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOOTAGESERVICE'].methods_by_name['DeleteFootage']._serialized_options = b'\212\265\030\004\n\002\004\006\220\265\030\007'
   _globals['_FOOTAGESERVICE'].methods_by_name['GetRetentionReport']._loaded_options = None
   _globals['_FOOTAGESERVICE'].methods_by_name['GetRetentionReport']._serialized_options = b'\212\265\030\004\n\002\005\006\220\265\030\004'
-  _globals['_UPLOADHEADER']._serialized_start=227
-  _globals['_UPLOADHEADER']._serialized_end=405
-  _globals['_UPLOADFOOTAGEREQUEST']._serialized_start=407
-  _globals['_UPLOADFOOTAGEREQUEST']._serialized_end=516
-  _globals['_UPLOADFOOTAGERESPONSE']._serialized_start=518
-  _globals['_UPLOADFOOTAGERESPONSE']._serialized_end=616
-  _globals['_GETUPLOADREQUEST']._serialized_start=618
-  _globals['_GETUPLOADREQUEST']._serialized_end=656
-  _globals['_GETUPLOADRESPONSE']._serialized_start=658
-  _globals['_GETUPLOADRESPONSE']._serialized_end=707
-  _globals['_CREATEUPLOADURLREQUEST']._serialized_start=709
-  _globals['_CREATEUPLOADURLREQUEST']._serialized_end=790
-  _globals['_CREATEUPLOADURLRESPONSE']._serialized_start=793
-  _globals['_CREATEUPLOADURLRESPONSE']._serialized_end=942
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=944
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=987
-  _globals['_COMPLETEUPLOADRESPONSE']._serialized_start=989
-  _globals['_COMPLETEUPLOADRESPONSE']._serialized_end=1066
-  _globals['_GETFOOTAGEREQUEST']._serialized_start=1068
-  _globals['_GETFOOTAGEREQUEST']._serialized_end=1107
-  _globals['_GETFOOTAGERESPONSE']._serialized_start=1109
-  _globals['_GETFOOTAGERESPONSE']._serialized_end=1182
-  _globals['_LISTFOOTAGEREQUEST']._serialized_start=1185
-  _globals['_LISTFOOTAGEREQUEST']._serialized_end=1320
-  _globals['_LISTFOOTAGERESPONSE']._serialized_start=1322
-  _globals['_LISTFOOTAGERESPONSE']._serialized_end=1421
-  _globals['_DELETEFOOTAGEREQUEST']._serialized_start=1423
-  _globals['_DELETEFOOTAGEREQUEST']._serialized_end=1465
-  _globals['_DELETEFOOTAGERESPONSE']._serialized_start=1467
-  _globals['_DELETEFOOTAGERESPONSE']._serialized_end=1490
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=1492
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=1519
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=1522
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=1760
-  _globals['_FOOTAGESERVICE']._serialized_start=1763
-  _globals['_FOOTAGESERVICE']._serialized_end=2823
+  _globals['_UPLOADHEADER']._serialized_start=267
+  _globals['_UPLOADHEADER']._serialized_end=445
+  _globals['_UPLOADFOOTAGEREQUEST']._serialized_start=447
+  _globals['_UPLOADFOOTAGEREQUEST']._serialized_end=556
+  _globals['_UPLOADFOOTAGERESPONSE']._serialized_start=558
+  _globals['_UPLOADFOOTAGERESPONSE']._serialized_end=656
+  _globals['_GETUPLOADREQUEST']._serialized_start=658
+  _globals['_GETUPLOADREQUEST']._serialized_end=696
+  _globals['_GETUPLOADRESPONSE']._serialized_start=698
+  _globals['_GETUPLOADRESPONSE']._serialized_end=747
+  _globals['_CREATEUPLOADURLREQUEST']._serialized_start=749
+  _globals['_CREATEUPLOADURLREQUEST']._serialized_end=830
+  _globals['_CREATEUPLOADURLRESPONSE']._serialized_start=833
+  _globals['_CREATEUPLOADURLRESPONSE']._serialized_end=982
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=984
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=1027
+  _globals['_COMPLETEUPLOADRESPONSE']._serialized_start=1029
+  _globals['_COMPLETEUPLOADRESPONSE']._serialized_end=1106
+  _globals['_GETFOOTAGEREQUEST']._serialized_start=1108
+  _globals['_GETFOOTAGEREQUEST']._serialized_end=1147
+  _globals['_GETFOOTAGERESPONSE']._serialized_start=1149
+  _globals['_GETFOOTAGERESPONSE']._serialized_end=1222
+  _globals['_LISTFOOTAGEREQUEST']._serialized_start=1225
+  _globals['_LISTFOOTAGEREQUEST']._serialized_end=1360
+  _globals['_LISTFOOTAGERESPONSE']._serialized_start=1362
+  _globals['_LISTFOOTAGERESPONSE']._serialized_end=1461
+  _globals['_DELETEFOOTAGEREQUEST']._serialized_start=1463
+  _globals['_DELETEFOOTAGEREQUEST']._serialized_end=1505
+  _globals['_DELETEFOOTAGERESPONSE']._serialized_start=1507
+  _globals['_DELETEFOOTAGERESPONSE']._serialized_end=1530
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=1532
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=1559
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=1562
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=1933
+  _globals['_FOOTAGEERASURE']._serialized_start=1936
+  _globals['_FOOTAGEERASURE']._serialized_end=2167
+  _globals['_FOOTAGESERVICE']._serialized_start=2170
+  _globals['_FOOTAGESERVICE']._serialized_end=3230
 # @@protoc_insertion_point(module_scope)

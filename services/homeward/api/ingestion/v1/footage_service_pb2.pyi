@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from homeward.api.common.v1 import retention_pb2 as _retention_pb2
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 from homeward.api.ingestion.v1 import footage_pb2 as _footage_pb2
 import builtins as _builtins
@@ -461,6 +462,9 @@ class GetRetentionReportResponse(_message.Message):
     OVERDUE_FOOTAGE_IDS_FIELD_NUMBER: _builtins.int
     LIFECYCLE_DAYS_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    STORE_PROBLEMS_FIELD_NUMBER: _builtins.int
+    ERASURES_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """How many recordings are held."""
     footage_size_bytes: _builtins.int
@@ -479,6 +483,20 @@ class GetRetentionReportResponse(_message.Message):
     def report_time(self) -> _timestamp_pb2.Timestamp:
         """When the report was made."""
 
+    @_builtins.property
+    def held(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.HeldData]:
+        """What is held, by kind of data."""
+
+    @_builtins.property
+    def store_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What keeps the object store from forgetting what is deleted, each with its remedy. While there
+        is any, no footage is taken in.
+        """
+
+    @_builtins.property
+    def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageErasure]:
+        """Recordings that were removed in the last seven days, and those whose removal is under way."""
+
     def __init__(
         self,
         *,
@@ -488,11 +506,62 @@ class GetRetentionReportResponse(_message.Message):
         overdue_footage_ids: _abc.Iterable[_builtins.str] | None = ...,
         lifecycle_days: _builtins.int = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        held: _abc.Iterable[_retention_pb2.HeldData] | None = ...,
+        store_problems: _abc.Iterable[_builtins.str] | None = ...,
+        erasures: _abc.Iterable[Global___FootageErasure] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRetentionReportResponse: _TypeAlias = GetRetentionReportResponse  # noqa: Y015
+
+@_typing.final
+class FootageErasure(_message.Message):
+    """That a recording was removed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    DELETE_TIME_FIELD_NUMBER: _builtins.int
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    footage_id: _builtins.str
+    """The recording."""
+    @_builtins.property
+    def receive_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was received."""
+
+    @_builtins.property
+    def delete_time(self) -> _timestamp_pb2.Timestamp:
+        """Its deadline."""
+
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """When its removal began."""
+
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When the store said of each of its objects that it is not there. Absent while that is under
+        way.
+        """
+
+    def __init__(
+        self,
+        *,
+        footage_id: _builtins.str = ...,
+        receive_time: _timestamp_pb2.Timestamp | None = ...,
+        delete_time: _timestamp_pb2.Timestamp | None = ...,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "delete_time", b"delete_time", "erase_time", b"erase_time", "receive_time", b"receive_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "delete_time", b"delete_time", "erase_time", b"erase_time", "footage_id", b"footage_id", "receive_time", b"receive_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootageErasure: _TypeAlias = FootageErasure  # noqa: Y015

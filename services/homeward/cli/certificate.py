@@ -1,0 +1,61 @@
+"""An erasure certificate as a page to read."""
+
+from __future__ import annotations
+
+from html import escape
+
+from homeward.api.matching.v1 import subject_pb2
+from homeward.cli import times
+
+OUTCOMES = {
+    subject_pb2.ErasureEntry.OUTCOME_ERASED: "erased",
+    subject_pb2.ErasureEntry.OUTCOME_PENDING: "pending",
+    subject_pb2.ErasureEntry.OUTCOME_FAILED: "failed",
+}
+"""An outcome that this version does not know is `unknown`: never taken for erased."""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Erasure certificate {subject}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto }}
+table {{ border-collapse: collapse; width: 100% }}
+th, td {{ border: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertical-align: top }}
+.erased {{ background: #e4f3e6 }}
+.pending {{ background: #fdf3d6 }}
+.failed {{ background: #fbe0de }}
+</style></head><body>
+<h1>Erasure certificate</h1>
+<p>Subject <code>{subject}</code>, erased {time}. <strong>{verdict}</strong></p>
+<table><thead><tr><th>data</th><th>where</th><th>items</th><th>outcome</th>
+<th>how verified, or what is pending</th></tr></thead><tbody>
+{rows}
+</tbody></table>
+<p>This is what the stores said when this page was written. It names no person.</p>
+</body></html>
+"""
+
+
+def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
+    """Return in a sentence whether all is gone."""
+    outcomes = {OUTCOMES.get(entry.outcome, "unknown") for entry in certificate.entries}
+    if outcomes == {"erased"}:
+        return "All of it is gone."
+    if outcomes <= {"erased", "pending"}:
+        return "Nothing can be read any more; bytes of what is pending are not gone yet."
+    return "Not all of it is gone."
+
+
+def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
+    """Return a certificate as HTML."""
+    rows = [
+        f'<tr class="{outcome}"><td>{escape(entry.data)}</td><td>{escape(entry.store)}</td>'
+        f"<td>{entry.item_count}</td><td>{outcome}</td><td>{escape(entry.verification)}</td></tr>"
+        for entry in certificate.entries
+        for outcome in [OUTCOMES.get(entry.outcome, "unknown")]
+    ]
+    return _PAGE.format(
+        subject=escape(certificate.subject_id),
+        time=escape(times.utc(certificate.erase_time)),
+        verdict=escape(verdict(certificate)),
+        rows="\n".join(rows),
+    )

@@ -1,0 +1,187 @@
+"""Removing recordings before their deadline, and whatever uploads and deletions left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import msgspec
+import structlog
+
+from homeward.ingestion.model import Footage, Upload, footage_folder
+from homeward.ingestion.ports import FootageStore
+from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
+from homeward.inventory import ABANDONED_AFTER
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.servicekit.lease import Proceed
+from homeward.servicekit.objects import ObjectInfo
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did."""
+
+    footage_ids: tuple[str, ...] = ()
+    """Recordings that were removed."""
+    uploads: int = 0
+    """Abandoned uploads that were removed."""
+    leftovers: int = 0
+    """Objects that belonged to no recording."""
+    failed: tuple[str, ...] = ()
+    """Recordings that could not be removed; the next sweep tries again."""
+
+
+class FootageSweeper:
+    """Removes what is due.
+
+    Everything that it does may be done twice, by another replica too, and taken up again after it
+    broke off anywhere: each step looks at what is there.
+
+    Args:
+        library: Deletes a recording, with its sightings, and proves it.
+        store: The bucket of recordings.
+        uploads: The records of uploads under way.
+        clock: Tells the time.
+        limit: How long a recording may be kept, from its first byte.
+        ahead: How long before its deadline a recording is removed.
+    """
+
+    def __init__(
+        self,
+        *,
+        library: FootageLibrary,
+        store: FootageStore,
+        uploads: KeyValueStore,
+        clock: Clock,
+        limit: timedelta,
+        ahead: timedelta,
+    ) -> None:
+        self._library = library
+        self._store = store
+        self._uploads = uploads
+        self._clock = clock
+        self._limit = limit
+        self._ahead = ahead
+
+    async def sweep(self, proceed: Proceed) -> Swept:
+        """Remove all that is due; stops early when `proceed` says that somebody else sweeps.
+
+        Raises:
+            UnavailableError: A store does not answer; the next sweep goes on.
+        """
+        uploads = await self._abandoned_uploads()
+        removed: list[str] = []
+        failed: list[str] = []
+        leftovers = 0
+        for folder, objects in _folders(await self._store.objects("footage/")):
+            if not await proceed():
+                break
+            footage_id = folder.rstrip("/").rpartition("/")[2]
+            manifest = next((item for item in objects if item.key.endswith("manifest.json")), None)
+            footage = await self._read(manifest) if manifest else None
+            if footage is None:
+                leftovers += await self._left_over(footage_id, objects, manifest)
+            elif manifest and self._is_due(manifest, footage):
+                try:
+                    await self._library.delete(footage_id)
+                    removed.append(footage_id)
+                except errors.NotFoundError:  # another replica was faster
+                    pass
+                except errors.UnavailableError as error:
+                    # One that cannot be removed must not keep the others.
+                    log.warning("not removed", footage_id=footage_id, problem=error.message)
+                    failed.append(footage_id)
+        leftovers += await self._pointers_to_nothing()
+        await self._library.finish_erasures()
+        swept = Swept(tuple(removed), uploads, leftovers, tuple(failed))
+        if swept != Swept():
+            log.info(
+                "swept",
+                footage=len(removed),
+                uploads=uploads,
+                leftovers=leftovers,
+                failed=len(failed),
+            )
+        return swept
+
+    async def _read(self, manifest: ObjectInfo) -> Footage | None:
+        data = await self._store.get(manifest.key)
+        try:
+            return records.decode(data, Footage) if data else None
+        except msgspec.DecodeError:
+            log.warning("a manifest is damaged; its recording goes by its age", key=manifest.key)
+            return None
+
+    def _is_due(self, manifest: ObjectInfo, footage: Footage) -> bool:
+        """Tell whether a recording is to go now.
+
+        Its age is counted from its first byte, or from when the store wrote its manifest if that is
+        said to be earlier: one of the two clocks was wrong then, and the promise holds by either.
+        """
+        deadline = min(footage.delete_time, manifest.modified + self._limit)
+        return self._clock.now() >= deadline - self._ahead
+
+    async def _abandoned_uploads(self) -> int:
+        """Remove uploads that were not done in time, and the bytes that came of them."""
+        count = 0
+        for entry in await self._uploads.entries():
+            upload = records.decode(entry.value, Upload)
+            key = f"{footage_folder(upload.header.footage_id)}original"
+            if not self._is_old(upload.create_time):
+                continue
+            if upload.multipart_id is not None:
+                await self._store.abort_multipart(key, upload.multipart_id)
+                if await self._store.parts(key, upload.multipart_id):
+                    raise errors.unavailable(
+                        "S3", "its bucket", "parts are still there; see its log"
+                    )
+            if await self._store.stat(manifest_key(upload.header.footage_id)) is None:
+                await self._store.delete(key)
+            await self._uploads.erase(entry.key)
+            count += 1
+        return count
+
+    async def _left_over(
+        self, footage_id: str, objects: Sequence[ObjectInfo], manifest: ObjectInfo | None
+    ) -> int:
+        """Remove what is there without a manifest that can be read, if its time has come.
+
+        Without any, it is of a deletion or an upload that broke off, or of an upload under way.
+        """
+        age = self._clock.now() - max(item.modified for item in objects)
+        if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER):
+            return 0
+        await self._library.remove_sightings(footage_id)
+        for item in objects:
+            await self._store.delete(item.key)
+        return len(objects)
+
+    async def _pointers_to_nothing(self) -> int:
+        count = 0
+        for item in await self._store.objects("by-sha256/"):
+            if not self._is_old(item.modified):
+                continue
+            data = await self._store.get(item.key)
+            if data is not None and await self._store.stat(manifest_key(data.decode())) is None:
+                await self._store.delete(item.key)
+                count += 1
+        return count
+
+    def _is_old(self, written: datetime) -> bool:
+        return self._clock.now() - written >= ABANDONED_AFTER
+
+
+def _folders(objects: Sequence[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
+    """Group objects, in the order of their keys, by the recording whose folder they are in."""
+
+    def folder(item: ObjectInfo) -> str:
+        return "/".join(item.key.split("/")[:6])  # footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}
+
+    for name, items in groupby(objects, key=folder):
+        yield name, list(items)

@@ -1,0 +1,291 @@
+"""What Homeward stores, where, and for how long: the one place that says so.
+
+Buckets, lifecycle rules, limits of key-value stores and streams, the table in `docs/retention.md`
+and the retention report are made from this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+FOOTAGE_LIMIT = timedelta(days=31)
+"""No recording is older, counted from its first byte. A force may set less, never more."""
+
+SWEPT_AHEAD = timedelta(days=1)
+"""How long before its deadline the sweeper removes a recording, so that an engine that does not
+answer for an hour breaks no promise."""
+
+BACKSTOP_DAYS = 29
+"""Of the store's own lifecycle rules. S3 rounds up to the next midnight UTC, and removes when it
+comes by: 30 is the largest number that is within 31 days, and 29 leaves a day for coming by."""
+
+RECORD_LIMIT = FOOTAGE_LIMIT
+"""Of what is about recordings, such as scans and the spans that have a sighting."""
+
+ABANDONED_AFTER = timedelta(days=1)
+"""An upload that is not done this long after its first byte is removed with all that came of it."""
+
+CERTIFICATES_KEPT = timedelta(days=6 * 365)
+"""As long as an audit may ask. Nothing in them is about a person, but that there was one."""
+
+
+class Engine(StrEnum):
+    """What holds data."""
+
+    S3 = "S3"
+    KEY_VALUE = "NATS KV"
+    STREAM = "NATS stream"
+    QDRANT = "Qdrant"
+    MEMORY = "process memory"
+
+
+@dataclass(frozen=True, slots=True)
+class DataClass:
+    """One kind of data, with where it is and when it goes."""
+
+    name: str
+    """Short, and the same in the report, in certificates and in the docs."""
+    holds: str
+    """What is in it."""
+    owner: str
+    """The service that writes and removes it."""
+    engine: Engine
+    place: str = ""
+    """Bucket, stream or collection."""
+    keys: str = ""
+    """Form of the keys."""
+    kept: str = ""
+    """For how long, in words."""
+    removed_by: str = ""
+    limit: timedelta | None = None
+    """Older than this is overdue; None when its end is no matter of age alone."""
+    engine_limit: timedelta | None = None
+    """After this the engine removes it by itself, whatever we do."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldData:
+    """How much of one kind of data there is."""
+
+    name: str
+    """Of its `DataClass`."""
+    count: int
+    size_bytes: int | None = None
+    oldest: datetime | None = None
+    """When the oldest came."""
+    overdue: int = 0
+
+
+FOOTAGE = DataClass(
+    name="footage",
+    holds="the recording, its manifest, the sizes of its packets, a pointer by its digest",
+    owner="ingestion",
+    engine=Engine.S3,
+    place="homeward-footage",
+    keys="footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/…, by-sha256/…",
+    kept="31 days from its first byte at most; unreadable after its deadline",
+    removed_by="the sweeper a day before its deadline, `homeward footage rm`, a lifecycle rule",
+    limit=FOOTAGE_LIMIT,
+    engine_limit=timedelta(days=BACKSTOP_DAYS),
+)
+PRESENCE = DataClass(
+    name="presence index",
+    holds="times and boxes where some face was seen; no picture, no landmark, no template",
+    owner="ingestion",
+    engine=Engine.S3,
+    place=FOOTAGE.place,
+    keys="…/{footage_id}/presence/…",
+    kept="with its recording",
+    removed_by="with its recording",
+    limit=FOOTAGE_LIMIT,
+    engine_limit=FOOTAGE.engine_limit,
+)
+CAMERAS = DataClass(
+    name="cameras",
+    holds="name, place, clock offset, authority; no personal data",
+    owner="ingestion",
+    engine=Engine.KEY_VALUE,
+    place="CAMERAS",
+    keys="{camera_id}",
+    kept="until removed",
+    removed_by="an operator",
+)
+UPLOADS = DataClass(
+    name="uploads under way",
+    holds="what was announced, and the store's id of the parts that came",
+    owner="ingestion",
+    engine=Engine.KEY_VALUE,
+    place="UPLOADS",
+    keys="{request_id}",
+    kept="until done, a day at most",
+    removed_by="the end of the upload, the sweeper with the parts that came",
+    limit=2 * ABANDONED_AFTER,
+)
+SCANS = DataClass(
+    name="scans",
+    holds="scope, progress, coverage, ids and scores of candidates",
+    owner="ingestion",
+    engine=Engine.KEY_VALUE,
+    place="SCANS",
+    keys="{scan_id}.…",
+    kept="31 days",
+    removed_by="NATS, by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
+SCAN_WORK = DataClass(
+    name="scan work",
+    holds="scan id and number of a segment",
+    owner="ingestion",
+    engine=Engine.STREAM,
+    place="SCAN_WORK",
+    kept="until done, 31 days at most",
+    removed_by="NATS, when done and by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
+FACES = DataClass(
+    name="unmatched faces",
+    holds="crops and templates of everybody in view",
+    owner="ingestion",
+    engine=Engine.MEMORY,
+    kept="until the match answer",
+    removed_by="the end of a batch",
+)
+SUBJECTS = DataClass(
+    name="subjects",
+    holds="case, label, legal basis, authoriser, review date",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="SUBJECTS",
+    keys="open.{subject_id}, closed.{subject_id}",
+    kept="while open; a closed one is an id and a date",
+    removed_by="close, erase, the review date; the message itself is overwritten",
+)
+PHOTOGRAPHS = DataClass(
+    name="reference photographs",
+    holds="photographs of the people who are looked for",
+    owner="matching",
+    engine=Engine.S3,
+    place="homeward-subjects",
+    keys="subjects/{subject_id}/{photo_id}",
+    kept="while the subject is open",
+    removed_by="close, erase, the review date",
+)
+REFERENCES = DataClass(
+    name="reference templates",
+    holds="keyed templates of the photographs",
+    owner="matching",
+    engine=Engine.QDRANT,
+    place="subjects",
+    kept="while the subject is open",
+    removed_by="close, erase, the review date; then a rebuild under another key",
+)
+SIGHTINGS = DataClass(
+    name="sightings",
+    holds="who, where, when, how alike; the keyed template of the appearance",
+    owner="matching",
+    engine=Engine.QDRANT,
+    place="sightings",
+    kept="unreviewed: with their footage; rejected: not at all; confirmed: with the subject",
+    removed_by="review, the sweeper, close, erase; then a rebuild under another key",
+)
+STILLS = DataClass(
+    name="stills",
+    holds="a picture of the sighting, every other face blurred",
+    owner="matching",
+    engine=Engine.S3,
+    place="homeward-evidence",
+    keys="pending/…, confirmed/…",
+    kept="as their sighting",
+    removed_by="as their sighting; a lifecycle rule on `pending/`",
+    engine_limit=timedelta(days=BACKSTOP_DAYS),
+)
+SPANS = DataClass(
+    name="spans",
+    holds="which stretches of a recording have a sighting, or one that was rejected",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="SIGHTINGS",
+    keys="{footage_id}.{subject_id}",
+    kept="31 days, or with footage or subject",
+    removed_by="close, erase, the sweeper, NATS by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
+GALLERIES = DataClass(
+    name="galleries",
+    holds="which collection is in use, and the salt of its key",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="GALLERIES",
+    keys="subjects, sightings",
+    kept="until replaced; the message itself is overwritten",
+    removed_by="the next rebuild",
+)
+CERTIFICATES = DataClass(
+    name="erasures",
+    holds="what was erased when, and how that was verified: ids and counts",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="ERASURES",
+    keys="footage.…, subject.…",
+    kept="6 years",
+    removed_by="NATS, by age",
+    engine_limit=CERTIFICATES_KEPT,
+)
+LEASES = DataClass(
+    name="leases",
+    holds="which replica sweeps at the moment",
+    owner="ingestion",
+    engine=Engine.KEY_VALUE,
+    place="LEASES",
+    keys="{what}",
+    kept="a minute",
+    removed_by="NATS, by age",
+    engine_limit=timedelta(minutes=1),
+)
+
+INVENTORY = (
+    FOOTAGE,
+    PRESENCE,
+    CAMERAS,
+    UPLOADS,
+    SCANS,
+    SCAN_WORK,
+    FACES,
+    SUBJECTS,
+    PHOTOGRAPHS,
+    REFERENCES,
+    SIGHTINGS,
+    STILLS,
+    SPANS,
+    GALLERIES,
+    CERTIFICATES,
+    LEASES,
+)
+
+
+def table() -> str:
+    """Return all of it as a Markdown table."""
+    lines = [
+        "| data | where | keys | how long | removed by | removed by the engine itself after |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in INVENTORY:
+        where = f"{one.engine} `{one.place}`" if one.place else one.engine
+        keys = ", ".join(f"`{key}`" for key in one.keys.split(", ")) if one.keys else ""
+        after = "" if one.engine_limit is None else _span(one.engine_limit)
+        lines.append(
+            f"| **{one.name}**: {one.holds} | {where} | {keys} | {one.kept} | {one.removed_by}"
+            f" | {after} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _span(span: timedelta) -> str:
+    if span.days:
+        return f"{span.days} days"
+    return f"{span.seconds} s"

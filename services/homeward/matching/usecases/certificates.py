@@ -1,0 +1,93 @@
+"""What became of erased data: told at once, and again when the rest of it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from homeward.matching.model import ErasureCertificate, ErasureEntry, ErasureOutcome
+from homeward.matching.ports import Purgeable
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import KeyValueStore, edit
+
+
+class Certificates:
+    """The certificates of erased subjects: ids and counts, and nothing else about a person.
+
+    Args:
+        store: Keeps them, under `subject.<id>`.
+        files: What keeps bytes until it is rebuilt, by the name of the data.
+    """
+
+    def __init__(self, store: KeyValueStore, files: Mapping[str, Purgeable]) -> None:
+        self._store = store
+        self._files = files
+
+    async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
+        """Write a certificate down, with what an earlier one of the same subject tells."""
+        kept: list[ErasureCertificate] = []
+
+        async def add(value: bytes | None) -> bytes:
+            before = records.decode(value, ErasureCertificate) if value else None
+            kept.append(_merged(before, made))
+            return records.encode(kept[-1])
+
+        await edit(self._store, _key(made.subject_id), add)
+        return await self._resolved(kept[-1])
+
+    async def get(self, subject_id: str) -> ErasureCertificate:
+        """Return the certificate of a subject, as things are now.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`: nothing of it was erased.
+        """
+        entry = await self._store.get(_key(subject_id))
+        if entry is None:
+            raise errors.NotFoundError(
+                f"nothing of a subject {subject_id} was erased",
+                reason=errors.Reason.SUBJECT_NOT_FOUND,
+                metadata={"subject_id": subject_id},
+            )
+        return await self._resolved(records.decode(entry.value, ErasureCertificate))
+
+    async def _resolved(self, certificate: ErasureCertificate) -> ErasureCertificate:
+        entries = [await self._now(entry) for entry in certificate.entries]
+        return replace(certificate, entries=tuple(entries))
+
+    async def _now(self, entry: ErasureEntry) -> ErasureEntry:
+        if entry.outcome is not ErasureOutcome.PENDING or not entry.places:
+            return entry
+        gone = [await self._files[entry.data].is_gone(place) for place in entry.places]
+        if not all(gone):
+            return entry
+        return replace(
+            entry,
+            outcome=ErasureOutcome.ERASED,
+            verification="what was left was moved to other files under another key, and the"
+            " engine says that the old ones are not there",
+        )
+
+
+def _merged(before: ErasureCertificate | None, made: ErasureCertificate) -> ErasureCertificate:
+    """Return a certificate with what was erased before: a repeated erasure finds nothing."""
+    if before is None:
+        return made
+    earlier = {entry.data: entry for entry in before.entries}
+
+    def merged(entry: ErasureEntry) -> ErasureEntry:
+        told = earlier.get(entry.data)
+        if told is None or told.outcome is ErasureOutcome.FAILED:
+            return entry
+        if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:
+            return told if entry.outcome is not ErasureOutcome.FAILED else entry
+        return replace(
+            entry,
+            item_count=told.item_count + entry.item_count,
+            places=(*told.places, *entry.places),
+        )
+
+    return replace(made, entries=tuple(merged(entry) for entry in made.entries))
+
+
+def _key(subject_id: str) -> str:
+    return f"subject.{subject_id}"

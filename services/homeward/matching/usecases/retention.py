@@ -1,0 +1,89 @@
+"""Keeping the promises about subjects and sightings: sweeps, rebuilds and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from homeward.inventory import HeldData
+from homeward.matching.ports import Purgeable
+from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subjects import Subjects
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.lease import Proceed
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReport:
+    """What is held, and what keeps it from being forgotten."""
+
+    made: datetime
+    held: tuple[HeldData, ...]
+    deviations: tuple[str, ...]
+    """What keeps the buckets from forgetting, each with its remedy."""
+    rebuild_due: bool
+    """Whether files hold bytes of what was removed."""
+
+
+class Retention:
+    """What is to be removed without anybody asking, and how much there is.
+
+    Args:
+        subjects: Closes those whose review date has passed.
+        sightings: Erases those whose deadline has passed.
+        indexes: What keeps bytes of what was removed until it is rebuilt.
+        deviations: Asks the object store for what keeps it from forgetting.
+        clock: Tells the time.
+        grace: How long after its review date a subject is closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        subjects: Subjects,
+        sightings: Sightings,
+        indexes: Sequence[Purgeable],
+        deviations: Callable[[], Awaitable[list[str]]],
+        clock: Clock,
+        grace: timedelta,
+    ) -> None:
+        self._subjects = subjects
+        self._sightings = sightings
+        self._indexes = indexes
+        self._deviations = deviations
+        self._clock = clock
+        self._grace = grace
+
+    async def sweep(self, proceed: Proceed) -> int:
+        """Remove what is due, then have the files rebuilt that hold bytes of what was removed.
+
+        Args:
+            proceed: Asked now and then; False ends this, to be gone on with later.
+
+        Returns:
+            How many subjects, sightings, stills and files were removed.
+        """
+        removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
+        for index in self._indexes:
+            if await index.holds_erased():
+                removed += await index.rebuild(proceed)
+        if removed:
+            log.info("swept", removed=removed)
+        return removed
+
+    async def report(self) -> RetentionReport:
+        """Report what is held."""
+        return RetentionReport(
+            made=self._clock.now(),
+            held=(
+                *await self._subjects.held(grace=self._grace),
+                *await self._sightings.held(),
+            ),
+            deviations=tuple(await self._deviations()),
+            rebuild_due=any([await index.holds_erased() for index in self._indexes]),
+        )

@@ -1,0 +1,89 @@
+"""Having one of several replicas do what need not be done twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+
+LEASE_TIME = timedelta(minutes=1)
+"""After this a lease that was not renewed is free: the store's own limit, so that no clock of ours
+has a say in it."""
+
+RENEWED_EVERY = LEASE_TIME / 4
+
+
+Proceed = Callable[[], Awaitable[bool]]
+"""Asked now and then by what is done under a lease; False ends it, to be gone on with later."""
+
+log = structlog.get_logger()
+
+
+class Lease:
+    """The right to do something, as long as it is renewed.
+
+    It keeps work from being done twice, and is no lock: a holder that was suspended may believe for
+    a moment that it still has it. What is done under it must bear being done twice.
+
+    Args:
+        store: Lets go of a record after `LEASE_TIME`.
+        name: Of what is to be done.
+        holder: Names this replica, for people who look.
+    """
+
+    def __init__(self, store: KeyValueStore, name: str, holder: str) -> None:
+        self._store = store
+        self._name = name
+        self._holder = holder.encode()
+        self._revision: int | None = None
+
+    async def held(self) -> bool:
+        """Take the lease, or renew it; return False while somebody else has it.
+
+        Raises:
+            UnavailableError: The store does not answer; whether it is held is not known.
+        """
+        try:
+            self._revision = (
+                await self._store.create(self._name, self._holder)
+                if self._revision is None
+                else await self._store.update(self._name, self._holder, revision=self._revision)
+            )
+        except ConflictError:
+            lost, self._revision = self._revision is not None, None
+            return await self.held() if lost else False
+        return True
+
+    async def release(self) -> None:
+        """Let another replica have it at once."""
+        if self._revision is not None:
+            self._revision = None
+            await self._store.erase(self._name)
+
+
+async def regularly(
+    work: Callable[[Proceed], Awaitable[object]], lease: Lease, *, every: timedelta
+) -> None:
+    """Do something again and again, in one replica at a time, whatever happens.
+
+    Args:
+        work: Takes what it is to ask whether to go on.
+        lease: Keeps other replicas from doing it too.
+        every: How long to wait in between.
+    """
+    while True:
+        try:
+            if await lease.held():
+                await work(lease.held)
+        except errors.UnavailableError as error:
+            log.warning("waiting", problem=error.message)
+        except Exception:
+            # A fault in one round must not be the end of keeping deadlines: the next may succeed,
+            # and the retention report tells what is overdue.
+            log.exception("a regular task failed")
+        await asyncio.sleep(every.total_seconds())
