@@ -1,0 +1,348 @@
+"""`make prove-unretained`: look for strangers in everything that Homeward has written.
+
+Runs a stack on street footage in which six people walk by. Two of them are looked for, one sighting
+is confirmed and one rejected; the other four are strangers. Then every byte of every store, log,
+queue and temporary file is searched for the strangers' templates and faces. A search that finds
+nothing proves nothing unless it would have found something: copies of one stranger are planted,
+in all forms and places, and must be found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import nats
+import numpy as np
+from minio import Minio
+from numpy.typing import NDArray
+
+from homeward.embedded import demo, demo_footage
+from homeward.embedded.byte_search import ByteSearch, Hit, Sought, best_of
+from homeward.embedded.files import make_private_folder
+from homeward.embedded.nats import nats_url
+from homeward.embedded.ports import FILE_NAME, address
+from homeward.embedded.secrets import Secrets, load_secrets
+from homeward.embedding.adapters.pack import LoadedPack, load_pack
+from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
+from homeward.matching import keying
+from homeward.matching.adapters.qdrant import CollectionRecord
+from homeward.servicekit import records
+from homeward.vision.alignment import align
+
+LOOKED_FOR = (2, 4)
+SAME_PERSON = 0.4
+"""Cosine from which somebody in the street is one of the portraits: the six are not alike."""
+
+ENCRYPTED = ".dat"
+"""Files of the object store's volumes: encrypted, so that raw crops are not looked for in them.
+What they hold is read through the store's own interface."""
+
+START = "2026-03-04T10:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A copy of a stranger, and where."""
+
+    where: str
+    hit: Hit
+
+
+class Trial:
+    """A stack that has searched footage, and what can be read of it.
+
+    Args:
+        folder: Empty; for the stack's data and temporary files.
+        seconds_between_sweeps: How soon files that hold bytes of erased templates are rebuilt.
+    """
+
+    def __init__(self, folder: Path, *, seconds_between_sweeps: float = 2.0) -> None:
+        self.data, self.temporary = folder / "data", folder / "tmp"
+        make_private_folder(self.temporary)
+        self._environment = {
+            **os.environ,
+            "HOMEWARD_DATA": str(self.data),
+            "TMPDIR": str(self.temporary),
+            "HOMEWARD_LOG_LEVEL": "debug",
+            "HOMEWARD_SWEEP_INTERVAL_SECONDS": f"{seconds_between_sweeps:g}",
+        }
+        self._up = subprocess.Popen(  # noqa: S603 - our own command
+            [*_command("up"), "--data", str(self.data), "--output", "json"],
+            stdout=subprocess.PIPE,
+            env=self._environment,
+            start_new_session=True,
+        )
+        assert self._up.stdout is not None
+        self.addresses = json.loads(self._up.stdout.readline())
+        ports = json.loads((self.data / FILE_NAME).read_text())
+        self._secrets: Secrets = load_secrets(self.data / "secrets", gallery=self.data / "qdrant")
+        self.store = Minio(
+            address(ports["s3"]),
+            access_key=self._secrets.s3_access_key,
+            secret_key=self._secrets.s3_secret_key,
+            secure=False,
+        )
+        self.nats_url = nats_url(port=ports["nats"], token=self._secrets.nats_token)
+
+    def stop(self) -> None:
+        """Stop all of it."""
+        self._up.send_signal(signal.SIGINT)
+        self._up.wait(60)
+
+    def run(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
+        """Run a command and return what it prints."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            [*_command(*arguments), "--output", "json"],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+        )
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def live(self, footage: Path, portraits: Sequence[Path]) -> int:
+        """Do what a force does: enrol, search, confirm one sighting, reject the others.
+
+        Returns:
+            How many sightings there were.
+        """
+        for number in LOOKED_FOR:
+            self.run("subject", "add", "--case", f"P-{number}", str(portraits[number]))
+        self.run("camera", "add", "street")
+        self.run("footage", "add", str(footage), "--camera", "street", "--start", START)
+        self.run("search")
+        sightings = self.run("sighting", "list")["sightings"]
+        for number, sighting in enumerate(sightings):
+            verdict = ["--reject", "--yes"] if number else ["--confirm"]
+            self.run("sighting", "review", sighting["sightingId"], *verdict, "--reason", "a trial")
+        return len(sightings)
+
+    def matrices(self) -> dict[str, NDArray[np.float64]]:
+        """Return the transforms of the collections in use, by the collections' names."""
+        found = {}
+        for value in asyncio.run(_values(self.nats_url, GALLERIES.place)):
+            record = records.decode(value, CollectionRecord)
+            found[record.collection] = keying.orthogonal_matrix(
+                bytes.fromhex(self._secrets.gallery_key_file.read_text().strip()),
+                salt=bytes.fromhex(record.salt),
+                size=record.template_size,
+            )
+        return found
+
+    def everything(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Yield all that is stored, but recordings themselves: where, and how to read it."""
+        for bucket in self.store.list_buckets():
+            for item in self.store.list_objects(bucket.name, recursive=True):
+                key = str(item.object_name)
+                if bucket.name != FOOTAGE.place or not key.endswith("/original"):
+                    yield (
+                        f"S3 {bucket.name}/{key.split('/', maxsplit=1)[0]}/…",
+                        lambda name=bucket.name, key=key: self._object(name, key),  # type: ignore[misc]
+                    )
+        for folder in (self.data, self.temporary):
+            for path in sorted(folder.rglob("*")):
+                if path.is_file() and not path.is_symlink():
+                    yield str(path.relative_to(folder.parent)), path.read_bytes
+
+    def _object(self, bucket: str, key: str) -> bytes:
+        response = self.store.get_object(bucket, key)
+        try:
+            return bytes(response.read())
+        finally:
+            response.close()
+            response.release_conn()
+
+    def plant(self, template: NDArray[np.float32], crop: NDArray[np.uint8]) -> dict[str, str]:
+        """Write copies of somebody, as a careless program would; return where, by what they are."""
+        matrix = next(iter(self.matrices().values()))
+        keyed = keying.keyed(template[None], matrix)[0]
+        noise = np.random.default_rng(1).bytes(501)  # so that nothing is aligned
+        png, jpeg = (bytes(cv2.imencode(kind, crop)[1]) for kind in (".png", ".jpg"))
+        text = json.dumps({"message": "debug", "template": template.tolist()})
+        objects = {
+            "float32 in an object": (STILLS.place, template.tobytes()),
+            "a JPEG in an object": (PHOTOGRAPHS.place, jpeg),
+            "a JPEG as base64 in an object": (STILLS.place, base64.b64encode(jpeg)),
+        }
+        files = {
+            "float64, big-endian, in a temporary file": template.astype(">f8").tobytes(),
+            "keyed float32 in a temporary file": keyed.tobytes(),
+            "a PNG in a temporary file": png,
+            "a raw crop in a temporary file": crop.tobytes(),
+        }
+        planted = {}
+        for number, (what, (bucket, data)) in enumerate(objects.items()):
+            key = f"planted-{number}/copy"
+            self.store.put_object(bucket, key, io.BytesIO(noise + data), len(noise + data))
+            planted[what] = f"S3 {bucket}/planted-{number}/…"
+        for number, (what, data) in enumerate(files.items()):
+            (self.temporary / f"planted-{number}").write_bytes(noise + data)
+            planted[what] = f"tmp/planted-{number}"
+        with (self.data / "logs" / "planted.log").open("a") as log:
+            log.write(text + "\n")
+        planted["JSON in a log"] = "data/logs/planted.log"
+        encoded = base64.b64encode(template.tobytes())
+        asyncio.run(_publish(self.nats_url, f"$KV.{SUBJECTS.place}.planted", encoded))
+        planted["base64 in a message"] = "data/nats/"
+        return planted
+
+
+def strangers(
+    footage: Path, portraits: Sequence[NDArray[np.uint8]], pack: LoadedPack
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return templates and aligned faces of the people who are not looked for.
+
+    Both are taken from the recording: what a scan sees of somebody. One template, fused, and one
+    crop, from the middle of their walk, for each.
+    """
+    faces = [
+        align(picture, pack.detector.detect(picture, 0.5)[0].landmarks) for picture in portraits
+    ]
+    known = pack.recogniser.embed(np.stack(faces))
+    seen: dict[int, list[tuple[NDArray[np.float32], NDArray[np.uint8]]]] = {}
+    with av.open(str(footage)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 5:
+                continue
+            picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+            for face in pack.detector.detect(picture, 0.6):
+                crop = align(picture, face.landmarks)
+                template = pack.recogniser.embed(crop[None])[0]
+                likeness = known @ template
+                if likeness.max() >= SAME_PERSON:
+                    seen.setdefault(int(likeness.argmax()), []).append((template, crop))
+    others = [walk for person, walk in sorted(seen.items()) if person not in LOOKED_FOR]
+    means = np.stack([np.mean([template for template, _ in walk], axis=0) for walk in others])
+    fused = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return np.asarray(fused, np.float32), np.stack([walk[len(walk) // 2][1] for walk in others])
+
+
+def search(trial: Trial, looking: ByteSearch) -> list[Found]:
+    """Return all copies that are stored anywhere."""
+    found = []
+    for where, read in trial.everything():
+        try:
+            data = read()
+        except FileNotFoundError:  # a log that was rotated, a temporary file that is gone
+            continue
+        hits = looking.hits(data, raw=not where.endswith(ENCRYPTED))
+        best = best_of(hits)
+        if best is not None:
+            found.append(Found(where, best))
+    return found
+
+
+def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[str, Found | None]]:
+    """Run a trial.
+
+    Args:
+        folder: Empty.
+        say: Takes what is being done, and what came of it.
+
+    Returns:
+        Copies of strangers that nobody planted: none, or Homeward keeps them. And what was found
+        of each planted copy: all, or the search proves nothing.
+    """
+    pack = load_pack(runtime="auto", threads=2, cache=None)
+    trial = Trial(folder)
+    try:
+        photo = demo.group_photo()
+        boxes = demo.faces(photo, trial.addresses["embedding"])
+        picture = np.asarray(
+            cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), np.uint8
+        )
+        portraits = [demo_footage.reference_photo(picture, box) for box in boxes]
+        paths = [folder / f"portrait-{number}.png" for number in range(len(portraits))]
+        for path, portrait in zip(paths, portraits, strict=True):
+            cv2.imwrite(str(path), portrait)
+        footage = folder / "street.mp4"
+        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
+        templates, crops = strangers(footage, portraits, pack)
+        assert len(templates) == len(portraits) - len(LOOKED_FOR), "each of them is in the street"
+        say(f"{len(templates)} strangers and {len(LOOKED_FOR)} people who are looked for walk by")
+        sightings = trial.live(footage, paths)
+        say(f"{sightings} sightings: one confirmed, the others rejected")
+        sought = Sought(
+            {
+                "plain": templates,
+                **{
+                    name: keying.keyed(templates, matrix)
+                    for name, matrix in trial.matrices().items()
+                },
+            },
+            crops,
+        )
+        looking = ByteSearch(sought, pack)
+        kept = search(trial, looking)
+        say(
+            f"{looking.searched_bytes / 1e6:.0f} MB in"
+            f" {sum(1 for _ in trial.everything())} objects and files:"
+            f" {len(kept)} copies of strangers"
+        )
+        planted = trial.plant(templates[0], crops[0])
+        again = search(trial, looking)
+        return kept, {
+            what: next((one for one in again if one.where.startswith(where)), None)
+            for what, where in planted.items()
+        }
+    finally:
+        trial.stop()
+
+
+async def _values(url: str, bucket: str) -> list[bytes]:
+    client = await nats.connect(url)
+    try:
+        store = await client.jetstream().key_value(bucket)
+        return [(await store.get(key)).value or b"" for key in await store.keys()]
+    finally:
+        await client.close()
+
+
+async def _publish(url: str, subject: str, data: bytes) -> None:
+    client = await nats.connect(url)
+    try:
+        await client.jetstream().publish(subject, data)
+    finally:
+        await client.close()
+
+
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "homeward.cli", *arguments]
+
+
+def _say(text: str) -> None:
+    print(f"  {text}", flush=True)  # noqa: T201 - a command
+
+
+def main() -> int:
+    """Run a trial in a temporary folder and tell what came of it."""
+    stores = sorted({one.engine for one in INVENTORY if one.engine is not Engine.MEMORY})
+    print(f"Looking for strangers in: {', '.join(stores)}, logs and temporary files.")  # noqa: T201 - a command
+    with tempfile.TemporaryDirectory(prefix="homeward-proof-") as name:
+        kept, planted = prove(Path(name), _say)
+    for one in kept:
+        print(f"  KEPT: {one.where}: {one.hit.form} ({one.hit.detail}), {one.hit.likeness:.2f}")  # noqa: T201 - a command
+    print("Planted copies of one stranger, which the same search must find:")  # noqa: T201 - a command
+    for what, copy in planted.items():
+        told = f"found as {copy.hit.form}, {copy.hit.likeness:.2f}" if copy else "NOT FOUND"
+        print(f"  {what}: {told}")  # noqa: T201 - a command
+    proven = not kept and all(planted.values())
+    print("No stranger is kept." if proven else "This proves nothing: see above.")  # noqa: T201 - a command
+    return 0 if proven else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""Deadlines of seconds instead of days, with everything else as it is."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from minio import Minio
+
+from homeward.embedded.ports import FILE_NAME, address
+from homeward.embedded.secrets import load_secrets
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import LiveStack, Street
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+START = "2026-03-04T10:00:00Z"
+KEPT_SECONDS = 10
+SWEPT_EVERY_SECONDS = 16
+BUCKETS = ("homeward-footage", "homeward-subjects", "homeward-evidence")
+
+
+def store_of(stack: LiveStack) -> Minio:
+    """A client of the stack's object store, past Homeward."""
+    secrets = load_secrets(stack.data / "secrets", gallery=stack.data / "qdrant")
+    ports = json.loads((stack.data / FILE_NAME).read_text())
+    return Minio(
+        address(ports["s3"]),
+        access_key=secrets.s3_access_key,
+        secret_key=secrets.s3_secret_key,
+        secure=False,
+    )
+
+
+def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Ask again and again until something is so."""
+    until = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < until, f"not within {seconds:g} s: {what}"
+        time.sleep(0.2)  # between two questions
+
+
+def refusal(stack: LiveStack, footage_id: str) -> str:
+    """What is said to somebody who asks for a recording; nothing if they get it."""
+    return stack.run("footage", "show", footage_id, code=None).err
+
+
+def holding(folder: Path, text: str) -> list[str]:
+    """The files in a folder that hold a text."""
+    return [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and text.encode() in path.read_bytes()
+    ]
+
+
+def test_a_recording_is_readable_then_refused_then_gone(
+    new_stack: Callable[..., LiveStack], street: Street
+) -> None:
+    stack = new_stack(
+        "lifetime",
+        HOMEWARD_FOOTAGE_KEEP_DAYS=str(KEPT_SECONDS / 86400),
+        HOMEWARD_SWEEP_INTERVAL_SECONDS=str(SWEPT_EVERY_SECONDS),
+    )
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    (held,) = stack.run("footage", "list", "--output", "json").json["footage"]
+    name = held["footageId"]
+    store = store_of(stack)
+
+    eventually(lambda: "past its deadline" in refusal(stack, name), "refused")
+    keys = [item.object_name for item in store.list_objects(BUCKETS[0], recursive=True)]
+    eventually(lambda: "there is no footage" in refusal(stack, name), "gone")
+
+    assert any(name in str(key) for key in keys)  # refused before it was gone
+    eventually(lambda: not list(store.list_objects(BUCKETS[0], recursive=True)), "nothing listed")
+    versions = store.list_objects(BUCKETS[0], recursive=True, include_version=True)
+    assert list(versions) == []
+    assert store._list_multipart_uploads(BUCKETS[0]).uploads == []
+    report = stack.run("retention", "--output", "json").json["footage"]
+    assert [one["footageId"] for one in report["erasures"]] == [name]
+    assert "eraseTime" in report["erasures"][0]
+    stack.stop()
+
+
+def test_an_erased_person_is_in_no_file_of_the_vector_store(
+    new_stack: Callable[..., LiveStack], street: Street
+) -> None:
+    stack = new_stack("erased", HOMEWARD_SWEEP_INTERVAL_SECONDS="2")
+    for case, portrait in (("ONE", street.portraits[4]), ("TWO", street.portraits[0])):
+        stack.run("subject", "add", "--case", case, str(portrait))
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    stack.run("search")
+    found: Any = stack.run("subject", "list", "--output", "json").json["subjects"]
+    one, two = sorted(found, key=lambda each: each["caseReference"])
+    gone, kept = one["subjectId"], two["subjectId"]
+    folder = stack.data / "qdrant"
+    before = holding(folder, gone)
+
+    stack.run("subject", "erase", gone, "--yes")
+
+    def outcome(data: str) -> str:
+        told = stack.run("subject", "certificate", gone, "--output", "json").json["certificate"]
+        return next(each["outcome"] for each in told["entries"] if each["data"] == data)
+
+    for data in ("reference templates", "sightings"):
+        eventually(lambda data=data: outcome(data) == "OUTCOME_ERASED", data)  # type: ignore[misc]
+    assert before
+    assert holding(folder, gone) == []
+    assert holding(folder, kept)
+    assert holding(stack.data / "nats", gone) == []
+    sighted = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    assert {each["subjectId"] for each in sighted} <= {kept}
+    stack.stop()

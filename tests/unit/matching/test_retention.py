@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from homeward.matching.model import Decision, ErasureOutcome, Finding, SubjectDetails
+from homeward.matching.usecases.certificates import Certificates
+from homeward.servicekit.errors import NotFoundError, unavailable
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+GRACE = timedelta(days=7)
+MOMENT = timedelta(microseconds=1)
+
+
+async def yes() -> bool:
+    return True
+
+
+async def no() -> bool:
+    return False
+
+
+def outcomes(certificate: Any) -> dict[str, ErasureOutcome]:
+    return {entry.data: entry.outcome for entry in certificate.entries}
+
+
+@pytest.fixture
+async def filled(matching: Any, subject_id: str, finding: Callable[..., Finding]) -> str:
+    """A subject with two photographs and an unreviewed sighting."""
+    await matching.subjects.add_photo(subject_id, b"first")
+    await matching.subjects.add_photo(subject_id, b"second")
+    await matching.sightings.record(finding())
+    return subject_id
+
+
+async def test_a_subject_is_closed_a_week_after_its_review_date_and_not_before(
+    matching: Any, filled: str, details: SubjectDetails, pass_time: Callable[[timedelta], None]
+) -> None:
+    pass_time(details.review_time - matching.clock.now() + GRACE - MOMENT)
+    await matching.retention.sweep(yes)
+    assert (await matching.subjects.get(filled))[0].details is not None
+
+    pass_time(MOMENT)
+    await matching.retention.sweep(yes)
+
+    assert (await matching.subjects.get(filled))[0].details is None
+    assert len(await matching.photos.objects("")) == await matching.gallery.count() == 0
+
+
+async def test_an_erasure_that_broke_off_is_finished(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: str) -> None:
+        raise unavailable("Qdrant", "its local folder", "start it")
+
+    with monkeypatch.context() as while_it_is_down:
+        while_it_is_down.setattr(matching.gallery, "remove_subject", fails)
+        await matching.subjects.erase(filled)
+    assert (await matching.subjects.get(filled))[0].to_be_erased
+
+    await matching.retention.sweep(yes)
+
+    with pytest.raises(NotFoundError):
+        await matching.subjects.get(filled)
+    assert await matching.gallery.count() == 0
+
+
+async def test_a_close_that_was_killed_is_finished(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    async def dies(_: str) -> None:
+        raise Killed
+
+    with monkeypatch.context() as this_time:
+        this_time.setattr(matching.gallery, "remove_subject", dies)
+        with pytest.raises(Killed):
+            await matching.subjects.close(filled)
+
+    await matching.retention.sweep(yes)
+
+    assert await matching.gallery.count() == await matching.index.count() == 0
+    assert [entry.key for entry in await matching.records.entries()] == [f"closed.{filled}"]
+
+
+async def test_sightings_go_at_their_deadline_unless_they_were_confirmed(
+    matching: Any, filled: str, finding: Callable[..., Finding], pass_time: Any
+) -> None:
+    del filled
+    _, confirmed = await matching.sightings.record(finding(100, 104))
+    await matching.sightings.review(
+        confirmed.sighting_id, decision=Decision.CONFIRM, reason="", reviewer="r"
+    )
+
+    pass_time(timedelta(days=30))
+    await matching.retention.sweep(yes)
+
+    assert [one.sighting_id for one in await matching.index.find()] == [confirmed.sighting_id]
+    assert [one.key for one in await matching.evidence.objects("")] == [
+        f"confirmed/{confirmed.sighting_id}.jpg"
+    ]
+
+
+async def test_a_still_without_a_sighting_goes_after_a_day(matching: Any, pass_time: Any) -> None:
+    await matching.evidence.put("pending/stray.jpg", b"a still", content_type="image/jpeg")
+
+    pass_time(timedelta(days=1) - MOMENT)
+    await matching.retention.sweep(yes)
+    assert len(await matching.evidence.objects("")) == 1
+    pass_time(MOMENT)
+    await matching.retention.sweep(yes)
+
+    assert await matching.evidence.objects("") == []
+
+
+async def test_a_certificate_says_erased_once_the_files_are_gone(
+    matching: Any, filled: str
+) -> None:
+    _, _, told = await matching.subjects.close(filled)
+    assert outcomes(told)["reference templates"] is ErasureOutcome.PENDING
+    assert (await matching.retention.report()).rebuild_due
+
+    await matching.retention.sweep(yes)
+
+    now = outcomes(await matching.certificates.get(filled))
+    assert now["reference templates"] is now["sightings"] is ErasureOutcome.ERASED
+    assert now["reference photographs"] is ErasureOutcome.PENDING
+    assert not (await matching.retention.report()).rebuild_due
+
+
+async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
+    matching: Any, filled: str
+) -> None:
+    await matching.subjects.close(filled)
+
+    await matching.retention.sweep(no)
+
+    now = outcomes(await matching.certificates.get(filled))
+    assert now["reference templates"] is ErasureOutcome.PENDING
+
+
+async def test_photographs_are_erased_at_once_where_the_store_frees_their_bytes(
+    matching: Any, filled: str
+) -> None:
+    matching.subjects._unlinks = True
+
+    _, _, told = await matching.subjects.close(filled)
+
+    assert outcomes(told)["reference photographs"] is ErasureOutcome.ERASED
+
+
+async def test_a_certificate_names_nobody(
+    matching: Any, filled: str, details: SubjectDetails
+) -> None:
+    await matching.subjects.erase(filled)
+
+    (entry,) = await matching.erasures.entries()
+    stated = [details.label, details.case_reference, details.legal_basis, details.authorised_by]
+    assert [text for text in stated if text.encode() in entry.value] == []
+
+
+async def test_the_report_tells_what_is_overdue_when_nothing_sweeps(
+    matching: Any, filled: str, details: SubjectDetails, pass_time: Any
+) -> None:
+    del filled
+    pass_time(details.review_time - matching.clock.now() + GRACE + timedelta(days=1))
+
+    report = await matching.retention.report()
+
+    assert {one.name: one.overdue for one in report.held if one.overdue} == {
+        "subjects": 1,
+        "sightings": 1,
+    }
+
+
+async def test_the_report_passes_on_what_is_wrong_with_the_buckets(matching: Any) -> None:
+    matching.problems.append("bucket homeward-evidence: versioning is on")
+
+    assert (await matching.retention.report()).deviations == tuple(matching.problems)
+
+
+async def test_a_rejected_sighting_makes_a_rebuild_due(
+    matching: Any, filled: str, finding: Callable[..., Finding]
+) -> None:
+    del filled
+    _, seen = await matching.sightings.record(finding(100, 104))
+
+    await matching.sightings.review(
+        seen.sighting_id, decision=Decision.REJECT, reason="", reviewer="r"
+    )
+
+    assert await matching.index.holds_erased()
+
+
+async def test_certificates_of_repeated_erasures_add_up(matching: Any, filled: str) -> None:
+    _, _, first = await matching.subjects.close(filled)
+    again = replace(first, entries=tuple(replace(entry, item_count=1) for entry in first.entries))
+
+    kept = await matching.certificates.keep(again)
+
+    assert [entry.item_count for entry in kept.entries] == [
+        entry.item_count + 1 for entry in first.entries
+    ]
+
+
+async def test_there_is_no_certificate_of_nothing() -> None:
+    with pytest.raises(NotFoundError):
+        await Certificates(InMemoryKeyValueStore(), {}).get("nobody")
