@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+# Upstream's last release; not every Go module proxy serves it.
+MINIO := RELEASE.2025-10-15T17-29-55Z
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint fmt protos bench lock clean
+.PHONY: demo test lint fmt protos bench minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -32,6 +34,8 @@ protos: $(VENV)/.dev  ## Generate services/homeward/api from protos/
 bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would do instead
 	$(BIN)/python bench/scan.py $(if $(SHARED),--shared $(SHARED)) $(BENCH_ARGS)
 
+minio: .minio/minio  ## Build MinIO, which the S3 contract tests then run too; needs go
+
 lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
@@ -46,6 +50,11 @@ $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
 	$(PIP) install --require-hashes --no-deps -r requirements/demo.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
+
+.minio/minio:
+	@command -v go >/dev/null || { echo "make minio: go is not installed: see go.dev/doc/install" >&2; exit 1; }
+	@echo "Building MinIO into .minio (this takes minutes) ..."
+	GOBIN=$(CURDIR)/.minio go install github.com/minio/minio@$(MINIO)
 
 $(VENV)/.dev: $(VENV)/.server requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -10,17 +12,26 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import urllib3
+from minio import Minio
+from minio.error import MinioException
 
+from homeward.embedded.environment import engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
 from homeward.embedded.ports import address, choose_ports
 from homeward.embedded.spec import ChildSpec
 from homeward.embedded.stack import Stack, StopRequest
-from homeward.embedded.weed import weed_spec
+from homeward.embedded.weed import store_and_remove, weed_spec
 
 START_SECONDS = 60.0
+CHECK_SECONDS = 3.0
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+# Where `make minio` puts it, unless somebody has one elsewhere.
+MINIO = Path(
+    os.environ.get("HOMEWARD_TEST_MINIO") or Path(__file__).parents[1] / ".minio" / "minio"
+).absolute()
 
 
 class FakeClock:
@@ -43,6 +54,14 @@ class S3Account:
     endpoint: str
     access_key: str
     secret_key: str
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run those who ask for a server with each that is at hand, so that no test is ever skipped."""
+    servers = ["weed", *(["minio"] if MINIO.is_file() else [])]
+    for name, others in (("s3_server", []), ("memory_or_s3_server", ["memory"])):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, [*others, *servers], scope="session")
 
 
 @pytest.fixture
@@ -72,8 +91,14 @@ def nats_url(nats_folder: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def s3_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
-    """An account of an S3 server of this session."""
+def s3_account(weed_account: S3Account) -> S3Account:
+    """An account of the S3 server that Homeward brings along."""
+    return weed_account
+
+
+@pytest.fixture(scope="session")
+def weed_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
+    """An account of a SeaweedFS server of this session."""
     data = tmp_path_factory.mktemp("s3")
     ports = choose_ports(data, base=None, given={})
     account = S3Account(f"http://{address(ports['s3'])}", "homeward", "a-secret-of-this-session")
@@ -82,6 +107,57 @@ def s3_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
     )
     with _running(spec, logs=data / "logs"):
         yield account
+
+
+@pytest.fixture(scope="session")
+def minio_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
+    """An account of a MinIO server of this session; only where there is its program."""
+    data = tmp_path_factory.mktemp("minio")
+    ports = choose_ports(data, base=None, given={})
+    account = S3Account(
+        f"http://{address(ports['s3'])}", secrets.token_hex(8), secrets.token_hex(16)
+    )
+    with _running(_minio_spec(data, ports=ports, account=account), logs=data / "logs"):
+        yield account
+
+
+def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> ChildSpec:
+    client = Minio(
+        address(ports["s3"]),
+        access_key=account.access_key,
+        secret_key=account.secret_key,
+        secure=False,
+        http_client=urllib3.PoolManager(timeout=CHECK_SECONDS, retries=False),
+    )
+
+    def ready() -> str | None:
+        try:
+            store_and_remove(client, "startup-probe")
+        except (MinioException, urllib3.exceptions.HTTPError, OSError):
+            return "to store an object"
+        return None
+
+    return ChildSpec(
+        name="minio",
+        command=(
+            str(MINIO),
+            "server",
+            str(make_private_folder(data / "objects")),
+            f"--address={address(ports['s3'])}",
+            # Any free port will do; MinIO has no other use for this one.
+            f"--console-address={address(ports['s3-grpc'])}",
+        ),
+        environment=engine_environment(
+            {
+                "HOME": str(data),
+                "MINIO_ROOT_USER": account.access_key,
+                "MINIO_ROOT_PASSWORD": account.secret_key,
+                "MINIO_CI_CD": "on",  # or it may refuse a folder on the drive of the root
+            }
+        ),
+        folder=data,
+        ready=ready,
+    )
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from homeward.servicekit.objects import InMemoryObjectStore, ObjectStore
 LEAST_PART = 5 * 1024 * 1024
 NOTHING_LISTENS = "http://127.0.0.1:9"
 SOON = timedelta(minutes=5)
+ACCOUNTS = {"weed": "weed_account", "minio": "minio_account"}
 
 
 @asynccontextmanager
@@ -51,6 +52,11 @@ def folder() -> str:
     return uuid.uuid4().hex
 
 
+@pytest.fixture(scope="session")
+def s3_account(request: pytest.FixtureRequest, s3_server: str) -> Any:
+    return request.getfixturevalue(ACCOUNTS[s3_server])
+
+
 @pytest.fixture
 async def footage(s3_account: Any, bucket: str) -> AsyncIterator[S3FootageStore]:
     async with bucket_of(s3_account, bucket) as store:
@@ -58,21 +64,15 @@ async def footage(s3_account: Any, bucket: str) -> AsyncIterator[S3FootageStore]
         yield store
 
 
-@pytest.fixture(params=["memory", "s3"])
-async def store(request: pytest.FixtureRequest, bucket: str) -> AsyncIterator[ObjectStore]:
-    opened = {"memory": _memory, "s3": _s3}[request.param]
-    async with opened(request, bucket) as store:
-        yield store
-
-
-@asynccontextmanager
-async def _memory(_: pytest.FixtureRequest, __: str) -> AsyncIterator[ObjectStore]:
-    yield InMemoryObjectStore()
-
-
-@asynccontextmanager
-async def _s3(request: pytest.FixtureRequest, bucket: str) -> AsyncIterator[ObjectStore]:
-    async with bucket_of(request.getfixturevalue("s3_account"), bucket) as store:
+@pytest.fixture
+async def store(
+    request: pytest.FixtureRequest, memory_or_s3_server: str, bucket: str
+) -> AsyncIterator[ObjectStore]:
+    if memory_or_s3_server == "memory":
+        yield InMemoryObjectStore()
+        return
+    account = request.getfixturevalue(ACCOUNTS[memory_or_s3_server])
+    async with bucket_of(account, bucket) as store:
         await store.ensure()
         yield store
 
