@@ -9,7 +9,7 @@ MINIO := RELEASE.2025-10-15T17-29-55Z
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint fmt protos bench minio lock clean
+.PHONY: demo test lint fmt protos bench prove-unretained minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -33,6 +33,9 @@ protos: $(VENV)/.dev  ## Generate services/homeward/api from protos/
 
 bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would do instead
 	$(BIN)/python bench/scan.py $(if $(SHARED),--shared $(SHARED)) $(BENCH_ARGS)
+
+prove-unretained: $(VENV)/.server  ## Look for strangers in every byte that a scan has left
+	$(BIN)/python -m homeward.embedded.unretained
 
 minio: .minio/minio  ## Build MinIO, which the S3 contract tests then run too; needs go
 

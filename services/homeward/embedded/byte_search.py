@@ -8,7 +8,6 @@ pictures by the faces in them, raw crops by their correlation.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,9 +106,12 @@ class ByteSearch:
             numbers = np.array(re.findall(_NUMBER, match.group()), dtype=np.float64)
             found += self._windows(numbers, Form.TEXT, "decimal")
         for match in _BASE64.finditer(data):
-            decoded = _decoded(match.group())
-            found += self._vectors(decoded, Form.BASE64)
-            found += self._pictures(decoded, Form.BASE64)
+            for shift in range(
+                4
+            ):  # letters that happen to stand before it belong to something else
+                decoded = _decoded(match.group()[shift:])
+                found += self._vectors(decoded, Form.BASE64)
+                found += self._pictures(decoded, Form.BASE64)
         if raw:
             found += self._crops(data)
         return found
@@ -197,10 +199,9 @@ def _unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _decoded(text: bytes) -> bytes:
     plain = text.replace(b"-", b"+").replace(b"_", b"/").rstrip(b"=")
-    try:
-        return base64.b64decode(plain + b"=" * (-len(plain) % 4))
-    except binascii.Error:
-        return b""
+    if len(plain) % 4 == 1:  # six bits are no byte
+        plain = plain[:-1]
+    return base64.b64decode(plain + b"=" * (-len(plain) % 4))
 
 
 def best_of(hits: Sequence[Hit]) -> Hit | None:

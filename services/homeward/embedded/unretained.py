@@ -100,8 +100,10 @@ class Trial:
 
     def stop(self) -> None:
         """Stop all of it."""
+        assert self._up.stdout is not None
         self._up.send_signal(signal.SIGINT)
         self._up.wait(60)
+        self._up.stdout.close()
 
     def run(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
         """Run a command and return what it prints."""

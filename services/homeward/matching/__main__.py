@@ -93,7 +93,9 @@ async def main() -> None:
             clock=clock,
         )
         certificates = Certificates(
-            erasures, {inventory.REFERENCES.name: gallery, inventory.SIGHTINGS.name: seen}
+            erasures,
+            {inventory.REFERENCES.name: gallery, inventory.SIGHTINGS.name: seen},
+            clock,
         )
         subjects = Subjects(
             subjects=records,

@@ -204,6 +204,7 @@ def to_certificate(certificate: ErasureCertificate) -> subject_pb2.ErasureCertif
                 item_count=entry.item_count,
                 outcome=_OUTCOMES[entry.outcome],
                 verification=entry.verification,
+                until_time=wire.to_timestamp(entry.until) if entry.until else None,
             )
             for entry in certificate.entries
         ],

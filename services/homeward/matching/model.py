@@ -221,6 +221,8 @@ class ErasureEntry:
     verification: str
     places: tuple[str, ...] = ()
     """Files of an engine that may hold bytes of it; erased once these are gone."""
+    until: datetime | None = None
+    """When the engine itself will have removed it, at the latest."""
 
 
 @dataclass(frozen=True, slots=True)

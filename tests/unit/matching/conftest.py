@@ -98,7 +98,7 @@ class Matching:
             clock=self.clock,
         )
         self.certificates = Certificates(
-            self.erasures, {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index}
+            self.erasures, {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index}, self.clock
         )
         self.subjects = Subjects(
             subjects=self.records,

@@ -9,6 +9,7 @@ import pytest
 
 from homeward.matching.model import Decision, ErasureOutcome, Finding, SubjectDetails
 from homeward.matching.usecases.certificates import Certificates
+from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import NotFoundError, unavailable
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -134,6 +135,19 @@ async def test_a_certificate_says_erased_once_the_files_are_gone(
     assert not (await matching.retention.report()).rebuild_due
 
 
+async def test_what_goes_with_the_scans_is_erased_when_their_time_has_passed(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    await matching.subjects.close(filled)
+
+    pass_time(timedelta(days=31) - MOMENT)
+    before = outcomes(await matching.certificates.get(filled))
+    pass_time(MOMENT)
+    after = outcomes(await matching.certificates.get(filled))
+
+    assert (before["scans"], after["scans"]) == (ErasureOutcome.PENDING, ErasureOutcome.ERASED)
+
+
 async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
     matching: Any, filled: str
 ) -> None:
@@ -209,6 +223,6 @@ async def test_certificates_of_repeated_erasures_add_up(matching: Any, filled: s
     ]
 
 
-async def test_there_is_no_certificate_of_nothing() -> None:
+async def test_there_is_no_certificate_of_nothing(clock: Clock) -> None:
     with pytest.raises(NotFoundError):
-        await Certificates(InMemoryKeyValueStore(), {}).get("nobody")
+        await Certificates(InMemoryKeyValueStore(), {}, clock).get("nobody")

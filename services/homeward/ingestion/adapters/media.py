@@ -121,23 +121,26 @@ class PyAvRecording:
     ) -> AsyncGenerator[AsyncIterator[Frame | Undecodable], None]:
         """Decode pieces of the recording and yield their pictures in the order of their times."""
         waiting = deque(pieces)
+        under_way: deque[_Decoding] = deque()
         async with AsyncExitStack() as stack:
 
-            async def begin() -> _Decoding:
-                decoding = _Decoding(self, waiting.popleft(), rate)
-                await stack.enter_async_context(decoding)
-                return decoding
-
             async def play() -> AsyncGenerator[Frame | Undecodable, None]:
-                under_way: deque[_Decoding] = deque()
                 while waiting or under_way:
                     while waiting and len(under_way) < self._decoders:
-                        under_way.append(await begin())
+                        decoding = _Decoding(self, waiting.popleft(), rate)
+                        under_way.append(decoding)
+                        await stack.enter_async_context(decoding)
                     async for item in under_way[0]:
                         yield item
                     under_way.popleft()
 
-            yield play()
+            try:
+                yield play()
+            finally:
+                # All of them before any is waited for: one that has no thread yet gets the thread
+                # of one that waits for room.
+                for decoding in under_way:
+                    decoding.stop()
 
     async def run(self, call: Callable[[_Reader], None]) -> None:
         """Run a call with a reader of its own, in a thread."""
@@ -182,9 +185,13 @@ class _Decoding:
         self._producer = asyncio.create_task(self._produce())
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Have it end soon: nobody takes any more of it."""
         self._stopped.set()
         self._room.release()  # lets a decoder that waits see the stop
+
+    async def __aexit__(self, *_: object) -> None:
+        self.stop()
         await asyncio.wait([self._producer])
         if not self._producer.cancelled():
             self._producer.exception()  # the consumer has raised it, or has left early

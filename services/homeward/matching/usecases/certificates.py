@@ -8,6 +8,7 @@ from dataclasses import replace
 from homeward.matching.model import ErasureCertificate, ErasureEntry, ErasureOutcome
 from homeward.matching.ports import Purgeable
 from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 
 
@@ -17,11 +18,13 @@ class Certificates:
     Args:
         store: Keeps them, under `subject.<id>`.
         files: What keeps bytes until it is rebuilt, by the name of the data.
+        clock: Tells the time.
     """
 
-    def __init__(self, store: KeyValueStore, files: Mapping[str, Purgeable]) -> None:
+    def __init__(self, store: KeyValueStore, files: Mapping[str, Purgeable], clock: Clock) -> None:
         self._store = store
         self._files = files
+        self._clock = clock
 
     async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
         """Write a certificate down, with what an earlier one of the same subject tells."""
@@ -55,7 +58,15 @@ class Certificates:
         return replace(certificate, entries=tuple(entries))
 
     async def _now(self, entry: ErasureEntry) -> ErasureEntry:
-        if entry.outcome is not ErasureOutcome.PENDING or not entry.places:
+        if entry.outcome is not ErasureOutcome.PENDING:
+            return entry
+        if entry.until is not None and self._clock.now() >= entry.until:
+            return replace(
+                entry,
+                outcome=ErasureOutcome.ERASED,
+                verification="the time after which the engine itself removes it has passed",
+            )
+        if not entry.places:
             return entry
         gone = [await self._files[entry.data].is_gone(place) for place in entry.places]
         if not all(gone):

@@ -10,7 +10,9 @@ from datetime import timedelta
 
 from homeward.inventory import (
     PHOTOGRAPHS,
+    RECORD_LIMIT,
     REFERENCES,
+    SCANS,
     SIGHTINGS,
     STILLS,
     SUBJECTS,
@@ -245,7 +247,7 @@ class Subjects:
             entry
             for data, erase in (
                 ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS), self._remove_sightings),
+                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
                 ((PHOTOGRAPHS,), self._remove_photos),
                 ((SUBJECTS,), self._erase_record),
             )
@@ -375,7 +377,22 @@ class Subjects:
         return [
             _in_files(SIGHTINGS, removed),
             _in_bucket(STILLS, removed.count, left, unlinked=self._unlinks),
+            self._in_scans(removed.count),
         ]
+
+    def _in_scans(self, count: int) -> ErasureEntry:
+        """Tell of the records of scans, which name the sightings that they led to."""
+        if not count:
+            return _told(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+        until = self._clock.now() + RECORD_LIMIT
+        entry = _told(
+            SCANS,
+            count,
+            ErasureOutcome.PENDING,
+            "ids and scores, which refer to nothing any more, go with the scans, by"
+            f" {until:%Y-%m-%d %H:%M} UTC",
+        )
+        return replace(entry, until=until)
 
     async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
         held = await self._photos.objects(f"subjects/{subject_id}/")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -271,6 +272,17 @@ async def test_a_source_may_be_left_early_and_used_again(
     first, second = await play(source, url, most=3), await play(source, url, most=5)
 
     assert (len(first), len(second)) == (3, 5)
+
+
+async def test_a_source_may_be_left_early_while_a_piece_waits_for_a_thread(
+    server: Any, film: Any
+) -> None:
+    # The first piece has more pictures than are decoded ahead, and keeps the only thread.
+    async with BoundedExecutor("decode", workers=1, queue=2) as executor, asyncio.timeout(10):
+        source = PyAvFrameSource(executor, decoders=2)
+        seen = await play(source, server.serve(film(STEADY)), most=3)
+
+    assert len(seen) == 3
 
 
 async def test_a_recording_that_is_open_twice_is_read_once(

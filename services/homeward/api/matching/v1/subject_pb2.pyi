@@ -258,6 +258,7 @@ class ErasureEntry(_message.Message):
     ITEM_COUNT_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     VERIFICATION_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
     data: _builtins.str
     """What was erased, such as `reference photographs`."""
     store: _builtins.str
@@ -268,6 +269,12 @@ class ErasureEntry(_message.Message):
     """How far it has come."""
     verification: _builtins.str
     """How that was verified, or what is pending and why."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """When what is pending is gone at the latest, by the engine's own limit. Absent where there is
+        none: templates go with the next sweep.
+        """
+
     def __init__(
         self,
         *,
@@ -276,10 +283,11 @@ class ErasureEntry(_message.Message):
         item_count: _builtins.int = ...,
         outcome: Global___ErasureEntry.Outcome.ValueType = ...,
         verification: _builtins.str = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until_time", b"until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "item_count", b"item_count", "outcome", b"outcome", "store", b"store", "verification", b"verification"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "item_count", b"item_count", "outcome", b"outcome", "store", b"store", "until_time", b"until_time", "verification", b"verification"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
