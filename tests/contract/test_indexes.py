@@ -476,9 +476,13 @@ async def test_qdrant_is_never_given_a_template_as_it_is(
     assert abs(float(np.asarray(held.vector) @ vector(1))) < 0.9
 
 
+def bytes_in(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def values_in(folder: Path, values: NDArray[np.float32]) -> int:
     """Return how many of the values are in the files, as float32 or float64 of either order."""
-    stored = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    stored = bytes_in(folder)
     written = [struct.pack(f, value) for f in ("<f", ">f", "<d", ">d") for value in values]
     return sum(value in stored for value in written)
 
@@ -620,7 +624,7 @@ async def test_a_rebuild_leaves_no_value_of_what_was_removed_in_any_file(
         after = (await points._open()).current.matrix
         assert values_in(tmp_path, gone) == values_in(tmp_path, kept) == 0
         assert values_in(tmp_path, keying.keyed(vector(7)[None], after)[0]) == 0
-        stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+        stored = bytes_in(tmp_path)
         assert [identity(n).encode() in stored for n in (7, 8)] == [False, True]
 
 

@@ -31,8 +31,10 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.OK: "done",
     ExitCode.INTERNAL: "a fault in Homeward",
     ExitCode.USAGE: "the command line is wrong",
-    ExitCode.OVERDUE: "something is past its deadline, or the object store would keep what is deleted"
-    " (`retention`)",
+    ExitCode.OVERDUE: (
+        "something is past its deadline, or the object store would keep what is deleted"
+        " (`retention`)"
+    ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
     ExitCode.CONFLICT: "it exists already, or somebody else was faster",
