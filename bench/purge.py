@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from homeward.matching import keying
-from homeward.matching.adapters import qdrant
+from homeward.matching.adapters.engine import QdrantEngine, connect
+from homeward.matching.adapters.keyed import KeyedCollection
+from homeward.matching.adapters.qdrant import QdrantSubjectIndex
 from homeward.matching.model import ModelInfo, Template
 from homeward.matching.ports import Reference
 from homeward.servicekit.executor import BoundedExecutor
@@ -61,15 +63,15 @@ async def measure(folder: Path) -> None:
     vectors = rng.standard_normal((PEOPLE * PHOTOS, SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     async with BoundedExecutor("qdrant", workers=1, queue=1024) as threads:
-        client = qdrant.connect(url=None, path=folder)
-        points = qdrant.KeyedCollection(
-            qdrant.QdrantEngine(client, threads, "its local folder"),
+        client = connect(url=None, path=folder)
+        points = KeyedCollection(
+            QdrantEngine(client, threads, "its local folder"),
             name="subjects",
             register=InMemoryKeyValueStore(),
             secret=bytes(range(32)),
             model=model,
         )
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         began = time.perf_counter()
         for number, vector in enumerate(vectors):
             reference = Reference(person(number // PHOTOS), person(number), Template(vector, MODEL))

@@ -8,14 +8,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from homeward.matching import keying
-from homeward.matching.adapters import qdrant
+from homeward.matching.adapters import keyed
+from homeward.matching.adapters.engine import QdrantEngine, connect
+from homeward.matching.adapters.keyed import CollectionRecord, KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
+from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
 from homeward.matching.model import (
     Candidate,
     Decision,
@@ -110,17 +114,15 @@ async def the_model() -> ModelInfo:
 @asynccontextmanager
 async def qdrant_collection(
     folder: Path, register: KeyValueStore, name: str, secret: bytes = SECRET
-) -> AsyncIterator[qdrant.KeyedCollection]:
+) -> AsyncIterator[KeyedCollection]:
     async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
-        client = qdrant.connect(url=None, path=folder)
-        engine = qdrant.QdrantEngine(client, threads, "its local folder")
-        yield qdrant.KeyedCollection(
-            engine, name=name, register=register, secret=secret, model=the_model
-        )
+        client = connect(url=None, path=folder)
+        engine = QdrantEngine(client, threads, "its local folder")
+        yield KeyedCollection(engine, name=name, register=register, secret=secret, model=the_model)
         client.close()
 
 
-Open = Callable[[str], AbstractAsyncContextManager[qdrant.KeyedCollection]]
+Open = Callable[[str], AbstractAsyncContextManager[KeyedCollection]]
 
 
 @pytest.fixture
@@ -141,7 +143,7 @@ async def subjects(
     async with open_collection("subjects") as points:
         yield {
             "memory": InMemorySubjectIndex(MODEL),
-            "qdrant": qdrant.QdrantSubjectIndex(points),
+            "qdrant": QdrantSubjectIndex(points),
         }[request.param]
 
 
@@ -152,7 +154,7 @@ async def sightings(
     async with open_collection("sightings") as points:
         yield {
             "memory": InMemorySightingIndex(MODEL),
-            "qdrant": qdrant.QdrantSightingIndex(points),
+            "qdrant": QdrantSightingIndex(points),
         }[request.param]
 
 
@@ -408,9 +410,9 @@ async def test_sightings_refuse_a_template_of_another_model(sightings: SightingI
 async def test_qdrant_finds_more_than_one_scroll_gives(
     open_collection: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qdrant, "SCROLL_BATCH", 1)
+    monkeypatch.setattr(keyed, "SCROLL_BATCH", 1)
     async with open_collection("sightings") as points:
-        index = qdrant.QdrantSightingIndex(points)
+        index = QdrantSightingIndex(points)
         await index.put(sighting(1), Template(vector(1), MODEL))
         await index.put(sighting(2), Template(vector(2), MODEL))
         await index.put(sighting(3), Template(vector(3), MODEL))
@@ -420,31 +422,31 @@ async def test_qdrant_finds_more_than_one_scroll_gives(
 
 async def test_a_gallery_is_there_after_a_restart(open_collection: Open) -> None:
     async with open_collection("subjects") as points:
-        await qdrant.QdrantSubjectIndex(points).put(reference(at_cosine(0.5)))
+        await QdrantSubjectIndex(points).put(reference(at_cosine(0.5)))
 
     async with open_collection("subjects") as points:
-        ((found,),) = await search(qdrant.QdrantSubjectIndex(points), at_cosine(1.0))
+        ((found,),) = await search(QdrantSubjectIndex(points), at_cosine(1.0))
 
     assert (found.subject_id, found.score) == (ANNA, pytest.approx(0.5, abs=1e-5))
 
 
 async def test_a_template_is_itself_after_a_restart(open_collection: Open) -> None:
     async with open_collection("sightings") as points:
-        await qdrant.QdrantSightingIndex(points).put(sighting(1), Template(vector(1), MODEL))
+        await QdrantSightingIndex(points).put(sighting(1), Template(vector(1), MODEL))
 
     async with open_collection("sightings") as points:
-        template = await qdrant.QdrantSightingIndex(points).template(identity(1))
+        template = await QdrantSightingIndex(points).template(identity(1))
 
     assert template.values == pytest.approx(vector(1), abs=1e-6)
 
 
 async def test_a_gallery_stays_with_its_model_after_a_restart(open_collection: Open) -> None:
     async with open_collection("subjects") as points:
-        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        await QdrantSubjectIndex(points).put(reference(vector(1)))
 
     async with open_collection("subjects") as points:
         with pytest.raises(FailedPreconditionError) as refused:
-            await search(qdrant.QdrantSubjectIndex(points), vector(1), model=OTHER_MODEL)
+            await search(QdrantSubjectIndex(points), vector(1), model=OTHER_MODEL)
 
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
 
@@ -453,7 +455,7 @@ async def test_a_gallery_stays_with_its_model_after_a_restart(open_collection: O
 async def test_keying_leaves_scores_as_they_are(open_collection: Open, seed: int) -> None:
     photo, probe = vector(seed), vector(seed + 100)
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         await index.put(reference(photo))
 
         ((found,),) = await search(index, probe)
@@ -466,9 +468,9 @@ async def test_qdrant_is_never_given_a_template_as_it_is(
     open_collection: Open, register: InMemoryKeyValueStore
 ) -> None:
     async with open_collection("subjects") as points:
-        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        await QdrantSubjectIndex(points).put(reference(vector(1)))
         (entry,) = await register.entries()
-        record = records.decode(entry.value, qdrant.CollectionRecord)
+        record = records.decode(entry.value, CollectionRecord)
         (held,) = points._engine.client.retrieve(
             record.collection, ids=[identity(1)], with_vectors=True
         )
@@ -491,7 +493,7 @@ async def test_no_value_of_a_template_is_in_the_files_of_qdrant(
     open_collection: Open, tmp_path: Path
 ) -> None:
     async with open_collection("subjects") as points:
-        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        await QdrantSubjectIndex(points).put(reference(vector(1)))
         matrix = (await points._open()).current.matrix
 
     assert values_in(tmp_path, vector(1)) == 0
@@ -502,10 +504,10 @@ async def test_a_gallery_without_its_key_recognises_nobody(
     tmp_path: Path, register: InMemoryKeyValueStore
 ) -> None:
     async with qdrant_collection(tmp_path, register, "subjects") as points:
-        await qdrant.QdrantSubjectIndex(points).put(reference(vector(1)))
+        await QdrantSubjectIndex(points).put(reference(vector(1)))
 
     async with qdrant_collection(tmp_path, register, "subjects", secret=bytes(32)) as points:
-        ((found,),) = await search(qdrant.QdrantSubjectIndex(points), vector(1))
+        ((found,),) = await search(QdrantSubjectIndex(points), vector(1))
 
     assert abs(found.score) < 0.9
 
@@ -519,8 +521,7 @@ async def test_each_collection_has_a_salt_of_its_own(
         await points.count()
 
     salts = {
-        records.decode(entry.value, qdrant.CollectionRecord).salt
-        for entry in await register.entries()
+        records.decode(entry.value, CollectionRecord).salt for entry in await register.entries()
     }
     assert len(salts) == 2
     assert {len(bytes.fromhex(salt)) for salt in salts} == {32}
@@ -539,8 +540,8 @@ async def test_two_replicas_that_start_at_once_share_a_collection(
             return await register.create(key, value)
 
     async with open_collection("subjects") as first:
-        await qdrant.QdrantSubjectIndex(first).put(reference(vector(1)))
-        second = qdrant.KeyedCollection(
+        await QdrantSubjectIndex(first).put(reference(vector(1)))
+        second = KeyedCollection(
             first._engine, name="subjects", register=Meanwhile(), secret=SECRET, model=the_model
         )
 
@@ -612,7 +613,7 @@ async def test_a_rebuild_leaves_no_value_of_what_was_removed_in_any_file(
     open_collection: Open, tmp_path: Path
 ) -> None:
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         await filled(index)
         before = (await points._open()).current.matrix
         gone, kept = (keying.keyed(vector(n)[None], before)[0] for n in (7, 8))
@@ -632,7 +633,7 @@ async def test_a_rebuild_changes_the_salt_and_forgets_the_old_one(
     open_collection: Open, register: InMemoryKeyValueStore
 ) -> None:
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         await filled(index, 3)
         (before,) = await register.entries()
         await index.remove_subject(identity(1))
@@ -640,7 +641,7 @@ async def test_a_rebuild_changes_the_salt_and_forgets_the_old_one(
         await index.rebuild(yes)
 
         (after,) = await register.entries()
-        salt = records.decode(before.value, qdrant.CollectionRecord).salt
+        salt = records.decode(before.value, CollectionRecord).salt
         assert salt.encode() not in after.value
 
 
@@ -648,12 +649,12 @@ async def test_nothing_that_happens_during_a_rebuild_is_lost_or_comes_back(
     open_collection: Open,
 ) -> None:
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         await filled(index)
         await index.remove_subject(identity(39))
         # What a replica does that has seen nothing of the rebuild yet.
-        other = qdrant.QdrantSubjectIndex(
-            qdrant.KeyedCollection(
+        other = QdrantSubjectIndex(
+            KeyedCollection(
                 points._engine,
                 name="subjects",
                 register=points._register,
@@ -702,7 +703,7 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
         return True
 
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         await filled(index)
         gone = keying.keyed(vector(7)[None], (await points._open()).current.matrix)[0]
         await index.remove_subject(identity(7))
@@ -718,7 +719,7 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
             with pytest.raises(Killed):
                 await index.rebuild(yes)
     async with open_collection("subjects") as points:
-        index = qdrant.QdrantSubjectIndex(points)
+        index = QdrantSubjectIndex(points)
         assert await found_of(index) == set(range(40)) - {7}
 
         assert await index.rebuild(yes)
@@ -727,3 +728,27 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
         names = await points._engine.run(points._engine.client.get_collections)
         assert len(names.collections) == 1
     assert values_in(tmp_path, gone) == 0
+
+
+async def test_a_collection_that_is_retired_during_a_rebuild_is_not_forgotten(
+    open_collection: Open, register: InMemoryKeyValueStore
+) -> None:
+    """As another replica retires it, between two looks at the record."""
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        await index.remove_subject(identity(1))
+        run = points._engine.run
+
+        async def meanwhile(call: Any, *args: Any, **kwargs: Any) -> Any:
+            if call == points._drop:
+                await points._change(lambda record: replace(record, retired=(*record.retired, "x")))
+            return await run(call, *args, **kwargs)
+
+        points._engine.run = meanwhile  # type: ignore[method-assign]
+        await index.rebuild(yes)
+        points._engine.run = run  # type: ignore[method-assign]
+
+        (entry,) = await register.entries()
+        assert records.decode(entry.value, CollectionRecord).retired == ("x",)
+        assert await index.holds_erased()

@@ -39,7 +39,7 @@ from homeward.embedded.secrets import Secrets, load_secrets
 from homeward.embedding.adapters.pack import LoadedPack, load_pack
 from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
 from homeward.matching import keying
-from homeward.matching.adapters.qdrant import CollectionRecord
+from homeward.matching.adapters.keyed import CollectionRecord
 from homeward.servicekit import records
 from homeward.vision.alignment import align
 

@@ -75,12 +75,16 @@ class DetectFaces:
         Raises:
             InvalidArgumentError: `IMAGE_UNREADABLE`.
         """
-        faces = _measured if measured else _unmeasured
         return [
-            FrameFaces(frame.frame_id, faces(image, self._detector.detect(image, min_score)))
+            FrameFaces(
+                frame.frame_id, self._faces(self._picture(frame), min_score, measured=measured)
+            )
             for frame in frames
-            for image in [self._picture(frame)]
         ]
+
+    def _faces(self, image: Image, min_score: float, *, measured: bool) -> tuple[Face, ...]:
+        found = self._detector.detect(image, min_score)
+        return _measured(image, found) if measured else tuple(Face(one, None) for one in found)
 
     def _picture(self, frame: Frame) -> Image:
         if frame.pixel_format is PixelFormat.JPEG:
@@ -182,11 +186,6 @@ def quality_problems(quality: FaceQuality) -> tuple[PhotoProblem, ...]:
         PhotoProblem.TURNED_AWAY: quality.turn > MAX_TURN,
     }
     return tuple(problem for problem, applies in found.items() if applies)
-
-
-def _unmeasured(image: Image, detections: Sequence[Detection]) -> tuple[Face, ...]:
-    del image
-    return tuple(Face(detection, None) for detection in detections)
 
 
 def _measured(image: Image, detections: Sequence[Detection]) -> tuple[Face, ...]:

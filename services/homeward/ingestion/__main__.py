@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 
+from homeward import inventory
 from homeward.ingestion.assembly import assemble
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
+from homeward.ingestion.usecases.sweep import FootageSweeper
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import regularly
+from homeward.servicekit.lease import Lease, regularly
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.server import GrpcServer, ended
+from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.startup import eventually
 
 
 async def main() -> None:
@@ -34,14 +40,20 @@ async def main() -> None:
             clock=clock,
             segment_length=timedelta(seconds=settings.segment_seconds),
         )
-        sweeping = asyncio.create_task(
-            regularly(
-                parts.sweeper.sweep,
-                parts.sweeping,
-                every=timedelta(seconds=settings.sweep_interval_seconds),
-            )
+        sweeper = FootageSweeper(
+            library=parts.footage,
+            store=parts.store,
+            uploads=parts.uploads,
+            clock=clock,
+            limit=settings.footage_keep,
+            ahead=settings.swept_ahead,
         )
-        stack.push_async_callback(ended, sweeping)
+        leases = await eventually(
+            partial(parts.bus.bucket_of, inventory.LEASES, replicas=settings.nats_replicas)
+        )
+        lease = Lease(leases, "footage-sweeper", socket.gethostname())
+        every = timedelta(seconds=settings.sweep_interval_seconds)
+        await stack.enter_async_context(in_background(regularly(sweeper.sweep, lease, every=every)))
         await GrpcServer(
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
             listen=settings.listen,

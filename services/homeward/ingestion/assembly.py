@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +14,11 @@ from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.sweep import FootageSweeper
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import KeyValueStore
-from homeward.servicekit.lease import Lease
 from homeward.servicekit.startup import eventually
 
 
@@ -36,8 +33,7 @@ class Parts:
     matcher: GrpcMatcher
     queue: NatsWorkQueue
     scans: KeyValueStore
-    sweeper: FootageSweeper
-    sweeping: Lease
+    uploads: KeyValueStore
 
 
 async def assemble(
@@ -68,7 +64,6 @@ async def assemble(
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
     scans = await eventually(partial(bucket, inventory.SCANS))
     erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
-    leases = await eventually(partial(bucket, inventory.LEASES))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=inventory.BACKSTOP_DAYS))
     channel = await stack.enter_async_context(
@@ -87,14 +82,6 @@ async def assemble(
         min_footage_age=settings.min_footage_age,
         keep=settings.footage_keep,
     )
-    sweeper = FootageSweeper(
-        library=footage,
-        store=store,
-        uploads=uploads,
-        clock=clock,
-        limit=settings.footage_keep,
-        ahead=settings.swept_ahead,
-    )
     return Parts(
         bus=bus,
         store=store,
@@ -103,6 +90,5 @@ async def assemble(
         matcher=matcher,
         queue=queue,
         scans=scans,
-        sweeper=sweeper,
-        sweeping=Lease(leases, "footage-sweeper", socket.gethostname()),
+        uploads=uploads,
     )

@@ -9,9 +9,11 @@ from datetime import timedelta
 from functools import partial
 
 from homeward import inventory
-from homeward.matching.adapters import qdrant
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
+from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.feed import NatsSightingFeed
+from homeward.matching.adapters.keyed import KeyedCollection
+from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
@@ -20,13 +22,14 @@ from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, is_open
 from homeward.servicekit import nats, s3
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease, regularly
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.server import GrpcServer, ended
+from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
 
 
@@ -69,21 +72,21 @@ async def main() -> None:
             open_channel(settings.embedding_target, idempotent=(SERVICE,))
         )
         faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
-        engine = qdrant.QdrantEngine(
-            qdrant.connect(url=settings.qdrant_url, path=settings.qdrant_path),
+        engine = QdrantEngine(
+            connect(url=settings.qdrant_url, path=settings.qdrant_path),
             vectors,
             settings.qdrant_url or "its local folder",
         )
         stack.callback(engine.client.close)
         collection = partial(
-            qdrant.KeyedCollection,
+            KeyedCollection,
             engine,
             register=register,
             secret=settings.gallery_key(),
             model=faces.model,
         )
-        gallery = qdrant.QdrantSubjectIndex(collection(name=inventory.REFERENCES.place))
-        seen = qdrant.QdrantSightingIndex(collection(name=inventory.SIGHTINGS.place))
+        gallery = QdrantSubjectIndex(collection(name=inventory.REFERENCES.place))
+        seen = QdrantSightingIndex(collection(name=inventory.SIGHTINGS.place))
         sightings = Sightings(
             index=seen,
             ledger=ledger,
@@ -119,14 +122,11 @@ async def main() -> None:
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
         )
-        sweeping = asyncio.create_task(
-            regularly(
-                retention.sweep,
-                Lease(leases, "matching-sweeper", socket.gethostname()),
-                every=timedelta(seconds=settings.sweep_interval_seconds),
-            )
+        lease = Lease(leases, "matching-sweeper", socket.gethostname())
+        every = timedelta(seconds=settings.sweep_interval_seconds)
+        await stack.enter_async_context(
+            in_background(regularly(retention.sweep, lease, every=every))
         )
-        stack.push_async_callback(ended, sweeping)
         policy = PolicySource(faces, settings.match_threshold)
         await GrpcServer(
             services(

@@ -232,8 +232,3 @@ class ErasureCertificate:
     subject_id: str
     erase_time: datetime
     entries: tuple[ErasureEntry, ...] = field(default_factory=tuple)
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of it is gone."""
-        return all(entry.outcome is ErasureOutcome.ERASED for entry in self.entries)

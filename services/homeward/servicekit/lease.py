@@ -11,13 +11,6 @@ import structlog
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 
-LEASE_TIME = timedelta(minutes=1)
-"""After this a lease that was not renewed is free: the store's own limit, so that no clock of ours
-has a say in it."""
-
-RENEWED_EVERY = LEASE_TIME / 4
-
-
 Proceed = Callable[[], Awaitable[bool]]
 """Asked now and then by what is done under a lease; False ends it, to be gone on with later."""
 
@@ -31,7 +24,8 @@ class Lease:
     a moment that it still has it. What is done under it must bear being done twice.
 
     Args:
-        store: Lets go of a record after `LEASE_TIME`.
+        store: Lets go of a record that was not renewed (`inventory.LEASES`): its own limit, so that
+            no clock of ours has a say in it.
         name: Of what is to be done.
         holder: Names this replica, for people who look.
     """

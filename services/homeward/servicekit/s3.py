@@ -98,13 +98,7 @@ class S3ObjectStore:
 
     async def lifecycle_days(self) -> int:
         """Return after how many days the server removes objects, read back from it; 0 for never."""
-        config = await self.run(self.client.get_bucket_lifecycle, self.bucket)
-        days = [
-            rule.expiration.days
-            for rule in (config.rules if config else [])
-            if rule.status == ENABLED and rule.expiration and rule.expiration.days
-        ]
-        return min(days, default=0)
+        return min((days for _, days in await self.run(self._expirations)), default=0)
 
     async def put(self, key: str, data: bytes, *, content_type: str) -> None:
         """Write an object, whatever was there."""
@@ -187,24 +181,15 @@ class S3ObjectStore:
         return None
 
     def _lock(self) -> str | None:
-        try:
-            self.client.get_object_lock_config(self.bucket)
-        except S3Error as error:
-            if error.code in _NOT_CONFIGURED:
-                return None
-            raise
+        if self._configured(self.client.get_object_lock_config) is None:
+            return None
         return (
             "object lock is on, so that objects cannot be deleted; it cannot be turned off: give"
             " Homeward a bucket that was made without it"
         )
 
     def _replication(self) -> str | None:
-        try:
-            config = self.client.get_bucket_replication(self.bucket)
-        except S3Error as error:
-            if error.code in _NOT_CONFIGURED:
-                return None
-            raise
+        config = self._configured(self.client.get_bucket_replication)
         if config is None or not any(rule.status == ENABLED for rule in config.rules):
             return None
         return "it is replicated, and copies are not deleted with it; remove the replication"
@@ -213,16 +198,30 @@ class S3ObjectStore:
         prefix, days = self._expire
         if days is None:
             return None
-        config = self.client.get_bucket_lifecycle(self.bucket)
-        for rule in config.rules if config else []:
-            covers = prefix.startswith((rule.rule_filter and rule.rule_filter.prefix) or "")
-            after = rule.expiration.days if rule.expiration else None
-            if rule.status == ENABLED and covers and after is not None and after <= days:
-                return None
+        if any(prefix.startswith(of) and after <= days for of, after in self._expirations()):
+            return None
         return (
             f"no lifecycle rule removes {prefix or 'its'} objects after {days} days or fewer;"
             " remove the rules that are there and restart Homeward, which sets its own"
         )
+
+    def _configured(self, read: Callable[[str], T]) -> T | None:
+        """Return a bucket's configuration; None where there is none."""
+        try:
+            return read(self.bucket)
+        except S3Error as error:
+            if error.code in _NOT_CONFIGURED:
+                return None
+            raise
+
+    def _expirations(self) -> list[tuple[str, int]]:
+        """Return the prefix that each lifecycle rule in force is for, and after how many days."""
+        config = self.client.get_bucket_lifecycle(self.bucket)
+        return [
+            ((rule.rule_filter and rule.rule_filter.prefix) or "", rule.expiration.days)
+            for rule in (config.rules if config else [])
+            if rule.status == ENABLED and rule.expiration and rule.expiration.days
+        ]
 
     def _get(self, key: str) -> bytes | None:
         try:

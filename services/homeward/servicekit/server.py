@@ -7,7 +7,6 @@ refuse new calls and let those under way finish within the grace.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from homeward.servicekit import errors
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 
@@ -113,13 +113,10 @@ class GrpcServer:
         """Serve until SIGTERM or SIGINT."""
         stop = stop_event()
         await self.start()
-        watch = asyncio.create_task(self._watch_readiness())
         try:
-            await stop.wait()
-            log.info("stopping", grace_seconds=self._grace)
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+            async with in_background(self._watch_readiness()):
+                await stop.wait()
+                log.info("stopping", grace_seconds=self._grace)
         finally:
             await self.stop()
 
@@ -158,13 +155,6 @@ async def failing_checks(checks: ReadinessChecks) -> list[str]:
 
     answers = await asyncio.gather(*(fails(check) for check in checks.values()))
     return [name for name, failed in zip(checks, answers, strict=True) if failed]
-
-
-async def ended(task: asyncio.Task[None]) -> None:
-    """End a task that runs beside a server."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
 
 
 def stop_event() -> asyncio.Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,6 +21,7 @@ from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+from homeward.servicekit.objects import ObjectInfo
 
 PART_BYTES = 8 * 1024 * 1024
 """An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
@@ -272,8 +273,7 @@ class FootageLibrary:
                 await self._remove(item.key, footage_id)
         await self._remove(manifest_key(footage_id), footage_id)
         # What a scan under way wrote down before it could see that the manifest is gone.
-        for item in await self._store.objects(folder):
-            await self._remove(item.key, footage_id)
+        await self._clear(await self._store.objects(folder), footage_id)
         await self._erased(begun)
 
     async def finish_erasures(self) -> None:
@@ -283,9 +283,23 @@ class FootageLibrary:
             if not await self._store.objects(footage_folder(begun.footage_id) or ""):
                 await self._erased(begun)
 
-    async def remove_sightings(self, footage_id: str) -> None:
-        """Erase the unconfirmed sightings of a recording that is gone."""
-        await self._matcher.erase_footage_sightings(footage_id)
+    async def discard(self, footage_id: str, objects: Sequence[ObjectInfo]) -> None:
+        """Remove what is left of something that is no recording, or none any more, and prove it.
+
+        Args:
+            footage_id: Of what it seems to belong to; anything may have been put into the bucket.
+            objects: What is left.
+
+        Raises:
+            UnavailableError: A store does not answer; repeating the call finishes the work.
+        """
+        if footage_folder(footage_id) is not None:
+            await self._matcher.erase_footage_sightings(footage_id)
+        await self._clear(objects, footage_id)
+
+    async def _clear(self, objects: Sequence[ObjectInfo], footage_id: str) -> None:
+        for item in objects:
+            await self._remove(item.key, footage_id)
 
     async def _erased(self, begun: FootageErasure) -> None:
         now = self._clock.now()
@@ -321,10 +335,9 @@ class FootageLibrary:
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
         now = self._clock.now()
-        footage = await self._manifests([])
-        presence = [
-            item for item in await self._store.objects("footage/") if "/presence/" in item.key
-        ]
+        objects = await self._store.objects("footage/")
+        footage = await self._manifests_among(objects)
+        presence = [item for item in objects if "/presence/" in item.key]
         uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
         overdue = tuple(one.footage_id for one in footage if now >= one.delete_time)
         limit = now - (UPLOADS.limit or timedelta.max)
@@ -536,13 +549,17 @@ class FootageLibrary:
 
     async def _manifests(self, camera_ids: Collection[str]) -> list[Footage]:
         prefixes = [f"footage/{camera}/" for camera in camera_ids] or ["footage/"]
+        return await self._manifests_among(
+            [item for prefix in prefixes for item in await self._store.objects(prefix)]
+        )
+
+    async def _manifests_among(self, objects: Sequence[ObjectInfo]) -> list[Footage]:
         found = []
-        for prefix in prefixes:
-            for item in await self._store.objects(prefix):
-                if item.key.endswith("/manifest.json"):
-                    data = await self._store.get(item.key)
-                    if data is not None:  # not deleted since it was listed
-                        found.append(records.decode(data, Footage))
+        for item in objects:
+            if item.key.endswith("/manifest.json"):
+                data = await self._store.get(item.key)
+                if data is not None:  # not deleted since it was listed
+                    found.append(records.decode(data, Footage))
         return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
 
 

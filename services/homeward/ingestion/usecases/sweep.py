@@ -37,6 +37,14 @@ class Swept:
     """Recordings that could not be removed; the next sweep tries again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """What a sweep needs of a manifest."""
+
+    delete_time: datetime
+    sha256: str
+
+
 class FootageSweeper:
     """Removes what is due.
 
@@ -68,6 +76,8 @@ class FootageSweeper:
         self._clock = clock
         self._limit = limit
         self._ahead = ahead
+        self._known: dict[ObjectInfo, _Recording] = {}
+        """What the manifests of the last sweep say; none is ever written again."""
 
     async def sweep(self, proceed: Proceed) -> Swept:
         """Remove all that is due; stops early when `proceed` says that somebody else sweeps.
@@ -76,27 +86,30 @@ class FootageSweeper:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
         uploads = await self._abandoned_uploads()
+        known, self._known = self._known, {}
         removed: list[str] = []
         failed: list[str] = []
         leftovers = 0
         for folder, objects in _folders(await self._store.objects("footage/")):
             if not await proceed():
                 break
-            footage_id = folder.rstrip("/").rpartition("/")[2]
+            footage_id = folder.rpartition("/")[2]
             manifest = next((item for item in objects if item.key.endswith("manifest.json")), None)
-            footage = await self._read(manifest) if manifest else None
-            if footage is None:
-                leftovers += await self._left_over(footage_id, objects, manifest)
-            elif manifest and self._is_due(manifest, footage):
-                try:
+            recording = (known.get(manifest) or await self._read(manifest)) if manifest else None
+            if manifest and recording:
+                self._known[manifest] = recording
+            try:
+                if manifest is None or recording is None:
+                    leftovers += await self._left_over(footage_id, objects, manifest)
+                elif self._is_due(manifest, recording):
                     await self._library.delete(footage_id)
                     removed.append(footage_id)
-                except errors.NotFoundError:  # another replica was faster
-                    pass
-                except errors.UnavailableError as error:
-                    # One that cannot be removed must not keep the others.
-                    log.warning("not removed", footage_id=footage_id, problem=error.message)
-                    failed.append(footage_id)
+            except errors.NotFoundError:  # another replica was faster
+                pass
+            except errors.DomainError as error:
+                # One that cannot be removed must not keep the others.
+                log.warning("not removed", footage_id=footage_id, problem=error.message)
+                failed.append(footage_id)
         leftovers += await self._pointers_to_nothing()
         await self._library.finish_erasures()
         swept = Swept(tuple(removed), uploads, leftovers, tuple(failed))
@@ -110,21 +123,22 @@ class FootageSweeper:
             )
         return swept
 
-    async def _read(self, manifest: ObjectInfo) -> Footage | None:
+    async def _read(self, manifest: ObjectInfo) -> _Recording | None:
         data = await self._store.get(manifest.key)
         try:
-            return records.decode(data, Footage) if data else None
+            footage = records.decode(data, Footage) if data else None
         except msgspec.DecodeError:
             log.warning("a manifest is damaged; its recording goes by its age", key=manifest.key)
             return None
+        return _Recording(footage.delete_time, footage.header.sha256) if footage else None
 
-    def _is_due(self, manifest: ObjectInfo, footage: Footage) -> bool:
+    def _is_due(self, manifest: ObjectInfo, recording: _Recording) -> bool:
         """Tell whether a recording is to go now.
 
         Its age is counted from its first byte, or from when the store wrote its manifest if that is
         said to be earlier: one of the two clocks was wrong then, and the promise holds by either.
         """
-        deadline = min(footage.delete_time, manifest.modified + self._limit)
+        deadline = min(recording.delete_time, manifest.modified + self._limit)
         return self._clock.now() >= deadline - self._ahead
 
     async def _abandoned_uploads(self) -> int:
@@ -132,20 +146,25 @@ class FootageSweeper:
         count = 0
         for entry in await self._uploads.entries():
             upload = records.decode(entry.value, Upload)
-            key = f"{footage_folder(upload.header.footage_id)}original"
             if not self._is_old(upload.create_time):
                 continue
-            if upload.multipart_id is not None:
-                await self._store.abort_multipart(key, upload.multipart_id)
-                if await self._store.parts(key, upload.multipart_id):
-                    raise errors.unavailable(
-                        "S3", "its bucket", "parts are still there; see its log"
-                    )
-            if await self._store.stat(manifest_key(upload.header.footage_id)) is None:
-                await self._store.delete(key)
+            try:
+                await self._abandon(upload)
+            except errors.DomainError as error:  # it must not keep any recording
+                log.warning("upload not removed", request_id=entry.key, problem=error.message)
+                continue
             await self._uploads.erase(entry.key)
             count += 1
         return count
+
+    async def _abandon(self, upload: Upload) -> None:
+        key = f"{footage_folder(upload.header.footage_id)}original"
+        if upload.multipart_id is not None:
+            await self._store.abort_multipart(key, upload.multipart_id)
+            if await self._store.parts(key, upload.multipart_id):
+                raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")
+        if await self._store.stat(manifest_key(upload.header.footage_id)) is None:
+            await self._store.delete(key)
 
     async def _left_over(
         self, footage_id: str, objects: Sequence[ObjectInfo], manifest: ObjectInfo | None
@@ -157,15 +176,14 @@ class FootageSweeper:
         age = self._clock.now() - max(item.modified for item in objects)
         if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER):
             return 0
-        await self._library.remove_sightings(footage_id)
-        for item in objects:
-            await self._store.delete(item.key)
+        await self._library.discard(footage_id, objects)
         return len(objects)
 
     async def _pointers_to_nothing(self) -> int:
         count = 0
+        held = {recording.sha256 for recording in self._known.values()}
         for item in await self._store.objects("by-sha256/"):
-            if not self._is_old(item.modified):
+            if item.key.rpartition("/")[2] in held or not self._is_old(item.modified):
                 continue
             data = await self._store.get(item.key)
             if data is not None and await self._store.stat(manifest_key(data.decode())) is None:

@@ -17,6 +17,7 @@ from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.scans import scan_key, segment_key
 from homeward.servicekit import errors, records
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 
@@ -192,10 +193,5 @@ async def _heartbeat(work: Work) -> AsyncGenerator[None, None]:
             with contextlib.suppress(errors.UnavailableError):  # the next beat may get through
                 await work.extend()
 
-    task = asyncio.create_task(beat())
-    try:
+    async with in_background(beat()):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

@@ -220,7 +220,7 @@ class Sightings:
             found = await self._index.find()
             due = [item.sighting_id for item in found if self._expired(item)]
             await self._forget(due)
-        held = {item.sighting_id for item in await self._index.find()}
+        held = {item.sighting_id for item in found}.difference(due)
         strays = [
             item
             for item in await self._evidence.objects("")

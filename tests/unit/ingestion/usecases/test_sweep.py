@@ -180,6 +180,60 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert multipart not in bucket._uploads
 
 
+async def test_what_somebody_else_put_into_the_bucket_goes_and_stops_nothing(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    matcher: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    await bucket.put("footage/a/junk.bin", b"?", content_type="x/y")
+    name = await added(library, make)
+    clock.advance(DUE)
+
+    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,), leftovers=1)
+
+    assert await keys(bucket) == []
+    assert matcher.erased == [name]
+
+
+async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+) -> None:
+    name = await added(library, make)
+    with pytest.raises(errors.InvalidArgumentError):
+        await library.upload("up-1", make.header(b"another"), 0, stream(b"anot"))
+
+    async def refuses(*_: str) -> None:
+        raise errors.unavailable("S3", "http://s3:1", "it answers 503")
+
+    bucket.abort_multipart = refuses
+    clock.advance(DUE)
+
+    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+
+
+async def test_a_manifest_is_read_once(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+) -> None:
+    await added(library, make)
+    clock.advance(ABANDONED_AFTER)
+    read: list[str] = []
+    get = bucket.get
+
+    async def counting(key: str) -> Any:
+        read.append(key)
+        return await get(key)
+
+    bucket.get = counting
+    await sweeper.sweep(yes)
+    await sweeper.sweep(yes)
+
+    assert len(read) == 1
+
+
 async def test_a_recording_whose_manifest_is_damaged_goes_by_its_age(
     sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
 ) -> None:
