@@ -31,11 +31,9 @@ import msgspec
 import numpy as np
 import psutil
 from footage import SECONDS, Clip, Walk, clip_4k, gate_clips, looped, speed_clips
-from minio import Minio
 
 from homeward.embedded import demo, demo_footage
-from homeward.embedded.ports import FILE_NAME, address
-from homeward.embedded.secrets import load_secrets
+from homeward.embedded.running import RunningStack, object_store
 from homeward.embedding.adapters.pack import SFACE, YUNET, read_file
 from homeward.ingestion.model import Presence
 
@@ -50,41 +48,15 @@ NEAR_SECONDS = 1.0
 Figures = dict[str, Any]
 
 
-class Stack:
+class Stack(RunningStack):
     """A running `homeward up` on a folder of its own, and what it costs."""
 
     def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
-        self.data = data
-        command = [sys.executable, "-m", "homeward.cli", "up", "--data", str(data)]
-        self._up = subprocess.Popen(
-            [*command, "--output", "json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **settings},
-            start_new_session=True,
-        )
-        assert self._up.stdout is not None
-        self.addresses = json.loads(self._up.stdout.readline())
-
-    def stop(self) -> None:
-        """Stop all of it."""
-        self._up.send_signal(signal.SIGINT)
-        self._up.wait(60)
-
-    def cli(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
-        """Run a command on the stack and return what it prints."""
-        command = [sys.executable, "-m", "homeward.cli", *arguments, "--output", "json"]
-        done = subprocess.run(
-            command,
-            env={**os.environ, "HOMEWARD_DATA": str(self.data)},
-            check=True,
-            capture_output=True,
-        )
-        return json.loads(done.stdout)
+        super().__init__(data, settings, log=subprocess.DEVNULL)
 
     def children(self) -> list[psutil.Process]:
         """Return its processes."""
-        return psutil.Process(self._up.pid).children(recursive=True)
+        return psutil.Process(self.up.pid).children(recursive=True)
 
     def scanner(self) -> psutil.Process:
         """Return the scanner's process."""
@@ -128,14 +100,7 @@ class Stack:
 
     def presence(self, camera: str) -> list[Presence]:
         """Return where the scan found faces: boxes and times."""
-        secrets = load_secrets(self.data / "secrets", gallery=self.data / "qdrant")
-        ports = json.loads((self.data / FILE_NAME).read_text())
-        client = Minio(
-            address(ports["s3"]),
-            access_key=secrets.s3_access_key,
-            secret_key=secrets.s3_secret_key,
-            secure=False,
-        )
+        client = object_store(self.data)
         bucket = "homeward-footage"
         keys = [
             str(item.object_name)
@@ -173,12 +138,11 @@ class Stack:
 @contextmanager
 def stack(**settings: str) -> Iterator[Stack]:
     """Run a stack for a while."""
-    with tempfile.TemporaryDirectory() as folder:
-        running = Stack(Path(folder) / "data", settings)
-        try:
-            yield running
-        finally:
-            running.stop()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Stack(Path(folder) / "data", settings) as running,
+    ):
+        yield running
 
 
 def cut_to_middle(photo: Path, folder: Path) -> str:
@@ -415,13 +379,9 @@ def measure_demo(folder: Path) -> list[Figures]:
     with stack() as running:
         photo = demo.group_photo()
         boxes = demo.faces(photo, running.addresses["embedding"])
-        picture = np.asarray(
-            cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), np.uint8
-        )
-        footage, portrait = folder / "street.mp4", folder / "portrait.png"
-        cv2.imwrite(str(portrait), demo_footage.reference_photo(picture, boxes[demo.ENROLLED]))
-        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
-        running.enrol("one", [str(portrait)])
+        street = demo_footage.write_street(folder, photo, boxes)
+        footage = street.footage
+        running.enrol("one", [str(street.portraits[demo.ENROLLED])])
         add(running, footage, "bench")
         row: Figures = {"clip": "demo", "seed": 0, "a": peer("decode", footage)}
         row["b"], row["scan"], row["rescan"] = (

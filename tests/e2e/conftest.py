@@ -6,22 +6,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import cv2
 import grpc
-import numpy as np
 import psutil
 import pytest
 
-from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc
 from homeward.api.ingestion.v1 import scan_service_pb2, scan_service_pb2_grpc
-from homeward.embedded import demo_footage
+from homeward.embedded import demo
+from homeward.embedded.demo_footage import Street, write_street
+from homeward.embedded.running import command
 
 START = "2026-03-04T10:00:00Z"
 STOP_SECONDS = 40.0
@@ -119,10 +116,6 @@ class LiveStack:
             updates.cancel()
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "homeward.cli", *arguments]
-
-
 @pytest.fixture(scope="session")
 def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveStack]]:
     """Starts a stack on a new folder; it is stopped at the end of the session at the latest.
@@ -149,32 +142,9 @@ def stack(new_stack: Callable[[str], LiveStack]) -> LiveStack:
     return new_stack("shared")
 
 
-@dataclass(frozen=True, slots=True)
-class Street:
-    """Footage in which six people walk by, and a portrait of each."""
-
-    footage: Path
-    portraits: list[Path]
-
-
 @pytest.fixture(scope="session")
 def street(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Street:
-    folder = tmp_path_factory.mktemp("street")
-    files = metadata.files("insightface") or []
-    file = next(file for file in files if file.as_posix().endswith("data/images/t1.jpg"))
-    photo = Path(str(file.locate())).read_bytes()
-    with stack.channel("embedding") as channel:
-        stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
-        faces = sorted(stub.AnalyzePhoto(request, timeout=30).faces, key=lambda face: face.box.x)
-    boxes = [demo_footage.FaceBox(f.box.x, f.box.y, f.box.width, f.box.height) for f in faces]
-    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
-    assert picture is not None
-    pixels = np.asarray(picture, np.uint8)
-    portraits = []
-    for number, box in enumerate(boxes):
-        portraits.append(folder / f"portrait-{number}.png")
-        cv2.imwrite(str(portraits[-1]), demo_footage.reference_photo(pixels, box))
-    footage = folder / "street.mp4"
-    demo_footage.write_footage(footage, [demo_footage.cut_head(pixels, box) for box in boxes])
-    return Street(footage, portraits)
+    """Footage in which six people walk by, and a portrait of each."""
+    photo = demo.group_photo()
+    boxes = demo.faces(photo, stack.addresses["embedding"])
+    return write_street(tmp_path_factory.mktemp("street"), photo, boxes)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
-from minio import Minio
 
 from homeward.api.ingestion.v1 import footage_service_pb2, footage_service_pb2_grpc
-from homeward.embedded.ports import FILE_NAME, address
-from homeward.embedded.secrets import load_secrets
+from homeward.embedded.running import object_store
 from homeward.embedded.unretained import prove
 
 if TYPE_CHECKING:
@@ -26,18 +23,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 START = "2026-03-04T10:00:00Z"
 KEPT_SECONDS = 20
 BUCKET = "homeward-footage"
-
-
-def store_of(stack: LiveStack) -> Minio:
-    """A client of the stack's object store, past Homeward."""
-    secrets = load_secrets(stack.data / "secrets", gallery=stack.data / "qdrant")
-    ports = json.loads((stack.data / FILE_NAME).read_text())
-    return Minio(
-        address(ports["s3"]),
-        access_key=secrets.s3_access_key,
-        secret_key=secrets.s3_secret_key,
-        secure=False,
-    )
 
 
 def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -80,7 +65,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     (held,) = stack.run("footage", "list", "--output", "json").json["footage"]
     name = held["footageId"]
-    store = store_of(stack)
+    store = object_store(stack.data)
 
     assert answer(stack, name) is grpc.StatusCode.OK
     eventually(lambda: answer(stack, name) is grpc.StatusCode.FAILED_PRECONDITION, "refused")
@@ -88,7 +73,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
     stack.stop()
     stack.environment["HOMEWARD_SWEEP_INTERVAL_SECONDS"] = "2"
     stack.start()
-    store = store_of(stack)
+    store = object_store(stack.data)
     eventually(lambda: answer(stack, name) is grpc.StatusCode.NOT_FOUND, "gone")
 
     assert any(name in str(key) for key in keys)  # refused before it was gone

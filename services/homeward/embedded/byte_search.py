@@ -87,6 +87,7 @@ class ByteSearch:
 
     sought: Sought
     pack: LoadedPack
+    searched: int = 0
     searched_bytes: int = 0
     _raw: list[NDArray[np.float32]] = field(init=False)
 
@@ -100,6 +101,7 @@ class ByteSearch:
             data: What to search.
             raw: Whether to look for raw crops as well, which takes longest.
         """
+        self.searched += 1
         self.searched_bytes += len(data)
         found = [*self._vectors(data, Form.NUMBERS), *self._pictures(data, Form.PICTURE)]
         for match in _NUMBERS.finditer(data):

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -20,16 +16,14 @@ from typing import Any
 import click
 import cv2
 import grpc
-import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc
 from homeward.embedded import demo_footage
 from homeward.embedded.demo_counts import EngineCounts, count_engines, count_vectors
+from homeward.embedded.running import RunningStack, command
 
 ENROLLED = 2
 """Which of the six people, from the left of the photograph, is the missing one."""
-
-STOP_SECONDS = 40.0
 
 
 @click.command()
@@ -51,16 +45,14 @@ def demo(*, folder: Path) -> None:
     folder.mkdir(parents=True)
     data = folder / "data"
     photo = group_photo()
-    with _stack(data) as addresses:
-        boxes = faces(photo, addresses["embedding"])
+    with _stack(data) as stack:
+        boxes = faces(photo, stack.addresses["embedding"])
         footage, reference = folder / "street.mp4", folder / "missing-person.jpg"
         _title(f"Making {demo_footage.seconds_for(len(boxes)):g} s of street footage")
-        picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None, "the photograph was analysed before"
-        pixels = np.asarray(picture, np.uint8)
-        cv2.imwrite(str(reference), demo_footage.reference_photo(pixels, boxes[ENROLLED]))
-        demo_footage.write_footage(footage, [demo_footage.cut_head(pixels, box) for box in boxes])
-        scan, sighting = _search(data, footage, reference, folder)
+        picture = demo_footage.pixels(photo)
+        cv2.imwrite(str(reference), demo_footage.reference_photo(picture, boxes[ENROLLED]))
+        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
+        scan, sighting = _search(stack, footage, reference, folder)
         counts = count_engines(data)
         _title("Stopping the stack")
     _tell_counts(counts, count_vectors(data), scan)
@@ -72,24 +64,26 @@ def demo(*, folder: Path) -> None:
 
 
 def _search(
-    data: Path, footage: Path, reference: Path, folder: Path
+    stack: RunningStack, footage: Path, reference: Path, folder: Path
 ) -> tuple[Mapping[str, Any], Path]:
     """Do what an investigator does; return the scan and where the picture is."""
     start = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:00:00Z")
     _title("Enrolling the missing person")
-    _run(data, "subject", "add", "--case", "DEMO-1", "--label", "Missing person", str(reference))
+    _run(stack, "subject", "add", "--case", "DEMO-1", "--label", "Missing person", str(reference))
     _title("Adding a camera and its recording, in which six people pass by")
-    _run(data, "camera", "add", "high-street", "--place", "High Street, by the station")
-    _run(data, "footage", "add", str(footage), "--camera", "high-street", "--start", start)
+    _run(stack, "camera", "add", "high-street", "--place", "High Street, by the station")
+    _run(stack, "footage", "add", str(footage), "--camera", "high-street", "--start", start)
     _title("Searching")
-    _run(data, "search")
-    scans = _json(data, "scan", "list")["scans"]
-    sightings = _json(data, "sighting", "list").get("sightings", [])
+    _run(stack, "search")
+    scans = stack.cli("scan", "list")["scans"]
+    sightings = stack.cli("sighting", "list").get("sightings", [])
     if not sightings:
-        raise click.ClickException(f"the search found nobody; its logs are in {data / 'logs'}")
+        raise click.ClickException(
+            f"the search found nobody; its logs are in {stack.data / 'logs'}"
+        )
     _title("Looking at the candidate")
     picture = folder / "sighting.png"
-    _run(data, "sighting", "show", sightings[0]["sightingId"], "--save", str(picture))
+    _run(stack, "sighting", "show", sightings[0]["sightingId"], "--save", str(picture))
     return scans[0], picture
 
 
@@ -147,53 +141,23 @@ def faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
     return sorted(boxes, key=lambda box: box.x)
 
 
-@contextmanager
-def _stack(data: Path) -> Iterator[Mapping[str, str]]:
-    """Run `homeward up`; yield the services' addresses; leave nothing running."""
-    command = [sys.executable, "-m", "homeward.cli", "up", "--data", str(data), "--output", "json"]
+def _stack(data: Path) -> RunningStack:
     _title(f"$ homeward up --data {data}")
-    # A group of its own: Ctrl-C reaches the demo alone, which then stops the stack in order.
-    with subprocess.Popen(  # noqa: S603 - our own command
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as up:
-        assert up.stdout is not None, "it is a pipe"
-        try:
-            line = up.stdout.readline()
-            if not line:
-                raise click.ClickException("the stack did not start; see above")
-            yield json.loads(line)
-        finally:
-            up.send_signal(signal.SIGINT)
-            up.wait(STOP_SECONDS)
+    try:
+        return RunningStack(data, {})
+    except RuntimeError as error:
+        raise click.ClickException(f"{error}; see above") from error
 
 
-def _run(data: Path, *arguments: str) -> None:
+def _run(stack: RunningStack, *arguments: str) -> None:
     """Run a command as the user would, and show it."""
     click.secho("\n$ homeward " + shlex.join(arguments), bold=True)
     sys.stdout.flush()
     done = subprocess.run(  # noqa: S603 - our own command
-        _command(arguments), env=_environment(data), check=False
+        command(*arguments), env=stack.environment, check=False
     )
     if done.returncode != 0:
         raise click.ClickException(f"that failed with exit code {done.returncode}")
-
-
-def _json(data: Path, *arguments: str) -> Any:  # noqa: ANN401 - whatever the command prints
-    done = subprocess.run(  # noqa: S603 - our own command
-        _command((*arguments, "--output", "json")),
-        env=_environment(data),
-        check=True,
-        capture_output=True,
-    )
-    return json.loads(done.stdout)
-
-
-def _command(arguments: tuple[str, ...]) -> list[str]:
-    return [sys.executable, "-m", "homeward.cli", *arguments]
-
-
-def _environment(data: Path) -> dict[str, str]:
-    return {**os.environ, "HOMEWARD_DATA": str(data.absolute())}
 
 
 def _title(text: str) -> None:

@@ -13,8 +13,9 @@ from minio import Minio
 from qdrant_client import QdrantClient
 
 from homeward.embedded.nats import nats_url
-from homeward.embedded.ports import FILE_NAME, address
-from homeward.embedded.secrets import Secrets, load_secrets
+from homeward.embedded.ports import FILE_NAME
+from homeward.embedded.running import object_store
+from homeward.embedded.secrets import load_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def count_engines(data: Path) -> EngineCounts:
     """
     secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
     ports = json.loads((data / FILE_NAME).read_text())
-    objects = _objects(secrets, address(ports["s3"]))
+    objects = _objects(object_store(data))
     streams = asyncio.run(_streams(nats_url(port=ports["nats"], token=secrets.nats_token)))
     photographs = objects.get("homeward-subjects", [])
     stills = objects.get("homeward-evidence", [])
@@ -75,13 +76,7 @@ def count_vectors(data: Path) -> Mapping[str, int]:
     return counts
 
 
-def _objects(secrets: Secrets, endpoint: str) -> dict[str, list[str]]:
-    client = Minio(
-        endpoint,
-        access_key=secrets.s3_access_key,
-        secret_key=secrets.s3_secret_key,
-        secure=False,
-    )
+def _objects(client: Minio) -> dict[str, list[str]]:
     return {
         bucket.name: [
             item.object_name or "" for item in client.list_objects(bucket.name, recursive=True)

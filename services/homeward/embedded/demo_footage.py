@@ -35,6 +35,39 @@ class FaceBox:
     height: float
 
 
+@dataclass(frozen=True, slots=True)
+class Street:
+    """Footage in which people walk by, and a portrait of each, from left to right."""
+
+    footage: Path
+    portraits: list[Path]
+
+
+def write_street(folder: Path, photo: bytes, boxes: Sequence[FaceBox]) -> Street:
+    """Write `street.mp4` and the portraits of everybody in it to a folder.
+
+    Args:
+        folder: Is there.
+        photo: A picture file.
+        boxes: The faces in it.
+    """
+    picture = pixels(photo)
+    street = Street(
+        folder / "street.mp4", [folder / f"portrait-{number}.png" for number in range(len(boxes))]
+    )
+    for path, box in zip(street.portraits, boxes, strict=True):
+        cv2.imwrite(str(path), reference_photo(picture, box))
+    write_footage(street.footage, [cut_head(picture, box) for box in boxes])
+    return street
+
+
+def pixels(photo: bytes) -> Picture:
+    """Return what a picture file shows, BGR, shape (height, width, 3)."""
+    picture = cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None, "the photograph is a picture"
+    return np.asarray(picture, np.uint8)
+
+
 def cut_head(photo: Picture, box: FaceBox) -> Picture:
     """Return the square around a face, hair and chin included, shape (side, side, 3)."""
     side = int(max(box.width, box.height) * 1.45)

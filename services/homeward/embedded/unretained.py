@@ -13,28 +13,24 @@ import asyncio
 import base64
 import io
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
 import nats
 import numpy as np
-from minio import Minio
 from numpy.typing import NDArray
 
 from homeward.embedded import demo, demo_footage
 from homeward.embedded.byte_search import ByteSearch, Hit, Sought, best_of
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_url
-from homeward.embedded.ports import FILE_NAME, address
+from homeward.embedded.ports import FILE_NAME
+from homeward.embedded.running import RunningStack, object_store
 from homeward.embedded.secrets import Secrets, load_secrets
 from homeward.embedding.adapters.pack import LoadedPack, load_pack
 from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
@@ -62,74 +58,43 @@ class Found:
     hit: Hit
 
 
-class Trial:
+class Trial(RunningStack):
     """A stack that has searched footage, and what can be read of it.
 
     Args:
         folder: Empty; for the stack's data and temporary files.
-        seconds_between_sweeps: How soon files that hold bytes of erased templates are rebuilt.
     """
 
-    def __init__(self, folder: Path, *, seconds_between_sweeps: float = 2.0) -> None:
-        self.data, self.temporary = folder / "data", folder / "tmp"
-        make_private_folder(self.temporary)
-        self._environment = {
-            **os.environ,
-            "HOMEWARD_DATA": str(self.data),
-            "TMPDIR": str(self.temporary),
-            "HOMEWARD_LOG_LEVEL": "debug",
-            "HOMEWARD_SWEEP_INTERVAL_SECONDS": f"{seconds_between_sweeps:g}",
-        }
-        self._up = subprocess.Popen(  # noqa: S603 - our own command
-            [*_command("up"), "--data", str(self.data), "--output", "json"],
-            stdout=subprocess.PIPE,
-            env=self._environment,
-            start_new_session=True,
+    def __init__(self, folder: Path) -> None:
+        self.temporary = make_private_folder(folder / "tmp")
+        super().__init__(
+            folder / "data",
+            {
+                "TMPDIR": str(self.temporary),
+                "HOMEWARD_LOG_LEVEL": "debug",
+                "HOMEWARD_SWEEP_INTERVAL_SECONDS": "2",  # so that rejected templates are purged
+            },
         )
-        assert self._up.stdout is not None
-        self.addresses = json.loads(self._up.stdout.readline())
         ports = json.loads((self.data / FILE_NAME).read_text())
         self._secrets: Secrets = load_secrets(self.data / "secrets", gallery=self.data / "qdrant")
-        self.store = Minio(
-            address(ports["s3"]),
-            access_key=self._secrets.s3_access_key,
-            secret_key=self._secrets.s3_secret_key,
-            secure=False,
-        )
+        self.store = object_store(self.data)
         self.nats_url = nats_url(port=ports["nats"], token=self._secrets.nats_token)
 
-    def stop(self) -> None:
-        """Stop all of it."""
-        assert self._up.stdout is not None
-        self._up.send_signal(signal.SIGINT)
-        self._up.wait(60)
-        self._up.stdout.close()
-
-    def run(self, *arguments: str) -> Any:  # noqa: ANN401 - JSON
-        """Run a command and return what it prints."""
-        done = subprocess.run(  # noqa: S603 - our own command
-            [*_command(*arguments), "--output", "json"],
-            env=self._environment,
-            check=True,
-            capture_output=True,
-        )
-        return json.loads(done.stdout) if done.stdout.strip() else None
-
-    def live(self, footage: Path, portraits: Sequence[Path]) -> int:
+    def live(self, street: demo_footage.Street) -> int:
         """Do what a force does: enrol, search, confirm one sighting, reject the others.
 
         Returns:
             How many sightings there were.
         """
         for number in LOOKED_FOR:
-            self.run("subject", "add", "--case", f"P-{number}", str(portraits[number]))
-        self.run("camera", "add", "street")
-        self.run("footage", "add", str(footage), "--camera", "street", "--start", START)
-        self.run("search")
-        sightings = self.run("sighting", "list")["sightings"]
+            self.cli("subject", "add", "--case", f"P-{number}", str(street.portraits[number]))
+        self.cli("camera", "add", "street")
+        self.cli("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+        self.cli("search")
+        sightings = self.cli("sighting", "list")["sightings"]
         for number, sighting in enumerate(sightings):
             verdict = ["--reject", "--yes"] if number else ["--confirm"]
-            self.run("sighting", "review", sighting["sightingId"], *verdict, "--reason", "a trial")
+            self.cli("sighting", "review", sighting["sightingId"], *verdict, "--reason", "a trial")
         return len(sightings)
 
     def matrices(self) -> dict[str, NDArray[np.float64]]:
@@ -203,19 +168,20 @@ class Trial:
 
 
 def strangers(
-    footage: Path, portraits: Sequence[NDArray[np.uint8]], pack: LoadedPack
+    street: demo_footage.Street, pack: LoadedPack
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return templates and aligned faces of the people who are not looked for.
 
     Both are taken from the recording: what a scan sees of somebody. One template, fused, and one
     crop, from the middle of their walk, for each.
     """
+    portraits = [demo_footage.pixels(path.read_bytes()) for path in street.portraits]
     faces = [
         align(picture, pack.detector.detect(picture, 0.5)[0].landmarks) for picture in portraits
     ]
     known = pack.recogniser.embed(np.stack(faces))
     seen: dict[int, list[tuple[NDArray[np.float32], NDArray[np.uint8]]]] = {}
-    with av.open(str(footage)) as container:
+    with av.open(str(street.footage)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number % 5:
                 continue
@@ -259,23 +225,14 @@ def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[s
         of each planted copy: all, or the search proves nothing.
     """
     pack = load_pack(runtime="auto", threads=2, cache=None)
-    trial = Trial(folder)
-    try:
+    with Trial(folder) as trial:
         photo = demo.group_photo()
         boxes = demo.faces(photo, trial.addresses["embedding"])
-        picture = np.asarray(
-            cv2.imdecode(np.frombuffer(photo, np.uint8), cv2.IMREAD_COLOR), np.uint8
-        )
-        portraits = [demo_footage.reference_photo(picture, box) for box in boxes]
-        paths = [folder / f"portrait-{number}.png" for number in range(len(portraits))]
-        for path, portrait in zip(paths, portraits, strict=True):
-            cv2.imwrite(str(path), portrait)
-        footage = folder / "street.mp4"
-        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
-        templates, crops = strangers(footage, portraits, pack)
-        assert len(templates) == len(portraits) - len(LOOKED_FOR), "each of them is in the street"
+        street = demo_footage.write_street(folder, photo, boxes)
+        templates, crops = strangers(street, pack)
+        assert len(templates) == len(boxes) - len(LOOKED_FOR), "each of them is in the street"
         say(f"{len(templates)} strangers and {len(LOOKED_FOR)} people who are looked for walk by")
-        sightings = trial.live(footage, paths)
+        sightings = trial.live(street)
         say(f"{sightings} sightings: one confirmed, the others rejected")
         sought = Sought(
             {
@@ -290,8 +247,7 @@ def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[s
         looking = ByteSearch(sought, pack)
         kept = search(trial, looking)
         say(
-            f"{looking.searched_bytes / 1e6:.0f} MB in"
-            f" {sum(1 for _ in trial.everything())} objects and files:"
+            f"{looking.searched_bytes / 1e6:.0f} MB in {looking.searched} objects and files:"
             f" {len(kept)} copies of strangers"
         )
         planted = trial.plant(templates[0], crops[0])
@@ -300,8 +256,6 @@ def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[s
             what: next((one for one in again if one.where.startswith(where)), None)
             for what, where in planted.items()
         }
-    finally:
-        trial.stop()
 
 
 async def _values(url: str, bucket: str) -> list[bytes]:
@@ -319,10 +273,6 @@ async def _publish(url: str, subject: str, data: bytes) -> None:
         await client.jetstream().publish(subject, data)
     finally:
         await client.close()
-
-
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "homeward.cli", *arguments]
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from homeward.matching.model import (
     Sighting,
     Template,
 )
+from homeward.servicekit.lease import Proceed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,7 @@ class Purgeable(Protocol):
     async def is_gone(self, place: str) -> bool:
         """Tell whether files that `Removed` named are gone."""
 
-    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+    async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.
 
         Searches go on meanwhile and see all of it, always.

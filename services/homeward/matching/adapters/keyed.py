@@ -23,6 +23,7 @@ from homeward.matching.adapters.engine import QdrantEngine
 from homeward.matching.model import ModelInfo
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
+from homeward.servicekit.lease import Proceed
 
 SCROLL_BATCH = 500
 
@@ -279,7 +280,7 @@ class KeyedCollection:
             return False
         return not await self._engine.run(self._engine.client.collection_exists, collection)
 
-    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+    async def rebuild(self, proceed: Proceed) -> bool:
         """Copy all points into a collection under a new key, use that, and drop the old one.
 
         Searches see the old collection until the new one is complete, then the new one. A rebuild

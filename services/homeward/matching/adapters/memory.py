@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from homeward.matching.model import Candidate, Sighting, Template
 from homeward.matching.ports import Reference, Removed
 from homeward.servicekit import errors
+from homeward.servicekit.lease import Proceed
 
 
 class InMemoryFiles:
@@ -28,7 +29,7 @@ class InMemoryFiles:
         """Tell whether there was a rebuild since a place was named."""
         return place != f"file-{self._file}"
 
-    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+    async def rebuild(self, proceed: Proceed) -> bool:
         """Use another file, if it may proceed."""
         if not await proceed():
             return False

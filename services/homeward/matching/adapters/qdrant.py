@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.model import MAX_PHOTOS_PER_SUBJECT, Candidate, Sighting, Template
 from homeward.matching.ports import Reference, Removed
 from homeward.servicekit import records
+from homeward.servicekit.lease import Proceed
 
 
 class _QdrantIndex:
@@ -29,7 +30,7 @@ class _QdrantIndex:
         """Tell whether files that `Removed` named are gone."""
         return await self._points.is_gone(place)
 
-    async def rebuild(self, proceed: Callable[[], Awaitable[bool]]) -> bool:
+    async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones."""
         return await self._points.rebuild(proceed)
 
