@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -289,3 +290,19 @@ async def test_nats_that_does_not_answer_is_unavailable(nats_url: str, bucket: s
 
 async def test_nats_answers_a_ping(bus: Nats) -> None:
     await bus.ping()
+
+
+async def test_a_record_that_runs_out_while_it_is_written_again_is_no_failure(bus: Nats) -> None:
+    store = await bus.open_bucket(
+        f"TEST-{uuid.uuid4().hex}", limit=timedelta(seconds=0.2), replicas=1
+    )
+
+    async def write_again(key: str) -> None:
+        written = 0
+        while written < 2:
+            with contextlib.suppress(ConflictError):
+                await store.create(key, b"one")
+                written += 1
+
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(write_again(str(number)) for number in range(50)))

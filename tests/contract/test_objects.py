@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import minio.time
 import pytest
 import urllib3
 from minio.commonconfig import ENABLED, Filter
@@ -175,6 +178,38 @@ async def test_s3_that_refuses_the_account_is_unavailable(s3_account: Any, bucke
 
     assert "SignatureDoesNotMatch" in refused.value.message
     assert "a-wrong-secret" not in refused.value.message
+
+
+async def test_s3_whose_clock_is_another_says_so(
+    footage: S3FootageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = datetime.now(UTC) - timedelta(hours=1)
+    monkeypatch.setattr(minio.time, "utcnow", lambda: ours)
+    with pytest.raises(UnavailableError) as refused:
+        await footage.get("a")
+
+    assert "more than 15 minutes apart" in refused.value.message
+
+
+async def test_s3_that_is_overloaded_is_not_said_to_be_down(s3_account: Any, bucket: str) -> None:
+    class Overloaded(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Overloaded)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(server.serve_forever)
+        url = f"http://127.0.0.1:{server.server_port}"
+        account = type(s3_account)(url, s3_account.access_key, s3_account.secret_key)
+        async with bucket_of(account, bucket) as store:
+            with pytest.raises(UnavailableError, match="overloaded; see its log"):
+                await store.get("a")
+        server.shutdown()
+    server.server_close()
 
 
 async def test_s3_tells_the_days_of_its_lifecycle(s3_account: Any) -> None:

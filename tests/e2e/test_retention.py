@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 START = "2026-03-04T10:00:00Z"
 KEPT_SECONDS = 20
 BUCKET = "homeward-footage"
+FOOTAGE_HELD = 'homeward_held{data="footage"} '
 
 
 def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
@@ -53,6 +56,16 @@ def holding(folder: Path, text: str) -> list[str]:
     ]
 
 
+def footage_held(stack: LiveStack) -> float:
+    """What a scrape of ingestion's metrics says."""
+    port = json.loads((stack.data / "ports.json").read_text())["ingestion-metrics"]
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=9) as answer:
+        (line,) = [
+            line for line in answer.read().decode().splitlines() if line.startswith(FOOTAGE_HELD)
+        ]
+    return float(line.removeprefix(FOOTAGE_HELD))
+
+
 def test_a_recording_is_readable_then_refused_then_gone(
     new_stack: Callable[..., LiveStack], street: Street
 ) -> None:
@@ -75,6 +88,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
     stack.start()
     store = object_store(stack.data)
     eventually(lambda: answer(stack, name) is grpc.StatusCode.NOT_FOUND, "gone")
+    eventually(lambda: footage_held(stack) == 0, "measured")
 
     assert any(name in str(key) for key in keys)  # refused before it was gone
     eventually(lambda: not list(store.list_objects(BUCKET, recursive=True)), "nothing listed")

@@ -91,6 +91,8 @@ def service_specs(
     def spec(name: str) -> ChildSpec:
         listens = name in SERVICES
         own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
+        if f"{name}-metrics" in ports:
+            own["HOMEWARD_METRICS_LISTEN"] = address(ports[f"{name}-metrics"])
         return ChildSpec(
             name=name,
             command=commands[name],

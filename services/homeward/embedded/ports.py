@@ -25,6 +25,8 @@ NAMES = (
     "weed-volume-grpc",
     "weed-filer",
     "weed-filer-grpc",
+    "ingestion-metrics",
+    "matching-metrics",
 )
 FILE_NAME = "ports.json"
 # Below the ports that systems give to outgoing connections: one of those, made by a part that is up

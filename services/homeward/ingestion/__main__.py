@@ -14,7 +14,8 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
-from homeward.servicekit.background import in_background
+from homeward.servicekit import metrics
+from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease, regularly
@@ -30,6 +31,7 @@ async def main() -> None:
     configure_logging("ingestion", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(metrics.served(settings.metrics_listen))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = Scans(
             store=parts.scans,
@@ -54,6 +56,8 @@ async def main() -> None:
         lease = Lease(leases, "footage-sweeper", socket.gethostname())
         every = timedelta(seconds=settings.sweep_interval_seconds)
         await stack.enter_async_context(in_background(regularly(sweeper.sweep, lease, every=every)))
+        measure = partial(metrics.measure_retention, parts.footage.report)
+        await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
         await GrpcServer(
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
             listen=settings.listen,

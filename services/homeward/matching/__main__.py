@@ -21,8 +21,8 @@ from homeward.matching.usecases.policy import PolicySource
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, is_open
-from homeward.servicekit import nats, s3
-from homeward.servicekit.background import in_background
+from homeward.servicekit import metrics, nats, s3
+from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
@@ -40,6 +40,7 @@ async def main() -> None:
     configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(metrics.served(settings.metrics_listen))
         threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
         vectors = await stack.enter_async_context(
             # Qdrant's local mode is not thread-safe: one worker serialises it.
@@ -127,6 +128,8 @@ async def main() -> None:
         await stack.enter_async_context(
             in_background(regularly(retention.sweep, lease, every=every))
         )
+        measure = partial(metrics.measure_retention, retention.report)
+        await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
         policy = PolicySource(faces, settings.match_threshold)
         await GrpcServer(
             services(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-import structlog
-
 from homeward.servicekit import errors
+from homeward.servicekit.background import AGAIN_AFTER, again_and_again
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 
 Proceed = Callable[[], Awaitable[bool]]
 """Asked now and then by what is done under a lease; False ends it, to be gone on with later."""
-
-log = structlog.get_logger()
 
 
 class Lease:
@@ -61,7 +58,11 @@ class Lease:
 
 
 async def regularly(
-    work: Callable[[Proceed], Awaitable[object]], lease: Lease, *, every: timedelta
+    work: Callable[[Proceed], Awaitable[object]],
+    lease: Lease,
+    *,
+    every: timedelta,
+    after_failure: timedelta = AGAIN_AFTER,
 ) -> None:
     """Do something again and again, in one replica at a time, whatever happens.
 
@@ -69,15 +70,18 @@ async def regularly(
         work: Takes what it is to ask whether to go on.
         lease: Keeps other replicas from doing it too.
         every: How long to wait in between.
+        after_failure: How long, at most, if it could not be done or another replica does it, which
+            may die over it.
     """
-    while True:
-        try:
-            if await lease.held():
-                await work(lease.held)
-        except errors.UnavailableError as error:
-            log.warning("waiting", problem=error.message)
-        except Exception:
-            # A fault in one round must not be the end of keeping deadlines: the next may succeed,
-            # and the retention report tells what is overdue.
-            log.exception("a regular task failed")
-        await asyncio.sleep(every.total_seconds())
+
+    async def under_lease() -> bool:
+        if not await lease.held():
+            return False
+        await work(lease.held)
+        return True
+
+    try:
+        await again_and_again(under_lease, every=every, after_failure=after_failure)
+    finally:
+        with contextlib.suppress(errors.UnavailableError):  # it runs out by itself then
+            await lease.release()

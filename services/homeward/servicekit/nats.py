@@ -161,11 +161,14 @@ class NatsKeyValueStore:
 
     async def create(self, key: str, value: bytes) -> int:
         """Write a record that must not exist, and return its revision."""
-        with self._nats.translated():
-            try:
-                return int(await self._store.create(key, value))
-            except KeyWrongLastSequenceError as error:
-                raise ConflictError(key) from error
+        while True:
+            with self._nats.translated():
+                try:
+                    return int(await self._store.create(key, value))
+                except KeyWrongLastSequenceError as error:
+                    raise ConflictError(key) from error
+                except KeyNotFoundError:
+                    pass  # one was in the way, and had gone when the client looked at it
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
         """Replace a record that must still have `revision`, and return the new revision."""

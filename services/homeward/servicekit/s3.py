@@ -260,13 +260,20 @@ class S3ObjectStore:
         try:
             yield
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise errors.unavailable(
-                "S3", self._endpoint, "start it, or correct HOMEWARD_S3_ENDPOINT"
-            ) from error
+            answered = isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError)
+            advice = (
+                "it answers each call with an error, as one does that is overloaded; see its log"
+                if answered
+                else "start it, or correct HOMEWARD_S3_ENDPOINT"
+            )
+            raise errors.unavailable("S3", self._endpoint, advice) from error
         except S3Error as error:
-            raise errors.unavailable(
-                "S3", self._endpoint, f"it refused with {error.code}; see its log"
-            ) from error
+            advice = (
+                "its clock and ours are more than 15 minutes apart; set the one that is wrong"
+                if error.code == "RequestTimeTooSkewed"
+                else f"it refused with {error.code}; see its log"
+            )
+            raise errors.unavailable("S3", self._endpoint, advice) from error
         except MinioException as error:
             raise errors.unavailable(
                 "S3", self._endpoint, f"its answer was not understood ({type(error).__name__})"

@@ -24,6 +24,11 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
+    metrics_listen: str | None = Field(
+        None,
+        pattern=r"^\S+:\d+$",
+        description="Address to serve Prometheus metrics on, over HTTP; unset serves none.",
+    )
 
 
 class EngineSettings(ServiceSettings):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from homeward.servicekit import errors
+from homeward.servicekit.background import in_background
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.lease import Lease, Proceed, regularly
 
@@ -43,27 +43,6 @@ async def test_a_lease_that_ran_out_is_taken_again_when_nobody_else_has() -> Non
     assert await one.held()
 
 
-async def test_regular_work_goes_on_after_a_fault() -> None:
-    _, one, _ = two()
-    rounds = 0
-    enough = asyncio.Event()
-
-    async def work(proceed: Proceed) -> None:
-        nonlocal rounds
-        assert await proceed()
-        rounds += 1
-        if rounds == 1:
-            raise RuntimeError("a fault")
-        if rounds == 2:
-            raise errors.unavailable("S3", "http://s3:1", "start it")
-        enough.set()
-
-    task = asyncio.create_task(regularly(work, one, every=timedelta()))
-    async with asyncio.timeout(5):
-        await enough.wait()
-    task.cancel()
-
-
 async def test_who_has_no_lease_does_not_work() -> None:
     _, one, two_ = two()
     await one.held()
@@ -79,3 +58,17 @@ async def test_who_has_no_lease_does_not_work() -> None:
     task.cancel()
 
     assert not worked
+
+
+async def test_who_is_stopped_lets_another_have_it_at_once() -> None:
+    _, one, two_ = two()
+    begun = asyncio.Event()
+
+    async def work(_: Proceed) -> None:
+        begun.set()
+
+    async with in_background(regularly(work, one, every=timedelta(hours=1))):
+        await begun.wait()
+        assert not await two_.held()
+
+    assert await two_.held()

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -258,3 +259,73 @@ async def test_a_replica_that_lost_its_lease_stops(
         return False
 
     assert await sweeper.sweep(no) == Swept()
+
+
+async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+) -> None:
+    clock.advance(datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - clock.now())
+    recorded = clock.now() - timedelta(hours=2)
+    header = make.header(b"recording", start_time=recorded)
+    footage, _ = await library.upload("a", header, 0, stream(b"recording"))
+    await library.upload("b", make.header(b"next", start_time=recorded), 0, stream(b"next"))
+    # The store's own rule counts days from here and rounds up to midnight.
+    backstop = datetime(2027, 1, 30, tzinfo=UTC)
+
+    assert footage.delete_time == datetime(2027, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert timedelta() < footage.delete_time - backstop <= timedelta(days=2)
+    clock.advance(DUE - MOMENT)
+    assert await sweeper.sweep(yes) == Swept()
+    clock.advance(MOMENT)
+    assert len((await sweeper.sweep(yes)).footage_ids) == 2
+    assert await keys(bucket) == []
+    report = await library.report()
+    assert {one.footage_id for one in report.erasures} >= {footage.footage_id}
+
+
+@pytest.mark.parametrize("call", ["objects", "stat", "delete", "get"])
+async def test_a_store_that_answers_503_loses_nothing_and_is_swept_when_it_is_back(
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    clock: Any,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+) -> None:
+    due, _ = await added(library, make), clock.advance(DUE - timedelta(days=2))
+    kept = await added(library, make, b"newer")
+    clock.advance(timedelta(days=2))
+
+    async def answers_503(*_: object) -> None:
+        raise errors.unavailable("S3", "http://s3:1", "it answers 503")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bucket, call, answers_503)
+        with contextlib.suppress(errors.UnavailableError):
+            assert due not in (await sweeper.sweep(yes)).footage_ids
+
+    await sweeper.sweep(yes)
+    (erasure,) = (await library.report()).erasures
+    assert (erasure.footage_id, erasure.erase_time is not None) == (due, True)
+    with pytest.raises(errors.NotFoundError):
+        await library.get(due)
+    assert (await library.get(kept)).footage_id == kept
+
+
+async def test_a_clock_that_jumps_ahead_removes_early_and_one_that_jumps_back_removes_nothing(
+    sweeper: FootageSweeper, library: FootageLibrary, make: Any, clock: Any
+) -> None:
+    first = await added(library, make)
+    clock.advance(timedelta(days=-3))
+    assert await sweeper.sweep(yes) == Swept()
+    assert (await library.get(first)).footage_id == first
+
+    clock.advance(timedelta(days=400))
+    assert await sweeper.sweep(yes) == Swept(footage_ids=(first,))
+
+    clock.advance(timedelta(days=-397))
+    with pytest.raises(errors.NotFoundError):  # it does not come back with the time
+        await library.get(first)
+    assert await added(library, make) == first  # but may be added again
