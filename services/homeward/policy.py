@@ -1,0 +1,131 @@
+"""The file of a threshold policy: an operating point, and the measurement that it rests on.
+
+`homeward evaluate` writes it, people approve it, matching chooses candidates by it. JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+FORMAT = 1
+"""Of the file; another is refused."""
+
+MOST_BYTES = 1_000_000
+"""Of the file."""
+
+
+class PolicyError(ValueError):
+    """The file is no policy; says where it is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """An error rate with its 95 % interval, all in [0, 1]."""
+
+    value: float
+    low: float
+    high: float
+    trials: int
+    """Searches that it was counted over."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.low <= self.value <= self.high <= 1 and self.trials > 0):
+            raise ValueError("not 0 <= low <= value <= high <= 1 over at least one search")
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """The rates of one group of people, in the sense of ISO/IEC 19795-10."""
+
+    name: str
+    identities: int
+    fpir: Rate | None
+    """None without a search of anybody of it who is not enrolled."""
+    fnir: Rate | None
+    """None without a search of anybody of it who is enrolled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What was measured at a threshold, in the terms of ISO/IEC 19795-1."""
+
+    gallery_size: int
+    """Enrolled people that each search was compared with."""
+    fpir: Rate
+    """False positive identification rate: searches of people who are not enrolled that return
+    anybody."""
+    fnir: Rate
+    """False negative identification rate: searches of people who are enrolled that do not return
+    them."""
+    dataset: str
+    """What it was measured on, in words."""
+    dataset_digest: str
+    """SHA-256, hexadecimal, over the names and bytes of its files."""
+    identities: int
+    photographs: int
+    seed: int
+    make_time: datetime
+    limits: str
+    """How far the data are from what the policy is for, in plain words."""
+    cohorts: tuple[Cohort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """An operating point for one model pack."""
+
+    policy_id: str
+    """Name and version, such as `yunet-sface/1`."""
+    model_name: str
+    model_digest: str
+    """Of the pack whose scores the threshold is for."""
+    threshold: float
+    """Least cosine similarity of a candidate, in [-1, 1]."""
+    measurement: Measurement
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ValueError(f"of format {self.format}; this Homeward reads {FORMAT}")
+        if not -1 <= self.threshold <= 1:
+            raise ValueError("a threshold outside of [-1, 1]")
+
+
+def read_policy(data: bytes) -> PolicyFile:
+    """Read a policy file.
+
+    Raises:
+        PolicyError: It is none, or too long.
+    """
+    if len(data) > MOST_BYTES:
+        raise PolicyError(f"it has {len(data)} bytes; a policy has {MOST_BYTES} at most")
+    try:
+        return msgspec.json.decode(data, type=PolicyFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"it is no policy file: {error}") from error
+
+
+def write_policy(policy: PolicyFile) -> bytes:
+    """Return the file of a policy."""
+    return msgspec.json.format(msgspec.json.encode(policy), indent=2) + b"\n"
+
+
+def fpir_at(measured: float, *, gallery_size: int, now: int) -> float:
+    """Return the FPIR to expect of a gallery of another size, in [0, 1].
+
+    1 - (1 - FPIR)^(now / gallery_size): each enrolled person is another chance of a false positive,
+    independent of the others (Grother and Phillips, "Models of large population recognition
+    performance", CVPR 2004). People who look alike make it grow more slowly than that.
+
+    Args:
+        measured: FPIR of a gallery of `gallery_size`, in [0, 1].
+        gallery_size: People that it was measured with, at least 1.
+        now: People that are enrolled now.
+    """
+    if measured >= 1:
+        return 1.0 if now else 0.0
+    return -math.expm1(now / gallery_size * math.log1p(-measured))
