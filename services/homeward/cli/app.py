@@ -27,6 +27,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.plan:plan_command",
         "Say what searching so many cameras takes.",
     ),
+    "evaluate": (
+        "homeward.evaluation.command:evaluate",
+        "Measure the model pack on labelled photographs and footage.",
+    ),
     "completion": (
         "homeward.cli.commands.completion:completion",
         "Print the completion script of a shell.",

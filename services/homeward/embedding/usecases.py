@@ -123,7 +123,10 @@ class AnalyzePhoto:
         Raises:
             InvalidArgumentError: `FIELD_INVALID` for too many pixels, `IMAGE_UNREADABLE`.
         """
-        image = self._decoder.decode_photo(photo)
+        return self.judge(self._decoder.decode_photo(photo))
+
+    def judge(self, image: Image) -> PhotoAnalysis:
+        """Return the verdict on a photograph that is decoded, upright."""
         height, width = image.shape[:2]
         found = sorted(self._find(image), key=lambda face: _side(face.box), reverse=True)
         faces = _measured(image, found)

@@ -1,0 +1,1 @@
+"""Measuring a model pack on labelled photographs and footage: `homeward evaluate`."""

@@ -1,0 +1,383 @@
+"""`homeward evaluate`: measure the model pack on labelled data, and write a policy from it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.cli.progress import shown
+from homeward.embedding.adapters.pack import LoadedPack, ModelPackError, load_pack
+from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.settings import EmbeddingSettings
+from homeward.evaluation import metrics, report
+from homeward.evaluation.dataset import (
+    Clip,
+    Dataset,
+    DatasetError,
+    Photo,
+    read_dataset,
+    read_footage,
+)
+from homeward.evaluation.footage import Search, searcher, searches
+from homeward.evaluation.metrics import Bootstrap
+from homeward.evaluation.page import render
+from homeward.evaluation.photos import (
+    Degrade,
+    Measurer,
+    Sample,
+    blurred_by,
+    compared,
+    darkened_to,
+    shrunk_to,
+)
+from homeward.policy import Measurement, PolicyFile, write_policy
+from homeward.servicekit.logs import configure_logging
+
+FACE_WIDTHS_PX = (48, 37, 30, 23, 17, 12)
+BLURS_PERCENT = (1, 2, 4, 6, 8)
+LIGHTS_PERCENT = (50, 25, 12, 6)
+LEAST_ENROLLED = 10
+
+LIMITS = (
+    "Photographs and made-up footage are kinder than CCTV: sharp, lit, facing the camera, one"
+    " person at a time. Expect more misses and other false positives on real recordings, and"
+    " measure on labelled footage of the cameras in use before a threshold is relied on."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to measure, and how."""
+
+    fpir: float
+    gallery_size: int | None
+    draws: int
+    seed: int
+    sample_rate: float
+    leave_out: tuple[str, ...]
+
+
+@click.command("evaluate")
+@click.argument("dataset", type=click.Path(path_type=Path))
+@click.option(
+    "--footage",
+    "footage_folder",
+    type=click.Path(path_type=Path),
+    help="Folder of recordings with truth files: the threshold is chosen on these.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("evaluation"),
+    show_default=True,
+    help="Folder for report.html, report.json and policy.json.",
+)
+@click.option(
+    "--fpir",
+    type=click.FloatRange(0.0001, 0.2),
+    default=0.01,
+    show_default=True,
+    help="Of people who are not enrolled, the share that may be listed as a candidate.",
+)
+@click.option("--gallery", type=click.IntRange(10), help="People enrolled; half of all by default.")
+@click.option("--draws", type=click.IntRange(100, 10_000), default=1000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option(
+    "--sample-rate",
+    type=click.FloatRange(0.5, 30),
+    default=5.0,
+    show_default=True,
+    help="Pictures looked at per second of footage.",
+)
+@click.option(
+    "--leave-out",
+    multiple=True,
+    metavar="IDENTITY",
+    help="Somebody whose label is wrong; stands in the report. May be given several times.",
+)
+@click.option("--policy-id", help="Of the policy; the pack's name and today's date by default.")
+@click.option("--about", help="What the data are, in words, for the policy.")
+@click.option(
+    "--limits", default=LIMITS, help="How far the data are from real use, in plain words."
+)
+def evaluate(
+    *,
+    dataset: Path,
+    footage_folder: Path | None,
+    out: Path,
+    fpir: float,
+    gallery: int | None,
+    draws: int,
+    seed: int,
+    sample_rate: float,
+    leave_out: tuple[str, ...],
+    policy_id: str | None,
+    about: str | None,
+    limits: str,
+) -> None:
+    """Measure the model pack on the labelled photographs in DATASET (a folder for each person).
+
+    The pack is that of the embedding service's settings (HOMEWARD_MODEL_PACK). Nothing is kept of
+    anybody but scores. The policy that is written holds nowhere until somebody approves it.
+    """
+    configure_logging("evaluate", "error")
+    cv2.setNumThreads(1)
+    wanted = Wanted(fpir, gallery, draws, seed, sample_rate, leave_out)
+    try:
+        settings = EmbeddingSettings()
+        pack = load_pack(
+            runtime=settings.recogniser_runtime,
+            threads=settings.inference_threads,
+            cache=settings.model_cache_dir,
+        )
+        data = _without(read_dataset(dataset), leave_out)
+        clips = read_footage(footage_folder) if footage_folder else ()
+        found = _evaluated(data, clips, pack, wanted, settings.inference_threads)
+    except (DatasetError, ModelPackError) as error:
+        click.echo(f"homeward evaluate: {error}", err=True)
+        sys.exit(2)
+    policy = _policy(found, policy_id, about, limits)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "report.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+    )
+    (out / "report.html").write_text(render(found, limits), encoding="utf-8")
+    (out / "policy.json").write_bytes(write_policy(policy))
+    measured = policy.measurement
+    click.echo(
+        f"threshold {policy.threshold:.3f}, chosen on {found.threshold_from}:"
+        f" FPIR {measured.fpir.value:.4f} [{measured.fpir.low:.4f}, {measured.fpir.high:.4f}]"
+        f" with {measured.gallery_size} people enrolled,"
+        f" FNIR {measured.fnir.value:.4f} [{measured.fnir.low:.4f}, {measured.fnir.high:.4f}]"
+    )
+    if found.suspects:
+        click.echo(
+            f"{len(found.suspects)} pairs of photographs may have a wrong label: see the page"
+        )
+    click.echo(f"{out / 'report.html'}\n{out / 'report.json'}\n{out / 'policy.json'}")
+
+
+def _without(data: Dataset, names: Sequence[str]) -> Dataset:
+    unknown = set(names) - set(data.identities)
+    if unknown:
+        raise DatasetError(f"--leave-out {', '.join(sorted(unknown))}: no such identity")
+    kept = tuple(photo for photo in data.photos if photo.identity not in names)
+    return Dataset(data.folder, kept, data.cohorts)
+
+
+def _evaluated(
+    data: Dataset, clips: Sequence[Clip], pack: LoadedPack, wanted: Wanted, threads: int
+) -> report.Report:
+    measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=threads)
+    samples = _measured("photographs", measurer, data.photos)
+    photos = compared(samples, data.identities)
+    enrollable = len(np.unique(photos.identity[photos.enrollable]))
+    size = wanted.gallery_size or enrollable // 2
+    if not LEAST_ENROLLED <= size < enrollable:
+        raise DatasetError(
+            f"a gallery of {size}: {enrollable} people can be enrolled, and some must be strangers"
+        )
+    sizes = sorted({size, *(one for one in metrics.gallery_sizes(enrollable) if one <= size)})
+    sets = [
+        metrics.open_set(photos, Bootstrap(wanted.draws, wanted.seed), gallery_size=one)
+        for one in sizes
+    ]
+    found, gallery_size = _footage(clips, pack, measurer, wanted, threads)
+    seen = None
+    if found:
+        seen = report.footage_report(
+            found,
+            recordings=len(clips),
+            gallery_size=gallery_size,
+            fpir=wanted.fpir,
+            threshold=None,
+            how=Bootstrap(wanted.draws, wanted.seed),
+        )
+        threshold = seen.curves[0].threshold
+    else:
+        threshold = float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], wanted.fpir)])
+    how = Bootstrap(wanted.draws // 4, wanted.seed)
+    return report.Report(
+        model_name=pack.model.name,
+        model_digest=pack.model.digest,
+        runtimes=(pack.model.detector_runtime, pack.model.recogniser_runtime),
+        dataset=data.folder.name,
+        dataset_digest=data.digest(),
+        identities=len(data.identities),
+        photographs=len(data.photos),
+        left_out=wanted.leave_out,
+        seed=wanted.seed,
+        draws=wanted.draws,
+        make_time=datetime.now(UTC).replace(microsecond=0),
+        fpir_asked=wanted.fpir,
+        gallery_size=size,
+        threshold=threshold,
+        threshold_from="footage" if seen else "photographs",
+        enrolment=report.enrolment(samples, threshold=threshold, how=how),
+        pairs=report.pairs(photos, how),
+        identification=report.identification(sets, threshold=threshold, chosen=sets[-1]),
+        conditions=tuple(
+            report.condition(way, worse, samples, threshold=threshold, how=how)
+            for way, worse in _worse(measurer, data.photos, wanted.seed)
+        ),
+        cohorts=report.cohorts(data, photos, gallery_size=size, threshold=threshold, how=how),
+        suspects=report.suspects(samples, photos),
+        footage=seen,
+    )
+
+
+def _measured(
+    title: str, measurer: Measurer, photos: Sequence[Photo], degrade: Degrade | None = None
+) -> list[Sample]:
+    with _counted(title, len(photos)) as passed:
+        return measurer.measure(photos, degrade, passed=passed)
+
+
+def _worse(
+    measurer: Measurer, photos: Sequence[Photo], seed: int
+) -> Iterator[tuple[report.Way, list[Sample]]]:
+    """Yield the photographs made worse in several ways."""
+    widths = {report.Way("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
+    blurs = {
+        report.Way("blur", part, "% of the face's width"): blurred_by(part / 100)
+        for part in BLURS_PERCENT
+    }
+    lights = {
+        report.Way("light", part, "%"): darkened_to(part / 100, seed=seed)
+        for part in LIGHTS_PERCENT
+    }
+    for way, degrade in (widths | blurs | lights).items():
+        yield way, _measured(f"{way.name} {way.value:g}", measurer, photos, degrade)
+
+
+def _footage(
+    clips: Sequence[Clip], pack: LoadedPack, measurer: Measurer, wanted: Wanted, threads: int
+) -> tuple[list[Search], int]:
+    """Search recordings for everybody who has references; return searches and the least gallery."""
+    if not clips:
+        return [], 0
+    known = _references(clips, measurer)
+
+    async def search() -> tuple[list[Search], int]:
+        found: list[Search] = []
+        least = len(known)
+        with _counted("footage", len(clips)) as passed:
+            async with searcher(
+                detector=pack.detector,
+                recogniser=pack.recogniser,
+                model=pack.model,
+                threads=threads,
+            ) as opened:
+                for clip in clips:
+                    gallery = _gallery(clip, known)
+                    if not gallery:
+                        raise DatasetError(f"{clip.path}: nobody who can be enrolled is not in it")
+                    scored = await opened.search(clip.path, gallery, wanted.sample_rate)
+                    found += searches(clip, scored, list(gallery))
+                    least = min(least, len(gallery))
+                    passed()
+        return found, least
+
+    return asyncio.run(search())
+
+
+def _references(
+    clips: Sequence[Clip], measurer: Measurer
+) -> Mapping[tuple[str, Path], NDArray[np.float32]]:
+    """Return the templates of all photographs that are references of somebody."""
+    photos = list(
+        dict.fromkeys(
+            Photo(name, path)
+            for clip in clips
+            for name, paths in clip.references.items()
+            for path in paths
+        )
+    )
+    samples = _measured("references", measurer, photos)
+    return {
+        (photo.identity, photo.path): sample.template
+        for photo, sample in zip(photos, samples, strict=True)
+        if sample.template is not None and not sample.problems
+    }
+
+
+def _gallery(
+    clip: Clip, known: Mapping[tuple[str, Path], NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return whom to search a recording for: its own subjects, and others who are not in it.
+
+    Somebody who is in it without references may be in it with a photograph that is a reference
+    elsewhere, and is not looked for.
+    """
+    walking = {one.identity for one in clip.appearances}
+    gallery: dict[str, list[NDArray[np.float32]]] = {}
+    for (name, path), template in known.items():
+        own = clip.references.get(name)
+        if path in own if own is not None else name not in walking:
+            gallery.setdefault(name, []).append(template)
+    return {name: np.array(templates) for name, templates in gallery.items()}
+
+
+def _policy(
+    found: report.Report, policy_id: str | None, about: str | None, limits: str
+) -> PolicyFile:
+    chosen = next(one for one in found.identification if one.gallery_size == found.gallery_size)
+    photographs = f"{found.photographs} photographs of {found.identities} people"
+    if found.footage:
+        size, fpir, fnir = (
+            found.footage.gallery_size,
+            found.footage.fpir_at_threshold,
+            found.footage.fnir_at_threshold,
+        )
+        words = (
+            f"{found.footage.enrolled_appearances} appearances of enrolled people and"
+            f" {found.footage.strangers_appearances} of strangers in {found.footage.recordings}"
+            f" recordings; besides {photographs}"
+        )
+    else:
+        size, fpir, fnir = found.gallery_size, chosen.fpir_at_threshold, chosen.fnir_at_threshold
+        words = photographs
+    return PolicyFile(
+        policy_id=policy_id or f"{found.model_name}/{found.make_time:%Y-%m-%d}",
+        model_name=found.model_name,
+        model_digest=found.model_digest,
+        threshold=found.threshold,
+        measurement=Measurement(
+            gallery_size=size,
+            fpir=fpir,
+            fnir=fnir,
+            dataset=f"{about} ({words})" if about else words,
+            dataset_digest=found.dataset_digest,
+            identities=found.identities,
+            photographs=found.photographs,
+            seed=found.seed,
+            make_time=found.make_time,
+            limits=limits,
+            cohorts=tuple(row for _, rows in found.cohorts for row in rows),
+        ),
+    )
+
+
+@contextmanager
+def _counted(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show how far something is, by a call for each that is done."""
+    done = 0
+    with shown(title) as show:
+
+        def passed() -> None:
+            nonlocal done
+            done += 1
+            show(done, total, "")
+
+        yield passed

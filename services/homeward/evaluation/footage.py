@@ -1,0 +1,338 @@
+"""Labelled recordings, searched as a scanner searches them, with every appearance scored.
+
+Nothing of anybody is kept but scores: no still is made, and templates end with the appearance.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.model import ModelPack
+from homeward.embedding.ports import FaceDetector, FaceRecogniser
+from homeward.embedding.servicer import EmbeddingServicer
+from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
+from homeward.evaluation.dataset import Appearance, Clip
+from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
+from homeward.ingestion.adapters.images import CvFaceImages
+from homeward.ingestion.adapters.media import PyAvFrameSource
+from homeward.ingestion.adapters.probe import SubprocessProber
+from homeward.ingestion.model import (
+    Candidate,
+    Examined,
+    Footage,
+    FootageHeader,
+    Match,
+    MatchPolicy,
+    Portrait,
+    Segment,
+    Template,
+)
+from homeward.ingestion.ports import Sighted
+from homeward.ingestion.usecases.compare import Task
+from homeward.ingestion.usecases.scan_segment import SegmentScanner
+from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clock import SystemClock
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.server import GrpcServer
+
+SEGMENT = timedelta(seconds=60)
+SLACK_SECONDS = 1.0
+"""How far from somebody's time in view an appearance may be and still be theirs."""
+
+EVERYBODY = -1.0
+"""Least cosine similarity of a candidate, so that each appearance is scored for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One appearance that was followed, compared with one enrolled person."""
+
+    identity: str
+    """The enrolled person."""
+    start: float
+    """Seconds from the beginning of the recording."""
+    end: float
+    face_px: float
+    """Height of the face in the picture that is most alike, pixels."""
+    score: float
+    """As a scan scores it: the most alike of the fused template and each picture."""
+    fused: float
+    """Of the fused template alone."""
+    best_shot: float
+    """Of the most alike picture alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Somebody's appearance, as far as it tells of errors."""
+
+    clip: str
+    identity: str
+    """Who was in view; empty for an appearance that was followed while nobody enrolled was."""
+    head_px: float
+    """Mean of the least and the greatest height of the head, pixels."""
+    score: float
+    fused: float
+    best_shot: float
+    """Highest of those that were followed; below every threshold when nobody was."""
+
+
+MISSED = -2.0
+
+
+@asynccontextmanager
+async def searcher(
+    *,
+    detector: FaceDetector,
+    recogniser: FaceRecogniser,
+    model: ModelPack,
+    threads: int,
+) -> AsyncGenerator[FootageSearcher, None]:
+    """Serve models on loopback, as the embedding service does, and search with them."""
+    async with AsyncExitStack() as stack:
+        workers = await stack.enter_async_context(
+            BoundedExecutor("embedding", workers=threads, queue=64)
+        )
+        looker = await stack.enter_async_context(BoundedExecutor("look", workers=1, queue=64))
+        decoder = await stack.enter_async_context(
+            BoundedExecutor("decode", workers=threads, queue=threads)
+        )
+        pictures = PillowPictureDecoder()
+        servicer = EmbeddingServicer(
+            detect=DetectFaces(pictures, detector),
+            embed=EmbedFaces(recogniser),
+            analyze=AnalyzePhoto(pictures, detector, recogniser),
+            model=model,
+            executor=workers,
+            batches_in_flight=4,
+        )
+        server = GrpcServer(
+            [servicer.service()], listen="127.0.0.1:0", checks={}, grace_seconds=1.0
+        )
+        await server.start()
+        stack.push_async_callback(server.stop)
+        target = f"127.0.0.1:{server.port}"
+        channel = await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,)))
+        yield FootageSearcher(
+            GrpcFaceFinder(channel, target),
+            PyAvFrameSource(decoder, decoders=threads),
+            looker,
+        )
+
+
+class FootageSearcher:
+    """Searches recordings for a gallery.
+
+    Args:
+        faces: Finds and embeds.
+        source: Decodes.
+        executor: Has one worker.
+    """
+
+    def __init__(
+        self, faces: GrpcFaceFinder, source: PyAvFrameSource, executor: BoundedExecutor
+    ) -> None:
+        self._faces = faces
+        self._source = source
+        self._executor = executor
+        self._prober = SubprocessProber()
+
+    async def search(
+        self, path: Path, gallery: Mapping[str, NDArray[np.float32]], sample_rate: float
+    ) -> list[Scored]:
+        """Return how alike each appearance of a recording is to each enrolled person.
+
+        Args:
+            path: The recording.
+            gallery: Of each person the templates of their photographs, shape (k, d).
+            sample_rate: Pictures looked at per second of footage.
+        """
+        matcher = _Scorer(gallery)
+        scanner = SegmentScanner(
+            source=self._source,
+            faces=self._faces,
+            images=_NoStills(),
+            matcher=matcher,
+            presence=None,
+            executor=self._executor,
+            clock=SystemClock(),
+            sample_rate=sample_rate,
+            gated=True,
+        )
+        with _served(path) as url:
+            examined = await self._prober.probe(url)
+            for task in _tasks(path, examined):
+                await scanner.scan(task, url, _nothing)
+        return matcher.scored
+
+
+async def _nothing(_: Segment) -> None:
+    pass
+
+
+def _tasks(path: Path, examined: Examined) -> list[Task]:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
+    length = examined.probe.duration
+    footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))
+    starts = [SEGMENT * number for number in range(max(1, -(-length // SEGMENT)))]
+    return [
+        Task(
+            scan_id="evaluation",
+            subject_ids=(),
+            footage=footage,
+            packets=examined.packets,
+            segment=Segment(
+                footage.footage_id, "evaluation", at, min(at + SEGMENT, length), true_start=start
+            ),
+        )
+        for at in starts
+    ]
+
+
+class _NoStills(CvFaceImages):
+    def still(self, portrait: Portrait) -> bytes:  # noqa: ARG002 - nobody is to be seen
+        return b""
+
+
+class _Scorer:
+    """A `Matcher` that keeps scores and nothing else."""
+
+    def __init__(self, gallery: Mapping[str, NDArray[np.float32]]) -> None:
+        self._names = [name for name, templates in gallery.items() for _ in templates]
+        self._templates = np.concatenate(list(gallery.values()))
+        self.scored: list[Scored] = []
+
+    async def match(
+        self, probes: Sequence[Template], _: Sequence[str], *, margin: float = 0.0
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        del margin  # everybody is told of
+        scores = np.clip(np.array([probe.values for probe in probes]) @ self._templates.T, -1, 1)
+        return [self._matches(row) for row in scores], MatchPolicy("evaluation", EVERYBODY)
+
+    def _matches(self, scores: NDArray[np.float32]) -> list[Match]:
+        best: dict[str, float] = {}
+        for name, score in zip(self._names, scores.tolist(), strict=True):
+            best[name] = max(score, best.get(name, -1.0))
+        return [
+            Match(name, "", score) for name, score in sorted(best.items(), key=lambda one: -one[1])
+        ]
+
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        for one in sighted:
+            (fused,) = {
+                match.score
+                for match in self._matches(
+                    np.clip(self._templates @ np.asarray(one.template.values), -1, 1)
+                )
+                if match.subject_id == one.match.subject_id
+            }
+            assert one.best_shot_score is not None, "everybody is above the threshold"
+            self.scored.append(
+                Scored(
+                    identity=one.match.subject_id,
+                    start=one.start.total_seconds(),
+                    end=one.end.total_seconds(),
+                    face_px=one.face_height_px,
+                    score=one.match.score,
+                    fused=fused,
+                    best_shot=one.best_shot_score,
+                )
+            )
+        return [None] * len(sighted)
+
+    async def require_searchable(self, _: Sequence[str]) -> None:
+        pass
+
+    async def erase_footage_sightings(self, _: str) -> None:
+        pass
+
+
+def searches(clip: Clip, scored: Sequence[Scored], enrolled: Sequence[str]) -> list[Search]:
+    """Return the searches that a recording amounts to.
+
+    Each time that somebody enrolled is in view is one; what is most alike to them in that time
+    counts, and nobody followed is a miss. Each appearance that was followed while nobody enrolled
+    was in view is one of a stranger, whose most alike enrolled person counts. Appearances that are
+    followed beside somebody enrolled are left out: the truth does not tell whose they are.
+    """
+    people = set(enrolled)
+    known = [one for one in clip.appearances if one.identity in people]
+    found = []
+    for one in known:
+        own = [each for each in scored if each.identity == one.identity and _overlap(each, one)]
+        found.append(_search(clip, one.identity, sum(one.head_px) / 2, own))
+    alone: dict[tuple[float, float], list[Scored]] = {}
+    for each in scored:
+        if not any(_overlap(each, one) for one in known):
+            alone.setdefault((each.start, each.end), []).append(each)
+    found += [_search(clip, "", rows[0].face_px, rows) for rows in alone.values()]
+    return found
+
+
+def _search(clip: Clip, identity: str, head_px: float, rows: Sequence[Scored]) -> Search:
+    return Search(
+        clip=clip.path.stem,
+        identity=identity,
+        head_px=head_px,
+        score=max((row.score for row in rows), default=MISSED),
+        fused=max((row.fused for row in rows), default=MISSED),
+        best_shot=max((row.best_shot for row in rows), default=MISSED),
+    )
+
+
+def _overlap(scored: Scored, one: Appearance) -> bool:
+    return scored.start <= one.last + SLACK_SECONDS and scored.end >= one.first - SLACK_SECONDS
+
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)$")
+
+
+@contextmanager
+def _served(path: Path) -> Generator[str, None, None]:
+    """Serve one file on loopback, under a name that nobody can guess: scanners read by HTTP."""
+    name = f"/{secrets.token_hex(16)}"
+    size = path.stat().st_size
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked = _RANGE.match(self.headers.get("Range", ""))
+            if self.path != name or asked is None:
+                self.send_error(404)
+                return
+            first, last = int(asked[1]), min(int(asked[2] or size), size - 1)
+            if first > last:
+                self.send_error(416)
+                return
+            with path.open("rb") as file:
+                file.seek(first)
+                data = file.read(last - first + 1)
+            self.send_response(206)
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server, ThreadPoolExecutor(1) as thread:
+        thread.submit(server.serve_forever)
+        try:
+            yield f"http://127.0.0.1:{server.server_port}{name}"
+        finally:
+            server.shutdown()
