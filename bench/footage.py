@@ -198,3 +198,27 @@ def _walk(walker: Any) -> Walk | None:  # noqa: ANN401 - the tool's own class
         at for at in ticks for x, _, size in [head(at)] if size / 2 <= x <= walker.width - size / 2
     ]
     return Walk(walker.identity, seen[0], seen[-1], head) if seen else None
+
+
+def recognition_clips(seeds: Sequence[int], *, light: float = 1.0) -> list[Clip]:
+    """Return clips to measure recognition on: small heads, some with people to find, some without.
+
+    Args:
+        seeds: Each makes one of 50 people with references, and one of 50 strangers (100 more).
+        light: Brightness of the scene, in (0, 1].
+    """
+    small = {"size": "1280x720", "heads": "24-80", "busy": "0.9"}
+    name = ""
+    if light < 1:
+        small |= {"light": f"{light:g}"}
+        name = "dark-"
+    found = {**small, "subjects": "50", "bystanders": "6", "seconds": "240"}
+    nobody = {**small, "subjects": "0", "bystanders": "50", "seconds": "160"}
+    return [
+        clip
+        for seed in seeds
+        for clip in (
+            Clip(f"{name}enrolled", seed, found),
+            Clip(f"{name}strangers", seed + 100, nobody),
+        )
+    ]

@@ -267,7 +267,7 @@ def _footage(
     """Search recordings for everybody who has references; return searches and the least gallery."""
     if not clips:
         return [], 0
-    known = _references(clips, measurer)
+    known = _references(clips, measurer, wanted.leave_out)
 
     async def search() -> tuple[list[Search], int]:
         found: list[Search] = []
@@ -293,7 +293,7 @@ def _footage(
 
 
 def _references(
-    clips: Sequence[Clip], measurer: Measurer
+    clips: Sequence[Clip], measurer: Measurer, leave_out: Sequence[str]
 ) -> Mapping[tuple[str, Path], NDArray[np.float32]]:
     """Return the templates of all photographs that are references of somebody."""
     photos = list(
@@ -302,6 +302,7 @@ def _references(
             for clip in clips
             for name, paths in clip.references.items()
             for path in paths
+            if name not in leave_out
         )
     )
     samples = _measured("references", measurer, photos)

@@ -133,7 +133,7 @@ def read_footage(folder: Path) -> tuple[Clip, ...]:
         DatasetError: There is none, or a truth file is not one.
     """
     clips = [
-        _clip(path)
+        read_clip(path)
         for path in sorted(folder.iterdir() if folder.is_dir() else ())
         if path.suffix.lower() in VIDEOS and path.with_suffix(".json").exists()
     ]
@@ -142,7 +142,8 @@ def read_footage(folder: Path) -> tuple[Clip, ...]:
     return tuple(clips)
 
 
-def _clip(path: Path) -> Clip:
+def read_clip(path: Path) -> Clip:
+    """Read a recording's truth file, see `read_footage`."""
     truth = path.with_suffix(".json")
     try:
         told: dict[str, Any] = json.loads(truth.read_text(encoding="utf-8"))
