@@ -16,12 +16,13 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException
 
+import ceph
 from homeward.embedded.environment import engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
 from homeward.embedded.ports import address, choose_ports
-from homeward.embedded.spec import ChildSpec
+from homeward.embedded.spec import Check, ChildSpec
 from homeward.embedded.stack import Stack, StopRequest
 from homeward.embedded.weed import store_and_remove, weed_spec
 
@@ -58,10 +59,19 @@ class S3Account:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run those who ask for a server with each that is at hand, so that no test is ever skipped."""
-    servers = ["weed", *(["minio"] if MINIO.is_file() else [])]
+    servers = ["weed"]
+    servers += ["minio"] if MINIO.is_file() else []
+    servers += ["ceph"] if ceph.is_installed() else []
     for name, others in (("s3_server", []), ("memory_or_s3_server", ["memory"])):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, [*others, *servers], scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for Ceph alone where there is none: a skipped test would be a surprise."""
+    absent = [] if ceph.is_installed() else [i for i in items if "ceph_account" in i.fixturenames]
+    config.hook.pytest_deselected(items=absent)
+    items[:] = [item for item in items if item not in absent]
 
 
 @pytest.fixture
@@ -121,9 +131,28 @@ def minio_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Accoun
         yield account
 
 
-def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> ChildSpec:
+@pytest.fixture(scope="session")
+def ceph_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
+    """An account of a Ceph of this session; only where it is installed."""
+    data = tmp_path_factory.mktemp("ceph")
+    ports = choose_ports(data, base=None, given={})
+    account = S3Account(
+        f"http://{address(ports['s3'])}", secrets.token_hex(8), secrets.token_hex(16)
+    )
+    specs = ceph.ceph_specs(
+        data,
+        ports=ports,
+        access_key=account.access_key,
+        secret_key=account.secret_key,
+        ready=_takes_objects(account),
+    )
+    with _running(*specs, logs=data / "logs"):
+        yield account
+
+
+def _takes_objects(account: S3Account) -> Check:
     client = Minio(
-        address(ports["s3"]),
+        account.endpoint.removeprefix("http://"),
         access_key=account.access_key,
         secret_key=account.secret_key,
         secure=False,
@@ -137,6 +166,10 @@ def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> 
             return "to store an object"
         return None
 
+    return ready
+
+
+def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> ChildSpec:
     return ChildSpec(
         name="minio",
         command=(
@@ -156,17 +189,20 @@ def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> 
             }
         ),
         folder=data,
-        ready=ready,
+        ready=_takes_objects(account),
     )
 
 
 @contextmanager
-def _running(spec: ChildSpec, *, logs: Path) -> Iterator[None]:
+def _running(*specs: ChildSpec, logs: Path) -> Iterator[None]:
     stop = StopRequest()
     with ThreadPoolExecutor(1) as thread:
         # A check may run an event loop of its own, which a test's loop would not allow beside it.
-        check = replace(spec, ready=lambda: thread.submit(spec.ready).result())
-        stack = Stack([check], logs=logs, stop=stop, say=lambda _: None)
+        checks = [
+            replace(spec, ready=lambda spec=spec: thread.submit(spec.ready).result())
+            for spec in specs
+        ]
+        stack = Stack(checks, logs=logs, stop=stop, say=lambda _: None)
         try:
             stack.start(timeout_seconds=START_SECONDS)
             yield

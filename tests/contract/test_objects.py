@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,7 @@ import urllib3
 from minio.commonconfig import ENABLED, Filter
 from minio.error import S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+from minio.replicationconfig import ReplicationConfig
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
@@ -29,7 +31,7 @@ from homeward.servicekit.objects import InMemoryObjectStore, ObjectStore
 LEAST_PART = 5 * 1024 * 1024
 NOTHING_LISTENS = "http://127.0.0.1:9"
 SOON = timedelta(minutes=5)
-ACCOUNTS = {"weed": "weed_account", "minio": "minio_account"}
+ACCOUNTS = {"weed": "weed_account", "minio": "minio_account", "ceph": "ceph_account"}
 
 
 @asynccontextmanager
@@ -43,6 +45,19 @@ async def bucket_of(account: Any, bucket: str) -> AsyncIterator[S3FootageStore]:
     async with BoundedExecutor("s3", workers=2, queue=8) as threads:
         yield S3FootageStore(client, bucket, threads, account.endpoint)
     client._http.clear()
+
+
+def uploads(store: S3FootageStore, key: str) -> list[str]:
+    """Return the ids of the uploads to a key that the server lists."""
+    found = store.client._list_multipart_uploads(store.bucket, prefix=key)
+    return [upload.upload_id for upload in found.uploads]
+
+
+async def gone(store: ObjectStore, key: str) -> None:
+    """Return once an object is not there any more; that takes a lifecycle day and its lag."""
+    async with asyncio.timeout(60):
+        while await store.stat(key) is not None:  # noqa: ASYNC110 - the server tells nobody
+            await asyncio.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +266,17 @@ async def test_a_bucket_with_object_lock_is_told(s3_account: Any) -> None:
         assert "object lock is on" in told
 
 
+async def test_a_replication_without_rules_is_no_deviation(
+    footage: S3FootageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As Ceph answers of a bucket that is not replicated.
+    monkeypatch.setattr(
+        footage.client, "get_bucket_replication", lambda _: ReplicationConfig("", [])
+    )
+
+    assert await footage.deviations() == []
+
+
 async def test_a_lifecycle_rule_that_somebody_edited_is_told_and_left(s3_account: Any) -> None:
     async with bucket_of(s3_account, f"test-{uuid.uuid4().hex}") as store:
         rule = Rule(ENABLED, rule_filter=Filter(prefix=""), expiration=Expiration(days=60))
@@ -272,6 +298,19 @@ async def test_a_rule_that_removes_earlier_is_no_deviation(s3_account: Any) -> N
         await store.ensure(expire_prefix="pending/", expire_days=29)
 
         assert await store.deviations() == []
+
+
+async def test_ceph_executes_the_rule_on_what_is_under_its_prefix_alone(
+    ceph_account: Any,
+) -> None:
+    async with bucket_of(ceph_account, f"test-{uuid.uuid4().hex}") as store:
+        await store.ensure(expire_prefix="pending/", expire_days=1)
+        await store.put("confirmed/a", b"1", content_type="image/jpeg")
+        await store.put("pending/a", b"1", content_type="image/jpeg")
+
+        await gone(store, "pending/a")
+
+        assert [info.key for info in await store.objects("")] == ["confirmed/a"]
 
 
 async def test_s3_without_a_lifecycle_keeps_for_ever(footage: S3FootageStore) -> None:
@@ -334,6 +373,19 @@ async def test_an_aborted_upload_has_no_parts(footage: S3FootageStore, folder: s
     await footage.abort_multipart(f"{folder}/a", upload)
 
     assert await footage.parts(f"{folder}/a", upload) == []
+
+
+async def test_an_upload_is_listed_until_it_is_aborted(
+    footage: S3FootageStore, folder: str
+) -> None:
+    upload = await footage.begin_multipart(f"{folder}/a")
+    await footage.put_part(f"{folder}/a", upload, 1, b"one")
+    before = uploads(footage, f"{folder}/a")
+
+    await footage.abort_multipart(f"{folder}/a", upload)
+
+    assert before == [upload]
+    assert uploads(footage, f"{folder}/a") == []
 
 
 async def test_an_unknown_upload_has_no_parts(footage: S3FootageStore, folder: str) -> None:

@@ -189,7 +189,12 @@ class S3ObjectStore:
         )
 
     def _replication(self) -> str | None:
-        config = self._configured(self.client.get_bucket_replication)
+        try:
+            config = self._configured(self.client.get_bucket_replication)
+        except ValueError as error:  # Ceph tells so of a bucket without replication
+            if str(error) != _WITHOUT_RULES:
+                raise
+            return None
         if config is None or not any(rule.status == ENABLED for rule in config.rules):
             return None
         return "it is replicated, and copies are not deleted with it; remove the replication"
@@ -288,4 +293,5 @@ _NOT_CONFIGURED = frozenset(
         "NotImplemented",  # what a server does not know, it does not do
     }
 )
+_WITHOUT_RULES = "rules must be provided"  # how the SDK refuses to read a replication that has none
 _ABSENT = frozenset({"NoSuchKey", "NoSuchObject"})

@@ -14,6 +14,7 @@ from homeward.servicekit import errors
 from homeward.servicekit.s3 import S3ObjectStore
 
 _HASH_BLOCK = 1024 * 1024
+_NO_UPLOAD = frozenset({"NoSuchUpload", "NoSuchKey"})  # Ceph names the key when it lists its parts
 
 
 class S3FootageStore(S3ObjectStore):
@@ -84,7 +85,7 @@ class S3FootageStore(S3ObjectStore):
                     self.bucket, key, upload_id, part_number_marker=marker
                 )
             except S3Error as error:
-                if error.code == "NoSuchUpload":
+                if error.code in _NO_UPLOAD:
                     return []
                 raise
             found += [Part(int(part.part_number), part.etag, part.size or 0) for part in page.parts]
@@ -96,7 +97,7 @@ class S3FootageStore(S3ObjectStore):
         try:
             self.client._abort_multipart_upload(self.bucket, key, upload_id)  # noqa: SLF001 - see the class
         except S3Error as error:
-            if error.code != "NoSuchUpload":
+            if error.code not in _NO_UPLOAD:
                 raise
 
     def _sha256(self, key: str) -> str:
