@@ -51,9 +51,15 @@ def outgrown(figures: PolicyFigures) -> bool:
 
 
 def distinct(told: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
-    """Return the sentences of several candidates, each once."""
-    lines = [line for policy_id, figures in told for line in sentences(policy_id, figures)]
-    return list(dict.fromkeys(lines))
+    """Return the sentences of candidates: of each policy once, as the gallery was largest."""
+    largest: dict[tuple[str, bool], PolicyFigures] = {}
+    for policy_id, figures in told:
+        held = largest.setdefault((policy_id, figures.approved), figures)
+        if figures.gallery_size > held.gallery_size:
+            largest[policy_id, figures.approved] = figures
+    return [
+        line for (policy_id, _), worst in largest.items() for line in sentences(policy_id, worst)
+    ]
 
 
 def one_in(rate: ErrorRate) -> str:
