@@ -150,7 +150,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         size = wire.number_between(
             request.gallery_size, "gallery_size", least=0, most=wire.MAX_GALLERY
         )
-        policy = await self._policies.in_force(gallery_size=int(size))
+        policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
 
 

@@ -531,6 +531,27 @@ async def test_nobody_enrolled_is_nobody_listed(office: Office, in_use: Policies
     assert (await in_use.in_force()).figures.expected_fpir.high == 0
 
 
+async def test_whoever_asks_for_the_policy_alone_has_the_enrolled_counted_anew(
+    office: Office, in_use: Policies
+) -> None:
+    await in_use.in_force()
+    office.enrolled = 13
+
+    before = (await in_use.in_force()).figures.gallery_size
+    anew = (await in_use.in_force(recount=True)).figures.gallery_size
+    after = (await in_use.in_force()).figures.gallery_size
+
+    assert (before, anew, after) == (12, 13, 13)
+
+
+async def test_the_first_who_is_enrolled_counts_at_once(office: Office, in_use: Policies) -> None:
+    office.enrolled = 0
+    await in_use.in_force()
+    office.enrolled = 1
+
+    assert (await in_use.in_force()).figures.gallery_size == 1
+
+
 async def test_the_enrolled_are_counted_once_a_minute(
     office: Office, in_use: Policies, pass_time: PassTime
 ) -> None:

@@ -29,7 +29,8 @@ scan compares every few hundred milliseconds, and must not read three records ea
 that ends by itself ends on time."""
 
 COUNTED = timedelta(minutes=1)
-"""How old the number of enrolled people may be: counting reads all their records."""
+"""How old the number of enrolled people may be for a comparison: counting reads all their records.
+Who asks for the policy alone, as a scan does when it is created, has it counted anew."""
 
 _ACTIVE = "active"
 
@@ -221,7 +222,7 @@ class Policies:
         self._read = None
         return await self.get(policy_id)
 
-    async def in_force(self, *, gallery_size: int = 0) -> ThresholdPolicy:
+    async def in_force(self, *, gallery_size: int = 0, recount: bool = False) -> ThresholdPolicy:
         """Return the operating point of a search.
 
         Outside of evaluation mode that is the active policy. Inside it is the active one, or else
@@ -229,6 +230,7 @@ class Policies:
 
         Args:
             gallery_size: Enrolled people that the search compares with; 0 for all.
+            recount: Count all anew, instead of going on with a number up to a minute old.
 
         Raises:
             FailedPreconditionError: `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
@@ -252,7 +254,7 @@ class Policies:
             figures=figures_of(
                 file.measurement,
                 approved=approved,
-                gallery_size=gallery_size or await self._enrolled(now, file),
+                gallery_size=gallery_size or await self._enrolled(now, file, recount=recount),
             ),
             approval=read.policy.approval if approved else None,
             evaluation=self._evaluation,
@@ -269,11 +271,15 @@ class Policies:
             policy = newest or policy
         return _Read(now, model, policy)
 
-    async def _enrolled(self, now: datetime, file: PolicyFile) -> int:
-        if self._counted is None or not timedelta() <= now - self._counted[0] < COUNTED:
-            self._counted = (now, await self._count_enrolled())
-            self._warn(file, self._counted[1])
-        return self._counted[1]
+    async def _enrolled(self, now: datetime, file: PolicyFile, *, recount: bool) -> int:
+        counted = self._counted
+        # Nobody is no number to go on with: whoever is found was enrolled since.
+        if counted is None or not counted[1] or not timedelta() <= now - counted[0] < COUNTED:
+            recount = True
+        if recount or counted is None:
+            counted = self._counted = (now, await self._count_enrolled())
+            self._warn(file, counted[1])
+        return counted[1]
 
     def _warn(self, file: PolicyFile, enrolled: int) -> None:
         """Tell once when the gallery has outgrown the measurement."""
