@@ -1509,7 +1509,7 @@ def test_nobody_approves_a_policy_without_a_name(homeward: Homeward) -> None:
 def test_a_policy_is_activated(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["policy", "activate", "yunet-sface/1"]) == 0
     assert homeward.policies.requests[0].policy_id == "yunet-sface/1"
-    assert "in use:             yes" in capsys.readouterr().out
+    assert "active:             yes" in capsys.readouterr().out
 
 
 def test_the_end_of_an_approval_is_asked_about_first(

@@ -42,7 +42,7 @@ def list_policies(session: Session) -> None:
         session.view.say("No policies. Add one with `homeward policy add`.")
         return
     session.view.table(
-        ("policy", "state", "in use", "threshold", "FPIR", "FNIR", "people", "until"),
+        ("policy", "state", "active", "threshold", "FPIR", "FNIR", "people", "until"),
         [
             (
                 each.policy_id,
@@ -141,7 +141,7 @@ def activate_policy(session: Session, *, policy_id: str) -> None:
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def expire(session: Session, *, policy_id: str, reason: str, yes: bool) -> None:
-    """End the approval of a policy at once. While it is in use, searches are then refused."""
+    """End the approval of a policy at once. While it is active, searches are then refused."""
     confirm(f"End the approval of {policy_id}? Searches by it stop at once.", yes=yes)
     request = policy_service_pb2.ExpirePolicyRequest(policy_id=policy_id, reason=reason)
     _tell(session, _stub(session).ExpirePolicy(request).policy)
@@ -169,7 +169,7 @@ def _tell(session: Session, told: policy_pb2.Policy) -> None:
         [
             ("id", told.policy_id),
             ("state", _state(told)),
-            ("in use", "yes" if told.active else "no"),
+            ("active", "yes" if told.active else "no"),
             ("approved by", approval.approver),
             ("approved", times.utc(approval.approve_time)),
             ("note", approval.note),

@@ -314,7 +314,7 @@ class Policies:
         command = _approve_command(name, activate=activate)
         if state is PolicyState.UNAPPROVED:
             raise errors.FailedPreconditionError(
-                f"nobody has approved policy {name}: {command}",
+                f"nobody has approved policy {name}; whoever answers for it does: {command}",
                 reason=errors.Reason.POLICY_NOT_APPROVED,
                 metadata={"policy_id": name},
             )
@@ -334,13 +334,14 @@ class Policies:
         now = self._clock.now()
         approved = [one for one in fitting if one.state_at(now) is PolicyState.APPROVED]
         if approved:
-            command = f"homeward policy activate {approved[-1].file.policy_id}"
+            command = f"`homeward policy activate {approved[-1].file.policy_id}`"
         elif fitting:
             command = _approve_command(fitting[-1].file.policy_id, activate=True)
         else:
-            command = f"homeward policy add FILE, with one that was measured with {model.name}"
+            command = f"`homeward policy add FILE`, with one that was measured with {model.name}"
         return errors.FailedPreconditionError(
-            f"no threshold policy is active, so nobody is compared with anybody: {command}",
+            "no threshold policy is active, so nobody is compared with anybody; do this first:"
+            f" {command}",
             reason=errors.Reason.POLICY_NOT_APPROVED,
             metadata={"policy_id": ""},
         )
@@ -382,9 +383,8 @@ class Policies:
 
 
 def _approve_command(policy_id: str, *, activate: bool) -> str:
-    return f"homeward policy approve {policy_id} --by NAME --until DATE" + (
-        " --activate" if activate else ""
-    )
+    more = " --activate" if activate else ""
+    return f"`homeward policy approve {policy_id} --by NAME --until DATE{more}`"
 
 
 def _file(policy_id: str) -> str:
