@@ -236,6 +236,16 @@ CERTIFICATES = DataClass(
     removed_by="NATS, by age",
     engine_limit=CERTIFICATES_KEPT,
 )
+POLICIES = DataClass(
+    name="policies",
+    holds="thresholds with their measurement, who approved which until when, which is active",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="POLICIES",
+    keys="file.{digest of its id}, approval.{digest of its id}, active",
+    kept="for good: what a candidate was chosen by must stay known",
+    removed_by="an operator, with the stack",
+)
 LEASES = DataClass(
     name="leases",
     holds="which replica sweeps at the moment",
@@ -264,6 +274,7 @@ INVENTORY = (
     SPANS,
     GALLERIES,
     CERTIFICATES,
+    POLICIES,
     LEASES,
 )
 

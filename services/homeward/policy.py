@@ -75,6 +75,20 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyFigures:
+    """What a threshold is worth for a search, as it travels with each candidate."""
+
+    approved: bool
+    gallery_size: int
+    """Enrolled people that the search compares with."""
+    expected_fpir: Rate
+    """Of a gallery of that size."""
+    fnir: Rate
+    """As measured."""
+    measured_gallery_size: int
+
+
+@dataclass(frozen=True, slots=True)
 class PolicyFile:
     """An operating point for one model pack."""
 
@@ -129,3 +143,25 @@ def fpir_at(measured: float, *, gallery_size: int, now: int) -> float:
     if measured >= 1:
         return 1.0 if now else 0.0
     return -math.expm1(now / gallery_size * math.log1p(-measured))
+
+
+def figures_of(measured: Measurement, *, approved: bool, gallery_size: int) -> PolicyFigures:
+    """Return what a measurement lets expect of a gallery.
+
+    Args:
+        measured: With a gallery of its own size.
+        approved: Whether an approval is in force.
+        gallery_size: Enrolled people that a search compares with, at least 0.
+    """
+    rate = measured.fpir
+    low, value, high = (
+        fpir_at(end, gallery_size=measured.gallery_size, now=gallery_size)
+        for end in (rate.low, rate.value, rate.high)
+    )
+    return PolicyFigures(
+        approved=approved,
+        gallery_size=gallery_size,
+        expected_fpir=Rate(value, low, high, rate.trials),
+        fnir=measured.fnir,
+        measured_gallery_size=measured.gallery_size,
+    )

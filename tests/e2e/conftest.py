@@ -39,12 +39,16 @@ class Done:
 
 
 class LiveStack:
-    """`homeward up` on a folder, with the commands that find it there."""
+    """`homeward up` on a folder, with the commands that find it there.
+
+    In evaluation mode, so that a test need not approve a policy first.
+    """
 
     def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
         self.data = data
         self.environment = {
             **os.environ,
+            "HOMEWARD_EVALUATION": "true",
             **settings,
             "HOMEWARD_DATA": str(data),
             # Four segments in the street's 37 seconds, so that appearances cross their borders.

@@ -42,6 +42,18 @@ def offset_of(sighting: dict[str, Any]) -> float:
     return float(sighting["bestShotOffset"].removesuffix("s"))
 
 
+def test_candidate_and_sighting_say_that_nobody_has_approved_their_policy(
+    stack: LiveStack, searched: dict[str, Any]
+) -> None:
+    (sighting,) = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    (candidate,) = searched["search"]["candidates"]
+
+    for told in (candidate, sighting):
+        assert told["policyId"].startswith("yunet-sface/")
+        assert "approved" not in told["figures"]  # JSON leaves what is false out
+        assert told["figures"]["expectedFpir"]["value"] > 0
+
+
 def test_search_finds_the_enrolled_person_where_they_pass_and_nobody_else(
     stack: LiveStack, searched: dict[str, Any]
 ) -> None:

@@ -29,6 +29,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
+from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
 from homeward.api.common.v1.types_pb2 import BoundingBox, TimeInterval
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, model_pb2
 from homeward.api.ingestion.v1 import (
@@ -46,6 +47,8 @@ from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
     retention_service_pb2,
     retention_service_pb2_grpc,
     sighting_pb2,
@@ -90,6 +93,16 @@ class Refusal:
                 (("grpc-status-details-bin", status.SerializeToString()),)
             )
         context.abort(self.code, self.message)
+
+
+def worth(*, approved: bool = True, enrolled: int = 12) -> PolicyFigures:
+    return PolicyFigures(
+        approved=approved,
+        gallery_size=enrolled,
+        expected_fpir=ErrorRate(value=0.00024, low=0.0001, high=0.0005, trial_count=1000),
+        fnir=ErrorRate(value=0.042, low=0.028, high=0.063, trial_count=500),
+        measured_gallery_size=500,
+    )
 
 
 LOST = Refusal(grpc.StatusCode.UNAVAILABLE, message="connection reset")
@@ -358,11 +371,76 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
 
 
 class Matching(matching_service_pb2_grpc.MatchingServiceServicer):
-    """Names a policy."""
+    """Names a policy, unless there is none."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+        self.refusal: Refusal | None = None
+        self.policy = policy_pb2.ThresholdPolicy(
+            policy_id="yunet-sface/1",
+            threshold=0.45,
+            figures=worth(),
+            measurement=policy_pb2.PolicyMeasurement(dataset="LFW", limits="Not CCTV."),
+            approver="A. Prover",
+            valid_until_time=LATER,
+        )
 
     def GetThresholdPolicy(self, request: Any, context: Any) -> Any:
-        policy = policy_pb2.ThresholdPolicy(policy_id="provisional-1", threshold=0.45)
-        return matching_service_pb2.GetThresholdPolicyResponse(policy=policy)
+        self.sizes.append(request.gallery_size)
+        if self.refusal:
+            self.refusal.abort(context)
+        return matching_service_pb2.GetThresholdPolicyResponse(policy=self.policy)
+
+
+class Policies(policy_service_pb2_grpc.PolicyServiceServicer):
+    """Has one policy, and does to it what it is told."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        rate = ErrorRate(value=0.01, low=0.005, high=0.02, trial_count=1000)
+        self.policy = policy_pb2.Policy(
+            policy_id="yunet-sface/1",
+            state=policy_pb2.Policy.STATE_UNAPPROVED,
+            shipped=True,
+            threshold=0.45,
+            measurement=policy_pb2.PolicyMeasurement(
+                gallery_size=500,
+                fpir=rate,
+                fnir=rate,
+                cohorts=[policy_pb2.PolicyCohort(name="18 to 30", identity_count=200, fpir=rate)],
+            ),
+        )
+
+    def ListPolicies(self, request: Any, context: Any) -> Any:
+        return policy_service_pb2.ListPoliciesResponse(policies=[self.policy])
+
+    def GetPolicy(self, request: Any, context: Any) -> Any:
+        if request.policy_id != self.policy.policy_id:
+            Refusal(grpc.StatusCode.NOT_FOUND, "POLICY_NOT_FOUND").abort(context)
+        return policy_service_pb2.GetPolicyResponse(policy=self.policy)
+
+    def AddPolicy(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return policy_service_pb2.AddPolicyResponse(policy=self.policy)
+
+    def ApprovePolicy(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.policy.state = policy_pb2.Policy.STATE_APPROVED
+        self.policy.approval.approver = request.approver
+        self.policy.approval.valid_until_time.CopyFrom(request.valid_until_time)
+        return policy_service_pb2.ApprovePolicyResponse(policy=self.policy)
+
+    def ActivatePolicy(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.policy.active = True
+        return policy_service_pb2.ActivatePolicyResponse(policy=self.policy)
+
+    def ExpirePolicy(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.policy.state = policy_pb2.Policy.STATE_EXPIRED
+        self.policy.approval.expire_time.CopyFrom(BEGIN)
+        self.policy.approval.expire_reason = request.reason
+        return policy_service_pb2.ExpirePolicyResponse(policy=self.policy)
 
 
 class Health(health_pb2_grpc.HealthServicer):
@@ -389,6 +467,7 @@ class Homeward:
 
     def __post_init__(self) -> None:
         self.retention = Retention(self.subjects)
+        self.matching, self.policies = Matching(), Policies()
 
 
 @pytest.fixture
@@ -405,7 +484,8 @@ def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
     sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fakes.sightings, server)
     retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(fakes.retention, server)
     embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(Embedding(), server)
-    matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(Matching(), server)
+    matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(fakes.matching, server)
+    policy_service_pb2_grpc.add_PolicyServiceServicer_to_server(fakes.policies, server)
     health_pb2_grpc.add_HealthServicer_to_server(fakes.health, server)
     server.start()
     monkeypatch.setenv("HOMEWARD_INGESTION_TARGET", fakes.address)
@@ -493,7 +573,9 @@ def ended(
     )
 
 
-def candidate(score: float = 0.612, sighting_id: str = SIGHTING) -> Any:
+def candidate(
+    score: float = 0.612, sighting_id: str = SIGHTING, figures: PolicyFigures | None = None
+) -> Any:
     return scan_service_pb2.WatchScanResponse(
         candidate=scan_pb2.ScanCandidate(
             sighting_id=sighting_id,
@@ -503,10 +585,20 @@ def candidate(score: float = 0.612, sighting_id: str = SIGHTING) -> Any:
             interval=IN_VIEW,
             score=score,
             threshold=0.45,
+            policy_id="yunet-sface/1",
+            figures=figures,
         )
     )
 
 
+EXPECTATION = (
+    "about 1 in 4200 would be listed all the same (12 people compared with); of those who are,"
+    " about 4.2 % (2.8 to 6.3) would be missed."
+)
+UNAPPROVED = "EVALUATION: nobody answers for policy yunet-sface/1"
+NOT_APPROVED = Refusal(
+    grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_APPROVED", "approve one", {"policy_id": ""}
+)
 ADD_SUBJECT = ("subject", "add", "--case", "MP-1", "--label", "Anna")
 ADD_FOOTAGE = ("footage", "add", "--camera", "gate", "--start", "2026-11-20T10:00:00Z")
 BLURRED = Refusal(
@@ -1038,6 +1130,51 @@ def test_candidates_are_told_best_first(
     assert names == ["better", "worse"]
 
 
+def test_candidates_are_told_with_what_their_threshold_is_worth(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few, many = candidate(0.5, "a", worth(enrolled=11)), candidate(0.6, "b", worth(enrolled=12))
+    homeward.scans.script = [[few, many, ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr()
+    assert told.out.count(EXPECTATION) == 1
+    assert "Policy yunet-sface/1: of people who are not enrolled, about 1 in 4200" in told.out
+    assert told.err == ""
+
+
+def test_candidates_of_a_policy_that_nobody_approved_say_so(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[candidate(figures=worth(approved=False)), ended()]]
+    assert run(["search"]) == 0
+    assert UNAPPROVED in capsys.readouterr().out
+
+
+def test_a_search_warns_at_its_start_of_a_policy_that_nobody_approved(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.policy.figures.CopyFrom(worth(approved=False))
+    homeward.scans.script = [[ended()]]
+    assert run(["search", "--output", "json"]) == 0
+    assert UNAPPROVED in capsys.readouterr().err
+
+
+def test_a_search_warns_at_its_start_when_the_gallery_has_outgrown_the_policy(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.policy.figures.CopyFrom(worth(enrolled=501))
+    homeward.scans.script = [[ended()]]
+    assert run(["search"]) == 0
+    assert "was measured with 500 people, and 501 are compared with" in capsys.readouterr().err
+
+
+def test_a_search_for_some_asks_what_the_policy_is_worth_for_them(homeward: Homeward) -> None:
+    homeward.scans.script = [[ended()], [ended()]]
+    run(["search", "--subject", ANNA])
+    run(["search"])
+    assert homeward.matching.sizes == [1, 0]
+
+
 def test_candidates_are_told_without_names_when_those_cannot_be_read(
     homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1162,6 +1299,25 @@ def test_sightings_are_listed_as_asked(
     assert "0.612  0.450      unreviewed" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_tells_what_its_threshold_is_worth(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    homeward.sightings.sighting.figures.CopyFrom(worth())
+    assert run(["sighting", *words]) == 0
+    assert EXPECTATION in capsys.readouterr().out
+
+
+def test_a_sighting_that_nobody_answers_for_says_so(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.figures.CopyFrom(worth(approved=False))
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "0.450 (yunet-sface/provisional-1, NOT approved)" in told
+    assert "EVALUATION: nobody answers for policy yunet-sface/provisional-1" in told
+
+
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:
     assert run(["sighting", "show", SIGHTING]) == 0
     assert homeward.sightings.requests[0].view == sighting_service_pb2.SIGHTING_VIEW_BASIC
@@ -1247,7 +1403,128 @@ def test_status_tells_services_model_and_threshold(
     told = capsys.readouterr().out
     assert f"matching   {homeward.address}" in told
     assert "Model: yunet-sface" in told
-    assert "Threshold: 0.450 (provisional-1, NOT measured for this installation)" in told
+    assert "0.450 (yunet-sface/1, approved by A. Prover until 2026-11-20 10:00:12Z)" in told
+    assert EXPECTATION in told
+    assert "Measured on: LFW. Not CCTV." in told
+
+
+def test_status_tells_evaluation_mode(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.policy.evaluation = True
+    homeward.matching.policy.figures.approved = False
+    assert run(["status"]) == 0
+    told = capsys.readouterr().out
+    assert "Threshold: 0.450 (yunet-sface/1, NOT approved, in evaluation mode)" in told
+    assert UNAPPROVED in told
+
+
+def test_status_tells_that_the_gallery_has_outgrown_the_policy(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.policy.figures.gallery_size = 501
+    assert run(["status"]) == 0
+    assert "WARNING: policy yunet-sface/1 was measured with 500 people" in capsys.readouterr().out
+
+
+def test_status_tells_why_searches_are_refused(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.refusal = NOT_APPROVED
+    assert run(["status"]) == 0
+    assert "SEARCHES ARE REFUSED: approve one" in capsys.readouterr().out
+    assert run(["status", "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["searchesRefused"] == {
+        "reason": "POLICY_NOT_APPROVED",
+        "message": "approve one",
+    }
+    assert "thresholdPolicy" not in document
+
+
+# policy
+
+
+def test_policies_are_listed_with_their_rates(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["policy", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "yunet-sface/1  unapproved" in told
+    assert "1.0 % (0.5 to 2.0)" in told
+
+
+def test_a_policy_is_shown_with_its_groups(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["policy", "show", "yunet-sface/1"]) == 0
+    told = capsys.readouterr().out
+    assert "1.0 % (0.5 to 2.0) in 1000 searches" in told
+    assert "18 to 30  200" in told
+    assert "came with Homeward" in told
+
+
+def test_a_policy_that_is_not_there_is_told(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["policy", "show", "yunet-sface/9"]) == 5
+    assert "`homeward policy list` shows the policies" in capsys.readouterr().err
+
+
+def test_a_policy_is_added_from_its_file(homeward: Homeward, tmp_path: Path) -> None:
+    assert run(["policy", "add", written(tmp_path, "policy.json", b"{}")]) == 0
+    assert homeward.policies.requests[0].file == b"{}"
+
+
+def test_a_policy_without_its_file_is_a_problem_with_a_file(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["policy", "add", "nowhere.json"]) == 4
+    assert "nowhere.json: no such file" in capsys.readouterr().err
+
+
+def test_a_policy_is_approved_by_name_until_the_end_of_a_day(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--by", "A. Prover", "--until", "2026-11-20", "--note", "a pilot")
+    assert run(["policy", "approve", "yunet-sface/1", *words]) == 0
+    (request,) = homeward.policies.requests
+    assert (request.approver, request.note) == ("A. Prover", "a pilot")
+    assert request.valid_until_time.ToJsonString() == "2026-11-20T23:59:59Z"
+    assert "valid until:        2026-11-20 23:59:59Z" in capsys.readouterr().out
+
+
+def test_an_approval_may_activate_the_policy_too(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--by", "A. Prover", "--until", "2026-11-20", "--activate", "--output", "json")
+    assert run(["policy", "approve", "yunet-sface/1", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["policy"]["active"] is True
+
+
+def test_nobody_approves_a_policy_without_a_name(homeward: Homeward) -> None:
+    assert run(["policy", "approve", "yunet-sface/1", "--until", "2026-11-20"]) == 2
+
+
+def test_a_policy_is_activated(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["policy", "activate", "yunet-sface/1"]) == 0
+    assert homeward.policies.requests[0].policy_id == "yunet-sface/1"
+    assert "active:             yes" in capsys.readouterr().out
+
+
+def test_the_end_of_an_approval_is_asked_about_first(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["policy", "expire", "yunet-sface/1", "--reason", "flawed data"]) == 130
+    assert homeward.policies.requests == []
+
+
+def test_an_approval_is_ended_with_a_reason(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["policy", "expire", "yunet-sface/1", "--reason", "flawed data", "--yes"]) == 0
+    assert "because:            flawed data" in capsys.readouterr().out
 
 
 def test_status_tells_which_service_does_not_answer(

@@ -646,6 +646,11 @@ async def test_create_scan_refuses(api: Any, scope: Any, refused: Any) -> None:
             errors.Reason.NO_OPEN_SUBJECTS,
             grpc.StatusCode.FAILED_PRECONDITION,
         ),
+        (
+            errors.FailedPreconditionError,
+            errors.Reason.POLICY_NOT_APPROVED,
+            grpc.StatusCode.FAILED_PRECONDITION,
+        ),
     ],
 )
 async def test_create_scan_passes_on_what_matching_refuses(

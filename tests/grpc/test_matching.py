@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,16 +14,20 @@ import numpy as np
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from homeward.api.common.v1 import policy_pb2 as figures_pb2
 from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import matching_service_pb2 as matching
 from homeward.api.matching.v1 import (
     matching_service_pb2_grpc,
+    policy_pb2,
+    policy_service_pb2_grpc,
     retention_service_pb2_grpc,
     sighting_pb2,
     sighting_service_pb2_grpc,
     subject_pb2,
     subject_service_pb2_grpc,
 )
+from homeward.api.matching.v1 import policy_service_pb2 as policies
 from homeward.api.matching.v1 import retention_service_pb2 as retention_pb
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
@@ -36,10 +40,11 @@ from homeward.matching.adapters.memory import (
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, is_open
+from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
+from homeward.policy import MOST_BYTES, Cohort, Measurement, PolicyFile, Rate, write_policy
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
@@ -52,7 +57,10 @@ MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
 FOOTAGE = "gate-20260304t120000000000z-0123456789abcdef"
 ONE_TOO_MANY = 21
+POLICY = "yunet-sface/1"
 
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)  # where the clock stands
+IN_A_MONTH = to_timestamp(NOON + timedelta(days=30))
 DOWN = (grpc.StatusCode.UNAVAILABLE, Reason.COMPONENT_UNAVAILABLE)
 FIELD = (grpc.StatusCode.INVALID_ARGUMENT, Reason.FIELD_INVALID)
 
@@ -111,6 +119,7 @@ class World:
     subjects: Any
     matching: Any
     sightings: Any
+    policies: Any
     retention: Any
     faces: FakeFaceAnalyzer
     stores: list[Breakable]
@@ -125,6 +134,7 @@ class World:
 async def world(clock: Clock) -> AsyncIterator[World]:
     faces, feed = FakeFaceAnalyzer(), Breakable(InMemorySightingFeed())
     records, ledger = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
+    approvals = Breakable(InMemoryKeyValueStore())
     gallery, index = (
         Breakable(InMemorySubjectIndex(MODEL)),
         Breakable(InMemorySightingIndex(MODEL)),
@@ -159,11 +169,22 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         clock=clock,
         grace=timedelta(days=7),
     )
+    thresholds = Policies(
+        store=approvals,
+        shipped=[policy_file()],
+        faces=faces,
+        count_enrolled=partial(count_enrolled, records),
+        clock=clock,
+        evaluation=False,
+    )
+    until = clock.now() + timedelta(days=30)
+    await thresholds.approve(POLICY, approver="A. Prover", valid_until=until, note="")
+    await thresholds.activate(POLICY)
     served = services(
         subjects=enrolled,
         sightings=recorded,
         gallery=gallery,
-        policy=PolicySource(faces, 0.45),
+        policies=thresholds,
         retention=retention,
         certificates=certificates,
         clock=clock,
@@ -175,11 +196,31 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             subject_service_pb2_grpc.SubjectServiceStub(channel),
             matching_service_pb2_grpc.MatchingServiceStub(channel),
             sighting_service_pb2_grpc.SightingServiceStub(channel),
+            policy_service_pb2_grpc.PolicyServiceStub(channel),
             retention_service_pb2_grpc.RetentionServiceStub(channel),
             faces,
-            [records, ledger, gallery, index, feed],
+            [records, ledger, approvals, gallery, index, feed],
         )
     await server.stop()
+
+
+def policy_file(policy_id: str = POLICY, **changes: Any) -> bytes:
+    measured = {
+        "gallery_size": 500,
+        "fpir": Rate(0.01, 0.005, 0.02, trials=1000),
+        "fnir": Rate(0.04, 0.03, 0.06, trials=500),
+        "dataset": "photographs",
+        "dataset_digest": "d" * 64,
+        "identities": 1000,
+        "photographs": 2000,
+        "seed": 0,
+        "make_time": datetime(2026, 1, 1, tzinfo=UTC),
+        "limits": "not CCTV",
+        "cohorts": (Cohort("18 to 30", 200, Rate(0.02, 0.01, 0.04, trials=100), None),),
+    }
+    model = changes.pop("model_digest", MODEL)
+    measurement = Measurement(**measured | changes)
+    return write_policy(PolicyFile(policy_id, "yunet-sface", model, 0.45, measurement))
 
 
 async def no_problems() -> list[str]:
@@ -489,7 +530,9 @@ async def test_lists_refuse_a_page_that_there_cannot_be(
     refused = (grpc.StatusCode.INVALID_ARGUMENT, reason)
     listed_subjects = world.subjects.ListSubjects(subjects.ListSubjectsRequest(**asked))
     listed_sightings = world.sightings.ListSightings(sightings.ListSightingsRequest(**asked))
+    listed_policies = world.policies.ListPolicies(policies.ListPoliciesRequest(**asked))
 
+    assert await refusal(listed_policies) == refused
     assert await refusal(listed_subjects) == refused
     assert await refusal(listed_sightings) == refused
 
@@ -649,7 +692,27 @@ async def test_match_answers_candidates_and_policy(world: World, subject_id: str
     alike, unlike = answer.results
     assert [(one.subject_id, one.score) for one in alike.candidates] == [(subject_id, 1.0)]
     assert list(unlike.candidates) == []
-    assert answer.policy.policy_id == "yunet-sface/provisional-0.45"
+    assert answer.policy.policy_id == POLICY
+
+
+async def test_match_tells_what_its_policy_is_worth_for_all_that_are_enrolled(
+    world: World, full_id: str
+) -> None:
+    answer = await world.matching.Match(matching.MatchRequest(probes=[template()]))
+
+    assert [one.subject_id for one in answer.results[0].candidates] == [full_id]
+    figures = answer.policy.figures
+    assert (figures.approved, figures.gallery_size, figures.measured_gallery_size) == (True, 1, 500)
+    assert figures.expected_fpir.value == pytest.approx(1 - 0.99 ** (1 / 500))
+    assert (figures.fnir.low, figures.fnir.high, figures.fnir.trial_count) == (0.03, 0.06, 500)
+
+
+async def test_match_tells_what_its_policy_is_worth_for_those_in_its_scope(
+    world: World, subject_id: str
+) -> None:
+    request = matching.MatchRequest(probes=[template()], subject_ids=[subject_id, NOBODY])
+
+    assert (await world.matching.Match(request)).policy.figures.gallery_size == 2
 
 
 @pytest.mark.parametrize(
@@ -685,14 +748,250 @@ async def test_match_refuses_a_template_from_another_model(world: World, subject
     )
 
 
-async def test_get_threshold_policy_answers_the_policy(world: World) -> None:
+async def test_get_threshold_policy_answers_the_policy(world: World, clock: Clock) -> None:
     answer = await world.matching.GetThresholdPolicy(matching.GetThresholdPolicyRequest())
 
-    assert answer.policy.model_digest == MODEL
-    assert answer.policy.threshold == pytest.approx(0.45)
+    policy = answer.policy
+    assert policy.model_digest == MODEL
+    assert policy.threshold == pytest.approx(0.45)
+    assert (policy.approver, policy.evaluation) == ("A. Prover", False)
+    assert policy.valid_until_time == to_timestamp(clock.now() + timedelta(days=30))
+    assert (policy.measurement.dataset, policy.measurement.limits) == ("photographs", "not CCTV")
+
+
+@pytest.mark.usefixtures("closed_id", "subject_id")
+async def test_get_threshold_policy_counts_those_who_can_be_found(
+    world: World, stated: Any
+) -> None:
+    await create(world, stated())  # without a photograph
+
+    answer = await world.matching.GetThresholdPolicy(matching.GetThresholdPolicyRequest())
+
+    assert answer.policy.figures.gallery_size == 1
+
+
+async def test_get_threshold_policy_tells_the_figures_of_another_gallery(world: World) -> None:
+    request = matching.GetThresholdPolicyRequest(gallery_size=1000)
+
+    figures = (await world.matching.GetThresholdPolicy(request)).policy.figures
+
+    assert figures.expected_fpir.value == pytest.approx(1 - 0.99**2)
+
+
+@pytest.mark.parametrize("size", [-1, 10_000_001])
+async def test_get_threshold_policy_refuses_a_gallery_that_there_cannot_be(
+    world: World, size: int
+) -> None:
+    request = matching.GetThresholdPolicyRequest(gallery_size=size)
+
+    assert await refusal(world.matching.GetThresholdPolicy(request)) == FIELD
+
+
+SEARCHES: dict[str, Callable[[World], Any]] = {
+    "Match": lambda world: world.matching.Match(matching.MatchRequest(probes=[template()])),
+    "GetThresholdPolicy": lambda world: world.matching.GetThresholdPolicy(
+        matching.GetThresholdPolicyRequest()
+    ),
+}
+
+
+@pytest.mark.parametrize("rpc", SEARCHES)
+async def test_without_an_approval_in_force_nobody_is_compared(world: World, rpc: str) -> None:
+    await expire(world)
+
+    assert await refusal(SEARCHES[rpc](world)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.POLICY_EXPIRED,
+    )
+
+
+# PolicyService
+
+
+async def approve(world: World, policy_id: str = POLICY, **changes: Any) -> Any:
+    values = {"approver": "A. Prover", "valid_until_time": IN_A_MONTH}
+    return await world.policies.ApprovePolicy(
+        policies.ApprovePolicyRequest(policy_id=policy_id, **values | changes)
+    )
+
+
+async def activate(world: World, policy_id: str = POLICY) -> Any:
+    request = policies.ActivatePolicyRequest(policy_id=policy_id)
+    return await world.policies.ActivatePolicy(request)
+
+
+async def expire(world: World, policy_id: str = POLICY, reason: str = "flawed data") -> Any:
+    request = policies.ExpirePolicyRequest(policy_id=policy_id, reason=reason)
+    return await world.policies.ExpirePolicy(request)
+
+
+async def add_policy(world: World, file: bytes) -> Any:
+    return await world.policies.AddPolicy(policies.AddPolicyRequest(file=file))
+
+
+async def get_policy(world: World, policy_id: str = POLICY) -> Any:
+    request = policies.GetPolicyRequest(policy_id=policy_id)
+    return await world.policies.GetPolicy(request)
+
+
+async def test_a_policy_goes_from_file_to_use_to_its_end(world: World) -> None:
+    states = policy_pb2.Policy
+    added = (await add_policy(world, policy_file("yunet-sface/2"))).policy
+    approved = (await approve(world, "yunet-sface/2", note="a pilot")).policy
+    activated = (await activate(world, "yunet-sface/2")).policy
+    expired = (await expire(world, "yunet-sface/2")).policy
+
+    assert [(one.state, one.active) for one in (added, approved, activated, expired)] == [
+        (states.STATE_UNAPPROVED, False),
+        (states.STATE_APPROVED, False),
+        (states.STATE_APPROVED, True),
+        (states.STATE_EXPIRED, True),
+    ]
+    assert (approved.approval.approver, approved.approval.note) == ("A. Prover", "a pilot")
+    assert expired.approval.expire_reason == "flawed data"
+
+
+async def test_get_policy_tells_what_was_measured(world: World) -> None:
+    policy = (await get_policy(world)).policy
+
+    measured = policy.measurement
+    assert (policy.model_name, policy.shipped, policy.active) == ("yunet-sface", True, True)
+    assert (measured.gallery_size, measured.identity_count, measured.photograph_count) == (
+        500,
+        1000,
+        2000,
+    )
+    assert (measured.fpir.low, measured.fpir.value, measured.fpir.high) == (0.005, 0.01, 0.02)
+    (cohort,) = measured.cohorts
+    assert (cohort.name, cohort.fpir.trial_count) == ("18 to 30", 100)
+    assert not cohort.HasField("fnir")
+
+
+async def test_list_policies_goes_page_by_page(world: World) -> None:
+    await add_policy(world, policy_file("yunet-sface/2"))
+    first = await world.policies.ListPolicies(policies.ListPoliciesRequest(page_size=1))
+    second = await world.policies.ListPolicies(
+        policies.ListPoliciesRequest(page_size=1, page_token=first.next_page_token)
+    )
+
+    assert [one.policy_id for one in [*first.policies, *second.policies]] == [
+        POLICY,
+        "yunet-sface/2",
+    ]
+    assert second.next_page_token == ""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        b"",
+        b"no policy",
+        b"{}",
+        b"x" * (MOST_BYTES + 1),
+        policy_file("yunet-sface"),
+        policy_file("yunet sface/1"),
+        policy_file("yunet-sface/1/2"),
+        policy_file("-/1"),
+        policy_file("x" * 200 + "/1"),
+        policy_file("yunet-sface/2", gallery_size=0),
+    ],
+    ids=range(10),
+)
+async def test_add_policy_refuses_what_is_no_policy(world: World, file: bytes) -> None:
+    assert await fields_at_fault(add_policy(world, file)) == ["file"]
+
+
+async def test_add_policy_refuses_another_file_under_an_id(world: World) -> None:
+    changed = policy_file(identities=999)
+
+    assert await refusal(add_policy(world, changed)) == (
+        grpc.StatusCode.ALREADY_EXISTS,
+        Reason.POLICY_EXISTS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"approver": " "}, "approver"),
+        ({"approver": "x" * 201}, "approver"),
+        ({"valid_until_time": None}, "valid_until_time"),
+        ({"valid_until_time": to_timestamp(NOON)}, "valid_until_time"),
+        ({"valid_until_time": to_timestamp(NOON + timedelta(days=367))}, "valid_until_time"),
+        ({"note": "x" * 1001}, "note"),
+    ],
+)
+async def test_approve_policy_refuses_a_field_that_breaks_its_rule(
+    world: World, changes: dict[str, Any], field: str
+) -> None:
+    assert await fields_at_fault(approve(world, **changes)) == [field]
+
+
+@pytest.mark.parametrize("reason", ["", "x" * 1001])
+async def test_expire_policy_needs_a_reason(world: World, reason: str) -> None:
+    assert await fields_at_fault(expire(world, reason=reason)) == ["reason"]
+
+
+@pytest.mark.parametrize("call", [activate, expire])
+async def test_what_nobody_has_approved_is_neither_activated_nor_expired(
+    world: World, call: Any
+) -> None:
+    await add_policy(world, policy_file("yunet-sface/2"))
+
+    assert await refusal(call(world, "yunet-sface/2")) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.POLICY_NOT_APPROVED,
+    )
+
+
+async def test_activate_policy_refuses_one_that_has_expired(world: World) -> None:
+    await expire(world)
+
+    assert await refusal(activate(world)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.POLICY_EXPIRED,
+    )
+
+
+async def test_activate_policy_refuses_one_of_another_pack(world: World) -> None:
+    await add_policy(world, policy_file("other/1", model_digest=OTHER_MODEL))
+    await approve(world, "other/1")
+
+    assert await refusal(activate(world, "other/1")) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.POLICY_MODEL_MISMATCH,
+    )
+
+
+BY_POLICY: dict[str, Callable[[World, str], Any]] = {
+    "GetPolicy": get_policy,
+    "ApprovePolicy": approve,
+    "ActivatePolicy": activate,
+    "ExpirePolicy": expire,
+}
+
+
+@pytest.mark.parametrize("rpc", BY_POLICY)
+async def test_a_policy_that_is_not_there_is_not_found(world: World, rpc: str) -> None:
+    assert await refusal(BY_POLICY[rpc](world, "yunet-sface/9")) == (
+        grpc.StatusCode.NOT_FOUND,
+        Reason.POLICY_NOT_FOUND,
+    )
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201])
+@pytest.mark.parametrize("rpc", BY_POLICY)
+async def test_a_policy_is_named_by_its_id(world: World, rpc: str, name: str) -> None:
+    assert await fields_at_fault(BY_POLICY[rpc](world, name)) == ["policy_id"]
 
 
 # SightingService
+
+
+def figures(**changes: Any) -> figures_pb2.PolicyFigures:
+    rate = figures_pb2.ErrorRate(value=0.25, low=0.125, high=0.5, trial_count=8)
+    values = {"gallery_size": 2, "expected_fpir": rate, "fnir": rate, "measured_gallery_size": 500}
+    return figures_pb2.PolicyFigures(**values | changes)
 
 
 async def test_record_sightings_answers_what_became_of_each(world: World, finding: Any) -> None:
@@ -728,6 +1027,10 @@ async def test_record_sightings_answers_what_became_of_each(world: World, findin
         ({"best_shot_score": -1.5}, "sighting.best_shot_score"),
         ({"threshold": float("nan")}, "sighting.threshold"),
         ({"policy_id": ""}, "sighting.policy_id"),
+        ({"figures": figures(gallery_size=-1)}, "sighting.figures.gallery_size"),
+        ({"figures": figures(expected_fpir=None)}, "sighting.figures.expected_fpir"),
+        ({"figures": figures(fnir={"value": 2, "trial_count": 1})}, "sighting.figures.fnir"),
+        ({"figures": figures(fnir={"value": float("nan")})}, "sighting.figures.fnir"),
         ({"model": ""}, "template.model_digest"),
     ],
 )
@@ -737,6 +1040,12 @@ async def test_record_sightings_names_the_field_of_the_finding_that_breaks_its_r
     call = record(world, finding(), finding(**changes))
 
     assert await fields_at_fault(call) == [f"findings[1].{field}"]
+
+
+async def test_a_sighting_keeps_what_its_threshold_was_worth(world: World, finding: Any) -> None:
+    answer = await record(world, finding(figures=figures()))
+
+    assert answer.results[0].sighting.figures == figures()
 
 
 @pytest.mark.parametrize("count", [0, 65])
@@ -932,6 +1241,9 @@ async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:
 ANY_CALL: dict[str, Callable[[World, str], Any]] = {
     **BY_SUBJECT,
     **BY_SIGHTING,
+    **BY_POLICY,
+    "AddPolicy": lambda world, _: add_policy(world, policy_file()),
+    "ListPolicies": lambda world, _: world.policies.ListPolicies(policies.ListPoliciesRequest()),
     "ListSubjects": lambda world, _: world.subjects.ListSubjects(subjects.ListSubjectsRequest()),
     "Match": lambda world, _: world.matching.Match(matching.MatchRequest(probes=[template()])),
     "GetThresholdPolicy": lambda world, _: world.matching.GetThresholdPolicy(

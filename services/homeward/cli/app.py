@@ -19,6 +19,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "policy": (
+        "homeward.cli.commands.policy:policy",
+        "Thresholds: what they are worth, and who approved them.",
+    ),
     "retention": (
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",

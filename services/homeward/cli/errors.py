@@ -92,6 +92,16 @@ _ADVICE: Mapping[str, str] = {
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
     "SIGHTING_REVIEWED": "`homeward sighting show` shows the decision",
+    "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
+    "POLICY_EXISTS": "give the policy another version, and add it again",
+    "POLICY_NOT_APPROVED": (
+        "`homeward policy show` shows what was measured; whoever answers for it approves it"
+    ),
+    "POLICY_EXPIRED": (
+        "`homeward policy show` shows what was measured; whoever answers for it approves it again"
+    ),
+    "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
+    " policies",
     "EMBEDDING_MODEL_MISMATCH": "tell the operator: subjects must be enrolled for this model",
     "IMAGE_UNREADABLE": "use a JPEG, PNG, WebP, BMP or TIFF file",
 }

@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import patience, progress, times
+from homeward.cli import figures, patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -131,6 +131,9 @@ def tell_findings(session: Session, findings: Findings) -> None:
     dropped = findings.scan.progress.dropped_match_count
     if dropped:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
+    worth = [(each.policy_id, each.figures) for each in candidates if each.HasField("figures")]
+    for line in figures.distinct(worth):
+        session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)
     tell_effort(session, findings.scan.coverage)

@@ -48,6 +48,12 @@ Exit status:
 @click.option("--matching-port", type=_PORT, help="Port of the matching service.")
 @click.option("--embedding-port", type=_PORT, help="Port of the embedding service.")
 @click.option(
+    "--evaluation",
+    is_flag=True,
+    envvar="HOMEWARD_EVALUATION",
+    help="Try Homeward out: choose candidates by a threshold that nobody has approved.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     envvar="HOMEWARD_LOG_LEVEL",
@@ -76,6 +82,7 @@ def up(
     ingestion_port: int | None,
     matching_port: int | None,
     embedding_port: int | None,
+    evaluation: bool,
     log_level: str,
     start_timeout: float,
     output: str,
@@ -103,6 +110,7 @@ def up(
         ports={name: port for name, port in given.items() if port is not None},
         log_level=log_level,
         timeout_seconds=start_timeout,
+        evaluation=evaluation,
     )
     try:
         stack.run(

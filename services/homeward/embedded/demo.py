@@ -142,7 +142,7 @@ def faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
 
 
 def _stack(data: Path) -> RunningStack:
-    _title(f"$ homeward up --data {data}")
+    _title(f"$ homeward up --data {data} --evaluation")
     try:
         return RunningStack(data, {})
     except RuntimeError as error:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from homeward.api.matching.v1 import matching_service_pb2, matching_service_pb2_grpc
 from homeward.embedded.errors import StackError
 from homeward.embedded.ports import address, is_listening
 from homeward.embedded.spec import Check
@@ -36,6 +37,20 @@ def serving(port: int) -> Check:
         return None
 
     return ready
+
+
+def refusal(port: int) -> str | None:
+    """Return why matching would refuse a search for want of a policy; None when it would not."""
+    with grpc.insecure_channel(address(port)) as channel:
+        stub = matching_service_pb2_grpc.MatchingServiceStub(channel)
+        request = matching_service_pb2.GetThresholdPolicyRequest()
+        try:
+            stub.GetThresholdPolicy(request, timeout=_CONNECT_SECONDS)
+        except grpc.RpcError as error:
+            # Anything else is no reason to say something: the next search will tell.
+            refused = error.code() is grpc.StatusCode.FAILED_PRECONDITION
+            return error.details() if refused else None
+    return None
 
 
 def require_reachable(name: str, url: str, variable: str) -> None:

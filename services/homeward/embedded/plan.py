@@ -55,6 +55,7 @@ def service_specs(
     inherited: Mapping[str, str],
     engines: Sequence[str],
     log_level: str,
+    evaluation: bool,
 ) -> list[ChildSpec]:
     """Return the services, in the order of their start.
 
@@ -67,6 +68,7 @@ def service_specs(
         inherited: The user's environment.
         engines: Names of the children that the services, but for embedding, come after.
         log_level: Least severity that the services log.
+        evaluation: Whether candidates may be chosen by a policy that nobody has approved.
     """
     defaults = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
@@ -80,6 +82,7 @@ def service_specs(
         "HOMEWARD_EMBEDDING_TARGET": address(ports["embedding"]),
         "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),
         "HOMEWARD_LOG_LEVEL": log_level,
+        "HOMEWARD_EVALUATION": str(evaluation).lower(),
     }
     if given.nats is None:
         fixed["HOMEWARD_NATS_URL"] = nats_url(port=ports["nats"], token=secrets.nats_token)

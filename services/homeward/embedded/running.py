@@ -21,7 +21,7 @@ STOP_SECONDS = 60.0
 
 
 class RunningStack:
-    """A running `homeward up`; leaving it as a context stops it.
+    """A running `homeward up` in evaluation mode; leaving it as a context stops it.
 
     Args:
         data: The stack's folder.
@@ -44,7 +44,7 @@ class RunningStack:
         self.environment = {**os.environ, **settings, "HOMEWARD_DATA": str(data.absolute())}
         # A group of its own: Ctrl-C reaches this process alone, which then stops it in order.
         self.up = subprocess.Popen(  # noqa: S603 - our own command
-            command("up", "--data", str(data), "--output", "json"),
+            command("up", "--data", str(data), "--evaluation", "--output", "json"),
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -13,7 +13,7 @@ from typing import Any
 from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
 from homeward.embedded.files import make_private_folder
-from homeward.embedded.health import require_reachable
+from homeward.embedded.health import refusal, require_reachable
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
 from homeward.embedded.ports import SERVICES, address, choose_ports
 from homeward.embedded.secrets import load_secrets
@@ -32,6 +32,8 @@ class UpOptions:
     ports: Mapping[str, int] = field(default_factory=dict)
     log_level: str = "info"
     timeout_seconds: float = 60.0
+    evaluation: bool = False
+    """Whether candidates may be chosen by a policy that nobody has approved."""
 
 
 def run(
@@ -65,6 +67,8 @@ def run(
                 state = _state(ports)
                 lock.write_state(data, state)
                 on_ready(state)
+                if problem := refusal(ports["matching"]):
+                    say(f"searches are refused: {problem}")
                 stack.watch()
             say("stopping")
         finally:
@@ -93,6 +97,7 @@ def _specs(
         inherited=environment,
         engines=[spec.name for spec in engines],
         log_level=options.log_level,
+        evaluation=options.evaluation,
     )
     return [*engines, *services]
 

@@ -336,4 +336,6 @@ def to_candidate(candidate: Candidate) -> scan_pb2.ScanCandidate:
         ),
         score=candidate.score,
         threshold=candidate.threshold,
+        policy_id=candidate.policy_id,
+        figures=wire.to_figures(candidate.figures) if candidate.figures else None,
     )

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.policy import PolicyFigures
 from homeward.vision.regions import Region
 
 MAX_FOOTAGE_BYTES = 50 * 1024**3
@@ -314,6 +315,8 @@ class MatchPolicy:
 
     policy_id: str
     threshold: float
+    figures: PolicyFigures | None = None
+    """What the threshold is worth; None where matching does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +331,9 @@ class Candidate:
     end_time: datetime
     score: float
     threshold: float
+    policy_id: str = ""
+    figures: PolicyFigures | None = None
+    """What the threshold was worth; None where an earlier version of Homeward found it."""
 
 
 class GapReason(StrEnum):

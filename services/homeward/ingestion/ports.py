@@ -208,14 +208,15 @@ class Matcher(Protocol):
         """Record sightings; None where one was rejected before or its subject is closed."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
-        """Refuse a search for subjects that are not open, or for nobody at all.
+        """Refuse a search without a policy, for subjects that are not open, or for nobody at all.
 
         Args:
             subject_ids: Whom to look for; empty for all that are open.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
-            FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`, `POLICY_NOT_APPROVED`,
+                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`.
         """
 
     async def erase_footage_sightings(self, footage_id: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from homeward import inventory
+from homeward import inventory, policies
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.feed import NatsSightingFeed
@@ -17,10 +17,10 @@ from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubject
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, is_open
+from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.servicekit import metrics, nats, s3
 from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clients import open_channel
@@ -65,6 +65,7 @@ async def main() -> None:
         ledger = await eventually(partial(bucket, inventory.SPANS))
         erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
         leases = await eventually(partial(bucket, inventory.LEASES))
+        approvals = await eventually(partial(bucket, inventory.POLICIES))
         await eventually(photos.ensure)
         await eventually(
             partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
@@ -130,13 +131,20 @@ async def main() -> None:
         )
         measure = partial(metrics.measure_retention, retention.report)
         await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
-        policy = PolicySource(faces, settings.match_threshold)
+        policy = Policies(
+            store=approvals,
+            shipped=policies.shipped(),
+            faces=faces,
+            count_enrolled=partial(count_enrolled, records),
+            clock=clock,
+            evaluation=settings.evaluation,
+        )
         await GrpcServer(
             services(
                 subjects=subjects,
                 sightings=sightings,
                 gallery=gallery,
-                policy=policy,
+                policies=policy,
                 retention=retention,
                 certificates=certificates,
                 clock=clock,

@@ -11,6 +11,9 @@ import grpc
 from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
+    policy_pb2,
+    policy_service_pb2,
+    policy_service_pb2_grpc,
     retention_service_pb2,
     retention_service_pb2_grpc,
     sighting_service_pb2,
@@ -19,10 +22,11 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.matching import convert
+from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
-from homeward.matching.usecases.policy import PolicySource
+from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
@@ -117,19 +121,21 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
 class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
     """`homeward.api.matching.v1.MatchingService`."""
 
-    def __init__(self, gallery: SubjectIndex, policy: PolicySource) -> None:
+    def __init__(self, gallery: SubjectIndex, policies: Policies) -> None:
         self._gallery = gallery
-        self._policy = policy
+        self._policies = policies
 
     async def Match(
         self, request: matching_service_pb2.MatchRequest, _: Context
     ) -> matching_service_pb2.MatchResponse:
-        policy = await self._policy.in_force()
+        probes = convert.probes_from(request)
+        scope = convert.scope_from(request.subject_ids, "subject_ids")
+        policy = await self._policies.in_force(gallery_size=len(scope))
         results = await match(
-            convert.probes_from(request),
+            probes,
             self._gallery,
             policy=policy,
-            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            subject_ids=scope,
             limit=convert.limit_from(request.limit),
             margin=wire.number_between(request.margin, "margin", least=0, most=convert.MAX_MARGIN),
         )
@@ -139,10 +145,75 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         )
 
     async def GetThresholdPolicy(
-        self, _request: matching_service_pb2.GetThresholdPolicyRequest, _: Context
+        self, request: matching_service_pb2.GetThresholdPolicyRequest, _: Context
     ) -> matching_service_pb2.GetThresholdPolicyResponse:
-        policy = await self._policy.in_force()
+        size = wire.number_between(
+            request.gallery_size, "gallery_size", least=0, most=wire.MAX_GALLERY
+        )
+        policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
+
+
+class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
+    """`homeward.api.matching.v1.PolicyService`."""
+
+    def __init__(self, policies: Policies, clock: Clock) -> None:
+        self._policies = policies
+        self._clock = clock
+
+    async def AddPolicy(
+        self, request: policy_service_pb2.AddPolicyRequest, _: Context
+    ) -> policy_service_pb2.AddPolicyResponse:
+        policy = await self._policies.add(convert.policy_file_from(request.file), request.file)
+        return policy_service_pb2.AddPolicyResponse(policy=self._stated(policy))
+
+    async def GetPolicy(
+        self, request: policy_service_pb2.GetPolicyRequest, _: Context
+    ) -> policy_service_pb2.GetPolicyResponse:
+        policy = await self._policies.get(convert.policy_id_from(request.policy_id))
+        return policy_service_pb2.GetPolicyResponse(policy=self._stated(policy))
+
+    async def ListPolicies(
+        self, request: policy_service_pb2.ListPoliciesRequest, _: Context
+    ) -> policy_service_pb2.ListPoliciesResponse:
+        page, token = page_of(
+            await self._policies.find(),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=b"",
+        )
+        return policy_service_pb2.ListPoliciesResponse(
+            policies=[self._stated(policy) for policy in page], next_page_token=token
+        )
+
+    async def ApprovePolicy(
+        self, request: policy_service_pb2.ApprovePolicyRequest, _: Context
+    ) -> policy_service_pb2.ApprovePolicyResponse:
+        policy = await self._policies.approve(
+            convert.policy_id_from(request.policy_id),
+            approver=wire.text(request.approver, "approver", least=1, most=200),
+            valid_until=convert.valid_until_from(request, now=self._clock.now()),
+            note=wire.text(request.note, "note", most=1000),
+        )
+        return policy_service_pb2.ApprovePolicyResponse(policy=self._stated(policy))
+
+    async def ActivatePolicy(
+        self, request: policy_service_pb2.ActivatePolicyRequest, _: Context
+    ) -> policy_service_pb2.ActivatePolicyResponse:
+        policy = await self._policies.activate(convert.policy_id_from(request.policy_id))
+        return policy_service_pb2.ActivatePolicyResponse(policy=self._stated(policy))
+
+    async def ExpirePolicy(
+        self, request: policy_service_pb2.ExpirePolicyRequest, _: Context
+    ) -> policy_service_pb2.ExpirePolicyResponse:
+        policy = await self._policies.expire(
+            convert.policy_id_from(request.policy_id),
+            reason=wire.text(request.reason, "reason", least=1, most=1000),
+        )
+        return policy_service_pb2.ExpirePolicyResponse(policy=self._stated(policy))
+
+    def _stated(self, policy: Policy) -> policy_pb2.Policy:
+        return convert.to_stated_policy(policy, now=self._clock.now())
 
 
 class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
@@ -271,7 +342,7 @@ def services(
     subjects: Subjects,
     sightings: Sightings,
     gallery: SubjectIndex,
-    policy: PolicySource,
+    policies: Policies,
     retention: Retention,
     certificates: Certificates,
     clock: Clock,
@@ -287,7 +358,12 @@ def services(
         Service(
             f"{package}.MatchingService",
             matching_service_pb2_grpc.add_MatchingServiceServicer_to_server,
-            MatchingServicer(gallery, policy),
+            MatchingServicer(gallery, policies),
+        ),
+        Service(
+            f"{package}.PolicyService",
+            policy_service_pb2_grpc.add_PolicyServiceServicer_to_server,
+            PolicyServicer(policies, clock),
         ),
         Service(
             f"{package}.SightingService",

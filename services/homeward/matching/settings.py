@@ -22,13 +22,11 @@ class MatchingSettings(EngineSettings):
         description="File with the gallery key: 64 hexadecimal digits. Whoever loses it must enrol"
         " everybody again."
     )
-    match_threshold: float = Field(
-        0.45,
-        ge=-1,
-        le=1,
-        description="Least cosine similarity of a candidate, until there is a measured policy.",
+    evaluation: bool = Field(
+        default=False,
+        description="Evaluation mode: candidates may be chosen by a policy that nobody has"
+        " approved, or that has expired, and say so. To try Homeward out; never in an enquiry.",
     )
-
     s3_unlinks: bool = Field(
         default=False,
         description="Whether the S3 server removes an object's bytes from its disks when it is"

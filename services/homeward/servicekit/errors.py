@@ -50,6 +50,11 @@ class Reason(StrEnum):
     SIGHTING_NOT_FOUND = auto()
     SIGHTING_NOT_CONFIRMED = auto()
     SIGHTING_REVIEWED = auto()
+    POLICY_NOT_FOUND = auto()
+    POLICY_EXISTS = auto()
+    POLICY_NOT_APPROVED = auto()
+    POLICY_EXPIRED = auto()
+    POLICY_MODEL_MISMATCH = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
 

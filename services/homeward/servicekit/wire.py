@@ -12,9 +12,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from homeward.api.common.v1 import retention_pb2, types_pb2
+from homeward.api.common.v1 import policy_pb2, retention_pb2, types_pb2
 from homeward.inventory import HeldData
+from homeward.policy import PolicyFigures, Rate
 from homeward.servicekit.errors import invalid_field
+
+MAX_GALLERY = 10_000_000
+"""People who may be enrolled, as far as figures go."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -194,3 +198,50 @@ def to_held(held: HeldData) -> retention_pb2.HeldData:
         oldest_time=to_timestamp(held.oldest) if held.oldest else None,
         overdue_count=held.overdue,
     )
+
+
+def to_figures(figures: PolicyFigures) -> policy_pb2.PolicyFigures:
+    """Return what a threshold is worth as protobuf has it."""
+    return policy_pb2.PolicyFigures(
+        approved=figures.approved,
+        gallery_size=figures.gallery_size,
+        expected_fpir=to_rate(figures.expected_fpir),
+        fnir=to_rate(figures.fnir),
+        measured_gallery_size=figures.measured_gallery_size,
+    )
+
+
+def figures_from(figures: policy_pb2.PolicyFigures, path: str) -> PolicyFigures:
+    """Return what a threshold was worth.
+
+    Raises:
+        InvalidArgumentError: A rate is none, or a gallery larger than can be.
+    """
+    for name in ("gallery_size", "measured_gallery_size"):
+        number_between(getattr(figures, name), f"{path}.{name}", least=0, most=MAX_GALLERY)
+    return PolicyFigures(
+        approved=figures.approved,
+        gallery_size=figures.gallery_size,
+        expected_fpir=rate_from(figures.expected_fpir, f"{path}.expected_fpir"),
+        fnir=rate_from(figures.fnir, f"{path}.fnir"),
+        measured_gallery_size=figures.measured_gallery_size,
+    )
+
+
+def to_rate(rate: Rate) -> policy_pb2.ErrorRate:
+    """Return an error rate as protobuf has it."""
+    return policy_pb2.ErrorRate(
+        value=rate.value, low=rate.low, high=rate.high, trial_count=rate.trials
+    )
+
+
+def rate_from(rate: policy_pb2.ErrorRate, path: str) -> Rate:
+    """Return an error rate.
+
+    Raises:
+        InvalidArgumentError: It is none.
+    """
+    try:
+        return Rate(rate.value, rate.low, rate.high, rate.trial_count)
+    except ValueError as error:
+        raise invalid_field(path, f"is no error rate: {error}") from error

@@ -22,6 +22,7 @@ NOUNS = (
     "search",
     "scan",
     "sighting",
+    "policy",
     "retention",
     "completion",
 )
@@ -35,6 +36,7 @@ LEAVES = (
     *(f"camera {name}" for name in ("add", "list", "update")),
     *(f"footage {name}" for name in ("add", "list", "show", "rm")),
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
+    *(f"policy {name}" for name in ("list", "show", "add", "approve", "activate", "expire")),
     *(f"sighting {name}" for name in ("list", "show", "review", "export")),
 )
 HEAVY = ("numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client")

@@ -39,6 +39,7 @@ def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, Chi
         ),
         inherited=inherited,
         engines=["nats", "s3"],
+        evaluation=False,
         log_level="info",
     )
     return {spec.name: spec for spec in specs}
@@ -114,12 +115,12 @@ def test_an_engine_does_not_see_the_users_settings(monkeypatch: pytest.MonkeyPat
 
 def test_a_service_setting_passes_through_but_not_over_the_stacks_own() -> None:
     environment = service_environment(
-        {"HOMEWARD_MATCH_THRESHOLD": "0.4", "HOMEWARD_LISTEN": "0.0.0.0:80", "MINE": "set"},
+        {"HOMEWARD_SEGMENT_SECONDS": "10", "HOMEWARD_LISTEN": "0.0.0.0:80", "MINE": "set"},
         defaults={"MINE": "default", "OTHER": "default"},
         fixed={"HOMEWARD_LISTEN": "127.0.0.1:1"},
     )
 
-    assert environment["HOMEWARD_MATCH_THRESHOLD"] == "0.4"
+    assert environment["HOMEWARD_SEGMENT_SECONDS"] == "10"
     assert environment["HOMEWARD_LISTEN"] == "127.0.0.1:1"
     assert (environment["MINE"], environment["OTHER"]) == ("set", "default")
     assert environment["MALLOC_ARENA_MAX"] == "2"
@@ -134,6 +135,13 @@ def test_services_find_the_embedded_engines_and_each_other(tmp_path: Path) -> No
     assert matching["HOMEWARD_QDRANT_PATH"] == str(tmp_path / "qdrant")
     assert matching["HOMEWARD_EMBEDDING_TARGET"] == f"127.0.0.1:{PORTS['embedding']}"
     assert matching["HOMEWARD_LISTEN"] == f"127.0.0.1:{PORTS['matching']}"
+
+
+def test_a_stack_is_strict_unless_it_is_asked_to_evaluate(tmp_path: Path) -> None:
+    # The command has read the variable already.
+    parts = services(tmp_path, EMBEDDED, HOMEWARD_EVALUATION="true")
+
+    assert parts["matching"].environment["HOMEWARD_EVALUATION"] == "false"
 
 
 def test_the_scanner_listens_nowhere(tmp_path: Path) -> None:

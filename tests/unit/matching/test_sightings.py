@@ -16,9 +16,14 @@ from homeward.matching.model import (
     Sighting,
     SightingState,
 )
+from homeward.policy import PolicyFigures, Rate
 from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
 
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
+RATE = Rate(0.01, 0.005, 0.02, trials=1000)
+FIGURES = PolicyFigures(
+    approved=False, gallery_size=1, expected_fpir=RATE, fnir=RATE, measured_gallery_size=500
+)
 CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE
 
 
@@ -140,6 +145,27 @@ async def test_a_finding_that_bridges_two_leaves_one_with_the_best_of_all(
     assert await matching.sightings.still(joined) == (b"bridge" if score > 0.6 else b"second")
     assert await found(matching) == [joined]
     assert await stills(matching) == ["pending"]
+
+
+async def test_a_sighting_that_an_approved_policy_finds_again_rests_on_that(
+    matching: Any, finding: Any
+) -> None:
+    first = await recorded(matching, finding(figures=FIGURES, policy_id="p/1"))
+    approved = replace(FIGURES, approved=True)
+
+    again = finding(figures=approved, policy_id="p/2", threshold=0.4)
+    _, joined = await matching.sightings.record(again)
+
+    assert joined == replace(first, policy_id="p/2", threshold=0.4, figures=approved)
+
+
+async def test_a_sighting_does_not_rest_on_an_approved_policy_that_would_not_list_it(
+    matching: Any, finding: Any
+) -> None:
+    first = await recorded(matching, finding(score=0.5, figures=FIGURES))
+    stricter = finding(score=0.505, threshold=0.502, figures=replace(FIGURES, approved=True))
+
+    assert await matching.sightings.record(stricter) == (Disposition.JOINED, first)
 
 
 async def test_findings_of_other_footage_stand_apart(matching: Any, finding: Any) -> None:

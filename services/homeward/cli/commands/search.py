@@ -9,10 +9,12 @@ import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.cli import times
+from homeward.api.matching.v1 import matching_service_pb2
+from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
+from homeward.cli import figures, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import ExitCode
+from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import follow
 from homeward.cli.options import Command, Session, connected
 
@@ -60,7 +62,20 @@ def search(
         interval=interval(begin, end),
         footage_ids=[full_footage_id(session, given) for given in recordings],
     )
+    _warn(session, len(subjects))
     created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
         scan_service_pb2.CreateScanRequest(scope=scope, request_id=str(uuid.uuid4()))
     )
     return follow(session, created.scan)
+
+
+def _warn(session: Session, subjects: int) -> None:
+    """Tell what speaks against relying on the policy, before the scan."""
+    stub = MatchingServiceStub(session.connections.channel("matching"))
+    request = matching_service_pb2.GetThresholdPolicyRequest(gallery_size=subjects)
+    try:
+        policy = stub.GetThresholdPolicy(request).policy
+    except CliError:  # ingestion is about to refuse the scan, and says why
+        return
+    for line in figures.warnings(policy.policy_id, policy.figures):
+        click.echo(line, err=True)

@@ -12,7 +12,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import times
+from homeward.cli import figures, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, tell
@@ -98,6 +98,9 @@ def list_sightings(
             ],
             optional=("threshold", "to"),
         )
+        worth = [(each.policy_id, each.figures) for each in sightings if each.HasField("figures")]
+        for line in figures.distinct(worth):
+            session.view.say(line)
         session.view.say(SENTENCE)
 
 
@@ -283,12 +286,21 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("in the recording at", times.span(told.best_shot_offset)),
             ("score", f"{told.score:.3f}"),
             ("score of the still alone", _still_score(told)),
-            ("threshold", f"{told.threshold:.3f} ({told.policy_id})"),
+            ("threshold", _threshold(told)),
             ("face height", f"{told.face_height_px:.0f} pixels"),
             ("kept", _kept(told)),
         ]
     )
+    if told.HasField("figures"):
+        for line in figures.sentences(told.policy_id, told.figures):
+            session.view.say(line)
     session.view.say(SENTENCE)
+
+
+def _threshold(told: sighting_pb2.Sighting) -> str:
+    # A printed picture is passed on without the sentences below it.
+    unapproved = told.HasField("figures") and not told.figures.approved
+    return f"{told.threshold:.3f} ({told.policy_id}{', NOT approved' if unapproved else ''})"
 
 
 def _still_score(told: sighting_pb2.Sighting) -> str:
@@ -325,7 +337,7 @@ def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse)
             f"{times.local(told.best_shot_time)} (local)",
         ),
         figures=_cleaned(
-            f"Score {told.score:.3f}   |   threshold {told.threshold:.3f} ({told.policy_id})",
+            f"Score {told.score:.3f}   |   threshold {_threshold(told)}",
             f"State: {' '.join(filter(None, (_state(told), _reviewed(told))))}",
             f"Sighting {told.sighting_id}",
         ),

@@ -1,4 +1,4 @@
-"""`homeward status`: whether the services answer, with which model and threshold."""
+"""`homeward status`: whether the services answer, with which model and threshold policy."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from homeward.api.embedding.v1.model_pb2 import Model
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.api.matching.v1.policy_pb2 import ThresholdPolicy
+from homeward.cli import figures, times
 from homeward.cli.connect import SERVICES
 from homeward.cli.errors import CallError, ExitCode
 from homeward.cli.options import Command, Session, connected
@@ -25,21 +26,22 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 )
 @connected
 def status(session: Session) -> ExitCode:
-    """Show whether each service answers, and the model and threshold in force.
+    """Show whether each service answers, and the model and threshold policy in force.
 
-    Exit code 8 when one of them does not serve.
+    Exit code 8 when one of them does not serve. That no policy is in force, so that searches are
+    refused, is told and is no error.
     """
     states = {service: _state(session, service) for service in SERVICES}
     serving = enum_word(health_pb2.HealthCheckResponse.ServingStatus.Name(_SERVING), "")
-    model = policy = None
+    model = policy = problem = None
     if states["embedding"] == serving:
         model = _model(session)
     if states["matching"] == serving:
-        policy = _policy(session)
+        policy, problem = _policy(session)
     if session.view.json:
-        _document(session, states, model, policy)
+        _document(session, states, model, policy, problem)
     else:
-        _text(session, states, model, policy)
+        _text(session, states, model, policy, problem)
     return ExitCode.OK if set(states.values()) == {serving} else ExitCode.UNAVAILABLE
 
 
@@ -62,9 +64,15 @@ def _model(session: Session) -> Model:
     return stub.GetModel(embedding_service_pb2.GetModelRequest()).model
 
 
-def _policy(session: Session) -> ThresholdPolicy:
+def _policy(session: Session) -> tuple[ThresholdPolicy | None, CallError | None]:
     stub = MatchingServiceStub(session.connections.channel("matching"))
-    return stub.GetThresholdPolicy(matching_service_pb2.GetThresholdPolicyRequest()).policy
+    request = matching_service_pb2.GetThresholdPolicyRequest()
+    try:
+        return stub.GetThresholdPolicy(request).policy, None
+    except CallError as error:
+        if error.exit_code is not ExitCode.PRECONDITION:
+            raise
+        return None, error
 
 
 def _address(session: Session, service: str) -> str:
@@ -76,12 +84,14 @@ def _document(
     states: dict[str, str],
     model: Model | None,
     policy: ThresholdPolicy | None,
+    problem: CallError | None,
 ) -> None:
     services = [
         {"name": service, "address": _address(session, service), "state": state}
         for service, state in states.items()
     ]
-    told = {"model": model, "thresholdPolicy": policy}
+    refusal = {"reason": problem.reason, "message": problem.message} if problem else None
+    told = {"model": model, "thresholdPolicy": policy, "searchesRefused": refusal}
     session.view.document(
         {"services": services, **{key: value for key, value in told.items() if value is not None}}
     )
@@ -92,6 +102,7 @@ def _text(
     states: dict[str, str],
     model: Model | None,
     policy: ThresholdPolicy | None,
+    problem: CallError | None,
 ) -> None:
     session.view.table(
         ("service", "address", "state"),
@@ -103,7 +114,18 @@ def _text(
             f"recogniser on {model.recogniser_runtime}"
         )
     if policy is not None:
-        measured = "measured" if policy.measured else "NOT measured for this installation"
         session.view.say(
-            f"Threshold: {policy.threshold:.3f} ({policy.policy_id}, {measured}): {policy.basis}"
+            f"Threshold: {policy.threshold:.3f} ({policy.policy_id}, {_approval(policy)})"
         )
+        for line in figures.sentences(policy.policy_id, policy.figures):
+            session.view.say(line)
+        session.view.say(f"Measured on: {policy.measurement.dataset}. {policy.measurement.limits}")
+    if problem is not None:
+        session.view.say(f"SEARCHES ARE REFUSED: {problem.message}")
+
+
+def _approval(policy: ThresholdPolicy) -> str:
+    mode = ", in evaluation mode" if policy.evaluation else ""
+    if not policy.figures.approved:
+        return f"NOT approved{mode}"
+    return f"approved by {policy.approver} until {times.utc(policy.valid_until_time)}{mode}"

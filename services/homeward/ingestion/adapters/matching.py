@@ -10,6 +10,7 @@ from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
+    policy_pb2,
     sighting_pb2,
     sighting_service_pb2,
     sighting_service_pb2_grpc,
@@ -19,6 +20,7 @@ from homeward.api.matching.v1 import (
 )
 from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
 from homeward.ingestion.ports import Sighted
+from homeward.policy import PolicyFigures
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
@@ -72,7 +74,11 @@ class GrpcMatcher:
                 [Match(one.subject_id, one.photo_id, one.score) for one in result.candidates]
                 for result in answer.results
             ]
-            policy = MatchPolicy(answer.policy.policy_id, answer.policy.threshold)
+            policy = MatchPolicy(
+                answer.policy.policy_id,
+                answer.policy.threshold,
+                _figures(answer.policy),
+            )
         return matches, policy
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
@@ -91,7 +97,11 @@ class GrpcMatcher:
         return recorded
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
-        """Refuse a search for subjects that are not open, or for nobody at all."""
+        """Refuse a search without a policy, for subjects that are not open, or for nobody."""
+        async with translated("matching", self._target):
+            await self._matching.GetThresholdPolicy(
+                matching_service_pb2.GetThresholdPolicyRequest(), timeout=TIMEOUT_SECONDS
+            )
         if not subject_ids:
             if not await self._any_open():
                 raise errors.FailedPreconditionError(
@@ -157,6 +167,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             best_shot_score=sighted.best_shot_score,
             threshold=sighted.policy.threshold,
             policy_id=sighted.policy.policy_id,
+            figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,
             face_height_px=sighted.face_height_px,
             delete_time=wire.to_timestamp(sighted.footage.delete_time),
         ),
@@ -175,4 +186,10 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
         end_time=wire.from_timestamp(sighting.interval.end_time, "end_time"),
         score=sighting.score,
         threshold=sighting.threshold,
+        policy_id=sighting.policy_id,
+        figures=_figures(sighting),
     )
+
+
+def _figures(told: policy_pb2.ThresholdPolicy | sighting_pb2.Sighting) -> PolicyFigures | None:
+    return wire.figures_from(told.figures, "figures") if told.HasField("figures") else None

@@ -179,6 +179,9 @@ _LASTING = {
     errors.Reason.FOOTAGE_NOT_FOUND: GapReason.FOOTAGE_GONE,
     errors.Reason.FOOTAGE_EXPIRED: GapReason.FOOTAGE_GONE,
     errors.Reason.EMBEDDING_MODEL_MISMATCH: GapReason.GIVEN_UP,
+    errors.Reason.POLICY_NOT_APPROVED: GapReason.GIVEN_UP,
+    errors.Reason.POLICY_EXPIRED: GapReason.GIVEN_UP,
+    errors.Reason.POLICY_MODEL_MISMATCH: GapReason.GIVEN_UP,
 }
 """Errors that no retry mends, and what they make of the segment."""
 

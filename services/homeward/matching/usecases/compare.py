@@ -8,6 +8,7 @@ import numpy as np
 
 from homeward.matching.model import Candidate, Template, ThresholdPolicy
 from homeward.matching.ports import SubjectIndex
+from homeward.servicekit import errors
 
 
 async def match(
@@ -33,8 +34,15 @@ async def match(
         margin: How far below the threshold to tell of subjects nevertheless, at least 0.
 
     Raises:
-        FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes and gallery differ.
+        FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes, gallery and policy are not
+            of one model.
     """
+    if probes[0].model_digest != policy.model_digest:
+        raise errors.FailedPreconditionError(
+            "the templates are of another model than the one that the threshold was measured with",
+            reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
+            metadata={"expected": policy.model_digest, "received": probes[0].model_digest},
+        )
     return await gallery.search(
         np.stack([probe.values for probe in probes]),
         model_digest=probes[0].model_digest,

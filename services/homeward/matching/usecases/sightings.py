@@ -278,10 +278,14 @@ class Sightings:
         if finding.sighting.score - best.score >= CLEARLY_BETTER:
             best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None
+        vouched = _vouched(best, finding.sighting)
         joined = replace(
             _stretched(best, placement.span),
             scan_id=first.scan_id if first else best.scan_id,
             create_time=first.create_time if first else self._clock.now(),
+            threshold=vouched.threshold,
+            policy_id=vouched.policy_id,
+            figures=vouched.figures,
         )
         if joined == held:
             return joined
@@ -334,6 +338,12 @@ class Sightings:
     def _expired(self, sighting: Sighting) -> bool:
         kept = sighting.state is SightingState.CONFIRMED
         return not kept and self._clock.now() >= sighting.delete_time
+
+
+def _vouched(best: Sighting, again: Sighting) -> Sighting:
+    """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
+    approved = [one.figures is not None and one.figures.approved for one in (best, again)]
+    return again if approved == [False, True] and best.score >= again.threshold else best
 
 
 def _stretched(sighting: Sighting, span: Span) -> Sighting:

@@ -423,6 +423,16 @@ async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:
     return await subjects.get(_open(subject_id)) is not None
 
 
+async def count_enrolled(subjects: KeyValueStore) -> int:
+    """Return how many people a search can find: open, with a reference photograph."""
+    gone = {entry.key.removeprefix("closed.") for entry in await subjects.entries("closed.*")}
+    return sum(
+        bool(records.decode(entry.value, Subject).photos)
+        for entry in await subjects.entries("open.*")
+        if entry.key.removeprefix("open.") not in gone
+    )
+
+
 async def _entries(
     data: Sequence[DataClass], erasure: Awaitable[list[ErasureEntry]]
 ) -> list[ErasureEntry]:

@@ -255,12 +255,21 @@ async def test_a_segment_whose_footage_goes_meanwhile_is_given_up(desk: Desk) ->
     assert (await desk.segment()).gaps[0].reason is GapReason.FOOTAGE_GONE
 
 
-async def test_templates_that_cannot_be_compared_are_not_tried_again(desk: Desk) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [
+        errors.Reason.EMBEDDING_MODEL_MISMATCH,
+        errors.Reason.POLICY_NOT_APPROVED,
+        errors.Reason.POLICY_EXPIRED,
+        errors.Reason.POLICY_MODEL_MISMATCH,
+    ],
+)
+async def test_templates_that_may_not_be_compared_are_not_tried_again(
+    desk: Desk, reason: errors.Reason
+) -> None:
     async def refuse(task: Task, report: Report) -> None:
         del task, report
-        raise errors.FailedPreconditionError(
-            "another model", reason=errors.Reason.EMBEDDING_MODEL_MISMATCH
-        )
+        raise errors.FailedPreconditionError("no comparing", reason=reason)
 
     desk.scanner.steps = [refuse]
 
@@ -268,7 +277,7 @@ async def test_templates_that_cannot_be_compared_are_not_tried_again(desk: Desk)
 
     assert desk.work.said == ["done"]
     (gap,) = (await desk.segment()).gaps
-    assert (gap.reason, gap.detail) == (GapReason.GIVEN_UP, "another model")
+    assert (gap.reason, gap.detail) == (GapReason.GIVEN_UP, "no comparing")
 
 
 async def test_what_does_not_answer_is_waited_for_in_place(desk: Desk) -> None:

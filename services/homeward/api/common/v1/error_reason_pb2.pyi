@@ -122,6 +122,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Somebody has decided on this sighting before.
     Metadata: `sighting_id`, `state`.
     """
+    ERROR_REASON_POLICY_NOT_FOUND: _ErrorReason.ValueType  # 48
+    """NOT_FOUND. No such policy. Metadata: `policy_id`."""
+    ERROR_REASON_POLICY_EXISTS: _ErrorReason.ValueType  # 49
+    """ALREADY_EXISTS. Another file has this id; a policy never changes. Metadata: `policy_id`."""
+    ERROR_REASON_POLICY_NOT_APPROVED: _ErrorReason.ValueType  # 50
+    """FAILED_PRECONDITION. No policy is active, or nobody has approved the one that is meant.
+    Metadata: `policy_id`, empty when none is active.
+    """
+    ERROR_REASON_POLICY_EXPIRED: _ErrorReason.ValueType  # 51
+    """FAILED_PRECONDITION. The approval of the policy has ended. Metadata: `policy_id`, `expire_time`."""
+    ERROR_REASON_POLICY_MODEL_MISMATCH: _ErrorReason.ValueType  # 52
+    """FAILED_PRECONDITION. The policy was measured with another model pack than the one in use.
+    Metadata: `policy_id`, `expected`, `received`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     Metadata: `expected`, `received`.
@@ -238,6 +252,20 @@ ERROR_REASON_SIGHTING_NOT_CONFIRMED: ErrorReason.ValueType  # 46
 ERROR_REASON_SIGHTING_REVIEWED: ErrorReason.ValueType  # 47
 """FAILED_PRECONDITION. Somebody has decided on this sighting before.
 Metadata: `sighting_id`, `state`.
+"""
+ERROR_REASON_POLICY_NOT_FOUND: ErrorReason.ValueType  # 48
+"""NOT_FOUND. No such policy. Metadata: `policy_id`."""
+ERROR_REASON_POLICY_EXISTS: ErrorReason.ValueType  # 49
+"""ALREADY_EXISTS. Another file has this id; a policy never changes. Metadata: `policy_id`."""
+ERROR_REASON_POLICY_NOT_APPROVED: ErrorReason.ValueType  # 50
+"""FAILED_PRECONDITION. No policy is active, or nobody has approved the one that is meant.
+Metadata: `policy_id`, empty when none is active.
+"""
+ERROR_REASON_POLICY_EXPIRED: ErrorReason.ValueType  # 51
+"""FAILED_PRECONDITION. The approval of the policy has ended. Metadata: `policy_id`, `expire_time`."""
+ERROR_REASON_POLICY_MODEL_MISMATCH: ErrorReason.ValueType  # 52
+"""FAILED_PRECONDITION. The policy was measured with another model pack than the one in use.
+Metadata: `policy_id`, `expected`, `received`.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from homeward.api.common.v1 import policy_pb2 as _policy_pb2
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -458,6 +459,8 @@ class ScanCandidate(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """The sighting, to read and review with `SightingService`."""
     subject_id: _builtins.str
@@ -470,9 +473,15 @@ class ScanCandidate(_message.Message):
     """How alike, as cosine similarity in [-1, 1]; higher is more alike."""
     threshold: _builtins.float
     """Candidates below this score were left out."""
+    policy_id: _builtins.str
+    """The policy that has this threshold, such as `yunet-sface/1`."""
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
         """When the person was in view, true time."""
+
+    @_builtins.property
+    def figures(self) -> _policy_pb2.PolicyFigures:
+        """What the threshold was worth when it was found."""
 
     def __init__(
         self,
@@ -484,10 +493,12 @@ class ScanCandidate(_message.Message):
         interval: _types_pb2.TimeInterval | None = ...,
         score: _builtins.float = ...,
         threshold: _builtins.float = ...,
+        policy_id: _builtins.str = ...,
+        figures: _policy_pb2.PolicyFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "footage_id", b"footage_id", "interval", b"interval", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "policy_id", b"policy_id", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -74,7 +74,9 @@ class MatchResponse(_message.Message):
 
     @_builtins.property
     def policy(self) -> _policy_pb2.ThresholdPolicy:
-        """The operating point that they were chosen by."""
+        """The operating point that they were chosen by, with what to expect of it for the subjects that
+        were compared with. Their number may be a minute old.
+        """
 
     def __init__(
         self,
@@ -146,16 +148,23 @@ Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class GetThresholdPolicyRequest(_message.Message):
-    """Nothing to say."""
+    """What to tell the figures for."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    GALLERY_SIZE_FIELD_NUMBER: _builtins.int
+    gallery_size: _builtins.int
+    """How many enrolled people a search would compare with, 0 to 10,000,000. 0 means all that can be
+    found now: those who are open and have a reference photograph.
+    """
     def __init__(
         self,
+        *,
+        gallery_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_size", b"gallery_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -59,7 +59,8 @@ class MatchingServiceServicer:
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
-        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
+        `POLICY_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -67,9 +68,12 @@ class MatchingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetThresholdPolicy(self, request, context):
-        """Tells the operating point in force.
+        """Tells the operating point in force, or why there is none, in which case searches are refused for
+        the same reason.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

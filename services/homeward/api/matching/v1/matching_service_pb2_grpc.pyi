@@ -41,13 +41,17 @@ class MatchingServiceStub:
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
-    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
+      `POLICY_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetThresholdPolicy: _grpc.UnaryUnaryMultiCallable[_matching_service_pb2.GetThresholdPolicyRequest, _matching_service_pb2.GetThresholdPolicyResponse]
-    """Tells the operating point in force.
+    """Tells the operating point in force, or why there is none, in which case searches are refused for
+    the same reason.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -64,13 +68,17 @@ class MatchingServiceAsyncStub(MatchingServiceStub):
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
-    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
+      `POLICY_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetThresholdPolicy: _aio.UnaryUnaryMultiCallable[_matching_service_pb2.GetThresholdPolicyRequest, _matching_service_pb2.GetThresholdPolicyResponse]  # type: ignore[assignment]
-    """Tells the operating point in force.
+    """Tells the operating point in force, or why there is none, in which case searches are refused for
+    the same reason.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -90,7 +98,8 @@ class MatchingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
-        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`
+        - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
+          `POLICY_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -100,9 +109,12 @@ class MatchingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _matching_service_pb2.GetThresholdPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_matching_service_pb2.GetThresholdPolicyResponse, _abc.Awaitable[_matching_service_pb2.GetThresholdPolicyResponse]]:
-        """Tells the operating point in force.
+        """Tells the operating point in force, or why there is none, in which case searches are refused for
+        the same reason.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

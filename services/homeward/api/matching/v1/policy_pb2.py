@@ -22,15 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeward.api.common.v1 import policy_pb2 as homeward_dot_api_dot_common_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeward/api/matching/v1/policy.proto\x12\x18homeward.api.matching.v1\"n\n\x0fThresholdPolicy\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12\r\n\x05\x62\x61sis\x18\x04 \x01(\t\x12\x10\n\x08measured\x18\x05 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeward/api/matching/v1/policy.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeward/api/common/v1/policy.proto\"\x9b\x03\n\x06Policy\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.homeward.api.matching.v1.Policy.State\x12\x0e\n\x06\x61\x63tive\x18\x03 \x01(\x08\x12\x0f\n\x07shipped\x18\x04 \x01(\x08\x12\x12\n\nmodel_name\x18\x05 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x06 \x01(\t\x12\x11\n\tthreshold\x18\x07 \x01(\x02\x12@\n\x0bmeasurement\x18\x08 \x01(\x0b\x32+.homeward.api.matching.v1.PolicyMeasurement\x12:\n\x08\x61pproval\x18\t \x01(\x0b\x32(.homeward.api.matching.v1.PolicyApproval\x12\x0e\n\x06sha256\x18\n \x01(\t\"[\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UNAPPROVED\x10\x01\x12\x12\n\x0eSTATE_APPROVED\x10\x02\x12\x11\n\rSTATE_EXPIRED\x10\x03\"\xe0\x01\n\x0ePolicyApproval\x12\x10\n\x08\x61pprover\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\x12\x30\n\x0c\x61pprove_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10valid_until_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rexpire_reason\x18\x06 \x01(\t\"\xde\x02\n\x11PolicyMeasurement\x12\x14\n\x0cgallery_size\x18\x01 \x01(\x05\x12/\n\x04\x66pir\x18\x02 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12/\n\x04\x66nir\x18\x03 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x61taset_digest\x18\x05 \x01(\t\x12\x16\n\x0eidentity_count\x18\x06 \x01(\x05\x12\x18\n\x10photograph_count\x18\x07 \x01(\x05\x12\x0e\n\x06limits\x18\x08 \x01(\t\x12-\n\tmake_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x07\x63ohorts\x18\n \x03(\x0b\x32&.homeward.api.matching.v1.PolicyCohort\"\x96\x01\n\x0cPolicyCohort\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0eidentity_count\x18\x02 \x01(\x05\x12/\n\x04\x66pir\x18\x03 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12/\n\x04\x66nir\x18\x04 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\"\xc0\x02\n\x0fThresholdPolicy\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\x02\x12\x36\n\x07\x66igures\x18\x06 \x01(\x0b\x32%.homeward.api.common.v1.PolicyFigures\x12@\n\x0bmeasurement\x18\x07 \x01(\x0b\x32+.homeward.api.matching.v1.PolicyMeasurement\x12\x10\n\x08\x61pprover\x18\x08 \x01(\t\x12\x34\n\x10valid_until_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevaluation\x18\n \x01(\x08J\x04\x08\x04\x10\x05J\x04\x08\x05\x10\x06R\x05\x62\x61sisR\x08measuredb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_THRESHOLDPOLICY']._serialized_start=67
-  _globals['_THRESHOLDPOLICY']._serialized_end=177
+  _globals['_POLICY']._serialized_start=138
+  _globals['_POLICY']._serialized_end=549
+  _globals['_POLICY_STATE']._serialized_start=458
+  _globals['_POLICY_STATE']._serialized_end=549
+  _globals['_POLICYAPPROVAL']._serialized_start=552
+  _globals['_POLICYAPPROVAL']._serialized_end=776
+  _globals['_POLICYMEASUREMENT']._serialized_start=779
+  _globals['_POLICYMEASUREMENT']._serialized_end=1129
+  _globals['_POLICYCOHORT']._serialized_start=1132
+  _globals['_POLICYCOHORT']._serialized_end=1282
+  _globals['_THRESHOLDPOLICY']._serialized_start=1285
+  _globals['_THRESHOLDPOLICY']._serialized_end=1605
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,13 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from homeward.api.common.v1 import policy_pb2 as _policy_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +22,253 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class Policy(_message.Message):
+    """An operating point for one model pack, the measurement that it rests on, and who approved it. The
+    file that it comes from never changes: another operating point is another policy.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Policy._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: Policy._State.ValueType  # 0
+        """Not a state; never sent."""
+        STATE_UNAPPROVED: Policy._State.ValueType  # 1
+        """Nobody has approved it. Chooses candidates in evaluation mode only."""
+        STATE_APPROVED: Policy._State.ValueType  # 2
+        """Approved, until `valid_until_time` of its approval."""
+        STATE_EXPIRED: Policy._State.ValueType  # 3
+        """Its approval has ended. Chooses candidates in evaluation mode only, until it is approved again."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where a policy is in its life. Whether it is in use is another matter: see `active`."""
+
+    STATE_UNSPECIFIED: Policy.State.ValueType  # 0
+    """Not a state; never sent."""
+    STATE_UNAPPROVED: Policy.State.ValueType  # 1
+    """Nobody has approved it. Chooses candidates in evaluation mode only."""
+    STATE_APPROVED: Policy.State.ValueType  # 2
+    """Approved, until `valid_until_time` of its approval."""
+    STATE_EXPIRED: Policy.State.ValueType  # 3
+    """Its approval has ended. Chooses candidates in evaluation mode only, until it is approved again."""
+
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ACTIVE_FIELD_NUMBER: _builtins.int
+    SHIPPED_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    MEASUREMENT_FIELD_NUMBER: _builtins.int
+    APPROVAL_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    policy_id: _builtins.str
+    """Its name and version, such as `yunet-sface/1`."""
+    state: Global___Policy.State.ValueType
+    """Where it is in its life."""
+    active: _builtins.bool
+    """Whether it is the one that candidates are chosen by. One policy at most is active."""
+    shipped: _builtins.bool
+    """Whether it came with this version of Homeward."""
+    model_name: _builtins.str
+    """Name of the model pack that it holds for."""
+    model_digest: _builtins.str
+    """Digest of the model pack that it holds for."""
+    threshold: _builtins.float
+    """Candidates below this cosine similarity, in [-1, 1], are left out."""
+    sha256: _builtins.str
+    """SHA-256 of its file, hexadecimal."""
+    @_builtins.property
+    def measurement(self) -> Global___PolicyMeasurement:
+        """What was measured at this threshold."""
+
+    @_builtins.property
+    def approval(self) -> Global___PolicyApproval:
+        """The newest approval, whether or not it has ended. Absent when there was none."""
+
+    def __init__(
+        self,
+        *,
+        policy_id: _builtins.str = ...,
+        state: Global___Policy.State.ValueType = ...,
+        active: _builtins.bool = ...,
+        shipped: _builtins.bool = ...,
+        model_name: _builtins.str = ...,
+        model_digest: _builtins.str = ...,
+        threshold: _builtins.float = ...,
+        measurement: Global___PolicyMeasurement | None = ...,
+        approval: Global___PolicyApproval | None = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approval", b"approval", "measurement", b"measurement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "approval", b"approval", "measurement", b"measurement", "model_digest", b"model_digest", "model_name", b"model_name", "policy_id", b"policy_id", "sha256", b"sha256", "shipped", b"shipped", "state", b"state", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Policy: _TypeAlias = Policy  # noqa: Y015
+
+@_typing.final
+class PolicyApproval(_message.Message):
+    """Who vouched for a policy, and for how long."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVER_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_REASON_FIELD_NUMBER: _builtins.int
+    approver: _builtins.str
+    """Who approved it."""
+    note: _builtins.str
+    """Why, or under what conditions."""
+    expire_reason: _builtins.str
+    """Why somebody ended it."""
+    @_builtins.property
+    def approve_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was approved."""
+
+    @_builtins.property
+    def valid_until_time(self) -> _timestamp_pb2.Timestamp:
+        """When the approval ends by itself."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When somebody ended it before that. Absent when nobody did."""
+
+    def __init__(
+        self,
+        *,
+        approver: _builtins.str = ...,
+        note: _builtins.str = ...,
+        approve_time: _timestamp_pb2.Timestamp | None = ...,
+        valid_until_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "expire_time", b"expire_time", "valid_until_time", b"valid_until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "approver", b"approver", "expire_reason", b"expire_reason", "expire_time", b"expire_time", "note", b"note", "valid_until_time", b"valid_until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyApproval: _TypeAlias = PolicyApproval  # noqa: Y015
+
+@_typing.final
+class PolicyMeasurement(_message.Message):
+    """What was measured at a threshold, in the terms of ISO/IEC 19795-1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_SIZE_FIELD_NUMBER: _builtins.int
+    FPIR_FIELD_NUMBER: _builtins.int
+    FNIR_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    DATASET_DIGEST_FIELD_NUMBER: _builtins.int
+    IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
+    PHOTOGRAPH_COUNT_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    MAKE_TIME_FIELD_NUMBER: _builtins.int
+    COHORTS_FIELD_NUMBER: _builtins.int
+    gallery_size: _builtins.int
+    """Enrolled people that each search was compared with."""
+    dataset: _builtins.str
+    """What it was measured on, in words."""
+    dataset_digest: _builtins.str
+    """SHA-256, hexadecimal, over names and bytes of the data set's files."""
+    identity_count: _builtins.int
+    """People in the data set."""
+    photograph_count: _builtins.int
+    """Photographs in the data set."""
+    limits: _builtins.str
+    """How far the data are from what the policy is for, in words."""
+    @_builtins.property
+    def fpir(self) -> _policy_pb2.ErrorRate:
+        """False positive identification rate: searches of people who are not enrolled that return
+        somebody.
+        """
+
+    @_builtins.property
+    def fnir(self) -> _policy_pb2.ErrorRate:
+        """False negative identification rate: searches of people who are enrolled that do not return
+        them.
+        """
+
+    @_builtins.property
+    def make_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was measured."""
+
+    @_builtins.property
+    def cohorts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyCohort]:
+        """The rates of groups of people, in the sense of ISO/IEC 19795-10."""
+
+    def __init__(
+        self,
+        *,
+        gallery_size: _builtins.int = ...,
+        fpir: _policy_pb2.ErrorRate | None = ...,
+        fnir: _policy_pb2.ErrorRate | None = ...,
+        dataset: _builtins.str = ...,
+        dataset_digest: _builtins.str = ...,
+        identity_count: _builtins.int = ...,
+        photograph_count: _builtins.int = ...,
+        limits: _builtins.str = ...,
+        make_time: _timestamp_pb2.Timestamp | None = ...,
+        cohorts: _abc.Iterable[Global___PolicyCohort] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fnir", b"fnir", "fpir", b"fpir", "make_time", b"make_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cohorts", b"cohorts", "dataset", b"dataset", "dataset_digest", b"dataset_digest", "fnir", b"fnir", "fpir", b"fpir", "gallery_size", b"gallery_size", "identity_count", b"identity_count", "limits", b"limits", "make_time", b"make_time", "photograph_count", b"photograph_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyMeasurement: _TypeAlias = PolicyMeasurement  # noqa: Y015
+
+@_typing.final
+class PolicyCohort(_message.Message):
+    """The error rates of one group of people."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
+    FPIR_FIELD_NUMBER: _builtins.int
+    FNIR_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    identity_count: _builtins.int
+    """People of it in the data set."""
+    @_builtins.property
+    def fpir(self) -> _policy_pb2.ErrorRate:
+        """Absent without a search of anybody of it who is not enrolled."""
+
+    @_builtins.property
+    def fnir(self) -> _policy_pb2.ErrorRate:
+        """Absent without a search of anybody of it who is enrolled."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        identity_count: _builtins.int = ...,
+        fpir: _policy_pb2.ErrorRate | None = ...,
+        fnir: _policy_pb2.ErrorRate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fnir", b"fnir", "fpir", b"fpir"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fnir", b"fnir", "fpir", b"fpir", "identity_count", b"identity_count", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PolicyCohort: _TypeAlias = PolicyCohort  # noqa: Y015
+
+@_typing.final
 class ThresholdPolicy(_message.Message):
     """The operating point that candidates are chosen by."""
 
@@ -25,30 +277,48 @@ class ThresholdPolicy(_message.Message):
     POLICY_ID_FIELD_NUMBER: _builtins.int
     MODEL_DIGEST_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
-    BASIS_FIELD_NUMBER: _builtins.int
-    MEASURED_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
+    MEASUREMENT_FIELD_NUMBER: _builtins.int
+    APPROVER_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
     policy_id: _builtins.str
-    """Its name and version, such as `yunet-sface/provisional-1`."""
+    """Its name and version, such as `yunet-sface/1`."""
     model_digest: _builtins.str
     """The model pack that it holds for."""
     threshold: _builtins.float
     """Candidates below this cosine similarity, in [-1, 1], are left out."""
-    basis: _builtins.str
-    """What the threshold rests on, in words."""
-    measured: _builtins.bool
-    """True when the operating point was measured and approved for this installation."""
+    approver: _builtins.str
+    """Who approved it. Empty without an approval that is in force."""
+    evaluation: _builtins.bool
+    """Whether matching runs in evaluation mode, where a policy need not be approved."""
+    @_builtins.property
+    def figures(self) -> _policy_pb2.PolicyFigures:
+        """Whether it is approved, and what to expect of it for the people who are compared with."""
+
+    @_builtins.property
+    def measurement(self) -> Global___PolicyMeasurement:
+        """What was measured at this threshold; `GetPolicy` has its cohorts."""
+
+    @_builtins.property
+    def valid_until_time(self) -> _timestamp_pb2.Timestamp:
+        """When the approval ends. Absent without an approval that is in force."""
+
     def __init__(
         self,
         *,
         policy_id: _builtins.str = ...,
         model_digest: _builtins.str = ...,
         threshold: _builtins.float = ...,
-        basis: _builtins.str = ...,
-        measured: _builtins.bool = ...,
+        figures: _policy_pb2.PolicyFigures | None = ...,
+        measurement: Global___PolicyMeasurement | None = ...,
+        approver: _builtins.str = ...,
+        valid_until_time: _timestamp_pb2.Timestamp | None = ...,
+        evaluation: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "measurement", b"measurement", "valid_until_time", b"valid_until_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "measured", b"measured", "model_digest", b"model_digest", "policy_id", b"policy_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "evaluation", b"evaluation", "figures", b"figures", "measurement", b"measurement", "model_digest", b"model_digest", "policy_id", b"policy_id", "threshold", b"threshold", "valid_until_time", b"valid_until_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

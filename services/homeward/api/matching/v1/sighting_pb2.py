@@ -24,22 +24,23 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from homeward.api.common.v1 import policy_pb2 as homeward_dot_api_dot_common_dot_v1_dot_policy__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/matching/v1/sighting.proto\x12\x18homeward.api.matching.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/types.proto\"\xd7\x06\n\x08Sighting\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x10\n\x08photo_id\x18\x03 \x01(\t\x12\x12\n\nfootage_id\x18\x04 \x01(\t\x12\x11\n\tcamera_id\x18\x05 \x01(\t\x12\x0f\n\x07scan_id\x18\x06 \x01(\t\x12\x36\n\x08interval\x18\x07 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x32\n\x0e\x62\x65st_shot_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0cstart_offset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x62\x65st_shot_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05score\x18\x0c \x01(\x02\x12\x1c\n\x0f\x62\x65st_shot_score\x18\r \x01(\x02H\x00\x88\x01\x01\x12\x11\n\tthreshold\x18\x0e \x01(\x02\x12\x11\n\tpolicy_id\x18\x0f \x01(\t\x12\x14\n\x0cmodel_digest\x18\x10 \x01(\t\x12\x16\n\x0e\x66\x61\x63\x65_height_px\x18\x11 \x01(\x02\x12\x37\n\x05state\x18\x12 \x01(\x0e\x32(.homeward.api.matching.v1.Sighting.State\x12\x30\n\x06review\x18\x13 \x01(\x0b\x32 .homeward.api.matching.v1.Review\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UNREVIEWED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_REJECTED\x10\x03\x12\x16\n\x12STATE_INCONCLUSIVE\x10\x04\x42\x12\n\x10_best_shot_score\"\x97\x01\n\x06Review\x12:\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12/\n\x0breview_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8c\x01\n\x0eReviewDecision\x12\x1f\n\x1bREVIEW_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_DECISION_CONFIRM\x10\x01\x12\x1a\n\x16REVIEW_DECISION_REJECT\x10\x02\x12 \n\x1cREVIEW_DECISION_INCONCLUSIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/matching/v1/sighting.proto\x12\x18homeward.api.matching.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeward/api/common/v1/policy.proto\x1a\"homeward/api/common/v1/types.proto\"\x8f\x07\n\x08Sighting\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x10\n\x08photo_id\x18\x03 \x01(\t\x12\x12\n\nfootage_id\x18\x04 \x01(\t\x12\x11\n\tcamera_id\x18\x05 \x01(\t\x12\x0f\n\x07scan_id\x18\x06 \x01(\t\x12\x36\n\x08interval\x18\x07 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x32\n\x0e\x62\x65st_shot_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0cstart_offset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x62\x65st_shot_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05score\x18\x0c \x01(\x02\x12\x1c\n\x0f\x62\x65st_shot_score\x18\r \x01(\x02H\x00\x88\x01\x01\x12\x11\n\tthreshold\x18\x0e \x01(\x02\x12\x11\n\tpolicy_id\x18\x0f \x01(\t\x12\x14\n\x0cmodel_digest\x18\x10 \x01(\t\x12\x16\n\x0e\x66\x61\x63\x65_height_px\x18\x11 \x01(\x02\x12\x37\n\x05state\x18\x12 \x01(\x0e\x32(.homeward.api.matching.v1.Sighting.State\x12\x30\n\x06review\x18\x13 \x01(\x0b\x32 .homeward.api.matching.v1.Review\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x66igures\x18\x16 \x01(\x0b\x32%.homeward.api.common.v1.PolicyFigures\"u\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UNREVIEWED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_REJECTED\x10\x03\x12\x16\n\x12STATE_INCONCLUSIVE\x10\x04\x42\x12\n\x10_best_shot_score\"\x97\x01\n\x06Review\x12:\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12/\n\x0breview_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8c\x01\n\x0eReviewDecision\x12\x1f\n\x1bREVIEW_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_DECISION_CONFIRM\x10\x01\x12\x1a\n\x16REVIEW_DECISION_REJECT\x10\x02\x12 \n\x1cREVIEW_DECISION_INCONCLUSIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.sighting_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REVIEWDECISION']._serialized_start=1183
-  _globals['_REVIEWDECISION']._serialized_end=1323
-  _globals['_SIGHTING']._serialized_start=171
-  _globals['_SIGHTING']._serialized_end=1026
-  _globals['_SIGHTING_STATE']._serialized_start=889
-  _globals['_SIGHTING_STATE']._serialized_end=1006
-  _globals['_REVIEW']._serialized_start=1029
-  _globals['_REVIEW']._serialized_end=1180
+  _globals['_REVIEWDECISION']._serialized_start=1276
+  _globals['_REVIEWDECISION']._serialized_end=1416
+  _globals['_SIGHTING']._serialized_start=208
+  _globals['_SIGHTING']._serialized_end=1119
+  _globals['_SIGHTING_STATE']._serialized_start=982
+  _globals['_SIGHTING_STATE']._serialized_end=1099
+  _globals['_REVIEW']._serialized_start=1122
+  _globals['_REVIEW']._serialized_end=1273
 # @@protoc_insertion_point(module_scope)

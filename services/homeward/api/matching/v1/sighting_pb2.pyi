@@ -8,6 +8,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from homeward.api.common.v1 import policy_pb2 as _policy_pb2
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -108,6 +109,7 @@ class Sighting(_message.Message):
     REVIEW_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    FIGURES_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
     same id, whichever scan it comes from.
@@ -170,6 +172,10 @@ class Sighting(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When it is erased unless it is confirmed before: with its footage."""
 
+    @_builtins.property
+    def figures(self) -> _policy_pb2.PolicyFigures:
+        """What the threshold was worth when it was found. Absent when whoever found it did not tell."""
+
     def __init__(
         self,
         *,
@@ -194,10 +200,11 @@ class Sighting(_message.Message):
         review: Global___Review | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        figures: _policy_pb2.PolicyFigures | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "interval", b"interval", "review", b"review", "start_offset", b"start_offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "start_offset", b"start_offset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015

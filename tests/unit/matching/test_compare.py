@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -8,23 +9,29 @@ import pytest
 from homeward.matching.model import Template, ThresholdPolicy
 from homeward.matching.ports import Reference
 from homeward.matching.usecases.compare import match
-from homeward.matching.usecases.policy import PolicySource
-from homeward.servicekit.errors import (
-    FailedPreconditionError,
-    Reason,
-    UnavailableError,
-    unavailable,
-)
+from homeward.policy import Measurement, Rate, figures_of
+from homeward.servicekit.errors import FailedPreconditionError, Reason
 
 MODEL = "a" * 64
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
 def axis(number: int, model: str = MODEL) -> Template:
     return Template(np.eye(16, dtype=np.float32)[number], model)
 
 
-def policy(threshold: float) -> ThresholdPolicy:
-    return ThresholdPolicy("p", MODEL, threshold, "a test", measured=False)
+def policy(threshold: float, *, model: str = MODEL) -> ThresholdPolicy:
+    rate = Rate(0.01, 0.005, 0.02, trials=1000)
+    measured = Measurement(500, rate, rate, "a test", "", 1, 1, 0, NOON, "none")
+    return ThresholdPolicy(
+        policy_id="p/1",
+        model_digest=model,
+        threshold=threshold,
+        measurement=measured,
+        figures=figures_of(measured, approved=True, gallery_size=1),
+        approval=None,
+        evaluation=False,
+    )
 
 
 async def test_each_probe_is_ranked_by_the_policys_threshold(matching: Any) -> None:
@@ -54,26 +61,13 @@ async def test_match_refuses_a_template_from_another_model(matching: Any) -> Non
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
 
 
-async def test_the_policy_names_model_and_threshold_and_that_it_is_not_measured(
+async def test_match_refuses_templates_that_the_threshold_was_not_measured_for(
     matching: Any,
 ) -> None:
-    in_force = await PolicySource(matching.faces, 0.45).in_force()
+    await matching.gallery.put(Reference("subject", "photo", axis(0)))
+    other = policy(0.45, model="b" * 64)
 
-    assert (in_force.policy_id, in_force.model_digest) == ("yunet-sface/provisional-0.45", MODEL)
-    assert (in_force.threshold, in_force.measured) == (0.45, False)
-    assert in_force.basis.startswith("provisional: ")
+    with pytest.raises(FailedPreconditionError) as refused:
+        await match([axis(0)], matching.gallery, policy=other, subject_ids=(), limit=5)
 
-
-async def test_the_policy_waits_for_a_model_that_is_not_told_yet(
-    matching: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails() -> None:
-        raise unavailable("embedding", "e:1", "start it")
-
-    source = PolicySource(matching.faces, 0.45)
-    with monkeypatch.context() as down:
-        down.setattr(matching.faces, "model", fails)
-        with pytest.raises(UnavailableError):
-            await source.in_force()
-
-    assert (await source.in_force()).model_digest == MODEL
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH

@@ -1,0 +1,88 @@
+"""What a threshold is worth, in sentences that an investigator can weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
+
+_FEW = 10
+"""Below this "1 in N" is told with a decimal."""
+
+
+def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
+    """Return what to expect of a policy, and what speaks against relying on it."""
+    size = figures.gallery_size
+    told = [
+        f"Policy {policy_id}: {expectation(figures)}",
+        *warnings(policy_id, figures),
+    ]
+    return told if size else told[1:]
+
+
+def expectation(figures: PolicyFigures) -> str:
+    """Return how many are listed wrongly and how many are missed."""
+    return (
+        f"of people who are not enrolled, about {one_in(figures.expected_fpir)} would be listed all"
+        f" the same ({people(figures.gallery_size)} compared with); of those who are, about"
+        f" {percent(figures.fnir)} would be missed."
+    )
+
+
+def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
+    """Return what speaks against relying on a policy."""
+    told = []
+    if not figures.approved:
+        told.append(
+            f"EVALUATION: nobody answers for policy {policy_id}, so do not act on what it lists."
+        )
+    if outgrown(figures):
+        told.append(
+            f"WARNING: policy {policy_id} was measured with"
+            f" {people(figures.measured_gallery_size)}, and {figures.gallery_size} are compared"
+            " with: what it says of so many is a guess, and more of the candidates will be wrong."
+        )
+    return told
+
+
+def outgrown(figures: PolicyFigures) -> bool:
+    """Whether more people are compared with than were when the policy was measured."""
+    return figures.gallery_size > figures.measured_gallery_size
+
+
+def distinct(told: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
+    """Return the sentences of candidates: of each policy once, as the gallery was largest."""
+    largest: dict[tuple[str, bool], PolicyFigures] = {}
+    for policy_id, figures in told:
+        held = largest.setdefault((policy_id, figures.approved), figures)
+        if figures.gallery_size > held.gallery_size:
+            largest[policy_id, figures.approved] = figures
+    return [
+        line for (policy_id, _), worst in largest.items() for line in sentences(policy_id, worst)
+    ]
+
+
+def one_in(rate: ErrorRate) -> str:
+    """Return a small rate to read, such as `1 in 5200`, to two digits."""
+    if rate.value <= 0:
+        return "none"
+    count = 1 / rate.value
+    if count < _FEW:
+        return f"1 in {count:.1f}".removesuffix(".0")
+    return f"1 in {float(f'{count:.1e}'):.0f}"
+
+
+def percent(rate: ErrorRate) -> str:
+    """Return a rate to read with its interval, such as `4.2 % (2.8 to 6.3)`."""
+    return f"{_share(rate.value)} % ({_share(rate.low)} to {_share(rate.high)})"
+
+
+def people(count: int) -> str:
+    """Return a number of people to read."""
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def _share(rate: float) -> str:
+    # Two digits that count: a rate of 0.0021 % is not 0.0 %.
+    percents = 100 * rate
+    return f"{percents:.1f}" if percents >= 1 or not percents else f"{percents:.2g}"

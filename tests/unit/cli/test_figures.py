@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
+from homeward.cli import figures
+
+
+def worth(*, approved: bool = True, enrolled: int = 12) -> PolicyFigures:
+    return PolicyFigures(
+        approved=approved,
+        gallery_size=enrolled,
+        expected_fpir=ErrorRate(value=0.01, low=0.005, high=0.02),
+        fnir=ErrorRate(value=0.042, low=0.028, high=0.063),
+        measured_gallery_size=500,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        (0.01, "1 in 100"),
+        (0.00024, "1 in 4200"),
+        (1e-6, "1 in 1000000"),
+        (0.3, "1 in 3.3"),
+        (0.5, "1 in 2"),
+        (1.0, "1 in 1"),
+        (0.0, "none"),
+    ],
+)
+def test_a_small_rate_is_told_as_one_in_so_many(rate: float, told: str) -> None:
+    assert figures.one_in(ErrorRate(value=rate)) == told
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [
+        ((0.042, 0.028, 0.063), "4.2 % (2.8 to 6.3)"),
+        ((0.00021, 0.0, 0.01), "0.021 % (0.0 to 1.0)"),
+        ((1.0, 0.995, 1.0), "100.0 % (99.5 to 100.0)"),
+    ],
+)
+def test_a_rate_is_told_with_its_interval(rate: tuple[float, float, float], told: str) -> None:
+    value, low, high = rate
+    assert figures.percent(ErrorRate(value=value, low=low, high=high)) == told
+
+
+def test_an_approved_policy_within_its_measurement_has_no_warning() -> None:
+    (line,) = figures.sentences("p/1", worth(enrolled=500))
+    assert "about 1 in 100 would be listed all the same (500 people compared with)" in line
+
+
+def test_a_gallery_that_has_outgrown_the_measurement_is_warned_of() -> None:
+    _, warning = figures.sentences("p/1", worth(enrolled=501))
+    assert warning.startswith("WARNING: policy p/1 was measured with 500 people, and 501 are")
+
+
+def test_a_policy_that_nobody_approved_is_warned_of() -> None:
+    assert figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION: nobody")
+
+
+def test_nothing_is_expected_when_nobody_is_enrolled() -> None:
+    assert figures.sentences("p/1", worth(enrolled=0)) == []
+
+
+def test_several_candidates_of_a_policy_are_told_once_as_the_gallery_was_largest() -> None:
+    told = [("p/1", worth(enrolled=size)) for size in (3, 5, 4)]
+    (line,) = figures.distinct(told)
+    assert "(5 people compared with)" in line

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+# ruff: noqa: N802 - gRPC names the methods
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from homeward.api.common.v1 import policy_pb2 as figures_pb2
+from homeward.api.matching.v1 import (
+    matching_service_pb2,
+    matching_service_pb2_grpc,
+    policy_pb2,
+    subject_pb2,
+    subject_service_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.ingestion.adapters.matching import GrpcMatcher
+from homeward.ingestion.model import Template
+from homeward.policy import PolicyFigures, Rate
+from homeward.servicekit import errors
+from homeward.servicekit.clients import open_channel
+
+SUBJECT = "00000000-0000-4000-8000-000000000001"
+PROBE = Template(np.array([1.0, 0.0], np.float32), "model-1")
+RATE = figures_pb2.ErrorRate(value=0.25, low=0.125, high=0.5, trial_count=8)
+FIGURES = figures_pb2.PolicyFigures(
+    approved=True, gallery_size=2, expected_fpir=RATE, fnir=RATE, measured_gallery_size=500
+)
+
+
+class FakeMatching(
+    matching_service_pb2_grpc.MatchingServiceServicer,
+    subject_service_pb2_grpc.SubjectServiceServicer,
+):
+    """Has one subject and one policy."""
+
+    def __init__(self) -> None:
+        self.policy = policy_pb2.ThresholdPolicy(policy_id="p/1", threshold=0.5, figures=FIGURES)
+        self.subject = subject_pb2.Subject(
+            subject_id=SUBJECT,
+            state=subject_pb2.Subject.STATE_OPEN,
+            reference_photos=[subject_pb2.ReferencePhoto()],
+        )
+        self.refuses = False
+
+    async def Match(self, _: Any, __: Any) -> Any:
+        return matching_service_pb2.MatchResponse(
+            results=[matching_service_pb2.ProbeCandidates()], policy=self.policy
+        )
+
+    async def GetThresholdPolicy(self, _: Any, context: Any) -> Any:
+        if self.refuses:
+            status = status_pb2.Status(code=9, message="nobody has approved policy p/1")
+            info = any_pb2.Any()
+            info.Pack(error_details_pb2.ErrorInfo(reason="POLICY_NOT_APPROVED", domain="homeward"))
+            status.details.append(info)
+            trailer = (("grpc-status-details-bin", status.SerializeToString()),)
+            code = grpc.StatusCode.FAILED_PRECONDITION
+            await context.abort(code, status.message, trailing_metadata=trailer)
+        return matching_service_pb2.GetThresholdPolicyResponse(policy=self.policy)
+
+    async def GetSubject(self, _: Any, __: Any) -> Any:
+        return subject_service_pb2.GetSubjectResponse(subject=self.subject)
+
+    async def ListSubjects(self, _: Any, __: Any) -> Any:
+        return subject_service_pb2.ListSubjectsResponse(subjects=[self.subject])
+
+
+@pytest.fixture
+def fake() -> FakeMatching:
+    return FakeMatching()
+
+
+@pytest.fixture
+async def matcher(fake: FakeMatching) -> AsyncIterator[GrpcMatcher]:
+    server = grpc.aio.server()
+    matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(fake, server)
+    subject_service_pb2_grpc.add_SubjectServiceServicer_to_server(fake, server)
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    async with open_channel(f"localhost:{port}") as channel:
+        yield GrpcMatcher(channel, "m:1")
+    await server.stop(None)
+
+
+async def test_matches_come_with_what_their_policy_is_worth(matcher: GrpcMatcher) -> None:
+    _, policy = await matcher.match([PROBE], [])
+
+    rate = Rate(0.25, 0.125, 0.5, trials=8)
+    assert (policy.policy_id, policy.threshold) == ("p/1", 0.5)
+    assert policy.figures == PolicyFigures(
+        approved=True, gallery_size=2, expected_fpir=rate, fnir=rate, measured_gallery_size=500
+    )
+
+
+async def test_a_matching_service_that_tells_no_figures_is_understood(
+    matcher: GrpcMatcher, fake: FakeMatching
+) -> None:
+    fake.policy.ClearField("figures")
+
+    _, policy = await matcher.match([PROBE], [])
+
+    assert policy.figures is None
+
+
+@pytest.mark.parametrize("subject_ids", [(), (SUBJECT,)])
+async def test_a_search_needs_a_policy_in_force(
+    matcher: GrpcMatcher, fake: FakeMatching, subject_ids: tuple[str, ...]
+) -> None:
+    await matcher.require_searchable(subject_ids)
+    fake.refuses = True
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await matcher.require_searchable(subject_ids)
+
+    assert refused.value.reason is errors.Reason.POLICY_NOT_APPROVED
+    assert refused.value.message == "nobody has approved policy p/1"
