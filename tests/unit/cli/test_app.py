@@ -23,6 +23,7 @@ NOUNS = (
     "scan",
     "sighting",
     "retention",
+    "model",
     "completion",
 )
 LEAVES = (
@@ -36,6 +37,7 @@ LEAVES = (
     *(f"footage {name}" for name in ("add", "list", "show", "rm")),
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
     *(f"sighting {name}" for name in ("list", "show", "review", "export")),
+    *(f"model {name}" for name in ("list", "show", "install")),
 )
 HEAVY = ("numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client")
 LOADED = """
