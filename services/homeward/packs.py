@@ -357,19 +357,24 @@ def _download(url: str, target: Path, fetch: Fetch, show: Show) -> None:
 
 
 def _open_https(url: str) -> AbstractContextManager[IO[bytes]]:
-    import urllib.request  # noqa: PLC0415 - slow to import, and seldom needed
+    import urllib.error  # noqa: PLC0415 - slow to import, and seldom needed
+    import urllib.request  # noqa: PLC0415 - as above
 
     class HttpsOnly(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *args: Any) -> urllib.request.Request | None:  # noqa: ANN401 - urllib's
             if urlsplit(args[-1]).scheme != "https":
+                args[1].close()  # the answer
                 raise PackError(
                     f"{url} leads to {args[-1]}, which is not https", "do not use this address"
                 )
             return super().redirect_request(*args)
 
-    response: AbstractContextManager[IO[bytes]] = urllib.request.build_opener(HttpsOnly).open(
-        url, timeout=60
-    )
+    opener = urllib.request.build_opener(HttpsOnly)
+    try:
+        response: AbstractContextManager[IO[bytes]] = opener.open(url, timeout=60)
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, too
+        raise
     return response
 
 

@@ -62,8 +62,7 @@ def load(
     """
     detector = YunetFaceDetector(folded(YUNET, any_size=True, cache=cache), providers)
     if runtime == "auto":
-        quickest = tuple(providers) == CPU and importlib.util.find_spec("openvino")
-        runtime = "openvino" if quickest else "onnxruntime"
+        runtime = best_runtime(providers)
     weights = folded(SFACE, any_size=False, cache=cache, split_prelu=runtime == "onnxruntime")
     recogniser = (
         OpenvinoSface(weights, threads=threads)
@@ -84,6 +83,12 @@ def load(
         recogniser_runtime=recogniser.runtime,
     )
     return LoadedPack(detector, recogniser, model)
+
+
+def best_runtime(providers: Sequence[str]) -> Literal["openvino", "onnxruntime"]:
+    """Return what runs the recogniser fastest, on what onnxruntime is to run on."""
+    quickest = tuple(providers) == CPU and importlib.util.find_spec("openvino")
+    return "openvino" if quickest else "onnxruntime"
 
 
 def read_file(file: ModelFile) -> bytes:
