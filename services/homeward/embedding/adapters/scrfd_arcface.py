@@ -43,8 +43,8 @@ def require_licence(name: str, licence: str) -> None:
     """
     if not licence.strip():
         raise PackError(
-            f"nobody has said under which licence {name} is used: InsightFace's public weights are"
-            " for non-commercial research only",
+            f"nobody has said under which licence {name} is used (InsightFace's public weights are"
+            " for non-commercial research only)",
             "when you have the right to use them, set HOMEWARD_MODEL_LICENCE to the licence's name"
             " or to what you agreed with their owner; clients see it",
         )
