@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import cv2
 
-from homeward.embedding.adapters.pack import load_pack
+from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
@@ -23,15 +23,7 @@ from homeward.servicekit.server import GrpcServer
 async def serve(settings: EmbeddingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     # Before the port is bound: who can connect finds models that have answered once.
-    pack = load_pack(
-        settings.model_pack,
-        runtime=settings.recogniser_runtime,
-        threads=settings.inference_threads,
-        cache=settings.model_cache_dir,
-        providers=settings.execution_providers,
-        folder=settings.model_dir,
-        licence=settings.model_licence,
-    )
+    pack = load_configured(settings)
     decoder = PillowPictureDecoder()
     # Each call has a thread already; OpenCV's own would contend with them.
     cv2.setNumThreads(1)

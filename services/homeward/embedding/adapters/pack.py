@@ -10,6 +10,7 @@ from homeward import packs
 from homeward.embedding.adapters import scrfd_arcface, yunet_sface
 from homeward.embedding.adapters.sessions import CPU, require_providers
 from homeward.embedding.ports import LoadedPack
+from homeward.embedding.settings import EmbeddingSettings
 from homeward.packs import PackError
 
 _INSIGHTFACE = "insightface:"
@@ -55,6 +56,23 @@ def load_pack(
     scrfd_arcface.require_licence(name, licence)
     pack = _find(name.removeprefix(_INSIGHTFACE), folder or packs.default_folder())
     return scrfd_arcface.load(pack, licence=licence, providers=providers)
+
+
+def load_configured(settings: EmbeddingSettings) -> LoadedPack:
+    """Load the pack that the settings name.
+
+    Raises:
+        PackError: There is no such pack, or it cannot be used; says what to do.
+    """
+    return load_pack(
+        settings.model_pack,
+        runtime=settings.recogniser_runtime,
+        threads=settings.inference_threads,
+        cache=settings.model_cache_dir,
+        providers=settings.execution_providers,
+        folder=settings.model_dir,
+        licence=settings.model_licence,
+    )
 
 
 def _find(name: str, folder: Path) -> packs.Pack:
