@@ -13,5 +13,8 @@ lock() {
 lock cli pyproject.toml ${1:-}
 lock server pyproject.toml --extra server --group build ${1:-}
 lock dev pyproject.toml --extra server --group build --group dev --constraints requirements/server.txt ${1:-}
+# Not opencv-python, which would overwrite opencv-python-headless: see pyproject.toml.
+lock insightface pyproject.toml --extra insightface --group build --no-emit-package opencv-python \
+  --constraints requirements/server.txt ${1:-}
 lock demo --no-deps --group demo ${1:-}
 lock peers --group peers ${1:-}

@@ -21,6 +21,8 @@ import pytest
 import urllib3
 from minio import Minio
 
+from homeward.embedded.running import command as running_command
+
 pytestmark = pytest.mark.e2e
 
 SERVICE = """
@@ -310,3 +312,23 @@ def test_a_supervisor_that_is_killed_leaves_no_orphan(start: Start, tmp_path: Pa
     assert eventually(lambda: not [child for child in children if child.is_running()], 5)
 
     assert start(tmp_path).stop() == 0
+
+
+def test_a_refused_model_pack_is_told_at_the_terminal(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*running_command("up"), "--data", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+        env={
+            **{key: value for key, value in os.environ.items() if "HOMEWARD" not in key},
+            "HOMEWARD_MODEL_PACK": "insightface:buffalo_l",
+            "HOMEWARD_MODEL_LICENCE": "agreed with the owner",
+            "HOMEWARD_MODEL_DIR": str(tmp_path / "packs"),
+        },
+    )
+
+    assert done.returncode == 1
+    assert f"model pack buffalo_l is not installed in {tmp_path}/packs" in done.stderr
+    assert "`homeward model install`" in done.stderr

@@ -367,7 +367,21 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     """Names a model."""
 
     def GetModel(self, request: Any, context: Any) -> Any:
-        return embedding_service_pb2.GetModelResponse(model=model_pb2.Model(name="yunet-sface"))
+        return embedding_service_pb2.GetModelResponse(
+            model=model_pb2.Model(
+                name="yunet-sface",
+                digest="d1ge57",
+                detector_runtime="onnxruntime/CPUExecutionProvider",
+                files=[
+                    model_pb2.ModelFile(
+                        role="recogniser",
+                        name="sface.onnx",
+                        sha256="5b9e",
+                        licence="Apache-2.0",
+                    )
+                ],
+            )
+        )
 
 
 class Matching(matching_service_pb2_grpc.MatchingServiceServicer):
@@ -1542,3 +1556,96 @@ def test_status_tells_which_service_does_not_answer(
 def test_status_tells_a_service_that_is_not_ready(homeward: Homeward) -> None:
     homeward.health.status = health_pb2.HealthCheckResponse.NOT_SERVING
     assert run(["status"]) == 8
+
+
+# models
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Path:
+    """A folder with the files of a pack."""
+    folder = tmp_path / "buffalo"
+    folder.mkdir()
+    (folder / "det.onnx").write_bytes(b"detector")
+    (folder / "w.onnx").write_bytes(b"recogniser")
+    return folder
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that packs are installed in."""
+    monkeypatch.setenv("HOMEWARD_MODEL_DIR", str(tmp_path / "packs"))
+    return tmp_path / "packs"
+
+
+def test_model_show_tells_digest_runtimes_files_and_licences(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "show"]) == 0
+    told = capsys.readouterr().out
+    assert "yunet-sface" in told
+    assert "d1ge57" in told
+    assert "onnxruntime/CPUExecutionProvider" in told
+    assert "Apache-2.0" in told
+    assert "sface.onnx" in told
+
+
+def test_model_show_prints_the_resource(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "show", "--output", "json"]) == 0
+    told = json.loads(capsys.readouterr().out)["model"]
+    assert (told["digest"], told["files"][0]["role"]) == ("d1ge57", "recogniser")
+
+
+def test_model_install_then_list_shows_the_pack(
+    installed: Path, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "install", str(pack), "--licence", "mine"]) == 0
+    assert "HOMEWARD_MODEL_PACK=insightface:buffalo," in capsys.readouterr().out
+    assert run(["model", "list", "--output", "json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)["packs"]
+    assert (told["name"], told["licence"], told["problem"]) == ("buffalo", "mine", "")
+    assert told["files"][1] == {
+        "name": "w.onnx",
+        "sha256": hashlib.sha256(b"recogniser").hexdigest(),
+        "sizeBytes": 10,
+    }
+
+
+def test_model_list_tells_a_pack_that_is_damaged(
+    installed: Path, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "install", str(pack)]) == 0
+    (installed / "buffalo" / "w.onnx").write_bytes(b"something else")
+    capsys.readouterr()
+    assert run(["model", "list"]) == 4
+    assert "w.onnx is not the file that was installed" in capsys.readouterr().out
+
+
+def test_model_list_of_nothing_says_how_to_install(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "list"]) == 0
+    assert "homeward model install" in capsys.readouterr().out
+
+
+def test_model_install_of_what_is_there_is_a_conflict(
+    installed: Path, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "install", str(pack)]) == 0
+    assert run(["model", "install", str(pack)]) == 6
+    assert "advice: --force replaces it" in capsys.readouterr().err
+    capsys.readouterr()
+    assert run(["model", "install", str(pack), "--force", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pack"]["name"] == "buffalo"
+
+
+def test_model_install_fetches_nothing_without_its_digest(
+    installed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "install", "https://models.example/buffalo.zip"]) == 4
+    told = capsys.readouterr().err
+    assert "error: nothing is fetched without knowing what it should be" in told
+    assert "advice: --sha256" in told
+    assert not installed.exists()

@@ -15,8 +15,9 @@ import pytest
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
 from homeward.api.embedding.v1 import face_pb2
-from homeward.embedding.adapters.pack import LoadedPack, load_pack
+from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.ports import LoadedPack
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.servicekit.clients import open_channel, translate

@@ -27,6 +27,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
         "homeward.cli.commands.plan:plan_command",
         "Say what searching so many cameras takes.",

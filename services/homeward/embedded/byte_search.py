@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.embedding.adapters.pack import LoadedPack
+from homeward.embedding.ports import LoadedPack
 from homeward.vision.alignment import align
 
 SAME_VECTOR = 0.75

@@ -32,7 +32,8 @@ from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import RunningStack, object_store
 from homeward.embedded.secrets import Secrets, load_secrets
-from homeward.embedding.adapters.pack import LoadedPack, load_pack
+from homeward.embedding.adapters.pack import load_pack
+from homeward.embedding.ports import LoadedPack
 from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
 from homeward.matching import keying
 from homeward.matching.adapters.keyed import CollectionRecord

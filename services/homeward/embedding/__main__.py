@@ -8,11 +8,12 @@ from contextlib import AsyncExitStack
 
 import cv2
 
-from homeward.embedding.adapters.pack import ModelPackError, load_pack
+from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
+from homeward.packs import PackError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
@@ -22,11 +23,7 @@ from homeward.servicekit.server import GrpcServer
 async def serve(settings: EmbeddingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     # Before the port is bound: who can connect finds models that have answered once.
-    pack = load_pack(
-        runtime=settings.recogniser_runtime,
-        threads=settings.inference_threads,
-        cache=settings.model_cache_dir,
-    )
+    pack = load_configured(settings)
     decoder = PillowPictureDecoder()
     # Each call has a thread already; OpenCV's own would contend with them.
     cv2.setNumThreads(1)
@@ -59,5 +56,5 @@ if __name__ == "__main__":
     configure_logging("embedding", settings.log_level)
     try:
         asyncio.run(serve(settings))
-    except ModelPackError as error:
+    except PackError as error:
         sys.exit(f"embedding: {error}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
@@ -118,7 +120,7 @@ class ModelFile:
     sha256: str
     """Of the file, hexadecimal."""
     licence: str
-    """SPDX identifier."""
+    """SPDX identifier, or the operator's statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +135,10 @@ class ModelPack:
     files: tuple[ModelFile, ...]
     detector_runtime: str
     recogniser_runtime: str
+
+
+def pack_digest(files: Sequence[ModelFile], alignment_version: str) -> str:
+    """Return SHA-256, hexadecimal, over the files' digests in order and the alignment's version."""
+    return hashlib.sha256(
+        "\n".join([*(f.sha256 for f in files), alignment_version]).encode()
+    ).hexdigest()

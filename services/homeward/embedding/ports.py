@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.embedding.model import Detection, Image
+from homeward.embedding.model import Detection, Image, ModelPack
 
 
 class PictureDecoder(Protocol):
@@ -48,3 +49,12 @@ class FaceRecogniser(Protocol):
     def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, d), of aligned faces, BGR, shape (n, s, s, 3)."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPack:
+    """Models that have answered once."""
+
+    detector: FaceDetector
+    recogniser: FaceRecogniser
+    model: ModelPack

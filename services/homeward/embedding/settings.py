@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_cache_path
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
 
+from homeward.packs import default_folder
 from homeward.servicekit.settings import ServiceSettings
 
 
 class EmbeddingSettings(ServiceSettings):
     """Settings of the embedding service; each is `HOMEWARD_` and its name in capitals."""
 
+    model_pack: str = Field(
+        default="yunet-sface",
+        description="Models to run: `yunet-sface`, `insightface:NAME` for a pack that"
+        " `homeward model install` installed, or `insightface:/FOLDER`.",
+    )
+    model_dir: Path = Field(
+        default_factory=default_folder, description="Folder of the installed packs."
+    )
+    model_licence: str = Field(
+        default="",
+        max_length=500,
+        description="The licence under which the operator uses the weights of an `insightface:`"
+        " pack, in their words; without one such a pack is refused.",
+    )
+    execution_providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("CPUExecutionProvider",),
+        description="What onnxruntime runs on, the preferred one first, such as"
+        " `CUDAExecutionProvider,CPUExecutionProvider`.",
+    )
     recogniser_runtime: Literal["auto", "openvino", "onnxruntime"] = Field(
         default="auto",
-        description="What runs the recogniser; `auto` is OpenVINO where it is installed.",
+        description="What runs the recogniser; `auto` is OpenVINO where it is installed, "
+        "unless `execution_providers` is set.",
     )
     inference_threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -40,3 +62,10 @@ class EmbeddingSettings(ServiceSettings):
         default_factory=lambda: user_cache_path("homeward") / "models",
         description="Directory for prepared models; saves a second at each start.",
     )
+
+    @field_validator("execution_providers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value

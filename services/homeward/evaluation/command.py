@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.cli.progress import shown
-from homeward.embedding.adapters.pack import LoadedPack, ModelPackError, load_pack
+from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import metrics, report
 from homeward.evaluation.dataset import (
@@ -41,6 +42,7 @@ from homeward.evaluation.photos import (
     darkened_to,
     shrunk_to,
 )
+from homeward.packs import PackError
 from homeward.policy import Measurement, PolicyFile, write_policy
 from homeward.servicekit.logs import configure_logging
 
@@ -136,15 +138,11 @@ def evaluate(
     wanted = Wanted(fpir, gallery, draws, seed, sample_rate, leave_out)
     try:
         settings = EmbeddingSettings()
-        pack = load_pack(
-            runtime=settings.recogniser_runtime,
-            threads=settings.inference_threads,
-            cache=settings.model_cache_dir,
-        )
+        pack = load_configured(settings)
         data = _without(read_dataset(dataset), leave_out)
         clips = read_footage(footage_folder) if footage_folder else ()
         found = _evaluated(data, clips, pack, wanted, settings.inference_threads)
-    except (DatasetError, ModelPackError) as error:
+    except (DatasetError, PackError) as error:
         click.echo(f"homeward evaluate: {error}", err=True)
         sys.exit(2)
     policy = _policy(found, policy_id, about, limits)

@@ -24,6 +24,7 @@ NOUNS = (
     "sighting",
     "policy",
     "retention",
+    "model",
     "completion",
 )
 LEAVES = (
@@ -38,6 +39,7 @@ LEAVES = (
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
     *(f"policy {name}" for name in ("list", "show", "add", "approve", "activate", "expire")),
     *(f"sighting {name}" for name in ("list", "show", "review", "export")),
+    *(f"model {name}" for name in ("list", "show", "install")),
 )
 HEAVY = ("numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client")
 LOADED = """

@@ -11,7 +11,8 @@ import pytest
 
 from homeward.embedded import demo
 from homeward.embedded.byte_search import ByteSearch, Form, Sought, best_of
-from homeward.embedding.adapters.pack import LoadedPack, load_pack
+from homeward.embedding.adapters.pack import load_pack
+from homeward.embedding.ports import LoadedPack
 from homeward.vision.alignment import align
 
 NOISE = np.random.default_rng(7).bytes(100_003)

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.embedding.adapters.pack import LoadedPack, load_pack
+from homeward.embedding.adapters.pack import load_pack
+from homeward.embedding.ports import LoadedPack
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.embedding.adapters.pack import LoadedPack
 from homeward.embedding.model import Box, Detection, Frame, Image, PhotoProblem, PixelFormat
+from homeward.embedding.ports import LoadedPack
 from homeward.embedding.usecases import (
     AnalyzePhoto,
     DetectFaces,

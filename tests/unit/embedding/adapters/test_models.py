@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.embedding.adapters.pack import SFACE, YUNET, LoadedPack, folded, read_file
 from homeward.embedding.adapters.sface import OnnxruntimeSface, OpenvinoSface
+from homeward.embedding.adapters.yunet_sface import SFACE, YUNET, folded, read_file
+from homeward.embedding.ports import LoadedPack
 
 
 @pytest.fixture(scope="module")

