@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from homeward import policies as package
-from homeward.embedding.adapters.pack import SFACE, YUNET, pack_digest
+from homeward.embedding.adapters.yunet_sface import SFACE, YUNET
+from homeward.embedding.model import pack_digest
 from homeward.matching.model import ModelInfo, Policy, PolicyState
 from homeward.matching.usecases.policy import COUNTED, FRESH, Policies
 from homeward.policy import Measurement, PolicyFile, Rate, read_policy, write_policy
