@@ -41,6 +41,7 @@ from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
@@ -49,6 +50,7 @@ from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.lease import Lease
 from homeward.servicekit.objects import InMemoryObjectStore
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
@@ -134,7 +136,7 @@ class World:
 async def world(clock: Clock) -> AsyncIterator[World]:
     faces, feed = FakeFaceAnalyzer(), Breakable(InMemorySightingFeed())
     records, ledger = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
-    approvals = Breakable(InMemoryKeyValueStore())
+    approvals, leases = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
     gallery, index = (
         Breakable(InMemorySubjectIndex(MODEL)),
         Breakable(InMemorySightingIndex(MODEL)),
@@ -182,6 +184,13 @@ async def world(clock: Clock) -> AsyncIterator[World]:
     await thresholds.activate(POLICY)
     served = services(
         subjects=enrolled,
+        reenrolment=Reenrolment(
+            subjects=enrolled,
+            gallery=gallery,
+            sightings=index,
+            services=[faces],
+            lease=partial(Lease, leases, "collections", "this"),
+        ),
         sightings=recorded,
         gallery=gallery,
         policies=thresholds,
@@ -199,7 +208,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             policy_service_pb2_grpc.PolicyServiceStub(channel),
             retention_service_pb2_grpc.RetentionServiceStub(channel),
             faces,
-            [records, ledger, approvals, gallery, index, feed],
+            [records, ledger, approvals, leases, gallery, index, feed],
         )
     await server.stop()
 

@@ -74,7 +74,14 @@ CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
     ),
     (600.0, False, ("homeward.api.ingestion.v1.FootageService/CompleteUpload",)),  # reads it all
     (3600.0, False, ("homeward.api.ingestion.v1.ScanService/WatchScan",)),  # then watched anew
-    (21600.0, False, ("homeward.api.ingestion.v1.FootageService/UploadFootage",)),  # then resumed
+    (
+        21600.0,
+        False,  # but called anew by its command, and then resumed
+        (
+            "homeward.api.ingestion.v1.FootageService/UploadFootage",
+            "homeward.api.matching.v1.SubjectService/ReenrolSubjects",
+        ),
+    ),
 )
 _DEADLINE_SECONDS = 30.0
 """Of every other call."""

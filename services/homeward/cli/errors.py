@@ -102,11 +102,15 @@ _ADVICE: Mapping[str, str] = {
     ),
     "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
     " policies",
-    "EMBEDDING_MODEL_MISMATCH": "tell the operator: subjects must be enrolled for this model",
+    "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
+    "EMBEDDING_MODEL_MISMATCH": (
+        "tell the operator: docs/models.md says how the gallery is moved to another model pack"
+    ),
+    "MODEL_NOT_SERVED": "`homeward up --next-model` runs a second model pack beside the one in use",
     "IMAGE_UNREADABLE": "use a JPEG, PNG, WebP, BMP or TIFF file",
 }
 
-_PHOTO_PROBLEMS: Mapping[str, str] = {
+PHOTO_PROBLEMS: Mapping[str, str] = {
     "NO_FACE": "no face was found: use a photograph that shows the face",
     "SEVERAL_FACES": "more than one face was found: cut the photograph to the one person",
     "TOO_SMALL": "the face is too small: use a larger original or a closer photograph",
@@ -209,4 +213,4 @@ def _advice(reason: str, metadata: Mapping[str, str]) -> str:
     if reason != "PHOTO_REFUSED":
         return _ADVICE.get(reason, "")
     problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
-    return "; ".join(_PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+    return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)

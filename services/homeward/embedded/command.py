@@ -43,7 +43,7 @@ Exit status:
     show_default="the user's data folder",
     help="Folder of everything that the stack keeps; made if it is not there.",
 )
-@click.option("--port-base", type=_PORT, help="First of 12 consecutive ports.")
+@click.option("--port-base", type=_PORT, help="First of 13 consecutive ports.")
 @click.option("--ingestion-port", type=_PORT, help="Port of the ingestion service.")
 @click.option("--matching-port", type=_PORT, help="Port of the matching service.")
 @click.option("--embedding-port", type=_PORT, help="Port of the embedding service.")
@@ -52,6 +52,13 @@ Exit status:
     is_flag=True,
     envvar="HOMEWARD_EVALUATION",
     help="Try Homeward out: choose candidates by a threshold that nobody has approved.",
+)
+@click.option(
+    "--next-model",
+    metavar="PACK",
+    envvar="HOMEWARD_NEXT_MODEL_PACK",
+    default="",
+    help="Run this model pack too, beside the one in use, for `homeward subject reenrol`.",
 )
 @click.option(
     "--log-level",
@@ -83,6 +90,7 @@ def up(
     matching_port: int | None,
     embedding_port: int | None,
     evaluation: bool,
+    next_model: str,
     log_level: str,
     start_timeout: float,
     output: str,
@@ -111,6 +119,7 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
+        next_model=next_model,
     )
     try:
         stack.run(

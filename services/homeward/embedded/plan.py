@@ -9,7 +9,7 @@ from pathlib import Path
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import SERVICES, address
+from homeward.embedded.ports import NEXT_EMBEDDING, SERVICES, address
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.weed import weed_spec
@@ -56,6 +56,7 @@ def service_specs(
     engines: Sequence[str],
     log_level: str,
     evaluation: bool,
+    next_model: str = "",
 ) -> list[ChildSpec]:
     """Return the services, in the order of their start.
 
@@ -69,6 +70,7 @@ def service_specs(
         engines: Names of the children that the services, but for embedding, come after.
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
+        next_model: Model pack of a second embedding service, for re-enrolment; empty for none.
     """
     defaults = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
@@ -91,9 +93,15 @@ def service_specs(
         fixed["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
         fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
 
+    if next_model:
+        fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
+        commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
+
     def spec(name: str) -> ChildSpec:
-        listens = name in SERVICES
+        listens = name in (*SERVICES, NEXT_EMBEDDING)
         own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
+        if name == NEXT_EMBEDDING:
+            own["HOMEWARD_MODEL_PACK"] = next_model
         if f"{name}-metrics" in ports:
             own["HOMEWARD_METRICS_LISTEN"] = address(ports[f"{name}-metrics"])
         return ChildSpec(
@@ -103,7 +111,7 @@ def service_specs(
             folder=data,
             ready=serving(ports[name]) if listens else always_ready,
             # Embedding uses no engine, and loading its models takes the longest.
-            after=() if name == "embedding" else tuple(engines),
+            after=() if name in ("embedding", NEXT_EMBEDDING) else tuple(engines),
         )
 
     return [spec(name) for name in commands]

@@ -14,6 +14,8 @@ from homeward.embedded.files import write_private
 
 HOST = "127.0.0.1"
 SERVICES = ("ingestion", "matching", "embedding")
+NEXT_EMBEDDING = "next-embedding"
+"""The embedding service with the model pack to change to, if there is one."""
 NAMES = (
     *SERVICES,
     "nats",
@@ -27,6 +29,7 @@ NAMES = (
     "weed-filer-grpc",
     "ingestion-metrics",
     "matching-metrics",
+    NEXT_EMBEDDING,
 )
 FILE_NAME = "ports.json"
 # Below the ports that systems give to outgoing connections: one of those, made by a part that is up

@@ -18,7 +18,8 @@ from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.retention import Retention
+from homeward.matching.usecases.reenrol import Reenrolment
+from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.servicekit import metrics, nats, s3
@@ -74,6 +75,12 @@ async def main() -> None:
             open_channel(settings.embedding_target, idempotent=(SERVICE,))
         )
         faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
+        coming = [
+            GrpcFaceAnalyzer(
+                await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,))), target
+            )
+            for target in filter(None, [settings.next_embedding_target])
+        ]
         engine = QdrantEngine(
             connect(url=settings.qdrant_url, path=settings.qdrant_path),
             vectors,
@@ -86,9 +93,12 @@ async def main() -> None:
             register=register,
             secret=settings.gallery_key(),
             model=faces.model,
+            others=[each.model for each in coming],
         )
         gallery = QdrantSubjectIndex(collection(name=inventory.REFERENCES.place))
-        seen = QdrantSightingIndex(collection(name=inventory.SIGHTINGS.place))
+        seen = QdrantSightingIndex(
+            collection(name=inventory.SIGHTINGS.place, title="the store of sightings")
+        )
         sightings = Sightings(
             index=seen,
             ledger=ledger,
@@ -116,10 +126,11 @@ async def main() -> None:
         async def deviations() -> list[str]:
             return [*await photos.deviations(), *await evidence.deviations()]
 
+        replacing = partial(Lease, leases, "matching-collections", socket.gethostname())
         retention = Retention(
             subjects=subjects,
             sightings=sightings,
-            indexes=(gallery, seen),
+            indexes=[Leased(index, replacing()) for index in (gallery, seen)],
             deviations=deviations,
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
@@ -142,6 +153,13 @@ async def main() -> None:
         await GrpcServer(
             services(
                 subjects=subjects,
+                reenrolment=Reenrolment(
+                    subjects=subjects,
+                    gallery=gallery,
+                    sightings=seen,
+                    services=[*coming, faces],
+                    lease=replacing,
+                ),
                 sightings=sightings,
                 gallery=gallery,
                 policies=policy,

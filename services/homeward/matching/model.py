@@ -100,11 +100,28 @@ class PhotoAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model pack of the embedding service."""
+    """The model pack of an embedding service, or of what holds its templates."""
 
     name: str
     digest: str
     template_size: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PhotoKey:
+    """Names a reference photograph."""
+
+    subject_id: str
+    photo_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPhoto:
+    """A kept photograph that another model cannot use."""
+
+    photo: PhotoKey
+    problems: tuple[str, ...]
+    """As of a `PhotoAnalysis`; `IMAGE_UNREADABLE` or `PHOTO_GONE` too."""
 
 
 class PolicyState(StrEnum):

@@ -13,6 +13,7 @@ from homeward.matching.model import (
     Candidate,
     ModelInfo,
     PhotoAnalysis,
+    PhotoKey,
     Sighting,
     Template,
 )
@@ -35,6 +36,18 @@ class Removed:
     count: int
     places: tuple[str, ...] = ()
     """Where bytes of it may remain until a rebuild."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How far a gallery of another model has come."""
+
+    mark: int
+    """Of this moment: the gallery is exchanged only if no template was written since."""
+    held: frozenset[PhotoKey]
+    """Those with a template in the gallery in use."""
+    ready: frozenset[PhotoKey]
+    """Those with a template of the other model."""
 
 
 class Purgeable(Protocol):
@@ -74,15 +87,62 @@ class FaceAnalyzer(Protocol):
         """Return the model pack in use."""
 
 
-class SubjectIndex(Purgeable, Protocol):
+class Pinned(Protocol):
+    """What holds templates of one model, and refuses others with `EMBEDDING_MODEL_MISMATCH`."""
+
+    async def model(self) -> ModelInfo:
+        """Return the model."""
+
+    async def require_model(self, digest: str, size: int | None = None) -> None:
+        """Refuse templates of another model.
+
+        Args:
+            digest: Of their model.
+            size: Their length d, if it is known.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+            InvalidArgumentError: The model's templates have another size.
+        """
+
+
+class SubjectIndex(Purgeable, Pinned, Protocol):
     """The gallery: reference templates, searched by similarity.
 
-    Pinned to the model of its first template: another model's are refused with
-    `EMBEDDING_MODEL_MISMATCH`.
+    It can be filled anew for another model while it is in use: `prepare` tells what is missing,
+    `put_prepared` adds it, and `use_prepared` exchanges the two at once. What is removed meanwhile
+    is removed from both; a template that is added makes `use_prepared` look again.
     """
 
     async def put(self, reference: Reference) -> None:
-        """Add a reference template; the same photograph again replaces its own."""
+        """Add a reference template; the same photograph again replaces its own.
+
+        Once this has returned, a gallery that takes this one's place has a template of the
+        photograph as well, or whoever fills it has been told of the photograph.
+        """
+
+    async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the photographs that have a template."""
+
+    async def prepare(self, model: ModelInfo) -> Prepared:
+        """Begin a gallery of another model, or go on with it, and tell how far it is."""
+
+    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
+        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
+
+    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
+        """Remove templates from the gallery that is being prepared."""
+
+    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
+        """Use the gallery that was prepared from now on; the old one goes with the next rebuild.
+
+        Args:
+            model: Its model.
+            mark: Of the last look at it. If anything was written since, nothing happens.
+
+        Returns:
+            Whether it is in use.
+        """
 
     async def search(
         self,
@@ -117,14 +177,11 @@ class SubjectIndex(Purgeable, Protocol):
         """Return how many templates there are."""
 
 
-class SightingIndex(Purgeable, Protocol):
-    """Recorded sightings with the template of their appearance.
+class SightingIndex(Purgeable, Pinned, Protocol):
+    """Recorded sightings with the template of their appearance."""
 
-    Pinned to one model as a `SubjectIndex` is.
-    """
-
-    async def put(self, sighting: Sighting, template: Template) -> None:
-        """Write a sighting, whatever was there under its id."""
+    async def put(self, sighting: Sighting, template: Template | None) -> None:
+        """Write a sighting, whatever was there under its id; None has no template."""
 
     async def update(self, sighting: Sighting) -> None:
         """Write a sighting that is there, and leave its template."""
@@ -132,8 +189,21 @@ class SightingIndex(Purgeable, Protocol):
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
 
-    async def template(self, sighting_id: str) -> Template:
-        """Return the template of a sighting that is there."""
+    async def template(self, sighting_id: str) -> Template | None:
+        """Return the template of a sighting that is there; None if it was of a former model."""
+
+    async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
+        """Take templates of another model from now on.
+
+        Sightings stay, without their templates, which cannot be compared any more.
+
+        Args:
+            model: The other model.
+            proceed: Asked now and then; False ends this, to be begun anew later.
+
+        Returns:
+            Whether it is done.
+        """
 
     async def find(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()

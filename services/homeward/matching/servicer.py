@@ -27,6 +27,7 @@ from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
@@ -41,8 +42,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
-    def __init__(self, subjects: Subjects, clock: Clock) -> None:
+    def __init__(self, subjects: Subjects, reenrolment: Reenrolment, clock: Clock) -> None:
         self._subjects = subjects
+        self._reenrolment = reenrolment
         self._clock = clock
 
     async def CreateSubject(
@@ -70,7 +72,10 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         self, request: subject_service_pb2.GetSubjectRequest, _: Context
     ) -> subject_service_pb2.GetSubjectResponse:
         subject, etag = await self._subjects.get(wire.uuid_text(request.subject_id, "subject_id"))
-        return subject_service_pb2.GetSubjectResponse(subject=convert.to_subject(subject, etag))
+        unusable = await self._subjects.unusable([subject])
+        return subject_service_pb2.GetSubjectResponse(
+            subject=convert.to_subject(subject, etag, unusable=unusable)
+        )
 
     async def ListSubjects(
         self, request: subject_service_pb2.ListSubjectsRequest, _: Context
@@ -82,8 +87,11 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             page_token=request.page_token,
             request=str(request.show_closed).encode(),
         )
+        unusable = await self._subjects.unusable([subject for subject, _ in page])
         return subject_service_pb2.ListSubjectsResponse(
-            subjects=[convert.to_subject(subject, etag) for subject, etag in page],
+            subjects=[
+                convert.to_subject(subject, etag, unusable=unusable) for subject, etag in page
+            ],
             next_page_token=token,
         )
 
@@ -96,7 +104,10 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             convert.details_change(request.subject, paths, now=self._clock.now()),
             etag=request.subject.etag,
         )
-        return subject_service_pb2.UpdateSubjectResponse(subject=convert.to_subject(subject, etag))
+        unusable = await self._subjects.unusable([subject])
+        return subject_service_pb2.UpdateSubjectResponse(
+            subject=convert.to_subject(subject, etag, unusable=unusable)
+        )
 
     async def CloseSubject(
         self, request: subject_service_pb2.CloseSubjectRequest, _: Context
@@ -116,6 +127,15 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         return subject_service_pb2.EraseSubjectResponse(
             certificate=convert.to_certificate(certificate)
         )
+
+    async def ReenrolSubjects(
+        self, request: subject_service_pb2.ReenrolSubjectsRequest, _: Context
+    ) -> AsyncIterator[subject_service_pb2.ReenrolSubjectsResponse]:
+        model = wire.text(request.model, "model", least=1, most=200)
+        run = self._reenrolment.run(model, accept_lost=request.accept_lost)
+        async with aclosing(run) as progress:
+            async for told in progress:
+                yield convert.to_reenrolled(told)
 
 
 class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
@@ -151,6 +171,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
             request.gallery_size, "gallery_size", least=0, most=wire.MAX_GALLERY
         )
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
+        await self._gallery.require_model(policy.model_digest)
         return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
 
 
@@ -340,6 +361,7 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
 def services(
     *,
     subjects: Subjects,
+    reenrolment: Reenrolment,
     sightings: Sightings,
     gallery: SubjectIndex,
     policies: Policies,
@@ -353,7 +375,7 @@ def services(
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(subjects, clock),
+            SubjectServicer(subjects, reenrolment, clock),
         ),
         Service(
             f"{package}.MatchingService",

@@ -14,6 +14,11 @@ class MatchingSettings(EngineSettings):
     """Each is the variable `HOMEWARD_` and its name in capitals."""
 
     embedding_target: str = Field(description="Address of the embedding service.")
+    next_embedding_target: str | None = Field(
+        None,
+        description="Address of an embedding service with the model pack to change to, for"
+        " `homeward subject reenrol`.",
+    )
     qdrant_url: str | None = Field(None, description="URL of a Qdrant server.")
     qdrant_path: Path | None = Field(
         None, description="Folder of Qdrant's local mode, when there is no `qdrant_url`."

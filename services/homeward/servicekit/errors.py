@@ -55,8 +55,10 @@ class Reason(StrEnum):
     POLICY_NOT_APPROVED = auto()
     POLICY_EXPIRED = auto()
     POLICY_MODEL_MISMATCH = auto()
+    SUBJECTS_LOST = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
+    MODEL_NOT_SERVED = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import times
+from homeward.cli import reenrolment, times
 from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
 from homeward.cli.errors import CallError, CliError, ExitCode, tell
 from homeward.cli.files import read_photos
@@ -136,7 +136,7 @@ def list_subjects(session: Session, *, show_closed: bool) -> None:
                     each.label,
                     _age(each),
                     _state(each),
-                    str(len(each.reference_photos)),
+                    _photo_count(each),
                     times.utc(each.review_time),
                     times.utc(each.create_time),
                 )
@@ -267,6 +267,31 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
     return _tell_certificate(session, response.certificate)
 
 
+@subject.command("reenrol", examples=["homeward subject reenrol --model insightface:buffalo_l"])
+@connected
+@click.option(
+    "--model", "pack", required=True, metavar="NAME", help="Model pack to move to, or its digest."
+)
+@click.option(
+    "--accept-lost",
+    is_flag=True,
+    help="Go on even if it can use no photograph of some subjects, who are not found any more then.",
+)
+def reenrol(session: Session, *, pack: str, accept_lost: bool) -> ExitCode:
+    """Move everybody who is enrolled to another model pack.
+
+    Embeds every kept photograph with a pack that runs beside the one in use (`homeward up
+    --next-model`), and then uses those templates, all at once. Searches go on meanwhile. Stopped or
+    broken off, the same command goes on where it was.
+
+    Photographs that the pack cannot use are listed (exit code 10). If it can use none of some
+    subject, nothing is exchanged (exit code 7) without --accept-lost.
+    """
+    return reenrolment.follow(
+        session, pack, accept_lost=accept_lost, subjects=lambda: _list(session, show_closed=False)
+    )
+
+
 @dataclass(slots=True)
 class _Offered:
     """What became of photographs."""
@@ -384,14 +409,19 @@ def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
             ("review by", times.utc(told.review_time)),
             ("created", times.utc(told.create_time)),
             ("changed", times.utc(told.update_time)),
-            ("photographs", str(len(told.reference_photos))),
+            ("photographs", _photo_count(told)),
         ]
     )
     if told.reference_photos:
         session.view.table(
-            ("photograph", "quality", "added"),
+            ("photograph", "quality", "added", "used"),
             [
-                (photo.photo_id, f"{photo.quality:.2f}", times.utc(photo.create_time))
+                (
+                    photo.photo_id,
+                    f"{photo.quality:.2f}",
+                    times.utc(photo.create_time),
+                    "no: the model pack in use cannot" if photo.unusable else "yes",
+                )
                 for photo in told.reference_photos
             ],
         )
@@ -445,6 +475,11 @@ def _age(told: subject_pb2.Subject) -> str:
 
 def _state(told: subject_pb2.Subject) -> str:
     return enum_word(subject_pb2.Subject.State.Name(told.state), "STATE_")
+
+
+def _photo_count(told: subject_pb2.Subject) -> str:
+    unusable = sum(photo.unusable for photo in told.reference_photos)
+    return f"{len(told.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"
 
 
 def _named(told: subject_pb2.Subject) -> str:

@@ -120,7 +120,7 @@ class GrpcMatcher:
                     reason=errors.Reason.SUBJECT_CLOSED,
                     metadata={"subject_id": name},
                 )
-            if not answer.subject.reference_photos:
+            if not _can_be_found(answer.subject):
                 raise errors.FailedPreconditionError(
                     f"subject {name} has no reference photograph to search with; add one",
                     reason=errors.Reason.NO_OPEN_SUBJECTS,
@@ -137,11 +137,15 @@ class GrpcMatcher:
         while True:
             async with translated("matching", self._target):
                 page = await self._subjects.ListSubjects(request, timeout=TIMEOUT_SECONDS)
-            if any(subject.reference_photos for subject in page.subjects):
+            if any(map(_can_be_found, page.subjects)):
                 return True
             if not page.next_page_token:
                 return False
             request.page_token = page.next_page_token
+
+
+def _can_be_found(subject: subject_pb2.Subject) -> bool:
+    return any(not photo.unusable for photo in subject.reference_photos)
 
 
 def _to_template(template: Template) -> types_pb2.Template:

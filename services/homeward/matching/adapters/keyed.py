@@ -7,8 +7,9 @@ holds, logs or leaks cannot be compared with a face (`keying`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,9 +19,9 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from qdrant_client.http.exceptions import ApiException
 
-from homeward.matching import keying
+from homeward.matching import keying, pinning
 from homeward.matching.adapters.engine import QdrantEngine
-from homeward.matching.model import ModelInfo
+from homeward.matching.model import ModelInfo, Template
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 from homeward.servicekit.lease import Proceed
@@ -55,14 +56,32 @@ class CollectionRecord:
     retired: tuple[str, ...] = ()
     """Collections that were replaced and are not known to be gone."""
 
+    @property
+    def model(self) -> ModelInfo:
+        """Whose templates it holds."""
+        return ModelInfo(self.model_name, self.model_digest, self.template_size)
+
+    @property
+    def rebuild_due(self) -> bool:
+        """Whether files may hold bytes of what was removed, but for the retired ones'.
+
+        A successor of another model is left alone until then, to be gone on with.
+        """
+        begun = self.next is not None and (self.next.model is None or self.next.erased)
+        return self.erased or begun
+
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """A collection that is being filled. Every write goes to it too."""
+    """A collection that is being filled. Every write goes to it too, as far as it can."""
 
     collection: str
     salt: str
     erased: bool = False
+    model: ModelInfo | None = None
+    """Of its templates; None for the same as those of the collection in use."""
+    writes: int = 0
+    """Changes with every template that only one of the two has got."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +89,18 @@ class _Target:
     """A collection, and the transform of what it holds."""
 
     collection: str
+    salt: str
     matrix: NDArray[np.float64]
+    model: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point to write."""
+
+    point_id: str
+    template: Template
+    payload: object
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +129,8 @@ class KeyedCollection:
         register: Holds the `CollectionRecord` under `name`.
         secret: The installation's gallery key.
         model: Asks for the model pack in use, when the collection is made.
+        others: Ask for model packs that may come to be used, to name them in refusals.
+        title: What it is called there.
     """
 
     def __init__(
@@ -109,7 +141,11 @@ class KeyedCollection:
         register: KeyValueStore,
         secret: bytes,
         model: Callable[[], Awaitable[ModelInfo]],
+        others: Sequence[Callable[[], Awaitable[ModelInfo]]] = (),
+        title: str = "the gallery",
     ) -> None:
+        self._others = others
+        self._title = title
         self._engine = engine
         self._name = name
         self._register = register
@@ -118,41 +154,48 @@ class KeyedCollection:
         self._opened: _Opened | None = None
         self._opening = asyncio.Lock()
 
-    async def require_model(self, digest: str, size: int) -> None:
+    async def model(self) -> ModelInfo:
+        """Return the model whose templates it holds."""
+        return (await self._open()).record.model
+
+    async def require_model(self, digest: str, size: int | None = None) -> None:
         """Refuse templates of another model than the collection's.
 
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
             InvalidArgumentError: The model's templates have another size.
         """
-        record = (await self._open()).record
-        if digest != record.model_digest:
-            raise errors.FailedPreconditionError(
-                f"the gallery holds templates of model {record.model_name}"
-                f" ({record.model_digest[:12]}), this one is of {digest[:12]}: they cannot be"
-                " compared; run the gallery's model, or enrol the photographs again",
-                reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
-                metadata={"expected": record.model_digest, "received": digest},
-            )
-        if size != record.template_size:
-            raise errors.invalid_field(
-                "template.values",
-                f"has {size} numbers; templates of this model have {record.template_size}",
-            )
+        await self._require(await self.model(), digest, size)
 
-    async def upsert(self, point_id: str, vector: NDArray[np.float32], payload: object) -> None:
-        """Write a point, whatever was there."""
+    async def upsert(self, point: Point) -> None:
+        """Write a point, whatever was there.
+
+        A successor of another model does not get it: whoever fills that is told by `writes`.
+        """
 
         async def write(target: _Target) -> None:
-            values = keying.keyed(vector[None], target.matrix)[0]
-            point = models.PointStruct(
-                id=point_id, vector=values.tolist(), payload=records.to_plain(payload)
-            )
-            await self._engine.run(
-                self._engine.client.upsert, target.collection, points=[point], wait=True
+            if target.model.digest == point.template.model_digest:
+                await self._put(target, [point])
+
+        await self._write(write, of=point.template)
+        # After the write, so that whoever looks from now on sees it.
+        record = await self._change(_with_write)
+        await self._require(record.model, point.template.model_digest)
+
+    async def upsert_loosely(
+        self, point_id: str, template: Template | None, payload: object
+    ) -> None:
+        """Write a point, whatever was there; with zeros where its template is of another model."""
+
+        async def write(target: _Target) -> None:
+            size = target.model.template_size
+            zeros = Template(np.zeros(size, np.float32), target.model.digest)
+            fits = template is not None and template.model_digest == target.model.digest
+            await self._put(
+                target, [Point(point_id, template if template and fits else zeros, payload)]
             )
 
-        await self._write(write)
+        await self._write(write, of=template)
 
     async def set_payload(self, point_id: str, payload: object) -> None:
         """Replace a point's payload and leave its vector."""
@@ -162,7 +205,8 @@ class KeyedCollection:
                 self._engine.client.overwrite_payload,
                 target.collection,
                 payload=records.to_plain(payload),
-                points=[point_id],
+                # Not by its id: a successor may not have it yet, which a server would refuse.
+                points=models.Filter(must=[models.HasIdCondition(has_id=[point_id])]),
                 wait=True,
             )
 
@@ -172,11 +216,17 @@ class KeyedCollection:
         self,
         vectors: NDArray[np.float32],
         *,
+        model_digest: str,
         where: models.Filter | None,
         threshold: float,
         limit: int,
     ) -> list[list[tuple[dict[str, Any], float]]]:
-        """Return payload and cosine similarity of the nearest points to each vector."""
+        """Return payload and cosine similarity of the nearest points to each vector.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+            InvalidArgumentError: The model's templates have another size.
+        """
 
         async def read(target: _Target) -> list[list[tuple[dict[str, Any], float]]]:
             requests = [
@@ -197,7 +247,21 @@ class KeyedCollection:
                 for answer in answers
             ]
 
-        return await self._read(read)
+        return await self._read(read, of=(model_digest, vectors.shape[1]))
+
+    async def existing(self, point_ids: Collection[str]) -> frozenset[str]:
+        """Return which of the points are there."""
+
+        async def read(target: _Target) -> frozenset[str]:
+            points = await self._engine.run(
+                self._engine.client.retrieve,
+                target.collection,
+                ids=list(point_ids),
+                with_payload=False,
+            )
+            return frozenset(str(point.id) for point in points)
+
+        return await self._read(read) if point_ids else frozenset()
 
     async def retrieve(
         self, point_id: str, *, with_vector: bool = False
@@ -225,14 +289,7 @@ class KeyedCollection:
 
     async def scroll(self, where: models.Filter | None) -> list[dict[str, Any]]:
         """Return the payloads of all points that fit."""
-
-        async def read(target: _Target) -> list[dict[str, Any]]:
-            payloads: list[dict[str, Any]] = []
-            async for points in self._pages(target, where, size=SCROLL_BATCH):
-                payloads.extend(point.payload or {} for point in points)
-            return payloads
-
-        return await self._read(read)
+        return await self._read(lambda target: self._payloads(target, where))
 
     async def delete(self, which: list[str] | models.Filter) -> tuple[str, ...]:
         """Remove points by id, or all that fit a filter.
@@ -271,7 +328,7 @@ class KeyedCollection:
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         record = (await self._open()).record
-        return record.erased or record.next is not None or bool(record.retired)
+        return record.rebuild_due or bool(record.retired)
 
     async def is_gone(self, collection: str) -> bool:
         """Tell whether a collection of this name has no files any more."""
@@ -280,7 +337,60 @@ class KeyedCollection:
             return False
         return not await self._engine.run(self._engine.client.collection_exists, collection)
 
-    async def rebuild(self, proceed: Proceed) -> bool:
+    async def prepare(
+        self, model: ModelInfo
+    ) -> tuple[int, list[dict[str, Any]], list[dict[str, Any]]]:
+        """Begin a successor of another model, or go on with one that was begun.
+
+        Returns:
+            A mark of this moment, for `use_prepared`; the payloads of the collection in use; and
+            those that the successor has.
+        """
+        made = replace(_new_name(self._name), model=model)
+        while True:
+            await self._change(partial(_with_prepared, made))
+            opened = await self._open()
+            if opened.next is not None and opened.next.model == model:
+                return (
+                    opened.revision,
+                    await self._payloads(opened.current, None),
+                    await self._payloads(opened.next, None),
+                )
+
+    async def put_prepared(self, model: ModelInfo, points: Sequence[Point]) -> None:
+        """Write points to the successor of another model; nothing, if it was given up."""
+        opened = await self._open()
+        if points and opened.next is not None and opened.next.model == model:
+            await self._put(opened.next, points)
+            await self._change(_with_write)
+
+    async def drop_prepared(self, point_ids: Collection[str]) -> None:
+        """Remove points from the successor alone."""
+        await self._change(_with_erasure_in_next)
+        opened = await self._open()
+        if opened.record.next is not None and opened.record.next.model and opened.next:
+            await self._remove_from(opened.next, list(point_ids))
+
+    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
+        """Put the successor of another model in use, if nothing was written since the mark.
+
+        Returns:
+            Whether it is in use. The old collection goes with the next rebuild.
+        """
+        entry = await self._register.get(self._name)
+        if entry is None or entry.revision != mark:
+            return False
+        record = records.decode(entry.value, CollectionRecord)
+        if record.next is None or record.next.model != model:
+            return False
+        swapped = records.encode(_with_swap(record.next, record))
+        try:
+            await self._register.update(self._name, swapped, revision=mark)
+        except ConflictError:
+            return False
+        return True
+
+    async def rebuild(self, proceed: Proceed, *, model: ModelInfo | None = None) -> bool:
         """Copy all points into a collection under a new key, use that, and drop the old one.
 
         Searches see the old collection until the new one is complete, then the new one. A rebuild
@@ -289,13 +399,15 @@ class KeyedCollection:
 
         Args:
             proceed: Asked before each batch; False ends this, to be begun anew later.
+            model: Another model to pin it to; points get zeros for templates then.
 
         Returns:
             Whether it is done.
         """
         record = (await self._open()).record
-        if record.erased or record.next:
-            made = _new_name(self._name)
+        other = model if model and model.digest != record.model_digest else None
+        if other or record.rebuild_due:
+            made = replace(_new_name(self._name), model=other)
             await self._change(partial(_with_successor, made))
             opened = await self._open()
             if opened.next is None or opened.next.collection != made.collection:
@@ -317,8 +429,11 @@ class KeyedCollection:
         """Copy some points, again if somebody changes them meanwhile."""
         names = [str(point.id) for point in points]
         while points:
-            stored = np.asarray([point.vector for point in points], np.float32)
-            vectors = keying.keyed(keying.unkeyed(stored, current.matrix), successor.matrix)
+            if current.model.digest == successor.model.digest:
+                stored = np.asarray([point.vector for point in points], np.float32)
+                vectors = keying.keyed(keying.unkeyed(stored, current.matrix), successor.matrix)
+            else:
+                vectors = np.zeros((len(points), successor.model.template_size), np.float32)
             copies = [
                 models.PointStruct(id=point.id, vector=vector.tolist(), payload=point.payload)
                 for point, vector in zip(points, vectors, strict=True)
@@ -339,6 +454,38 @@ class KeyedCollection:
                 self._engine.client.retrieve, target.collection, ids=names, with_vectors=True
             )
         )
+
+    async def _put(self, target: _Target, points: Sequence[Point]) -> None:
+        vectors = keying.keyed(np.stack([point.template.values for point in points]), target.matrix)
+        structs = [
+            models.PointStruct(
+                id=point.point_id, vector=vector.tolist(), payload=records.to_plain(point.payload)
+            )
+            for point, vector in zip(points, vectors, strict=True)
+        ]
+        await self._engine.run(
+            self._engine.client.upsert, target.collection, points=structs, wait=True
+        )
+
+    async def _require(self, held: ModelInfo, digest: str, size: int | None = None) -> None:
+        if digest != held.digest:
+            known = []
+            for model in (self._model, *self._others):
+                with contextlib.suppress(errors.UnavailableError):  # it only gives a name
+                    known.append(await model())
+            raise pinning.mismatch(self._title, held, digest, known)
+        if size is not None and size != held.template_size:
+            raise errors.invalid_field(
+                "template.values",
+                f"has {size} numbers; templates of this model have {held.template_size}",
+            )
+
+    async def _payloads(self, target: _Target, where: models.Filter | None) -> list[dict[str, Any]]:
+        return [
+            point.payload or {}
+            async for points in self._pages(target, where, size=SCROLL_BATCH)
+            for point in points
+        ]
 
     async def _remove_from(self, target: _Target, names: list[str]) -> None:
         if names:
@@ -372,9 +519,14 @@ class KeyedCollection:
             if offset is None:
                 return
 
-    async def _read(self, call: Callable[[_Target], Awaitable[T]]) -> T:
+    async def _read(
+        self, call: Callable[[_Target], Awaitable[T]], *, of: tuple[str, int] | None = None
+    ) -> T:
+        """Read the collection in use; `of` is digest and size of templates to compare with it."""
         while True:
             opened = await self._open()
+            if of is not None:
+                await self._require(opened.record.model, *of)
             try:
                 return await call(opened.current)
             except errors.UnavailableError:
@@ -382,11 +534,18 @@ class KeyedCollection:
                     raise
                 # It was replaced, and dropped, while it was read.
 
-    async def _write(self, call: Callable[[_Target], Awaitable[None]]) -> tuple[str, ...]:
-        """Write to all collections that it concerns; return their names."""
+    async def _write(
+        self, call: Callable[[_Target], Awaitable[None]], *, of: Template | None = None
+    ) -> tuple[str, ...]:
+        """Write to all collections that it concerns; return their names.
+
+        `of` is a template that must be of the model of the one in use.
+        """
         written: dict[str, None] = {}
         while True:
             opened = await self._open()
+            if of is not None:
+                await self._require(opened.record.model, of.model_digest, of.values.size)
             try:
                 for target in opened.targets:
                     await call(target)
@@ -398,14 +557,20 @@ class KeyedCollection:
             if (await self._open()).revision == opened.revision:
                 return tuple(written)
 
-    async def _change(self, change: Callable[[CollectionRecord], CollectionRecord]) -> None:
-        await self._open()  # there is a record
+    async def _change(
+        self, change: Callable[[CollectionRecord], CollectionRecord]
+    ) -> CollectionRecord:
+        """Change the record, and return it as it is then."""
+        changed = (await self._open()).record  # there is one
 
         async def apply(value: bytes | None) -> bytes:
+            nonlocal changed
             assert value is not None, "it was just read, and is never removed"
-            return records.encode(change(records.decode(value, CollectionRecord)))
+            changed = change(records.decode(value, CollectionRecord))
+            return records.encode(changed)
 
         await edit(self._register, self._name, apply)
+        return changed
 
     async def _open(self) -> _Opened:
         """Return which collections are in use now."""
@@ -414,9 +579,13 @@ class KeyedCollection:
                 record, revision = await self._registered()
                 if self._opened is not None and self._opened.revision == revision:
                     return self._opened
-                current = await self._target(record, record.collection, record.salt)
+                current = await self._target(record.collection, record.salt, record.model)
                 following = (
-                    await self._target(record, record.next.collection, record.next.salt)
+                    await self._target(
+                        record.next.collection,
+                        record.next.salt,
+                        record.next.model or record.model,
+                    )
                     if record.next
                     else None
                 )
@@ -430,13 +599,15 @@ class KeyedCollection:
                     if target.collection not in named:
                         await self._engine.run(self._drop, target.collection)
 
-    async def _target(self, record: CollectionRecord, collection: str, salt: str) -> _Target:
+    async def _target(self, collection: str, salt: str, model: ModelInfo) -> _Target:
+        for target in self._opened.targets if self._opened else ():
+            if (target.collection, target.salt, target.model) == (collection, salt, model):
+                return target  # the matrix takes a while
+        size = model.template_size
         if not await self._engine.run(self._engine.client.collection_exists, collection):
-            await self._engine.run(self._create, collection, record.template_size)
-        matrix = keying.orthogonal_matrix(
-            self._secret, salt=bytes.fromhex(salt), size=record.template_size
-        )
-        return _Target(collection, matrix)
+            await self._engine.run(self._create, collection, size)
+        matrix = keying.orthogonal_matrix(self._secret, salt=bytes.fromhex(salt), size=size)
+        return _Target(collection, salt, matrix, model)
 
     async def _registered(self) -> tuple[CollectionRecord, int]:
         entry = await self._register.get(self._name)
@@ -486,6 +657,24 @@ def _with_erasure(record: CollectionRecord) -> CollectionRecord:
     return replace(record, erased=True, next=following)
 
 
+def _with_erasure_in_next(record: CollectionRecord) -> CollectionRecord:
+    """Return the record once something is removed from the successor alone."""
+    return replace(record, next=replace(record.next, erased=True)) if record.next else record
+
+
+def _with_write(record: CollectionRecord) -> CollectionRecord:
+    """Return the record once one of two collections of different models has got a template."""
+    if record.next is None or record.next.model is None:
+        return record
+    return replace(record, next=replace(record.next, writes=record.next.writes + 1))
+
+
+def _with_prepared(made: Successor, record: CollectionRecord) -> CollectionRecord:
+    """Return the record with a successor of a model: the one that was begun, if it is of it."""
+    begun = record.next is not None and record.next.model == made.model
+    return record if begun else _with_successor(made, record)
+
+
 def _with_successor(made: Successor, record: CollectionRecord) -> CollectionRecord:
     """Return the record with another successor; one that was begun is not used any more."""
     begun = (record.next.collection,) if record.next else ()
@@ -502,10 +691,14 @@ def _with_swap(filled: Successor, record: CollectionRecord) -> CollectionRecord:
     """Return the record once the successor is in use, unless another replica has begun another."""
     if record.next is None or record.next.collection != filled.collection:
         return record
+    model = record.next.model or record.model
     return replace(
         record,
         collection=record.next.collection,
         salt=record.next.salt,
+        model_name=model.name,
+        model_digest=model.digest,
+        template_size=model.template_size,
         erased=record.next.erased,
         next=None,
         retired=(*record.retired, record.collection),

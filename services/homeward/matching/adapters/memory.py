@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.matching.model import Candidate, Sighting, Template
-from homeward.matching.ports import Reference, Removed
+from homeward.matching import pinning
+from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
+from homeward.matching.ports import Prepared, Reference, Removed
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -42,21 +43,71 @@ class InMemoryFiles:
         return Removed(count, (f"file-{self._file}",) if count else ())
 
 
-class InMemorySubjectIndex(InMemoryFiles):
-    """A `SubjectIndex` in one process."""
+class InMemoryPin:
+    """A `Pinned`; sizes are not looked at."""
 
     def __init__(self, model_digest: str) -> None:
         super().__init__()
-        self._model = model_digest
+        self._model = ModelInfo("the gallery's", model_digest, 0)
+
+    async def model(self) -> ModelInfo:
+        """Return the model."""
+        return self._model
+
+    async def require_model(self, digest: str, size: int | None = None) -> None:  # noqa: ARG002 - the port's
+        """Refuse templates of another model."""
+        if digest != self._model.digest:
+            raise pinning.mismatch("the gallery", self._model, digest)
+
+
+class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
+    """A `SubjectIndex` in one process."""
+
+    def __init__(self, model_digest: str) -> None:
+        super().__init__(model_digest)
         self._references: dict[str, Reference] = {}
+        self._next_model: ModelInfo | None = None
+        self._next: dict[str, Reference] = {}
+        self._mark = 0
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        _require_model(self._model, reference.template.model_digest)
+        await self.require_model(reference.template.model_digest)
         for held in self._references.values():
             if held.template.values.size != reference.template.values.size:
                 raise errors.invalid_field("template.values", "has another size than the model's")
         self._references[reference.photo_id] = reference
+        self._mark += 1
+
+    async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the photographs that have a template."""
+        return frozenset(self._references.keys() & frozenset(photo_ids))
+
+    async def prepare(self, model: ModelInfo) -> Prepared:
+        """Begin a gallery of another model, or go on with it, and tell how far it is."""
+        if self._next_model != model:
+            self._next_model, self._next = model, {}
+        return Prepared(self._mark, _keys(self._references), _keys(self._next))
+
+    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
+        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
+        if references and self._next_model == model:
+            self._next |= {one.photo_id: one for one in references}
+            self._mark += 1
+
+    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
+        """Remove templates from the gallery that is being prepared."""
+        for photo_id in photo_ids:
+            self._next.pop(photo_id, None)
+        self._mark += 1
+
+    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
+        """Use the gallery that was prepared from now on, if nothing was written since the mark."""
+        if self._next_model != model or self._mark != mark:
+            return False
+        self._model, self._references = model, self._next
+        self._next_model, self._next = None, {}
+        return True
 
     async def search(
         self,
@@ -68,7 +119,7 @@ class InMemorySubjectIndex(InMemoryFiles):
         limit: int,
     ) -> list[list[Candidate]]:
         """Rank the subjects most alike to each probe. Stores nothing."""
-        _require_model(self._model, model_digest)
+        await self.require_model(model_digest)
         found = []
         for probe in probes:
             best: dict[str, Candidate] = {}
@@ -88,12 +139,14 @@ class InMemorySubjectIndex(InMemoryFiles):
     async def remove_photo(self, photo_id: str) -> None:
         """Remove the template of one photograph, if it is there."""
         self._references.pop(photo_id, None)
+        self._next.pop(photo_id, None)
 
     async def remove_subject(self, subject_id: str) -> Removed:
         """Remove a subject's templates."""
         going = [key for key, held in self._references.items() if held.subject_id == subject_id]
         for key in going:
             del self._references[key]
+        self._next = {key: one for key, one in self._next.items() if one.subject_id != subject_id}
         return self._removed(len(going))
 
     async def count(self) -> int:
@@ -101,17 +154,17 @@ class InMemorySubjectIndex(InMemoryFiles):
         return len(self._references)
 
 
-class InMemorySightingIndex(InMemoryFiles):
+class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
     """A `SightingIndex` in one process."""
 
     def __init__(self, model_digest: str) -> None:
-        super().__init__()
-        self._model = model_digest
-        self._held: dict[str, tuple[Sighting, Template]] = {}
+        super().__init__(model_digest)
+        self._held: dict[str, tuple[Sighting, Template | None]] = {}
 
-    async def put(self, sighting: Sighting, template: Template) -> None:
-        """Write a sighting, whatever was there under its id."""
-        _require_model(self._model, template.model_digest)
+    async def put(self, sighting: Sighting, template: Template | None) -> None:
+        """Write a sighting, whatever was there under its id; None has no template."""
+        if template is not None:
+            await self.require_model(template.model_digest)
         self._held[sighting.sighting_id] = (sighting, template)
 
     async def update(self, sighting: Sighting) -> None:
@@ -123,9 +176,18 @@ class InMemorySightingIndex(InMemoryFiles):
         held = self._held.get(sighting_id)
         return held[0] if held else None
 
-    async def template(self, sighting_id: str) -> Template:
-        """Return the template of a sighting that is there."""
+    async def template(self, sighting_id: str) -> Template | None:
+        """Return the template of a sighting that is there; None if it was of a former model."""
         return self._held[sighting_id][1]
+
+    async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
+        """Take templates of another model from now on; sightings stay, without theirs."""
+        if not await proceed():
+            return False
+        if model.digest != self._model.digest:
+            self._model = model
+            self._held = {name: (sighting, None) for name, (sighting, _) in self._held.items()}
+        return True
 
     async def find(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
@@ -171,10 +233,5 @@ class InMemorySightingFeed:
             self._followers.remove(queue)
 
 
-def _require_model(expected: str, digest: str) -> None:
-    if digest != expected:
-        raise errors.FailedPreconditionError(
-            "templates of different models cannot be compared",
-            reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
-            metadata={"expected": expected, "received": digest},
-        )
+def _keys(references: dict[str, Reference]) -> frozenset[PhotoKey]:
+    return frozenset(PhotoKey(one.subject_id, one.photo_id) for one in references.values())

@@ -9,18 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.model import MAX_PHOTOS_PER_SUBJECT, Candidate, Sighting, Template
-from homeward.matching.ports import Reference, Removed
+from homeward.matching.adapters.keyed import KeyedCollection, Point
+from homeward.matching.model import (
+    MAX_PHOTOS_PER_SUBJECT,
+    Candidate,
+    ModelInfo,
+    PhotoKey,
+    Sighting,
+    Template,
+)
+from homeward.matching.ports import Prepared, Reference, Removed
 from homeward.servicekit import records
 from homeward.servicekit.lease import Proceed
 
 
 class _QdrantIndex:
-    """An index whose points are in a keyed collection: a `Purgeable`."""
+    """An index whose points are in a keyed collection: `Purgeable` and `Pinned`."""
 
     def __init__(self, collection: KeyedCollection) -> None:
         self._points = collection
+
+    async def model(self) -> ModelInfo:
+        """Return the model whose templates it holds."""
+        return await self._points.model()
+
+    async def require_model(self, digest: str, size: int | None = None) -> None:
+        """Refuse templates of another model."""
+        await self._points.require_model(digest, size)
 
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed."""
@@ -40,14 +55,30 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        await self._points.require_model(
-            reference.template.model_digest, reference.template.values.size
+        await self._points.upsert(_point(reference))
+
+    async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the photographs that have a template."""
+        return await self._points.existing(photo_ids)
+
+    async def prepare(self, model: ModelInfo) -> Prepared:
+        """Begin a gallery of another model, or go on with it, and tell how far it is."""
+        mark, held, ready = await self._points.prepare(model)
+        return Prepared(
+            mark, *(frozenset(PhotoKey(**payload) for payload in told) for told in (held, ready))
         )
-        await self._points.upsert(
-            reference.photo_id,
-            reference.template.values,
-            {"subject_id": reference.subject_id, "photo_id": reference.photo_id},
-        )
+
+    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
+        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
+        await self._points.put_prepared(model, [_point(one) for one in references])
+
+    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
+        """Remove templates from the gallery that is being prepared."""
+        await self._points.drop_prepared(photo_ids)
+
+    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
+        """Use the gallery that was prepared from now on, if nothing was written since the mark."""
+        return await self._points.use_prepared(model, mark)
 
     async def search(
         self,
@@ -59,9 +90,9 @@ class QdrantSubjectIndex(_QdrantIndex):
         limit: int,
     ) -> list[list[Candidate]]:
         """Rank the subjects most alike to each probe. Stores nothing."""
-        await self._points.require_model(model_digest, probes.shape[1])
         answers = await self._points.query(
             probes,
+            model_digest=model_digest,
             where=_any_of("subject_id", subject_ids),
             threshold=threshold,
             # As many points as the subjects wanted can have, so that none hides another.
@@ -87,10 +118,9 @@ class QdrantSubjectIndex(_QdrantIndex):
 class QdrantSightingIndex(_QdrantIndex):
     """A `SightingIndex` in Qdrant."""
 
-    async def put(self, sighting: Sighting, template: Template) -> None:
-        """Write a sighting, whatever was there under its id."""
-        await self._points.require_model(template.model_digest, template.values.size)
-        await self._points.upsert(sighting.sighting_id, template.values, sighting)
+    async def put(self, sighting: Sighting, template: Template | None) -> None:
+        """Write a sighting, whatever was there under its id; None has no template."""
+        await self._points.upsert_loosely(sighting.sighting_id, template, sighting)
 
     async def update(self, sighting: Sighting) -> None:
         """Write a sighting that is there, and leave its template."""
@@ -101,13 +131,17 @@ class QdrantSightingIndex(_QdrantIndex):
         found = await self._points.retrieve(sighting_id)
         return records.from_plain(found[0], Sighting) if found else None
 
-    async def template(self, sighting_id: str) -> Template:
-        """Return the template of a sighting that is there."""
+    async def template(self, sighting_id: str) -> Template | None:
+        """Return the template of a sighting that is there; None if it was of a former model."""
         found = await self._points.retrieve(sighting_id, with_vector=True)
         assert found is not None, "the caller has just read the sighting"
         payload, vector = found
         assert vector is not None, "it was asked for"
-        return Template(vector, str(payload["model_digest"]))
+        return Template(vector, str(payload["model_digest"])) if vector.any() else None
+
+    async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
+        """Take templates of another model from now on; sightings stay, without theirs."""
+        return await self._points.rebuild(proceed, model=model)
 
     async def find(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
@@ -125,6 +159,14 @@ class QdrantSightingIndex(_QdrantIndex):
     async def count(self) -> int:
         """Return how many sightings there are."""
         return await self._points.count()
+
+
+def _point(reference: Reference) -> Point:
+    return Point(
+        reference.photo_id,
+        reference.template,
+        {"subject_id": reference.subject_id, "photo_id": reference.photo_id},
+    )
 
 
 def _best_per_subject(answer: list[tuple[dict[str, Any], float]]) -> list[Candidate]:

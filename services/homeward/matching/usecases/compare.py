@@ -37,9 +37,13 @@ async def match(
         FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes, gallery and policy are not
             of one model.
     """
+    # First: what its refusal says to do is done before anything about a policy.
+    await gallery.require_model(probes[0].model_digest, probes[0].values.size)
     if probes[0].model_digest != policy.model_digest:
         raise errors.FailedPreconditionError(
-            "the templates are of another model than the one that the threshold was measured with",
+            f"the gallery is of model pack {probes[0].model_digest[:12]}, and policy"
+            f" {policy.policy_id} was measured with {policy.model_digest[:12]}: `homeward policy"
+            " list` shows the policies; activate one that was measured with the gallery's pack",
             reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
             metadata={"expected": policy.model_digest, "received": probes[0].model_digest},
         )

@@ -13,9 +13,43 @@ from homeward.matching.ports import Purgeable
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.lease import Proceed
+from homeward.servicekit.lease import Lease, Proceed
 
 log = structlog.get_logger()
+
+
+class Leased:
+    """A `Purgeable` that waits with a rebuild while somebody else replaces its files.
+
+    Args:
+        purgeable: What it stands for.
+        lease: On replacing collections, which a re-enrolment takes too.
+    """
+
+    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+        self._purgeable = purgeable
+        self._lease = lease
+
+    async def holds_erased(self) -> bool:
+        """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
+        return await self._purgeable.holds_erased()
+
+    async def is_gone(self, place: str) -> bool:
+        """Tell whether files that `Removed` named are gone."""
+        return await self._purgeable.is_gone(place)
+
+    async def rebuild(self, proceed: Proceed) -> bool:
+        """Move what is left to other files, under another key, and drop the old ones."""
+
+        async def both() -> bool:
+            return await proceed() and await self._lease.held()
+
+        if not await self._lease.held():
+            return False
+        try:
+            return await self._purgeable.rebuild(both)
+        finally:
+            await self._lease.release()
 
 
 @dataclass(frozen=True, slots=True)

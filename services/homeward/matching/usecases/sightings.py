@@ -68,8 +68,13 @@ class Sightings:
         self._joining = asyncio.Lock()
 
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
-        """Record a finding, or make it part of the sighting that it overlaps."""
+        """Record a finding, or make it part of the sighting that it overlaps.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+        """
         sighting = finding.sighting
+        await self._index.require_model(finding.template.model_digest, finding.template.values.size)
         if not await self._subject_is_open(sighting.subject_id):
             return Disposition.SUBJECT_CLOSED, None
         async with self._joining:
@@ -271,10 +276,15 @@ class Sightings:
     async def _join(
         self, held: Sighting | None, finding: Finding, placement: Placement
     ) -> Sighting:
-        """Write the sighting of all that belongs together, with the best score and picture."""
+        """Write the sighting of all that belongs together, with the best score and picture.
+
+        Scores of different models cannot be compared: a finding stands before those of a former
+        one, however high they were.
+        """
         parts = [await self._index.get(name) for name in placement.absorbed]
         known = [part for part in (held, *parts) if part is not None]
-        best = max(known, key=lambda part: part.score, default=finding.sighting)
+        comparable = [part for part in known if part.model_digest == finding.template.model_digest]
+        best = max(comparable, key=lambda part: part.score, default=finding.sighting)
         if finding.sighting.score - best.score >= CLEARLY_BETTER:
             best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None

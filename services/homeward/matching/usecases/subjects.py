@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -145,7 +146,8 @@ class Subjects:
                 metadata={"verdict": ",".join(analysis.problems)},
             )
         held = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
-        await self._enrol(subject_id, held, photo, analysis.template)
+        # Before anything is stored.
+        await self._gallery.require_model(analysis.template.model_digest)
 
         def add(subject: Subject) -> Subject:
             if any(other.photo_id == photo_id for other in subject.photos):
@@ -154,15 +156,16 @@ class Subjects:
             return replace(subject, photos=(*subject.photos, held))
 
         try:
+            await self._enrol(subject_id, held, photo, analysis.template)
             subject, etag = await self._edit(subject_id, add)
         except (
             errors.FailedPreconditionError,
             errors.NotFoundError,
             errors.ResourceExhaustedError,
         ):
-            # Closed, erased or filled up while the photograph was judged: nothing of it may stay.
-            await self._photos.delete(_photo(subject_id, photo_id))
-            await self._gallery.remove_photo(photo_id)
+            # Closed, erased, filled up or moved to another model while the photograph was judged:
+            # nothing of it may stay.
+            await self._take_back(subject_id, photo_id)
             raise
         return subject, etag, photo_id, False
 
@@ -325,6 +328,16 @@ class Subjects:
             HeldData(REFERENCES.name, count=await self._gallery.count()),
         )
 
+    async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
+        """Return the ids of photographs that nobody is compared with: the model refused them.
+
+        Empty while the gallery does not answer: subjects are read and closed all the same.
+        """
+        photo_ids = [photo.photo_id for subject in found for photo in subject.photos]
+        with contextlib.suppress(errors.UnavailableError):
+            return frozenset(photo_ids) - await self._gallery.holding(photo_ids)
+        return frozenset()
+
     async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
         return await self._photos.get(_photo(subject_id, photo_id))
@@ -332,11 +345,20 @@ class Subjects:
     async def _enrol(
         self, subject_id: str, held: ReferencePhoto, photo: bytes, template: Template
     ) -> None:
-        # The gallery first: it refuses another model's template before anything is stored.
-        await self._gallery.put(Reference(subject_id, held.photo_id, template))
+        # The photograph first: whoever fills a gallery of another model reads it as soon as it has
+        # a template in this one.
         await self._photos.put(
             _photo(subject_id, held.photo_id), photo, content_type="application/octet-stream"
         )
+        await self._gallery.put(Reference(subject_id, held.photo_id, template))
+
+    async def _take_back(self, subject_id: str, photo_id: str) -> None:
+        with contextlib.suppress(errors.NotFoundError):
+            subject, _ = await self.get(subject_id)
+            if any(held.photo_id == photo_id for held in subject.photos):
+                return  # somebody else has added the same one
+        await self._photos.delete(_photo(subject_id, photo_id))
+        await self._gallery.remove_photo(photo_id)
 
     async def _open_subject(self, subject_id: str) -> tuple[Subject, str]:
         subject, etag = await self.get(subject_id)

@@ -136,12 +136,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The policy was measured with another model pack than the one in use.
     Metadata: `policy_id`, `expected`, `received`.
     """
+    ERROR_REASON_SUBJECTS_LOST: _ErrorReason.ValueType  # 53
+    """FAILED_PRECONDITION. Of some subjects the other model pack can use no photograph: nobody would
+    find them any more. Metadata: `subject_count`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
-    Metadata: `expected`, `received`.
+    The message names both and says what to do. Metadata: `expected`, `received`, their digests.
     """
     ERROR_REASON_IMAGE_UNREADABLE: _ErrorReason.ValueType  # 61
     """INVALID_ARGUMENT. The bytes are not a picture that can be decoded. Metadata: `problem`."""
+    ERROR_REASON_MODEL_NOT_SERVED: _ErrorReason.ValueType  # 62
+    """FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
+    Metadata: `model`, `served`: the names of those that are run, separated by commas.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -267,10 +275,18 @@ ERROR_REASON_POLICY_MODEL_MISMATCH: ErrorReason.ValueType  # 52
 """FAILED_PRECONDITION. The policy was measured with another model pack than the one in use.
 Metadata: `policy_id`, `expected`, `received`.
 """
+ERROR_REASON_SUBJECTS_LOST: ErrorReason.ValueType  # 53
+"""FAILED_PRECONDITION. Of some subjects the other model pack can use no photograph: nobody would
+find them any more. Metadata: `subject_count`.
+"""
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
-Metadata: `expected`, `received`.
+The message names both and says what to do. Metadata: `expected`, `received`, their digests.
 """
 ERROR_REASON_IMAGE_UNREADABLE: ErrorReason.ValueType  # 61
 """INVALID_ARGUMENT. The bytes are not a picture that can be decoded. Metadata: `problem`."""
+ERROR_REASON_MODEL_NOT_SERVED: ErrorReason.ValueType  # 62
+"""FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
+Metadata: `model`, `served`: the names of those that are run, separated by commas.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -26,25 +26,25 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/matching/v1/subject.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/types.proto\"\x86\x04\n\x07Subject\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x35\n\tage_group\x18\x04 \x01(\x0e\x32\".homeward.api.matching.v1.AgeGroup\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12\x15\n\rauthorised_by\x18\x06 \x01(\t\x12/\n\x0breview_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05state\x18\x08 \x01(\x0e\x32\'.homeward.api.matching.v1.Subject.State\x12\x42\n\x10reference_photos\x18\t \x03(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x10\n\x0cSTATE_CLOSED\x10\x02\"\x9b\x01\n\x0eReferencePhoto\x12\x10\n\x08photo_id\x18\x01 \x01(\t\x12\x35\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x0f\n\x07quality\x18\x03 \x01(\x02\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x01\n\x12\x45rasureCertificate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x07\x65ntries\x18\x03 \x03(\x0b\x32&.homeward.api.matching.v1.ErasureEntry\"\xa7\x02\n\x0c\x45rasureEntry\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12?\n\x07outcome\x18\x04 \x01(\x0e\x32..homeward.api.matching.v1.ErasureEntry.Outcome\x12\x14\n\x0cverification\x18\x05 \x01(\t\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_ERASED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x12\n\x0eOUTCOME_FAILED\x10\x03*O\n\x08\x41geGroup\x12\x19\n\x15\x41GE_GROUP_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GE_GROUP_ADULT\x10\x01\x12\x13\n\x0f\x41GE_GROUP_CHILD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/matching/v1/subject.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/types.proto\"\x86\x04\n\x07Subject\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x35\n\tage_group\x18\x04 \x01(\x0e\x32\".homeward.api.matching.v1.AgeGroup\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12\x15\n\rauthorised_by\x18\x06 \x01(\t\x12/\n\x0breview_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x05state\x18\x08 \x01(\x0e\x32\'.homeward.api.matching.v1.Subject.State\x12\x42\n\x10reference_photos\x18\t \x03(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12/\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\x0c \x01(\t\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x10\n\x0cSTATE_CLOSED\x10\x02\"\xad\x01\n\x0eReferencePhoto\x12\x10\n\x08photo_id\x18\x01 \x01(\t\x12\x35\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x0f\n\x07quality\x18\x03 \x01(\x02\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08unusable\x18\x05 \x01(\x08\"\x91\x01\n\x12\x45rasureCertificate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x07\x65ntries\x18\x03 \x03(\x0b\x32&.homeward.api.matching.v1.ErasureEntry\"\xa7\x02\n\x0c\x45rasureEntry\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12?\n\x07outcome\x18\x04 \x01(\x0e\x32..homeward.api.matching.v1.ErasureEntry.Outcome\x12\x14\n\x0cverification\x18\x05 \x01(\t\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_ERASED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x12\n\x0eOUTCOME_FAILED\x10\x03*O\n\x08\x41geGroup\x12\x19\n\x15\x41GE_GROUP_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GE_GROUP_ADULT\x10\x01\x12\x13\n\x0f\x41GE_GROUP_CHILD\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.subject_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AGEGROUP']._serialized_start=1262
-  _globals['_AGEGROUP']._serialized_end=1341
+  _globals['_AGEGROUP']._serialized_start=1280
+  _globals['_AGEGROUP']._serialized_end=1359
   _globals['_SUBJECT']._serialized_start=138
   _globals['_SUBJECT']._serialized_end=656
   _globals['_SUBJECT_STATE']._serialized_start=592
   _globals['_SUBJECT_STATE']._serialized_end=656
   _globals['_REFERENCEPHOTO']._serialized_start=659
-  _globals['_REFERENCEPHOTO']._serialized_end=814
-  _globals['_ERASURECERTIFICATE']._serialized_start=817
-  _globals['_ERASURECERTIFICATE']._serialized_end=962
-  _globals['_ERASUREENTRY']._serialized_start=965
-  _globals['_ERASUREENTRY']._serialized_end=1260
-  _globals['_ERASUREENTRY_OUTCOME']._serialized_start=1165
-  _globals['_ERASUREENTRY_OUTCOME']._serialized_end=1260
+  _globals['_REFERENCEPHOTO']._serialized_end=832
+  _globals['_ERASURECERTIFICATE']._serialized_start=835
+  _globals['_ERASURECERTIFICATE']._serialized_end=980
+  _globals['_ERASUREENTRY']._serialized_start=983
+  _globals['_ERASUREENTRY']._serialized_end=1278
+  _globals['_ERASUREENTRY_OUTCOME']._serialized_start=1183
+  _globals['_ERASUREENTRY_OUTCOME']._serialized_end=1278
 # @@protoc_insertion_point(module_scope)

@@ -158,10 +158,15 @@ class ReferencePhoto(_message.Message):
     FACE_BOX_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UNUSABLE_FIELD_NUMBER: _builtins.int
     photo_id: _builtins.str
     """Its id, made from subject and content: the same photograph again is the same resource."""
     quality: _builtins.float
     """How well the face serves recognition, in [0, 1]; higher is better."""
+    unusable: _builtins.bool
+    """True when the model pack in use cannot use it: nobody is compared with it. It was enrolled with
+    another pack.
+    """
     @_builtins.property
     def face_box(self) -> _types_pb2.BoundingBox:
         """The face, pixels of the upright picture."""
@@ -177,10 +182,11 @@ class ReferencePhoto(_message.Message):
         face_box: _types_pb2.BoundingBox | None = ...,
         quality: _builtins.float = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        unusable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "face_box", b"face_box"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "face_box", b"face_box", "photo_id", b"photo_id", "quality", b"quality"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "face_box", b"face_box", "photo_id", b"photo_id", "quality", b"quality", "unusable", b"unusable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from homeward.api.matching.v1 import subject_pb2 as _subject_pb2
 import builtins as _builtins
 import sys
@@ -391,3 +392,150 @@ class EraseSubjectResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EraseSubjectResponse: _TypeAlias = EraseSubjectResponse  # noqa: Y015
+
+@_typing.final
+class ReenrolSubjectsRequest(_message.Message):
+    """To which model pack to move."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    ACCEPT_LOST_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Name or digest of the pack, 1 to 200 characters. Required."""
+    accept_lost: _builtins.bool
+    """Go on even if the pack can use no photograph of some subjects, who are not found any more then.
+    Without it, the gallery stays as it is if there are any.
+    """
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        accept_lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lost", b"accept_lost", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReenrolSubjectsRequest: _TypeAlias = ReenrolSubjectsRequest  # noqa: Y015
+
+@_typing.final
+class ReenrolSubjectsResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Stage:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ReenrolSubjectsResponse._Stage.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STAGE_UNSPECIFIED: ReenrolSubjectsResponse._Stage.ValueType  # 0
+        """Not a stage; never sent."""
+        STAGE_WAITING: ReenrolSubjectsResponse._Stage.ValueType  # 1
+        """Another call, or a rebuild of the files, is under way."""
+        STAGE_EMBEDDING: ReenrolSubjectsResponse._Stage.ValueType  # 2
+        """Photographs are embedded. Searches go on with the old templates."""
+        STAGE_MOVING_SIGHTINGS: ReenrolSubjectsResponse._Stage.ValueType  # 3
+        """The new templates are in use; sightings are made to take findings of the new pack."""
+        STAGE_DONE: ReenrolSubjectsResponse._Stage.ValueType  # 4
+        """All is done. The last message."""
+
+    class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
+        """What is done."""
+
+    STAGE_UNSPECIFIED: ReenrolSubjectsResponse.Stage.ValueType  # 0
+    """Not a stage; never sent."""
+    STAGE_WAITING: ReenrolSubjectsResponse.Stage.ValueType  # 1
+    """Another call, or a rebuild of the files, is under way."""
+    STAGE_EMBEDDING: ReenrolSubjectsResponse.Stage.ValueType  # 2
+    """Photographs are embedded. Searches go on with the old templates."""
+    STAGE_MOVING_SIGHTINGS: ReenrolSubjectsResponse.Stage.ValueType  # 3
+    """The new templates are in use; sightings are made to take findings of the new pack."""
+    STAGE_DONE: ReenrolSubjectsResponse.Stage.ValueType  # 4
+    """All is done. The last message."""
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+    DONE_PHOTO_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_PHOTO_COUNT_FIELD_NUMBER: _builtins.int
+    UNUSABLE_PHOTOS_FIELD_NUMBER: _builtins.int
+    LOST_SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    stage: Global___ReenrolSubjectsResponse.Stage.ValueType
+    """What is done now."""
+    model_name: _builtins.str
+    """Name of the pack."""
+    model_digest: _builtins.str
+    """Its digest."""
+    done_photo_count: _builtins.int
+    """Photographs that were embedded with the pack or refused by it, earlier calls included. Told
+    while photographs are embedded.
+    """
+    total_photo_count: _builtins.int
+    """Photographs of open subjects. Told while photographs are embedded."""
+    @_builtins.property
+    def unusable_photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnusablePhoto]:
+        """Photographs that the pack cannot use, of those that were embedded since the message before."""
+
+    @_builtins.property
+    def lost_subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subjects of whose photographs the pack can use none. Told with STAGE_DONE, and before the call
+        fails with `SUBJECTS_LOST`.
+        """
+
+    def __init__(
+        self,
+        *,
+        stage: Global___ReenrolSubjectsResponse.Stage.ValueType = ...,
+        model_name: _builtins.str = ...,
+        model_digest: _builtins.str = ...,
+        done_photo_count: _builtins.int = ...,
+        total_photo_count: _builtins.int = ...,
+        unusable_photos: _abc.Iterable[Global___UnusablePhoto] | None = ...,
+        lost_subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_photo_count", b"done_photo_count", "lost_subject_ids", b"lost_subject_ids", "model_digest", b"model_digest", "model_name", b"model_name", "stage", b"stage", "total_photo_count", b"total_photo_count", "unusable_photos", b"unusable_photos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReenrolSubjectsResponse: _TypeAlias = ReenrolSubjectsResponse  # noqa: Y015
+
+@_typing.final
+class UnusablePhoto(_message.Message):
+    """A kept photograph that a model pack cannot use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    PHOTO_ID_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """Whose it is."""
+    photo_id: _builtins.str
+    """Its id."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why: names of `homeward.api.embedding.v1.PhotoProblem` without `PHOTO_PROBLEM_`,
+        `IMAGE_UNREADABLE`, or `PHOTO_GONE` when it is not in the store.
+        """
+
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        photo_id: _builtins.str = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["photo_id", b"photo_id", "problems", b"problems", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnusablePhoto: _TypeAlias = UnusablePhoto  # noqa: Y015

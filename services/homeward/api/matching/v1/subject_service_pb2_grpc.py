@@ -72,6 +72,11 @@ class SubjectServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectResponse.FromString,
                 _registered_method=True)
+        self.ReenrolSubjects = channel.unary_stream(
+                '/homeward.api.matching.v1.SubjectService/ReenrolSubjects',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.FromString,
+                _registered_method=True)
 
 
 class SubjectServiceServicer:
@@ -170,6 +175,28 @@ class SubjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReenrolSubjects(self, request, context):
+        """Moves the gallery to another model pack: embeds every kept photograph of every open subject
+        anew, and then uses those templates, all at once. Tells how far it is until it is done.
+
+        The pack must be run by an embedding service that matching knows: the next one
+        (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
+        until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
+        the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+
+        Call it again after it broke off: it goes on with what was embedded. A call while another is
+        under way waits for that. When it is done already, it says so at once. Sightings stay as they
+        are; those that a former pack found are compared with nothing any more.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -207,6 +234,11 @@ def add_SubjectServiceServicer_to_server(servicer, server):
                     servicer.EraseSubject,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectResponse.SerializeToString,
+            ),
+            'ReenrolSubjects': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReenrolSubjects,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -401,6 +433,33 @@ class SubjectService:
             '/homeward.api.matching.v1.SubjectService/EraseSubject',
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.EraseSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReenrolSubjects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeward.api.matching.v1.SubjectService/ReenrolSubjects',
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

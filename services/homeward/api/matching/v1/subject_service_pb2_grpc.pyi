@@ -98,6 +98,24 @@ class SubjectServiceStub:
     - NOT_FOUND `SUBJECT_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    ReenrolSubjects: _grpc.UnaryStreamMultiCallable[_subject_service_pb2.ReenrolSubjectsRequest, _subject_service_pb2.ReenrolSubjectsResponse]
+    """Moves the gallery to another model pack: embeds every kept photograph of every open subject
+    anew, and then uses those templates, all at once. Tells how far it is until it is done.
+
+    The pack must be run by an embedding service that matching knows: the next one
+    (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
+    until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
+    the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+
+    Call it again after it broke off: it goes on with what was embedded. A call while another is
+    under way waits for that. When it is done already, it says so at once. Sightings stay as they
+    are; those that a former pack found are compared with nothing any more.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
 
 @_typing.type_check_only
 class SubjectServiceAsyncStub(SubjectServiceStub):
@@ -167,6 +185,24 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SUBJECT_NOT_FOUND`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    ReenrolSubjects: _aio.UnaryStreamMultiCallable[_subject_service_pb2.ReenrolSubjectsRequest, _subject_service_pb2.ReenrolSubjectsResponse]  # type: ignore[assignment]
+    """Moves the gallery to another model pack: embeds every kept photograph of every open subject
+    anew, and then uses those templates, all at once. Tells how far it is until it is done.
+
+    The pack must be run by an embedding service that matching knows: the next one
+    (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
+    until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
+    the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+
+    Call it again after it broke off: it goes on with what was embedded. A call while another is
+    under way waits for that. When it is done already, it says so at once. Sightings stay as they
+    are; those that a former pack found are compared with nothing any more.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -277,6 +313,30 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SUBJECT_NOT_FOUND`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def ReenrolSubjects(
+        self,
+        request: _subject_service_pb2.ReenrolSubjectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_subject_service_pb2.ReenrolSubjectsResponse], _abc.AsyncIterator[_subject_service_pb2.ReenrolSubjectsResponse]]:
+        """Moves the gallery to another model pack: embeds every kept photograph of every open subject
+        anew, and then uses those templates, all at once. Tells how far it is until it is done.
+
+        The pack must be run by an embedding service that matching knows: the next one
+        (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
+        until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
+        the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+
+        Call it again after it broke off: it goes on with what was embedded. A call while another is
+        under way waits for that. When it is done already, it says so at once. Sightings stay as they
+        are; those that a former pack found are compared with nothing any more.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -1,0 +1,145 @@
+"""Following a re-enrolment to its end, over broken connections, and telling who it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import patience, progress
+from homeward.cli.errors import PHOTO_PROBLEMS, CallError, CliError, ExitCode
+from homeward.cli.options import Session
+
+Response = subject_service_pb2.ReenrolSubjectsResponse
+
+_ATTEMPTS = 10
+"""In a row and without an answer; the waits between them add up to a minute."""
+
+_NOTES = {
+    Response.STAGE_WAITING: "waiting for another run",
+    Response.STAGE_MOVING_SIGHTINGS: "moving sightings",
+}
+_PROBLEMS = {
+    **PHOTO_PROBLEMS,
+    "IMAGE_UNREADABLE": "it does not decode",
+    "PHOTO_GONE": "it is not in the object store",
+}
+
+
+@dataclass(slots=True)
+class _Told:
+    """What is known of a re-enrolment."""
+
+    last: Response = field(default_factory=Response)
+    total: int = 0
+    unusable: dict[tuple[str, str], subject_service_pb2.UnusablePhoto] = field(default_factory=dict)
+
+
+def follow(
+    session: Session,
+    pack: str,
+    *,
+    accept_lost: bool,
+    subjects: Callable[[], Sequence[subject_pb2.Subject]],
+) -> ExitCode:
+    """Re-enrol everybody, show how it goes, and tell what the pack cannot use.
+
+    Args:
+        session: Where.
+        pack: Name or digest of the model pack.
+        accept_lost: Go on even if subjects are lost.
+        subjects: Lists them, for their names.
+
+    Raises:
+        CallError: The service refuses, or does not come back.
+    """
+    request = subject_service_pb2.ReenrolSubjectsRequest(model=pack, accept_lost=accept_lost)
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    told = _Told()
+    pace = progress.Pace()
+    try:
+        with progress.shown("Embedding photographs") as show:
+            for _ in _updates(stub, request, told):
+                done, stage = told.last.done_photo_count, told.last.stage
+                if stage == Response.STAGE_EMBEDDING:
+                    show(done, told.total, pace.eta(done, told.total))
+                else:
+                    show(told.total, told.total, _NOTES.get(stage, ""))
+    except KeyboardInterrupt:
+        raise CliError(
+            "interrupted",
+            exit_code=ExitCode.INTERRUPTED,
+            advice="run the same command again: it goes on where it stopped",
+        ) from None
+    except CallError as error:
+        if error.reason == "SUBJECTS_LOST":
+            _tell(session, told, subjects)
+        raise
+    _tell(session, told, subjects)
+    return ExitCode.PARTIAL if told.unusable or told.last.lost_subject_ids else ExitCode.OK
+
+
+def _updates(
+    stub: SubjectServiceStub, request: subject_service_pb2.ReenrolSubjectsRequest, told: _Told
+) -> Iterator[None]:
+    """Bring `told` up to date until all is done; call again when the call breaks off."""
+    failures = 0
+    while True:
+        try:
+            for told.last in stub.ReenrolSubjects(request):
+                failures = 0
+                told.total = told.last.total_photo_count or told.total
+                told.unusable |= {
+                    (one.subject_id, one.photo_id): one for one in told.last.unusable_photos
+                }
+                yield
+        except CallError as error:
+            failures += 1
+            if error.exit_code is not ExitCode.UNAVAILABLE or failures >= _ATTEMPTS:
+                raise
+            patience.pause(failures, "matching")
+        else:
+            return
+
+
+def _tell(
+    session: Session, told: _Told, subjects: Callable[[], Sequence[subject_pb2.Subject]]
+) -> None:
+    lost = told.last.lost_subject_ids
+    unusable = list(told.unusable.values())
+    if session.view.json:
+        session.view.document({"reenrolment": told.last, "unusablePhotos": unusable})
+        return
+    say = session.view.say
+    if unusable:
+        say(f"Photographs that {told.last.model_name} cannot use:")
+        session.view.table(
+            ("subject", "photograph", "why"),
+            [
+                (
+                    one.subject_id,
+                    one.photo_id,
+                    "; ".join(_PROBLEMS.get(name, name) for name in one.problems),
+                )
+                for one in unusable
+            ],
+        )
+    if lost:
+        say(f"Nobody would find these subjects: {told.last.model_name} can use no photograph.")
+        named = {each.subject_id: each for each in subjects()}
+        session.view.table(
+            ("subject", "case", "label"),
+            [
+                (name, named[name].case_reference, named[name].label)
+                if name in named
+                else (name, "", "")
+                for name in lost
+            ],
+        )
+    if told.last.stage == Response.STAGE_DONE:
+        say(
+            f"The gallery is of {told.last.model_name} ({told.last.model_digest[:12]}) now. Run the"
+            " embedding service with it, and activate a threshold policy that was measured with it:"
+            " searches are refused until then."
+        )
