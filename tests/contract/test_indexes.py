@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ from homeward.matching.model import (
     Candidate,
     Decision,
     ModelInfo,
+    PhotoKey,
     Review,
     Sighting,
     SightingState,
@@ -686,6 +688,26 @@ async def test_nothing_that_happens_during_a_rebuild_is_lost_or_comes_back(
         assert await index.holds_erased()  # of what was removed meanwhile, in the new one
 
 
+async def test_a_rebuild_ends_although_a_sighting_is_reviewed_meanwhile(
+    open_collection: Open,
+) -> None:
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        for number in range(3):
+            await index.put(sighting(number), Template(vector(number), MODEL))
+        await index.remove([identity(2)])
+        reviewed = replace(sighting(1), state=SightingState.INCONCLUSIVE)
+
+        async def meanwhile() -> bool:
+            await index.update(reviewed)
+            return True
+
+        async with asyncio.timeout(10):
+            assert await index.rebuild(meanwhile)
+
+        assert await index.get(identity(1)) == reviewed
+
+
 @pytest.mark.parametrize("batches", range(4))
 async def test_a_rebuild_that_was_killed_is_done_by_the_next(
     open_collection: Open, tmp_path: Path, batches: int
@@ -752,3 +774,340 @@ async def test_a_collection_that_is_retired_during_a_rebuild_is_not_forgotten(
         (entry,) = await register.entries()
         assert records.decode(entry.value, CollectionRecord).retired == ("x",)
         assert await index.holds_erased()
+
+
+NEXT = ModelInfo("next-pack", OTHER_MODEL, 24)
+"""Another model, with templates of another size."""
+
+
+def next_vector(seed: int) -> NDArray[np.float32]:
+    values = np.random.default_rng(seed + 1000).standard_normal(NEXT.template_size)
+    return (values / np.linalg.norm(values)).astype(np.float32)
+
+
+def next_reference(number: int) -> Reference:
+    return Reference(identity(number), identity(number), Template(next_vector(number), OTHER_MODEL))
+
+
+def numbers_of(keys: Iterable[PhotoKey]) -> set[int]:
+    return {int(key.photo_id[-12:]) for key in keys}
+
+
+async def exchanged(index: SubjectIndex) -> None:
+    """Move an index to the other model."""
+    missing = numbers_of((await index.prepare(NEXT)).held)
+    await index.put_prepared(NEXT, [next_reference(number) for number in missing])
+    assert await index.use_prepared(NEXT, (await index.prepare(NEXT)).mark)
+
+
+async def found_with_next(index: SubjectIndex, people: int) -> set[int]:
+    """Return which of the people are found by their own template of the other model."""
+    probes = [next_vector(number) for number in range(people)]
+    answers = await search(index, *probes, model=OTHER_MODEL, threshold=0.99)
+    return {
+        n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [identity(n)]
+    }
+
+
+async def test_a_prepared_gallery_is_told_of_what_is_held_and_what_is_ready(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 3)
+    await subjects.prepare(NEXT)
+    await subjects.put_prepared(NEXT, [next_reference(1)])
+
+    prepared = await subjects.prepare(NEXT)
+
+    assert numbers_of(prepared.held) == {0, 1, 2}
+    assert prepared.ready == {PhotoKey(identity(1), identity(1))}
+
+
+async def test_searches_see_the_gallery_in_use_until_it_is_exchanged(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 3)
+    await subjects.prepare(NEXT)
+    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(3)])
+
+    assert (await subjects.model()).digest == MODEL
+    assert await found_of(subjects, 3) == {0, 1, 2}
+    assert await subjects.count() == 3
+
+
+async def test_an_exchanged_gallery_is_of_the_other_model(subjects: SubjectIndex) -> None:
+    await filled(subjects, 3)
+
+    await exchanged(subjects)
+
+    assert await subjects.model() == NEXT
+    assert await found_with_next(subjects, 3) == {0, 1, 2}
+    assert await subjects.holding([identity(1), identity(7)]) == {identity(1)}
+
+
+@pytest.mark.parametrize("act", ["search", "put", "require_model"])
+async def test_an_exchanged_gallery_refuses_the_former_model(
+    subjects: SubjectIndex, act: str
+) -> None:
+    await filled(subjects, 1)
+    await exchanged(subjects)
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await {
+            "search": lambda: search(subjects, vector(0)),
+            "put": lambda: subjects.put(reference(vector(0))),
+            "require_model": lambda: subjects.require_model(MODEL),
+        }[act]()
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert refused.value.metadata == {"expected": OTHER_MODEL, "received": MODEL}
+    assert await subjects.count() == 1
+
+
+async def test_a_template_that_came_since_the_look_keeps_the_gallery_from_being_exchanged(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 1)
+    await subjects.prepare(NEXT)
+    await subjects.put_prepared(NEXT, [next_reference(0)])
+    looked = await subjects.prepare(NEXT)
+    await subjects.put(reference(vector(1), subject=identity(1), photo=1))
+
+    assert not await subjects.use_prepared(NEXT, looked.mark)
+
+    assert numbers_of((await subjects.prepare(NEXT)).held) == {0, 1}
+    assert await found_of(subjects, 2) == {0, 1}
+
+
+async def test_what_is_removed_is_removed_from_a_prepared_gallery_too(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 4)
+    await subjects.prepare(NEXT)
+    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(4)])
+    await subjects.remove_subject(identity(1))
+    await subjects.remove_photo(identity(2))
+
+    prepared = await subjects.prepare(NEXT)
+
+    assert numbers_of(prepared.ready) == numbers_of(prepared.held) == {0, 3}
+
+
+async def test_what_a_prepared_gallery_need_not_have_is_dropped_from_it_alone(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 2)
+    await subjects.prepare(NEXT)
+    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(2)])
+
+    await subjects.drop_prepared([identity(1)])
+
+    assert numbers_of((await subjects.prepare(NEXT)).ready) == {0}
+    assert await found_of(subjects, 2) == {0, 1}
+
+
+async def test_templates_for_a_gallery_that_was_given_up_go_nowhere(
+    subjects: SubjectIndex,
+) -> None:
+    await filled(subjects, 1)
+    await subjects.prepare(NEXT)
+    third = ModelInfo("third-pack", "c" * 64, SIZE)
+    looked = await subjects.prepare(third)
+
+    await subjects.put_prepared(NEXT, [next_reference(0)])
+
+    assert (await subjects.prepare(third)).ready == frozenset()
+    assert not await subjects.use_prepared(NEXT, looked.mark)
+
+
+async def test_sightings_stay_when_their_model_changes(sightings: SightingIndex) -> None:
+    for number in range(40):
+        await sightings.put(sighting(number), Template(vector(number), MODEL))
+
+    assert await sightings.change_model(NEXT, yes)
+
+    assert await sightings.get(identity(7)) == sighting(7)
+    assert len(await sightings.find(subject_ids=[ANNA])) == await sightings.count() == 40
+    assert await sightings.template(identity(7)) is None
+    assert await sightings.model() == NEXT
+
+
+async def test_sightings_of_a_former_model_are_reviewed_and_removed(
+    sightings: SightingIndex,
+) -> None:
+    for number in range(2):
+        await sightings.put(sighting(number), Template(vector(number), MODEL))
+    await sightings.change_model(NEXT, yes)
+    reviewed = replace(sighting(0), state=SightingState.CONFIRMED)
+
+    await sightings.update(reviewed)
+    await sightings.remove([identity(1)])
+
+    assert await sightings.find() == [reviewed]
+
+
+async def test_sightings_take_findings_of_the_other_model_and_refuse_the_former(
+    sightings: SightingIndex,
+) -> None:
+    await sightings.put(sighting(1), Template(vector(1), MODEL))
+    await sightings.change_model(NEXT, yes)
+    found = replace(sighting(2), model_digest=OTHER_MODEL)
+
+    await sightings.put(found, Template(next_vector(2), OTHER_MODEL))
+    with pytest.raises(FailedPreconditionError) as refused:
+        await sightings.put(sighting(3), Template(vector(3), MODEL))
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    template = await sightings.template(identity(2))
+    assert template is not None
+    assert template.values == pytest.approx(next_vector(2), abs=1e-6)
+    assert await sightings.count() == 2
+
+
+async def test_a_sighting_may_be_written_without_a_template(sightings: SightingIndex) -> None:
+    await sightings.put(sighting(1), None)
+
+    assert await sightings.get(identity(1)) == sighting(1)
+    assert await sightings.template(identity(1)) is None
+
+
+async def test_a_refusal_names_both_packs_and_the_command(open_collection: Open) -> None:
+    async def the_next() -> ModelInfo:
+        return NEXT
+
+    async with open_collection("subjects") as points:
+        points._others = (the_next,)
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1)))
+
+        with pytest.raises(FailedPreconditionError) as refused:
+            await search(index, next_vector(1), model=OTHER_MODEL)
+
+    assert "the gallery holds templates of model pack yunet-sface (aaaaaaaaaaaa)" in str(
+        refused.value
+    )
+    assert "next-pack (bbbbbbbbbbbb)" in str(refused.value)
+    assert "`homeward subject reenrol --model next-pack`" in str(refused.value)
+
+
+async def test_sightings_that_come_and_go_while_their_model_changes_are_right(
+    open_collection: Open,
+) -> None:
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        for number in range(40):
+            await index.put(sighting(number), Template(vector(number), MODEL))
+        rounds = 0
+
+        async def meanwhile() -> bool:
+            nonlocal rounds
+            rounds += 1
+            await index.remove([identity(rounds), identity(30 + rounds)])
+            await index.put(sighting(100 + rounds), Template(vector(100 + rounds), MODEL))
+            await index.update(replace(sighting(20), face_height_px=float(rounds)))
+            return True
+
+        assert await index.change_model(NEXT, meanwhile)
+
+        gone = {*range(1, rounds + 1), *range(31, 31 + rounds)}
+        came = set(range(101, 101 + rounds))
+        left = {identity(number) for number in {*range(40)} - gone | came}
+        assert rounds >= 3
+        assert {one.sighting_id for one in await index.find()} == left
+        assert await index.get(identity(20)) == replace(sighting(20), face_height_px=float(rounds))
+
+
+async def test_an_exchange_leaves_no_value_of_a_former_template_in_any_file(
+    open_collection: Open, tmp_path: Path
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        before = keying.keyed(vector(1)[None], (await points._open()).current.matrix)[0]
+        assert values_in(tmp_path, before) == SIZE
+
+        await exchanged(index)
+        assert await index.holds_erased()
+        await index.rebuild(yes)
+
+        after = (await points._open()).current.matrix
+        assert values_in(tmp_path, before) == 0
+        assert values_in(tmp_path, keying.keyed(next_vector(1)[None], after)[0]) == 24
+        assert not await index.holds_erased()
+
+
+async def test_a_prepared_gallery_outlives_a_restart_and_a_sweep(open_collection: Open) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        await index.prepare(NEXT)
+        await index.put_prepared(NEXT, [next_reference(1)])
+
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+
+        assert not await index.holds_erased()
+        assert await index.rebuild(yes)
+        assert numbers_of((await index.prepare(NEXT)).ready) == {1}
+
+
+async def test_a_prepared_gallery_goes_with_the_rebuild_after_an_erasure(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        await index.prepare(NEXT)
+        await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
+        removed = await index.remove_subject(identity(1))
+        assert [await index.is_gone(place) for place in removed.places] == [False, False]
+
+        await index.rebuild(yes)
+
+        assert [await index.is_gone(place) for place in removed.places] == [True, True]
+        assert await found_of(index, 3) == {0, 2}
+        assert (await index.prepare(NEXT)).ready == frozenset()
+
+
+async def test_what_was_erased_while_a_gallery_was_prepared_goes_after_the_exchange(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        await index.prepare(NEXT)
+        await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
+        removed = await index.remove_subject(identity(1))
+        await index.use_prepared(NEXT, (await index.prepare(NEXT)).mark)
+
+        assert await index.holds_erased()
+        await index.rebuild(yes)
+
+        assert [await index.is_gone(place) for place in removed.places] == [True, True]
+        assert await found_with_next(index, 3) == {0, 2}
+
+
+async def test_a_write_of_the_former_model_that_meets_the_exchange_is_refused(
+    open_collection: Open,
+) -> None:
+    """Another replica writes to what it believes is in use, and looks afterwards."""
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 1)
+        other = KeyedCollection(
+            points._engine,
+            name="subjects",
+            register=points._register,
+            secret=SECRET,
+            model=the_model,
+        )
+        put = other._put
+
+        async def meanwhile(*args: Any) -> None:
+            await put(*args)
+            await exchanged(index)
+
+        other._put = meanwhile  # type: ignore[method-assign]
+        with pytest.raises(FailedPreconditionError) as refused:
+            await QdrantSubjectIndex(other).put(reference(vector(5), subject=BEN, photo=5))
+
+        assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH

@@ -1,4 +1,4 @@
-"""Following a re-enrolment to its end, over broken connections, and telling who it leaves behind."""
+"""Following a re-enrolment to its end, over broken connections, and telling who is left behind."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ Exit status:
     show_default="the user's data folder",
     help="Folder of everything that the stack keeps; made if it is not there.",
 )
-@click.option("--port-base", type=_PORT, help="First of 13 consecutive ports.")
+@click.option("--port-base", type=_PORT, help="First of 15 consecutive ports.")
 @click.option("--ingestion-port", type=_PORT, help="Port of the ingestion service.")
 @click.option("--matching-port", type=_PORT, help="Port of the matching service.")
 @click.option("--embedding-port", type=_PORT, help="Port of the embedding service.")

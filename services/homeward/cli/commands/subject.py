@@ -275,7 +275,7 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
 @click.option(
     "--accept-lost",
     is_flag=True,
-    help="Go on even if it can use no photograph of some subjects, who are not found any more then.",
+    help="Go on even if it can use no photograph of some subjects, who are not found any more.",
 )
 def reenrol(session: Session, *, pack: str, accept_lost: bool) -> ExitCode:
     """Move everybody who is enrolled to another model pack.

@@ -428,6 +428,7 @@ class KeyedCollection:
     async def _copy(self, points: list[Any], current: _Target, successor: _Target) -> None:
         """Copy some points, again if somebody changes them meanwhile."""
         names = [str(point.id) for point in points]
+        copied: dict[str, object] = {}
         while points:
             if current.model.digest == successor.model.digest:
                 stored = np.asarray([point.vector for point in points], np.float32)
@@ -445,8 +446,8 @@ class KeyedCollection:
             now = await self._points(current, names)
             there = {str(point.id) for point in now}
             await self._remove_from(successor, [name for name in names if name not in there])
-            before = {str(point.id): (point.vector, point.payload) for point in points}
-            points = [p for p in now if before.get(str(p.id)) != (p.vector, p.payload)]
+            copied |= {str(point.id): (point.vector, point.payload) for point in points}
+            points = [p for p in now if copied.get(str(p.id)) != (p.vector, p.payload)]
 
     async def _points(self, target: _Target, names: list[str]) -> list[Any]:
         return list(
