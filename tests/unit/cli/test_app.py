@@ -34,6 +34,7 @@ LEAVES = (
     "completion",
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
+    "subject reenrol",
     *(f"camera {name}" for name in ("add", "list", "update")),
     *(f"footage {name}" for name in ("add", "list", "show", "rm")),
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),

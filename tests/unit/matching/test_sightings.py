@@ -7,14 +7,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from homeward.matching.model import (
     Decision,
     Disposition,
+    Finding,
+    ModelInfo,
     Review,
     Sighting,
     SightingState,
+    Template,
 )
 from homeward.policy import PolicyFigures, Rate
 from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
@@ -441,3 +445,45 @@ async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, fin
         other = await recorded(matching, finding(60, 64))
 
         assert await following == other
+
+
+async def test_a_finding_of_another_model_is_refused_before_anything_is_written(
+    matching: Any, finding: Callable[..., Finding]
+) -> None:
+    await matching.sightings.record(finding(10, 14))
+    before = await matching.everything(), await matching.ledger.entries()
+    other = replace(finding(12, 18), template=Template(np.eye(16, dtype=np.float32)[0], "b" * 64))
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await matching.sightings.record(other)
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert (await matching.everything(), await matching.ledger.entries()) == before
+
+
+async def test_a_sighting_that_takes_others_in_after_the_model_changed_has_the_findings_template(
+    matching: Any, finding: Callable[..., Finding]
+) -> None:
+    first, second = finding(10, 14, score=0.9), finding(18, 22, score=0.8)
+    await matching.sightings.record(first)
+    await matching.sightings.record(second)
+    other = "b" * 64
+    await matching.index.change_model(ModelInfo("next", other, 16), yes)
+    bridge = finding(13, 19, score=0.5, model_digest=other, still=b"a new still")
+    bridge = replace(bridge, template=Template(np.eye(16, dtype=np.float32)[0], other))
+
+    _, joined = await matching.sightings.record(bridge)
+
+    assert joined is not None
+    assert (joined.score, joined.model_digest) == (0.5, other)
+    assert (joined.start_offset, joined.end_offset) == (
+        timedelta(seconds=10),
+        timedelta(seconds=22),
+    )
+    assert await matching.sightings.still(joined) == b"a new still"
+    assert await matching.index.count() == 1
+    assert (await matching.index.template(joined.sighting_id)).model_digest == other
+
+
+async def yes() -> bool:
+    return True

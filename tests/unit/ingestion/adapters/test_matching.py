@@ -109,6 +109,18 @@ async def test_a_matching_service_that_tells_no_figures_is_understood(
 
 
 @pytest.mark.parametrize("subject_ids", [(), (SUBJECT,)])
+async def test_a_search_needs_a_photograph_that_the_model_can_use(
+    matcher: GrpcMatcher, fake: FakeMatching, subject_ids: tuple[str, ...]
+) -> None:
+    fake.subject.reference_photos[0].unusable = True
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await matcher.require_searchable(subject_ids)
+
+    assert refused.value.reason is errors.Reason.NO_OPEN_SUBJECTS
+
+
+@pytest.mark.parametrize("subject_ids", [(), (SUBJECT,)])
 async def test_a_search_needs_a_policy_in_force(
     matcher: GrpcMatcher, fake: FakeMatching, subject_ids: tuple[str, ...]
 ) -> None:
