@@ -217,7 +217,7 @@ SPANS = DataClass(
 )
 GALLERIES = DataClass(
     name="galleries",
-    holds="which collection is in use, and the salt of its key",
+    holds="which collection is in use, of which model pack, and the salt of its key",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="GALLERIES",
@@ -248,7 +248,7 @@ POLICIES = DataClass(
 )
 LEASES = DataClass(
     name="leases",
-    holds="which replica sweeps at the moment",
+    holds="which replica sweeps, or replaces collections, at the moment",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="LEASES",

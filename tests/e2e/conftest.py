@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,11 @@ class LiveStack:
     In evaluation mode, so that a test need not approve a policy first.
     """
 
-    def __init__(self, data: Path, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, data: Path, settings: Mapping[str, str], program: Sequence[str] = ()
+    ) -> None:
         self.data = data
+        self.program = program or command("up")
         self.environment = {
             **os.environ,
             "HOMEWARD_EVALUATION": "true",
@@ -60,7 +63,7 @@ class LiveStack:
     def start(self) -> None:
         log = (self.data.parent / f"{self.data.name}.log").open("a")
         self.up = subprocess.Popen(
-            [*command("up"), "--data", str(self.data), "--output", "json"],
+            [*self.program, "--data", str(self.data), "--output", "json"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
@@ -124,12 +127,13 @@ class LiveStack:
 def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveStack]]:
     """Starts a stack on a new folder; it is stopped at the end of the session at the latest.
 
-    Its first argument names the folder, the others are settings: `HOMEWARD_GATE="false"`.
+    Its first argument names the folder, `program` is run instead of `homeward up`, the others are
+    settings: `HOMEWARD_GATE="false"`.
     """
     started: list[LiveStack] = []
 
-    def start(name: str, **settings: str) -> LiveStack:
-        stack = LiveStack(tmp_path_factory.mktemp(name) / "data", settings)
+    def start(name: str, *, program: Sequence[str] = (), **settings: str) -> LiveStack:
+        stack = LiveStack(tmp_path_factory.mktemp(name) / "data", settings, program)
         stack.start()
         started.append(stack)
         return stack
