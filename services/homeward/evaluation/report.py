@@ -383,7 +383,7 @@ def cohorts(
                 threshold=threshold,
                 how=how,
             )
-            for value in sorted(set(group) - {""})
+            for value in sorted(set(values.values()))
         ]
         tables.append((attribute, tuple(rows)))
     return tuple(tables)
