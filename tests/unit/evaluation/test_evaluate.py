@@ -25,6 +25,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fake_pack: LoadedPack) -> Run:
     monkeypatch.setattr(command, "load_configured", lambda _: fake_pack)
+    monkeypatch.setattr(command, "configure_logging", lambda *_: None)  # of the whole process
 
     def run(*arguments: str | Path, out: str = "out") -> Result:
         return CliRunner().invoke(
@@ -90,6 +91,20 @@ def test_a_wrong_label_is_shown_and_can_be_left_out(
     assert right["suspects"] == []
     assert right["left_out"] == ["p003-again"]
     assert "wrong label" not in done.output
+
+
+def test_two_people_under_one_name_are_shown(
+    run: Run, people: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = people(25)
+    shutil.copy(folder / "p004" / "0.png", folder / "p003" / "9.png")
+
+    run(folder)
+
+    found = report(tmp_path / "out")["doubtful"]
+    assert {(one["first"], one["second"]) for one in found} == {
+        (f"p003/{number}.png", "p003/9.png") for number in range(3)
+    }
 
 
 def test_cohorts_are_told_apart(run: Run, people: Callable[..., Path], tmp_path: Path) -> None:
