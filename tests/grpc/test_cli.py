@@ -341,7 +341,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             best_shot_time=BEGIN,
             score=0.612,
             threshold=0.45,
-            policy_id="yunet-sface/provisional-1",
+            policy_id="yunet-sface/1",
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
         self.requests: list[Any] = []
@@ -1454,8 +1454,8 @@ def test_a_sighting_that_nobody_answers_for_says_so(
     homeward.sightings.sighting.figures.CopyFrom(worth(approved=False))
     assert run(["sighting", "show", SIGHTING]) == 0
     told = capsys.readouterr().out
-    assert "0.450 (yunet-sface/provisional-1, NOT approved)" in told
-    assert "EVALUATION: nobody answers for policy yunet-sface/provisional-1" in told
+    assert "0.450 (yunet-sface/1, NOT approved)" in told
+    assert "EVALUATION: nobody answers for policy yunet-sface/1" in told
 
 
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:

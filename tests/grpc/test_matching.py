@@ -161,7 +161,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         certificates=certificates,
         faces=faces,
         clock=clock,
-        unlinks=False,
+        frees_after=None,
     )
     retention = Retention(
         subjects=enrolled,

@@ -237,7 +237,7 @@ class World:
                 certificates=certificates,
                 faces=faces,
                 clock=self.clock,
-                unlinks=True,
+                frees_after=None,
             )
             lease = partial(Lease, self.leases, "collections", "this")
             reenrolment = Reenrolment(

@@ -11,6 +11,8 @@ from typing import Any
 import click
 from platformdirs import user_data_path
 
+from homeward.embedded.ports import NAMES
+
 _PORT = click.IntRange(1, 65535)
 _HELP = """\
 Run Homeward on this machine until Ctrl-C.
@@ -43,7 +45,7 @@ Exit status:
     show_default="the user's data folder",
     help="Folder of everything that the stack keeps; made if it is not there.",
 )
-@click.option("--port-base", type=_PORT, help="First of 15 consecutive ports.")
+@click.option("--port-base", type=_PORT, help=f"First of {len(NAMES)} consecutive ports.")
 @click.option("--ingestion-port", type=_PORT, help="Port of the ingestion service.")
 @click.option("--matching-port", type=_PORT, help="Port of the matching service.")
 @click.option("--embedding-port", type=_PORT, help="Port of the embedding service.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from homeward.embedded.environment import GivenEngines, service_environment
@@ -12,6 +13,7 @@ from homeward.embedded.nats import nats_spec, nats_url
 from homeward.embedded.ports import NEXT_EMBEDDING, SERVICES, address
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
+from homeward.embedded.vacuum import FREES_AFTER
 from homeward.embedded.weed import weed_spec
 
 SCANNER = "scanner"
@@ -92,6 +94,7 @@ def service_specs(
         fixed["HOMEWARD_S3_ENDPOINT"] = f"http://{address(ports['s3'])}"
         fixed["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
         fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
+        fixed["HOMEWARD_S3_FREES_DAYS"] = str(FREES_AFTER / timedelta(days=1))
 
     if next_model:
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])

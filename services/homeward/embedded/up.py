@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
 from homeward.embedded.ports import SERVICES, address, choose_ports
 from homeward.embedded.secrets import load_secrets
 from homeward.embedded.spec import ChildSpec
-from homeward.embedded.stack import Say, Stack, stop_on_signals
+from homeward.embedded.stack import Say, Stack, StopRequest, stop_on_signals
+from homeward.embedded.vacuum import free_regularly
 
 State = dict[str, Any]
 
@@ -68,6 +70,8 @@ def run(
             if stack.start(timeout_seconds=options.timeout_seconds):
                 state = _state(ports)
                 lock.write_state(data, state)
+                if given_engines(environment).s3 is None:
+                    _free_deleted_bytes(data, ports, stop, say)
                 on_ready(state)
                 if problem := refusal(ports["matching"]):
                     say(f"searches are refused: {problem}")
@@ -114,6 +118,15 @@ def _require(given: GivenEngines) -> None:
     for name, url, variable in engines:
         if url is not None:
             require_reachable(name, url, variable)
+
+
+def _free_deleted_bytes(data: Path, ports: Mapping[str, int], stop: StopRequest, say: Say) -> None:
+    threading.Thread(
+        target=free_regularly,
+        args=(data, ports),
+        kwargs={"stopping": stop.asked, "say": say},
+        daemon=True,  # the end of the stack waits for no volume
+    ).start()
 
 
 def _state(ports: Mapping[str, int]) -> State:

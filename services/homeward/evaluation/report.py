@@ -23,6 +23,10 @@ SUSPECT = 0.6
 """Two photographs of different people that are more alike than this are shown to a human: most are
 one person under two names."""
 
+DOUBTFUL = 0.2
+"""Two photographs of one person that are less alike than this are shown to a human: many are of two
+people, or of somebody else in the picture."""
+
 MOST_SUSPECTS = 100
 HEAD_BANDS = (24, 32, 40, 48, 56, 64, 80, 120, 10_000)
 """Edges of head heights, pixels, that footage is told apart by."""
@@ -160,7 +164,7 @@ class FootageReport:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """Two photographs under two names that may be of one person."""
+    """Two photographs whose labels a human should look at."""
 
     first: str
     second: str
@@ -193,6 +197,9 @@ class Report:
     conditions: tuple[Condition, ...]
     cohorts: tuple[tuple[str, tuple[Cohort, ...]], ...]
     suspects: tuple[Suspect, ...]
+    """Under two names, and very alike."""
+    doubtful: tuple[Suspect, ...]
+    """Under one name, and unlike."""
     footage: FootageReport | None
 
 
@@ -346,17 +353,30 @@ def enrolment(samples: Sequence[Sample], *, threshold: float, how: Bootstrap) ->
 
 def suspects(samples: Sequence[Sample], photos: Photographs) -> tuple[Suspect, ...]:
     """Return photographs of different people that are suspiciously alike, most alike first."""
-    alike = np.argwhere(np.triu(photos.similarity, 1) > SUSPECT).tolist()
-    found = [
+    same = photos.identity[:, None] == photos.identity[None, :]
+    found = _pairs_where(samples, photos, (photos.similarity > SUSPECT) & ~same)
+    return tuple(sorted(found, key=lambda one: -one.score)[:MOST_SUSPECTS])
+
+
+def doubtful(samples: Sequence[Sample], photos: Photographs) -> tuple[Suspect, ...]:
+    """Return photographs of one person that are suspiciously unlike, least alike first."""
+    same = photos.identity[:, None] == photos.identity[None, :]
+    compared = photos.similarity > NOTHING
+    found = _pairs_where(samples, photos, (photos.similarity < DOUBTFUL) & compared & same)
+    return tuple(sorted(found, key=lambda one: one.score)[:MOST_SUSPECTS])
+
+
+def _pairs_where(
+    samples: Sequence[Sample], photos: Photographs, chosen: NDArray[np.bool_]
+) -> list[Suspect]:
+    return [
         Suspect(
             f"{samples[a].identity}/{samples[a].name}",
             f"{samples[b].identity}/{samples[b].name}",
             round(float(photos.similarity[a, b]), 4),
         )
-        for a, b in alike
-        if photos.identity[a] != photos.identity[b]
+        for a, b in np.argwhere(np.triu(chosen, 1)).tolist()
     ]
-    return tuple(sorted(found, key=lambda one: -one.score)[:MOST_SUSPECTS])
 
 
 def cohorts(
@@ -383,7 +403,7 @@ def cohorts(
                 threshold=threshold,
                 how=how,
             )
-            for value in sorted(set(group) - {""})
+            for value in sorted(set(values.values()))
         ]
         tables.append((attribute, tuple(rows)))
     return tuple(tables)

@@ -120,7 +120,7 @@ async def main() -> None:
             certificates=certificates,
             faces=faces,
             clock=clock,
-            unlinks=settings.s3_unlinks,
+            frees_after=settings.frees_after(),
         )
 
         async def deviations() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
@@ -32,10 +33,13 @@ class MatchingSettings(EngineSettings):
         description="Evaluation mode: candidates may be chosen by a policy that nobody has"
         " approved, or that has expired, and say so. To try Homeward out; never in an enquiry.",
     )
-    s3_unlinks: bool = Field(
-        default=False,
-        description="Whether the S3 server removes an object's bytes from its disks when it is"
-        " deleted, as MinIO does. Certificates say `pending` otherwise.",
+    s3_frees_days: float | None = Field(
+        None,
+        ge=0,
+        le=31,
+        description="Days within which the S3 server frees the bytes of an object that was deleted:"
+        " 0 for one that removes them at once, as MinIO does. Certificates say `pending` until"
+        " then, and without end if it is not set.",
     )
     review_grace_days: float = Field(
         7.0,
@@ -57,6 +61,10 @@ class MatchingSettings(EngineSettings):
         if not (self.qdrant_url or self.qdrant_path):
             raise ValueError("set HOMEWARD_QDRANT_URL or HOMEWARD_QDRANT_PATH")
         return self
+
+    def frees_after(self) -> timedelta | None:
+        """Return `s3_frees_days` as a span."""
+        return None if self.s3_frees_days is None else timedelta(days=self.s3_frees_days)
 
     def gallery_key(self) -> bytes:
         """Read the gallery key.

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import Context
 
-from homeward.embedded.command import up
 from homeward.embedded.errors import StackError
 from homeward.embedded.ports import HOST, NAMES, choose_ports
 
@@ -52,10 +50,6 @@ def test_a_base_gives_consecutive_ports_with_the_services_first(tmp_path: Path) 
 
     assert list(ports.values()) == list(range(18_200, 18_200 + len(NAMES)))
     assert ports["ingestion"] == 18_200
-
-
-def test_the_help_says_how_many_ports_a_base_takes() -> None:
-    assert f"First of {len(NAMES)} consecutive ports." in str(up.to_info_dict(Context(up)))
 
 
 def test_a_port_given_by_name_wins_over_the_base(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ class Matching:
             certificates=self.certificates,
             faces=self.faces,
             clock=self.clock,
-            unlinks=False,
+            frees_after=None,
         )
         self.retention = Retention(
             subjects=self.subjects,

@@ -162,11 +162,37 @@ async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
 async def test_photographs_are_erased_at_once_where_the_store_frees_their_bytes(
     matching: Any, filled: str
 ) -> None:
-    matching.subjects._unlinks = True
+    matching.subjects._frees_after = timedelta()
 
     _, _, told = await matching.subjects.close(filled)
 
     assert outcomes(told)["reference photographs"] is ErasureOutcome.ERASED
+
+
+async def test_photographs_are_erased_once_the_store_has_had_its_time_to_free_their_bytes(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    matching.subjects._frees_after = timedelta(days=1)
+    await matching.subjects.close(filled)
+
+    pass_time(timedelta(days=1) - MOMENT)
+    before = outcomes(await matching.certificates.get(filled))
+    pass_time(MOMENT)
+    after = outcomes(await matching.certificates.get(filled))
+
+    photos = "reference photographs"
+    assert (before[photos], after[photos]) == (ErasureOutcome.PENDING, ErasureOutcome.ERASED)
+
+
+async def test_photographs_stay_pending_while_nobody_knows_when_the_store_frees_bytes(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    await matching.subjects.close(filled)
+
+    pass_time(timedelta(days=365))
+
+    now = outcomes(await matching.certificates.get(filled))
+    assert now["reference photographs"] is ErasureOutcome.PENDING
 
 
 async def test_a_certificate_names_nobody(

@@ -69,7 +69,8 @@ class Subjects:
         certificates: Keep what became of erased data.
         faces: Judges photographs.
         clock: Tells the time.
-        unlinks: Whether the object store removes an object's bytes when it is deleted.
+        frees_after: Within what time the object store frees the bytes of what was deleted; None if
+            nobody has stated it.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class Subjects:
         certificates: Certificates,
         faces: FaceAnalyzer,
         clock: Clock,
-        unlinks: bool,
+        frees_after: timedelta | None,
     ) -> None:
         self._subjects = subjects
         self._photos = photos
@@ -91,7 +92,7 @@ class Subjects:
         self._certificates = certificates
         self._faces = faces
         self._clock = clock
-        self._unlinks = unlinks
+        self._frees_after = frees_after
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
         """Enrol a subject without photographs; return it and its etag.
@@ -398,7 +399,7 @@ class Subjects:
         removed, left = await self._sightings.remove_subject(subject_id)
         return [
             _in_files(SIGHTINGS, removed),
-            _in_bucket(STILLS, removed.count, left, unlinked=self._unlinks),
+            self._in_bucket(STILLS, removed.count, left),
             self._in_scans(removed.count),
         ]
 
@@ -416,12 +417,30 @@ class Subjects:
         )
         return replace(entry, until=until)
 
+    def _in_bucket(self, data: DataClass, count: int, left: int) -> ErasureEntry:
+        """Tell of objects, which the store says are not there any more."""
+        if left:
+            still = f"{left} are still there; close the subject again"
+            return _told(data, count, ErasureOutcome.FAILED, still)
+        if not count:
+            return _told(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+        gone = "the store says of each that it is not there"
+        if self._frees_after is None:
+            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_DAYS)"
+            return _told(data, count, ErasureOutcome.PENDING, f"{gone}; {unknown}")
+        if not self._frees_after:
+            return _told(data, count, ErasureOutcome.ERASED, f"{gone}, and frees bytes at once")
+        until = self._clock.now() + self._frees_after
+        by = f"it frees their bytes by {until:%Y-%m-%d %H:%M} UTC"
+        entry = _told(data, count, ErasureOutcome.PENDING, f"{gone}; {by}")
+        return replace(entry, until=until)
+
     async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
         held = await self._photos.objects(f"subjects/{subject_id}/")
         for item in held:
             await self._photos.delete(item.key)
         left = await self._photos.objects(f"subjects/{subject_id}/")
-        return [_in_bucket(PHOTOGRAPHS, len(held), len(left), unlinked=self._unlinks)]
+        return [self._in_bucket(PHOTOGRAPHS, len(held), len(left))]
 
     async def _erase_record(self, subject_id: str) -> list[ErasureEntry]:
         erased = await self._subjects.erase(_open(subject_id))
@@ -484,25 +503,6 @@ def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
         ErasureOutcome.PENDING,
         "nothing returns them; their bytes go with the files when those are next rebuilt",
         *removed.places,
-    )
-
-
-def _in_bucket(data: DataClass, count: int, left: int, *, unlinked: bool) -> ErasureEntry:
-    """Tell of objects, which the store says are not there any more."""
-    if left:
-        return _told(
-            data, count, ErasureOutcome.FAILED, f"{left} are still there; close the subject again"
-        )
-    if not count:
-        return _told(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
-    gone = "the store says of each that it is not there"
-    if unlinked:
-        return _told(data, count, ErasureOutcome.ERASED, f"{gone}, and removes bytes at once")
-    return _told(
-        data,
-        count,
-        ErasureOutcome.PENDING,
-        f"{gone}; their bytes, encrypted, stay in its volumes until it compacts them",
     )
 
 
