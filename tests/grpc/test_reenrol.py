@@ -57,6 +57,7 @@ from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_ope
 from homeward.policy import Measurement, PolicyFile, Rate, write_policy
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.lease import Lease
@@ -592,7 +593,8 @@ async def test_a_sweep_meanwhile_leaves_the_collections_alone(
     await matching.close(ben)
 
     async def sweep() -> None:
-        await matching.retention.sweep(yes)
+        with pytest.raises(UnavailableError, match="the rebuild waits"):
+            await matching.retention.sweep(yes)
 
     world.new.meanwhile = sweep
     told = await matching.reenrol()

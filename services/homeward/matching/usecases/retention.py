@@ -12,6 +12,7 @@ from homeward.inventory import HeldData
 from homeward.matching.ports import Purgeable
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
 
@@ -39,13 +40,22 @@ class Leased:
         return await self._purgeable.is_gone(place)
 
     async def rebuild(self, proceed: Proceed) -> bool:
-        """Move what is left to other files, under another key, and drop the old ones."""
+        """Move what is left to other files, under another key, and drop the old ones.
+
+        Raises:
+            UnavailableError: Somebody else replaces them now, or did when it died within the last
+                minute: to be tried again soon, and not only with the next sweep.
+        """
 
         async def both() -> bool:
             return await proceed() and await self._lease.held()
 
         if not await self._lease.held():
-            return False
+            raise errors.UnavailableError(
+                "the rebuild waits: a re-enrolment, or another rebuild, is replacing collections",
+                reason=errors.Reason.COMPONENT_UNAVAILABLE,
+                metadata={"component": "matching", "address": ""},
+            )
         try:
             return await self._purgeable.rebuild(both)
         finally:
