@@ -14,12 +14,11 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
-from homeward.servicekit import metrics
-from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import Lease, regularly
+from homeward.servicekit.lease import Lease
 from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
 
@@ -31,7 +30,6 @@ async def main() -> None:
     configure_logging("ingestion", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        stack.enter_context(metrics.served(settings.metrics_listen))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = Scans(
             store=parts.scans,
@@ -53,11 +51,15 @@ async def main() -> None:
         leases = await eventually(
             partial(parts.bus.bucket_of, inventory.LEASES, replicas=settings.nats_replicas)
         )
-        lease = Lease(leases, "footage-sweeper", socket.gethostname())
-        every = timedelta(seconds=settings.sweep_interval_seconds)
-        await stack.enter_async_context(in_background(regularly(sweeper.sweep, lease, every=every)))
-        measure = partial(metrics.measure_retention, parts.footage.report)
-        await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
+        await stack.enter_async_context(
+            in_time(
+                sweeper.sweep,
+                parts.footage.report,
+                Lease(leases, "footage-sweeper", socket.gethostname()),
+                every=timedelta(seconds=settings.sweep_interval_seconds),
+                metrics_listen=settings.metrics_listen,
+            )
+        )
         await GrpcServer(
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
             listen=settings.listen,

@@ -22,14 +22,14 @@ from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
-from homeward.servicekit import metrics, nats, s3
-from homeward.servicekit.background import again_and_again, in_background
+from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import Lease, regularly
+from homeward.servicekit.lease import Lease
 from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
 
@@ -41,7 +41,6 @@ async def main() -> None:
     configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        stack.enter_context(metrics.served(settings.metrics_listen))
         threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
         vectors = await stack.enter_async_context(
             # Qdrant's local mode is not thread-safe: one worker serialises it.
@@ -135,13 +134,15 @@ async def main() -> None:
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
         )
-        lease = Lease(leases, "matching-sweeper", socket.gethostname())
-        every = timedelta(seconds=settings.sweep_interval_seconds)
         await stack.enter_async_context(
-            in_background(regularly(retention.sweep, lease, every=every))
+            in_time(
+                retention.sweep,
+                retention.report,
+                Lease(leases, "matching-sweeper", socket.gethostname()),
+                every=timedelta(seconds=settings.sweep_interval_seconds),
+                metrics_listen=settings.metrics_listen,
+            )
         )
-        measure = partial(metrics.measure_retention, retention.report)
-        await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
         policy = Policies(
             store=approvals,
             shipped=policies.shipped(),

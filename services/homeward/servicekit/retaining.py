@@ -1,0 +1,42 @@
+"""What each service that stores does in the background: sweep, and measure what is held."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from homeward.servicekit import metrics
+from homeward.servicekit.background import again_and_again, in_background
+from homeward.servicekit.lease import Lease, Proceed, regularly
+
+
+@asynccontextmanager
+async def in_time(
+    sweep: Callable[[Proceed], Awaitable[object]],
+    report: Callable[[], Awaitable[metrics.Report]],
+    lease: Lease,
+    *,
+    every: timedelta,
+    metrics_listen: str | None,
+) -> AsyncGenerator[None, None]:
+    """Sweep in one replica at a time, and serve what is held in each, while the block runs.
+
+    Args:
+        sweep: Removes what is due; takes what it is to ask whether to go on.
+        report: Tells what is held; not asked when nobody could read it.
+        lease: Keeps other replicas from sweeping too.
+        every: How long to wait in between.
+        metrics_listen: `host:port` of the metrics; None serves none.
+
+    Raises:
+        OSError: The address of the metrics cannot be bound.
+    """
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(in_background(regularly(sweep, lease, every=every)))
+        if metrics_listen is not None:
+            stack.enter_context(metrics.served(metrics_listen))
+            measure = partial(metrics.measure_retention, report)
+            await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
+        yield
