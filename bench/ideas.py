@@ -29,8 +29,15 @@ from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import dataset, metrics
-from homeward.evaluation.dataset import Clip, Photo
-from homeward.evaluation.footage import MISSED, SLACK_SECONDS, Scored, searcher
+from homeward.evaluation.dataset import Clip
+from homeward.evaluation.footage import (
+    Scored,
+    gallery_of,
+    reference_photos,
+    searcher,
+    searches,
+    usable,
+)
 from homeward.evaluation.photos import Measurer
 from homeward.servicekit.logs import configure_logging
 from homeward.vision import alignment
@@ -153,30 +160,20 @@ class Found:
     rows: dict[tuple[float, float], list[Scored]]
 
 
-async def scored(clips: Sequence[Clip], pack: Any, way: Way, faces: Path) -> list[Found]:  # noqa: ANN401
+async def scored(clips: Sequence[Clip], pack: Any, way: Way) -> list[Found]:  # noqa: ANN401
     """Search clips; each photograph and each person's mean are people of their own."""
     recogniser = Ways(pack.recogniser, way)
     measurer = Measurer(PillowPictureDecoder(), pack.detector, recogniser, threads=2)
-    everybody = {
-        (name, path.name)
-        for clip in clips
-        for name, paths in clip.references.items()
-        for path in paths
-        if name not in WRONG_LABELS
-    }
-    photos = [Photo(name, faces / name / file) for name, file in sorted(everybody)]
-    templates = {
-        (one.identity, one.name): one.template
-        for one in measurer.measure(photos)
-        if one.template is not None and not one.problems
-    }
+    photos = reference_photos(clips, WRONG_LABELS)
+    photos.sort(key=lambda photo: (photo.identity, photo.path.name))  # the first one is `one`
+    known = usable(photos, measurer.measure(photos))
     found = []
     async with searcher(
         detector=pack.detector, recogniser=recogniser, model=pack.model, threads=2
     ) as opened:
         for clip in clips:
             gallery: dict[str, Vectors] = {}
-            for name, vectors in _own(clip, templates).items():
+            for name, vectors in gallery_of(clip, known).items():
                 gallery |= {f"{name}#{n}": one[None] for n, one in enumerate(vectors)}
                 gallery[f"{name}#mean"] = unit(np.sum(vectors, axis=0))[None]
             rows: dict[tuple[float, float], list[Scored]] = {}
@@ -185,17 +182,6 @@ async def scored(clips: Sequence[Clip], pack: Any, way: Way, faces: Path) -> lis
             found.append(Found(clip, rows))
             print(".", end="", file=sys.stderr, flush=True)
     return found
-
-
-def _own(clip: Clip, templates: dict[tuple[str, str], Vectors | None]) -> dict[str, list[Vectors]]:
-    walking = {one.identity for one in clip.appearances}
-    own: dict[str, list[Vectors]] = {}
-    for (name, file), template in templates.items():
-        mine = clip.references.get(name)
-        wanted = file in [path.name for path in mine] if mine is not None else name not in walking
-        if wanted and template is not None:
-            own.setdefault(name, []).append(template)
-    return own
 
 
 Combine = Callable[[list[Scored]], dict[str, float]]
@@ -251,36 +237,39 @@ class Outcome:
 
 def outcome(found: Sequence[Found], combine: Combine) -> Outcome:
     """Return what searches come to."""
-    mated, names, heads, halves, strangers, stranger_halves = [], [], [], [], [], []
-    seeds = sorted({int(one.clip.path.stem.rsplit("-", 1)[1]) % 100 for one in found})
-    for one in found:
-        half = seeds.index(int(one.clip.path.stem.rsplit("-", 1)[1]) % 100) < len(seeds) / 2
-        scores = {span: combine(rows) for span, rows in one.rows.items()}
-        enrolled = {name for each in scores.values() for name in each}
-        known = [walk for walk in one.clip.appearances if walk.identity in enrolled]
-
-        def beside(span: tuple[float, float], walk: Any) -> bool:  # noqa: ANN401
-            return span[0] <= walk.last + SLACK_SECONDS and span[1] >= walk.first - SLACK_SECONDS
-
-        for walk in known:
-            own = [each[walk.identity] for span, each in scores.items() if beside(span, walk)]
-            mated.append(max(own, default=MISSED))
-            names.append(walk.identity)
-            heads.append(sum(walk.head_px) / 2)
-            halves.append(half)
-        for span, each in scores.items():
-            if not any(beside(span, walk) for walk in known):
-                strangers.append(max(each.values()))
-                stranger_halves.append(half)
-    number = {name: n for n, name in enumerate(dict.fromkeys(names))}
+    told = [
+        (search, _number(one.clip))
+        for one in found
+        for search in searches(one.clip, *_combined(one, combine))
+    ]
+    numbers = sorted({number for _, number in told})
+    first = set(numbers[: len(numbers) // 2])
+    mated = [(search, number) for search, number in told if search.identity]
+    others = [(search, number) for search, number in told if not search.identity]
+    names = {search.identity: None for search, _ in mated}
     return Outcome(
-        np.array(mated),
-        np.array([number[name] for name in names]),
-        np.array(heads),
-        np.array(halves),
-        np.array(strangers),
-        np.array(stranger_halves),
+        mated=np.array([search.score for search, _ in mated]),
+        whose=np.array([list(names).index(search.identity) for search, _ in mated]),
+        heads=np.array([search.head_px for search, _ in mated]),
+        mated_half=np.array([number in first for _, number in mated]),
+        strangers=np.array([search.score for search, _ in others]),
+        stranger_half=np.array([number in first for _, number in others]),
     )
+
+
+def _number(clip: Clip) -> int:
+    """Return the seed of a recording; that of its twin without people to find is 100 more."""
+    return int(clip.path.stem.rpartition("-")[2]) % 100
+
+
+def _combined(found: Found, combine: Combine) -> tuple[list[Scored], list[str]]:
+    """Return one score for each appearance and person, and who is enrolled."""
+    rows = [
+        Scored(name, start, end, 0.0, score, score, score)
+        for (start, end), each in found.rows.items()
+        for name, score in combine(each).items()
+    ]
+    return rows, list({row.identity: None for row in rows})
 
 
 def errors(one: Outcome) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -306,7 +295,9 @@ def tell(name: str, one: Outcome, before: Outcome) -> None:
             ]
         )
 
-    value, low, high = metrics.bootstrapped(difference, one.whose, metrics.Bootstrap(DRAWS, seed=1))
+    value = difference(np.ones(len(one.mated)))
+    drawn = metrics.redrawn(difference, one.whose, metrics.Bootstrap(DRAWS, seed=1))
+    low, high = np.percentile(drawn, [2.5, 97.5], axis=0)
     small = one.heads < 45  # noqa: PLR2004 - half of them
     print(
         f"| {name} | {value[0]:.3f} [{low[0]:.3f}, {high[0]:.3f}] |"
@@ -337,7 +328,7 @@ def main() -> None:
         way, within = IDEAS[name]
         begun = time.monotonic()
         with within():
-            found = asyncio.run(scored(clips, pack, way, faces))
+            found = asyncio.run(scored(clips, pack, way))
         print(f" {name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
         now = outcome(found, plain)
         before = before or now

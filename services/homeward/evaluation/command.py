@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,14 +14,13 @@ import click
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from homeward.cli.progress import shown
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.evaluation import metrics, report
+from homeward.evaluation import figures, metrics
 from homeward.evaluation.dataset import (
     Clip,
     Dataset,
@@ -30,7 +29,14 @@ from homeward.evaluation.dataset import (
     read_dataset,
     read_footage,
 )
-from homeward.evaluation.footage import Search, searcher, searches
+from homeward.evaluation.footage import (
+    Search,
+    gallery_of,
+    reference_photos,
+    searcher,
+    searches,
+    usable,
+)
 from homeward.evaluation.metrics import Bootstrap
 from homeward.evaluation.page import render
 from homeward.evaluation.photos import (
@@ -42,6 +48,7 @@ from homeward.evaluation.photos import (
     darkened_to,
     shrunk_to,
 )
+from homeward.evaluation.report import Report, Way
 from homeward.packs import PackError
 from homeward.policy import Measurement, PolicyFile, write_policy
 from homeward.servicekit.logs import configure_logging
@@ -175,7 +182,7 @@ def _without(data: Dataset, names: Sequence[str]) -> Dataset:
 
 def _evaluated(
     data: Dataset, clips: Sequence[Clip], pack: LoadedPack, wanted: Wanted, threads: int
-) -> report.Report:
+) -> Report:
     measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=threads)
     samples = _measured("photographs", measurer, data.photos)
     photos = compared(samples, data.identities)
@@ -193,7 +200,7 @@ def _evaluated(
     found, gallery_size = _footage(clips, pack, measurer, wanted, threads)
     seen = None
     if found:
-        seen = report.footage_report(
+        seen = figures.footage_report(
             found,
             recordings=len(clips),
             gallery_size=gallery_size,
@@ -205,7 +212,7 @@ def _evaluated(
     else:
         threshold = float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], wanted.fpir)])
     how = Bootstrap(wanted.draws // 4, wanted.seed)
-    return report.Report(
+    return Report(
         model_name=pack.model.name,
         model_digest=pack.model.digest,
         runtimes=(pack.model.detector_runtime, pack.model.recogniser_runtime),
@@ -221,16 +228,16 @@ def _evaluated(
         gallery_size=size,
         threshold=threshold,
         threshold_from="footage" if seen else "photographs",
-        enrolment=report.enrolment(samples, threshold=threshold, how=how),
-        pairs=report.pairs(photos, how),
-        identification=report.identification(sets, threshold=threshold, chosen=sets[-1]),
+        enrolment=figures.enrolment(samples, threshold=threshold, how=how),
+        pairs=figures.pairs(photos, how),
+        identification=figures.identification(sets, threshold=threshold, chosen=sets[-1]),
         conditions=tuple(
-            report.condition(way, worse, samples, threshold=threshold, how=how)
+            figures.condition(way, worse, samples, threshold=threshold, how=how)
             for way, worse in _worse(measurer, data.photos, wanted.seed)
         ),
-        cohorts=report.cohorts(data, photos, gallery_size=size, threshold=threshold, how=how),
-        suspects=report.suspects(samples, photos),
-        doubtful=report.doubtful(samples, photos),
+        cohorts=figures.cohorts(data, photos, gallery_size=size, threshold=threshold, how=how),
+        suspects=figures.suspects(samples, photos),
+        doubtful=figures.doubtful(samples, photos),
         footage=seen,
     )
 
@@ -244,16 +251,14 @@ def _measured(
 
 def _worse(
     measurer: Measurer, photos: Sequence[Photo], seed: int
-) -> Iterator[tuple[report.Way, list[Sample]]]:
+) -> Iterator[tuple[Way, list[Sample]]]:
     """Yield the photographs made worse in several ways."""
-    widths = {report.Way("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
+    widths = {Way("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
     blurs = {
-        report.Way("blur", part, "% of the face's width"): blurred_by(part / 100)
-        for part in BLURS_PERCENT
+        Way("blur", part, "% of the face's width"): blurred_by(part / 100) for part in BLURS_PERCENT
     }
     lights = {
-        report.Way("light", part, "%"): darkened_to(part / 100, seed=seed)
-        for part in LIGHTS_PERCENT
+        Way("light", part, "%"): darkened_to(part / 100, seed=seed) for part in LIGHTS_PERCENT
     }
     for way, degrade in (widths | blurs | lights).items():
         yield way, _measured(f"{way.name} {way.value:g}", measurer, photos, degrade)
@@ -265,7 +270,8 @@ def _footage(
     """Search recordings for everybody who has references; return searches and the least gallery."""
     if not clips:
         return [], 0
-    known = _references(clips, measurer, wanted.leave_out)
+    photos = reference_photos(clips, wanted.leave_out)
+    known = usable(photos, _measured("references", measurer, photos))
 
     async def search() -> tuple[list[Search], int]:
         found: list[Search] = []
@@ -278,7 +284,7 @@ def _footage(
                 threads=threads,
             ) as opened:
                 for clip in clips:
-                    gallery = _gallery(clip, known)
+                    gallery = gallery_of(clip, known)
                     if not gallery:
                         raise DatasetError(f"{clip.path}: nobody who can be enrolled is not in it")
                     scored = await opened.search(clip.path, gallery, wanted.sample_rate)
@@ -290,48 +296,8 @@ def _footage(
     return asyncio.run(search())
 
 
-def _references(
-    clips: Sequence[Clip], measurer: Measurer, leave_out: Sequence[str]
-) -> Mapping[tuple[str, Path], NDArray[np.float32]]:
-    """Return the templates of all photographs that are references of somebody."""
-    photos = list(
-        dict.fromkeys(
-            Photo(name, path)
-            for clip in clips
-            for name, paths in clip.references.items()
-            for path in paths
-            if name not in leave_out
-        )
-    )
-    samples = _measured("references", measurer, photos)
-    return {
-        (photo.identity, photo.path): sample.template
-        for photo, sample in zip(photos, samples, strict=True)
-        if sample.template is not None and not sample.problems
-    }
-
-
-def _gallery(
-    clip: Clip, known: Mapping[tuple[str, Path], NDArray[np.float32]]
-) -> dict[str, NDArray[np.float32]]:
-    """Return whom to search a recording for: its own subjects, and others who are not in it.
-
-    Somebody who is in it without references may be in it with a photograph that is a reference
-    elsewhere, and is not looked for.
-    """
-    walking = {one.identity for one in clip.appearances}
-    gallery: dict[str, list[NDArray[np.float32]]] = {}
-    for (name, path), template in known.items():
-        own = clip.references.get(name)
-        if path in own if own is not None else name not in walking:
-            gallery.setdefault(name, []).append(template)
-    return {name: np.array(templates) for name, templates in gallery.items()}
-
-
-def _policy(
-    found: report.Report, policy_id: str | None, about: str | None, limits: str
-) -> PolicyFile:
-    chosen = next(one for one in found.identification if one.gallery_size == found.gallery_size)
+def _policy(found: Report, policy_id: str | None, about: str | None, limits: str) -> PolicyFile:
+    chosen = found.chosen
     photographs = f"{found.photographs} photographs of {found.identities} people"
     if found.footage:
         size, fpir, fnir = (

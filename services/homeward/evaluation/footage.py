@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,9 @@ from homeward.embedding.model import ModelPack
 from homeward.embedding.ports import FaceDetector, FaceRecogniser
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
-from homeward.evaluation.dataset import Appearance, Clip
+from homeward.evaluation.dataset import Appearance, Clip, Photo
+from homeward.evaluation.metrics import NOTHING
+from homeward.evaluation.photos import Sample
 from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import PyAvFrameSource
@@ -89,7 +91,43 @@ class Search:
     """Highest of those that were followed; below every threshold when nobody was."""
 
 
-MISSED = -2.0
+def reference_photos(clips: Sequence[Clip], leave_out: Collection[str]) -> list[Photo]:
+    """Return all photographs that are references of somebody, but for some people's."""
+    return list(
+        dict.fromkeys(
+            Photo(name, path)
+            for clip in clips
+            for name, paths in clip.references.items()
+            for path in paths
+            if name not in leave_out
+        )
+    )
+
+
+def usable(photos: Sequence[Photo], samples: Sequence[Sample]) -> dict[Photo, NDArray[np.float32]]:
+    """Return the templates of the photographs that enrolment takes."""
+    return {
+        photo: sample.template
+        for photo, sample in zip(photos, samples, strict=True)
+        if sample.template is not None and not sample.problems
+    }
+
+
+def gallery_of(
+    clip: Clip, known: Mapping[Photo, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float32]]:
+    """Return whom to search a recording for, with their templates, shape (k, d).
+
+    Those are its own subjects, and others who are not in it. Somebody who is in it without
+    references may be in it with a photograph that is a reference elsewhere, and is not looked for.
+    """
+    walking = {one.identity for one in clip.appearances}
+    gallery: dict[str, list[NDArray[np.float32]]] = {}
+    for photo, template in known.items():
+        own = clip.references.get(photo.identity)
+        if photo.path in own if own is not None else photo.identity not in walking:
+            gallery.setdefault(photo.identity, []).append(template)
+    return {name: np.array(templates) for name, templates in gallery.items()}
 
 
 @asynccontextmanager
@@ -211,6 +249,7 @@ class _Scorer:
     """A `Matcher` that keeps scores and nothing else."""
 
     def __init__(self, gallery: Mapping[str, NDArray[np.float32]]) -> None:
+        self._gallery = gallery
         self._names = [name for name, templates in gallery.items() for _ in templates]
         self._templates = np.concatenate(list(gallery.values()))
         self.scored: list[Scored] = []
@@ -232,13 +271,7 @@ class _Scorer:
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         for one in sighted:
-            (fused,) = {
-                match.score
-                for match in self._matches(
-                    np.clip(self._templates @ np.asarray(one.template.values), -1, 1)
-                )
-                if match.subject_id == one.match.subject_id
-            }
+            own = self._gallery[one.match.subject_id] @ one.template.values
             assert one.best_shot_score is not None, "everybody is above the threshold"
             self.scored.append(
                 Scored(
@@ -247,7 +280,7 @@ class _Scorer:
                     end=one.end.total_seconds(),
                     face_px=one.face_height_px,
                     score=one.match.score,
-                    fused=fused,
+                    fused=float(np.clip(own.max(), -1, 1)),
                     best_shot=one.best_shot_score,
                 )
             )
@@ -287,9 +320,9 @@ def _search(clip: Clip, identity: str, head_px: float, rows: Sequence[Scored]) -
         clip=clip.path.stem,
         identity=identity,
         head_px=head_px,
-        score=max((row.score for row in rows), default=MISSED),
-        fused=max((row.fused for row in rows), default=MISSED),
-        best_shot=max((row.best_shot for row in rows), default=MISSED),
+        score=max((row.score for row in rows), default=NOTHING),
+        fused=max((row.fused for row in rows), default=NOTHING),
+        best_shot=max((row.best_shot for row in rows), default=NOTHING),
     )
 
 

@@ -110,8 +110,8 @@ class Curve:
         """Return the rate at one of the thresholds."""
         return Rate(
             value=float(self.value[index]),
-            low=float(min(self.low[index], self.value[index])),
-            high=float(max(self.high[index], self.value[index])),
+            low=float(self.low[index]),
+            high=float(self.high[index]),
             trials=self.trials,
         )
 
@@ -198,19 +198,20 @@ def _resampled(person: NDArray[np.int64], rng: np.random.Generator) -> Scores:
 
 def _curve(at: Scores, drawn: Scores, trials: int, people: int) -> Curve:
     """Return a curve of drawn values, shape (draws, 2, t): as they are, and drawn again."""
-    low, high = interval(drawn[:, 1])
     value = drawn[:, 0].mean(axis=0)
-    # Where nobody was in error, or everybody, drawing again tells nothing: the rule of three.
-    most = at_most(people)
-    high = np.where(high == 0, most, high)
-    low = np.where(low == 1, 1 - most, low)
-    return Curve(at, value, np.minimum(low, value), np.maximum(high, value), trials, people)
+    return Curve(at, value, *interval(value, drawn[:, 1], people), trials, people)
 
 
-def interval(drawn: Scores) -> tuple[Scores, Scores]:
-    """Return the 95 % interval over the first axis."""
+def interval(value: Scores, drawn: Scores, people: int) -> tuple[Scores, Scores]:
+    """Return the 95 % intervals of rates, shape (t,), from rates drawn again, shape (draws, t).
+
+    Where nobody was in error, or everybody, drawing again tells nothing: the rule of three does.
+    """
     edge = (1 - CONFIDENCE) / 2 * 100
-    return np.percentile(drawn, edge, axis=0), np.percentile(drawn, 100 - edge, axis=0)
+    low, high = np.percentile(drawn, [edge, 100 - edge], axis=0)
+    most = at_most(people)
+    low, high = np.where(low == 1, 1 - most, low), np.where(high == 0, most, high)
+    return np.minimum(low, value), np.maximum(high, value)
 
 
 def at_most(trials: int) -> float:
@@ -222,19 +223,28 @@ def at_most(trials: int) -> float:
 
 
 def bootstrapped(
-    measure: Callable[[Scores], Scores], person: NDArray[np.int64], how: Bootstrap
-) -> tuple[Scores, Scores, Scores]:
-    """Return a measure of weighted searches with its 95 % interval, over identities.
+    measure: Callable[[Scores], Scores], at: Scores, person: NDArray[np.int64], how: Bootstrap
+) -> Curve:
+    """Return rates of weighted searches with their intervals, over identities.
 
     Args:
-        measure: Takes a weight for each search, shape (n,).
+        measure: Takes a weight for each search, shape (n,), and returns rates, shape (t,).
+        at: What the rates are told for, shape (t,).
         person: Whose each search is, shape (n,).
         how: How often to draw people again.
     """
+    value = measure(np.ones(len(person)))
+    people = len(np.unique(person))
+    drawn = redrawn(measure, person, how)
+    return Curve(at, value, *interval(value, drawn, people), len(person), people)
+
+
+def redrawn(
+    measure: Callable[[Scores], Scores], person: NDArray[np.int64], how: Bootstrap
+) -> Scores:
+    """Return a measure of weighted searches, shape (draws, t), with the people drawn again."""
     rng = np.random.default_rng(how.seed)
-    drawn = np.array([measure(_resampled(person, rng)) for _ in range(how.draws)])
-    low, high = interval(drawn)
-    return measure(np.ones(len(person))), low, high
+    return np.array([measure(_resampled(person, rng)) for _ in range(how.draws)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -36,7 +36,7 @@ def render(report: Report, limits: str) -> str:
         report: What was found.
         limits: How far the data are from what the policy is for, in plain words.
     """
-    chosen = next(one for one in report.identification if one.gallery_size == report.gallery_size)
+    chosen = report.chosen
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8>",
         f"<title>Evaluation of {escape(report.model_name)}</title><style>{_STYLE}</style>",
@@ -127,7 +127,7 @@ def _identification(report: Report) -> list[str]:
 
 def _pairs(report: Report) -> list[str]:
     pairs = report.pairs
-    chosen = next(one for one in report.identification if one.gallery_size == report.gallery_size)
+    chosen = report.chosen
 
     def scores(axes: Axes) -> None:
         axes.stairs(pairs.impostor_density, pairs.edges, fill=True, alpha=0.4, label="two people")

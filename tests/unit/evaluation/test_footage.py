@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from homeward.evaluation.dataset import Appearance, Clip
-from homeward.evaluation.footage import MISSED, Scored, Search, searches
-from homeward.evaluation.metrics import Bootstrap
-from homeward.evaluation.report import footage_report
+from homeward.evaluation.figures import footage_report
+from homeward.evaluation.footage import Scored, Search, searches
+from homeward.evaluation.metrics import NOTHING, Bootstrap
 
 
 def clip(*appearances: Appearance) -> Clip:
@@ -38,7 +38,7 @@ def test_the_most_alike_appearance_in_their_time_counts_for_somebody_enrolled() 
 def test_somebody_enrolled_whom_nobody_followed_is_a_miss() -> None:
     anna = Appearance("anna", 10, 15, (30, 50))
 
-    assert told(searches(clip(anna), [], ["anna"])) == [("anna", MISSED)]
+    assert told(searches(clip(anna), [], ["anna"])) == [("anna", NOTHING)]
 
 
 def test_an_appearance_beside_somebody_enrolled_is_no_strangers() -> None:
