@@ -37,4 +37,6 @@ async def test_everybody_in_footage_is_scored_for_everybody_enrolled(street: Str
     for name in gallery:
         best, *others = sorted((one.score for one in found if one.identity == name), reverse=True)
         assert best > 0.4 > max(others)
+    # In one order each time, or intervals would differ from run to run.
+    assert found == sorted(found, key=lambda one: (one.start, one.end, one.identity))
     assert all(one.score >= max(one.fused, one.best_shot) - 1e-6 for one in found)

@@ -213,7 +213,8 @@ class FootageSearcher:
             examined = await self._prober.probe(url)
             for task in _tasks(path, examined):
                 await scanner.scan(task, url, _nothing)
-        return matcher.scored
+        # They are compared beside the search, in an order that is another each time.
+        return sorted(matcher.scored, key=lambda one: (one.start, one.end, one.identity))
 
 
 async def _nothing(_: Segment) -> None:
