@@ -46,6 +46,7 @@ async def serve(settings: EmbeddingSettings) -> None:
             listen=settings.listen,
             checks={},
             grace_seconds=settings.grace_seconds,
+            health_listen=settings.health_listen,
         )
         await server.run()
 

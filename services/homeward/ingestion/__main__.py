@@ -70,6 +70,7 @@ async def main() -> None:
                 "matching": parts.matcher.ping,
             },
             grace_seconds=settings.grace_seconds,
+            health_listen=settings.health_listen,
         ).run()
 
 

@@ -176,6 +176,7 @@ async def main() -> None:
                 "embedding": faces.ping,
             },
             grace_seconds=settings.grace_seconds,
+            health_listen=settings.health_listen,
         ).run()
 
 

@@ -1,14 +1,16 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING,
-refuse new calls and let those under way finish within the grace.
+Health starts NOT_SERVING and follows the readiness checks; that of `liveness` does not, so that no
+process is restarted because an engine is away. SIGTERM and SIGINT make both NOT_SERVING, refuse new
+calls and let those under way finish within the grace.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,12 @@ from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorC
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
+
+LIVENESS = "liveness"
+"""What health is asked for to find out whether the process answers at all."""
+
+# Without this two servers may share a port, and each would get half of the calls.
+_OWN_PORT = ("grpc.so_reuseport", 0)
 
 log = structlog.get_logger()
 
@@ -52,6 +60,7 @@ class GrpcServer:
         listen: `host:port`; port 0 takes a free one.
         checks: What must answer before, and while, health says SERVING.
         grace_seconds: How long calls may finish after a request to stop.
+        health_listen: `host:port` of health alone, in plain text: who probes has no certificate.
         chain: What every call runs inside of, outermost first.
     """
 
@@ -62,9 +71,11 @@ class GrpcServer:
         listen: str,
         checks: ReadinessChecks,
         grace_seconds: float,
+        health_listen: str | None = None,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> None:
         self._listen = listen
+        self._health_listen = health_listen
         self._checks = checks
         self._grace = grace_seconds
         self._names = [service.name for service in services]
@@ -73,8 +84,7 @@ class GrpcServer:
             interceptors=[InterceptorChain(chain)],
             options=[
                 *message_size_options(),
-                # Without this two servers may share a port, and each would get half of the calls.
-                ("grpc.so_reuseport", 0),
+                _OWN_PORT,
                 # Let clients ask whether we are still there as often as ours do.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
             ],
@@ -90,33 +100,47 @@ class GrpcServer:
             ],
             self._server,
         )
+        self._probed = grpc.aio.server(options=[_OWN_PORT])
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._probed)
         self.port = 0
+        self.health_port: int | None = None
 
     async def start(self) -> None:
         """Bind and answer; health stays NOT_SERVING until the checks pass.
 
         Raises:
-            RuntimeError: The address cannot be bound.
+            RuntimeError: An address cannot be bound.
         """
         await self._report(serving=False)
+        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
         self.port = self._server.add_insecure_port(self._listen)
+        if self._health_listen is not None:
+            self.health_port = self._probed.add_insecure_port(self._health_listen)
         await self._server.start()
+        await self._probed.start()
         log.info("listening", address=self._listen, port=self.port)
 
     async def stop(self) -> None:
         """Refuse new calls and let those under way finish within the grace."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._grace)
+        await self._probed.stop(None)
         log.info("stopped")
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         stop = stop_event()
+        async with self.serving():
+            await stop.wait()
+            log.info("stopping", grace_seconds=self._grace)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None, None]:
+        """Serve while the block runs, with health that follows the checks."""
         await self.start()
         try:
             async with in_background(self._watch_readiness()):
-                await stop.wait()
-                log.info("stopping", grace_seconds=self._grace)
+                yield
         finally:
             await self.stop()
 

@@ -21,6 +21,13 @@ class ServiceSettings(BaseSettings):
     grace_seconds: float = Field(
         10.0, gt=0, description="How long calls may finish after a request to stop."
     )
+    health_listen: str | None = Field(
+        None,
+        pattern=r"^\S+:\d+$",
+        description="Address to serve `grpc.health.v1` alone on, without TLS, for probes; unset"
+        " serves it only beside the service. The health of `liveness` is that of the process,"
+        " whatever the engines do.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )

@@ -78,6 +78,7 @@ def serving() -> Any:
         listen: str = "localhost:0",
         checks: ReadinessChecks | None = None,
         grace: float = 5,
+        health_listen: str | None = None,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> AsyncIterator[Probe]:
         server = GrpcServer(
@@ -85,6 +86,7 @@ def serving() -> Any:
             listen=listen,
             checks=checks or {},
             grace_seconds=grace,
+            health_listen=health_listen,
             chain=chain,
         )
         await server.start()
