@@ -88,7 +88,11 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
         for target in filter(None, [settings.next_embedding_target])
     ]
     engine = QdrantEngine(
-        connect(url=settings.qdrant_url, path=settings.qdrant_path),
+        connect(
+            url=settings.qdrant_url,
+            path=settings.qdrant_path,
+            api_key=settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None,
+        ),
         vectors,
         settings.qdrant_url or "its local folder",
     )
