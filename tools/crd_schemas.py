@@ -39,6 +39,8 @@ def strict(schema: Any) -> Any:  # noqa: ANN401 - JSON
     if len(kinds) == 1:
         return strict(kinds[0])
     kept = {key: strict(value) for key, value in schema.items() if key not in _PROSE}
+    if isinstance(pattern := kept.get("pattern"), str) and pattern.startswith("^(?i)"):
+        kept["pattern"] = f"(?i){pattern.replace('(?i)', '')}"  # Go's dialect
     if "properties" in schema:
         # Here keys are names of fields, which may be called as prose is.
         kept["properties"] = {key: strict(one) for key, one in schema["properties"].items()}
