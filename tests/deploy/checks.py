@@ -305,7 +305,10 @@ def grace(manifests: Manifests) -> Problems:
     """A pod is given longer to end than its service takes."""
     for workload, container in manifests.containers():
         if workload.component in SETTINGS and workload.runs_on:
-            settings = _settings(manifests, workload, container)
+            try:
+                settings = _settings(manifests, workload, container)
+            except ValidationError:
+                continue  # which `settings` tells
             takes = settings.grace_seconds + getattr(settings, "drain_seconds", 0.0)
             given = workload.pod.get("terminationGracePeriodSeconds", 30)
             if given <= takes:
@@ -326,8 +329,9 @@ def settings(manifests: Manifests) -> Problems:
             known = {f"HOMEWARD_{field.upper()}" for field in model.model_fields}
             try:
                 _settings(manifests, workload, container)
-            except (ValidationError, ValueError) as error:
-                yield f"{where}: {error}"
+            except ValidationError as error:
+                for one in error.errors():
+                    yield f"{where}: {'.'.join(map(str, one['loc']))}: {one['msg']}"
         else:
             known = COMMAND_LINE
         for name in own - known:
