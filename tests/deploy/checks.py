@@ -26,7 +26,7 @@ from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.settings import IngestionSettings, ScannerSettings
 from homeward.matching.settings import MatchingSettings
-from homeward.servicekit.server import LIVENESS
+from homeward.servicekit.server import LIVE
 from homeward.servicekit.settings import ServiceSettings
 
 Problems = Iterator[str]
@@ -47,8 +47,9 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
 
 COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES}
 
-COMING = {"HOMEWARD_TLS_CERT_FILE", "HOMEWARD_TLS_KEY_FILE", "HOMEWARD_TLS_CA_FILE"}
-"""Settings that the services get with mutual TLS, which is not merged yet; empty from then on."""
+TLS = {"HOMEWARD_TLS_CERT_FILE", "HOMEWARD_TLS_KEY_FILE", "HOMEWARD_TLS_CA_FILE"}
+"""Settings of mutual TLS. Services read these files as soon as they read their settings, and there
+are none here: that they are mounted is checked, that they parse is cert-manager's promise."""
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)}
@@ -228,7 +229,7 @@ def probes(manifests: Manifests) -> Problems:
                 yield f"{where} has no {kind}"
             elif workload.component:
                 asked = probe["grpc"].get("service", "")
-                if asked != ("" if kind == "readinessProbe" else LIVENESS):
+                if asked != ("" if kind == "readinessProbe" else LIVE):
                     yield f"{where}: {kind} asks for the health of {asked!r}"
                 if probe["grpc"]["port"] != _listens(container, "HOMEWARD_HEALTH_LISTEN"):
                     yield f"{where}: {kind} asks at another port than that of health"
@@ -323,7 +324,7 @@ def settings(manifests: Manifests) -> Problems:
         for name, count in Counter(names).items():
             if count > 1:
                 yield f"{where} sets {name} {count} times"
-        own = {name for name in names if name.startswith("HOMEWARD_")} - COMING
+        own = {name for name in names if name.startswith("HOMEWARD_")} - TLS
         if workload.component in SETTINGS:
             model = SETTINGS[workload.component]
             known = {f"HOMEWARD_{field.upper()}" for field in model.model_fields}
@@ -540,7 +541,7 @@ def _settings(
             value = str(math.ceil(quantity(container["resources"][of][kind])))
         else:
             value = one["value"]
-        if value is not None:
+        if value is not None and one["name"] not in TLS:
             environment[one["name"]] = value
     with mock.patch.dict(os.environ, environment, clear=True):
         return SETTINGS[workload.component]()

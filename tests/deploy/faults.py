@@ -192,7 +192,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "a readiness probe that does not",
         checks.probes,
-        lambda m: _container(m)["readinessProbe"]["grpc"].update(service="liveness"),
+        lambda m: _container(m)["readinessProbe"]["grpc"].update(service="live"),
     ),
     Fault(
         "probes on the port that speaks TLS",

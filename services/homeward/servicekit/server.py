@@ -1,6 +1,6 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks; that of `liveness` does not, so that no
+Health starts NOT_SERVING and follows the readiness checks; that of `live` does not, so that no
 process is restarted because an engine is away. SIGTERM and SIGINT make both NOT_SERVING, refuse new
 calls and let those under way finish within the grace.
 """
@@ -28,7 +28,7 @@ from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorC
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
 
-LIVENESS = "liveness"
+LIVE = "live"
 """What health is asked for to find out whether the process answers at all."""
 
 # Without this two servers may share a port, and each would get half of the calls.
@@ -112,7 +112,7 @@ class GrpcServer:
             RuntimeError: An address cannot be bound.
         """
         await self._report(serving=False)
-        await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         self.port = self._server.add_insecure_port(self._listen)
         if self._health_listen is not None:
             self.health_port = self._probed.add_insecure_port(self._health_listen)

@@ -25,7 +25,7 @@ class ServiceSettings(BaseSettings):
         None,
         pattern=r"^\S+:\d+$",
         description="Address to serve `grpc.health.v1` alone on, without TLS, for probes; unset"
-        " serves it only beside the service. The health of `liveness` is that of the process,"
+        " serves it only beside the service. The health of `live` is that of the process,"
         " whatever the engines do.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(

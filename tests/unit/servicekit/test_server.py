@@ -143,12 +143,12 @@ async def test_liveness_does_not_follow_the_checks(serving: Serving, watching: A
         watch = watching(call.server)
         changes = health_of(call.channel).Watch(health_pb2.HealthCheckRequest())
         ready = [(await changes.read()).status]
-        alive = [await status(call.channel, server.LIVENESS)]
+        alive = [await status(call.channel, server.LIVE)]
         component.answers = True
         ready.append((await changes.read()).status)
         component.answers = False
         ready.append((await changes.read()).status)
-        alive.append(await status(call.channel, server.LIVENESS))
+        alive.append(await status(call.channel, server.LIVE))
         changes.cancel()
         watch.cancel()
 
@@ -161,7 +161,7 @@ async def test_the_port_of_health_serves_health_and_nothing_else(serving: Servin
         serving(echo, health_listen="localhost:0") as call,
         open_channel(f"localhost:{call.server.health_port}") as probing,
     ):
-        assert await status(probing, server.LIVENESS) == SERVING
+        assert await status(probing, server.LIVE) == SERVING
         assert await status(probing) == NOT_SERVING
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await probing.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
