@@ -49,7 +49,7 @@ COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES}
 
 TLS = {"HOMEWARD_TLS_CERT_FILE", "HOMEWARD_TLS_KEY_FILE", "HOMEWARD_TLS_CA_FILE"}
 """Settings of mutual TLS. Services read these files as soon as they read their settings, and there
-are none here: that they are mounted is checked, that they parse is cert-manager's promise."""
+are none here: `certificates` is about them."""
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)}
@@ -384,6 +384,32 @@ def mounts(manifests: Manifests) -> Problems:
                 yield f"{where}: nothing is mounted where {one['name']} points"
 
 
+def certificates(manifests: Manifests) -> Problems:
+    """Where there are certificates, whoever calls or serves has one that its peers accept."""
+    made = {one["spec"]["secretName"]: one["spec"] for one in manifests.of("Certificate")}
+    for workload, container in manifests.containers():
+        where = f"{workload.name} {container['name']}"
+        speaks = made and workload.component in {*network.CALLS, *network.SERVICES}
+        files = {
+            one["name"]: one["value"] for one in container.get("env", []) if one["name"] in TLS
+        }
+        if files.keys() != (TLS if speaks else set()):
+            yield f"{where} sets {sorted(files)} of what TLS needs"
+        for secret in {_mounted(workload, container, file) for file in files.values()}:
+            if secret not in made:
+                yield f"{where}: nobody makes the certificate in {secret}"
+                continue
+            # A service calls and serves with the same one, and tries it out as a server's.
+            serves = {"server auth"} if workload.component in SETTINGS else set()
+            for usage in ({"client auth"} | serves) - {*made[secret]["usages"]}:
+                yield f"{where}: its certificate is not for {usage}"
+            for service in manifests.of("Service"):
+                name = service["metadata"]["name"]
+                called = selects({"matchLabels": service["spec"]["selector"]}, workload.labels)
+                if called and name not in made[secret]["dnsNames"]:
+                    yield f"{where}: its certificate does not name {name}"
+
+
 def secrets(manifests: Manifests) -> Problems:
     """No secret stands in a manifest."""
     for one in manifests.of("Secret"):
@@ -481,6 +507,7 @@ QUICK: Sequence[Check] = (
     settings,
     references,
     mounts,
+    certificates,
     secrets,
     images,
     headless,
@@ -510,6 +537,14 @@ def _fewest(manifests: Manifests, workload: Workload) -> int:
         if one["spec"]["scaleTargetRef"]["name"] == name:
             return int(one["spec"]["minReplicas"])
     return int(workload.document["spec"].get("replicas", 1))
+
+
+def _mounted(workload: Workload, container: Mapping[str, Any], file: str) -> str:
+    """Return the secret that a file comes from; empty for none."""
+    folders = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    volume = folders.get(str(Path(file).parent))
+    names = {one["name"]: one for one in workload.pod["volumes"]}
+    return str(names.get(volume, {}).get("secret", {}).get("secretName", ""))
 
 
 def _sources(container: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
