@@ -51,6 +51,9 @@ TLS = {"HOMEWARD_TLS_CERT_FILE", "HOMEWARD_TLS_KEY_FILE", "HOMEWARD_TLS_CA_FILE"
 """Settings of mutual TLS. Services read these files as soon as they read their settings, and there
 are none here: `certificates` is about them."""
 
+FOUND_SECONDS = 7
+"""How long a client needs to find a replica that is new: to connect and look up names again."""
+
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)}
 _UNITS |= {unit: Fraction(1000 ** (n + 1)) for n, unit in enumerate(("k", "M", "G", "T"))}
@@ -302,6 +305,18 @@ def spread(manifests: Manifests) -> Problems:
                 yield f"{workload.name} is not spread over {key}"
 
 
+def rollout(manifests: Manifests) -> Problems:
+    """An upgrade goes on to the next pod of a service when clients have found the last."""
+    services = {one["metadata"]["name"] for one in manifests.of("Service")}
+    for one in manifests.of("Deployment"):
+        name = one["metadata"]["name"]
+        if name in services:
+            if one["spec"].get("minReadySeconds", 0) < FOUND_SECONDS:
+                yield f"Deployment/{name} replaces pods faster than they are found"
+            if one["spec"]["strategy"]["rollingUpdate"].get("maxUnavailable") != 0:
+                yield f"Deployment/{name} has fewer pods during an upgrade"
+
+
 def grace(manifests: Manifests) -> Problems:
     """A pod is given longer to end than its service takes."""
     for workload, container in manifests.containers():
@@ -503,6 +518,7 @@ QUICK: Sequence[Check] = (
     resources,
     disruption,
     spread,
+    rollout,
     grace,
     settings,
     references,

@@ -245,6 +245,16 @@ FAULTS: Sequence[Fault] = (
         lambda m: _pod(m)["topologySpreadConstraints"].pop(0),
     ),
     Fault(
+        "an upgrade that is faster than clients",
+        checks.rollout,
+        lambda m: _deployment(m)["spec"].pop("minReadySeconds"),
+    ),
+    Fault(
+        "an upgrade that takes a pod away first",
+        checks.rollout,
+        lambda m: _deployment(m)["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
+    ),
+    Fault(
         "less time to end than the service takes",
         checks.grace,
         lambda m: _pod(m).update(terminationGracePeriodSeconds=10),
