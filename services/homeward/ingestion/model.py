@@ -334,6 +334,8 @@ class Candidate:
     policy_id: str = ""
     figures: PolicyFigures | None = None
     """What the threshold was worth; None where an earlier version of Homeward found it."""
+    rival_score: float | None = None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
 
 
 class GapReason(StrEnum):

@@ -178,6 +178,8 @@ class Sighted:
     footage: Footage
     match: Match
     best_shot_score: float | None
+    rival_score: float | None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     policy: MatchPolicy
     true_start: datetime
     """True time of the recording's first picture."""
