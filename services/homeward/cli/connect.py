@@ -210,7 +210,11 @@ class Connections:
 def _open(service: str, target: Target) -> grpc.Channel:
     repeatable = [call.split("/") for _, repeatable, calls in CALLS if repeatable for call in calls]
     names = [{"service": owner, "method": method} for owner, method in repeatable]
-    config = {"methodConfig": [{"name": names, "retryPolicy": _RETRY}]}
+    config = {
+        # A command's calls are spread as well, and a replica that is down is passed over.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
+    }
     channel = grpc.insecure_channel(
         target.address,
         options=[

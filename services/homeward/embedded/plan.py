@@ -79,6 +79,7 @@ def service_specs(
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
         # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",
+        "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
     }
     if given.qdrant is None:
         defaults["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")

@@ -151,7 +151,8 @@ async def main() -> None:
             clock=clock,
             evaluation=settings.evaluation,
         )
-        await GrpcServer(
+        await GrpcServer.configured(
+            settings,
             services(
                 subjects=subjects,
                 reenrolment=Reenrolment(
@@ -168,14 +169,12 @@ async def main() -> None:
                 certificates=certificates,
                 clock=clock,
             ),
-            listen=settings.listen,
             checks={
                 "nats": bus.ping,
                 "s3": evidence.ping,
                 "qdrant": gallery.count,
                 "embedding": faces.ping,
             },
-            grace_seconds=settings.grace_seconds,
         ).run()
 
 

@@ -1,7 +1,8 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING,
-refuse new calls and let those under way finish within the grace.
+Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING.
+Calls are still taken while clients and load balancers notice; then connections are told to go
+(GOAWAY), new calls are refused, and those under way finish within the grace.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -22,6 +23,7 @@ from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
+from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
@@ -51,7 +53,10 @@ class GrpcServer:
         services: What to serve.
         listen: `host:port`; port 0 takes a free one.
         checks: What must answer before, and while, health says SERVING.
-        grace_seconds: How long calls may finish after a request to stop.
+        grace_seconds: How long calls may finish after new ones are refused.
+        drain_seconds: How long new calls are still taken after a request to stop.
+        max_connection_age_seconds: After which a connection takes no new calls. Calls that it has
+            go on for as long as they take: an upload may need hours.
         chain: What every call runs inside of, outermost first.
     """
 
@@ -62,11 +67,14 @@ class GrpcServer:
         listen: str,
         checks: ReadinessChecks,
         grace_seconds: float,
+        drain_seconds: float = 0.0,
+        max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> None:
         self._listen = listen
         self._checks = checks
         self._grace = grace_seconds
+        self._drain = drain_seconds
         self._names = [service.name for service in services]
         self._health = HealthServicer()
         self._server = grpc.aio.server(
@@ -77,6 +85,8 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 # Let clients ask whether we are still there as often as ours do.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+                # Without `max_connection_age_grace_ms`, which would cut calls off.
+                ("grpc.max_connection_age_ms", round(max_connection_age_seconds * 1000)),
             ],
         )
         for service in services:
@@ -92,20 +102,35 @@ class GrpcServer:
         )
         self.port = 0
 
+    @classmethod
+    def configured(
+        cls, settings: ServiceSettings, services: Sequence[Service], *, checks: ReadinessChecks
+    ) -> Self:
+        """Return the server that the settings describe."""
+        return cls(
+            services,
+            listen=settings.listen,
+            checks=checks,
+            grace_seconds=settings.grace_seconds,
+            drain_seconds=settings.drain_seconds,
+            max_connection_age_seconds=settings.max_connection_age_seconds,
+        )
+
     async def start(self) -> None:
-        """Bind and answer; health stays NOT_SERVING until the checks pass.
+        """Bind and answer; health stays NOT_SERVING until the checks, if there are any, pass.
 
         Raises:
             RuntimeError: The address cannot be bound.
         """
-        await self._report(serving=False)
+        await self._report(serving=not self._checks)
         self.port = self._server.add_insecure_port(self._listen)
         await self._server.start()
         log.info("listening", address=self._listen, port=self.port)
 
     async def stop(self) -> None:
-        """Refuse new calls and let those under way finish within the grace."""
+        """Say NOT_SERVING, take calls until that is known, and let those under way finish."""
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._drain)
         await self._server.stop(self._grace)
         log.info("stopped")
 
@@ -116,7 +141,7 @@ class GrpcServer:
         try:
             async with in_background(self._watch_readiness()):
                 await stop.wait()
-                log.info("stopping", grace_seconds=self._grace)
+                log.info("stopping", drain_seconds=self._drain, grace_seconds=self._grace)
         finally:
             await self.stop()
 

@@ -7,6 +7,10 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+MAX_CONNECTION_AGE_SECONDS = 60.0
+"""A client's connections are told to go after this, give or take a tenth, and it looks up the
+addresses anew: a replica that is added gets its share of the calls within about a minute."""
+
 
 class ServiceSettings(BaseSettings):
     """Settings of a gRPC server; each is the variable `HOMEWARD_` and its name in capitals."""
@@ -18,8 +22,18 @@ class ServiceSettings(BaseSettings):
     )
 
     listen: str = Field("127.0.0.1:0", description="Address to serve gRPC on.")
-    grace_seconds: float = Field(
-        10.0, gt=0, description="How long calls may finish after a request to stop."
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="How long a service that is asked to stop says NOT_SERVING and still takes"
+        " calls, so that whoever sends them can notice.",
+    )
+    grace_seconds: float = Field(10.0, gt=0, description="How long calls may finish after that.")
+    max_connection_age_seconds: float = Field(
+        MAX_CONNECTION_AGE_SECONDS,
+        ge=1,
+        description="How long a connection takes new calls, so that a replica that is added gets"
+        " its share of them. Calls under way are not cut off.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
