@@ -15,6 +15,7 @@ from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.vacuum import FREES_AFTER
 from homeward.embedded.weed import weed_spec
+from homeward.tls import VARIABLES
 
 SCANNER = "scanner"
 # -P: no module comes from the working folder.
@@ -100,6 +101,9 @@ def service_specs(
     if next_model:
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
         commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
+
+    # It is on loopback, where nobody else calls.
+    inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
         listens = name in (*SERVICES, NEXT_EMBEDDING)

@@ -22,8 +22,10 @@ from grpc_reflection.v1alpha import reflection
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
+from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
+from homeward.tls import TlsError, TlsFiles, server_credentials
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
@@ -55,6 +57,8 @@ class GrpcServer:
         checks: What must answer before, and while, health says SERVING.
         grace_seconds: How long calls may finish after new ones are refused.
         drain_seconds: How long new calls are still taken after a request to stop.
+        tls: What clients must prove themselves against; None serves in plain text.
+        health_listen: `host:port` that serves health alone, in plain text; None for no such one.
         max_connection_age_seconds: After which a connection takes no new calls. Calls that it has
             go on for as long as they take: an upload may need hours.
         chain: What every call runs inside of, outermost first.
@@ -68,6 +72,8 @@ class GrpcServer:
         checks: ReadinessChecks,
         grace_seconds: float,
         drain_seconds: float = 0.0,
+        tls: TlsFiles | None = None,
+        health_listen: str | None = None,
         max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> None:
@@ -75,6 +81,7 @@ class GrpcServer:
         self._checks = checks
         self._grace = grace_seconds
         self._drain = drain_seconds
+        self._tls = tls
         self._names = [service.name for service in services]
         self._health = HealthServicer()
         self._server = grpc.aio.server(
@@ -100,6 +107,7 @@ class GrpcServer:
             ],
             self._server,
         )
+        self._probes = HealthPort(self._health, health_listen)
         self.port = 0
 
     @classmethod
@@ -113,6 +121,8 @@ class GrpcServer:
             checks=checks,
             grace_seconds=settings.grace_seconds,
             drain_seconds=settings.drain_seconds,
+            tls=settings.tls,
+            health_listen=settings.health_listen,
             max_connection_age_seconds=settings.max_connection_age_seconds,
         )
 
@@ -120,18 +130,25 @@ class GrpcServer:
         """Bind and answer; health stays NOT_SERVING until the checks, if there are any, pass.
 
         Raises:
-            RuntimeError: The address cannot be bound.
+            RuntimeError: An address cannot be bound.
+            TlsError: TLS cannot be spoken with the files.
         """
         await self._report(serving=not self._checks)
-        self.port = self._server.add_insecure_port(self._listen)
+        if self._tls is None:
+            self.port = self._server.add_insecure_port(self._listen)
+        else:
+            credentials = server_credentials(self._tls, _say_unusable)
+            self.port = self._server.add_secure_port(self._listen, credentials)
         await self._server.start()
-        log.info("listening", address=self._listen, port=self.port)
+        await self._probes.start()
+        log.info("listening", address=self._listen, port=self.port, tls=self._tls is not None)
 
     async def stop(self) -> None:
         """Say NOT_SERVING, take calls until that is known, and let those under way finish."""
         await self._health.enter_graceful_shutdown()
         await asyncio.sleep(self._drain)
         await self._server.stop(self._grace)
+        await self._probes.stop()
         log.info("stopped")
 
     async def run(self) -> None:
@@ -161,6 +178,11 @@ class GrpcServer:
         value = status.SERVING if serving else status.NOT_SERVING
         for name in ["", *self._names]:
             await self._health.set(name, value)
+        await self._health.set(LIVE, status.SERVING)
+
+
+def _say_unusable(error: TlsError) -> None:
+    log.error("new certificate is not used", problem=str(error))
 
 
 async def failing_checks(checks: ReadinessChecks) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 from homeward.servicekit.clients import message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around
 from homeward.servicekit.server import GrpcServer, ReadinessChecks, Service
+from homeward.tls import TlsFiles
 
 NAME = "homeward.test.Probe"
 
@@ -80,6 +81,8 @@ def serving() -> Any:
         grace: float = 5,
         drain: float = 0,
         age: float = 60,
+        tls: TlsFiles | None = None,
+        health_listen: str | None = None,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> AsyncIterator[Probe]:
         server = GrpcServer(
@@ -89,6 +92,8 @@ def serving() -> Any:
             grace_seconds=grace,
             drain_seconds=drain,
             max_connection_age_seconds=age,
+            tls=tls,
+            health_listen=health_listen,
             chain=chain,
         )
         await server.start()
