@@ -53,8 +53,9 @@ from homeward.cli.errors import CliError
 from homeward.embedded import demo, demo_footage
 from homeward.embedded.environment import GivenEngines, engine_environment
 from homeward.embedded.files import make_private_folder
+from homeward.embedded.health import serving
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
-from homeward.embedded.ports import address, choose_ports, is_listening
+from homeward.embedded.ports import NAMES, address, is_free, is_listening
 from homeward.embedded.process import Child
 from homeward.embedded.running import command
 from homeward.embedded.secrets import load_secrets
@@ -66,6 +67,7 @@ Json = Any
 
 REPLICAS = 2
 READY_SECONDS = 60.0
+PORTS = range(20_000, 32_000)
 LISTENING = ("ingestion", "matching", "embedding")
 ORDER = ("embedding", "matching", "ingestion", "scanner")
 SETTLED_SECONDS = 3.0
@@ -86,13 +88,14 @@ class Cluster:
 
     def __init__(self, data: Path, settings: dict[str, str]) -> None:
         self.data = make_private_folder(data)
-        ports = choose_ports(data, base=None, given={})
-        others = choose_ports(make_private_folder(data / "second"), base=None, given={})
+        free = filter(is_free, random.sample(PORTS, len(PORTS)))
+        ports = {name: next(free) for name in NAMES}
+        replicas = [ports, {**ports, **{name: next(free) for name in LISTENING}}]
         secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
-        store = others["nats"]  # a port that is free
+        store = next(free)
         given = GivenEngines(s3=None, nats=None, qdrant=f"http://{address(store)}")
         self.targets = {
-            name: f"ipv4:{address(ports[name])},{address(others[name])}" for name in LISTENING
+            name: "ipv4:" + ",".join(address(own[name]) for own in replicas) for name in LISTENING
         }
         targets = {f"HOMEWARD_{name.upper()}_TARGET": self.targets[name] for name in LISTENING}
         self.environment = {**os.environ, **targets}
@@ -106,24 +109,29 @@ class Cluster:
             say=_quiet,
         )
         self._specs: dict[str, ChildSpec] = {}
-        for number, own in enumerate((ports, others), 1):
+        for number, own in enumerate(replicas, 1):
             for spec in service_specs(
                 data,
                 commands=SERVICE_COMMANDS,
                 given=given,
-                # Engines are the same for all; services and metrics have ports of their own.
-                ports={**ports, **{name: own[name] for name in LISTENING}},
+                ports=own,
                 secrets=secrets,
                 inherited={**os.environ, "HOMEWARD_QDRANT_URL": given.qdrant or "", **settings},
                 engines=(),
                 log_level="info",
                 evaluation=True,
             ):
-                environment = {**spec.environment, **targets}
+                # Health has a port of its own, so that a scanner is awaited as well.
+                probed = next(free)
+                environment = {
+                    **spec.environment,
+                    **targets,
+                    "HOMEWARD_HEALTH_LISTEN": address(probed),
+                }
                 environment.pop("HOMEWARD_METRICS_LISTEN", None)
                 name = f"{spec.name}-{number}"
                 self._specs[name] = replace(
-                    spec, name=name, environment=environment, grace_seconds=READY_SECONDS
+                    spec, name=name, environment=environment, ready=serving(probed)
                 )
         self._children: dict[str, Child] = {}
         self._pipe, self._held = os.pipe()
@@ -146,17 +154,21 @@ class Cluster:
         os.close(self._pipe)
         os.close(self._held)
 
-    def restart(self, name: str) -> tuple[float, float]:
-        """Restart a replica; return how long its end took, and its start."""
+    def restart(self, *names: str) -> tuple[float, float]:
+        """Restart replicas at the same time; return how long their end took, and their start."""
         began = time.monotonic()
-        self._children[name].terminate()
-        if not self._children[name].wait(READY_SECONDS):
-            raise RuntimeError(f"{name} did not end")
-        if (end := self._children[name].ended()) != "exited with status 0":
-            raise RuntimeError(f"{name} {end}: {self._children[name].tail()}")
+        for name in names:
+            self._children[name].terminate()
+        for name in names:
+            child = self._children[name]
+            if not child.wait(READY_SECONDS) or child.ended() != "exited with status 0":
+                raise RuntimeError(f"{name} {child.ended() or 'did not end'}: {child.tail()}")
         ended = time.monotonic()
-        self._start(name)
-        self._await(name)
+        # Not in a thread: they end with the thread that starts them.
+        for name in names:
+            self._start(name)
+        for name in names:
+            self._await(name)
         return ended - began, time.monotonic() - ended
 
     def cli(self, *arguments: str) -> Json:
@@ -448,25 +460,32 @@ def _calls(channel: Callable[[str], Any], template: dict[str, Any]) -> dict[str,
     }
 
 
-def roll(cluster: Cluster, services: tuple[str, ...] = ORDER) -> None:
-    """Restart the replicas of each service, one after another."""
-    for service in services:
-        for number in range(1, REPLICAS + 1):
-            ended, started = cluster.restart(f"{service}-{number}")
-            print(
-                f"{service}-{number}: ended in {ended:.1f} s, ready in {started:.1f} s", flush=True
-            )
-            time.sleep(SETTLED_SECONDS)
+def roll(cluster: Cluster, *, together: bool = False) -> None:
+    """Restart all replicas in turn.
+
+    Args:
+        cluster: What to restart.
+        together: Restart the first replica of every service at the same time, then the second one.
+    """
+    groups = [[f"{service}-{number}" for service in ORDER] for number in range(1, REPLICAS + 1)]
+    if not together:
+        groups = [[f"{name}-{number}"] for name in ORDER for number in range(1, REPLICAS + 1)]
+    for names in groups:
+        ended, started = cluster.restart(*names)
+        print(f"{', '.join(names)}: ended in {ended:.1f} s, ready in {started:.1f} s", flush=True)
+        time.sleep(SETTLED_SECONDS)
 
 
-def measure(folder: Path, *, rounds: int, settings: dict[str, str]) -> Counts:
-    """Roll through all services under load, and count."""
+def measure(
+    folder: Path, settings: dict[str, str], *, rounds: int = 1, together: bool = False
+) -> Counts:
+    """Restart services under load, and count."""
     counts = Counts()
     with Cluster(folder / "data", settings) as cluster:
         load = Load(cluster, make_private_folder(folder / "load"), counts)
         with load.running():
             for _ in range(rounds):
-                roll(cluster)
+                roll(cluster, together=together)
     return counts
 
 
@@ -484,7 +503,7 @@ def main() -> int:
     """Measure, and print the counts."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
     with tempfile.TemporaryDirectory() as name:
-        counts = measure(Path(name), rounds=rounds, settings=SETTINGS)
+        counts = measure(Path(name), SETTINGS, rounds=rounds)
     print(counts)
     return 0 if counts.clean() else 1
 
