@@ -243,8 +243,8 @@ class Work(Protocol):
     async def done(self) -> None:
         """Remove it from the queue."""
 
-    async def retry(self) -> None:
-        """Give it back, to be taken again in a moment."""
+    async def retry(self, *, at_once: bool = False) -> None:
+        """Give it back, to be taken again in a moment, or at once."""
 
     async def extend(self) -> None:
         """Say that it is still being worked on."""

@@ -148,8 +148,8 @@ class FakeWork:
     async def done(self) -> None:
         self.said.append("done")
 
-    async def retry(self) -> None:
-        self.said.append("retry")
+    async def retry(self, *, at_once: bool = False) -> None:
+        self.said.append("retry at once" if at_once else "retry")
 
     async def extend(self) -> None:
         self.said.append("extend")
