@@ -27,7 +27,7 @@ from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.settings import IngestionSettings, ScannerSettings
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.clients import RECONNECT_MS, RESOLVE_MS
-from homeward.servicekit.health import LIVENESS
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
 from homeward.tls import VARIABLES as TLS_FILES
 
@@ -230,7 +230,7 @@ def probes(manifests: Manifests) -> Problems:
                 yield f"{where} has no {kind}"
             elif workload.component:
                 asked = probe["grpc"].get("service", "")
-                if asked != ("" if kind == "readinessProbe" else LIVENESS):
+                if asked != ("" if kind == "readinessProbe" else LIVE):
                     yield f"{where}: {kind} asks for the health of {asked!r}"
                 if probe["grpc"]["port"] != _listens(container, "HOMEWARD_HEALTH_LISTEN"):
                     yield f"{where}: {kind} asks at another port than that of health"
@@ -394,6 +394,34 @@ def mounts(manifests: Manifests) -> Problems:
                 yield f"{where}: nothing is mounted where {one['name']} points"
 
 
+def certificates(manifests: Manifests) -> Problems:
+    """Where there are certificates, whoever calls or serves has one that its peers accept."""
+    made = {one["spec"]["secretName"]: one["spec"] for one in manifests.of("Certificate")}
+    for workload, container in manifests.containers():
+        where = f"{workload.name} {container['name']}"
+        speaks = made and workload.component in {*network.CALLS, *network.SERVICES}
+        files = {
+            one["name"]: one["value"]
+            for one in container.get("env", [])
+            if one["name"] in TLS_FILES
+        }
+        if files.keys() != (set(TLS_FILES) if speaks else set()):
+            yield f"{where} sets {sorted(files)} of what TLS needs"
+        for secret in {_mounted(workload, container, file) for file in files.values()}:
+            if secret not in made:
+                yield f"{where}: nobody makes the certificate in {secret}"
+                continue
+            # A service calls and serves with the same one, and tries it out as a server's.
+            serves = {"server auth"} if workload.component in SETTINGS else set()
+            for usage in ({"client auth"} | serves) - {*made[secret]["usages"]}:
+                yield f"{where}: its certificate is not for {usage}"
+            for service in manifests.of("Service"):
+                name = service["metadata"]["name"]
+                called = selects({"matchLabels": service["spec"]["selector"]}, workload.labels)
+                if called and name not in made[secret]["dnsNames"]:
+                    yield f"{where}: its certificate does not name {name}"
+
+
 def secrets(manifests: Manifests) -> Problems:
     """No secret stands in a manifest."""
     for one in manifests.of("Secret"):
@@ -492,6 +520,7 @@ QUICK: Sequence[Check] = (
     settings,
     references,
     mounts,
+    certificates,
     secrets,
     images,
     headless,
@@ -521,6 +550,14 @@ def _fewest(manifests: Manifests, workload: Workload) -> int:
         if one["spec"]["scaleTargetRef"]["name"] == name:
             return int(one["spec"]["minReplicas"])
     return int(workload.document["spec"].get("replicas", 1))
+
+
+def _mounted(workload: Workload, container: Mapping[str, Any], file: str) -> str:
+    """Return the secret that a file comes from; empty for none."""
+    folders = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
+    volume = folders.get(str(Path(file).parent))
+    names = {one["name"]: one for one in workload.pod["volumes"]}
+    return str(names.get(volume, {}).get("secret", {}).get("secretName", ""))
 
 
 def _sources(container: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -197,7 +197,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "a readiness probe that does not",
         checks.probes,
-        lambda m: _container(m)["readinessProbe"]["grpc"].update(service="liveness"),
+        lambda m: _container(m)["readinessProbe"]["grpc"].update(service="live"),
     ),
     Fault(
         "probes on the port that speaks TLS",
@@ -299,6 +299,31 @@ FAULTS: Sequence[Fault] = (
         "a key file where nothing is mounted",
         checks.mounts,
         lambda m: _variable(m, "HOMEWARD_GALLERY_KEY_FILE").update(value="/etc/gallery-key"),
+    ),
+    Fault(
+        "a service in plain text among others with TLS",
+        checks.certificates,
+        lambda m: [_container(m)["env"].remove(_variable(m, name)) for name in checks.TLS],
+    ),
+    Fault(
+        "TLS without an authority",
+        checks.certificates,
+        lambda m: _container(m)["env"].remove(_variable(m, "HOMEWARD_TLS_CA_FILE")),
+    ),
+    Fault(
+        "a service's certificate that is for clients alone",
+        checks.certificates,
+        lambda m: m.named("Certificate", "homeward-scanner")["spec"].update(usages=["client auth"]),
+    ),
+    Fault(
+        "a certificate without the name that is called",
+        checks.certificates,
+        lambda m: m.named("Certificate", "homeward-matching")["spec"]["dnsNames"].pop(0),
+    ),
+    Fault(
+        "a certificate that nobody makes",
+        checks.certificates,
+        lambda m: _drop(m, "Certificate", "homeward-embedding"),
     ),
     Fault("a secret in the manifests", checks.secrets, lambda m: m.documents.append(_SECRET)),
     Fault(

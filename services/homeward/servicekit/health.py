@@ -6,7 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-LIVENESS = "liveness"
+LIVE = "live"
 """Name under which health is SERVING while the process works at all, whatever its engines do: for
 probes that restart it. A restart mends no engine."""
 

@@ -1,6 +1,6 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks; that of `liveness` does not, so that no
+Health starts NOT_SERVING and follows the readiness checks; that of `live` does not, so that no
 process is restarted because an engine is away. SIGTERM and SIGINT make it NOT_SERVING.
 Calls are still taken while clients and load balancers notice; then connections are told to go
 (GOAWAY), new calls are refused, and those under way finish within the grace.
@@ -24,7 +24,7 @@ from grpc_reflection.v1alpha import reflection
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
-from homeward.servicekit.health import LIVENESS, HealthPort
+from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
 from homeward.tls import TlsError, TlsFiles, server_credentials
@@ -191,7 +191,7 @@ class GrpcServer:
         value = status.SERVING if serving else status.NOT_SERVING
         for name in ["", *self._names]:
             await self._health.set(name, value)
-        await self._health.set(LIVENESS, status.SERVING)
+        await self._health.set(LIVE, status.SERVING)
 
 
 def _say_unusable(error: TlsError) -> None:

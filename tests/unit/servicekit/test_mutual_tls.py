@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from authority import CLIENT, Authority
 from homeward.servicekit import errors
 from homeward.servicekit.clients import check_health, open_channel
-from homeward.servicekit.health import LIVENESS
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
 from homeward.tls import TlsFiles, channel_credentials
 
@@ -178,7 +178,7 @@ async def test_a_call_under_way_outlives_its_certificate(
         assert (short, await under_way) == (b"short", b"long")
 
 
-@pytest.mark.parametrize("service", ["", LIVENESS])
+@pytest.mark.parametrize("service", ["", LIVE])
 async def test_health_has_a_port_of_its_own_in_plain_text(
     serving: Serving, server: TlsFiles, service: str
 ) -> None:

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from homeward.servicekit import errors, server
 from homeward.servicekit.clients import open_channel
-from homeward.servicekit.health import LIVENESS
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.interceptors import Call
 from homeward.servicekit.server import GrpcServer, failing_checks
 from homeward.servicekit.startup import eventually
@@ -145,12 +145,12 @@ async def test_liveness_does_not_follow_the_checks(serving: Serving, watching: A
         watch = watching(call.server)
         changes = health_of(call.channel).Watch(health_pb2.HealthCheckRequest())
         ready = [(await changes.read()).status]
-        alive = [await status(call.channel, LIVENESS)]
+        alive = [await status(call.channel, LIVE)]
         component.answers = True
         ready.append((await changes.read()).status)
         component.answers = False
         ready.append((await changes.read()).status)
-        alive.append(await status(call.channel, LIVENESS))
+        alive.append(await status(call.channel, LIVE))
         changes.cancel()
         watch.cancel()
 
@@ -165,7 +165,7 @@ async def test_the_port_of_health_serves_health_and_nothing_else(serving: Servin
         ) as call,
         open_channel(f"localhost:{call.server.health_port}") as probing,
     ):
-        assert await status(probing, LIVENESS) == SERVING
+        assert await status(probing, LIVE) == SERVING
         assert await status(probing) == NOT_SERVING
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await probing.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
