@@ -14,6 +14,7 @@ from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
+from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
@@ -23,12 +24,14 @@ from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.servicekit import nats, s3
+from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
-from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.metrics import MEASURED_EVERY
+from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually
@@ -38,9 +41,9 @@ async def main() -> None:
     """Serve until asked to stop."""
     settings = MatchingSettings()  # the environment has the rest
     forbid_dumps()
-    configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(observed("matching", settings))
         threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
         vectors = await stack.enter_async_context(
             # Qdrant's local mode is not thread-safe: one worker serialises it.
@@ -140,7 +143,7 @@ async def main() -> None:
                 retention.report,
                 Lease(leases, "matching-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
-                metrics_listen=settings.metrics_listen,
+                measured=settings.metrics_listen is not None,
             )
         )
         policy = Policies(
@@ -151,6 +154,12 @@ async def main() -> None:
             clock=clock,
             evaluation=settings.evaluation,
         )
+        if settings.metrics_listen is not None:
+            await stack.enter_async_context(
+                in_background(
+                    again_and_again(partial(measure_policy, policy), every=MEASURED_EVERY)
+                )
+            )
         await GrpcServer(
             services(
                 subjects=subjects,

@@ -19,24 +19,26 @@ async def in_time(
     lease: Lease,
     *,
     every: timedelta,
-    metrics_listen: str | None,
+    measured: bool,
 ) -> AsyncGenerator[None, None]:
-    """Sweep in one replica at a time, and serve what is held in each, while the block runs.
+    """Sweep in one replica at a time, and measure what is held in each, while the block runs.
 
     Args:
         sweep: Removes what is due; takes what it is to ask whether to go on.
         report: Tells what is held; not asked when nobody could read it.
         lease: Keeps other replicas from sweeping too.
         every: How long to wait in between.
-        metrics_listen: `host:port` of the metrics; None serves none.
-
-    Raises:
-        OSError: The address of the metrics cannot be bound.
+        measured: Whether somebody can read what is measured.
     """
+
+    async def counted(proceed: Proceed) -> None:
+        with metrics.SWEEP_FAILURES.count_exceptions():
+            await sweep(proceed)
+        metrics.SWEPT_TIME.set_to_current_time()
+
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(in_background(regularly(sweep, lease, every=every)))
-        if metrics_listen is not None:
-            stack.enter_context(metrics.served(metrics_listen))
+        await stack.enter_async_context(in_background(regularly(counted, lease, every=every)))
+        if measured:
             measure = partial(metrics.measure_retention, report)
             await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
         yield

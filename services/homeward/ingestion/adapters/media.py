@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,8 +23,10 @@ from av.video.stream import VideoStream
 
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
 from homeward.ingestion.adapters.pictures import looked_at
+from homeward.ingestion.metrics import STAGE_SECONDS
 from homeward.ingestion.model import Frame, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
+from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 12
@@ -122,12 +125,15 @@ class PyAvRecording:
         """Decode pieces of the recording and yield their pictures in the order of their times."""
         waiting = deque(pieces)
         under_way: deque[_Decoding] = deque()
+        busy: list[float] = []
         async with AsyncExitStack() as stack:
+            span = stack.enter_context(tracing.aside("decode", {"pieces": len(pieces)}))
+            stack.callback(lambda: span.set_attribute("busy_seconds", round(sum(busy), 3)))
 
             async def play() -> AsyncGenerator[Frame | Undecodable, None]:
                 while waiting or under_way:
                     while waiting and len(under_way) < self._decoders:
-                        decoding = _Decoding(self, waiting.popleft(), rate)
+                        decoding = _Decoding(self, waiting.popleft(), rate, busy)
                         under_way.append(decoding)
                         await stack.enter_async_context(decoding)
                     async for item in under_way[0]:
@@ -171,8 +177,11 @@ class _Decoding:
     Wakes the loop only when it waits: a wake-up costs more than handing a picture over.
     """
 
-    def __init__(self, recording: PyAvRecording, piece: Piece, rate: float) -> None:
+    def __init__(
+        self, recording: PyAvRecording, piece: Piece, rate: float, busy: list[float]
+    ) -> None:
         self._recording = recording
+        self._busy = busy
         self._piece = piece
         self._rate = rate
         self._items: deque[Frame | Undecodable | None] = deque()
@@ -217,6 +226,7 @@ class _Decoding:
             self._filled.set()
 
     def _decode(self, reader: _Reader) -> None:
+        began, waited = time.perf_counter(), 0.0
         for item in decode(
             reader.container,
             reader.stream,
@@ -225,12 +235,17 @@ class _Decoding:
             skip=skipped(self._recording.video, self._rate),
             stopped=self._stopped.is_set,
         ):
+            full = time.perf_counter()
             self._room.acquire()
+            waited += time.perf_counter() - full
             if self._stopped.is_set():
                 return
             self._items.append(item)
             if not self._filled.is_set():
                 self._loop.call_soon_threadsafe(self._filled.set)
+        worked = time.perf_counter() - began - waited
+        self._busy.append(worked)
+        STAGE_SECONDS.labels("decode").observe(worked)
 
 
 class _Reader:

@@ -22,6 +22,7 @@ from homeward.ingestion.model import (
 from homeward.ingestion.ports import FaceFinder, FaceImages, Matcher, Sighted
 from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
 from homeward.ingestion.tracking import Track
+from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 CLOSER_MARGIN = 0.15
@@ -127,6 +128,13 @@ class Comparer:
         counts = Counts(incomparable=len(tracks) - len(comparable))
         if not comparable:
             return counts, []
+        with tracing.span("compare", {"tracks": len(comparable)}):
+            return await self._compare(task, comparable, counts)
+
+    async def _compare(
+        self, task: Task, comparable: Sequence[Track[Shots]], counts: Counts
+    ) -> tuple[Counts, list[Candidate]]:
+        """Forget those who are clearly like nobody, and look closer at the others."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         known = await self._embedded([shot for shots in glimpses for shot in shots])
         seen = [
