@@ -10,7 +10,7 @@ from functools import partial
 
 from homeward import inventory
 from homeward.ingestion.assembly import assemble
-from homeward.ingestion.metrics import measure_queue
+from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans

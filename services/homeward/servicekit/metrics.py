@@ -1,18 +1,16 @@
 """Figures of a service for Prometheus, over HTTP on an address of its own.
 
-No label and no value is about a person: kinds of data, counts and ages only.
+No label and no value is about a person: kinds of data, counts and ages only. A figure is made in
+the module of those who set it, so that a process exports what it knows and no zeros of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
-
-from homeward.inventory import FOOTAGE, HeldData
+from prometheus_client import Counter, Histogram, start_http_server
 
 MEASURED_EVERY = timedelta(seconds=15)
 """What is measured by asking somebody is asked for about as often as it is scraped."""
@@ -31,39 +29,6 @@ RPC_STREAM_SECONDS = Histogram(
     ["rpc"],
     buckets=(1, 5, 15, 60, 300, 900, 3600, 21600),
 )
-
-SWEPT_TIME = Gauge(
-    "homeward_sweep_success_timestamp_seconds",
-    "When this replica last removed all that was due; 0 if it never did.",
-)
-SWEEP_FAILURES = Counter(
-    "homeward_sweep_failures_total",
-    "Sweeps that broke off. One that another replica does is none.",
-)
-MEASURED_TIME = Gauge(
-    "homeward_retention_measured_timestamp_seconds",
-    "When what is held was last counted: the age of the gauges below.",
-)
-HELD = Gauge("homeward_held", "Things held, by kind of data (docs/retention.md).", ["data"])
-OVERDUE = Gauge("homeward_overdue", "Of these, past their deadline: a breach.", ["data"])
-FOOTAGE_OLDEST = Gauge(
-    "homeward_footage_oldest_age_seconds", "Since the first byte of the oldest recording held."
-)
-STORE_PROBLEMS = Gauge(
-    "homeward_store_problems",
-    "What keeps the object store from forgetting; no footage is taken in.",
-)
-
-
-class Report(Protocol):
-    """What a retention report tells, of either service."""
-
-    @property
-    def made(self) -> datetime: ...  # noqa: D102
-    @property
-    def held(self) -> Iterable[HeldData]: ...  # noqa: D102
-    @property
-    def deviations(self) -> tuple[str, ...]: ...  # noqa: D102
 
 
 @contextmanager
@@ -90,16 +55,3 @@ def served(listen: str | None) -> Iterator[int | None]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-async def measure_retention(report: Callable[[], Awaitable[Report]]) -> None:
-    """Set the gauges of what is held to what a report says now."""
-    found = await report()
-    MEASURED_TIME.set(found.made.timestamp())
-    STORE_PROBLEMS.set(len(found.deviations))
-    for one in found.held:
-        HELD.labels(one.name).set(one.count)
-        OVERDUE.labels(one.name).set(one.overdue)
-        if one.name == FOOTAGE.name:
-            age = found.made - one.oldest if one.oldest else None
-            FOOTAGE_OLDEST.set(age.total_seconds() if age else 0)

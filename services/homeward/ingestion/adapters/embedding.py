@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
-from homeward.ingestion.metrics import STAGE_SECONDS, stage
 from homeward.ingestion.model import Box, Face, Frame, Template
 from homeward.ingestion.ports import Looked, Undecodable
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
 from homeward.vision.changes import Searched
@@ -157,10 +157,8 @@ class GrpcFaceFinder:
             request = embedding_service_pb2.EmbedFacesRequest(
                 aligned_faces=[face.tobytes() for face in aligned[start : start + EMBED_BATCH]]
             )
-            faces = {"faces": len(request.aligned_faces)}
             async with translated("embedding", self._target):
-                with stage("embed", faces):
-                    answer = await self._stub.EmbedFaces(request, timeout=EMBED_TIMEOUT_SECONDS)
+                answer = await self._stub.EmbedFaces(request, timeout=EMBED_TIMEOUT_SECONDS)
             templates += [
                 Template(np.asarray(one.values, np.float32), one.model_digest)
                 for one in answer.templates

@@ -18,7 +18,6 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.ingestion.metrics import stage
 from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
 from homeward.ingestion.ports import Sighted
 from homeward.policy import PolicyFigures
@@ -70,8 +69,7 @@ class GrpcMatcher:
                 margin=margin,
             )
             async with translated("matching", self._target):
-                with stage("match", {"probes": len(request.probes)}):
-                    answer = await self._matching.Match(request, timeout=TIMEOUT_SECONDS)
+                answer = await self._matching.Match(request, timeout=TIMEOUT_SECONDS)
             matches += [
                 [Match(one.subject_id, one.photo_id, one.score) for one in result.candidates]
                 for result in answer.results
@@ -91,8 +89,7 @@ class GrpcMatcher:
                 findings=[_to_finding(one) for one in sighted[start : start + RECORD_BATCH]]
             )
             async with translated("matching", self._target):
-                with stage("record", {"findings": len(request.findings)}):
-                    answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
+                answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
             recorded += [
                 _candidate(result.sighting) if result.HasField("sighting") else None
                 for result in answer.results

@@ -17,29 +17,21 @@ import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from homeward.ingestion.adapters.containers import open_video
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
 from homeward.ingestion.adapters.pictures import looked_at
-from homeward.ingestion.metrics import STAGE_SECONDS
 from homeward.ingestion.model import Frame, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 12
 """Pictures of one piece that are decoded ahead of what is looked at: 47 MB at 1080p. Two seconds at
 five a second, so that the next group of pictures is decoded while this one is looked at."""
-
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,mxf,ogg,dhav,h264,hevc,m4v,"
-    # Pictures: recognised, so that they can be refused by name.
-    "jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe,gif,apng"
-)
-"""The containers that recordings come in. FFmpeg knows many others, among them some that are a few
-lines of text which make it open sockets or other files."""
 
 MIN_GAP = timedelta(seconds=1)
 """A shorter damage is a glitch that no reviewer would call unsearched."""
@@ -266,30 +258,6 @@ class _Reader:
         """Let go of the file."""
         self._video.__exit__()
         self._file.close()
-
-
-class open_video:  # noqa: N801 - reads as the context manager that it is
-    """Open a container and its first picture track.
-
-    Raises:
-        av.error.FFmpegError: It is no media file.
-        LookupError: It has no picture track.
-    """
-
-    def __init__(self, file: HttpFile) -> None:
-        self._container: InputContainer = av.open(
-            file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS}
-        )
-
-    def __enter__(self) -> tuple[InputContainer, VideoStream]:
-        for stream in self._container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:  # a sound file's cover
-                return self._container, stream
-        self._container.close()
-        raise LookupError("no picture track")
-
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
 
 
 def decode(

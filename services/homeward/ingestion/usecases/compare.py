@@ -20,6 +20,7 @@ from homeward.ingestion.model import (
     Template,
 )
 from homeward.ingestion.ports import FaceFinder, FaceImages, Matcher, Sighted
+from homeward.ingestion.scan_metrics import stage
 from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
 from homeward.ingestion.tracking import Track
 from homeward.servicekit import tracing
@@ -152,7 +153,8 @@ class Comparer:
         probes = [
             template for found in seen for one in found for template in (one.fused, *one.templates)
         ]
-        matches, _ = await self._matcher.match(probes, task.subject_ids, margin=CLOSER_MARGIN)
+        with stage("match", {"probes": len(probes)}):
+            matches, _ = await self._matcher.match(probes, task.subject_ids, margin=CLOSER_MARGIN)
         left = iter(matches)
         told = [
             [next(left) for one in found for _ in (one.fused, *one.templates)] for found in seen
@@ -182,7 +184,8 @@ class Comparer:
             )
         ]
         probes = [template for one in found for template in (one.fused, *one.templates)]
-        matches, policy = await self._matcher.match(probes, task.subject_ids)
+        with stage("match", {"probes": len(probes)}):
+            matches, policy = await self._matcher.match(probes, task.subject_ids)
         left = iter(matches)
         ranked = [combined(next(left), [next(left) for _ in one.templates]) for one in found]
         sighted = [
@@ -190,7 +193,7 @@ class Comparer:
             for appearance, likenesses in zip(found, ranked, strict=True)
             for likeness in likenesses
         ]
-        recorded = await self._matcher.record(sighted) if sighted else []
+        recorded = await self._recorded(sighted)
         counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -200,8 +203,17 @@ class Comparer:
 
     async def _embedded(self, shots: Sequence[Shot]) -> dict[int, Template]:
         """Return the templates of pictures, by the pictures' identities."""
-        templates = await self._faces.embed([shot.aligned for shot in shots]) if shots else []
+        if not shots:
+            return {}
+        with stage("embed", {"faces": len(shots)}):
+            templates = await self._faces.embed([shot.aligned for shot in shots])
         return {id(shot): template for shot, template in zip(shots, templates, strict=True)}
+
+    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        if not sighted:
+            return []
+        with stage("record", {"findings": len(sighted)}):
+            return await self._matcher.record(sighted)
 
     def _sighted(
         self,

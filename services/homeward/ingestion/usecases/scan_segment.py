@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.gate import all_of, course, groups_of, survey
-from homeward.ingestion.metrics import STAGE_SECONDS
 from homeward.ingestion.model import (
     Box,
     Counts,
@@ -46,6 +45,7 @@ from homeward.ingestion.ports import (
     Recording,
     Undecodable,
 )
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
 from homeward.ingestion.tracking import Track, Tracker, is_cut
 from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from homeward.ingestion import metrics
+from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.model import GapReason, Scan, Segment
 from homeward.ingestion.ports import Work, WorkQueue
 from homeward.ingestion.usecases.compare import Task

@@ -1,4 +1,4 @@
-"""Figures of ingestion and its scanners; see `homeward.servicekit.metrics`.
+"""Figures of a scanner; see `homeward.servicekit.metrics`.
 
 Of no camera and no recording: which of them are searched says where somebody is looked for, and a
 label of which there are thousands is a load on whoever scrapes it.
@@ -6,15 +6,14 @@ label of which there are thousands is a load on whoever scrapes it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Literal
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
-from homeward.ingestion.model import ScanState, Segment
-from homeward.ingestion.ports import Backlog
+from homeward.ingestion.model import GapReason, ScanState, Segment
 from homeward.servicekit import tracing
 
 Stage = Literal["decode", "detect", "select", "embed", "match", "record"]
@@ -63,13 +62,10 @@ DROPPED = Counter(
     "homeward_scan_dropped_matches_total",
     "Matches not recorded: a reviewer had rejected them, or the subject was closed meanwhile.",
 )
-QUEUE_WAITING = Gauge(
-    "homeward_scan_queue_waiting_segments", "Segments that no scanner has taken; from ingestion."
-)
-QUEUE_IN_FLIGHT = Gauge(
-    "homeward_scan_queue_in_flight_segments",
-    "Segments that a scanner has, or that wait to be tried again; from ingestion.",
-)
+
+# A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
+for _outcome in ("searched", *(reason.value for reason in GapReason)):
+    SEGMENTS.labels(_outcome)
 
 
 @contextmanager
@@ -100,10 +96,3 @@ def count_segment(segment: Segment) -> None:
     APPEARANCES.labels("incomparable").inc(counts.incomparable)
     CANDIDATES.inc(len(segment.candidates))
     DROPPED.inc(counts.dropped)
-
-
-async def measure_queue(backlog: Callable[[], Awaitable[Backlog]]) -> None:
-    """Set the gauges of what there is to do."""
-    found = await backlog()
-    QUEUE_WAITING.set(found.waiting)
-    QUEUE_IN_FLIGHT.set(found.in_flight)
