@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
+from homeward.matching.model import Decision, Disposition
 from homeward.matching.usecases.policy import Policies
 from homeward.servicekit import errors
 
@@ -13,11 +14,17 @@ PROBES = Counter(
 )
 SIGHTINGS = Counter(
     "homeward_sightings_total",
-    "Findings of scanners: `recorded`, or `dropped` as rejected before or of a closed subject. One"
-    " that adds to a sighting counts too.",
+    "Findings of scanners: `recorded`, `joined` to a sighting that there was, or dropped, as"
+    " `rejected before` or because of `subject closed`.",
     ["outcome"],
 )
 REVIEWS = Counter("homeward_sighting_reviews_total", "Decisions of reviewers.", ["decision"])
+# A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
+for _outcome in Disposition:
+    SIGHTINGS.labels(_outcome.value)
+for _decision in Decision:
+    REVIEWS.labels(_decision.value)
+
 POLICY_IN_FORCE = Gauge(
     "homeward_policy_in_force",
     "1 while a policy is in force; 0 while all comparisons are refused for want of one.",
