@@ -9,6 +9,7 @@ A panel without a value may be right: nobody has been rejected yet. One that sta
 from __future__ import annotations
 
 import json
+import math
 import sys
 import urllib.parse
 import urllib.request
@@ -23,21 +24,24 @@ _MOST = 4
 
 
 def rows(server: str, dashboard: dict[str, Any]) -> Iterator[str]:
-    """Yield a row for each expression of a dashboard."""
+    """Yield a row for each panel of a dashboard, largest values first."""
     for panel in dashboard["panels"]:
-        for target in panel["targets"]:
-            found = values(server, target["expr"].replace("$__rate_interval", INTERVAL))
-            told = [_told(target["legendFormat"], *one) for one in found[:_MOST]]
-            more = [f"and {len(found) - _MOST} more"] if len(found) > _MOST else []
-            yield f"| {panel['title']} | {'; '.join(told + more) or 'none'} |"
+        told = [
+            _told(target["legendFormat"], *one)
+            for target in panel["targets"]
+            for one in values(server, target["expr"].replace("$__rate_interval", INTERVAL))
+        ]
+        more = [f"and {len(told) - _MOST} more"] if len(told) > _MOST else []
+        yield f"| {panel['title']} | {'; '.join(told[:_MOST] + more) or 'none'} |"
 
 
 def values(server: str, expression: str) -> list[tuple[dict[str, str], float]]:
-    """Return what an expression is now."""
+    """Return what an expression is now, largest first; a quantile of no calls is none."""
     url = f"{server}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
     with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - of the caller
         result = json.load(answer)["data"]["result"]
-    return [(one["metric"], float(one["value"][1])) for one in result]
+    found = [(one["metric"], float(one["value"][1])) for one in result]
+    return sorted((one for one in found if not math.isnan(one[1])), key=lambda one: -one[1])
 
 
 def _told(legend: str, labels: dict[str, str], value: float) -> str:

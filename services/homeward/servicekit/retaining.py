@@ -24,7 +24,7 @@ SWEEP_FAILURES = Counter(
 )
 MEASURED_TIME = Gauge(
     "homeward_retention_measured_timestamp_seconds",
-    "When what is held was last counted: the age of the gauges below.",
+    "When what is held and overdue was last counted: how old those figures are.",
 )
 HELD = Gauge("homeward_held", "Things held, by kind of data (docs/retention.md).", ["data"])
 OVERDUE = Gauge("homeward_overdue", "Of these, past their deadline: a breach.", ["data"])
