@@ -68,16 +68,15 @@ async def main() -> None:
             await stack.enter_async_context(
                 in_background(again_and_again(measure, every=MEASURED_EVERY))
             )
-        await GrpcServer(
+        await GrpcServer.configured(
+            settings,
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
-            listen=settings.listen,
             checks={
                 "nats": parts.bus.ping,
                 "s3": parts.store.ping,
                 "queue": parts.queue.ping,
                 "matching": parts.matcher.ping,
             },
-            grace_seconds=settings.grace_seconds,
         ).run()
 
 

@@ -73,14 +73,11 @@ async def main() -> None:
         await eventually(
             partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
         )
-        channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=(SERVICE,))
-        )
+        opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
+        channel = await stack.enter_async_context(opened(settings.embedding_target))
         faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
         coming = [
-            GrpcFaceAnalyzer(
-                await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,))), target
-            )
+            GrpcFaceAnalyzer(await stack.enter_async_context(opened(target)), target)
             for target in filter(None, [settings.next_embedding_target])
         ]
         engine = QdrantEngine(
@@ -160,7 +157,8 @@ async def main() -> None:
                     again_and_again(partial(measure_policy, policy), every=MEASURED_EVERY)
                 )
             )
-        await GrpcServer(
+        await GrpcServer.configured(
+            settings,
             services(
                 subjects=subjects,
                 reenrolment=Reenrolment(
@@ -177,14 +175,12 @@ async def main() -> None:
                 certificates=certificates,
                 clock=clock,
             ),
-            listen=settings.listen,
             checks={
                 "nats": bus.ping,
                 "s3": evidence.ping,
                 "qdrant": gallery.count,
                 "embedding": faces.ping,
             },
-            grace_seconds=settings.grace_seconds,
         ).run()
 
 
