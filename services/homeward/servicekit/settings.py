@@ -63,6 +63,12 @@ class ServiceSettings(BaseSettings):
         pattern=r"^\S+:\d+$",
         description="Address to serve Prometheus metrics on, over HTTP; unset serves none.",
     )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="URL of an OpenTelemetry collector that takes OTLP over gRPC, such as"
+        " `http://127.0.0.1:4317`; unset sends no spans.",
+    )
 
     @model_validator(mode="after")
     def _tls_can_be_spoken(self) -> Self:
