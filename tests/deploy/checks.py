@@ -26,8 +26,10 @@ from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.settings import IngestionSettings, ScannerSettings
 from homeward.matching.settings import MatchingSettings
-from homeward.servicekit.server import LIVE
+from homeward.servicekit.clients import RECONNECT_MS, RESOLVE_MS
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
+from homeward.tls import VARIABLES as TLS_FILES
 
 Problems = Iterator[str]
 Check = Callable[[Manifests], Problems]
@@ -45,14 +47,10 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
 }
 """By component. The retention check is the command line, which has no settings class."""
 
-COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES}
+CALLED = ("ingestion", "embedding", "matching")
+"""Components that serve gRPC."""
 
-TLS = {"HOMEWARD_TLS_CERT_FILE", "HOMEWARD_TLS_KEY_FILE", "HOMEWARD_TLS_CA_FILE"}
-"""Settings of mutual TLS. Services read these files as soon as they read their settings, and there
-are none here: `certificates` is about them."""
-
-FOUND_SECONDS = 7
-"""How long a client needs to find a replica that is new: to connect and look up names again."""
+COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES} | set(TLS_FILES)
 
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)}
@@ -305,18 +303,6 @@ def spread(manifests: Manifests) -> Problems:
                 yield f"{workload.name} is not spread over {key}"
 
 
-def rollout(manifests: Manifests) -> Problems:
-    """An upgrade goes on to the next pod of a service when clients have found the last."""
-    services = {one["metadata"]["name"] for one in manifests.of("Service")}
-    for one in manifests.of("Deployment"):
-        name = one["metadata"]["name"]
-        if name in services:
-            if one["spec"].get("minReadySeconds", 0) < FOUND_SECONDS:
-                yield f"Deployment/{name} replaces pods faster than they are found"
-            if one["spec"]["strategy"]["rollingUpdate"].get("maxUnavailable") != 0:
-                yield f"Deployment/{name} has fewer pods during an upgrade"
-
-
 def grace(manifests: Manifests) -> Problems:
     """A pod is given longer to end than its service takes."""
     for workload, container in manifests.containers():
@@ -331,6 +317,18 @@ def grace(manifests: Manifests) -> Problems:
                 yield f"{workload.name} is killed after {given} s, and takes {takes:g}"
 
 
+def pace(manifests: Manifests) -> Problems:
+    """A replica goes no sooner than clients have found the one that replaces it."""
+    needed = (RECONNECT_MS + RESOLVE_MS) / 1000
+    for workload in manifests.workloads:
+        given = workload.document["spec"].get("minReadySeconds", 0)
+        if workload.component in CALLED and given < needed:
+            yield f"{workload.name} is ready after {given} s, and clients find it in {needed:g}"
+        strategy = workload.document["spec"].get("strategy", {}).get("rollingUpdate", {})
+        if workload.component in CALLED and strategy.get("maxUnavailable") != 0:
+            yield f"{workload.name} has fewer replicas during an upgrade"
+
+
 def settings(manifests: Manifests) -> Problems:
     """Every variable is a setting of its service, and all that it needs are there and valid."""
     for workload, container in manifests.containers():
@@ -339,7 +337,7 @@ def settings(manifests: Manifests) -> Problems:
         for name, count in Counter(names).items():
             if count > 1:
                 yield f"{where} sets {name} {count} times"
-        own = {name for name in names if name.startswith("HOMEWARD_")} - TLS
+        own = {name for name in names if name.startswith("HOMEWARD_")}
         if workload.component in SETTINGS:
             model = SETTINGS[workload.component]
             known = {f"HOMEWARD_{field.upper()}" for field in model.model_fields}
@@ -406,9 +404,11 @@ def certificates(manifests: Manifests) -> Problems:
         where = f"{workload.name} {container['name']}"
         speaks = made and workload.component in {*network.CALLS, *network.SERVICES}
         files = {
-            one["name"]: one["value"] for one in container.get("env", []) if one["name"] in TLS
+            one["name"]: one["value"]
+            for one in container.get("env", [])
+            if one["name"] in TLS_FILES
         }
-        if files.keys() != (TLS if speaks else set()):
+        if files.keys() != (set(TLS_FILES) if speaks else set()):
             yield f"{where} sets {sorted(files)} of what TLS needs"
         for secret in {_mounted(workload, container, file) for file in files.values()}:
             if secret not in made:
@@ -518,8 +518,8 @@ QUICK: Sequence[Check] = (
     resources,
     disruption,
     spread,
-    rollout,
     grace,
+    pace,
     settings,
     references,
     mounts,
@@ -592,7 +592,8 @@ def _settings(
             value = str(math.ceil(quantity(container["resources"][of][kind])))
         else:
             value = one["value"]
-        if value is not None and one["name"] not in TLS:
+        # The files of TLS are the cluster's: settings read them at once.
+        if value is not None and one["name"] not in TLS_FILES:
             environment[one["name"]] = value
     with mock.patch.dict(os.environ, environment, clear=True):
         return SETTINGS[workload.component]()

@@ -40,6 +40,15 @@ def _variable(manifests: Manifests, name: str, of: str = "matching") -> Document
     return next(one for one in _container(manifests, of)["env"] if one["name"] == name)
 
 
+def _places(manifests: Manifests) -> Document:
+    """Return the ConfigMap that says where the engines are; its name ends with a hash."""
+    return next(
+        one
+        for one in manifests.of("ConfigMap")
+        if one["metadata"]["name"].startswith("homeward-engines")
+    )
+
+
 def _policy(manifests: Manifests, name: str) -> Document:
     spec: Document = manifests.named("NetworkPolicy", name)["spec"]
     return spec
@@ -183,6 +192,16 @@ FAULTS: Sequence[Fault] = (
         checks.restricted,
         lambda m: _pod(m).pop("automountServiceAccountToken"),
     ),
+    Fault(
+        "an upgrade that takes a replica away first",
+        checks.pace,
+        lambda m: _deployment(m)["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
+    ),
+    Fault(
+        "replicas replaced faster than clients find the new ones",
+        checks.pace,
+        lambda m: _deployment(m)["spec"].update(minReadySeconds=5),
+    ),
     Fault("no liveness probe", checks.probes, lambda m: _container(m).pop("livenessProbe")),
     Fault(
         "a liveness probe that follows the engines",
@@ -245,16 +264,6 @@ FAULTS: Sequence[Fault] = (
         lambda m: _pod(m)["topologySpreadConstraints"].pop(0),
     ),
     Fault(
-        "an upgrade that is faster than clients",
-        checks.rollout,
-        lambda m: _deployment(m)["spec"].pop("minReadySeconds"),
-    ),
-    Fault(
-        "an upgrade that takes a pod away first",
-        checks.rollout,
-        lambda m: _deployment(m)["spec"]["strategy"]["rollingUpdate"].update(maxUnavailable=1),
-    ),
-    Fault(
         "less time to end than the service takes",
         checks.grace,
         lambda m: _pod(m).update(terminationGracePeriodSeconds=10),
@@ -279,7 +288,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "a value that the service refuses",
         checks.settings,
-        lambda m: m.of("ConfigMap")[0]["data"].update({"nats-replicas": "7"}),
+        lambda m: _places(m)["data"].update({"nats-replicas": "7"}),
     ),
     Fault(
         "a variable that is set twice",
@@ -308,7 +317,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "a service in plain text among others with TLS",
         checks.certificates,
-        lambda m: [_container(m)["env"].remove(_variable(m, name)) for name in checks.TLS],
+        lambda m: [_container(m)["env"].remove(_variable(m, name)) for name in checks.TLS_FILES],
     ),
     Fault(
         "TLS without an authority",
@@ -342,7 +351,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "a token in an address",
         checks.secrets,
-        lambda m: m.of("ConfigMap")[0]["data"].update({"s3-endpoint": "https://a:b@s3:9000"}),
+        lambda m: _places(m)["data"].update({"s3-endpoint": "https://a:b@s3:9000"}),
     ),
     Fault(
         "an image of whatever version",
@@ -363,7 +372,7 @@ FAULTS: Sequence[Fault] = (
     Fault(
         "streams with one copy in production",
         checks.engines,
-        lambda m: m.of("ConfigMap")[0]["data"].update({"nats-replicas": "1"}),
+        lambda m: _places(m)["data"].update({"nats-replicas": "1"}),
     ),
     Fault(
         "rules for a direction that the policy is not for",

@@ -178,6 +178,8 @@ class Sighted:
     footage: Footage
     match: Match
     best_shot_score: float | None
+    rival_score: float | None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     policy: MatchPolicy
     true_start: datetime
     """True time of the recording's first picture."""
@@ -238,14 +240,28 @@ class Work(Protocol):
     def attempt(self) -> int:
         """How often it was taken, from 1."""
 
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """The trace that the scan was asked for in, see `tracing.carried`; empty without one."""
+
     async def done(self) -> None:
         """Remove it from the queue."""
 
-    async def retry(self) -> None:
-        """Give it back, to be taken again in a moment."""
+    async def retry(self, *, at_once: bool = False) -> None:
+        """Give it back, to be taken again in a moment, or at once."""
 
     async def extend(self) -> None:
         """Say that it is still being worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is to do."""
+
+    waiting: int
+    """Segments that nobody has taken, or that were given back."""
+    in_flight: int
+    """Segments that a scanner has."""
 
 
 class WorkQueue(Protocol):
@@ -256,6 +272,9 @@ class WorkQueue(Protocol):
 
     async def take(self) -> Work | None:
         """Wait a few seconds for a segment; None when there is none."""
+
+    async def backlog(self) -> Backlog:
+        """Return how much there is to do."""
 
     async def ping(self) -> None:
         """Answer when the queue does."""

@@ -22,7 +22,7 @@ from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer, stop_event
 
 log = structlog.get_logger()
@@ -34,9 +34,9 @@ async def main() -> None:
     forbid_dumps()
     # Its own threads would contend with the decoders for the same cores.
     cv2.setNumThreads(1)
-    configure_logging("scanner", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(observed("scanner", settings))
         segments, decoders = settings.scanner_segments, settings.decoders
         decoder = await stack.enter_async_context(
             BoundedExecutor("decode", workers=decoders, queue=segments * decoders)
@@ -46,7 +46,7 @@ async def main() -> None:
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=(SERVICE,))
+            open_channel(settings.embedding_target, idempotent=(SERVICE,), tls=settings.tls)
         )
         scanner = SegmentScanner(
             source=PyAvFrameSource(decoder, decoders=decoders),

@@ -11,6 +11,7 @@ from functools import partial
 from homeward import inventory, policies
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.assembly import assemble
+from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
@@ -19,10 +20,12 @@ from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
+from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
-from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.metrics import MEASURED_EVERY
+from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 
@@ -31,9 +34,9 @@ async def main() -> None:
     """Serve until asked to stop."""
     settings = MatchingSettings()  # the environment has the rest
     forbid_dumps()
-    configure_logging("matching", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(observed("matching", settings))
         parts = await assemble(settings, stack, role="matching")
         sightings = Sightings(
             index=parts.seen,
@@ -73,7 +76,7 @@ async def main() -> None:
                 retention.report,
                 Lease(parts.leases, "matching-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
-                metrics_listen=settings.metrics_listen,
+                measured=settings.metrics_listen is not None,
             )
         )
         policy = Policies(
@@ -84,7 +87,14 @@ async def main() -> None:
             clock=clock,
             evaluation=settings.evaluation,
         )
-        await GrpcServer(
+        if settings.metrics_listen is not None:
+            await stack.enter_async_context(
+                in_background(
+                    again_and_again(partial(measure_policy, policy), every=MEASURED_EVERY)
+                )
+            )
+        await GrpcServer.configured(
+            settings,
             services(
                 subjects=subjects,
                 reenrolment=Reenrolment(
@@ -101,15 +111,12 @@ async def main() -> None:
                 certificates=certificates,
                 clock=clock,
             ),
-            listen=settings.listen,
             checks={
                 "nats": parts.bus.ping,
                 "s3": parts.evidence.ping,
                 "qdrant": parts.gallery.count,
                 "embedding": parts.faces.ping,
             },
-            grace_seconds=settings.grace_seconds,
-            health_listen=settings.health_listen,
         ).run()
 
 

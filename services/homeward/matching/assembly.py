@@ -77,14 +77,11 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
     await eventually(
         partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
     )
-    channel = await stack.enter_async_context(
-        open_channel(settings.embedding_target, idempotent=(SERVICE,))
-    )
+    opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
+    channel = await stack.enter_async_context(opened(settings.embedding_target))
     faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
     coming = [
-        GrpcFaceAnalyzer(
-            await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,))), target
-        )
+        GrpcFaceAnalyzer(await stack.enter_async_context(opened(target)), target)
         for target in filter(None, [settings.next_embedding_target])
     ]
     engine = QdrantEngine(

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
 
-from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clients import message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around
 from homeward.servicekit.server import GrpcServer, ReadinessChecks, Service
+from homeward.tls import TlsFiles
 
 NAME = "homeward.test.Probe"
 
@@ -52,17 +53,21 @@ class Probe:
         self.channel = channel
 
     async def __call__(
-        self, kind: str = "UnaryUnary", request: bytes = b"", *, deadline: float | None = 10
+        self,
+        kind: str = "UnaryUnary",
+        request: bytes = b"",
+        *,
+        deadline: float | None = 10,
+        metadata: Mapping[str, str] | None = None,
     ) -> bytes:
         path = f"/{NAME}/{kind}"
         channel = self.channel
+        how: Any = {"timeout": deadline, "metadata": tuple((metadata or {}).items())}
         call = {
-            "UnaryUnary": lambda: channel.unary_unary(path)(request, timeout=deadline),
-            "UnaryStream": lambda: _only(channel.unary_stream(path)(request, timeout=deadline)),
-            "StreamUnary": lambda: channel.stream_unary(path)(iter([request]), timeout=deadline),
-            "StreamStream": lambda: _only(
-                channel.stream_stream(path)(iter([request]), timeout=deadline)
-            ),
+            "UnaryUnary": lambda: channel.unary_unary(path)(request, **how),
+            "UnaryStream": lambda: _only(channel.unary_stream(path)(request, **how)),
+            "StreamUnary": lambda: channel.stream_unary(path)(iter([request]), **how),
+            "StreamStream": lambda: _only(channel.stream_stream(path)(iter([request]), **how)),
         }[kind]
         return await call()
 
@@ -78,6 +83,9 @@ def serving() -> Any:
         listen: str = "localhost:0",
         checks: ReadinessChecks | None = None,
         grace: float = 5,
+        drain: float = 0,
+        age: float = 60,
+        tls: TlsFiles | None = None,
         health_listen: str | None = None,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> AsyncIterator[Probe]:
@@ -86,12 +94,18 @@ def serving() -> Any:
             listen=listen,
             checks=checks or {},
             grace_seconds=grace,
+            drain_seconds=drain,
+            max_connection_age_seconds=age,
+            tls=tls,
             health_listen=health_listen,
             chain=chain,
         )
         await server.start()
         try:
-            async with open_channel(f"localhost:{server.port}") as channel:
+            # Not ours, which asks for the health of the server before it sends a call.
+            async with grpc.aio.insecure_channel(
+                f"localhost:{server.port}", options=message_size_options()
+            ) as channel:
                 yield Probe(server, channel)
         finally:
             await server.stop()
