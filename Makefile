@@ -4,23 +4,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSIGHTFACE := .venv-insightface
+CHECKOV := .venv-checkov
 # Upstream's last release; not every Go module proxy serves it.
 MINIO := RELEASE.2025-10-15T17-29-55Z
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface lint fmt protos bench prove-unretained minio lock clean
+.PHONY: demo test test-insightface manifests lint fmt protos bench prove-unretained minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
 
-test: $(VENV)/.dev lint  ## Everything that CI runs
+test: $(VENV)/.dev $(CHECKOV)/.done lint  ## Everything that CI runs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack and photographs in SHARED
 	@test -n "$(SHARED)" || { echo "make test-insightface: SHARED=FOLDER is not set" >&2; exit 1; }
 	HOMEWARD_TEST_SHARED=$(SHARED) $(INSIGHTFACE)/bin/python -m pytest tests/insightface
+
+manifests: $(VENV)/.dev $(CHECKOV)/.done  ## Check every overlay, and show which check catches which fault
+	PYTHONPATH=tests $(BIN)/python -m deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -48,7 +52,7 @@ lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) .demo
+	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .demo
 
 # Hashes are checked for every package; homeward itself is installed from this checkout.
 $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
@@ -73,6 +77,13 @@ $(PEERS)/.done: requirements/peers.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		-r requirements/peers.txt
+	@touch $@
+
+$(CHECKOV)/.done: requirements/checkov.txt
+	@echo "Installing Checkov into $(CHECKOV) (about 290 MB) ..."
+	test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/checkov.txt
 	@touch $@
 
 # --no-deps: insightface asks for another build of OpenCV, which would overwrite ours.

@@ -104,7 +104,8 @@ _RETRY = {
     "initialBackoff": "0.1s",
     "maxBackoff": "2s",
     "backoffMultiplier": 3,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # A server that shuts down drops calls that it has not begun with CANCELLED.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 
@@ -349,6 +350,7 @@ class _Edge(
             return CallError(f"{where} is not trusted", status=status, advice=DISTRUST)
         said = {
             "UNAVAILABLE": f"{where} does not answer",
+            "CANCELLED": f"{where} dropped the call",
             "DEADLINE_EXCEEDED": f"{where} did not answer in time",
             "UNIMPLEMENTED": f"{where} is another service, or of another version",
         }

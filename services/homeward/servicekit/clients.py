@@ -33,7 +33,15 @@ RESOLVE_MS = 5000
 """With `RECONNECT_MS`, how long a client may need to find a replica that is added or is back: the
 next one must not go sooner (`minReadySeconds` of a Deployment)."""
 
-_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A server that shuts down drops calls that it has not begun with CANCELLED (grpc's zombies); a call
+# that we cancel ourselves has no status.
+_NO_ANSWER = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 _ENDED_WHILE_SENDING = "Internal error from Core"
 """What grpc.aio says when the peer went away while a message was written: it has not seen the
 status that the call ended with."""
@@ -73,7 +81,7 @@ def message_size_options() -> list[tuple[str, int]]:
 def open_channel(
     target: str, *, idempotent: tuple[str, ...] = (), tls: TlsFiles | None = None
 ) -> grpc.aio.Channel:
-    """Open a channel that spreads calls, and retries UNAVAILABLE on idempotent services' calls.
+    """Open a channel that spreads calls, and repeats idempotent ones that got no answer.
 
     Args:
         target: Address in gRPC's syntax, such as `127.0.0.1:5000`, `dns:///matching:5000`, or
@@ -103,7 +111,7 @@ def open_channel(
             "initialBackoff": "0.1s",
             "maxBackoff": "2s",
             "backoffMultiplier": 3,
-            "retryableStatusCodes": ["UNAVAILABLE"],
+            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],  # see _NO_ANSWER
         }
         names = [{"service": name} for name in idempotent]
         config["methodConfig"] = [{"name": names, "retryPolicy": retry}]

@@ -52,7 +52,8 @@ class ServiceSettings(BaseSettings):
         None,
         pattern=r"^\S+:\d+$",
         description="Address to serve `grpc.health.v1`, and nothing else, on in plain text: for"
-        " probes that speak no TLS, such as the kubelet's.",
+        " probes that speak no TLS, such as the kubelet's. The health of `live` is that of the"
+        " process, whatever the engines do.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."

@@ -170,6 +170,43 @@ async def test_an_idempotent_call_is_repeated_when_the_peer_was_unavailable(
     assert answer == b"done"
 
 
+@pytest.fixture
+async def dropping() -> AsyncIterator[str]:
+    """Serves a call that is dropped the first time, as by a server that stops."""
+    times = iter([True, False])
+
+    async def drop_once(request: bytes, context: Any) -> bytes:
+        if next(times):
+            await context.abort(grpc.StatusCode.CANCELLED)
+        return request
+
+    server = grpc.aio.server()
+    handlers = {"UnaryUnary": grpc.unary_unary_rpc_method_handler(drop_once)}
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("homeward.test.Probe", handlers),)
+    )
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    yield f"localhost:{port}"
+    await server.stop(None)
+
+
+async def test_an_idempotent_call_is_repeated_when_the_peer_dropped_it(dropping: str) -> None:
+    async with open_channel(dropping, idempotent=("homeward.test.Probe",)) as channel:
+        answer = await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done")
+
+    assert answer == b"done"
+
+
+async def test_a_call_that_the_peer_dropped_got_no_answer(dropping: str) -> None:
+    async with open_channel(dropping) as channel:
+        with pytest.raises(errors.UnavailableError) as received:
+            async with translated("probe", dropping):
+                await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert received.value.metadata == {"component": "probe", "address": dropping}
+
+
 async def test_a_call_that_is_not_idempotent_is_made_once(serving: Serving) -> None:
     calls: list[bytes] = []
 
