@@ -11,10 +11,12 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from authority import CLIENT, Authority
-from homeward.servicekit import errors
+from homeward.servicekit import errors, tracing
 from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
@@ -69,6 +71,25 @@ async def test_who_has_a_certificate_of_the_authority_is_let_in(
             await check_health(channel, "probe", target)
 
             assert await ask(channel) == b"hello"
+
+
+async def test_a_call_with_a_certificate_takes_the_current_span_along(
+    serving: Serving,
+    server: TlsFiles,
+    client: TlsFiles,
+    spans: Callable[[], list[ReadableSpan]],
+) -> None:
+    async with serving(echo, tls=server) as call:
+        target = f"localhost:{call.server.port}"
+        async with open_channel(target, tls=client) as channel:
+            with tracing.span("asking") as asking:
+                await ask(channel)
+
+    (served,) = [one for one in spans() if one.kind is SpanKind.SERVER]
+    assert served.parent is not None
+    assert (
+        served.parent.span_id == asking.get_span_context().span_id
+    )  # the rest says that it is remote
 
 
 async def test_a_client_for_whom_it_was_signed_is_let_in(
