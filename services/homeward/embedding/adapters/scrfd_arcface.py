@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 

@@ -153,7 +153,6 @@ def folded(
 
 
 def _fold(file: ModelFile, *, any_size: bool, split_prelu: bool) -> bytes:
-    source = read_file(file)
     try:
         from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, seldom needed
     except ModuleNotFoundError as error:
@@ -162,7 +161,7 @@ def _fold(file: ModelFile, *, any_size: bool, split_prelu: bool) -> bytes:
             "set HOMEWARD_MODEL_CACHE_DIR to where `python -m homeward.embedding.prepare` wrote;"
             " in an image, leave it as it is",
         ) from error
-    return fold(source, any_size=any_size, split_prelu=split_prelu)
+    return fold(read_file(file), any_size=any_size, split_prelu=split_prelu)
 
 
 def _cached(cache: Path, file: ModelFile, *, split_prelu: bool) -> Path:
