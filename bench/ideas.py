@@ -141,14 +141,24 @@ def both(embed: Embed, faces: Faces) -> Vectors:
     return equalised(partial(mirrored, embed), faces)
 
 
-IDEAS: dict[str, tuple[Way, Any]] = {
-    "as it is": (as_it_is, contextlib.nullcontext),
-    "mirrored": (mirrored, contextlib.nullcontext),
-    "jittered": (jittered, contextlib.nullcontext),
-    "cubic": (as_it_is, cubic),
-    "CLAHE": (equalised, contextlib.nullcontext),
-    "CLAHE, mirrored": (both, contextlib.nullcontext),
-    "gamma": (brightened, contextlib.nullcontext),
+@dataclass(frozen=True)
+class Idea:
+    """How the faces of footage and of photographs are embedded."""
+
+    footage: Way
+    photos: Way
+    within: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+
+
+IDEAS = {
+    "as it is": Idea(as_it_is, as_it_is),
+    "mirrored": Idea(mirrored, mirrored),
+    "mirrored photographs": Idea(as_it_is, mirrored),
+    "jittered": Idea(jittered, jittered),
+    "cubic": Idea(as_it_is, as_it_is, cubic),
+    "CLAHE": Idea(equalised, equalised),
+    "CLAHE, mirrored": Idea(both, both),
+    "gamma": Idea(brightened, brightened),
 }
 
 
@@ -160,10 +170,12 @@ class Found:
     rows: dict[tuple[float, float], list[Scored]]
 
 
-async def scored(clips: Sequence[Clip], pack: Any, way: Way) -> list[Found]:  # noqa: ANN401
+async def scored(clips: Sequence[Clip], pack: Any, idea: Idea) -> list[Found]:  # noqa: ANN401
     """Search clips; each photograph and each person's mean are people of their own."""
-    recogniser = Ways(pack.recogniser, way)
-    measurer = Measurer(PillowPictureDecoder(), pack.detector, recogniser, threads=2)
+    recogniser = Ways(pack.recogniser, idea.footage)
+    measurer = Measurer(
+        PillowPictureDecoder(), pack.detector, Ways(pack.recogniser, idea.photos), threads=2
+    )
     photos = reference_photos(clips, WRONG_LABELS)
     photos.sort(key=lambda photo: (photo.identity, photo.path.name))  # the first one is `one`
     known = usable(photos, measurer.measure(photos))
@@ -188,13 +200,16 @@ Combine = Callable[[list[Scored]], dict[str, float]]
 """From the scores of one appearance to how alike it is to each person."""
 
 
-def combining(kind: str, gallery: str, *, norm: bool) -> Combine:
+def combining(
+    kind: str = "score", gallery: str = "best", *, norm: bool = False, rival: float = 0.0
+) -> Combine:
     """Return how scores become one for each person.
 
     Args:
         kind: `score`, `fused` or `best_shot`.
         gallery: `best` photograph, `mean` template, `both`, or `one` photograph only.
         norm: Subtract the mean over everybody else who is enrolled, and divide by the deviation.
+        rival: Subtract so much of the highest of everybody else who is enrolled.
     """
 
     def combine(rows: list[Scored]) -> dict[str, float]:
@@ -209,6 +224,12 @@ def combining(kind: str, gallery: str, *, norm: bool) -> Combine:
             }
             if taken[gallery]:
                 best[name] = max(best.get(name, -1.0), getattr(row, kind))
+        if rival:
+            first, second = sorted(best.values())[:-3:-1]
+            return {
+                name: value - rival * (second if value == first else first)
+                for name, value in best.items()
+            }
         if not norm:
             return best
         values = np.array(list(best.values()))
@@ -221,6 +242,19 @@ def combining(kind: str, gallery: str, *, norm: bool) -> Combine:
         return done
 
     return combine
+
+
+COMBINED = {
+    "": combining(),
+    "fused": combining("fused"),
+    "best shot": combining("best_shot"),
+    "one reference": combining(gallery="one"),
+    "mean of references": combining(gallery="mean"),
+    "mean as one more reference": combining(gallery="both"),
+    "normalised": combining(norm=True),
+    "less a half of the nearest other": combining(rival=0.5),
+    "mean of references, less a half of the nearest other": combining(gallery="mean", rival=0.5),
+}
 
 
 @dataclass(frozen=True)
@@ -312,42 +346,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("--dark", action="store_true", help="footage of a badly lit night")
+    parser.add_argument("--seeds", type=int, nargs="+", help="of other footage")
     parser.add_argument("ideas", nargs="*", default=list(IDEAS))
     asked = parser.parse_args()
     configure_logging("ideas", "error")
     cv2.setNumThreads(1)
     tool, faces = asked.shared / "tools" / "make_footage.py", asked.shared / "data" / "faces"
-    light, seeds = (0.3, DARK_SEEDS) if asked.dark else (1.0, SEEDS)
+    light, seeds = (0.3, asked.seeds or DARK_SEEDS) if asked.dark else (1.0, asked.seeds or SEEDS)
     paths = [clip.make(tool, faces, CACHE)[0] for clip in recognition_clips(seeds, light=light)]
     clips = [dataset.read_clip(path) for path in paths]
     pack = load_configured(EmbeddingSettings())
     print("| idea | FNIR | difference | heads under / over 45 px | FPIR |\n|---|---|---|---|---|")
     before = None
-    plain = combining("score", "best", norm=False)
     for name in ["as it is", *(one for one in asked.ideas if one != "as it is")]:
-        way, within = IDEAS[name]
+        idea = IDEAS[name]
         begun = time.monotonic()
-        with within():
-            found = asyncio.run(scored(clips, pack, way))
+        with idea.within():
+            found = asyncio.run(scored(clips, pack, idea))
         print(f" {name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        now = outcome(found, plain)
-        before = before or now
-        tell(name, now, before)
-        if name == "as it is":
-            for kind in ("fused", "best_shot"):
-                tell(kind, outcome(found, combining(kind, "best", norm=False)), before)
-            for gallery in ("one", "mean", "both"):
-                tell(
-                    f"references: {gallery}",
-                    outcome(found, combining("score", gallery, norm=False)),
-                    before,
-                )
-            tell("normalised", outcome(found, combining("score", "best", norm=True)), before)
-            tell(
-                "fused, normalised",
-                outcome(found, combining("fused", "best", norm=True)),
-                before,
-            )
+        before = before or outcome(found, combining())
+        for combine, combined in COMBINED.items():
+            tell(", ".join(filter(None, (name, combine))), outcome(found, combined), before)
     mated = 0 if before is None else len(before.mated)
     others = 0 if before is None else len(before.strangers)
     print(f"\n{mated} appearances of enrolled people, {others} of strangers")

@@ -325,6 +325,7 @@ async def test_a_sighting_reads_as_it_was_written(sightings: SightingIndex) -> N
         sighting(1),
         state=SightingState.CONFIRMED,
         best_shot_score=0.5,
+        rival_score=0.4,
         review=Review(Decision.CONFIRM, "the same scar", "J. Doe", NOON),
     )
     await sightings.put(written, Template(vector(1), MODEL))

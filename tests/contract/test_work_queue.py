@@ -116,6 +116,19 @@ async def test_a_segment_given_back_comes_again(queue: NatsWorkQueue, scan_id: s
     assert (await taken(queue)).attempt == 3
 
 
+@pytest.mark.usefixtures("empty_at_once")  # before the time that it may be silent has passed
+async def test_a_segment_handed_back_comes_again_at_once(
+    queue: NatsWorkQueue, monkeypatch: pytest.MonkeyPatch, scan_id: str
+) -> None:
+    monkeypatch.setattr(work_queue, "RETRY_SECONDS", 60)
+    await queue.put(scan_id, 3)
+    await (await taken(queue)).retry(at_once=True)
+
+    again = await taken(queue)
+
+    assert (again.segment, again.attempt) == (3, 2)
+
+
 async def test_a_segment_still_worked_on_does_not_come_again(
     queue: NatsWorkQueue, monkeypatch: pytest.MonkeyPatch, scan_id: str
 ) -> None:

@@ -614,7 +614,10 @@ def ended(
 
 
 def candidate(
-    score: float = 0.612, sighting_id: str = SIGHTING, figures: PolicyFigures | None = None
+    score: float = 0.612,
+    sighting_id: str = SIGHTING,
+    figures: PolicyFigures | None = None,
+    rival_score: float | None = None,
 ) -> Any:
     return scan_service_pb2.WatchScanResponse(
         candidate=scan_pb2.ScanCandidate(
@@ -627,6 +630,7 @@ def candidate(
             threshold=0.45,
             policy_id="yunet-sface/1",
             figures=figures,
+            rival_score=rival_score,
         )
     )
 
@@ -1290,6 +1294,16 @@ def test_candidates_of_a_policy_that_nobody_approved_say_so(
     assert UNAPPROVED in capsys.readouterr().out
 
 
+def test_a_candidate_that_is_like_somebody_else_too_is_marked(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[candidate(rival_score=0.59), ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert "0.612 ?" in told
+    assert "? Somebody else who is enrolled is nearly as alike" in told
+
+
 def test_a_search_warns_at_its_start_of_a_policy_that_nobody_approved(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1456,6 +1470,15 @@ def test_a_sighting_that_nobody_answers_for_says_so(
     told = capsys.readouterr().out
     assert "0.450 (yunet-sface/1, NOT approved)" in told
     assert "EVALUATION: nobody answers for policy yunet-sface/1" in told
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_that_is_like_somebody_else_too_is_marked(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    homeward.sightings.sighting.rival_score = homeward.sightings.sighting.score - 0.02
+    assert run(["sighting", *words]) == 0
+    assert "? Somebody else who is enrolled is nearly as alike" in capsys.readouterr().out
 
 
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:

@@ -1034,6 +1034,7 @@ async def test_record_sightings_answers_what_became_of_each(world: World, findin
         ({"delete_time": None}, "sighting.delete_time"),
         ({"score": 1.5}, "sighting.score"),
         ({"best_shot_score": -1.5}, "sighting.best_shot_score"),
+        ({"rival_score": 1.5}, "sighting.rival_score"),
         ({"threshold": float("nan")}, "sighting.threshold"),
         ({"policy_id": ""}, "sighting.policy_id"),
         ({"figures": figures(gallery_size=-1)}, "sighting.figures.gallery_size"),
@@ -1055,6 +1056,14 @@ async def test_a_sighting_keeps_what_its_threshold_was_worth(world: World, findi
     answer = await record(world, finding(figures=figures()))
 
     assert answer.results[0].sighting.figures == figures()
+
+
+async def test_a_sighting_keeps_how_alike_somebody_else_is(world: World, finding: Any) -> None:
+    (told,) = (await record(world, finding(rival_score=0.25))).results
+    (silent,) = (await record(world, finding(footage_id="another-recording"))).results
+
+    assert told.sighting.rival_score == 0.25
+    assert not silent.sighting.HasField("rival_score")
 
 
 @pytest.mark.parametrize("count", [0, 65])

@@ -14,6 +14,14 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.tls import (
+    DISTRUST,
+    VARIABLES,
+    TlsError,
+    TlsFiles,
+    channel_credentials,
+    distrusted,
+)
 
 SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 32 * 1024 * 1024
@@ -91,7 +99,8 @@ _RETRY = {
     "initialBackoff": "0.1s",
     "maxBackoff": "2s",
     "backoffMultiplier": 3,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    # A server that shuts down drops calls that it has not begun with CANCELLED.
+    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
 }
 
 
@@ -102,6 +111,8 @@ class Target:
     address: str
     origin: str
     advice: str
+    local: bool = False
+    """Whether it is a stack on this machine, which speaks no TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,21 @@ class Places:
             return Target(address, f"profile {self.profile}", check)
         return self._local(service)
 
+    def tls(self) -> TlsFiles | None:
+        """Return what TLS is spoken with: variables, else those of the profile; None for none.
+
+        Raises:
+            CliError: Some are set, and others are not.
+        """
+        given: Mapping[str, str] = self.environment
+        if self.profile and not any(given.get(name) for name in VARIABLES):
+            profile = self._profile(self.profile)
+            given = {name: profile.get(_setting(name), "") for name in VARIABLES}
+        try:
+            return TlsFiles.among(given)
+        except TlsError as error:
+            raise CliError(str(error)) from error
+
     def _profile(self, name: str) -> Mapping[str, str]:
         try:
             settings = tomllib.loads(self.settings_file.read_text(encoding="utf-8"))
@@ -166,7 +192,8 @@ class Places:
         start = f"start one with `homeward up --data {self.data}`"
         try:
             stack = json.loads((self.data / "stack.json").read_text(encoding="utf-8"))
-            return Target(stack[service], f"the stack in {self.data}", f"is it running? {start}")
+            origin = f"the stack in {self.data}"
+            return Target(stack[service], origin, f"is it running? {start}", local=True)
         except FileNotFoundError:
             raise CliError(
                 f"no Homeward stack runs on {self.data}",
@@ -203,26 +230,42 @@ class Connections:
     def channel(self, service: str) -> grpc.Channel:
         """Return the channel to a service; what fails on it raises `CallError`."""
         if service not in self._channels:
-            self._channels[service] = _open(service, self.places.find(service))
+            target = self.places.find(service)
+            tls = None if target.local else self.places.tls()
+            self._channels[service] = _open(service, target, tls)
         return self._channels[service]
 
 
-def _open(service: str, target: Target) -> grpc.Channel:
+def _setting(variable: str) -> str:
+    return variable.removeprefix("HOMEWARD_").lower()
+
+
+def _open(service: str, target: Target, tls: TlsFiles | None) -> grpc.Channel:
     repeatable = [call.split("/") for _, repeatable, calls in CALLS if repeatable for call in calls]
     names = [{"service": owner, "method": method} for owner, method in repeatable]
-    config = {"methodConfig": [{"name": names, "retryPolicy": _RETRY}]}
-    channel = grpc.insecure_channel(
-        target.address,
-        options=[
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.service_config", json.dumps(config)),
-            # A service that restarts is back within seconds.
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            # The services are inside; a proxy for the web is not the way to them.
-            ("grpc.enable_http_proxy", 0),
-        ],
-    )
+    config = {
+        # A command's calls are spread as well, and a replica that is down is passed over.
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
+    }
+    options = [
+        ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+        ("grpc.service_config", json.dumps(config)),
+        # A service that restarts is back within seconds, or has another address by then.
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 5000),
+        # The services are inside; a proxy for the web is not the way to them.
+        ("grpc.enable_http_proxy", 0),
+    ]
+    if tls is None:
+        channel = grpc.insecure_channel(target.address, options=options)
+    else:
+        try:
+            credentials = channel_credentials(tls.read(serving=False))
+        except TlsError as error:
+            raise CliError(str(error)) from error
+        channel = grpc.secure_channel(target.address, credentials, options=options)
     return grpc.intercept_channel(channel, _Edge(service, target))
 
 
@@ -288,8 +331,11 @@ class _Edge(
                 metadata=info.metadata,
             )
         where = f"{self._service} at {self._target.address} ({self._target.origin})"
+        if distrusted(error.details() or ""):
+            return CallError(f"{where} is not trusted", status=status, advice=DISTRUST)
         said = {
             "UNAVAILABLE": f"{where} does not answer",
+            "CANCELLED": f"{where} dropped the call",
             "DEADLINE_EXCEEDED": f"{where} did not answer in time",
             "UNIMPLEMENTED": f"{where} is another service, or of another version",
         }

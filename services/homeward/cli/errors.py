@@ -55,6 +55,7 @@ _BY_STATUS: Mapping[str, ExitCode] = {
     "PERMISSION_DENIED": ExitCode.PRECONDITION,
     "UNAUTHENTICATED": ExitCode.PRECONDITION,
     "UNAVAILABLE": ExitCode.UNAVAILABLE,
+    "CANCELLED": ExitCode.UNAVAILABLE,  # by a service that stops; nothing here cancels a call
     "DEADLINE_EXCEEDED": ExitCode.UNAVAILABLE,
     "RESOURCE_EXHAUSTED": ExitCode.LIMIT,
 }

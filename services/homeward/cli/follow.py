@@ -131,6 +131,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
     dropped = findings.scan.progress.dropped_match_count
     if dropped:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
+    if any(figures.doubtful(each) for each in candidates):
+        session.view.say(figures.DOUBT)
     worth = [(each.policy_id, each.figures) for each in candidates if each.HasField("figures")]
     for line in figures.distinct(worth):
         session.view.say(line)
@@ -214,7 +216,7 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
                 times.utc(each.interval.start_time),
                 times.utc(each.interval.end_time),
-                f"{each.score:.3f}",
+                figures.score(each),
                 f"{each.threshold:.3f}",
                 shown[each.sighting_id],
             )

@@ -77,12 +77,9 @@ def stream(
                 header.offset_bytes = _stored(stub, header.request_id)
                 if header.offset_bytes > stored:
                     failures, stored = 0, header.offset_bytes
-                with path.open("rb") as file:
-                    response = stub.UploadFootage(
-                        _messages(
-                            file, header, lambda done: _show(show, pace, done, header.size_bytes)
-                        )
-                    )
+                response = stub.UploadFootage(
+                    _messages(path, header, lambda done: _show(show, pace, done, header.size_bytes))
+                )
                 return Uploaded(response.footage, response.already_held)
             except CallError as error:
                 if not _worth_resuming(error):
@@ -133,15 +130,17 @@ def _worth_resuming(error: CallError) -> bool:
 
 
 def _messages(
-    file: BufferedReader,
+    path: Path,
     header: footage_service_pb2.UploadHeader,
     show: Callable[[int], None],
 ) -> Iterator[footage_service_pb2.UploadFootageRequest]:
     yield footage_service_pb2.UploadFootageRequest(header=header)
-    file.seek(header.offset_bytes)
-    while chunk := file.read(_CHUNK_BYTES):
-        yield footage_service_pb2.UploadFootageRequest(chunk=chunk)
-        show(file.tell())
+    # Opened here: gRPC's thread may ask for one more chunk after the call has failed.
+    with path.open("rb") as file:
+        file.seek(header.offset_bytes)
+        while chunk := file.read(_CHUNK_BYTES):
+            yield footage_service_pb2.UploadFootageRequest(chunk=chunk)
+            show(file.tell())
 
 
 def _put(path: Path, url: str) -> None:

@@ -15,6 +15,7 @@ from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.vacuum import FREES_AFTER
 from homeward.embedded.weed import weed_spec
+from homeward.tls import VARIABLES
 
 SCANNER = "scanner"
 # -P: no module comes from the working folder.
@@ -79,6 +80,7 @@ def service_specs(
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
         # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",
+        "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
     }
     if given.qdrant is None:
         defaults["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")
@@ -99,6 +101,9 @@ def service_specs(
     if next_model:
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
         commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
+
+    # It is on loopback, where nobody else calls.
+    inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
         listens = name in (*SERVICES, NEXT_EMBEDDING)

@@ -41,11 +41,10 @@ async def serve(settings: EmbeddingSettings) -> None:
             executor=executor,
             batches_in_flight=settings.batches_in_flight,
         )
-        server = GrpcServer(
+        server = GrpcServer.configured(
+            settings,
             [servicer.service()],
-            listen=settings.listen,
             checks={},
-            grace_seconds=settings.grace_seconds,
         )
         await server.run()
 

@@ -127,10 +127,11 @@ def read_footage(folder: Path) -> tuple[Clip, ...]:
     """Read every recording of a folder that has a truth file of the same name (`.json`).
 
     A truth file has `subjects`, each with paths of reference photographs, and `appearances`, each
-    with `identity`, `first` and `last` in seconds, and `head_px`.
+    with `identity`, `first` and `last` in seconds, and `head_px`. Paths begin in the working
+    directory or beside the truth file.
 
     Raises:
-        DatasetError: There is none, or a truth file is not one.
+        DatasetError: There is none, a truth file is not one, or a photograph is not there.
     """
     clips = [
         read_clip(path)
@@ -158,7 +159,21 @@ def read_clip(path: Path) -> Clip:
                 )
                 for one in told["appearances"]
             ),
-            {name: tuple(map(Path, paths)) for name, paths in told["subjects"].items()},
+            {
+                name: tuple(_reference(truth, path) for path in paths)
+                for name, paths in told["subjects"].items()
+            },
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise DatasetError(f"{truth}: no truth file: {error!r}") from error
+
+
+def _reference(truth: Path, path: str) -> Path:
+    # Looked for at once: an evaluation must not end after minutes for a file that never was there.
+    for found in (Path(path), truth.parent / path):
+        if found.is_file():
+            return found
+    raise DatasetError(
+        f"{truth}: its reference photograph {path} is neither in the working directory nor beside"
+        " it: run the evaluation where the recording was made, or correct the path"
+    )

@@ -60,16 +60,15 @@ async def main() -> None:
                 metrics_listen=settings.metrics_listen,
             )
         )
-        await GrpcServer(
+        await GrpcServer.configured(
+            settings,
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),
-            listen=settings.listen,
             checks={
                 "nats": parts.bus.ping,
                 "s3": parts.store.ping,
                 "queue": parts.queue.ping,
                 "matching": parts.matcher.ping,
             },
-            grace_seconds=settings.grace_seconds,
         ).run()
 
 

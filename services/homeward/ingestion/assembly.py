@@ -67,7 +67,7 @@ async def assemble(
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=inventory.BACKSTOP_DAYS))
     channel = await stack.enter_async_context(
-        open_channel(settings.matching_target, idempotent=IDEMPOTENT)
+        open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
     )
     matcher = GrpcMatcher(channel, settings.matching_target)
     cameras = Cameras(registered, clock)

@@ -338,4 +338,5 @@ def to_candidate(candidate: Candidate) -> scan_pb2.ScanCandidate:
         threshold=candidate.threshold,
         policy_id=candidate.policy_id,
         figures=wire.to_figures(candidate.figures) if candidate.figures else None,
+        rival_score=candidate.rival_score,
     )

@@ -334,6 +334,8 @@ class Candidate:
     policy_id: str = ""
     figures: PolicyFigures | None = None
     """What the threshold was worth; None where an earlier version of Homeward found it."""
+    rival_score: float | None = None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
 
 
 class GapReason(StrEnum):
@@ -474,6 +476,8 @@ class Segment:
     decoded: timedelta = timedelta()
     """How much of it was decoded; the rest was passed over, because nothing happened in it."""
     update_time: datetime | None = None
+    handed_back: int = 0
+    """How often a scanner that was asked to stop gave it back: none of these was a failure."""
 
     @property
     def stretch(self) -> Stretch:

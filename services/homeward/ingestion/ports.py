@@ -178,6 +178,8 @@ class Sighted:
     footage: Footage
     match: Match
     best_shot_score: float | None
+    rival_score: float | None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     policy: MatchPolicy
     true_start: datetime
     """True time of the recording's first picture."""
@@ -241,8 +243,8 @@ class Work(Protocol):
     async def done(self) -> None:
         """Remove it from the queue."""
 
-    async def retry(self) -> None:
-        """Give it back, to be taken again in a moment."""
+    async def retry(self, *, at_once: bool = False) -> None:
+        """Give it back, to be taken again in a moment, or at once."""
 
     async def extend(self) -> None:
         """Say that it is still being worked on."""

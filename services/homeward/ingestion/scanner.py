@@ -21,6 +21,7 @@ from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
+from homeward.servicekit.health import saying_ready
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import stop_event
 
@@ -45,7 +46,7 @@ async def main() -> None:
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=(SERVICE,))
+            open_channel(settings.embedding_target, idempotent=(SERVICE,), tls=settings.tls)
         )
         scanner = SegmentScanner(
             source=PyAvFrameSource(decoder, decoders=decoders),
@@ -66,6 +67,7 @@ async def main() -> None:
             clock=clock,
         )
         stop = stop_event()  # not before: until here a signal ends the process as it should
+        await stack.enter_async_context(saying_ready(settings.health_listen))
         log.info("ready")
 
         async def work() -> None:

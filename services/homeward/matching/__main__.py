@@ -70,14 +70,11 @@ async def main() -> None:
         await eventually(
             partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
         )
-        channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=(SERVICE,))
-        )
+        opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
+        channel = await stack.enter_async_context(opened(settings.embedding_target))
         faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
         coming = [
-            GrpcFaceAnalyzer(
-                await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,))), target
-            )
+            GrpcFaceAnalyzer(await stack.enter_async_context(opened(target)), target)
             for target in filter(None, [settings.next_embedding_target])
         ]
         engine = QdrantEngine(
@@ -151,7 +148,8 @@ async def main() -> None:
             clock=clock,
             evaluation=settings.evaluation,
         )
-        await GrpcServer(
+        await GrpcServer.configured(
+            settings,
             services(
                 subjects=subjects,
                 reenrolment=Reenrolment(
@@ -168,14 +166,12 @@ async def main() -> None:
                 certificates=certificates,
                 clock=clock,
             ),
-            listen=settings.listen,
             checks={
                 "nats": bus.ping,
                 "s3": evidence.ping,
                 "qdrant": gallery.count,
                 "embedding": faces.ping,
             },
-            grace_seconds=settings.grace_seconds,
         ).run()
 
 

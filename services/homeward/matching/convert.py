@@ -481,6 +481,9 @@ def _finding_from(
         figures=wire.figures_from(told.figures, f"{at}.figures")
         if told.HasField("figures")
         else None,
+        rival_score=wire.number_between(told.rival_score, f"{at}.rival_score", least=-1, most=1)
+        if told.HasField("rival_score")
+        else None,
     )
     return Finding(sighting, template, finding.still)
 
@@ -528,6 +531,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         create_time=wire.to_timestamp(sighting.create_time),
         delete_time=wire.to_timestamp(sighting.delete_time),
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
+        rival_score=sighting.rival_score,
     )
 
 

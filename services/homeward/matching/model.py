@@ -251,6 +251,8 @@ class Sighting:
     delete_time: datetime
     figures: PolicyFigures | None = None
     """What the threshold was worth then; None when whoever found it did not tell."""
+    rival_score: float | None = None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
 

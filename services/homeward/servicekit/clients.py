@@ -8,21 +8,53 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from homeward.servicekit import errors
+from homeward.servicekit.following import FollowingChannel
+from homeward.tls import (
+    DISTRUST,
+    Rotation,
+    TlsError,
+    TlsFiles,
+    channel_credentials,
+    distrusted,
+)
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 """Of every server and client: a batch of frames, or a reference photograph, with room to spare."""
 
 HEALTH_TIMEOUT_SECONDS = 3.0
 KEEPALIVE_MS = 20_000
+RECONNECT_MS = 2000
+RESOLVE_MS = 5000
+"""With `RECONNECT_MS`, how long a client may need to find a replica that is added or is back: the
+next one must not go sooner (`minReadySeconds` of a Deployment)."""
 
-_NO_ANSWER = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# A server that shuts down drops calls that it has not begun with CANCELLED (grpc's zombies); a call
+# that we cancel ourselves has no status.
+_NO_ANSWER = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.CANCELLED,
+    }
+)
 _ENDED_WHILE_SENDING = "Internal error from Core"
 """What grpc.aio says when the peer went away while a message was written: it has not seen the
 status that the call ended with."""
+_NOT_SERVING = "backend unhealthy"
+"""In gRPC's words when a peer is there, and its health is not SERVING."""
+
+BALANCED: Mapping[str, Any] = {
+    # Over all addresses of the name, which those of a headless Service are: its pods.
+    "loadBalancingConfig": [{"round_robin": {}}],
+    # Of these, only over those that say that they serve: one that starts, or is about to stop, gets
+    # no calls, and does not make whoever asks for it seem unready too.
+    "healthCheckConfig": {"serviceName": ""},
+}
 
 _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
@@ -35,6 +67,9 @@ _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
 }
 
 
+log = structlog.get_logger()
+
+
 def message_size_options() -> list[tuple[str, int]]:
     """Return the channel or server options that allow messages of `MAX_MESSAGE_BYTES`."""
     return [
@@ -43,35 +78,56 @@ def message_size_options() -> list[tuple[str, int]]:
     ]
 
 
-def open_channel(target: str, *, idempotent: tuple[str, ...] = ()) -> grpc.aio.Channel:
-    """Open a channel that retries UNAVAILABLE on idempotent services' calls.
+def open_channel(
+    target: str, *, idempotent: tuple[str, ...] = (), tls: TlsFiles | None = None
+) -> grpc.aio.Channel:
+    """Open a channel that spreads calls, and repeats idempotent ones that got no answer.
 
     Args:
-        target: Address in gRPC's syntax, such as `127.0.0.1:5000` or `dns:///matching:5000`.
+        target: Address in gRPC's syntax, such as `127.0.0.1:5000`, `dns:///matching:5000`, or
+            `ipv4:10.0.0.1:5000,10.0.0.2:5000` for replicas that have no common name.
         idempotent: Full names of the services all of whose calls may be repeated.
+        tls: What it proves itself with and knows the peer by; None speaks plain text.
+
+    Raises:
+        TlsError: TLS cannot be spoken with the files.
     """
     options: list[tuple[str, str | int]] = [*message_size_options()]
     # Streams have no deadline: a peer that is gone without a word is noticed by its silence.
     options.append(("grpc.keepalive_time_ms", KEEPALIVE_MS))
     options.append(("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2))
-    options.append(("grpc.lb_policy_name", "round_robin"))
     # A service that restarts is back within seconds: look again soon, not after gRPC's two minutes.
-    options.append(("grpc.max_reconnect_backoff_ms", 2000))
+    options.append(("grpc.max_reconnect_backoff_ms", RECONNECT_MS))
+    # Replicas are replaced one after another: who is still there is asked of the name service
+    # sooner than gRPC's 30 s after the last time, or all that are known may have gone.
+    options.append(("grpc.dns_min_time_between_resolutions_ms", RESOLVE_MS))
     # By default channels of one process share their connections, and how long each waits after a
     # refusal: a new channel to a service that is back would fail for another channel's past.
     options.append(("grpc.use_local_subchannel_pool", 1))
+    config = dict(BALANCED)
     if idempotent:
         retry = {
             "maxAttempts": 4,
             "initialBackoff": "0.1s",
             "maxBackoff": "2s",
             "backoffMultiplier": 3,
-            "retryableStatusCodes": ["UNAVAILABLE"],
+            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],  # see _NO_ANSWER
         }
         names = [{"service": name} for name in idempotent]
-        config = {"methodConfig": [{"name": names, "retryPolicy": retry}]}
-        options.append(("grpc.service_config", json.dumps(config)))
-    return grpc.aio.insecure_channel(target, options=options)
+        config["methodConfig"] = [{"name": names, "retryPolicy": retry}]
+    options.append(("grpc.service_config", json.dumps(config)))
+    if tls is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    return FollowingChannel(
+        Rotation(tls, _say_unusable),
+        lambda material: grpc.aio.secure_channel(
+            target, channel_credentials(material), options=options
+        ),
+    )
+
+
+def _say_unusable(error: TlsError) -> None:
+    log.error("new certificate is not used", problem=str(error))
 
 
 async def check_health(channel: grpc.aio.Channel, component: str, address: str) -> None:
@@ -84,7 +140,7 @@ async def check_health(channel: grpc.aio.Channel, component: str, address: str) 
     async with translated(component, address):
         answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
-        raise errors.unavailable(component, address, "it is not ready; its log says why")
+        raise _not_ready(component, address)
 
 
 @asynccontextmanager
@@ -116,6 +172,10 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
             reason=errors.Reason.COMPONENT_UNAVAILABLE,
             metadata=dict(info.metadata),
         )
+    if _NOT_SERVING in (error.details() or ""):
+        return _not_ready(component, address)
+    if distrusted(error.details() or ""):
+        return errors.unavailable(component, address, f"TLS fails: {DISTRUST}")
     if error.code() in _NO_ANSWER or error.details() == _ENDED_WHILE_SENDING:
         return errors.unavailable(component, address, "start it, or correct its address")
     return errors.InternalError(
@@ -123,6 +183,10 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
         reason=errors.Reason.INTERNAL,
         metadata=dict(info.metadata) if info else {},
     )
+
+
+def _not_ready(component: str, address: str) -> errors.UnavailableError:
+    return errors.unavailable(component, address, "it is not ready; its log says why")
 
 
 def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:

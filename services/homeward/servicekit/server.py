@@ -1,7 +1,8 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING,
-refuse new calls and let those under way finish within the grace.
+Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING.
+Calls are still taken while clients and load balancers notice; then connections are told to go
+(GOAWAY), new calls are refused, and those under way finish within the grace.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -21,7 +22,10 @@ from grpc_reflection.v1alpha import reflection
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
+from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
+from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
+from homeward.tls import TlsError, TlsFiles, server_credentials
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
@@ -51,7 +55,12 @@ class GrpcServer:
         services: What to serve.
         listen: `host:port`; port 0 takes a free one.
         checks: What must answer before, and while, health says SERVING.
-        grace_seconds: How long calls may finish after a request to stop.
+        grace_seconds: How long calls may finish after new ones are refused.
+        drain_seconds: How long new calls are still taken after a request to stop.
+        tls: What clients must prove themselves against; None serves in plain text.
+        health_listen: `host:port` that serves health alone, in plain text; None for no such one.
+        max_connection_age_seconds: After which a connection takes no new calls. Calls that it has
+            go on for as long as they take: an upload may need hours.
         chain: What every call runs inside of, outermost first.
     """
 
@@ -62,11 +71,17 @@ class GrpcServer:
         listen: str,
         checks: ReadinessChecks,
         grace_seconds: float,
+        drain_seconds: float = 0.0,
+        tls: TlsFiles | None = None,
+        health_listen: str | None = None,
+        max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> None:
         self._listen = listen
         self._checks = checks
         self._grace = grace_seconds
+        self._drain = drain_seconds
+        self._tls = tls
         self._names = [service.name for service in services]
         self._health = HealthServicer()
         self._server = grpc.aio.server(
@@ -77,6 +92,8 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
                 # Let clients ask whether we are still there as often as ours do.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
+                # Without `max_connection_age_grace_ms`, which would cut calls off.
+                ("grpc.max_connection_age_ms", round(max_connection_age_seconds * 1000)),
             ],
         )
         for service in services:
@@ -90,23 +107,48 @@ class GrpcServer:
             ],
             self._server,
         )
+        self._probes = HealthPort(self._health, health_listen)
         self.port = 0
 
+    @classmethod
+    def configured(
+        cls, settings: ServiceSettings, services: Sequence[Service], *, checks: ReadinessChecks
+    ) -> Self:
+        """Return the server that the settings describe."""
+        return cls(
+            services,
+            listen=settings.listen,
+            checks=checks,
+            grace_seconds=settings.grace_seconds,
+            drain_seconds=settings.drain_seconds,
+            tls=settings.tls,
+            health_listen=settings.health_listen,
+            max_connection_age_seconds=settings.max_connection_age_seconds,
+        )
+
     async def start(self) -> None:
-        """Bind and answer; health stays NOT_SERVING until the checks pass.
+        """Bind and answer; health stays NOT_SERVING until the checks, if there are any, pass.
 
         Raises:
-            RuntimeError: The address cannot be bound.
+            RuntimeError: An address cannot be bound.
+            TlsError: TLS cannot be spoken with the files.
         """
-        await self._report(serving=False)
-        self.port = self._server.add_insecure_port(self._listen)
+        await self._report(serving=not self._checks)
+        if self._tls is None:
+            self.port = self._server.add_insecure_port(self._listen)
+        else:
+            credentials = server_credentials(self._tls, _say_unusable)
+            self.port = self._server.add_secure_port(self._listen, credentials)
         await self._server.start()
-        log.info("listening", address=self._listen, port=self.port)
+        await self._probes.start()
+        log.info("listening", address=self._listen, port=self.port, tls=self._tls is not None)
 
     async def stop(self) -> None:
-        """Refuse new calls and let those under way finish within the grace."""
+        """Say NOT_SERVING, take calls until that is known, and let those under way finish."""
         await self._health.enter_graceful_shutdown()
+        await asyncio.sleep(self._drain)
         await self._server.stop(self._grace)
+        await self._probes.stop()
         log.info("stopped")
 
     async def run(self) -> None:
@@ -116,7 +158,7 @@ class GrpcServer:
         try:
             async with in_background(self._watch_readiness()):
                 await stop.wait()
-                log.info("stopping", grace_seconds=self._grace)
+                log.info("stopping", drain_seconds=self._drain, grace_seconds=self._grace)
         finally:
             await self.stop()
 
@@ -136,6 +178,11 @@ class GrpcServer:
         value = status.SERVING if serving else status.NOT_SERVING
         for name in ["", *self._names]:
             await self._health.set(name, value)
+        await self._health.set(LIVE, status.SERVING)
+
+
+def _say_unusable(error: TlsError) -> None:
+    log.error("new certificate is not used", problem=str(error))
 
 
 async def failing_checks(checks: ReadinessChecks) -> list[str]:

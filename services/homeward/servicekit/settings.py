@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from homeward.tls import VARIABLES, TlsError, TlsFiles
+
+MAX_CONNECTION_AGE_SECONDS = 60.0
+"""A client's connections are told to go after this, give or take a tenth, and it looks up the
+addresses anew: a replica that is added gets its share of the calls within about a minute."""
 
 
 class ServiceSettings(BaseSettings):
@@ -18,8 +25,34 @@ class ServiceSettings(BaseSettings):
     )
 
     listen: str = Field("127.0.0.1:0", description="Address to serve gRPC on.")
-    grace_seconds: float = Field(
-        10.0, gt=0, description="How long calls may finish after a request to stop."
+    drain_seconds: float = Field(
+        5.0,
+        ge=0,
+        description="How long a service that is asked to stop says NOT_SERVING and still takes"
+        " calls, so that whoever sends them can notice.",
+    )
+    grace_seconds: float = Field(10.0, gt=0, description="How long calls may finish after that.")
+    max_connection_age_seconds: float = Field(
+        MAX_CONNECTION_AGE_SECONDS,
+        ge=1,
+        description="How long a connection takes new calls, so that a replica that is added gets"
+        " its share of them. Calls under way are not cut off.",
+    )
+    tls_cert_file: Path | None = Field(
+        None,
+        description="PEM file with the certificate that this service proves itself with, to those"
+        " who call it and to those it calls; with it come its key and the authority. Unset: gRPC is"
+        " not encrypted.",
+    )
+    tls_key_file: Path | None = Field(None, description="PEM file with the certificate's key.")
+    tls_ca_file: Path | None = Field(
+        None, description="PEM file with the authorities whose certificates are let in."
+    )
+    health_listen: str | None = Field(
+        None,
+        pattern=r"^\S+:\d+$",
+        description="Address to serve `grpc.health.v1`, and nothing else, on in plain text: for"
+        " probes that speak no TLS, such as the kubelet's.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
@@ -29,6 +62,21 @@ class ServiceSettings(BaseSettings):
         pattern=r"^\S+:\d+$",
         description="Address to serve Prometheus metrics on, over HTTP; unset serves none.",
     )
+
+    @model_validator(mode="after")
+    def _tls_can_be_spoken(self) -> Self:
+        try:
+            if self.tls is not None:
+                self.tls.read()
+        except TlsError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What TLS is spoken with; None for plain text."""
+        paths = (self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
+        return TlsFiles.among(dict(zip(VARIABLES, paths, strict=True)))
 
 
 class EngineSettings(ServiceSettings):

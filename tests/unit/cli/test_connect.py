@@ -2,12 +2,20 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import pytest
 
-from homeward.cli.connect import CALLS, Places
-from homeward.cli.errors import CliError, ExitCode
+from authority import CLIENT, Authority
+from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_grpc
+from homeward.cli.connect import CALLS, Connections, Places
+from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.tls import VARIABLES, TlsFiles, server_credentials
 
 SETTINGS = '[profiles.force]\nmatching = "profile:1"\n'
 
@@ -90,3 +98,118 @@ def test_every_call_with_a_deadline_of_its_own_exists(call: str) -> None:
     stem = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
     module = importlib.import_module(f"{package}.{stem.lstrip('_')}_pb2")
     assert method in module.DESCRIPTOR.services_by_name[name].methods_by_name
+
+
+Subjects = subject_service_pb2_grpc.SubjectServiceStub
+Serve = Callable[..., str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves subjects, all of whose ids are the server's name; returns its address."""
+    with ExitStack() as stack:
+
+        def start(name: str = "", *, tls: TlsFiles | None = None) -> str:
+            class Servicer(subject_service_pb2_grpc.SubjectServiceServicer):
+                def GetSubject(self, _request: object, _: object) -> object:  # noqa: N802
+                    answer = subject_service_pb2.GetSubjectResponse()
+                    answer.subject.subject_id = name
+                    return answer
+
+            server = grpc.server(stack.enter_context(ThreadPoolExecutor(4)))
+            subject_service_pb2_grpc.add_SubjectServiceServicer_to_server(Servicer(), server)
+            port = (
+                server.add_secure_port("127.0.0.1:0", server_credentials(tls, lambda _: None))
+                if tls
+                else server.add_insecure_port("127.0.0.1:0")
+            )
+            server.start()
+            stack.callback(lambda: server.stop(None).wait())
+            return f"127.0.0.1:{port}"
+
+        yield start
+
+
+def variables(files: TlsFiles) -> dict[str, str]:
+    paths = (files.certificate, files.key, files.authority)
+    return dict(zip(VARIABLES, map(str, paths), strict=True))
+
+
+def asked(connections: Connections) -> str:
+    stub = Subjects(connections.channel("matching"))
+    return stub.GetSubject(subject_service_pb2.GetSubjectRequest()).subject.subject_id
+
+
+def test_a_commands_calls_are_spread_over_the_replicas(tmp_path: Path, serve: Serve) -> None:
+    target = f"ipv4:{serve('a')},{serve('b')}"
+    with Connections(places(tmp_path, options={"matching": target})) as connections:
+        answers = Counter(asked(connections) for _ in range(100))
+
+    assert set(answers) == {"a", "b"}
+    assert min(answers.values()) > 40
+
+
+def test_a_replica_that_is_down_is_passed_over(tmp_path: Path, serve: Serve) -> None:
+    target = f"ipv4:127.0.0.1:9,{serve('b')}"
+    with Connections(places(tmp_path, options={"matching": target})) as connections:
+        assert [asked(connections) for _ in range(10)] == ["b"] * 10
+
+
+def test_a_command_proves_itself_with_a_certificate(tmp_path: Path, serve: Serve) -> None:
+    authority = Authority()
+    address = serve("tls", tls=authority.write(tmp_path / "server"))
+    mine = variables(authority.write(tmp_path / "mine", usage=(CLIENT,)))
+    where = places(tmp_path, options={"matching": address}, environment=mine)
+    with Connections(where) as connections:
+        assert asked(connections) == "tls"
+
+
+def test_a_profile_names_the_certificate(tmp_path: Path, serve: Serve) -> None:
+    authority = Authority()
+    address = serve("tls", tls=authority.write(tmp_path / "server"))
+    mine = authority.write(tmp_path / "mine")
+    where = places(tmp_path, profile="force")
+    where.settings_file.write_text(
+        f"[profiles.force]\nmatching = '{address}'\ntls_cert_file = '{mine.certificate}'\n"
+        f"tls_key_file = '{mine.key}'\ntls_ca_file = '{mine.authority}'\n"
+    )
+    with Connections(where) as connections:
+        assert asked(connections) == "tls"
+
+
+def test_a_service_of_another_authority_is_not_trusted(tmp_path: Path, serve: Serve) -> None:
+    address = serve(tls=Authority("another").write(tmp_path / "server"))
+    mine = variables(Authority().write(tmp_path / "mine"))
+    where = places(tmp_path, options={"matching": address}, environment=mine)
+    with Connections(where) as connections, pytest.raises(CallError) as refused:
+        asked(connections)
+
+    assert refused.value.message == f"matching at {address} (--matching) is not trusted"
+    assert "signed by HOMEWARD_TLS_CA_FILE" in refused.value.advice
+
+
+def test_a_certificate_without_its_key_is_told(tmp_path: Path) -> None:
+    mine = variables(Authority().write(tmp_path / "mine"))
+    del mine["HOMEWARD_TLS_KEY_FILE"]
+    where = places(tmp_path, options={"matching": "127.0.0.1:9"}, environment=mine)
+    with Connections(where) as connections, pytest.raises(CliError) as refused:
+        connections.channel("matching")
+
+    assert "set HOMEWARD_TLS_KEY_FILE too" in refused.value.message
+
+
+def test_a_certificate_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    files = Authority().write(tmp_path / "mine")
+    files.certificate.unlink()
+    where = places(tmp_path, options={"matching": "127.0.0.1:9"}, environment=variables(files))
+    with Connections(where) as connections, pytest.raises(CliError) as refused:
+        connections.channel("matching")
+
+    assert refused.value.message == f"{files.certificate} cannot be read: No such file or directory"
+
+
+def test_the_local_stack_is_spoken_to_in_plain_text(tmp_path: Path, serve: Serve) -> None:
+    write_stack(tmp_path, {"matching": serve("local")})
+    mine = variables(Authority().write(tmp_path / "mine"))
+    with Connections(places(tmp_path, environment=mine)) as connections:
+        assert asked(connections) == "local"

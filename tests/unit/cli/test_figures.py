@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
+from homeward.api.ingestion.v1.scan_pb2 import ScanCandidate
+from homeward.api.matching.v1.sighting_pb2 import Sighting
 from homeward.cli import figures
 
 
@@ -67,3 +69,14 @@ def test_several_candidates_of_a_policy_are_told_once_as_the_gallery_was_largest
     told = [("p/1", worth(enrolled=size)) for size in (3, 5, 4)]
     (line,) = figures.distinct(told)
     assert "(5 people compared with)" in line
+
+
+@pytest.mark.parametrize(
+    ("rival", "told"),
+    [(None, "0.500"), (0.34, "0.500"), (0.36, "0.500 ?"), (0.5, "0.500 ?"), (0.7, "0.500 ?")],
+)
+def test_a_score_is_marked_where_somebody_else_is_nearly_as_alike(
+    rival: float | None, told: str
+) -> None:
+    assert figures.score(Sighting(score=0.5, rival_score=rival)) == told
+    assert figures.score(ScanCandidate(score=0.5, rival_score=rival)) == told

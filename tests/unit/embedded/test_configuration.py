@@ -19,6 +19,7 @@ from homeward.embedded.ports import NAMES
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec
 from homeward.embedded.weed import render_s3, render_security, weed_arguments
+from homeward.tls import VARIABLES
 
 PORTS = {name: 20_000 + offset for offset, name in enumerate(NAMES)}
 ELSEWHERE = GivenEngines(s3="http://s3:9000", nats="nats://nats:4222", qdrant="http://qdrant:6333")
@@ -46,6 +47,13 @@ def services(
         next_model=next_model,
     )
     return {spec.name: spec for spec in specs}
+
+
+def test_the_services_of_a_stack_speak_plain_text(tmp_path: Path) -> None:
+    specs = services(tmp_path, EMBEDDED, **dict.fromkeys(VARIABLES, "/etc/tls"), OTHER="kept")
+
+    assert not any(specs["matching"].environment.keys() & set(VARIABLES))
+    assert specs["matching"].environment["OTHER"] == "kept"
 
 
 def test_nats_flushes_every_message_and_listens_on_loopback_with_a_token(tmp_path: Path) -> None:

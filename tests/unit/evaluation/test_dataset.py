@@ -68,20 +68,56 @@ def test_wrong_cohorts_are_refused_with_their_place(
         read_dataset(folder)
 
 
+TRUTH = {
+    "subjects": {"anna": ["anna/1.jpg"]},
+    "appearances": [{"identity": "anna", "first": 1.5, "last": 4, "head_px": [30, 60]}],
+}
+
+
+def photograph(folder: Path) -> None:
+    (folder / "anna").mkdir()
+    (folder / "anna" / "1.jpg").write_bytes(b"")
+
+
+def recording(folder: Path) -> None:
+    (folder / "a.mp4").write_bytes(b"")
+    (folder / "a.json").write_text(json.dumps(TRUTH))
+
+
 def test_recordings_come_with_their_truth(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(b"")
+    recording(tmp_path)
+    photograph(tmp_path)
     (tmp_path / "b.mp4").write_bytes(b"")
-    truth = {
-        "subjects": {"anna": ["anna/1.jpg"]},
-        "appearances": [{"identity": "anna", "first": 1.5, "last": 4, "head_px": [30, 60]}],
-    }
-    (tmp_path / "a.json").write_text(json.dumps(truth))
 
     (clip,) = read_footage(tmp_path)
 
     assert clip.path == tmp_path / "a.mp4"
-    assert clip.references == {"anna": (Path("anna/1.jpg"),)}
+    assert clip.references == {"anna": (tmp_path / "anna/1.jpg",)}
     assert (clip.appearances[0].last, clip.appearances[0].head_px) == (4.0, (30, 60))
+
+
+def test_paths_of_a_truth_file_begin_in_the_working_directory_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working = tmp_path / "working"
+    working.mkdir()
+    photograph(working)
+    photograph(tmp_path)
+    recording(tmp_path)
+    monkeypatch.chdir(working)
+
+    (clip,) = read_footage(tmp_path)
+
+    assert clip.references == {"anna": (Path("anna/1.jpg"),)}
+
+
+def test_a_photograph_that_is_not_there_is_named_before_anything_is_measured(
+    tmp_path: Path,
+) -> None:
+    recording(tmp_path)
+
+    with pytest.raises(DatasetError, match=r"a\.json: its reference photograph anna/1\.jpg is"):
+        read_footage(tmp_path)
 
 
 def test_a_truth_file_that_is_none_is_named(tmp_path: Path) -> None:

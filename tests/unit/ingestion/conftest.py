@@ -83,11 +83,12 @@ class FakeMatcher:
         self.rejected: set[str] = set()
         self.erased: list[str] = []
         self.searched: list[tuple[str, ...]] = []
+        self.near: list[Match] = []
+        """Whom everybody is nearly alike to: below the threshold."""
 
     async def match(
         self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
-        del margin
         self.probes += probes
         self.asked_for.append(tuple(subject_ids))
         if self.problem is not None:
@@ -96,6 +97,8 @@ class FakeMatcher:
             [Match(f"subject-{number}", f"photo-{number}", 0.8)] if number else []
             for number in (int(np.argmax(probe.values)) for probe in probes)
         ]
+        if margin:
+            ranked = [each + self.near if each else [] for each in ranked]
         return ranked, MatchPolicy("policy-1", 0.45)
 
     async def nobody(
@@ -145,8 +148,8 @@ class FakeWork:
     async def done(self) -> None:
         self.said.append("done")
 
-    async def retry(self) -> None:
-        self.said.append("retry")
+    async def retry(self, *, at_once: bool = False) -> None:
+        self.said.append("retry at once" if at_once else "retry")
 
     async def extend(self) -> None:
         self.said.append("extend")

@@ -100,6 +100,20 @@ async def test_only_a_clearly_better_finding_replaces_the_picture(
     assert await matching.sightings.still(joined) == still
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [(None, None, None), (0.4, None, 0.4), (None, 0.4, 0.4), (0.4, 0.3, 0.4), (0.3, 0.4, 0.4)],
+)
+async def test_of_joined_findings_the_nearest_other_counts(
+    matching: Any, finding: Any, first: float | None, second: float | None, told: float | None
+) -> None:
+    await recorded(matching, finding(10, 14, rival_score=first))
+
+    _, joined = await matching.sightings.record(finding(10, 14, rival_score=second))
+
+    assert joined.rival_score == told
+
+
 async def test_a_better_finding_brings_score_picture_and_template(
     matching: Any, finding: Any
 ) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import grpc
 import pytest
 
-from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clients import message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around
 from homeward.servicekit.server import GrpcServer, ReadinessChecks, Service
+from homeward.tls import TlsFiles
 
 NAME = "homeward.test.Probe"
 
@@ -78,6 +79,10 @@ def serving() -> Any:
         listen: str = "localhost:0",
         checks: ReadinessChecks | None = None,
         grace: float = 5,
+        drain: float = 0,
+        age: float = 60,
+        tls: TlsFiles | None = None,
+        health_listen: str | None = None,
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> AsyncIterator[Probe]:
         server = GrpcServer(
@@ -85,11 +90,18 @@ def serving() -> Any:
             listen=listen,
             checks=checks or {},
             grace_seconds=grace,
+            drain_seconds=drain,
+            max_connection_age_seconds=age,
+            tls=tls,
+            health_listen=health_listen,
             chain=chain,
         )
         await server.start()
         try:
-            async with open_channel(f"localhost:{server.port}") as channel:
+            # Not ours, which asks for the health of the server before it sends a call.
+            async with grpc.aio.insecure_channel(
+                f"localhost:{server.port}", options=message_size_options()
+            ) as channel:
                 yield Probe(server, channel)
         finally:
             await server.stop()

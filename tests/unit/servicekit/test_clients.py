@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -169,6 +170,43 @@ async def test_an_idempotent_call_is_repeated_when_the_peer_was_unavailable(
     assert answer == b"done"
 
 
+@pytest.fixture
+async def dropping() -> AsyncIterator[str]:
+    """Serves a call that is dropped the first time, as by a server that stops."""
+    times = iter([True, False])
+
+    async def drop_once(request: bytes, context: Any) -> bytes:
+        if next(times):
+            await context.abort(grpc.StatusCode.CANCELLED)
+        return request
+
+    server = grpc.aio.server()
+    handlers = {"UnaryUnary": grpc.unary_unary_rpc_method_handler(drop_once)}
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("homeward.test.Probe", handlers),)
+    )
+    port = server.add_insecure_port("localhost:0")
+    await server.start()
+    yield f"localhost:{port}"
+    await server.stop(None)
+
+
+async def test_an_idempotent_call_is_repeated_when_the_peer_dropped_it(dropping: str) -> None:
+    async with open_channel(dropping, idempotent=("homeward.test.Probe",)) as channel:
+        answer = await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done")
+
+    assert answer == b"done"
+
+
+async def test_a_call_that_the_peer_dropped_got_no_answer(dropping: str) -> None:
+    async with open_channel(dropping) as channel:
+        with pytest.raises(errors.UnavailableError) as received:
+            async with translated("probe", dropping):
+                await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert received.value.metadata == {"component": "probe", "address": dropping}
+
+
 async def test_a_call_that_is_not_idempotent_is_made_once(serving: Serving) -> None:
     calls: list[bytes] = []
 
@@ -176,11 +214,86 @@ async def test_a_call_that_is_not_idempotent_is_made_once(serving: Serving) -> N
         calls.append(request)
         raise errors.unavailable("NATS", "n", "start it")
 
-    async with serving(never) as call:
+    async with serving(never) as call, open_channel(f"localhost:{call.server.port}") as channel:
         with pytest.raises(grpc.aio.AioRpcError):
-            await call()
+            await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
 
     assert len(calls) == 1
+
+
+def named(name: bytes) -> Callable[[bytes], Awaitable[bytes]]:
+    async def behaviour(_: bytes) -> bytes:
+        return name
+
+    return behaviour
+
+
+@asynccontextmanager
+async def two_replicas(serving: Serving, **second: Any) -> AsyncIterator[tuple[str, Any]]:
+    """Serve `a` and `b`; yield the target that names both, and the second one."""
+    async with serving(named(b"a")) as a, serving(named(b"b"), **second) as b:
+        yield f"ipv4:127.0.0.1:{a.server.port},127.0.0.1:{b.server.port}", b
+
+
+@pytest.mark.parametrize("idempotent", [(), ("homeward.test.Probe",)])
+async def test_calls_are_spread_over_the_replicas(
+    serving: Serving, idempotent: tuple[str, ...]
+) -> None:
+    async with (
+        two_replicas(serving) as (target, _),
+        open_channel(target, idempotent=idempotent) as channel,
+    ):
+        ask = channel.unary_unary("/homeward.test.Probe/UnaryUnary")
+        await until_answers_come_from(ask, {b"a", b"b"})
+        answers = Counter([await ask(b"") for _ in range(100)])
+
+    assert answers == {b"a": 50, b"b": 50}
+
+
+async def test_a_replica_that_is_not_ready_gets_no_calls(serving: Serving) -> None:
+    async with (
+        two_replicas(serving, checks={"nats": asyncio.Event().wait}) as (target, _),
+        open_channel(target) as channel,
+    ):
+        ask = channel.unary_unary("/homeward.test.Probe/UnaryUnary")
+        answers = {await ask(b"") for _ in range(100)}
+
+    assert answers == {b"a"}
+
+
+async def test_no_call_fails_while_a_replica_stops(serving: Serving) -> None:
+    async with (
+        two_replicas(serving, drain=0.2) as (target, second),
+        open_channel(target) as channel,
+    ):
+        ask = channel.unary_unary("/homeward.test.Probe/UnaryUnary")
+        await until_answers_come_from(ask, {b"a", b"b"})
+        stopping = asyncio.create_task(second.server.stop())
+        answers = [await ask(b"")]
+        while not stopping.done():
+            answers.append(await ask(b""))
+
+    assert answers[-1] == b"a"
+
+
+async def until_answers_come_from(
+    ask: Callable[[bytes], Awaitable[bytes]], names: set[bytes]
+) -> None:
+    """Call until each replica has answered: its connection may come later than the other's."""
+    seen: set[bytes] = set()
+    async with asyncio.timeout(10):
+        while seen != names:
+            seen.add(await ask(b""))
+
+
+async def test_a_peer_whose_replicas_are_all_unready_is_not_ready(serving: Serving) -> None:
+    async with serving(echo, checks={"nats": asyncio.Event().wait}) as call:
+        target = f"127.0.0.1:{call.server.port}"
+        async with open_channel(target) as channel:
+            with pytest.raises(errors.UnavailableError) as received:
+                await check_health(channel, "probe", target)
+
+    assert "it is not ready" in received.value.message
 
 
 async def test_a_large_picture_passes(serving: Serving) -> None:
@@ -190,7 +303,7 @@ async def test_a_large_picture_passes(serving: Serving) -> None:
 
 
 async def test_a_server_that_is_not_ready_is_unavailable(serving: Serving) -> None:
-    async with serving(echo) as call:
+    async with serving(echo, checks={"nats": asyncio.Event().wait}) as call:
         with pytest.raises(errors.UnavailableError) as received:
             await check_health(call.channel, "probe", "localhost")
 
@@ -199,6 +312,4 @@ async def test_a_server_that_is_not_ready_is_unavailable(serving: Serving) -> No
 
 async def test_a_server_that_serves_passes_the_check(serving: Serving) -> None:
     async with serving(echo) as call:
-        await call.server._report(serving=True)
-
         await check_health(call.channel, "probe", "localhost")

@@ -6,8 +6,8 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from homeward.servicekit import errors, server
 from homeward.servicekit.clients import open_channel
+from homeward.servicekit.interceptors import Call
 from homeward.servicekit.server import GrpcServer, failing_checks
 from homeward.servicekit.startup import eventually
 
@@ -116,7 +117,7 @@ def launch() -> Iterator[Callable[[float], subprocess.Popen[str]]]:
 
 @pytest.mark.parametrize("service", ["", "homeward.test.Probe"])
 async def test_health_begins_with_not_serving(serving: Serving, service: str) -> None:
-    async with serving(echo) as call:
+    async with serving(echo, checks={"nats": Component(answers=False)}) as call:
         assert await status(call.channel, service) == NOT_SERVING
 
 
@@ -190,6 +191,67 @@ async def test_starting_waits_for_what_is_not_there_yet(monkeypatch: pytest.Monk
         return str(answer)
 
     assert await eventually(connect) == "connected"
+
+
+async def test_a_server_that_needs_nothing_serves_at_once(serving: Serving) -> None:
+    async with serving(echo) as call:
+        assert await status(call.channel) == SERVING
+
+
+async def test_a_server_that_stops_takes_calls_until_its_health_is_known(
+    serving: Serving,
+) -> None:
+    async with serving(echo, drain=0.5) as call:
+        changes = health_of(call.channel).Watch(health_pb2.HealthCheckRequest())
+        before = (await changes.read()).status
+        stopping = asyncio.create_task(call.server.stop())
+        after = (await changes.read()).status
+        answer = await call(request=b"taken")
+        still_stopping = not stopping.done()
+        changes.cancel()
+        await stopping
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call()
+
+    assert (before, after) == (SERVING, NOT_SERVING)
+    assert (answer, still_stopping) == (b"taken", True)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_client_that_watches_health_does_not_delay_the_end(serving: Serving) -> None:
+    async with (
+        serving(echo, grace=30) as call,
+        open_channel(f"localhost:{call.server.port}") as channel,
+    ):
+        await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+        async with asyncio.timeout(5):
+            await call.server.stop()
+
+
+async def test_an_old_connection_is_replaced_and_keeps_the_calls_that_it_has(
+    serving: Serving,
+) -> None:
+    peers: list[str] = []
+    done = asyncio.Event()
+
+    @asynccontextmanager
+    async def note_peer(call: Call) -> AsyncIterator[None]:
+        peers.append(call.context.peer())
+        yield
+
+    async def behaviour(request: bytes) -> bytes:
+        await (done.wait() if request == b"long" else asyncio.sleep(0))
+        return request
+
+    async with serving(behaviour, age=0.2, chain=[note_peer]) as call:
+        long = asyncio.create_task(call(request=b"long"))
+        async with asyncio.timeout(10):
+            while len(set(peers)) < 3:
+                await call(request=b"short")
+        done.set()
+        answer = await long
+
+    assert answer == b"long"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -90,7 +90,7 @@ def list_sightings(
                     each.camera_id,
                     times.utc(each.interval.start_time),
                     times.utc(each.interval.end_time),
-                    f"{each.score:.3f}",
+                    figures.score(each),
                     f"{each.threshold:.3f}",
                     _state(each),
                 )
@@ -98,6 +98,8 @@ def list_sightings(
             ],
             optional=("threshold", "to"),
         )
+        if any(figures.doubtful(each) for each in sightings):
+            session.view.say(figures.DOUBT)
         worth = [(each.policy_id, each.figures) for each in sightings if each.HasField("figures")]
         for line in figures.distinct(worth):
             session.view.say(line)
@@ -284,13 +286,16 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("still of", times.utc(told.best_shot_time)),
             ("still of (here)", times.local(told.best_shot_time)),
             ("in the recording at", times.span(told.best_shot_offset)),
-            ("score", f"{told.score:.3f}"),
+            ("score", figures.score(told)),
+            ("score of somebody else", _rival_score(told)),
             ("score of the still alone", _still_score(told)),
             ("threshold", _threshold(told)),
             ("face height", f"{told.face_height_px:.0f} pixels"),
             ("kept", _kept(told)),
         ]
     )
+    if figures.doubtful(told):
+        session.view.say(figures.DOUBT)
     if told.HasField("figures"):
         for line in figures.sentences(told.policy_id, told.figures):
             session.view.say(line)
@@ -307,6 +312,12 @@ def _still_score(told: sighting_pb2.Sighting) -> str:
     if not told.HasField("best_shot_score"):
         return "below the threshold"
     return f"{told.best_shot_score:.3f}"
+
+
+def _rival_score(told: sighting_pb2.Sighting) -> str:
+    if not told.HasField("rival_score"):
+        return "nobody else is nearly as alike"
+    return f"{told.rival_score:.3f} at most"
 
 
 def _kept(told: sighting_pb2.Sighting) -> str:
@@ -338,6 +349,7 @@ def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse)
         ),
         figures=_cleaned(
             f"Score {told.score:.3f}   |   threshold {_threshold(told)}",
+            *([f"Somebody else: {told.rival_score:.3f}"] if figures.doubtful(told) else []),
             f"State: {' '.join(filter(None, (_state(told), _reviewed(told))))}",
             f"Sighting {told.sighting_id}",
         ),

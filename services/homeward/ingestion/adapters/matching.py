@@ -169,6 +169,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             best_shot_offset=wire.to_duration(sighted.best_shot),
             score=sighted.match.score,
             best_shot_score=sighted.best_shot_score,
+            rival_score=sighted.rival_score,
             threshold=sighted.policy.threshold,
             policy_id=sighted.policy.policy_id,
             figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,
@@ -192,6 +193,7 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
         threshold=sighting.threshold,
         policy_id=sighting.policy_id,
         figures=_figures(sighting),
+        rival_score=sighting.rival_score if sighting.HasField("rival_score") else None,
     )
 
 

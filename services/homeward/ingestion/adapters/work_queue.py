@@ -44,10 +44,10 @@ class NatsWork:
         with self._nats.translated():
             await self._message.ack_sync()
 
-    async def retry(self) -> None:
-        """Give it back, to be taken again in a moment."""
+    async def retry(self, *, at_once: bool = False) -> None:
+        """Give it back, to be taken again in a moment, or at once."""
         with self._nats.translated():
-            await self._message.nak(RETRY_SECONDS)
+            await self._message.nak(None if at_once else RETRY_SECONDS)
 
     async def extend(self) -> None:
         """Say that it is still being worked on."""

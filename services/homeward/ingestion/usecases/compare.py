@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,9 @@ CLOSER_MARGIN = 0.15
 """An appearance whose first two pictures are less alike to anybody than this much below the
 threshold is forgotten; of the others all pictures are embedded. Of 14 appearances that came to be
 candidates the least alike was 0.12 below it by those two (SFace, generated footage)."""
+
+RIVAL_MARGIN = 0.15
+"""How far below the threshold somebody else is told of beside a candidate (docs/evaluation.md)."""
 
 MOST_WAITING = 32
 """Ended tracks, each with its pictures, that wait for those under way to be compared; the search
@@ -101,6 +105,17 @@ def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[
     return sorted(likenesses, key=lambda one: -one.match.score)
 
 
+def nearest_other(likeness: Likeness, near: Iterable[Likeness]) -> float | None:
+    """Return how alike an appearance is to somebody else at most.
+
+    Args:
+        likeness: To whom it is alike.
+        near: To whom it is, or is nearly, most alike first.
+    """
+    others = (one.match for one in near if one.match.subject_id != likeness.match.subject_id)
+    return next((match.score for match in others), None)
+
+
 class Comparer:
     """Embeds and matches appearances, and records those that match somebody.
 
@@ -141,15 +156,10 @@ class Comparer:
 
     async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
         """Tell which tracks are not clearly like nobody."""
-        probes = [
-            template for found in seen for one in found for template in (one.fused, *one.templates)
-        ]
-        matches, _ = await self._matcher.match(probes, task.subject_ids, margin=CLOSER_MARGIN)
-        left = iter(matches)
-        told = [
-            [next(left) for one in found for _ in (one.fused, *one.templates)] for found in seen
-        ]
-        return [any(each) for each in told]
+        all_seen = [one for found in seen for one in found]
+        ranked, _ = await self._ranked(all_seen, task.subject_ids, margin=CLOSER_MARGIN)
+        left = iter(ranked)
+        return [any(list(islice(left, len(found)))) for found in seen]
 
     async def _look_closer(
         self,
@@ -173,13 +183,16 @@ class Comparer:
                 [known[id(shot)] for shot in track.kept.best],
             )
         ]
-        probes = [template for one in found for template in (one.fused, *one.templates)]
-        matches, policy = await self._matcher.match(probes, task.subject_ids)
-        left = iter(matches)
-        ranked = [combined(next(left), [next(left) for _ in one.templates]) for one in found]
+        ranked, policy = await self._ranked(found, task.subject_ids)
+        alike = [
+            (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
+        ]
+        rivals = await self._rivals([one for one, _ in alike])
         sighted = [
-            await self._executor.run(self._sighted, task, appearance, likeness, policy)
-            for appearance, likenesses in zip(found, ranked, strict=True)
+            await self._executor.run(
+                self._sighted, task, one, likeness, nearest_other(likeness, near), policy
+            )
+            for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses
         ]
         recorded = await self._matcher.record(sighted) if sighted else []
@@ -189,6 +202,19 @@ class Comparer:
             dropped=recorded.count(None),
         )
         return counts, [one for one in recorded if one is not None]
+
+    async def _ranked(
+        self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
+    ) -> tuple[list[list[Likeness]], MatchPolicy]:
+        """Return whom each appearance is alike to, most alike first, and by which policy."""
+        probes = [template for one in found for template in (one.fused, *one.templates)]
+        matches, policy = await self._matcher.match(probes, subject_ids, margin=margin)
+        left = iter(matches)
+        return [combined(next(left), [next(left) for _ in one.templates]) for one in found], policy
+
+    async def _rivals(self, found: Sequence[Appearance]) -> list[list[Likeness]]:
+        """Return whom else candidates are nearly alike to, whoever was searched for."""
+        return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
 
     async def _embedded(self, shots: Sequence[Shot]) -> dict[int, Template]:
         """Return the templates of pictures, by the pictures' identities."""
@@ -200,6 +226,7 @@ class Comparer:
         task: Task,
         appearance: Appearance,
         likeness: Likeness,
+        rival_score: float | None,
         policy: MatchPolicy,
     ) -> Sighted:
         shot = appearance.shots[likeness.shot]
@@ -209,6 +236,7 @@ class Comparer:
             footage=task.footage,
             match=likeness.match,
             best_shot_score=likeness.shot_score,
+            rival_score=rival_score,
             policy=policy,
             true_start=task.segment.true_start,
             start=appearance.start,

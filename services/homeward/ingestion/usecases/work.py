@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -85,7 +86,7 @@ class ScanWorker:
                     finished = await self._finished(work)
             except asyncio.CancelledError:
                 with contextlib.suppress(errors.UnavailableError):  # redelivered after its wait
-                    await work.retry()
+                    await self._hand_back(work)
                 raise
             except errors.UnavailableError:
                 await work.retry()
@@ -107,6 +108,13 @@ class ScanWorker:
                 )
             await work.done()
 
+    async def _hand_back(self, work: Work) -> None:
+        """Give a segment to another scanner at once, and note that it did not fail."""
+        _, segment = await self._load(work)
+        if segment is not None and not segment.state.ended:
+            await self._save(work, replace(segment, handed_back=segment.handed_back + 1))
+        await work.retry(at_once=True)
+
     async def _finished(self, work: Work) -> Segment | None:
         """Search a segment and return it as it ended; None when there is nothing to do."""
         scan, segment = await self._load(work)
@@ -115,7 +123,7 @@ class ScanWorker:
         now = self._clock.now()
         if scan.cancelled:
             return segment.given_up(GapReason.CANCELLED, "the scan was cancelled", now)
-        if work.attempt > MAX_ATTEMPTS:
+        if work.attempt - segment.handed_back > MAX_ATTEMPTS:
             return segment.given_up(
                 GapReason.GIVEN_UP, f"searching it failed {MAX_ATTEMPTS} times; see the log", now
             )

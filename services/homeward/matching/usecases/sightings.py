@@ -296,6 +296,7 @@ class Sightings:
             threshold=vouched.threshold,
             policy_id=vouched.policy_id,
             figures=vouched.figures,
+            rival_score=_rival_score(best, finding.sighting),
         )
         if joined == held:
             return joined
@@ -354,6 +355,12 @@ def _vouched(best: Sighting, again: Sighting) -> Sighting:
     """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
     approved = [one.figures is not None and one.figures.approved for one in (best, again)]
     return again if approved == [False, True] and best.score >= again.threshold else best
+
+
+def _rival_score(*parts: Sighting) -> float | None:
+    """Return that of the nearest one: whoever is enrolled later may be alike as well."""
+    told = [one.rival_score for one in parts if one.rival_score is not None]
+    return max(told, default=None)
 
 
 def _stretched(sighting: Sighting, span: Span) -> Sighting:

@@ -8,7 +8,7 @@ import pytest
 from homeward.ingestion.adapters.memory import InMemoryPicture
 from homeward.ingestion.model import Box, Match, Portrait
 from homeward.ingestion.shots import Shot
-from homeward.ingestion.usecases.compare import Likeness, combined, glimpse
+from homeward.ingestion.usecases.compare import Likeness, combined, glimpse, nearest_other
 
 
 def match(score: float, who: str = "anna") -> Match:
@@ -45,6 +45,17 @@ def test_several_subjects_come_most_alike_first(first: str) -> None:
         (first, 0.6),
         (other, 0.5),
     ]
+
+
+@pytest.mark.parametrize(("who", "rival"), [("anna", 0.5), ("bert", 0.6), ("carl", 0.6)])
+def test_the_nearest_other_is_the_most_alike_but_for_oneself(who: str, rival: float) -> None:
+    near = combined([match(0.6, "anna"), match(0.5, "bert"), match(0.4, "carl")], [])
+
+    assert nearest_other(Likeness(match(0.6, who), 0, None), near) == rival
+
+
+def test_alone_there_is_no_other() -> None:
+    assert nearest_other(Likeness(match(0.6), 0, None), combined([match(0.6)], [])) is None
 
 
 def shot(at: float, quality: float) -> Shot:

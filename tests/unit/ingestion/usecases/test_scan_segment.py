@@ -16,6 +16,7 @@ from homeward.ingestion.model import (
     Face,
     Frame,
     GapReason,
+    Match,
     PacketGroup,
     Portrait,
     ScanState,
@@ -300,7 +301,29 @@ async def test_only_the_subjects_of_the_scan_are_looked_for(stage: Stage) -> Non
 
     await stage.search()
 
-    assert set(stage.matcher.asked_for) == {("subject-1", "subject-2")}
+    looked_for = ("subject-1", "subject-2")
+    # Of a candidate alone it is asked who else is alike to it, whoever that is.
+    assert stage.matcher.asked_for == [looked_for, looked_for, ()]
+
+
+async def test_a_sighting_tells_how_alike_somebody_else_is(stage: Stage) -> None:
+    stage.matcher.near = [Match("subject-7", "photo-7", 0.4), Match("subject-8", "photo-8", 0.3)]
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    await stage.search()
+
+    (sighted,) = stage.matcher.sighted
+    assert (sighted.match.subject_id, sighted.rival_score) == ("subject-1", 0.4)
+
+
+async def test_where_nobody_else_is_near_a_sighting_tells_of_nobody(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    await stage.search()
+
+    assert [one.rival_score for one in stage.matcher.sighted] == [None]
 
 
 async def test_without_faces_nobody_is_asked(stage: Stage) -> None:

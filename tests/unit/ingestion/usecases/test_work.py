@@ -226,6 +226,16 @@ async def test_a_segment_that_failed_too_often_is_given_up(desk: Desk) -> None:
     assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.GIVEN_UP)
 
 
+async def test_a_segment_that_was_handed_back_has_not_failed(desk: Desk) -> None:
+    given = await desk.segment()
+    await desk.put(replace(given, handed_back=1))
+    desk.work.attempt = MAX_ATTEMPTS + 1
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
 @pytest.mark.parametrize("gone", ["deleted", "expired"])
 async def test_a_segment_whose_footage_is_gone_is_not_searched(
     desk: Desk, library: FootageLibrary, gone: str
@@ -353,7 +363,8 @@ async def test_a_segment_in_hand_is_given_back_when_the_scanner_stops(desk: Desk
     with pytest.raises(asyncio.CancelledError):
         await worker
 
-    assert desk.work.said == ["retry"]
+    assert desk.work.said == ["retry at once"]
+    assert (await desk.segment()).handed_back == 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

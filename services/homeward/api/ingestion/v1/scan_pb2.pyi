@@ -461,6 +461,7 @@ class ScanCandidate(_message.Message):
     THRESHOLD_FIELD_NUMBER: _builtins.int
     POLICY_ID_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
+    RIVAL_SCORE_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """The sighting, to read and review with `SightingService`."""
     subject_id: _builtins.str
@@ -475,6 +476,10 @@ class ScanCandidate(_message.Message):
     """Candidates below this score were left out."""
     policy_id: _builtins.str
     """The policy that has this threshold, such as `yunet-sface/1`."""
+    rival_score: _builtins.float
+    """How alike it is to whoever else is enrolled and is most alike, on the same scale; see
+    `Sighting.rival_score`. Absent when nobody else is.
+    """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
         """When the person was in view, true time."""
@@ -495,11 +500,14 @@ class ScanCandidate(_message.Message):
         threshold: _builtins.float = ...,
         policy_id: _builtins.str = ...,
         figures: _policy_pb2.PolicyFigures | None = ...,
+        rival_score: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["figures", b"figures", "interval", b"interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score", "figures", b"figures", "interval", b"interval", "rival_score", b"rival_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "policy_id", b"policy_id", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score", "camera_id", b"camera_id", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "policy_id", b"policy_id", "rival_score", b"rival_score", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__rival_score: _TypeAlias = _typing.Literal["rival_score"]  # noqa: Y015
+    _WhichOneofArgType__rival_score: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rival_score) -> _WhichOneofReturnType__rival_score | None: ...
 
 Global___ScanCandidate: _TypeAlias = ScanCandidate  # noqa: Y015

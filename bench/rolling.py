@@ -1,0 +1,512 @@
+"""Restart two replicas of each service in turn, under load, and count what fails.
+
+    python bench/rolling.py [ROUNDS]
+
+Real NATS, S3 and processes on loopback; the store of templates is Qdrant's local mode behind
+Qdrant's REST API (bench/local_qdrant.py), so that two replicas of matching share it. In each round
+each replica gets SIGTERM, ends, is started again and awaited, while unary calls go on without a
+pause (through the command line's channel, and through the one that the services have), recordings
+are uploaded, one of them slowly, and one recording is searched again and again.
+
+How it is counted: a call or command failed if its caller was told so, after what retries it makes.
+A scan is lost if it does not end as succeeded with all of the recording searched and no gap. A
+sighting is a duplicate, or missing, if the same search in peace, before the first restart, did not
+give, or gave, the same id. An upload is lost if the recording that is held has not its size and
+digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import grpc
+
+from homeward.api.embedding.v1 import embedding_service_pb2 as embedding
+from homeward.api.embedding.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
+from homeward.api.ingestion.v1 import camera_service_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
+from homeward.api.matching.v1 import matching_service_pb2 as matching
+from homeward.api.matching.v1 import subject_service_pb2
+from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import upload
+from homeward.cli.connect import Connections, Places
+from homeward.cli.errors import CliError
+from homeward.embedded import demo, demo_footage
+from homeward.embedded.environment import GivenEngines, engine_environment
+from homeward.embedded.files import make_private_folder
+from homeward.embedded.health import serving
+from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
+from homeward.embedded.ports import NAMES, address, is_free, is_listening
+from homeward.embedded.process import Child
+from homeward.embedded.running import command
+from homeward.embedded.secrets import load_secrets
+from homeward.embedded.spec import ChildSpec
+from homeward.embedded.stack import Stack, StopRequest
+from homeward.servicekit.clients import open_channel
+
+Json = Any
+
+REPLICAS = 2
+READY_SECONDS = 60.0
+PORTS = range(20_000, 32_000)
+LISTENING = ("ingestion", "matching", "embedding")
+ORDER = ("embedding", "matching", "ingestion", "scanner")
+SETTLED_SECONDS = 3.0
+"""From a replica's start to the next one's end, as `minReadySeconds` of a Deployment: a client that
+was refused tries again after 2.4 s at most (`clients.RECONNECT_MS` and a fifth)."""
+
+SLOW_UPLOAD_SECONDS = 15.0
+"""Longer than a replica drains and waits, so that an upload to it is cut off and resumed."""
+
+
+class Cluster:
+    """Engines, and two replicas of each service; leaving it as a context stops all.
+
+    Args:
+        data: A new folder.
+        settings: Environment variables of the services.
+    """
+
+    def __init__(self, data: Path, settings: dict[str, str]) -> None:
+        self.data = make_private_folder(data)
+        free = filter(is_free, random.sample(PORTS, len(PORTS)))
+        ports = {name: next(free) for name in NAMES}
+        replicas = [ports, {**ports, **{name: next(free) for name in LISTENING}}]
+        secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
+        store = next(free)
+        given = GivenEngines(s3=None, nats=None, qdrant=f"http://{address(store)}")
+        self.targets = {
+            name: "ipv4:" + ",".join(address(own[name]) for own in replicas) for name in LISTENING
+        }
+        targets = {f"HOMEWARD_{name.upper()}_TARGET": self.targets[name] for name in LISTENING}
+        self.environment = {**os.environ, **targets}
+        self._engines = Stack(
+            [
+                *engine_specs(data, given=given, ports=ports, secrets=secrets),
+                _qdrant(data, store),
+            ],
+            logs=data / "logs",
+            stop=StopRequest(),
+            say=_quiet,
+        )
+        self._specs: dict[str, ChildSpec] = {}
+        for number, own in enumerate(replicas, 1):
+            for spec in service_specs(
+                data,
+                commands=SERVICE_COMMANDS,
+                given=given,
+                ports=own,
+                secrets=secrets,
+                inherited={**os.environ, "HOMEWARD_QDRANT_URL": given.qdrant or "", **settings},
+                engines=(),
+                log_level="info",
+                evaluation=True,
+            ):
+                # Health has a port of its own, so that a scanner is awaited as well.
+                probed = next(free)
+                environment = {
+                    **spec.environment,
+                    **targets,
+                    "HOMEWARD_HEALTH_LISTEN": address(probed),
+                }
+                environment.pop("HOMEWARD_METRICS_LISTEN", None)
+                name = f"{spec.name}-{number}"
+                self._specs[name] = replace(
+                    spec, name=name, environment=environment, ready=serving(probed)
+                )
+        self._children: dict[str, Child] = {}
+        self._pipe, self._held = os.pipe()
+
+    def __enter__(self) -> Self:
+        self._engines.start(timeout_seconds=READY_SECONDS)
+        for name in self._specs:
+            self._start(name)
+        for name in self._specs:
+            self._await(name)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children.values():
+            child.terminate()
+        for child in self._children.values():
+            child.wait(READY_SECONDS)
+            child.finish()
+        self._engines.close()
+        os.close(self._pipe)
+        os.close(self._held)
+
+    def restart(self, *names: str) -> tuple[float, float]:
+        """Restart replicas at the same time; return how long their end took, and their start."""
+        began = time.monotonic()
+        for name in names:
+            self._children[name].terminate()
+        for name in names:
+            child = self._children[name]
+            if not child.wait(READY_SECONDS) or child.ended() != "exited with status 0":
+                raise RuntimeError(f"{name} {child.ended() or 'did not end'}: {child.tail()}")
+        ended = time.monotonic()
+        # Not in a thread: they end with the thread that starts them.
+        for name in names:
+            self._start(name)
+        for name in names:
+            self._await(name)
+        return ended - began, time.monotonic() - ended
+
+    def cli(self, *arguments: str) -> Json:
+        """Run a command; return what it prints.
+
+        Raises:
+            RuntimeError: It failed; with what it said.
+        """
+        done = subprocess.run(
+            command(*arguments, "--output", "json"),
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{arguments[:2]}: exit code {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def _start(self, name: str) -> None:
+        self._children[name] = Child(self._specs[name], logs=self.data / "logs", pipe=self._pipe)
+
+    def _await(self, name: str) -> None:
+        until = time.monotonic() + READY_SECONDS
+        child = self._children[name]
+        while (missing := self._specs[name].ready()) is not None:
+            if child.ended() or time.monotonic() > until:
+                raise RuntimeError(f"waited for {name} {missing}: {child.tail()}")
+            time.sleep(0.05)
+
+
+def _quiet(_: str) -> None: ...
+
+
+def _qdrant(data: Path, port: int) -> ChildSpec:
+    program = Path(__file__).with_name("local_qdrant.py")
+    return ChildSpec(
+        name="qdrant",
+        command=(sys.executable, str(program), str(port), str(data / "qdrant")),
+        environment=engine_environment({}),
+        folder=data,
+        ready=lambda: None if is_listening(port) else "to accept connections",
+    )
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was done, and what failed."""
+
+    calls: Counter[str] = field(default_factory=Counter)
+    failed: list[str] = field(default_factory=list)
+    uploads: int = 0
+    uploads_lost: list[str] = field(default_factory=list)
+    resumed: int = 0
+    scans: int = 0
+    scans_lost: list[str] = field(default_factory=list)
+    sightings: tuple[int, int] = (0, 0)
+    """Of the search in peace, and in the end."""
+    duplicates: int = 0
+    missing: int = 0
+
+    def clean(self) -> bool:
+        """Tell whether nothing failed."""
+        lost = (self.failed, self.uploads_lost, self.scans_lost, self.duplicates, self.missing)
+        return not any(lost)
+
+    def __str__(self) -> str:
+        calls = ", ".join(f"{name} {number}" for name, number in sorted(self.calls.items()))
+        problems = Counter([*self.failed, *self.uploads_lost, *self.scans_lost])
+        return "\n".join(
+            [
+                f"calls: {self.calls.total()} ({calls}); failed: {len(self.failed)}",
+                (
+                    f"uploads: {self.uploads}, resumed {self.resumed} times;"
+                    f" lost: {len(self.uploads_lost)}"
+                ),
+                f"scans: {self.scans}; lost: {len(self.scans_lost)}",
+                (
+                    f"sightings: {self.sightings[0]} in peace, {self.sightings[1]} in the end;"
+                    f" duplicate: {self.duplicates}, missing: {self.missing}"
+                ),
+                *(f"{number} x {problem}" for problem, number in problems.most_common(20)),
+            ]
+        )
+
+
+class Load:
+    """What goes on while replicas are restarted."""
+
+    def __init__(self, cluster: Cluster, folder: Path, counts: Counts) -> None:
+        self._cluster = cluster
+        self._folder = folder
+        self._counts = counts
+        self._stop = threading.Event()
+        self._numbers = iter(range(1, 10_000))
+        self._lock = threading.Lock()
+        photo = demo.group_photo()
+        boxes = demo.faces(photo, cluster.targets["embedding"])
+        street = demo_footage.write_street(folder, photo, boxes)
+        self._recording = street.footage
+        cluster.cli("camera", "add", "street")
+        cluster.cli("camera", "add", "yard")
+        cluster.cli("subject", "add", "--case", "R-1", str(street.portraits[4]))
+        cluster.cli("subject", "add", "--case", "R-2", str(street.portraits[1]))
+        added = self._add(street.footage, "street", "2026-03-04T10:00:00Z")
+        self._footage = added["footage"][0]["footageId"]
+        self._search()
+        self._peace = self._sightings()
+        counts.scans = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Keep the services busy while the block runs, and count in the end."""
+        jobs: list[Callable[[], None]] = [
+            self._call_as_a_command,
+            self._call_as_a_service,
+            lambda: self._until_stopped(self._upload),
+            lambda: self._until_stopped(self._upload_slowly),
+            lambda: self._until_stopped(self._search),
+        ]
+        with ThreadPoolExecutor(len(jobs)) as pool:
+            running: list[Future[None]] = [pool.submit(job) for job in jobs]
+            try:
+                yield
+            finally:
+                self._stop.set()
+        for one in running:
+            one.result()
+        now = self._sightings()
+        self._counts.sightings = (len(self._peace), len(now))
+        self._counts.duplicates = len(now - self._peace)
+        self._counts.missing = len(self._peace - now)
+
+    def _until_stopped(self, work: Callable[[], None]) -> None:
+        while not self._stop.is_set():
+            work()
+
+    def _call_as_a_command(self) -> None:
+        """Call through the channel that the command line has."""
+        places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
+        with Connections(places) as connections:
+            template = _template(connections)
+            calls = _calls(connections.channel, template)
+            while not self._stop.is_set():
+                for name, call in calls.items():
+                    self._counts.calls[f"{name} (command)"] += 1
+                    try:
+                        call()
+                    except CliError as error:
+                        self._counts.failed.append(f"{name} (command): {error.message}")
+
+    def _call_as_a_service(self) -> None:
+        """Call through the channel that the services have, several calls at a time."""
+
+        async def ask(name: str, call: Callable[[], Any]) -> None:
+            while not self._stop.is_set():
+                self._counts.calls[f"{name} (service)"] += 1
+                try:
+                    await call()
+                except grpc.aio.AioRpcError as error:
+                    self._counts.failed.append(
+                        f"{name} (service): {error.code().name}: {error.details()}"
+                    )
+                await asyncio.sleep(0.005)
+
+        async def main() -> None:
+            channels = {
+                name: open_channel(target) for name, target in self._cluster.targets.items()
+            }
+            model = await EmbeddingServiceStub(channels["embedding"]).GetModel(
+                embedding.GetModelRequest(), timeout=30
+            )
+            template = {"values": [1.0] + [0.0] * (model.model.template_size - 1)}
+            calls = _calls(channels.__getitem__, {**template, "model_digest": model.model.digest})
+            await asyncio.gather(*(ask(name, call) for name, call in calls.items()))
+            for channel in channels.values():
+                await channel.close()
+
+        asyncio.run(main())
+
+    def _add(self, path: Path, camera: str, start: str) -> Json:
+        return self._cluster.cli("footage", "add", str(path), "--camera", camera, "--start", start)
+
+    def _next_recording(self) -> tuple[Path, str]:
+        """Return a recording that was not there before, and when it starts."""
+        with self._lock:
+            number = next(self._numbers)
+        path = self._folder / f"yard-{number}.mp4"
+        # Players and ours ignore what comes after the last box of the file.
+        tail = random.Random(number).randbytes(20 * 1024 * 1024)
+        path.write_bytes(self._recording.read_bytes() + tail)
+        start = datetime(2026, 3, 5, tzinfo=UTC) + timedelta(minutes=number)
+        return path, start.isoformat()
+
+    def _upload(self) -> None:
+        path, start = self._next_recording()
+        try:
+            self._held(path, self._add(path, "yard", start)["footage"][0])
+        except RuntimeError as error:
+            self._counts.uploads_lost.append(f"{path.name}: {error}")
+        path.unlink()
+
+    def _upload_slowly(self) -> None:
+        path, start = self._next_recording()
+        places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
+        header = upload.describe(path, "yard", datetime.fromisoformat(start), way="stream")
+        with Connections(places) as connections:
+            slow = _Slow(FootageServiceStub(connections.channel("ingestion")), header.size_bytes)
+            try:
+                footage = upload.stream(slow, path, header).footage  # type: ignore[arg-type]
+                self._held(path, {"sizeBytes": footage.size_bytes, "sha256": footage.sha256})
+            except CliError as error:
+                self._counts.uploads_lost.append(f"{path.name}: {error.message}")
+        self._counts.resumed += slow.begun - 1
+        path.unlink()
+
+    def _held(self, path: Path, footage: dict[str, Any]) -> None:
+        data = path.read_bytes()
+        self._counts.uploads += 1
+        held = (int(footage["sizeBytes"]), footage["sha256"])
+        if held != (len(data), hashlib.sha256(data).hexdigest()):
+            self._counts.uploads_lost.append(f"{path.name}: another file is held")
+
+    def _search(self) -> None:
+        self._counts.scans += 1
+        try:
+            scan = self._cluster.cli("search", "--footage", self._footage)["scan"]
+        except RuntimeError as error:
+            self._counts.scans_lost.append(str(error))
+            return
+        coverage = scan["coverage"]
+        searched, asked = coverage["searchedDuration"], coverage["requestedDuration"]
+        if (scan["state"], searched, "gaps" in coverage) != ("STATE_SUCCEEDED", asked, False):
+            self._counts.scans_lost.append(f"{scan['state']}: {coverage}")
+
+    def _sightings(self) -> set[str]:
+        listed = self._cluster.cli("sighting", "list")["sightings"]
+        return {one["sightingId"] for one in listed}
+
+
+class _Slow:
+    """A `FootageServiceStub` whose client takes its time."""
+
+    def __init__(self, stub: FootageServiceStub, size: int) -> None:
+        self._stub = stub
+        self._pause = SLOW_UPLOAD_SECONDS / (size / (64 * 1024))
+        self.begun = 0
+        self.GetUpload = stub.GetUpload
+
+    def UploadFootage(  # noqa: N802 - the API's
+        self, messages: Iterator[footage_service_pb2.UploadFootageRequest]
+    ) -> footage_service_pb2.UploadFootageResponse:
+        """Send a chunk at a time."""
+        self.begun += 1
+
+        def slowly() -> Iterator[footage_service_pb2.UploadFootageRequest]:
+            for message in messages:
+                yield message
+                time.sleep(self._pause)
+
+        return self._stub.UploadFootage(slowly())
+
+
+def _template(connections: Connections) -> dict[str, Any]:
+    stub = EmbeddingServiceStub(connections.channel("embedding"))
+    model = stub.GetModel(embedding.GetModelRequest()).model
+    return {
+        "values": [1.0] + [0.0] * (model.template_size - 1),
+        "model_digest": model.digest,
+    }
+
+
+def _calls(channel: Callable[[str], Any], template: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """Return calls of each service, for either kind of channel."""
+    cameras = CameraServiceStub(channel("ingestion"))
+    subjects = SubjectServiceStub(channel("matching"))
+    matches = MatchingServiceStub(channel("matching"))
+    models = EmbeddingServiceStub(channel("embedding"))
+    probes = [{"values": template["values"], "model_digest": template["model_digest"]}]
+    return {
+        "GetCamera": lambda: cameras.GetCamera(
+            camera_service_pb2.GetCameraRequest(camera_id="street"), timeout=30
+        ),
+        "ListSubjects": lambda: subjects.ListSubjects(
+            subject_service_pb2.ListSubjectsRequest(), timeout=30
+        ),
+        "Match": lambda: matches.Match(matching.MatchRequest(probes=probes), timeout=30),
+        "GetModel": lambda: models.GetModel(embedding.GetModelRequest(), timeout=30),
+    }
+
+
+def roll(cluster: Cluster, *, together: bool = False) -> None:
+    """Restart all replicas in turn.
+
+    Args:
+        cluster: What to restart.
+        together: Restart the first replica of every service at the same time, then the second one.
+    """
+    groups = [[f"{service}-{number}" for service in ORDER] for number in range(1, REPLICAS + 1)]
+    if not together:
+        groups = [[f"{name}-{number}"] for name in ORDER for number in range(1, REPLICAS + 1)]
+    for names in groups:
+        ended, started = cluster.restart(*names)
+        print(f"{', '.join(names)}: ended in {ended:.1f} s, ready in {started:.1f} s", flush=True)
+        time.sleep(SETTLED_SECONDS)
+
+
+def measure(
+    folder: Path, settings: dict[str, str], *, rounds: int = 1, together: bool = False
+) -> Counts:
+    """Restart services under load, and count."""
+    counts = Counts()
+    with Cluster(folder / "data", settings) as cluster:
+        load = Load(cluster, make_private_folder(folder / "load"), counts)
+        with load.running():
+            for _ in range(rounds):
+                roll(cluster, together=together)
+    return counts
+
+
+SETTINGS = {
+    # Every search finds everybody anew, and has several segments.
+    "HOMEWARD_PRESENCE_INDEX": "false",
+    "HOMEWARD_SEGMENT_SECONDS": "10",
+    "HOMEWARD_DRAIN_SECONDS": "2",
+    "HOMEWARD_GRACE_SECONDS": "3",
+    "HOMEWARD_MAX_CONNECTION_AGE_SECONDS": "5",
+}
+
+
+def main() -> int:
+    """Measure, and print the counts."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 2
+    with tempfile.TemporaryDirectory() as name:
+        counts = measure(Path(name), SETTINGS, rounds=rounds)
+    print(counts)
+    return 0 if counts.clean() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""A service and the command line, each with a certificate."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from authority import CLIENT, Authority
+from homeward.cli.errors import ExitCode
+from homeward.embedded.health import serving
+from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.running import command
+from homeward.tls import VARIABLES, TlsFiles
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+
+def variables(files: TlsFiles) -> dict[str, str]:
+    paths = (files.certificate, files.key, files.authority)
+    return dict(zip(VARIABLES, map(str, paths), strict=True))
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def embedding(authority: Authority, tmp_path: Path) -> Iterator[Callable[[], tuple[str, TlsFiles]]]:
+    """Starts the service; returns its address and its files."""
+    files = authority.write(tmp_path / "embedding")
+    ports = choose_ports(tmp_path, base=None, given={})
+    listen, probed = ports["embedding"], ports["matching"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "homeward.embedding"],
+        env={
+            **os.environ,
+            **variables(files),
+            "HOMEWARD_LISTEN": address(listen),
+            "HOMEWARD_HEALTH_LISTEN": address(probed),
+            "HOMEWARD_DRAIN_SECONDS": "0",
+            "HOMEWARD_MODEL_CACHE_DIR": str(tmp_path / "models"),
+        },
+    )
+
+    def ready() -> tuple[str, TlsFiles]:
+        is_serving = serving(probed)
+        until = time.monotonic() + 60
+        while is_serving() is not None:
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        return address(listen), files
+
+    yield ready
+    process.terminate()
+    assert process.wait(30) == 0
+
+
+def show(target: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command("model", "show", "--embedding", target),
+        env={**os.environ, **environment},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_command_gets_in_with_a_certificate_and_not_without(
+    embedding: Callable[[], tuple[str, TlsFiles]], authority: Authority, tmp_path: Path
+) -> None:
+    target, files = embedding()
+    mine = variables(authority.write(tmp_path / "mine", usage=(CLIENT,)))
+    with_one = show(target, mine)
+    without = show(target, {})
+    later = Authority("a later one")
+    later.write(files.certificate.parent)
+    before_it_is_renewed = show(target, mine)
+    renewed = show(target, variables(later.write(tmp_path / "mine")))
+
+    assert (with_one.returncode, renewed.returncode) == (ExitCode.OK, ExitCode.OK), with_one.stderr
+    assert "yunet-sface" in with_one.stdout
+    assert without.returncode == ExitCode.UNAVAILABLE
+    assert before_it_is_renewed.returncode == ExitCode.UNAVAILABLE
+    assert "is not trusted" in before_it_is_renewed.stderr
