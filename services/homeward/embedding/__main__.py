@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 
@@ -18,6 +17,7 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.startup import run
 
 
 async def serve(settings: EmbeddingSettings) -> None:
@@ -54,6 +54,6 @@ if __name__ == "__main__":
     forbid_dumps()
     configure_logging("embedding", settings.log_level)
     try:
-        asyncio.run(serve(settings))
+        run(serve(settings))
     except PackError as error:
         sys.exit(f"embedding: {error}")

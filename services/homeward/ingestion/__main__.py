@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -20,7 +19,7 @@ from homeward.servicekit.lease import Lease
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
-from homeward.servicekit.startup import eventually
+from homeward.servicekit.startup import eventually, run
 
 
 async def main() -> None:
@@ -73,4 +72,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

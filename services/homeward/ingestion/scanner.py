@@ -24,6 +24,7 @@ from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.health import saying_ready
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.server import stop_event
+from homeward.servicekit.startup import run
 
 log = structlog.get_logger()
 
@@ -86,4 +87,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())
