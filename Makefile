@@ -23,7 +23,7 @@ test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack 
 	HOMEWARD_TEST_SHARED=$(SHARED) $(INSIGHTFACE)/bin/python -m pytest tests/insightface
 
 images-check: $(VENV)/.dev  ## What each image has and how it starts, without a container engine; needs bubblewrap
-	HOMEWARD_TEST_IMAGES=.images $(BIN)/python -m pytest tests/images
+	HOMEWARD_TEST_IMAGES=.images $(BIN)/python -m pytest --timeout 900 tests/images  # the first test installs all
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -23,7 +23,7 @@ NOBODY = "10001"
 
 figures = pytest.StashKey[dict[tuple[str, str], str]]()
 Record = Callable[[str, str, str], None]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., psutil.Popen]
 
 
 def run(*command: str | Path) -> str:
@@ -77,11 +77,11 @@ def target(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
-    """Start a program as the images do: as process 1, nobody, with nothing that it could write to."""
+    """Start a program as in a container: process 1, nobody, with nothing to write to."""
     assert shutil.which("bwrap"), "install bubblewrap: it makes the read-only tree"
-    begun: list[subprocess.Popen[str]] = []
+    begun: list[psutil.Popen] = []
 
-    def start(*command: str | Path, **variables: str | Path) -> subprocess.Popen[str]:
+    def start(*command: str | Path, **variables: str | Path) -> psutil.Popen:
         system = [part for name in ("bin", "lib", "lib64", "sbin") for part in _as_here(name)]
         python = Path(sys.base_prefix)
         settings = {"PATH": "/usr/bin:/bin", "HOME": "/", "PYTHONDONTWRITEBYTECODE": "1"}
@@ -90,7 +90,7 @@ def start(folder: Path) -> Iterator[Start]:
             "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups",
             "--no-new-privs", "--bounding-set=-all",
         ]  # fmt: skip
-        process = subprocess.Popen(
+        process = psutil.Popen(
             [
                 "bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--clearenv",
                 "--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", *system,
@@ -110,16 +110,10 @@ def start(folder: Path) -> Iterator[Start]:
     yield start
     for process in begun:
         if process.poll() is None:
-            program_of(process).kill()  # bubblewrap's end would not be its
+            process.children()[0].kill()  # bubblewrap's end would not be its
         process.wait()
         if process.stdout:
             process.stdout.close()
-
-
-def program_of(process: subprocess.Popen[str]) -> psutil.Process:
-    """Return the program that bubblewrap has started."""
-    (program,) = psutil.Process(process.pid).children()
-    return program
 
 
 def _shown(folder: Path) -> list[str]:

@@ -19,7 +19,7 @@ from homeward.embedded.health import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 Record = Callable[[str, str, str], None]
-Start = Callable[..., "subprocess.Popen[str]"]
+Start = Callable[..., psutil.Popen]
 
 NOT_FOR = {
     "cli": "numpy cv2 av onnxruntime openvino structlog minio nats qdrant_client",
@@ -122,20 +122,21 @@ def test_a_service_starts_as_nobody_on_a_read_only_tree_and_says_what_it_waits_f
 
     took = time.monotonic() - began
     assert json.loads(line)["event"] == "waiting for NATS", line
-    assert psutil.Process(process.pid).children()[0].uids().real != 0
+    assert process.children()[0].uids().real != 0
     record(name, "start, s", f"{took:.1f}, to `waiting for NATS`")
 
 
 def test_a_service_that_waits_for_its_engines_ends_when_asked_to(
     environments: dict[str, Path], start: Start
 ) -> None:
-    process = start(environments["matching"] / "bin" / "python", "-m", "homeward.matching", **ENGINES)
+    python = environments["matching"] / "bin" / "python"
+    process = start(python, "-m", "homeward.matching", **ENGINES)
     assert process.stdout is not None
     assert "waiting for NATS" in process.stdout.readline()
 
-    psutil.Process(process.pid).children()[0].terminate()
+    process.children()[0].terminate()
 
-    process.wait(timeout=20)
+    assert process.wait(timeout=20) == 0
 
 
 def test_embedding_serves_as_nobody_on_a_read_only_tree(
