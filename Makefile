@@ -4,18 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSIGHTFACE := .venv-insightface
+CHECKOV := .venv-checkov
 # Upstream's last release; not every Go module proxy serves it.
 MINIO := RELEASE.2025-10-15T17-29-55Z
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface images-check lint fmt protos bench prove-unretained minio lock clean
+.PHONY: demo test test-insightface images-check manifests lint fmt protos bench prove-unretained minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
 
-test: $(VENV)/.dev lint  ## Everything that CI runs
+test: $(VENV)/.dev $(CHECKOV)/.done lint  ## Everything that CI runs
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack and photographs in SHARED
@@ -24,6 +25,9 @@ test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack 
 
 images-check: $(VENV)/.dev  ## What each image has and how it starts, without a container engine; needs bubblewrap
 	HOMEWARD_TEST_IMAGES=.images $(BIN)/python -m pytest --timeout 900 tests/images  # the first test installs all
+
+manifests: $(VENV)/.dev $(CHECKOV)/.done  ## Check every overlay, and show which check catches which fault
+	PYTHONPATH=tests $(BIN)/python -m deploy
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -51,7 +55,7 @@ lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) .demo .images
+	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .demo .images
 
 # Hashes are checked for every package; homeward itself is installed from this checkout.
 $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
@@ -76,6 +80,13 @@ $(PEERS)/.done: requirements/peers.txt
 	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
 		-r requirements/peers.txt
+	@touch $@
+
+$(CHECKOV)/.done: requirements/checkov.txt
+	@echo "Installing Checkov into $(CHECKOV) (about 290 MB) ..."
+	test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes \
+		-r requirements/checkov.txt
 	@touch $@
 
 # --no-deps: insightface asks for another build of OpenCV, which would overwrite ours.

@@ -15,6 +15,10 @@ import pytest
 import urllib3
 from minio import Minio
 from minio.error import MinioException
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import ceph
 from homeward.embedded.environment import engine_environment
@@ -72,6 +76,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent = [] if ceph.is_installed() else [i for i in items if "ceph_account" in i.fixturenames]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
+
+
+@pytest.fixture(scope="session")
+def _exporter() -> InMemorySpanExporter:
+    """Takes the spans of this process: OpenTelemetry lets it have one provider, and once."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(_exporter: InMemorySpanExporter) -> Callable[[], list[ReadableSpan]]:
+    """Returns the spans that have ended since the test began, in the order of their ends."""
+    _exporter.clear()
+    return lambda: list(_exporter.get_finished_spans())
 
 
 @pytest.fixture

@@ -37,3 +37,4 @@ lock insightface pyproject.toml --extra insightface --group build --no-emit-pack
   --constraints requirements/server.txt ${1:-}
 lock demo --no-deps --group demo ${1:-}
 lock peers --group peers ${1:-}
+lock checkov --group checkov ${1:-}

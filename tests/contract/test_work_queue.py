@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
 
 from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.adapters.work_queue import STREAM, NatsWork, NatsWorkQueue
+from homeward.ingestion.ports import Backlog
+from homeward.servicekit import tracing
 from homeward.servicekit.errors import Reason, UnavailableError
 from homeward.servicekit.nats import Nats, connection
 
@@ -51,6 +54,34 @@ async def test_a_segment_is_taken_as_it_was_put(queue: NatsWorkQueue, scan_id: s
     work = await taken(queue)
 
     assert (work.scan_id, work.segment, work.attempt) == (scan_id, 7, 1)
+
+
+async def test_a_segment_is_of_the_trace_in_which_it_was_put(
+    queue: NatsWorkQueue, scan_id: str, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    with tracing.span("scan"):
+        await queue.put(scan_id, 0)
+    work = await taken(queue)
+    with tracing.span("segment", parent=work.trace):
+        pass
+
+    scan, segment = spans()
+    assert segment.parent is not None
+    assert scan.context is not None
+    assert segment.parent.span_id == scan.context.span_id
+
+
+async def test_what_waits_and_what_is_in_flight_is_counted(
+    queue: NatsWorkQueue, scan_id: str
+) -> None:
+    for number in range(3):
+        await queue.put(scan_id, number)
+    work = await taken(queue)
+
+    assert await queue.backlog() == Backlog(waiting=2, in_flight=1)
+
+    await work.done()
+    assert await queue.backlog() == Backlog(waiting=2, in_flight=0)
 
 
 async def test_segments_are_taken_in_their_order(queue: NatsWorkQueue, scan_id: str) -> None:

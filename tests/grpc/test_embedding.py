@@ -11,6 +11,7 @@ import cv2
 import grpc
 import numpy as np
 import pytest
+from prometheus_client import REGISTRY
 
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
@@ -61,6 +62,26 @@ async def stub(pack: LoadedPack) -> AsyncIterator[wire_grpc.EmbeddingServiceAsyn
         async with open_channel(f"localhost:{server.port}") as channel:
             yield wire_grpc.EmbeddingServiceStub(channel)
         await server.stop()
+
+
+def inferred(task: str) -> tuple[float, float]:
+    """Return how many batches and items of a task have been worked on."""
+    of = {"task": task}
+    return (
+        REGISTRY.get_sample_value("homeward_inference_seconds_count", of) or 0.0,
+        REGISTRY.get_sample_value("homeward_inference_items_total", of) or 0.0,
+    )
+
+
+async def test_inference_is_counted_by_batch_and_by_item(
+    stub: wire_grpc.EmbeddingServiceAsyncStub, photo: np.ndarray
+) -> None:
+    face = np.ascontiguousarray(photo[:112, :112]).tobytes()
+    batches, items = inferred("embed")
+
+    await stub.EmbedFaces(wire.EmbedFacesRequest(aligned_faces=[face] * 10))
+
+    assert inferred("embed") == (batches + 2, items + 10)
 
 
 def frame(picture: np.ndarray, frame_id: int = 0) -> wire.Frame:

@@ -88,6 +88,8 @@ def connected(
             data=given["data"],
         )
         with Connections(places) as connections:
+            if given["verbose"]:
+                click.echo(f"trace: {connections.trace_id}", err=True)
             return function(Session(connections, View(given["output"])), *args, **kwargs)
 
     for option in reversed(_SHARED.values()):
@@ -119,6 +121,12 @@ _SHARED: dict[str, Callable[..., Any]] = {
         metavar="NAME",
         envvar="HOMEWARD_PROFILE",
         help="Take the addresses from this profile of the settings file.",
+    ),
+    "verbose": _shared(
+        "verbose",
+        is_flag=True,
+        envvar="HOMEWARD_VERBOSE",
+        help="Tell the id under which the services' logs and traces have this command.",
     ),
     **{
         service: _shared(service, metavar="ADDR", help=f"Address of the {service} service.")

@@ -30,6 +30,8 @@ NAMES = (
     "ingestion-metrics",
     "matching-metrics",
     NEXT_EMBEDDING,
+    "embedding-metrics",
+    "scanner-metrics",
 )
 FILE_NAME = "ports.json"
 # Below the ports that systems give to outgoing connections: one of those, made by a part that is up

@@ -9,13 +9,14 @@ import cv2
 
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.metrics import tell_model
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.packs import PackError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import run
 
@@ -24,6 +25,7 @@ async def serve(settings: EmbeddingSettings) -> None:
     """Serve until SIGTERM or SIGINT."""
     # Before the port is bound: who can connect finds models that have answered once.
     pack = load_configured(settings)
+    tell_model(pack.model, threads=settings.inference_threads)
     decoder = PillowPictureDecoder()
     # Each call has a thread already; OpenCV's own would contend with them.
     cv2.setNumThreads(1)
@@ -52,8 +54,8 @@ async def serve(settings: EmbeddingSettings) -> None:
 if __name__ == "__main__":
     settings = EmbeddingSettings()
     forbid_dumps()
-    configure_logging("embedding", settings.log_level)
     try:
-        run(serve(settings))
+        with observed("embedding", settings):
+            run(serve(settings))
     except PackError as error:
         sys.exit(f"embedding: {error}")

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
-from homeward.embedding import convert
+from homeward.embedding import convert, metrics
 from homeward.embedding.model import ModelPack
 from homeward.embedding.ordered import in_order
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.server import Service
 
+T = TypeVar("T")
 _Context = grpc.aio.ServicerContext[Any, Any]
 _FACES_PER_CALL = 8
 """A large batch is cut into calls of so many faces, to keep all threads equally busy."""
@@ -73,8 +74,13 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
     async def _detect_batch(self, request: wire.DetectFacesRequest) -> wire.DetectFacesResponse:
         frames = convert.frames_from(request)
         min_score = convert.min_score_from(request)
-        find = partial(self._detect, measured=not request.omit_quality)
-        return convert.detect_response(await self._executor.run(find, frames, min_score))
+        found = await self._executor.run(
+            _timed,
+            "detect",
+            len(frames),
+            partial(self._detect, frames, min_score, measured=not request.omit_quality),
+        )
+        return convert.detect_response(found)
 
     async def EmbedFaces(
         self, request: wire.EmbedFacesRequest, context: _Context
@@ -82,10 +88,11 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         """Turn aligned faces into templates."""
         del context
         faces = convert.aligned_faces_from(request, self._model.aligned_side_px)
+        batches = [faces[i : i + _FACES_PER_CALL] for i in range(0, len(faces), _FACES_PER_CALL)]
         parts = await asyncio.gather(
             *(
-                self._executor.run(self._embed, faces[i : i + _FACES_PER_CALL])
-                for i in range(0, len(faces), _FACES_PER_CALL)
+                self._executor.run(_timed, "embed", len(batch), partial(self._embed, batch))
+                for batch in batches
             )
         )
         templates = (template for part in parts for template in part)
@@ -96,7 +103,8 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
     ) -> wire.AnalyzePhotoResponse:
         """Judge a photograph."""
         del context
-        analysis = await self._executor.run(self._analyze, convert.photo_from(request))
+        photo = convert.photo_from(request)
+        analysis = await self._executor.run(_timed, "analyze", 1, partial(self._analyze, photo))
         return convert.analysis_response(analysis, self._model.digest)
 
     async def GetModel(
@@ -105,3 +113,9 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         """Tell which model pack is in use."""
         del request, context
         return convert.model_response(self._model)
+
+
+def _timed(task: metrics.Task, items: int, call: Callable[[], T]) -> T:
+    """Measure a call in the thread that it runs in."""
+    with metrics.inference(task, items):
+        return call()

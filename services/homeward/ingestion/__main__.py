@@ -9,14 +9,17 @@ from functools import partial
 
 from homeward import inventory
 from homeward.ingestion.assembly import assemble
+from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
+from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
-from homeward.servicekit.logs import configure_logging
+from homeward.servicekit.metrics import MEASURED_EVERY
+from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually, run
@@ -26,9 +29,9 @@ async def main() -> None:
     """Serve until asked to stop."""
     settings = IngestionSettings()  # the environment has the rest
     forbid_dumps()
-    configure_logging("ingestion", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = Scans(
             store=parts.scans,
@@ -56,9 +59,14 @@ async def main() -> None:
                 parts.footage.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
-                metrics_listen=settings.metrics_listen,
+                measured=settings.metrics_listen is not None,
             )
         )
+        if settings.metrics_listen is not None:
+            measure = partial(measure_queue, parts.queue.backlog)
+            await stack.enter_async_context(
+                in_background(again_and_again(measure, every=MEASURED_EVERY))
+            )
         await GrpcServer.configured(
             settings,
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),

@@ -240,6 +240,10 @@ class Work(Protocol):
     def attempt(self) -> int:
         """How often it was taken, from 1."""
 
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """The trace that the scan was asked for in, see `tracing.carried`; empty without one."""
+
     async def done(self) -> None:
         """Remove it from the queue."""
 
@@ -250,6 +254,16 @@ class Work(Protocol):
         """Say that it is still being worked on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is to do."""
+
+    waiting: int
+    """Segments that nobody has taken, or that were given back."""
+    in_flight: int
+    """Segments that a scanner has."""
+
+
 class WorkQueue(Protocol):
     """Segments that wait for a scanner. Delivered at least once."""
 
@@ -258,6 +272,9 @@ class WorkQueue(Protocol):
 
     async def take(self) -> Work | None:
         """Wait a few seconds for a segment; None when there is none."""
+
+    async def backlog(self) -> Backlog:
+        """Return how much there is to do."""
 
     async def ping(self) -> None:
         """Answer when the queue does."""

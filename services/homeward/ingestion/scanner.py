@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import AsyncExitStack
+from functools import partial
 
 import cv2
 import structlog
@@ -17,13 +18,12 @@ from homeward.ingestion.settings import ScannerSettings
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.work import ScanWorker
-from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.health import saying_ready
-from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.server import stop_event
+from homeward.servicekit.observing import observed
+from homeward.servicekit.server import GrpcServer, stop_event
 from homeward.servicekit.startup import run
 
 log = structlog.get_logger()
@@ -35,9 +35,9 @@ async def main() -> None:
     forbid_dumps()
     # Its own threads would contend with the decoders for the same cores.
     cv2.setNumThreads(1)
-    configure_logging("scanner", settings.log_level)
     clock = SystemClock()
     async with AsyncExitStack() as stack:
+        stack.enter_context(observed("scanner", settings))
         segments, decoders = settings.scanner_segments, settings.decoders
         decoder = await stack.enter_async_context(
             BoundedExecutor("decode", workers=decoders, queue=segments * decoders)
@@ -67,8 +67,23 @@ async def main() -> None:
             scanner=scanner,
             clock=clock,
         )
+        if settings.health_listen is not None:  # all that a scanner serves
+            health = GrpcServer(
+                [],
+                listen=settings.health_listen,
+                checks={
+                    "nats": parts.bus.ping,
+                    "s3": parts.store.ping,
+                    "queue": parts.queue.ping,
+                    "matching": parts.matcher.ping,
+                    "embedding": partial(
+                        check_health, channel, "embedding", settings.embedding_target
+                    ),
+                },
+                grace_seconds=settings.grace_seconds,
+            )
+            await stack.enter_async_context(health.serving())
         stop = stop_event()  # not before: until here a signal ends the process as it should
-        await stack.enter_async_context(saying_ready(settings.health_listen))
         log.info("ready")
 
         async def work() -> None:

@@ -21,7 +21,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert
+from homeward.matching import convert, metrics
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
@@ -159,6 +159,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
             limit=convert.limit_from(request.limit),
             margin=wire.number_between(request.margin, "margin", least=0, most=convert.MAX_MARGIN),
         )
+        metrics.PROBES.inc(len(probes))
         return matching_service_pb2.MatchResponse(
             results=[convert.to_candidates(found) for found in results],
             policy=convert.to_policy(policy),
@@ -250,6 +251,8 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> sighting_service_pb2.RecordSightingsResponse:
         findings = convert.findings_from(request, now=self._clock.now())
         results = [await self._sightings.record(finding) for finding in findings]
+        for done, _sighting in results:
+            metrics.SIGHTINGS.labels(done.value).inc()
         return sighting_service_pb2.RecordSightingsResponse(
             results=[convert.to_recorded(done, sighting) for done, sighting in results]
         )
@@ -297,12 +300,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def ReviewSighting(
         self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
     ) -> sighting_service_pb2.ReviewSightingResponse:
+        decision = convert.decision_from(request.decision)
         sighting = await self._sightings.review(
             wire.uuid_text(request.sighting_id, "sighting_id"),
-            decision=convert.decision_from(request.decision),
+            decision=decision,
             reason=wire.text(request.reason, "reason", most=1000),
             reviewer=wire.text(request.reviewer, "reviewer", least=1, most=200),
         )
+        metrics.REVIEWS.labels(decision.value).inc()
         return sighting_service_pb2.ReviewSightingResponse(sighting=convert.to_sighting(sighting))
 
     async def ExportSighting(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from homeward.servicekit.settings import EngineSettings
 
@@ -21,6 +21,9 @@ class MatchingSettings(EngineSettings):
         " `homeward subject reenrol`.",
     )
     qdrant_url: str | None = Field(None, description="URL of a Qdrant server.")
+    qdrant_api_key: SecretStr | None = Field(
+        None, description="Key that the Qdrant server asks for; over https alone."
+    )
     qdrant_path: Path | None = Field(
         None, description="Folder of Qdrant's local mode, when there is no `qdrant_url`."
     )
@@ -60,6 +63,11 @@ class MatchingSettings(EngineSettings):
     def _one_engine(self) -> Self:
         if not (self.qdrant_url or self.qdrant_path):
             raise ValueError("set HOMEWARD_QDRANT_URL or HOMEWARD_QDRANT_PATH")
+        if self.qdrant_api_key and not (self.qdrant_url or "").startswith("https://"):
+            raise ValueError(
+                "HOMEWARD_QDRANT_API_KEY would go over the wire as it is: make HOMEWARD_QDRANT_URL"
+                " one of https"
+            )
         return self
 
     def frees_after(self) -> timedelta | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from homeward.servicekit import errors
+from homeward.servicekit import errors, tracing
 from homeward.servicekit.following import FollowingChannel
 from homeward.tls import (
     DISTRUST,
@@ -117,17 +117,46 @@ def open_channel(
         config["methodConfig"] = [{"name": names, "retryPolicy": retry}]
     options.append(("grpc.service_config", json.dumps(config)))
     if tls is None:
-        return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.insecure_channel(target, options=options, interceptors=[_Traced()])
     return FollowingChannel(
         Rotation(tls, _say_unusable),
         lambda material: grpc.aio.secure_channel(
-            target, channel_credentials(material), options=options
+            target, channel_credentials(material), options=options, interceptors=[_Traced()]
         ),
     )
 
 
 def _say_unusable(error: TlsError) -> None:
     log.error("new certificate is not used", problem=str(error))
+
+
+def trace_metadata() -> tuple[tuple[str, str], ...]:
+    """Return the metadata that puts a call into the current trace; a unary call has it anyway."""
+    return tuple(tracing.carried().items())
+
+
+class _Traced(grpc.aio.UnaryUnaryClientInterceptor):
+    """Puts unary calls into the current trace.
+
+    Not streams: what grpc.aio returns for an intercepted one cannot be read while it is written.
+    """
+
+    async def intercept_unary_unary(
+        self,
+        continuation: Callable[..., Any],
+        client_call_details: grpc.aio.ClientCallDetails,
+        request: Any,  # noqa: ANN401 - any RPC's
+    ) -> Any:  # noqa: ANN401 - any RPC's
+        """Send the call with what tells of the current span."""
+        details = client_call_details
+        traced = grpc.aio.ClientCallDetails(
+            method=details.method,
+            timeout=details.timeout,
+            metadata=grpc.aio.Metadata(*(details.metadata or ()), *trace_metadata()),
+            credentials=details.credentials,
+            wait_for_ready=details.wait_for_ready,
+        )
+        return await continuation(traced, request)
 
 
 async def check_health(channel: grpc.aio.Channel, component: str, address: str) -> None:

@@ -1,12 +1,9 @@
-"""Health for whoever speaks no TLS, and of what serves nothing else."""
+"""Health for whoever speaks no TLS."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
 LIVE = "live"
@@ -45,24 +42,3 @@ class HealthPort:
     async def stop(self) -> None:
         """Answer no more."""
         await self._server.stop(None)
-
-
-@asynccontextmanager
-async def saying_ready(listen: str | None) -> AsyncIterator[HealthPort]:
-    """Serve SERVING while the block runs, for a process that has no gRPC server of its own.
-
-    Args:
-        listen: As of `HealthPort`.
-
-    Raises:
-        RuntimeError: The address cannot be bound.
-    """
-    servicer = HealthServicer()
-    for name in ("", LIVE):
-        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
-    port = HealthPort(servicer, listen)
-    await port.start()
-    try:
-        yield port
-    finally:
-        await port.stop()

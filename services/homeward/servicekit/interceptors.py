@@ -1,7 +1,8 @@
 """What happens around every call: one canonical log line, errors as statuses, a deadline.
 
-The chain is outermost first: logging, errors, deadline; access and audit take their places behind
-errors. Each is an `Around`, a context manager that a call runs inside of, whatever its kind.
+The chain is outermost first: trace, figures, logging, errors, deadline; access and audit take their
+places behind errors. Each is an `Around`, a context manager that a call runs inside of, whatever
+its kind.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ import grpc
 import structlog
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from opentelemetry.trace import SpanKind
 
-from homeward.servicekit import errors
+from homeward.servicekit import errors, metrics, tracing
 
 DOMAIN = "homeward"
 DEFAULT_DEADLINE_SECONDS = 120.0
@@ -53,6 +55,17 @@ class Call:
     streams: bool
     """Whether either side streams."""
     context: grpc.aio.ServicerContext[Any, Any]
+
+    @property
+    def routine(self) -> bool:
+        """Whether it is a health probe or reflection, which come by the thousand."""
+        return self.rpc.startswith("grpc.")
+
+    @property
+    def code(self) -> str:
+        """Name of the status that it ended with, `OK` before that."""
+        code = self.context.code() or grpc.StatusCode.OK
+        return code.name if isinstance(code, grpc.StatusCode) else str(code)
 
 
 Around = Callable[[Call], AbstractAsyncContextManager[None]]
@@ -115,6 +128,44 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
 
 @asynccontextmanager
+async def trace_call(call: Call) -> AsyncIterator[None]:
+    """Make a span of a call, in the trace that the caller began if it says which."""
+    if call.routine:
+        yield
+        return
+    sent = {
+        key: value
+        for key, value in call.context.invocation_metadata() or ()
+        if isinstance(value, str)
+    }
+    attributes = {"rpc.system": "grpc", "rpc.method": call.rpc, "request_id": call.request_id}
+    with tracing.span(call.rpc, attributes, kind=SpanKind.SERVER, parent=sent) as made:
+        try:
+            yield
+        finally:
+            made.set_attribute("rpc.grpc.status", call.code)
+
+
+@asynccontextmanager
+async def measure_call(call: Call) -> AsyncIterator[None]:
+    """Count a call, and how long it took."""
+    if call.routine:
+        yield
+        return
+    seconds = metrics.RPC_STREAM_SECONDS if call.streams else metrics.RPC_SECONDS
+    cancelled = False
+    try:
+        with seconds.labels(call.rpc).time():
+            yield
+    except (asyncio.CancelledError, GeneratorExit):  # the caller left, or its deadline passed
+        cancelled = True
+        raise
+    finally:
+        code = grpc.StatusCode.CANCELLED.name if cancelled else call.code
+        metrics.RPCS.labels(call.rpc, code).inc()
+
+
+@asynccontextmanager
 async def log_call(call: Call) -> AsyncIterator[None]:
     """Write one canonical line when a call ends."""
     started = time.perf_counter()
@@ -122,11 +173,8 @@ async def log_call(call: Call) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            code = call.context.code() or grpc.StatusCode.OK
-            name = code.name if isinstance(code, grpc.StatusCode) else str(code)
-            quiet = call.rpc.startswith("grpc.")  # health probes and reflection
-            write = log.debug if quiet else log.info
-            write("rpc", code=name, ms=round((time.perf_counter() - started) * 1000, 1))
+            write = log.debug if call.routine else log.info
+            write("rpc", code=call.code, ms=round((time.perf_counter() - started) * 1000, 1))
 
 
 @asynccontextmanager
@@ -170,7 +218,13 @@ async def limit_time(call: Call) -> AsyncIterator[None]:
         ) from error
 
 
-DEFAULT_CHAIN: tuple[Around, ...] = (log_call, map_errors, limit_time)
+DEFAULT_CHAIN: tuple[Around, ...] = (
+    trace_call,
+    measure_call,
+    log_call,
+    map_errors,
+    limit_time,
+)
 
 
 async def _abort(call: Call, error: errors.DomainError) -> None:

@@ -6,6 +6,18 @@ import logging
 import sys
 
 import structlog
+from opentelemetry import trace
+
+
+def _add_span(
+    _logger: object, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say which span a line was written in, so that it is found from the trace and back."""
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = trace.format_trace_id(context.trace_id)
+        event["span_id"] = trace.format_span_id(context.span_id)
+    return event
 
 
 def configure_logging(service: str, level: str) -> None:
@@ -18,6 +30,7 @@ def configure_logging(service: str, level: str) -> None:
     pretty = sys.stderr.isatty()
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_span,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

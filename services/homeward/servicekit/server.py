@@ -1,6 +1,7 @@
 """The one way in which a Homeward service is served.
 
-Health starts NOT_SERVING and follows the readiness checks. SIGTERM and SIGINT make it NOT_SERVING.
+Health starts NOT_SERVING and follows the readiness checks; that of `live` does not, so that no
+process is restarted because an engine is away. SIGTERM and SIGINT make it NOT_SERVING.
 Calls are still taken while clients and load balancers notice; then connections are told to go
 (GOAWAY), new calls are refused, and those under way finish within the grace.
 """
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -110,6 +112,11 @@ class GrpcServer:
         self._probes = HealthPort(self._health, health_listen)
         self.port = 0
 
+    @property
+    def health_port(self) -> int:
+        """The port that serves health alone, once started; 0 without one."""
+        return self._probes.port
+
     @classmethod
     def configured(
         cls, settings: ServiceSettings, services: Sequence[Service], *, checks: ReadinessChecks
@@ -154,11 +161,17 @@ class GrpcServer:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
         stop = stop_event()
+        async with self.serving():
+            await stop.wait()
+            log.info("stopping", drain_seconds=self._drain, grace_seconds=self._grace)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None, None]:
+        """Serve while the block runs, with health that follows the checks."""
         await self.start()
         try:
             async with in_background(self._watch_readiness()):
-                await stop.wait()
-                log.info("stopping", drain_seconds=self._drain, grace_seconds=self._grace)
+                yield
         finally:
             await self.stop()
 

@@ -52,7 +52,8 @@ class ServiceSettings(BaseSettings):
         None,
         pattern=r"^\S+:\d+$",
         description="Address to serve `grpc.health.v1`, and nothing else, on in plain text: for"
-        " probes that speak no TLS, such as the kubelet's.",
+        " probes that speak no TLS, such as the kubelet's. The health of `live` is that of the"
+        " process, whatever the engines do.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
@@ -61,6 +62,12 @@ class ServiceSettings(BaseSettings):
         None,
         pattern=r"^\S+:\d+$",
         description="Address to serve Prometheus metrics on, over HTTP; unset serves none.",
+    )
+    traces_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://\S+$",
+        description="URL of an OpenTelemetry collector that takes OTLP over gRPC, such as"
+        " `http://127.0.0.1:4317`; unset sends no spans.",
     )
 
     @model_validator(mode="after")

@@ -42,7 +42,10 @@ LEAVES = (
     *(f"sighting {name}" for name in ("list", "show", "review", "export")),
     *(f"model {name}" for name in ("list", "show", "install")),
 )
-HEAVY = ("numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client")
+HEAVY = (
+    "numpy", "cv2", "onnxruntime", "pydantic", "structlog", "nats", "minio", "qdrant_client",
+    "opentelemetry", "prometheus_client",
+)  # fmt: skip
 LOADED = """
 import sys
 from homeward.cli.__main__ import run

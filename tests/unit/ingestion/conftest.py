@@ -28,7 +28,7 @@ from homeward.ingestion.model import (
     Template,
     VideoTrack,
 )
-from homeward.ingestion.ports import Sighted
+from homeward.ingestion.ports import Backlog, Sighted
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.inventory import FOOTAGE_LIMIT
@@ -143,6 +143,7 @@ class FakeWork:
         self.scan_id = scan_id
         self.segment = segment
         self.attempt = attempt
+        self.trace: dict[str, str] = {}
         self.said: list[str] = []
 
     async def done(self) -> None:
@@ -176,6 +177,9 @@ class FakeQueue:
         self.when_empty()
         await asyncio.sleep(0)  # as a real queue does, it lets others run
         return None
+
+    async def backlog(self) -> Backlog:
+        return Backlog(waiting=len(self.waiting), in_flight=len(self.works))
 
     async def ping(self) -> None:
         return

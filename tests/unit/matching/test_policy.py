@@ -8,10 +8,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from homeward import policies as package
 from homeward.embedding.adapters.yunet_sface import SFACE, YUNET
 from homeward.embedding.model import pack_digest
+from homeward.matching.metrics import measure_policy
 from homeward.matching.model import ModelInfo, Policy, PolicyState
 from homeward.matching.usecases.policy import COUNTED, FRESH, Policies
 from homeward.policy import Measurement, PolicyFile, Rate, read_policy, write_policy
@@ -110,6 +112,59 @@ async def refusal(call: Any) -> errors.DomainError:
     with pytest.raises(errors.DomainError) as refused:
         await call
     return refused.value
+
+
+# what is measured of it
+
+
+def measured() -> dict[str, float]:
+    """Return the samples about the policy, by name and label values."""
+    return {
+        " ".join((sample.name.removeprefix("homeward_policy_"), *sample.labels.values())): (
+            sample.value
+        )
+        for family in REGISTRY.collect()
+        if family.name.startswith("homeward_policy_")
+        for sample in family.samples
+    }
+
+
+async def test_without_a_policy_none_is_told_to_be_in_force(policies: Policies) -> None:
+    await measure_policy(policies)
+
+    assert measured() == {"in_force": 0}
+
+
+async def test_a_policy_in_force_is_told_with_its_threshold_and_end(in_use: Policies) -> None:
+    await measure_policy(in_use)
+
+    assert measured() == {
+        "in_force": 1,
+        f"info {SHIPPED} {MODEL} true false": 1,
+        f"threshold {SHIPPED}": 0.45,
+        f"valid_until_timestamp_seconds {SHIPPED}": (in_use._clock.now() + MONTH).timestamp(),
+    }
+
+
+async def test_an_expired_policy_is_told_to_have_ended(
+    in_use: Policies, pass_time: PassTime
+) -> None:
+    end = (in_use._clock.now() + MONTH).timestamp()
+    pass_time(2 * MONTH)
+
+    await measure_policy(in_use)
+
+    assert measured() == {"in_force": 0, f"valid_until_timestamp_seconds {SHIPPED}": end}
+
+
+async def test_a_policy_of_evaluation_mode_is_told_to_be_unapproved(office: Office) -> None:
+    await measure_policy(office.open(evaluation=True))
+
+    assert measured() == {
+        "in_force": 1,
+        f"info {SHIPPED} {MODEL} false true": 1,
+        f"threshold {SHIPPED}": 0.45,
+    }
 
 
 # what there is

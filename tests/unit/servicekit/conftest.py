@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,17 +53,21 @@ class Probe:
         self.channel = channel
 
     async def __call__(
-        self, kind: str = "UnaryUnary", request: bytes = b"", *, deadline: float | None = 10
+        self,
+        kind: str = "UnaryUnary",
+        request: bytes = b"",
+        *,
+        deadline: float | None = 10,
+        metadata: Mapping[str, str] | None = None,
     ) -> bytes:
         path = f"/{NAME}/{kind}"
         channel = self.channel
+        how: Any = {"timeout": deadline, "metadata": tuple((metadata or {}).items())}
         call = {
-            "UnaryUnary": lambda: channel.unary_unary(path)(request, timeout=deadline),
-            "UnaryStream": lambda: _only(channel.unary_stream(path)(request, timeout=deadline)),
-            "StreamUnary": lambda: channel.stream_unary(path)(iter([request]), timeout=deadline),
-            "StreamStream": lambda: _only(
-                channel.stream_stream(path)(iter([request]), timeout=deadline)
-            ),
+            "UnaryUnary": lambda: channel.unary_unary(path)(request, **how),
+            "UnaryStream": lambda: _only(channel.unary_stream(path)(request, **how)),
+            "StreamUnary": lambda: channel.stream_unary(path)(iter([request]), **how),
+            "StreamStream": lambda: _only(channel.stream_stream(path)(iter([request]), **how)),
         }[kind]
         return await call()
 

@@ -13,6 +13,7 @@ import grpc
 import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
+from prometheus_client import REGISTRY
 
 from homeward.servicekit import errors, interceptors
 from homeward.servicekit.errors import Reason
@@ -322,3 +323,67 @@ async def test_the_log_has_the_traceback_of_an_unexpected_error_under_the_reques
     info = detail(refused.value, error_details_pb2.ErrorInfo)
     assert line["request_id"] == info.metadata["request_id"]
     assert "ValueError: a fault" in line["exception"]
+
+
+def sample(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_call_is_counted_with_its_code_and_timed_apart_from_streams(
+    serving: Serving, kind: str
+) -> None:
+    rpc = f"homeward.test.Probe/{kind}"
+    timed, other = "homeward_rpc_stream_seconds_count", "homeward_rpc_seconds_count"
+    timed, other = (other, timed) if kind == "UnaryUnary" else (timed, other)
+    before = sample("homeward_rpcs_total", rpc=rpc, code="OK"), sample(timed, rpc=rpc)
+    async with serving(echo) as call:
+        await call(kind)
+
+    assert sample("homeward_rpcs_total", rpc=rpc, code="OK") == before[0] + 1
+    assert sample(timed, rpc=rpc) == before[1] + 1
+    assert sample(other, rpc=rpc) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.NotFoundError("no", reason=Reason.CAMERA_NOT_FOUND), "NOT_FOUND"),
+        (RuntimeError(DRIVER_TEXT), "INTERNAL"),
+    ],
+)
+async def test_a_failed_call_is_counted_with_its_code(
+    serving: Serving, error: Exception, code: str
+) -> None:
+    labels = {"rpc": "homeward.test.Probe/UnaryUnary", "code": code}
+    before = sample("homeward_rpcs_total", **labels)
+    async with serving(raises(error)) as call:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call()
+
+    assert sample("homeward_rpcs_total", **labels) == before + 1
+
+
+async def test_a_call_whose_caller_leaves_is_counted_as_cancelled(serving: Serving) -> None:
+    labels = {"rpc": "homeward.test.Probe/UnaryUnary", "code": "CANCELLED"}
+    before = sample("homeward_rpcs_total", **labels)
+    begun = asyncio.Event()
+
+    async def wait(_: bytes) -> bytes:
+        begun.set()
+        await asyncio.Event().wait()
+        return b""
+
+    async with serving(wait) as call:
+        asked = asyncio.create_task(call(deadline=None))
+        await begun.wait()
+        asked.cancel()
+
+    assert sample("homeward_rpcs_total", **labels) == before + 1
+
+
+async def test_health_probes_are_not_counted(serving: Serving) -> None:
+    async with serving(echo) as call:
+        await call.channel.unary_unary("/grpc.health.v1.Health/Check")(b"")
+
+    assert [s for f in REGISTRY.collect() for s in f.samples if "grpc.health" in str(s)] == []

@@ -8,6 +8,7 @@ import pytest
 
 from homeward.inventory import HeldData
 from homeward.servicekit import metrics
+from homeward.servicekit.retaining import measure_retention
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ async def test_what_is_held_and_overdue_can_be_scraped() -> None:
         return Report(NOW, (footage, HeldData("subjects", count=7)), ("versioning is on",))
 
     with metrics.served("127.0.0.1:0") as port:
-        await metrics.measure_retention(report)
+        await measure_retention(report)
         found = read(port)
 
     assert found['homeward_held{data="footage"}'] == 3
@@ -49,7 +50,7 @@ async def test_no_footage_has_no_age() -> None:
         return Report(NOW, (HeldData("footage", count=0),))
 
     with metrics.served("127.0.0.1:0") as port:
-        await metrics.measure_retention(report)
+        await measure_retention(report)
 
         assert read(port)["homeward_footage_oldest_age_seconds"] == 0
 

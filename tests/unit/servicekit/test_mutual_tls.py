@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from authority import CLIENT, Authority
 from homeward.servicekit import errors
 from homeward.servicekit.clients import check_health, open_channel
-from homeward.servicekit.health import saying_ready
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
 from homeward.tls import TlsFiles, channel_credentials
 
@@ -178,34 +178,18 @@ async def test_a_call_under_way_outlives_its_certificate(
         assert (short, await under_way) == (b"short", b"long")
 
 
-@pytest.mark.parametrize("service", ["", "live"])
+@pytest.mark.parametrize("service", ["", LIVE])
 async def test_health_has_a_port_of_its_own_in_plain_text(
     serving: Serving, server: TlsFiles, service: str
 ) -> None:
     async with serving(echo, tls=server, health_listen="localhost:0") as call:
-        port = call.server._probes.port
+        port = call.server.health_port
         async with grpc.aio.insecure_channel(f"localhost:{port}") as channel:
             status = await health(channel, service)
             refused = await code_of(channel)
 
     assert status == health_pb2.HealthCheckResponse.SERVING
     assert refused is grpc.StatusCode.UNIMPLEMENTED
-
-
-async def test_a_server_lives_that_is_not_ready(serving: Serving) -> None:
-    async with serving(echo, checks={"nats": asyncio.Event().wait}) as call:
-        ready, live = await health(call.channel, ""), await health(call.channel, "live")
-
-    assert ready == health_pb2.HealthCheckResponse.NOT_SERVING
-    assert live == health_pb2.HealthCheckResponse.SERVING
-
-
-async def test_a_process_without_a_server_of_its_own_says_that_it_is_ready() -> None:
-    async with (
-        saying_ready("localhost:0") as probes,
-        grpc.aio.insecure_channel(f"localhost:{probes.port}") as channel,
-    ):
-        assert await health(channel, "") == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_a_new_certificate_that_does_not_serve_is_not_used(

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from homeward.servicekit import errors, server
 from homeward.servicekit.clients import open_channel
+from homeward.servicekit.health import LIVE
 from homeward.servicekit.interceptors import Call
 from homeward.servicekit.server import GrpcServer, failing_checks
 from homeward.servicekit.startup import eventually
@@ -136,6 +137,49 @@ async def test_health_follows_the_checks(serving: Serving, watching: Any, servic
         watch.cancel()
 
     assert seen == [NOT_SERVING, SERVING, NOT_SERVING]
+
+
+async def test_liveness_does_not_follow_the_checks(serving: Serving, watching: Any) -> None:
+    component = Component(answers=False)
+    async with serving(echo, checks={"nats": component}) as call:
+        watch = watching(call.server)
+        changes = health_of(call.channel).Watch(health_pb2.HealthCheckRequest())
+        ready = [(await changes.read()).status]
+        alive = [await status(call.channel, LIVE)]
+        component.answers = True
+        ready.append((await changes.read()).status)
+        component.answers = False
+        ready.append((await changes.read()).status)
+        alive.append(await status(call.channel, LIVE))
+        changes.cancel()
+        watch.cancel()
+
+    assert ready == [NOT_SERVING, SERVING, NOT_SERVING]
+    assert alive == [SERVING, SERVING]
+
+
+async def test_the_port_of_health_serves_health_and_nothing_else(serving: Serving) -> None:
+    async with (
+        serving(
+            echo, checks={"nats": Component(answers=False)}, health_listen="localhost:0"
+        ) as call,
+        open_channel(f"localhost:{call.server.health_port}") as probing,
+    ):
+        assert await status(probing, LIVE) == SERVING
+        assert await status(probing) == NOT_SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await probing.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_server_without_services_tells_its_health() -> None:
+    checks = {"nats": Component(answers=True)}
+    scanner = GrpcServer([], listen="localhost:0", checks=checks, grace_seconds=1)
+    async with scanner.serving(), open_channel(f"localhost:{scanner.port}") as probing:
+        changes = health_of(probing).Watch(health_pb2.HealthCheckRequest())
+        await anext(change async for change in changes if change.status == SERVING)
+        changes.cancel()
 
 
 async def test_the_components_that_do_not_answer_are_named(

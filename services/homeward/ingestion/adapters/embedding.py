@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
 from homeward.ingestion.model import Box, Face, Frame, Template
 from homeward.ingestion.ports import Looked, Undecodable
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import errors
-from homeward.servicekit.clients import translated
+from homeward.servicekit.clients import trace_metadata, translated
 from homeward.vision.changes import Searched
 from homeward.vision.planes import unstack, within
 from homeward.vision.regions import Region, disjoint
@@ -90,7 +91,7 @@ class GrpcFaceFinder:
         order: asyncio.Queue[_Message | None] = asyncio.Queue(IN_FLIGHT)
         view: _View = _Given(around) if around is not None else _Fixed(thorough=thorough)
         async with translated("embedding", self._target):
-            call = self._stub.DetectFaces()
+            call = self._stub.DetectFaces(metadata=trace_metadata())
             writer = asyncio.create_task(self._send(frames, view, call, order))
             try:
                 while (message := await order.get()) is not None:
@@ -168,7 +169,8 @@ class GrpcFaceFinder:
 async def _read(call: _DetectCall) -> embedding_service_pb2.DetectFacesResponse:
     """Return the next answer; a call that ended has one fewer than was sent, and says why."""
     async with asyncio.timeout(STALL_SECONDS):
-        answer = await call.read()
+        with STAGE_SECONDS.labels("detect").time():
+            answer = await call.read()
     if isinstance(answer, embedding_service_pb2.DetectFacesResponse):
         return answer
     raise errors.InternalError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,27 +17,21 @@ import av
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from homeward.ingestion.adapters.containers import open_video
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
 from homeward.ingestion.adapters.pictures import looked_at
 from homeward.ingestion.model import Frame, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
+from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 12
 """Pictures of one piece that are decoded ahead of what is looked at: 47 MB at 1080p. Two seconds at
 five a second, so that the next group of pictures is decoded while this one is looked at."""
-
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,mxf,ogg,dhav,h264,hevc,m4v,"
-    # Pictures: recognised, so that they can be refused by name.
-    "jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe,gif,apng"
-)
-"""The containers that recordings come in. FFmpeg knows many others, among them some that are a few
-lines of text which make it open sockets or other files."""
 
 MIN_GAP = timedelta(seconds=1)
 """A shorter damage is a glitch that no reviewer would call unsearched."""
@@ -122,12 +117,15 @@ class PyAvRecording:
         """Decode pieces of the recording and yield their pictures in the order of their times."""
         waiting = deque(pieces)
         under_way: deque[_Decoding] = deque()
+        busy: list[float] = []
         async with AsyncExitStack() as stack:
+            span = stack.enter_context(tracing.aside("decode", {"pieces": len(pieces)}))
+            stack.callback(lambda: span.set_attribute("busy_seconds", round(sum(busy), 3)))
 
             async def play() -> AsyncGenerator[Frame | Undecodable, None]:
                 while waiting or under_way:
                     while waiting and len(under_way) < self._decoders:
-                        decoding = _Decoding(self, waiting.popleft(), rate)
+                        decoding = _Decoding(self, waiting.popleft(), rate, busy)
                         under_way.append(decoding)
                         await stack.enter_async_context(decoding)
                     async for item in under_way[0]:
@@ -171,8 +169,11 @@ class _Decoding:
     Wakes the loop only when it waits: a wake-up costs more than handing a picture over.
     """
 
-    def __init__(self, recording: PyAvRecording, piece: Piece, rate: float) -> None:
+    def __init__(
+        self, recording: PyAvRecording, piece: Piece, rate: float, busy: list[float]
+    ) -> None:
         self._recording = recording
+        self._busy = busy
         self._piece = piece
         self._rate = rate
         self._items: deque[Frame | Undecodable | None] = deque()
@@ -217,6 +218,7 @@ class _Decoding:
             self._filled.set()
 
     def _decode(self, reader: _Reader) -> None:
+        began, waited = time.perf_counter(), 0.0
         for item in decode(
             reader.container,
             reader.stream,
@@ -225,12 +227,17 @@ class _Decoding:
             skip=skipped(self._recording.video, self._rate),
             stopped=self._stopped.is_set,
         ):
+            full = time.perf_counter()
             self._room.acquire()
+            waited += time.perf_counter() - full
             if self._stopped.is_set():
                 return
             self._items.append(item)
             if not self._filled.is_set():
                 self._loop.call_soon_threadsafe(self._filled.set)
+        worked = time.perf_counter() - began - waited
+        self._busy.append(worked)
+        STAGE_SECONDS.labels("decode").observe(worked)
 
 
 class _Reader:
@@ -251,30 +258,6 @@ class _Reader:
         """Let go of the file."""
         self._video.__exit__()
         self._file.close()
-
-
-class open_video:  # noqa: N801 - reads as the context manager that it is
-    """Open a container and its first picture track.
-
-    Raises:
-        av.error.FFmpegError: It is no media file.
-        LookupError: It has no picture track.
-    """
-
-    def __init__(self, file: HttpFile) -> None:
-        self._container: InputContainer = av.open(
-            file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS}
-        )
-
-    def __enter__(self) -> tuple[InputContainer, VideoStream]:
-        for stream in self._container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:  # a sound file's cover
-                return self._container, stream
-        self._container.close()
-        raise LookupError("no picture track")
-
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
 
 
 def decode(

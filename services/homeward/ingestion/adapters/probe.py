@@ -20,8 +20,8 @@ from typing import Any
 import av
 import av.error
 
+from homeward.ingestion.adapters.containers import open_video
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
-from homeward.ingestion.adapters.media import open_video
 from homeward.ingestion.model import Examined, FootageProblem, PacketGroup, Probe, VideoTrack
 from homeward.servicekit import errors, records
 from homeward.servicekit.hardening import forbid_dumps

@@ -17,7 +17,9 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from homeward.ingestion.ports import Backlog
 from homeward.inventory import RECORD_LIMIT, SCAN_WORK
+from homeward.servicekit import tracing
 from homeward.servicekit.nats import Nats
 
 STREAM = SCAN_WORK.place
@@ -38,6 +40,7 @@ class NatsWork:
         _, _, self.scan_id, number = message.subject.split(".")
         self.segment = int(number)
         self.attempt = message.metadata.num_delivered
+        self.trace = dict(message.headers or {})
 
     async def done(self) -> None:
         """Remove it from the queue."""
@@ -106,7 +109,7 @@ class NatsWorkQueue:
             await self._nats.jetstream.publish(
                 f"scan.work.{scan_id}.{segment}",
                 b"",
-                headers={"Nats-Msg-Id": f"{scan_id}.{segment}"},
+                headers={"Nats-Msg-Id": f"{scan_id}.{segment}", **tracing.carried()},
             )
 
     async def take(self) -> NatsWork | None:
@@ -117,6 +120,12 @@ class NatsWorkQueue:
             except nats.errors.TimeoutError:
                 return None
         return NatsWork(messages[0], self._nats)
+
+    async def backlog(self) -> Backlog:
+        """Return how much there is to do."""
+        with self._nats.translated():
+            told = await self._nats.jetstream.consumer_info(STREAM, CONSUMER)
+        return Backlog(waiting=told.num_pending or 0, in_flight=told.num_ack_pending or 0)
 
     async def ping(self) -> None:
         """Answer when the queue does."""

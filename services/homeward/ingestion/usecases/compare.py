@@ -21,8 +21,10 @@ from homeward.ingestion.model import (
     Template,
 )
 from homeward.ingestion.ports import FaceFinder, FaceImages, Matcher, Sighted
+from homeward.ingestion.scan_metrics import stage
 from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
 from homeward.ingestion.tracking import Track
+from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 CLOSER_MARGIN = 0.15
@@ -142,6 +144,13 @@ class Comparer:
         counts = Counts(incomparable=len(tracks) - len(comparable))
         if not comparable:
             return counts, []
+        with tracing.span("compare", {"tracks": len(comparable)}):
+            return await self._compare(task, comparable, counts)
+
+    async def _compare(
+        self, task: Task, comparable: Sequence[Track[Shots]], counts: Counts
+    ) -> tuple[Counts, list[Candidate]]:
+        """Forget those who are clearly like nobody, and look closer at the others."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         known = await self._embedded([shot for shots in glimpses for shot in shots])
         seen = [
@@ -195,7 +204,7 @@ class Comparer:
             for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses
         ]
-        recorded = await self._matcher.record(sighted) if sighted else []
+        recorded = await self._recorded(sighted)
         counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -208,7 +217,8 @@ class Comparer:
     ) -> tuple[list[list[Likeness]], MatchPolicy]:
         """Return whom each appearance is alike to, most alike first, and by which policy."""
         probes = [template for one in found for template in (one.fused, *one.templates)]
-        matches, policy = await self._matcher.match(probes, subject_ids, margin=margin)
+        with stage("match", {"probes": len(probes)}):
+            matches, policy = await self._matcher.match(probes, subject_ids, margin=margin)
         left = iter(matches)
         return [combined(next(left), [next(left) for _ in one.templates]) for one in found], policy
 
@@ -218,8 +228,17 @@ class Comparer:
 
     async def _embedded(self, shots: Sequence[Shot]) -> dict[int, Template]:
         """Return the templates of pictures, by the pictures' identities."""
-        templates = await self._faces.embed([shot.aligned for shot in shots]) if shots else []
+        if not shots:
+            return {}
+        with stage("embed", {"faces": len(shots)}):
+            templates = await self._faces.embed([shot.aligned for shot in shots])
         return {id(shot): template for shot, template in zip(shots, templates, strict=True)}
+
+    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+        if not sighted:
+            return []
+        with stage("record", {"findings": len(sighted)}):
+            return await self._matcher.record(sighted)
 
     def _sighted(
         self,

@@ -45,10 +45,12 @@ from homeward.ingestion.ports import (
     Recording,
     Undecodable,
 )
+from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
 from homeward.ingestion.tracking import Track, Tracker, is_cut
 from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task
 from homeward.ingestion.usecases.presence import presence_version
+from homeward.servicekit import tracing
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -158,7 +160,8 @@ class SegmentScanner:
             surveyed = await self._executor.run(survey, task.packets, piece)
         else:
             surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
-        way = course(surveyed, await self._look(recording, surveyed.looks))
+        with tracing.span("look", {"pictures": len(surveyed.looks)}):
+            way = course(surveyed, await self._look(recording, surveyed.looks))
         stretches = _reached_from(segment.stretch, way.stretches)
         pieces = _pieces(stretches, way.thoroughness, self._sample_rate)
         begun = replace(
@@ -166,15 +169,16 @@ class SegmentScanner:
         )
         looks = sum(1 for at in surveyed.looks if at < segment.end)
         search = _Search(segment.stretch, self._images, frames=looks)
-        done = await self._follow(
-            task,
-            recording,
-            pieces,
-            search,
-            begun=begun,
-            report=report,
-            thorough=not self._gated,
-        )
+        with tracing.span("follow", {"pieces": len(pieces)}):
+            done = await self._follow(
+                task,
+                recording,
+                pieces,
+                search,
+                begun=begun,
+                report=report,
+                thorough=not self._gated,
+            )
         presence = Presence(
             version=version,
             stretch=segment.stretch,
@@ -211,7 +215,9 @@ class SegmentScanner:
                 for item, _ in looked:
                     if isinstance(item, Undecodable):
                         done = _with_gap(done, item)
-                await comparisons.take(await self._executor.run(seeker.look, looked))
+                with STAGE_SECONDS.labels("select").time():
+                    ended = await self._executor.run(seeker.look, looked)
+                await comparisons.take(ended)
                 done = _with(self._reached(done, looked), comparisons, seeker)
                 await report(done)
                 if seeker.over:
@@ -286,9 +292,10 @@ class SegmentScanner:
             begun = _with_gap(begun, Undecodable(gap.start, gap.end))
         visit = _Visit(people, self._images, faces=presence.faces)
         try:
-            done = await self._follow(
-                task, recording, pieces, visit, begun=begun, report=report, around=around
-            )
+            with tracing.span("revisit", {"people": len(people)}):
+                done = await self._follow(
+                    task, recording, pieces, visit, begun=begun, report=report, around=around
+                )
         except _Missed:
             return None
         counts = replace(done.counts, incomparable=presence.incomparable)

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.model import GapReason, Scan, Segment
 from homeward.ingestion.ports import Work, WorkQueue
 from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.scans import scan_key, segment_key
-from homeward.servicekit import errors, records
+from homeward.servicekit import errors, records, tracing
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
@@ -80,7 +81,14 @@ class ScanWorker:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _handle(self, work: Work) -> None:
-        with structlog.contextvars.bound_contextvars(scan_id=work.scan_id, segment=work.segment):
+        ids: dict[str, str | int] = {"scan_id": work.scan_id, "segment": work.segment}
+        with (
+            tracing.span("segment", {**ids, "attempt": work.attempt}, parent=work.trace) as span,
+            structlog.contextvars.bound_contextvars(**ids),
+            metrics.SEGMENT_SECONDS.time(),
+        ):
+            if work.attempt > 1:
+                metrics.SEGMENT_REDELIVERIES.inc()
             try:
                 async with _heartbeat(work):
                     finished = await self._finished(work)
@@ -95,10 +103,24 @@ class ScanWorker:
                 # A recording that breaks the scanner must not stop it: it is tried again, by
                 # another scanner if there is one, and given up after MAX_ATTEMPTS.
                 log.exception("segment failed", attempt=work.attempt)
+                metrics.SEGMENT_FAILURES.inc()
                 await work.retry()
                 return
             if finished is not None:
                 await self._save(work, finished)
+                metrics.count_segment(finished)
+                span.set_attributes(
+                    {
+                        "state": finished.state.value,
+                        "footage_seconds": finished.duration.total_seconds(),
+                        "decoded_seconds": finished.decoded.total_seconds(),
+                        "pictures": finished.counts.frames,
+                        "faces": finished.counts.faces,
+                        "appearances": finished.counts.appearances,
+                        "discarded": finished.counts.discarded,
+                        "candidates": len(finished.candidates),
+                    }
+                )
                 log.info(
                     "segment",
                     state=finished.state.value,

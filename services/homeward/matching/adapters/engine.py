@@ -18,10 +18,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def connect(*, url: str | None, path: Path | None) -> QdrantClient:
+def connect(*, url: str | None, path: Path | None, api_key: str | None = None) -> QdrantClient:
     """Return a client of the server at `url`, or of the local mode in the folder `path`."""
     if url:
-        return QdrantClient(url=url, timeout=TIMEOUT_SECONDS, check_compatibility=False)
+        return QdrantClient(
+            url=url, api_key=api_key, timeout=TIMEOUT_SECONDS, check_compatibility=False
+        )
     return QdrantClient(path=str(path))
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeward.ingestion.adapters.containers import open_video
 from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
-from homeward.ingestion.adapters.media import PyAvFrameSource, decode, open_video, skipped
+from homeward.ingestion.adapters.media import PyAvFrameSource, decode, skipped
 from homeward.ingestion.model import Frame, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.servicekit import errors

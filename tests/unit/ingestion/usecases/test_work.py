@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from prometheus_client import REGISTRY
 
 from homeward.ingestion.model import Counts, GapReason, Scan, ScanScope, ScanState, Segment
 from homeward.ingestion.usecases import work as module
@@ -18,6 +20,10 @@ from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
+
+
+def sample(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
 
 
 class FakeScanner:
@@ -103,6 +109,49 @@ async def test_a_segment_is_searched_checkpointed_and_done(desk: Desk) -> None:
     assert desk.work.said == ["done"]
     segment = await desk.segment()
     assert (segment.state, segment.counts.frames) == (ScanState.SUCCEEDED, 7)
+
+
+async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
+    desk: Desk, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    desk.work.trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+    await desk.run()
+
+    (span,) = spans()
+    assert span.context is not None
+    assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert span.attributes is not None
+    assert dict(span.attributes) == {
+        "scan_id": "scan-1",
+        "segment": 0,
+        "attempt": 1,
+        "state": "succeeded",
+        "footage_seconds": 60,
+        "decoded_seconds": 0,
+        "pictures": 7,
+        "faces": 0,
+        "appearances": 0,
+        "discarded": 0,
+        "candidates": 0,
+    }
+
+
+async def test_segments_that_break_the_scanner_and_those_taken_again_are_counted(
+    desk: Desk, new_work: Any
+) -> None:
+    async def break_down(*_: object) -> None:
+        raise RuntimeError
+
+    names = ("failures", "redeliveries")
+    before = [sample(f"homeward_scan_segment_{name}_total") for name in names]
+    desk.scanner.steps = [break_down]
+    desk.queue.works.append(new_work("scan-1", 0, attempt=2))
+
+    await desk.run()
+
+    after = [sample(f"homeward_scan_segment_{name}_total") for name in names]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1]
 
 
 async def test_the_scanner_is_told_whom_to_look_for_and_where(desk: Desk) -> None:

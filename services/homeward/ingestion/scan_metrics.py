@@ -1,0 +1,98 @@
+"""Figures of a scanner; see `homeward.servicekit.metrics`.
+
+Of no camera and no recording: which of them are searched says where somebody is looked for, and a
+label of which there are thousands is a load on whoever scrapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Literal
+
+from prometheus_client import Counter, Histogram
+
+from homeward.ingestion.model import GapReason, ScanState, Segment
+from homeward.servicekit import tracing
+
+Stage = Literal["decode", "detect", "select", "embed", "match", "record"]
+
+STAGE_SECONDS = Histogram(
+    "homeward_scan_stage_seconds",
+    "How long pieces of a scan's work took. `decode`: a decoder on a piece of some seconds, without"
+    " waiting for room. `detect`: waiting for the faces of a few pictures. `select`: following and"
+    " aligning those. `embed`, `match`, `record`: a call each. Stages run side by side.",
+    ["stage"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+SEGMENT_SECONDS = Histogram(
+    "homeward_scan_segment_seconds",
+    "How long a scanner had a segment, whatever came of it.",
+    buckets=(0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600, 1800),
+)
+SEGMENTS = Counter(
+    "homeward_scan_segments_total",
+    "Segments that ended: `searched`, or why not. `given up` after five failures: its footage was"
+    " not searched.",
+    ["outcome"],
+)
+SEGMENT_FAILURES = Counter(
+    "homeward_scan_segment_failures_total", "Segments that broke the scanner; tried again."
+)
+SEGMENT_REDELIVERIES = Counter(
+    "homeward_scan_segment_redeliveries_total",
+    "Segments taken that a scanner had before, and gave back or died over.",
+)
+FOOTAGE_SECONDS = Counter(
+    "homeward_scan_footage_seconds_total",
+    "Footage dealt with: `decoded`, `passed over` as nothing happened in it, or `not searched`.",
+    ["how"],
+)
+PICTURES = Counter("homeward_scan_pictures_total", "Pictures in which faces were looked for.")
+FACES = Counter("homeward_scan_faces_total", "Faces seen, each picture's counted anew.")
+APPEARANCES = Counter(
+    "homeward_scan_appearances_total",
+    "Appearances of somebody: `candidate`, `discarded` as like nobody, or `incomparable` as too"
+    " small or too poor. The first two were compared.",
+    ["outcome"],
+)
+CANDIDATES = Counter("homeward_scan_candidates_total", "Candidates for a reviewer.")
+DROPPED = Counter(
+    "homeward_scan_dropped_matches_total",
+    "Matches not recorded: a reviewer had rejected them, or the subject was closed meanwhile.",
+)
+
+# A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
+for _outcome in ("searched", *(reason.value for reason in GapReason)):
+    SEGMENTS.labels(_outcome)
+
+
+@contextmanager
+def stage(name: Stage, attributes: Mapping[str, int]) -> Iterator[None]:
+    """Measure a call of a stage, and make a span of it."""
+    with tracing.span(name, attributes), STAGE_SECONDS.labels(name).time():
+        yield
+
+
+def count_segment(segment: Segment) -> None:
+    """Count a segment that has ended."""
+    counts = segment.counts
+    searched = segment.state is ScanState.SUCCEEDED
+    SEGMENTS.labels("searched" if searched else segment.gaps[-1].reason.value).inc()
+    missed = sum((gap.duration for gap in segment.gaps), timedelta())
+    passed_over = segment.duration - segment.decoded if searched else timedelta()
+    decoded = max(segment.duration - passed_over - missed, timedelta())
+    for how, span in (
+        ("decoded", decoded),
+        ("passed over", passed_over),
+        ("not searched", missed),
+    ):
+        FOOTAGE_SECONDS.labels(how).inc(span.total_seconds())
+    PICTURES.inc(counts.frames)
+    FACES.inc(counts.faces)
+    APPEARANCES.labels("candidate").inc(counts.appearances - counts.discarded)
+    APPEARANCES.labels("discarded").inc(counts.discarded)
+    APPEARANCES.labels("incomparable").inc(counts.incomparable)
+    CANDIDATES.inc(len(segment.candidates))
+    DROPPED.inc(counts.dropped)

@@ -1,0 +1,69 @@
+"""Figures of matching; see `homeward.servicekit.metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+from homeward.matching.model import Decision, Disposition
+from homeward.matching.usecases.policy import Policies
+from homeward.servicekit import errors
+
+PROBES = Counter(
+    "homeward_match_probes_total",
+    "Templates compared with the gallery; an appearance has several.",
+)
+SIGHTINGS = Counter(
+    "homeward_sightings_total",
+    "Findings of scanners: `recorded`, `joined` to a sighting that there was, or dropped, as"
+    " `rejected before` or because of `subject closed`.",
+    ["outcome"],
+)
+REVIEWS = Counter("homeward_sighting_reviews_total", "Decisions of reviewers.", ["decision"])
+# A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
+for _outcome in Disposition:
+    SIGHTINGS.labels(_outcome.value)
+for _decision in Decision:
+    REVIEWS.labels(_decision.value)
+
+POLICY_IN_FORCE = Gauge(
+    "homeward_policy_in_force",
+    "1 while a policy is in force; 0 while all comparisons are refused for want of one.",
+)
+POLICY_INFO = Gauge(
+    "homeward_policy_info",
+    "1 for the policy in force; in evaluation mode nobody need have approved it.",
+    ["policy_id", "model_digest", "approved", "evaluation"],
+)
+POLICY_THRESHOLD = Gauge(
+    "homeward_policy_threshold",
+    "Least cosine similarity of a candidate, of the policy in force.",
+    ["policy_id"],
+)
+POLICY_VALID_UNTIL = Gauge(
+    "homeward_policy_valid_until_timestamp_seconds",
+    "When the approval of the active policy ends, or has ended; absent without one.",
+    ["policy_id"],
+)
+
+
+async def measure_policy(policies: Policies) -> None:
+    """Say which policy is in force, and until when."""
+    active = next((one for one in await policies.find() if one.active), None)
+    try:
+        policy = await policies.in_force()
+    except errors.FailedPreconditionError:
+        policy = None
+    for gauge in (POLICY_INFO, POLICY_THRESHOLD, POLICY_VALID_UNTIL):
+        gauge.clear()
+    POLICY_IN_FORCE.set(policy is not None)
+    if active is not None and active.approval is not None:
+        POLICY_VALID_UNTIL.labels(active.file.policy_id).set(active.approval.end.timestamp())
+    if policy is not None:
+        approved = policy.approval is not None
+        POLICY_INFO.labels(
+            policy.policy_id,
+            policy.model_digest,
+            str(approved).lower(),
+            str(policy.evaluation).lower(),
+        ).set(1)
+        POLICY_THRESHOLD.labels(policy.policy_id).set(policy.threshold)

@@ -1,0 +1,434 @@
+"""A fault for each check: what it is there to catch, seeded into an overlay that is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploy import checks
+from deploy.checks import Check
+from deploy.manifests import Document, Manifests
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A mistake that somebody could make."""
+
+    words: str
+    caught_by: Check
+    seed: Callable[[Manifests], object]
+    """Makes it, in place."""
+    overlay: str = "production"
+
+
+def _deployment(manifests: Manifests, name: str = "matching") -> Document:
+    return manifests.named("Deployment", f"homeward-{name}")
+
+
+def _pod(manifests: Manifests, name: str = "matching") -> Document:
+    spec: Document = _deployment(manifests, name)["spec"]["template"]["spec"]
+    return spec
+
+
+def _container(manifests: Manifests, name: str = "matching") -> Document:
+    container: Document = _pod(manifests, name)["containers"][0]
+    return container
+
+
+def _variable(manifests: Manifests, name: str, of: str = "matching") -> Document:
+    return next(one for one in _container(manifests, of)["env"] if one["name"] == name)
+
+
+def _policy(manifests: Manifests, name: str) -> Document:
+    spec: Document = manifests.named("NetworkPolicy", name)["spec"]
+    return spec
+
+
+def _bundled(manifests: Manifests) -> None:
+    engine = manifests.named("Deployment", "homeward-embedding")
+    copy: dict[str, Any] = {**engine, "metadata": {"name": "homeward-nats"}}
+    manifests.documents.append(copy)
+    template = {**engine["spec"]["template"], "metadata": {"labels": {"homeward-engine": "nats"}}}
+    copy["spec"] = {**engine["spec"], "template": template}
+
+
+def _drop(manifests: Manifests, kind: str, name: str) -> None:
+    manifests.documents.remove(manifests.named(kind, name))
+
+
+_SECRET = {
+    "apiVersion": "v1",
+    "kind": "Secret",
+    "metadata": {"name": "homeward-nats", "namespace": "homeward"},
+    "stringData": {"url": "nats://nats:4222"},
+}
+
+FAULTS: Sequence[Fault] = (
+    Fault(
+        "a field that Kubernetes does not know",
+        checks.schemas,
+        lambda m: _pod(m).update(terminationGracePeriod=60),
+    ),
+    Fault(
+        "a kind without a schema",
+        checks.schemas,
+        lambda m: m.named("ConfigMap", m.of("ConfigMap")[0]["metadata"]["name"]).update(
+            kind="ConfigMaps"
+        ),
+    ),
+    Fault(
+        "a field that KEDA does not know",
+        checks.schemas,
+        lambda m: m.named("ScaledObject", "homeward-scanner")["spec"].update(minReplicas=0),
+    ),
+    Fault(
+        "a label that the selector does not match",
+        checks.selectors,
+        lambda m: _deployment(m)["spec"]["template"]["metadata"]["labels"].update(
+            {"app.kubernetes.io/component": "matcher"}
+        ),
+    ),
+    Fault(
+        "a Service on a port that no pod has",
+        checks.selectors,
+        lambda m: m.named("Service", "homeward-matching")["spec"]["ports"][0].update(
+            targetPort="http"
+        ),
+    ),
+    Fault(
+        "a setup Job whose pods the Service takes for the service's",
+        checks.selectors,
+        lambda m: m.named("Job", "homeward-matching-setup")["spec"]["template"]["metadata"][
+            "labels"
+        ].update({"app.kubernetes.io/component": "matching"}),
+    ),
+    Fault(
+        "a disruption budget for no pod",
+        checks.chosen,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching")["spec"]["selector"].update(
+            matchLabels={"app": "matching"}
+        ),
+    ),
+    Fault(
+        "a network policy for no pod",
+        checks.chosen,
+        lambda m: _policy(m, "from-callers-of-matching").update(
+            podSelector={"matchLabels": {"app": "matching"}}
+        ),
+    ),
+    Fault(
+        "metrics scraped from a port that is not there",
+        checks.chosen,
+        lambda m: m.named("PodMonitor", "homeward")["spec"]["podMetricsEndpoints"][0].update(
+            port="http"
+        ),
+    ),
+    Fault(
+        "an autoscaler of something that is not there",
+        checks.targets,
+        lambda m: m.named("HorizontalPodAutoscaler", "homeward-embedding")["spec"][
+            "scaleTargetRef"
+        ].update(name="embedding"),
+    ),
+    Fault(
+        "a number of replicas that KEDA sets too",
+        checks.targets,
+        lambda m: _deployment(m, "scanner")["spec"].update(replicas=1),
+    ),
+    Fault(
+        "scanners scaled by another queue",
+        checks.queue,
+        lambda m: m.named("ScaledObject", "homeward-scanner")["spec"]["triggers"][0][
+            "metadata"
+        ].update(consumer="scanner"),
+    ),
+    Fault(
+        "scanners that are not scaled to zero",
+        checks.queue,
+        lambda m: m.named("ScaledObject", "homeward-scanner")["spec"].update(minReplicaCount=1),
+    ),
+    Fault(
+        "a namespace that does not enforce Pod Security",
+        checks.restricted,
+        lambda m: m.named("Namespace", "homeward")["metadata"].update(labels={}),
+    ),
+    Fault(
+        "a pod that may run as root",
+        checks.restricted,
+        lambda m: _pod(m)["securityContext"].update(runAsNonRoot=False),
+    ),
+    Fault(
+        "a pod without seccomp",
+        checks.restricted,
+        lambda m: _pod(m)["securityContext"].pop("seccompProfile"),
+    ),
+    Fault(
+        "a container that may write to its image",
+        checks.confined,
+        lambda m: _container(m)["securityContext"].update(readOnlyRootFilesystem=False),
+    ),
+    Fault(
+        "a container that may gain privileges",
+        checks.confined,
+        lambda m: _container(m)["securityContext"].pop("allowPrivilegeEscalation"),
+    ),
+    Fault(
+        "a container that keeps a capability",
+        checks.confined,
+        lambda m: _container(m)["securityContext"].update(capabilities={"drop": ["NET_RAW"]}),
+    ),
+    Fault(
+        "a token for the Kubernetes API",
+        checks.restricted,
+        lambda m: _pod(m).pop("automountServiceAccountToken"),
+    ),
+    Fault(
+        "replicas replaced faster than clients find the new ones",
+        checks.pace,
+        lambda m: _deployment(m)["spec"].update(minReadySeconds=5),
+    ),
+    Fault("no liveness probe", checks.probes, lambda m: _container(m).pop("livenessProbe")),
+    Fault(
+        "a liveness probe that follows the engines",
+        checks.probes,
+        lambda m: _container(m)["livenessProbe"]["grpc"].pop("service"),
+    ),
+    Fault(
+        "a readiness probe that does not",
+        checks.probes,
+        lambda m: _container(m)["readinessProbe"]["grpc"].update(service="live"),
+    ),
+    Fault(
+        "probes on the port that speaks TLS",
+        checks.probes,
+        lambda m: _container(m)["readinessProbe"]["grpc"].update(port=50051),
+    ),
+    Fault(
+        "a declared port that nothing listens on",
+        checks.ports,
+        lambda m: _container(m)["ports"][0].update(containerPort=50061),
+    ),
+    Fault(
+        "no memory limit",
+        checks.resources,
+        lambda m: _container(m)["resources"]["limits"].pop("memory"),
+    ),
+    Fault(
+        "a quantity that is none",
+        checks.resources,
+        lambda m: _container(m)["resources"]["limits"].update(memory="1GB"),
+    ),
+    Fault(
+        "more asked for than allowed",
+        checks.resources,
+        lambda m: _container(m)["resources"]["requests"].update(memory="8Gi"),
+    ),
+    Fault(
+        "a scratch volume without a bound",
+        checks.resources,
+        lambda m: _pod(m)["volumes"][0].update(emptyDir={}),
+    ),
+    Fault(
+        "a budget that keeps every node from being drained",
+        checks.disruption,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching").update(
+            spec={
+                "minAvailable": 2,
+                "selector": {"matchLabels": {"app.kubernetes.io/component": "matching"}},
+            }
+        ),
+    ),
+    Fault(
+        "a service without a budget",
+        checks.disruption,
+        lambda m: _drop(m, "PodDisruptionBudget", "homeward-embedding"),
+    ),
+    Fault(
+        "replicas that may all be on one node",
+        checks.spread,
+        lambda m: _pod(m)["topologySpreadConstraints"].pop(0),
+    ),
+    Fault(
+        "less time to end than the service takes",
+        checks.grace,
+        lambda m: _pod(m).update(terminationGracePeriodSeconds=10),
+    ),
+    Fault(
+        "a variable that is no setting",
+        checks.settings,
+        lambda m: _variable(m, "HOMEWARD_LISTEN").update(name="HOMEWARD_BIND"),
+    ),
+    Fault(
+        "a setting of another service",
+        checks.settings,
+        lambda m: _container(m, "embedding")["env"].append(
+            {"name": "HOMEWARD_QDRANT_URL", "value": "https://qdrant:6333"}
+        ),
+    ),
+    Fault(
+        "a setting that is missing",
+        checks.settings,
+        lambda m: _container(m)["env"].remove(_variable(m, "HOMEWARD_EMBEDDING_TARGET")),
+    ),
+    Fault(
+        "a value that the service refuses",
+        checks.settings,
+        lambda m: m.of("ConfigMap")[0]["data"].update({"nats-replicas": "7"}),
+    ),
+    Fault(
+        "a variable that is set twice",
+        checks.settings,
+        lambda m: _container(m)["env"].append({"name": "HOMEWARD_LISTEN", "value": "0.0.0.0:1"}),
+    ),
+    Fault(
+        "a key that the ConfigMap lacks",
+        checks.references,
+        lambda m: _variable(m, "HOMEWARD_S3_ENDPOINT")["valueFrom"]["configMapKeyRef"].update(
+            key="s3-url"
+        ),
+    ),
+    Fault(
+        "a secret that nobody is told to make",
+        checks.references,
+        lambda m: _variable(m, "HOMEWARD_NATS_URL")["valueFrom"]["secretKeyRef"].update(
+            name="homeward-queue"
+        ),
+    ),
+    Fault(
+        "a key file where nothing is mounted",
+        checks.mounts,
+        lambda m: _variable(m, "HOMEWARD_GALLERY_KEY_FILE").update(value="/etc/gallery-key"),
+    ),
+    Fault(
+        "a service in plain text among others with TLS",
+        checks.certificates,
+        lambda m: [_container(m)["env"].remove(_variable(m, name)) for name in checks.TLS],
+    ),
+    Fault(
+        "TLS without an authority",
+        checks.certificates,
+        lambda m: _container(m)["env"].remove(_variable(m, "HOMEWARD_TLS_CA_FILE")),
+    ),
+    Fault(
+        "a service's certificate that is for clients alone",
+        checks.certificates,
+        lambda m: m.named("Certificate", "homeward-scanner")["spec"].update(usages=["client auth"]),
+    ),
+    Fault(
+        "a certificate without the name that is called",
+        checks.certificates,
+        lambda m: m.named("Certificate", "homeward-matching")["spec"]["dnsNames"].pop(0),
+    ),
+    Fault(
+        "a certificate that nobody makes",
+        checks.certificates,
+        lambda m: _drop(m, "Certificate", "homeward-embedding"),
+    ),
+    Fault("a secret in the manifests", checks.secrets, lambda m: m.documents.append(_SECRET)),
+    Fault(
+        "a secret's value in a variable",
+        checks.secrets,
+        lambda m: [
+            _variable(m, "HOMEWARD_S3_SECRET_KEY").pop("valueFrom"),
+            _variable(m, "HOMEWARD_S3_SECRET_KEY").update(value="hunter2"),
+        ],
+    ),
+    Fault(
+        "a token in an address",
+        checks.secrets,
+        lambda m: m.of("ConfigMap")[0]["data"].update({"s3-endpoint": "https://a:b@s3:9000"}),
+    ),
+    Fault(
+        "an image of whatever version",
+        checks.images,
+        lambda m: _container(m).update(image="homeward-matching:latest"),
+    ),
+    Fault(
+        "a Service with one address for all pods",
+        checks.headless,
+        lambda m: m.named("Service", "homeward-embedding")["spec"].pop("clusterIP"),
+    ),
+    Fault("a bundled engine in production", checks.engines, _bundled),
+    Fault(
+        "evaluation mode in production",
+        checks.engines,
+        lambda m: _container(m)["env"].append({"name": "HOMEWARD_EVALUATION", "value": "true"}),
+    ),
+    Fault(
+        "streams with one copy in production",
+        checks.engines,
+        lambda m: m.of("ConfigMap")[0]["data"].update({"nats-replicas": "1"}),
+    ),
+    Fault(
+        "rules for a direction that the policy is not for",
+        checks.policy_types,
+        lambda m: _policy(m, "to-matching").update(policyTypes=["Ingress"]),
+    ),
+    Fault(
+        "no default deny",
+        checks.policy_types,
+        lambda m: _drop(m, "NetworkPolicy", "default-deny"),
+    ),
+    Fault(
+        "matching that may reach the internet",
+        checks.arrows,
+        lambda m: _policy(m, "to-embedding")["egress"].append({"ports": [{"port": 443}]}),
+    ),
+    Fault(
+        "anybody in the cluster who may call matching",
+        checks.arrows,
+        lambda m: _policy(m, "from-callers-of-matching")["ingress"][0].pop("from"),
+    ),
+    Fault(
+        "an arrow at one end alone",
+        checks.arrows,
+        lambda m: _drop(m, "NetworkPolicy", "to-embedding"),
+    ),
+    Fault(
+        "ingestion that reaches Qdrant",
+        checks.arrows,
+        lambda m: _policy(m, "to-qdrant")["podSelector"]["matchExpressions"][0]["values"].append(
+            "ingestion"
+        ),
+    ),
+    Fault(
+        "metrics for everybody",
+        checks.arrows,
+        lambda m: _policy(m, "from-prometheus")["ingress"][0].pop("from"),
+    ),
+    Fault(
+        "an engine that everybody in the namespace reaches",
+        checks.arrows,
+        lambda m: [
+            _policy(m, "from-callers-of-nats")["ingress"][0].pop("from"),
+            _policy(m, "to-nats").update(podSelector={}),
+        ],
+        overlay="evaluation",
+    ),
+    Fault(
+        "something in another namespace",
+        checks.namespaced,
+        lambda m: _deployment(m)["metadata"].update(namespace="default"),
+    ),
+    Fault(
+        "the node's network for a pod (which only Checkov looks for)",
+        checks.policy,
+        lambda m: _pod(m).update(hostNetwork=True),
+    ),
+)
+
+
+def caught(fault: Fault, by: Sequence[Check] = checks.CHECKS) -> dict[str, list[str]]:
+    """Seed a fault and return what each check that sees it says.
+
+    Args:
+        fault: Seeded into an overlay of its own.
+        by: The checks that look.
+    """
+    from deploy.manifests import load  # noqa: PLC0415 - not to read YAML for a list of faults
+
+    manifests = load(fault.overlay)
+    fault.seed(manifests)
+    found = {check.__name__: list(check(manifests)) for check in by}
+    return {name: problems for name, problems in found.items() if problems}

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+from qdrant_client.qdrant_remote import QdrantRemote
+
+from homeward.matching.adapters.engine import connect
+from homeward.matching.settings import MatchingSettings
+
+REQUIRED = {
+    "nats_url": "nats://n",
+    "s3_endpoint": "http://s",
+    "s3_access_key": "a",
+    "s3_secret_key": "b",
+    "embedding_target": "e:1",
+    "gallery_key_file": "/key",
+}
+
+
+def test_a_key_to_qdrant_is_refused_without_tls() -> None:
+    with pytest.raises(ValidationError, match="https"):
+        MatchingSettings(**REQUIRED, qdrant_url="http://q:6333", qdrant_api_key="secret")
+
+
+def test_a_key_to_qdrant_goes_with_each_request() -> None:
+    settings = MatchingSettings(**REQUIRED, qdrant_url="https://q:6333", qdrant_api_key="secret")
+    assert settings.qdrant_api_key is not None
+
+    client = connect(
+        url=settings.qdrant_url, path=None, api_key=settings.qdrant_api_key.get_secret_value()
+    )
+
+    assert isinstance(client._client, QdrantRemote)
+    assert client._client._rest_headers["api-key"] == "secret"
+    client.close()
