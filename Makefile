@@ -11,7 +11,7 @@ MINIO := RELEASE.2025-10-15T17-29-55Z
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface manifests lint fmt protos bench prove-unretained minio lock clean
+.PHONY: demo test test-insightface images-check manifests lint fmt protos bench prove-unretained minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -22,6 +22,9 @@ test: $(VENV)/.dev $(CHECKOV)/.done lint  ## Everything that CI runs
 test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack and photographs in SHARED
 	@test -n "$(SHARED)" || { echo "make test-insightface: SHARED=FOLDER is not set" >&2; exit 1; }
 	HOMEWARD_TEST_SHARED=$(SHARED) $(INSIGHTFACE)/bin/python -m pytest tests/insightface
+
+images-check: $(VENV)/.dev  ## What each image has and how it starts, without a container engine; needs bubblewrap
+	HOMEWARD_TEST_IMAGES=.images $(BIN)/python -m pytest --timeout 900 tests/images  # the first test installs all
 
 manifests: $(VENV)/.dev $(CHECKOV)/.done  ## Check every overlay, and show which check catches which fault
 	PYTHONPATH=tests $(BIN)/python -m deploy
@@ -52,7 +55,7 @@ lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .demo
+	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .demo .images
 
 # Hashes are checked for every package; homeward itself is installed from this checkout.
 $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 
@@ -19,6 +18,7 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.startup import run
 
 
 async def serve(settings: EmbeddingSettings) -> None:
@@ -56,6 +56,6 @@ if __name__ == "__main__":
     forbid_dumps()
     try:
         with observed("embedding", settings):
-            asyncio.run(serve(settings))
+            run(serve(settings))
     except PackError as error:
         sys.exit(f"embedding: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -23,7 +22,7 @@ from homeward.servicekit.metrics import MEASURED_EVERY
 from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
-from homeward.servicekit.startup import eventually
+from homeward.servicekit.startup import eventually, run
 
 
 async def main() -> None:
@@ -81,4 +80,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -24,6 +24,7 @@ from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer, stop_event
+from homeward.servicekit.startup import run
 
 log = structlog.get_logger()
 
@@ -101,4 +102,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -28,6 +27,7 @@ from homeward.servicekit.metrics import MEASURED_EVERY
 from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.startup import run
 
 
 async def main() -> None:
@@ -121,4 +121,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run(main())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 
@@ -14,6 +16,16 @@ RETRY_SECONDS = 0.5
 
 T = TypeVar("T")
 log = structlog.get_logger()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a service, which SIGTERM ends at any time; a server that is up ends by it in its own way.
+
+    The first process of a container has no default for a signal: while it waits for an engine, it
+    would be killed only when the time to stop is over.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    asyncio.run(main)
 
 
 async def eventually(call: Callable[[], Awaitable[T]]) -> T:

@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
@@ -199,7 +198,7 @@ def _by_role(pack: Pack) -> Mapping[str, tuple[PackFile, bytes]]:
     found: dict[str, list[tuple[PackFile, bytes]]] = {"detector": [], "recogniser": []}
     for file in pack.files:
         data = pack.read(file)
-        role = _role(data, str(pack.folder / file.name))
+        role = _role(pack, file, data)
         if role:
             found[role].append((file, data))
     for role, those in found.items():
@@ -212,13 +211,17 @@ def _by_role(pack: Pack) -> Mapping[str, tuple[PackFile, bytes]]:
     return {role: those[0] for role, those in found.items()}
 
 
-def _role(data: bytes, path: str) -> str | None:
+def _role(pack: Pack, file: PackFile, data: bytes) -> str | None:
     """Return what a model does, told from its graph as the insightface package does."""
+    with _its_package(pack):
+        import onnx  # noqa: PLC0415 - that package needs it; an image has neither
+
     try:
         graph = onnx.load_model_from_string(data).graph
     except DecodeError as error:
         raise PackError(
-            f"{path} is not an ONNX file, or only the beginning of one", "get the pack again"
+            f"{pack.folder / file.name} is not an ONNX file, or only the beginning of one",
+            "get the pack again",
         ) from error
     if len(graph.output) in _DETECTOR_OUTPUTS:
         return "detector"
@@ -232,15 +235,22 @@ def _role(data: bytes, path: str) -> str | None:
 
 
 def _classes(pack: Pack) -> tuple[Any, Any]:
-    try:
+    with _its_package(pack):
         from insightface.model_zoo import SCRFD, ArcFaceONNX  # noqa: PLC0415 - an extra, and slow
+
+    return ArcFaceONNX, SCRFD
+
+
+@contextmanager
+def _its_package(pack: Pack) -> Iterator[None]:
+    try:
+        yield
     except ImportError as error:
         raise PackError(
             f"insightface:{pack.name} is run by the insightface package, which is not installed, or"
             f" not with all that it needs ({error.name or error})",
             "pip install 'homeward[insightface]'",
         ) from error
-    return ArcFaceONNX, SCRFD
 
 
 @contextmanager

@@ -113,6 +113,22 @@ def read_file(file: ModelFile) -> bytes:
     return data
 
 
+def prepare(cache: Path) -> None:
+    """Write every file that `load` may want into a cache, so that it neither folds nor writes.
+
+    Raises:
+        PackError: A file is missing or another one.
+        OSError: The cache cannot be written.
+    """
+    for file, any_size, split_prelu in (
+        (YUNET, True, False),
+        (SFACE, False, False),  # for OpenVINO
+        (SFACE, False, True),  # for onnxruntime
+    ):
+        path = _cached(cache, file, split_prelu=split_prelu)
+        _write_cached(path, _fold(file, any_size=any_size, split_prelu=split_prelu))
+
+
 def folded(
     file: ModelFile, *, any_size: bool, cache: Path | None, split_prelu: bool = False
 ) -> bytes:
@@ -122,21 +138,34 @@ def folded(
     that cannot be written costs a second at each start, not the start.
 
     Raises:
-        PackError: The file is missing or another one.
+        PackError: The file is missing or another one, or must be folded and `onnx` is not there.
     """
-    source = read_file(file)
-    path = cache / f"{file.sha256}.folded-{'split' if split_prelu else '1'}" if cache else None
+    path = _cached(cache, file, split_prelu=split_prelu) if cache else None
     if path and (model := _read_cached(path)):
         return model
-    from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, and rarely needed
-
-    model = fold(source, any_size=any_size, split_prelu=split_prelu)
+    model = _fold(file, any_size=any_size, split_prelu=split_prelu)
     if path:
         try:
             _write_cached(path, model)
         except OSError as error:
             log.warning("models are not cached", directory=str(cache), error=error.strerror)
     return model
+
+
+def _fold(file: ModelFile, *, any_size: bool, split_prelu: bool) -> bytes:
+    try:
+        from homeward.embedding.adapters.folding import fold  # noqa: PLC0415 - slow, seldom needed
+    except ModuleNotFoundError as error:
+        raise PackError(
+            f"{file.name} is not prepared, and {error.name} is missing, which prepares it",
+            "set HOMEWARD_MODEL_CACHE_DIR to where `python -m homeward.embedding.prepare` wrote;"
+            " in an image, leave it as it is",
+        ) from error
+    return fold(read_file(file), any_size=any_size, split_prelu=split_prelu)
+
+
+def _cached(cache: Path, file: ModelFile, *, split_prelu: bool) -> Path:
+    return cache / f"{file.sha256}.folded-{'split' if split_prelu else '1'}"
 
 
 def _read_cached(path: Path) -> bytes | None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
+from typing import Literal
 
 import onnxruntime
 import pytest
 
+from homeward.embedding.adapters import yunet_sface
+from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.yunet_sface import SFACE, YUNET, best_runtime, folded, read_file
 from homeward.embedding.model import pack_digest
 from homeward.packs import PackError
@@ -62,6 +66,41 @@ def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     blocked.write_bytes(b"")
 
     assert folded(YUNET, any_size=True, cache=blocked / "models")
+
+
+def without_what_prepares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what an image does not have."""
+    monkeypatch.setitem(sys.modules, "homeward.embedding.adapters.folding", None)
+    monkeypatch.setattr(yunet_sface, "DISTRIBUTION", "not-installed")
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_prepared_models_need_neither_onnx_nor_their_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: Literal["openvino", "onnxruntime"]
+) -> None:
+    yunet_sface.prepare(tmp_path)
+    without_what_prepares(monkeypatch)
+
+    pack = yunet_sface.load(runtime=runtime, threads=1, cache=tmp_path, providers=CPU)
+
+    assert pack.model.name == "yunet-sface"
+
+
+def test_models_that_are_not_prepared_are_refused_with_where_they_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "homeward.embedding.adapters.folding", None)
+
+    with pytest.raises(PackError, match=r"not prepared.*HOMEWARD_MODEL_CACHE_DIR"):
+        folded(YUNET, any_size=True, cache=tmp_path)
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_when_preparing(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+
+    with pytest.raises(NotADirectoryError):
+        yunet_sface.prepare(blocked / "models")
 
 
 def test_openvino_is_left_when_onnxruntime_is_to_run_on_something_else() -> None:
