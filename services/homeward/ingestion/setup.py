@@ -7,7 +7,6 @@ What is there is left as it is. It fails if the object store would keep what is 
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,7 +16,7 @@ from homeward.ingestion.assembly import assemble
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.startup import eventually
+from homeward.servicekit.startup import eventually, run
 
 
 async def main() -> list[str]:
@@ -33,4 +32,4 @@ async def main() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(asyncio.run(main())) or 0)
+    sys.exit("\n".join(run(main())) or 0)

@@ -7,14 +7,13 @@ as it is. It fails if the object store would keep what is deleted.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import AsyncExitStack
 
 from homeward.matching.assembly import assemble
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.logs import configure_logging
-from homeward.servicekit.startup import eventually
+from homeward.servicekit.startup import eventually, run
 
 
 async def main() -> list[str]:
@@ -30,4 +29,4 @@ async def main() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(asyncio.run(main())) or 0)
+    sys.exit("\n".join(run(main())) or 0)

@@ -18,14 +18,14 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service, which SIGTERM ends at any time; a server that is up ends by it in its own way.
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a program, which SIGTERM ends at any time; a server that is up ends by it in its own way.
 
     The first process of a container has no default for a signal: while it waits for an engine, it
     would be killed only when the time to stop is over.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    asyncio.run(main)
+    return asyncio.run(main)
 
 
 async def eventually(call: Callable[[], Awaitable[T]]) -> T:
