@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
-from scan import Figures, Stack, add, peer, stack
+from scan import Figures, add, memory_of, peer, stack
 
 VIDEOS = {
     "stage.mp4": "four people enrolled, three in it",
@@ -26,30 +23,6 @@ VIDEOS = {
     "corridor.mp4": "nobody known",
 }
 LICENCE = "non-commercial research: measures the software, searches for nobody"
-
-
-@contextmanager
-def peak_memory(process: psutil.Process) -> Iterator[list[float]]:
-    """Watch a process; afterwards the list has the most memory that it held, MB."""
-    most, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.05):
-            with suppress(psutil.Error):
-                most[0] = max(most[0], process.memory_info().rss / 1e6)
-
-    watching = threading.Thread(target=watch)
-    watching.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        watching.join()
-
-
-def embedding(running: Stack) -> psutil.Process:
-    """Return the process of the embedding service."""
-    return next(child for child in running.children() if "homeward.embedding" in child.cmdline())
 
 
 def measure(shared: Path, settings: Mapping[str, str], policy: Path | None) -> Iterator[Figures]:
@@ -67,7 +40,7 @@ def measure(shared: Path, settings: Mapping[str, str], policy: Path | None) -> I
         for name in VIDEOS:
             camera = name.partition(".")[0]
             add(running, videos / name, camera)
-            with peak_memory(embedding(running)) as most:
+            with memory_of(running.process("homeward.embedding")) as memory:
                 found = running.search("--camera", camera)
             names = running.labels()
             yield {
@@ -75,7 +48,7 @@ def measure(shared: Path, settings: Mapping[str, str], policy: Path | None) -> I
                 "seconds": found["seconds"],
                 "cpu": found["cpu"],
                 "scanner_mb": found["peak_mb"],
-                "embedding_mb": most[0],
+                "embedding_mb": max(memory),
                 "faces": found["scan"]["progress"],
                 "threshold": {one["threshold"] for one in found["candidates"]},
                 "candidates": Counter(names[one["subjectId"]] for one in found["candidates"]),

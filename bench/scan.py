@@ -58,30 +58,19 @@ class Stack(RunningStack):
         """Return its processes."""
         return psutil.Process(self.up.pid).children(recursive=True)
 
+    def process(self, module: str) -> psutil.Process:
+        """Return the process that runs a module."""
+        return next(child for child in self.children() if module in child.cmdline())
+
     def scanner(self) -> psutil.Process:
         """Return the scanner's process."""
-        return next(
-            child for child in self.children() if "homeward.ingestion.scanner" in child.cmdline()
-        )
+        return self.process("homeward.ingestion.scanner")
 
     def search(self, *arguments: str) -> Figures:
         """Search, and return what it found and what it took."""
-        memory: list[float] = []
-        scanner, done = self.scanner(), threading.Event()
-
-        def watch() -> None:
-            while not done.wait(0.05):
-                with suppress(psutil.Error):
-                    memory.append(scanner.memory_info().rss / 1e6)
-
-        watching = threading.Thread(target=watch)
-        watching.start()
         before = self._cpu()
-        try:
+        with memory_of(self.scanner()) as memory:
             found = self.cli("search", *arguments)
-        finally:
-            done.set()
-            watching.join()
         spent = self._cpu() - before
         scan = found["scan"]
         took = datetime.fromisoformat(scan["endTime"]) - datetime.fromisoformat(scan["createTime"])
@@ -133,6 +122,26 @@ class Stack(RunningStack):
     def labels(self) -> dict[str, str]:
         """Return the labels of the subjects, by their ids."""
         return {one["subjectId"]: one["label"] for one in self.cli("subject", "list")["subjects"]}
+
+
+@contextmanager
+def memory_of(process: psutil.Process) -> Iterator[list[float]]:
+    """Watch a process; the list gets the memory that it holds, MB, twenty times a second."""
+    samples: list[float] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            with suppress(psutil.Error):
+                samples.append(process.memory_info().rss / 1e6)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        watching.join()
 
 
 @contextmanager

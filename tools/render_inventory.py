@@ -11,6 +11,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from marked import between
+
 from homeward.inventory import table
 
 BEGIN = "<!-- inventory: written by tools/render_inventory.py -->\n"
@@ -19,9 +21,7 @@ END = "<!-- end of inventory -->\n"
 
 def rendered(text: str) -> str:
     """Return a document with the table of today between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    return between(text, BEGIN, END, table())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from marked import between
+
 BEGIN = "<!-- metrics: written by tools/render_metrics.py -->\n"
 END = "<!-- end of metrics -->\n"
 PROCESSES: Mapping[str, str] = {
@@ -86,9 +88,7 @@ def table(metrics: Mapping[str, list[Metric]]) -> str:
 
 def rendered(text: str, metrics: Mapping[str, list[Metric]]) -> str:
     """Return a document with the table of today between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(metrics)}\n{END}{after}"
+    return between(text, BEGIN, END, table(metrics))
 
 
 if __name__ == "__main__":

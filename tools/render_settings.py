@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from marked import between
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
@@ -83,9 +84,7 @@ def _text(value: Any) -> str:  # noqa: ANN401 - a setting of any kind
 
 def rendered(text: str) -> str:
     """Return a document with the tables of today between its marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{tables()}\n{END}{after}"
+    return between(text, BEGIN, END, tables())
 
 
 if __name__ == "__main__":

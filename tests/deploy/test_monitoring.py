@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 
 import promql_parser as promql
 import pytest
+import render_metrics
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,16 +23,6 @@ DOCUMENT = ROOT / "docs" / "observability.md"
 # What Prometheus itself adds.
 FROM_PROMETHEUS = {"up": set[str]()}
 TARGET_LABELS = {"job", "instance"}
-
-
-def tool(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @dataclass(frozen=True)
@@ -110,8 +99,7 @@ EXPRESSIONS = {
 @pytest.fixture(scope="module")
 def exported() -> dict[str, Any]:
     """What each process registers, by process."""
-    render = tool("render_metrics")
-    return {process: render.exported(process) for process in render.PROCESSES}
+    return {process: render_metrics.exported(process) for process in render_metrics.PROCESSES}
 
 
 @pytest.fixture(scope="module")
@@ -191,10 +179,9 @@ def test_the_docs_explain_no_alert_that_there_is_not() -> None:
 
 def test_the_docs_have_the_table_of_what_is_exported(exported: dict[str, Any]) -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
-    render = tool("render_metrics")
 
-    assert document == render.rendered(document, exported)
-    assert render.table(exported) in document
+    assert document == render_metrics.rendered(document, exported)
+    assert render_metrics.table(exported) in document
 
 
 def test_names_follow_the_conventions_of_prometheus(exported: dict[str, Any]) -> None:

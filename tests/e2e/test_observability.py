@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 import pytest
+import trace_tree
 
 from homeward.embedded import demo
 from homeward.embedded.byte_search import ByteSearch, Sought
@@ -47,16 +46,6 @@ MARKED = {
 MARK = re.compile(rb"zq7Xk\d")
 
 
-def tool(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 @dataclass(frozen=True)
 class Shown:
     """What a stack has shown by the end of a scan and a review."""
@@ -75,7 +64,7 @@ def shown(
 ) -> Iterator[Shown]:
     """A stack that logs all it can, with marked values wherever somebody writes one."""
     folder = tmp_path_factory.mktemp("marked")
-    with tool("trace_tree").Collector("127.0.0.1:0") as collector:
+    with trace_tree.Collector("127.0.0.1:0") as collector:
         stack = new_stack(
             "observed",
             HOMEWARD_TRACES_ENDPOINT=f"http://127.0.0.1:{collector.port}",

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import importlib.util
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
+import render_inventory
 
 from homeward import inventory
 from homeward.inventory import BACKSTOP_DAYS, FOOTAGE_LIMIT, INVENTORY, Engine
@@ -13,19 +12,10 @@ from homeward.inventory import BACKSTOP_DAYS, FOOTAGE_LIMIT, INVENTORY, Engine
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def tool(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_docs_have_the_table_of_today() -> None:
     document = (ROOT / "docs" / "retention.md").read_text(encoding="utf-8")
 
-    assert document == tool("render_inventory").rendered(document)
+    assert document == render_inventory.rendered(document)
     assert inventory.table() in document
 
 

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import render_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "operations.md"
 
 
-def tool(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_docs_have_the_settings_of_today() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
-    render = tool("render_settings")
 
-    assert document == render.rendered(document)
-    assert render.tables() in document
+    assert document == render_settings.rendered(document)
+    assert render_settings.tables() in document
 
 
-@pytest.mark.parametrize("settings", tool("render_settings").CLASSES.values())
+@pytest.mark.parametrize("settings", render_settings.CLASSES.values())
 def test_every_setting_says_what_it_is_for(settings: Any) -> None:
     silent = [name for name, field in settings.model_fields.items() if not field.description]
 

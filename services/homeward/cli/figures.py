@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
@@ -78,15 +78,26 @@ class Scored(Protocol):
     """A sighting, or a candidate of a scan."""
 
     @property
+    def policy_id(self) -> str: ...  # noqa: D102
+    @property
+    def figures(self) -> PolicyFigures: ...  # noqa: D102
+    @property
     def score(self) -> float: ...  # noqa: D102
     @property
     def rival_score(self) -> float: ...  # noqa: D102
-    def HasField(self, field_name: Literal["rival_score"], /) -> bool: ...  # noqa: D102, N802
+    def HasField(self, field_name: Literal["rival_score", "figures"], /) -> bool: ...  # noqa: D102, N802
 
 
 def doubtful(told: Scored) -> bool:
     """Whether somebody else who is enrolled is nearly as alike, or more so."""
     return told.HasField("rival_score") and told.score - told.rival_score < DOUBTFUL_MARGIN
+
+
+def notes(told: Sequence[Scored]) -> list[str]:
+    """Return what is to be said below a list."""
+    doubt = [DOUBT] if any(doubtful(one) for one in told) else []
+    worth = ((one.policy_id, one.figures) for one in told if one.HasField("figures"))
+    return doubt + distinct(worth)
 
 
 def score(told: Scored) -> str:

@@ -131,10 +131,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
     dropped = findings.scan.progress.dropped_match_count
     if dropped:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
-    if any(figures.doubtful(each) for each in candidates):
-        session.view.say(figures.DOUBT)
-    worth = [(each.policy_id, each.figures) for each in candidates if each.HasField("figures")]
-    for line in figures.distinct(worth):
+    for line in figures.notes(candidates):
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)

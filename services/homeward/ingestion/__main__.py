@@ -14,11 +14,10 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
-from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
-from homeward.servicekit.metrics import MEASURED_EVERY
+from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
@@ -62,11 +61,12 @@ async def main() -> None:
                 measured=settings.metrics_listen is not None,
             )
         )
-        if settings.metrics_listen is not None:
-            measure = partial(measure_queue, parts.queue.backlog)
-            await stack.enter_async_context(
-                in_background(again_and_again(measure, every=MEASURED_EVERY))
+        await stack.enter_async_context(
+            measured(
+                partial(measure_queue, parts.queue.backlog),
+                read=settings.metrics_listen is not None,
             )
+        )
         await GrpcServer.configured(
             settings,
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),

@@ -19,11 +19,10 @@ from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
-from homeward.servicekit.background import again_and_again, in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
-from homeward.servicekit.metrics import MEASURED_EVERY
+from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
 from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
@@ -87,12 +86,9 @@ async def main() -> None:
             clock=clock,
             evaluation=settings.evaluation,
         )
-        if settings.metrics_listen is not None:
-            await stack.enter_async_context(
-                in_background(
-                    again_and_again(partial(measure_policy, policy), every=MEASURED_EVERY)
-                )
-            )
+        await stack.enter_async_context(
+            measured(partial(measure_policy, policy), read=settings.metrics_listen is not None)
+        )
         await GrpcServer.configured(
             settings,
             services(

@@ -119,14 +119,15 @@ def open_channel(
     if tls is None:
         return grpc.aio.insecure_channel(target, options=options, interceptors=[_Traced()])
     return FollowingChannel(
-        Rotation(tls, _say_unusable),
+        Rotation(tls, say_unusable),
         lambda material: grpc.aio.secure_channel(
             target, channel_credentials(material), options=options, interceptors=[_Traced()]
         ),
     )
 
 
-def _say_unusable(error: TlsError) -> None:
+def say_unusable(error: TlsError) -> None:
+    """Log that the files of TLS were replaced by some that do not serve."""
     log.error("new certificate is not used", problem=str(error))
 
 

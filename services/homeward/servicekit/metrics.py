@@ -6,11 +6,13 @@ the module of those who set it, so that a process exports what it knows and no z
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 
 from prometheus_client import Counter, Histogram, start_http_server
+
+from homeward.servicekit.background import again_and_again, in_background
 
 MEASURED_EVERY = timedelta(seconds=15)
 """What is measured by asking somebody is asked for about as often as it is scraped."""
@@ -55,3 +57,21 @@ def served(listen: str | None) -> Iterator[int | None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@asynccontextmanager
+async def measured(
+    measure: Callable[[], Awaitable[object]], *, read: bool, every: timedelta = MEASURED_EVERY
+) -> AsyncGenerator[None, None]:
+    """Set gauges again and again while the block runs.
+
+    Args:
+        measure: Asks somebody, and sets them.
+        read: Whether anybody can read them; nothing is asked for nobody.
+        every: How long to wait in between.
+    """
+    if not read:
+        yield
+        return
+    async with in_background(again_and_again(measure, every=every)):
+        yield

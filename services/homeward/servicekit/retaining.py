@@ -11,7 +11,8 @@ from typing import Protocol
 from prometheus_client import Counter, Gauge
 
 from homeward.inventory import FOOTAGE, HeldData
-from homeward.servicekit.background import again_and_again, in_background
+from homeward.servicekit import metrics
+from homeward.servicekit.background import in_background
 from homeward.servicekit.lease import Lease, Proceed, regularly
 
 SWEPT_TIME = Gauge(
@@ -74,9 +75,8 @@ async def in_time(
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(in_background(regularly(counted, lease, every=every)))
-        if measured:
-            measure = partial(measure_retention, report)
-            await stack.enter_async_context(in_background(again_and_again(measure, every=every)))
+        measure = partial(measure_retention, report)
+        await stack.enter_async_context(metrics.measured(measure, read=measured, every=every))
         yield
 
 

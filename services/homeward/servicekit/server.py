@@ -23,11 +23,11 @@ from grpc_reflection.v1alpha import reflection
 
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
-from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options
+from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options, say_unusable
 from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
-from homeward.tls import TlsError, TlsFiles, server_credentials
+from homeward.tls import TlsFiles, server_credentials
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
@@ -144,7 +144,7 @@ class GrpcServer:
         if self._tls is None:
             self.port = self._server.add_insecure_port(self._listen)
         else:
-            credentials = server_credentials(self._tls, _say_unusable)
+            credentials = server_credentials(self._tls, say_unusable)
             self.port = self._server.add_secure_port(self._listen, credentials)
         await self._server.start()
         await self._probes.start()
@@ -192,10 +192,6 @@ class GrpcServer:
         for name in ["", *self._names]:
             await self._health.set(name, value)
         await self._health.set(LIVE, status.SERVING)
-
-
-def _say_unusable(error: TlsError) -> None:
-    log.error("new certificate is not used", problem=str(error))
 
 
 async def failing_checks(checks: ReadinessChecks) -> list[str]:

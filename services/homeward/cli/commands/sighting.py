@@ -98,10 +98,7 @@ def list_sightings(
             ],
             optional=("threshold", "to"),
         )
-        if any(figures.doubtful(each) for each in sightings):
-            session.view.say(figures.DOUBT)
-        worth = [(each.policy_id, each.figures) for each in sightings if each.HasField("figures")]
-        for line in figures.distinct(worth):
+        for line in figures.notes(sightings):
             session.view.say(line)
         session.view.say(SENTENCE)
 
@@ -294,11 +291,8 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("kept", _kept(told)),
         ]
     )
-    if figures.doubtful(told):
-        session.view.say(figures.DOUBT)
-    if told.HasField("figures"):
-        for line in figures.sentences(told.policy_id, told.figures):
-            session.view.say(line)
+    for line in figures.notes([told]):
+        session.view.say(line)
     session.view.say(SENTENCE)
 
 

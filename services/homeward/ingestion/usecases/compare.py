@@ -33,7 +33,8 @@ threshold is forgotten; of the others all pictures are embedded. Of 14 appearanc
 candidates the least alike was 0.12 below it by those two (SFace, generated footage)."""
 
 RIVAL_MARGIN = 0.15
-"""How far below the threshold somebody else is told of beside a candidate (docs/evaluation.md)."""
+"""How far below the threshold somebody else is told of beside a candidate (docs/evaluation.md): no
+less than makes one doubtful, `cli.figures.DOUBTFUL_MARGIN`."""
 
 MOST_WAITING = 32
 """Ended tracks, each with its pictures, that wait for those under way to be compared; the search
