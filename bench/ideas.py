@@ -25,6 +25,7 @@ import numpy as np
 from footage import recognition_clips
 from numpy.typing import NDArray
 
+from homeward import fusing
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.settings import EmbeddingSettings
@@ -187,7 +188,7 @@ async def scored(clips: Sequence[Clip], pack: Any, idea: Idea) -> list[Found]:  
             gallery: dict[str, Vectors] = {}
             for name, vectors in gallery_of(clip, known).items():
                 gallery |= {f"{name}#{n}": one[None] for n, one in enumerate(vectors)}
-                gallery[f"{name}#mean"] = unit(np.sum(vectors, axis=0))[None]
+                gallery[f"{name}#mean"] = fusing.fuse(vectors)[None]
             rows: dict[tuple[float, float], list[Scored]] = {}
             for one in await opened.search(clip.path, gallery, 5.0):
                 rows.setdefault((one.start, one.end), []).append(one)
@@ -201,13 +202,13 @@ Combine = Callable[[list[Scored]], dict[str, float]]
 
 
 def combining(
-    kind: str = "score", gallery: str = "best", *, norm: bool = False, rival: float = 0.0
+    kind: str = "score", gallery: str = "mean", *, norm: bool = False, rival: float = 0.0
 ) -> Combine:
     """Return how scores become one for each person.
 
     Args:
         kind: `score`, `fused` or `best_shot`.
-        gallery: `best` photograph, `mean` template, `both`, or `one` photograph only.
+        gallery: `mean` template, `best` photograph, `both`, or `one` photograph only.
         norm: Subtract the mean over everybody else who is enrolled, and divide by the deviation.
         rival: Subtract so much of the highest of everybody else who is enrolled.
     """
@@ -249,11 +250,10 @@ COMBINED = {
     "fused": combining("fused"),
     "best shot": combining("best_shot"),
     "one reference": combining(gallery="one"),
-    "mean of references": combining(gallery="mean"),
-    "mean as one more reference": combining(gallery="both"),
+    "best of the references": combining(gallery="best"),
+    "best of the references and their mean": combining(gallery="both"),
     "normalised": combining(norm=True),
     "less a half of the nearest other": combining(rival=0.5),
-    "mean of references, less a half of the nearest other": combining(gallery="mean", rival=0.5),
 }
 
 

@@ -20,19 +20,25 @@ import numpy as np
 from homeward.matching import keying
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.qdrant import QdrantSubjectIndex
+from homeward.matching.adapters.qdrant import SUBJECT_KINDS, QdrantSubjectIndex
 from homeward.matching.model import ModelInfo, Template
 from homeward.matching.ports import Reference
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 PEOPLE, PHOTOS, ERASED = 2000, 3, 200
-SIZE, MODEL = 128, "m" * 64
+SIZE = 128
+FIRST, MODEL = ModelInfo("first", "f" * 64, SIZE), ModelInfo("bench", "m" * 64, SIZE)
 
 
 def person(number: int) -> str:
     """Return somebody's id."""
     return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def photo(number: int) -> str:
+    """Return the id of a photograph."""
+    return f"00000000-0000-4000-9000-{number:012d}"
 
 
 def held(folder: Path, vectors: np.ndarray) -> int:
@@ -48,8 +54,8 @@ def held(folder: Path, vectors: np.ndarray) -> int:
 
 
 async def model() -> ModelInfo:
-    """Name the model."""
-    return ModelInfo("bench", MODEL, SIZE)
+    """Name the model that the empty gallery is of."""
+    return FIRST
 
 
 async def yes() -> bool:
@@ -67,15 +73,22 @@ async def measure(folder: Path) -> None:
         points = KeyedCollection(
             QdrantEngine(client, threads, "its local folder"),
             name="subjects",
+            kinds=SUBJECT_KINDS,
             register=InMemoryKeyValueStore(),
             secret=bytes(range(32)),
             model=model,
         )
         index = QdrantSubjectIndex(points)
         began = time.perf_counter()
-        for number, vector in enumerate(vectors):
-            reference = Reference(person(number // PHOTOS), person(number), Template(vector, MODEL))
-            await index.put(reference)
+        # As a re-enrolment does: one by one, the local mode would look through all for each.
+        await index.prepare(MODEL)
+        references = [
+            Reference(person(number // PHOTOS), photo(number), Template(vector, MODEL.digest))
+            for number, vector in enumerate(vectors)
+        ]
+        await index.put_prepared(MODEL, references)
+        await index.use_prepared(MODEL, (await index.prepare(MODEL)).mark)
+        await index.rebuild(yes)
         took = time.perf_counter() - began
         print(f"enrolled {PEOPLE} people, {len(vectors)} templates: {took:.1f} s")
         erased = vectors[: ERASED * PHOTOS]
@@ -92,7 +105,7 @@ async def measure(folder: Path) -> None:
         async def search() -> float:
             began = time.perf_counter()
             found = await index.search(
-                probes, model_digest=MODEL, subject_ids=(), threshold=0.5, limit=5
+                probes, model_digest=MODEL.digest, subject_ids=(), threshold=0.5, limit=5
             )
             assert all(len(each) == 1 for each in found), "a search saw part of the gallery"
             return time.perf_counter() - began

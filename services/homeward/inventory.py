@@ -176,7 +176,7 @@ PHOTOGRAPHS = DataClass(
 )
 REFERENCES = DataClass(
     name="reference templates",
-    holds="keyed templates of the photographs",
+    holds="keyed templates of the photographs, and of each subject their mean",
     owner="matching",
     engine=Engine.QDRANT,
     place="subjects",

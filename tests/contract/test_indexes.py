@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,10 +17,16 @@ from numpy.typing import NDArray
 
 from homeward.matching import keying
 from homeward.matching.adapters import keyed
+from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine, connect
-from homeward.matching.adapters.keyed import CollectionRecord, KeyedCollection
+from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
-from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
+from homeward.matching.adapters.qdrant import (
+    SIGHTING_KINDS,
+    SUBJECT_KINDS,
+    QdrantSightingIndex,
+    QdrantSubjectIndex,
+)
 from homeward.matching.model import (
     Candidate,
     Decision,
@@ -47,6 +53,11 @@ ANNA, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-000
 
 def identity(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012d}"
+
+
+def person(number: int) -> str:
+    """Return a subject's id, which comes before all photographs' in Qdrant's order."""
+    return f"00000000-0000-4000-7000-{number:012d}"
 
 
 def vector(seed: int) -> NDArray[np.float32]:
@@ -113,6 +124,19 @@ async def the_model() -> ModelInfo:
     return ModelInfo("yunet-sface", MODEL, SIZE)
 
 
+def keyed_collection(
+    engine: QdrantEngine, register: KeyValueStore, name: str = "subjects", secret: bytes = SECRET
+) -> KeyedCollection:
+    return KeyedCollection(
+        engine,
+        name=name,
+        kinds={"subjects": SUBJECT_KINDS, "sightings": SIGHTING_KINDS}[name],
+        register=register,
+        secret=secret,
+        model=the_model,
+    )
+
+
 @asynccontextmanager
 async def qdrant_collection(
     folder: Path, register: KeyValueStore, name: str, secret: bytes = SECRET
@@ -120,7 +144,7 @@ async def qdrant_collection(
     async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
         client = connect(url=None, path=folder)
         engine = QdrantEngine(client, threads, "its local folder")
-        yield KeyedCollection(engine, name=name, register=register, secret=secret, model=the_model)
+        yield keyed_collection(engine, register, name, secret)
         client.close()
 
 
@@ -173,7 +197,9 @@ async def test_a_search_ranks_subjects_most_alike_first(subjects: SubjectIndex) 
     assert [one.score for one in found] == pytest.approx([0.75, 0.5], abs=1e-5)
 
 
-async def test_a_subject_comes_once_with_its_best_photograph(subjects: SubjectIndex) -> None:
+async def test_a_subject_comes_once_with_the_photograph_that_is_most_alike(
+    subjects: SubjectIndex,
+) -> None:
     await subjects.put(reference(at_cosine(0.5), photo=1))
     await subjects.put(reference(at_cosine(0.75), photo=2))
     await subjects.put(reference(at_cosine(0.25), photo=3))
@@ -181,6 +207,43 @@ async def test_a_subject_comes_once_with_its_best_photograph(subjects: SubjectIn
     (found,) = await search(subjects, at_cosine(1.0))
 
     assert [one.photo_id for one in found] == [identity(2)]
+
+
+def cosine_of_mean(probe: NDArray[np.float32], *templates: NDArray[np.float32]) -> float:
+    """Return how alike a probe is to the mean of templates, another way than the code does."""
+    total = np.sum(templates, axis=0, dtype=np.float64)
+    return float(probe @ total / np.sqrt(total @ total))
+
+
+async def test_a_subject_is_compared_with_the_mean_of_its_photographs(
+    subjects: SubjectIndex,
+) -> None:
+    for number in range(3):
+        await subjects.put(reference(vector(number), photo=number))
+
+    ((found,),) = await search(subjects, vector(7))
+
+    expected = cosine_of_mean(vector(7), vector(0), vector(1), vector(2))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+
+
+async def test_the_photographs_of_others_do_not_count(subjects: SubjectIndex) -> None:
+    await subjects.put(reference(vector(0), subject=ANNA, photo=0))
+    await subjects.put(reference(vector(1), subject=BEN, photo=1))
+
+    (found,) = await search(subjects, vector(7))
+
+    assert {one.subject_id: one.score for one in found} == {
+        ANNA: pytest.approx(cosine_of_mean(vector(7), vector(0)), abs=1e-5),
+        BEN: pytest.approx(cosine_of_mean(vector(7), vector(1)), abs=1e-5),
+    }
+
+
+async def test_a_subject_has_as_many_templates_as_photographs(subjects: SubjectIndex) -> None:
+    for number in range(3):
+        await subjects.put(reference(vector(number), photo=number))
+
+    assert await subjects.count() == 3
 
 
 async def test_many_photographs_of_one_subject_hide_no_other(subjects: SubjectIndex) -> None:
@@ -268,16 +331,27 @@ async def test_removing_a_photograph_leaves_the_others(subjects: SubjectIndex) -
     await subjects.put(reference(at_cosine(0.75), photo=1))
     await subjects.put(reference(at_cosine(0.5), photo=2))
 
-    await subjects.remove_photo(identity(1))
+    await subjects.remove_photo(ANNA, identity(1))
 
     ((found,),) = await search(subjects, at_cosine(1.0))
-    assert found.photo_id == identity(2)
+    assert (found.photo_id, found.score) == (identity(2), pytest.approx(0.5, abs=1e-5))
+
+
+async def test_a_subject_whose_last_photograph_is_removed_is_not_found(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), photo=1))
+
+    await subjects.remove_photo(ANNA, identity(1))
+
+    assert await search(subjects, vector(1)) == [[]]
+    assert (await subjects.remove_subject(ANNA)).count == 0
 
 
 async def test_removing_a_photograph_that_is_not_there_changes_nothing(
     subjects: SubjectIndex,
 ) -> None:
-    await subjects.remove_photo(identity(1))
+    await subjects.remove_photo(ANNA, identity(1))
 
     assert await subjects.count() == 0
 
@@ -478,7 +552,7 @@ async def test_qdrant_is_never_given_a_template_as_it_is(
             record.collection, ids=[identity(1)], with_vectors=True
         )
 
-    assert abs(float(np.asarray(held.vector) @ vector(1))) < 0.9
+    assert abs(float(np.asarray(held.vector["photo"]) @ vector(1))) < 0.9
 
 
 def bytes_in(folder: Path) -> bytes:
@@ -544,33 +618,152 @@ async def test_two_replicas_that_start_at_once_share_a_collection(
 
     async with open_collection("subjects") as first:
         await QdrantSubjectIndex(first).put(reference(vector(1)))
-        second = KeyedCollection(
-            first._engine, name="subjects", register=Meanwhile(), secret=SECRET, model=the_model
-        )
+        second = keyed_collection(first._engine, Meanwhile())
 
-        assert await second.count() == 1
+        assert await QdrantSubjectIndex(second).count() == 1
 
 
 async def yes() -> bool:
     return True
 
 
+async def test_photographs_that_replicas_add_at_once_are_all_in_the_mean(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+
+        await asyncio.gather(
+            *(
+                replica.put(reference(vector(number), photo=number))
+                for number, replica in enumerate([index, other] * 4)
+            )
+        )
+
+        ((found,),) = await search(index, vector(9))
+    expected = cosine_of_mean(vector(9), *(vector(number) for number in range(8)))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+
+
+def before_the_mean_is_written(
+    points: KeyedCollection, happens: Callable[[], Awaitable[Any]]
+) -> None:
+    """Have something happen once between the look at the photographs and the write."""
+    put = points._put
+
+    async def late(target: Any, written: Any) -> None:
+        if written[0].kind == "subject":
+            points._put = put  # type: ignore[method-assign]
+            await happens()
+        await put(target, written)
+
+    points._put = late  # type: ignore[method-assign]
+
+
+async def test_a_photograph_that_comes_while_the_mean_is_written_is_in_it(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        before_the_mean_is_written(points, lambda: other.put(reference(vector(2), photo=2)))
+        await index.put(reference(vector(1), photo=1))
+
+        ((found,),) = await search(index, vector(9))
+    expected = cosine_of_mean(vector(9), vector(1), vector(2))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+
+
+async def test_nothing_is_left_of_a_subject_that_is_removed_while_a_photograph_is_added(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        await index.put(reference(vector(1), photo=1))
+        before_the_mean_is_written(points, lambda: other.remove_subject(ANNA))
+        await index.put(reference(vector(2), photo=2))
+
+        assert await search(index, vector(1)) == [[]]
+        assert await points.count() == 0
+        assert await index.holds_erased()
+
+
+async def test_a_mean_that_is_removed_after_a_rebuild_makes_another_due(
+    open_collection: Open,
+) -> None:
+    """As when another replica rebuilds between the removal of a photograph and of the mean."""
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+        put_mean = points.put_mean
+
+        async def late(*args: Any, **kwargs: Any) -> None:
+            assert await index.rebuild(yes)
+            assert not await index.holds_erased()
+            await put_mean(*args, **kwargs)
+
+        points.put_mean = late  # type: ignore[method-assign]
+        await index.remove_photo(ANNA, identity(1))
+
+        assert await points.count() == 0
+        assert await index.holds_erased()
+
+
+@pytest.mark.parametrize("act", ["put", "remove_photo"])
+async def test_a_subject_that_was_not_fused_when_it_broke_off_is_mended(
+    open_collection: Open, act: str
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    async def killed(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+        await index.put(reference(vector(2), photo=2))
+        await index.put(reference(vector(4), subject=BEN, photo=4))
+        points.put_mean = killed  # type: ignore[method-assign]
+        with pytest.raises(Killed):
+            await {
+                "put": lambda: index.put(reference(vector(3), photo=3)),
+                "remove_photo": lambda: index.remove_photo(ANNA, identity(2)),
+            }[act]()
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+
+        assert await index.mend() == 1
+
+        assert await index.mend() == 0
+        ((found,),) = await search(index, vector(9), subjects=frozenset({ANNA}))
+    there = {"put": (1, 2, 3), "remove_photo": (1,)}[act]
+    expected = cosine_of_mean(vector(9), *(vector(number) for number in there))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+
+
+async def test_a_gallery_that_is_in_order_is_not_mended(subjects: SubjectIndex) -> None:
+    await filled(subjects, 3)
+
+    assert await subjects.mend() == 0
+
+
 async def filled(index: SubjectIndex, people: int = 40) -> None:
     for number in range(people):
-        await index.put(reference(vector(number), subject=identity(number), photo=number))
+        await index.put(reference(vector(number), subject=person(number), photo=number))
 
 
 async def found_of(index: SubjectIndex, people: int = 40) -> set[int]:
     """Return which of the people are found by their own template."""
     answers = await search(index, *(vector(n) for n in range(people)), threshold=0.99)
-    return {
-        n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [identity(n)]
-    }
+    return {n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [person(n)]}
 
 
 async def test_a_rebuild_keeps_all_but_what_was_removed(subjects: SubjectIndex) -> None:
     await filled(subjects)
-    removed = await subjects.remove_subject(identity(7))
+    removed = await subjects.remove_subject(person(7))
     assert await subjects.holds_erased()
 
     assert await subjects.rebuild(yes)
@@ -583,7 +776,7 @@ async def test_a_rebuild_keeps_all_but_what_was_removed(subjects: SubjectIndex) 
 async def test_what_was_removed_is_not_gone_before_the_rebuild(subjects: SubjectIndex) -> None:
     await filled(subjects, 3)
 
-    removed = await subjects.remove_subject(identity(1))
+    removed = await subjects.remove_subject(person(1))
 
     assert removed.count == 1
     assert [await subjects.is_gone(place) for place in removed.places] == [False]
@@ -591,7 +784,7 @@ async def test_what_was_removed_is_not_gone_before_the_rebuild(subjects: Subject
 
 async def test_a_rebuild_may_be_put_off(subjects: SubjectIndex) -> None:
     await filled(subjects)
-    await subjects.remove_subject(identity(7))
+    await subjects.remove_subject(person(7))
 
     async def no() -> bool:
         return False
@@ -620,7 +813,7 @@ async def test_a_rebuild_leaves_no_value_of_what_was_removed_in_any_file(
         await filled(index)
         before = (await points._open()).current.matrix
         gone, kept = (keying.keyed(vector(n)[None], before)[0] for n in (7, 8))
-        await index.remove_subject(identity(7))
+        await index.remove_subject(person(7))
         assert values_in(tmp_path, kept) == SIZE
 
         await index.rebuild(yes)
@@ -639,7 +832,7 @@ async def test_a_rebuild_changes_the_salt_and_forgets_the_old_one(
         index = QdrantSubjectIndex(points)
         await filled(index, 3)
         (before,) = await register.entries()
-        await index.remove_subject(identity(1))
+        await index.remove_subject(person(1))
 
         await index.rebuild(yes)
 
@@ -648,33 +841,53 @@ async def test_a_rebuild_changes_the_salt_and_forgets_the_old_one(
         assert salt.encode() not in after.value
 
 
+async def test_a_subject_that_gets_a_photograph_during_a_rebuild_keeps_the_others(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        for number in range(40):
+            await index.put(reference(vector(number), subject=person(number % 4), photo=number))
+        await index.remove_photo(person(0), identity(0))
+        rounds = 0
+
+        async def meanwhile() -> bool:
+            nonlocal rounds
+            subject, photo = person(rounds % 4), 100 + rounds
+            await index.put(reference(vector(photo), subject=subject, photo=photo))
+            rounds += 1
+            return True
+
+        assert await index.rebuild(meanwhile)
+
+        assert rounds >= 3
+        for number in range(4):
+            photos = [n for n in (*range(1, 40), *range(100, 100 + rounds)) if n % 4 == number]
+            ((found,),) = await search(index, vector(999), subjects=frozenset({person(number)}))
+            expected = cosine_of_mean(vector(999), *(vector(n) for n in photos))
+            assert found.score == pytest.approx(expected, abs=1e-5)
+        assert await index.mend() == 0
+
+
 async def test_nothing_that_happens_during_a_rebuild_is_lost_or_comes_back(
     open_collection: Open,
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index)
-        await index.remove_subject(identity(39))
+        await index.remove_subject(person(39))
         # What a replica does that has seen nothing of the rebuild yet.
-        other = QdrantSubjectIndex(
-            KeyedCollection(
-                points._engine,
-                name="subjects",
-                register=points._register,
-                secret=SECRET,
-                model=the_model,
-            )
-        )
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
         assert await found_of(other) == set(range(39))
         rounds = 0
 
         async def meanwhile() -> bool:
             nonlocal rounds
             rounds += 1
-            await other.remove_subject(identity(rounds))  # of a batch before, or after this one
-            await other.remove_subject(identity(30 + rounds))
+            await other.remove_subject(person(rounds))  # of a batch before, or after this one
+            await other.remove_subject(person(30 + rounds))
             await index.put(
-                reference(vector(100 + rounds), subject=identity(100 + rounds), photo=100 + rounds)
+                reference(vector(100 + rounds), subject=person(100 + rounds), photo=100 + rounds)
             )
             assert await found_of(index) == await found_of(other)
             return True
@@ -729,7 +942,7 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
         index = QdrantSubjectIndex(points)
         await filled(index)
         gone = keying.keyed(vector(7)[None], (await points._open()).current.matrix)[0]
-        await index.remove_subject(identity(7))
+        await index.remove_subject(person(7))
         if batches < 3:
             with pytest.raises(Killed):
                 await index.rebuild(dies)
@@ -760,7 +973,7 @@ async def test_a_collection_that_is_retired_during_a_rebuild_is_not_forgotten(
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index, 3)
-        await index.remove_subject(identity(1))
+        await index.remove_subject(person(1))
         run = points._engine.run
 
         async def meanwhile(call: Any, *args: Any, **kwargs: Any) -> Any:
@@ -787,7 +1000,7 @@ def next_vector(seed: int) -> NDArray[np.float32]:
 
 
 def next_reference(number: int) -> Reference:
-    return Reference(identity(number), identity(number), Template(next_vector(number), OTHER_MODEL))
+    return Reference(person(number), identity(number), Template(next_vector(number), OTHER_MODEL))
 
 
 def numbers_of(keys: Iterable[PhotoKey]) -> set[int]:
@@ -805,9 +1018,7 @@ async def found_with_next(index: SubjectIndex, people: int) -> set[int]:
     """Return which of the people are found by their own template of the other model."""
     probes = [next_vector(number) for number in range(people)]
     answers = await search(index, *probes, model=OTHER_MODEL, threshold=0.99)
-    return {
-        n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [identity(n)]
-    }
+    return {n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [person(n)]}
 
 
 async def test_a_prepared_gallery_is_told_of_what_is_held_and_what_is_ready(
@@ -820,7 +1031,7 @@ async def test_a_prepared_gallery_is_told_of_what_is_held_and_what_is_ready(
     prepared = await subjects.prepare(NEXT)
 
     assert numbers_of(prepared.held) == {0, 1, 2}
-    assert prepared.ready == {PhotoKey(identity(1), identity(1))}
+    assert prepared.ready == {PhotoKey(person(1), identity(1))}
 
 
 async def test_searches_see_the_gallery_in_use_until_it_is_exchanged(
@@ -843,6 +1054,28 @@ async def test_an_exchanged_gallery_is_of_the_other_model(subjects: SubjectIndex
     assert await subjects.model() == NEXT
     assert await found_with_next(subjects, 3) == {0, 1, 2}
     assert await subjects.holding([identity(1), identity(7)]) == {identity(1)}
+
+
+async def test_an_exchanged_gallery_compares_with_the_mean_of_what_is_there(
+    subjects: SubjectIndex,
+) -> None:
+    for number in range(4):
+        await subjects.put(reference(vector(number), photo=number))
+    await subjects.prepare(NEXT)
+    prepared = [Reference(ANNA, identity(n), Template(next_vector(n), OTHER_MODEL)) for n in (0, 1)]
+    await subjects.put_prepared(NEXT, prepared)
+    await subjects.prepare(NEXT)
+    prepared = [Reference(ANNA, identity(n), Template(next_vector(n), OTHER_MODEL)) for n in (2, 3)]
+    await subjects.put_prepared(NEXT, prepared)
+    await subjects.remove_photo(ANNA, identity(1))
+    await subjects.drop_prepared([identity(2)])
+
+    assert await subjects.use_prepared(NEXT, (await subjects.prepare(NEXT)).mark)
+
+    ((found,),) = await search(subjects, next_vector(9), model=OTHER_MODEL)
+    expected = cosine_of_mean(next_vector(9), next_vector(0), next_vector(3))
+    assert found.score == pytest.approx(expected, abs=1e-5)
+    assert await subjects.mend() == 0
 
 
 @pytest.mark.parametrize("act", ["search", "put", "require_model"])
@@ -871,7 +1104,7 @@ async def test_a_template_that_came_since_the_look_keeps_the_gallery_from_being_
     await subjects.prepare(NEXT)
     await subjects.put_prepared(NEXT, [next_reference(0)])
     looked = await subjects.prepare(NEXT)
-    await subjects.put(reference(vector(1), subject=identity(1), photo=1))
+    await subjects.put(reference(vector(1), subject=person(1), photo=1))
 
     assert not await subjects.use_prepared(NEXT, looked.mark)
 
@@ -885,8 +1118,8 @@ async def test_what_is_removed_is_removed_from_a_prepared_gallery_too(
     await filled(subjects, 4)
     await subjects.prepare(NEXT)
     await subjects.put_prepared(NEXT, [next_reference(number) for number in range(4)])
-    await subjects.remove_subject(identity(1))
-    await subjects.remove_photo(identity(2))
+    await subjects.remove_subject(person(1))
+    await subjects.remove_photo(person(2), identity(2))
 
     prepared = await subjects.prepare(NEXT)
 
@@ -1059,7 +1292,7 @@ async def test_a_prepared_gallery_goes_with_the_rebuild_after_an_erasure(
         await filled(index, 3)
         await index.prepare(NEXT)
         await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
-        removed = await index.remove_subject(identity(1))
+        removed = await index.remove_subject(person(1))
         assert [await index.is_gone(place) for place in removed.places] == [False, False]
 
         await index.rebuild(yes)
@@ -1077,7 +1310,7 @@ async def test_what_was_erased_while_a_gallery_was_prepared_goes_after_the_excha
         await filled(index, 3)
         await index.prepare(NEXT)
         await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
-        removed = await index.remove_subject(identity(1))
+        removed = await index.remove_subject(person(1))
         await index.use_prepared(NEXT, (await index.prepare(NEXT)).mark)
 
         assert await index.holds_erased()
@@ -1094,13 +1327,7 @@ async def test_a_write_of_the_former_model_that_meets_the_exchange_is_refused(
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index, 1)
-        other = KeyedCollection(
-            points._engine,
-            name="subjects",
-            register=points._register,
-            secret=SECRET,
-            model=the_model,
-        )
+        other = keyed_collection(points._engine, points._register)
         put = other._put
 
         async def meanwhile(*args: Any) -> None:

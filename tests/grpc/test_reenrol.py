@@ -45,7 +45,12 @@ from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingFeed
-from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
+from homeward.matching.adapters.qdrant import (
+    SIGHTING_KINDS,
+    SUBJECT_KINDS,
+    QdrantSightingIndex,
+    QdrantSubjectIndex,
+)
 from homeward.matching.servicer import services
 from homeward.matching.usecases import reenrol
 from homeward.matching.usecases.certificates import Certificates
@@ -217,8 +222,10 @@ class World:
                 model=faces.model,
                 others=[each.model for each in analyzers[1:]],
             )
-            gallery = QdrantSubjectIndex(collection(name="subjects"))
-            index = QdrantSightingIndex(collection(name="sightings", title="the sightings"))
+            gallery = QdrantSubjectIndex(collection(name="subjects", kinds=SUBJECT_KINDS))
+            index = QdrantSightingIndex(
+                collection(name="sightings", kinds=SIGHTING_KINDS, title="the sightings")
+            )
             seen = Sightings(
                 index=index,
                 ledger=self.ledger,
@@ -713,7 +720,7 @@ def dying(call: Any, left: list[int]) -> Any:
     return counted
 
 
-STEPS = 24
+STEPS = 28
 """More than a run of `killed` takes: calls of Qdrant, and writes of which collection is in use."""
 
 

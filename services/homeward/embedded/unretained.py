@@ -25,6 +25,7 @@ import nats
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward import fusing
 from homeward.embedded import demo, demo_footage
 from homeward.embedded.byte_search import ByteSearch, Hit, Sought, best_of
 from homeward.embedded.files import make_private_folder
@@ -36,7 +37,7 @@ from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
 from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
 from homeward.matching import keying
-from homeward.matching.adapters.keyed import CollectionRecord
+from homeward.matching.adapters.changes import CollectionRecord
 from homeward.servicekit import records
 from homeward.vision.alignment import align
 
@@ -194,9 +195,8 @@ def strangers(
                 if likeness.max() >= SAME_PERSON:
                     seen.setdefault(int(likeness.argmax()), []).append((template, crop))
     others = [walk for person, walk in sorted(seen.items()) if person not in LOOKED_FOR]
-    means = np.stack([np.mean([template for template, _ in walk], axis=0) for walk in others])
-    fused = means / np.linalg.norm(means, axis=1, keepdims=True)
-    return np.asarray(fused, np.float32), np.stack([walk[len(walk) // 2][1] for walk in others])
+    fused = [fusing.fuse(np.stack([template for template, _ in walk])) for walk in others]
+    return np.stack(fused), np.stack([walk[len(walk) // 2][1] for walk in others])
 
 
 def search(trial: Trial, looking: ByteSearch) -> list[Found]:

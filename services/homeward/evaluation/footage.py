@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward import fusing
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.model import ModelPack
 from homeward.embedding.ports import FaceDetector, FaceRecogniser
@@ -247,12 +248,11 @@ class _NoStills(CvFaceImages):
 
 
 class _Scorer:
-    """A `Matcher` that keeps scores and nothing else."""
+    """A `Matcher` that compares as the gallery does, and keeps scores and nothing else."""
 
     def __init__(self, gallery: Mapping[str, NDArray[np.float32]]) -> None:
-        self._gallery = gallery
-        self._names = [name for name, templates in gallery.items() for _ in templates]
-        self._templates = np.concatenate(list(gallery.values()))
+        self._gallery = {name: fusing.fuse(templates) for name, templates in gallery.items()}
+        self._templates = np.stack(list(self._gallery.values()))
         self.scored: list[Scored] = []
 
     async def match(
@@ -263,16 +263,12 @@ class _Scorer:
         return [self._matches(row) for row in scores], MatchPolicy("evaluation", EVERYBODY)
 
     def _matches(self, scores: NDArray[np.float32]) -> list[Match]:
-        best: dict[str, float] = {}
-        for name, score in zip(self._names, scores.tolist(), strict=True):
-            best[name] = max(score, best.get(name, -1.0))
-        return [
-            Match(name, "", score) for name, score in sorted(best.items(), key=lambda one: -one[1])
-        ]
+        told = zip(self._gallery, scores.tolist(), strict=True)
+        return [Match(name, "", score) for name, score in sorted(told, key=lambda one: -one[1])]
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         for one in sighted:
-            own = self._gallery[one.match.subject_id] @ one.template.values
+            fused = float(self._gallery[one.match.subject_id] @ one.template.values)
             assert one.best_shot_score is not None, "everybody is above the threshold"
             self.scored.append(
                 Scored(
@@ -281,7 +277,7 @@ class _Scorer:
                     end=one.end.total_seconds(),
                     face_px=one.face_height_px,
                     score=one.match.score,
-                    fused=float(np.clip(own.max(), -1, 1)),
+                    fused=min(max(fused, -1.0), 1.0),
                     best_shot=one.best_shot_score,
                 )
             )

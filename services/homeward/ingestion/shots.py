@@ -13,6 +13,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward import fusing
 from homeward.ingestion.model import Box, Portrait, Template
 
 MAX_SHOTS = 6
@@ -101,11 +102,9 @@ def fuse(templates: Sequence[Template], qualities: Sequence[float]) -> Template:
         templates: At least one, all of one model.
         qualities: One weight in [0, 1] each.
     """
+    values = np.stack([template.values for template in templates])
     weights = np.maximum(np.asarray(qualities, np.float32), 1e-3)
-    total = (np.stack([template.values for template in templates]) * weights[:, None]).sum(axis=0)
-    return Template(
-        np.asarray(total / np.linalg.norm(total), np.float32), templates[0].model_digest
-    )
+    return Template(fusing.fuse(values, weights), templates[0].model_digest)
 
 
 def appearances(

@@ -10,7 +10,12 @@ from homeward import inventory
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.qdrant import QdrantSightingIndex, QdrantSubjectIndex
+from homeward.matching.adapters.qdrant import (
+    SIGHTING_KINDS,
+    SUBJECT_KINDS,
+    QdrantSightingIndex,
+    QdrantSubjectIndex,
+)
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
@@ -102,9 +107,11 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
         model=faces.model,
         others=[each.model for each in coming],
     )
-    gallery = QdrantSubjectIndex(collection(name=inventory.REFERENCES.place))
+    gallery = QdrantSubjectIndex(collection(name=inventory.REFERENCES.place, kinds=SUBJECT_KINDS))
     seen = QdrantSightingIndex(
-        collection(name=inventory.SIGHTINGS.place, title="the store of sightings")
+        collection(
+            name=inventory.SIGHTINGS.place, kinds=SIGHTING_KINDS, title="the store of sightings"
+        )
     )
     return Parts(
         bus=bus,

@@ -109,6 +109,9 @@ class Pinned(Protocol):
 class SubjectIndex(Purgeable, Pinned, Protocol):
     """The gallery: reference templates, searched by similarity.
 
+    A subject is compared as one template, which is fused of all their photographs' (`fusing.fuse`)
+    whenever one is added or removed.
+
     It can be filled anew for another model while it is in use: `prepare` tells what is missing,
     `put_prepared` adds it, and `use_prepared` exchanges the two at once. What is removed meanwhile
     is removed from both; a template that is added makes `use_prepared` look again.
@@ -119,6 +122,13 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
 
         Once this has returned, a gallery that takes this one's place has a template of the
         photograph as well, or whoever fills it has been told of the photograph.
+        """
+
+    async def mend(self) -> int:
+        """Finish what broke off between a change of the photographs and the fusing of the subject.
+
+        Returns:
+            How many subjects were fused anew.
         """
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
@@ -163,18 +173,18 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
             limit: Most candidates a probe, at least 1.
 
         Returns:
-            One list a probe, each subject once with its best photograph, most alike first; ties
-            keep subject order. No score is outside of [-1, 1], whatever the rounding.
+            One list a probe, most alike first, each subject once with its photograph that is most
+            alike; ties keep subject order. No score is outside of [-1, 1], whatever the rounding.
         """
 
-    async def remove_photo(self, photo_id: str) -> None:
+    async def remove_photo(self, subject_id: str, photo_id: str) -> None:
         """Remove the template of one photograph, if it is there."""
 
     async def remove_subject(self, subject_id: str) -> Removed:
-        """Remove a subject's templates."""
+        """Remove a subject's templates, and tell how many photographs they were of."""
 
     async def count(self) -> int:
-        """Return how many templates there are."""
+        """Return how many photographs have a template."""
 
 
 class SightingIndex(Purgeable, Pinned, Protocol):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +18,10 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from qdrant_client.http.exceptions import ApiException
 
+from homeward import fusing
 from homeward.matching import keying, pinning
+from homeward.matching.adapters import changes
+from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine
 from homeward.matching.model import ModelInfo, Template
 from homeward.servicekit import errors, records
@@ -33,55 +35,6 @@ COPY_BATCH = 16
 search meanwhile: a search waits a tenth of a second at most."""
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class CollectionRecord:
-    """Which collection is in use, and what it takes to read it, beside the installation's secret.
-
-    Kept in NATS: one write of it moves everybody to another collection, and takes the salt away
-    that makes what the old one held comparable with anything.
-    """
-
-    collection: str
-    salt: str
-    """Hexadecimal."""
-    model_name: str
-    model_digest: str
-    template_size: int
-    erased: bool = False
-    """Whether something was removed from it: an engine keeps the bytes until the files go."""
-    next: Successor | None = None
-    """What is to replace it, while that is being filled."""
-    retired: tuple[str, ...] = ()
-    """Collections that were replaced and are not known to be gone."""
-
-    @property
-    def model(self) -> ModelInfo:
-        """Whose templates it holds."""
-        return ModelInfo(self.model_name, self.model_digest, self.template_size)
-
-    @property
-    def rebuild_due(self) -> bool:
-        """Whether files may hold bytes of what was removed, but for the retired ones'.
-
-        A successor of another model is left alone until then, to be gone on with.
-        """
-        begun = self.next is not None and (self.next.model is None or self.next.erased)
-        return self.erased or begun
-
-
-@dataclass(frozen=True, slots=True)
-class Successor:
-    """A collection that is being filled. Every write goes to it too, as far as it can."""
-
-    collection: str
-    salt: str
-    erased: bool = False
-    model: ModelInfo | None = None
-    """Of its templates; None for the same as those of the collection in use."""
-    writes: int = 0
-    """Changes with every template that only one of the two has got."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,6 +52,8 @@ class Point:
     """A point to write."""
 
     point_id: str
+    kind: str
+    """Of vector."""
     template: Template
     payload: object
 
@@ -119,6 +74,10 @@ class _Opened:
 class KeyedCollection:
     """A collection of keyed vectors, pinned to one model; made when it is first needed.
 
+    A point has one vector, of one kind. Vectors of one kind are searched as if there were no others
+    (Qdrant's *named vectors*): a filter would have the local mode read every payload, which takes
+    0.1 s with 8,000 points.
+
     It can be replaced while it is in use (`rebuild`). What makes that safe, with several replicas:
     a read looks first which collection is in use; a write goes to the one in use and to its
     successor, if there is one, and afterwards looks whether that was still so, or else is repeated.
@@ -126,6 +85,7 @@ class KeyedCollection:
     Args:
         engine: Qdrant.
         name: What it holds: `subjects` or `sightings`.
+        kinds: Of vectors.
         register: Holds the `CollectionRecord` under `name`.
         secret: The installation's gallery key.
         model: Asks for the model pack in use, when the collection is made.
@@ -138,6 +98,7 @@ class KeyedCollection:
         engine: QdrantEngine,
         *,
         name: str,
+        kinds: Sequence[str],
         register: KeyValueStore,
         secret: bytes,
         model: Callable[[], Awaitable[ModelInfo]],
@@ -148,6 +109,7 @@ class KeyedCollection:
         self._title = title
         self._engine = engine
         self._name = name
+        self._kinds = kinds
         self._register = register
         self._secret = secret
         self._model = model
@@ -179,11 +141,55 @@ class KeyedCollection:
 
         await self._write(write, of=point.template)
         # After the write, so that whoever looks from now on sees it.
-        record = await self._change(_with_write)
+        record = await self._change(changes.with_write)
         await self._require(record.model, point.template.model_digest)
 
+    async def put_mean(
+        self,
+        mean_id: str,
+        kind: str,
+        *,
+        of: models.Filter,
+        of_kind: str,
+        payload: Callable[[Sequence[str]], object],
+    ) -> None:
+        """Write a point with the mean of others, or remove it when there are none.
+
+        To be called by whoever has written or removed one of the others. Each that does so at the
+        same time looks afterwards whether the mean is of those that are there, so that the last to
+        write it has seen all. A successor of another model is left alone.
+
+        Args:
+            mean_id: Of the point.
+            kind: Of its vector.
+            of: Which points it is the mean of.
+            of_kind: The kind of their vectors.
+            payload: Makes its payload from their ids, which are sorted.
+        """
+
+        async def write(target: _Target) -> None:
+            current = (await self._open()).current
+            if target.model.digest != current.model.digest:
+                return
+            parts = await self._vectors(current, of_kind, where=of)
+            while parts:
+                ids = sorted(parts)
+                values = fusing.fuse(np.stack([parts[name] for name in ids]))
+                template = Template(values, target.model.digest)
+                await self._put(target, [Point(mean_id, kind, template, payload(ids))])
+                used, parts = parts, await self._vectors(current, of_kind, where=of)
+                if used.keys() == parts.keys() and all(
+                    np.array_equal(used[name], parts[name]) for name in parts
+                ):
+                    return
+            if await self._points(target, [mean_id]):
+                await self._change(changes.with_erasure)
+                await self._remove_from(target, [mean_id])
+
+        await self._write(write)
+
     async def upsert_loosely(
-        self, point_id: str, template: Template | None, payload: object
+        self, point_id: str, kind: str, template: Template | None, payload: object
     ) -> None:
         """Write a point, whatever was there; with zeros where its template is of another model."""
 
@@ -191,9 +197,8 @@ class KeyedCollection:
             size = target.model.template_size
             zeros = Template(np.zeros(size, np.float32), target.model.digest)
             fits = template is not None and template.model_digest == target.model.digest
-            await self._put(
-                target, [Point(point_id, template if template and fits else zeros, payload)]
-            )
+            stored = template if template and fits else zeros
+            await self._put(target, [Point(point_id, kind, stored, payload)])
 
         await self._write(write, of=template)
 
@@ -215,13 +220,14 @@ class KeyedCollection:
     async def query(
         self,
         vectors: NDArray[np.float32],
+        kind: str,
         *,
         model_digest: str,
         where: models.Filter | None,
         threshold: float,
         limit: int,
     ) -> list[list[tuple[dict[str, Any], float]]]:
-        """Return payload and cosine similarity of the nearest points to each vector.
+        """Return payload and cosine similarity of the nearest points of a kind to each vector.
 
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
@@ -232,6 +238,7 @@ class KeyedCollection:
             requests = [
                 models.QueryRequest(
                     query=vector.tolist(),
+                    using=kind,
                     filter=where,
                     limit=limit,
                     score_threshold=threshold,
@@ -263,29 +270,36 @@ class KeyedCollection:
 
         return await self._read(read) if point_ids else frozenset()
 
-    async def retrieve(
-        self, point_id: str, *, with_vector: bool = False
-    ) -> tuple[dict[str, Any], NDArray[np.float32] | None] | None:
-        """Return a point's payload, and its vector as it was before keying if asked, or None."""
+    async def payload(self, point_id: str) -> dict[str, Any] | None:
+        """Return a point's payload, or None."""
 
-        async def read(
-            target: _Target,
-        ) -> tuple[dict[str, Any], NDArray[np.float32] | None] | None:
+        async def read(target: _Target) -> dict[str, Any] | None:
             points = await self._engine.run(
-                self._engine.client.retrieve,
-                target.collection,
-                ids=[point_id],
-                with_vectors=with_vector,
+                self._engine.client.retrieve, target.collection, ids=[point_id]
             )
-            if not points:
-                return None
-            vector = None
-            if with_vector:
-                stored = np.asarray(points[0].vector, dtype=np.float32)
-                vector = keying.unkeyed(stored[None], target.matrix)[0]
-            return points[0].payload or {}, vector
+            return (points[0].payload or {}) if points else None
 
         return await self._read(read)
+
+    async def vectors(
+        self, point_ids: Collection[str], kind: str, *, of: tuple[str, int] | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors of those of the points that are there, as they were before keying.
+
+        Args:
+            point_ids: Of points with vectors of that kind.
+            kind: Of vector.
+            of: Digest and size of templates to compare them with.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+        """
+        if not point_ids:
+            return {}
+        return await self._read(
+            lambda target: self._vectors(target, kind, names=point_ids),
+            of=of,
+        )
 
     async def scroll(self, where: models.Filter | None) -> list[dict[str, Any]]:
         """Return the payloads of all points that fit."""
@@ -311,7 +325,9 @@ class KeyedCollection:
                 wait=True,
             )
 
-        await self._change(_with_erasure)  # first: what breaks off now is made up for by a rebuild
+        await self._change(
+            changes.with_erasure
+        )  # first: what breaks off now is made up for by a rebuild
         return await self._write(write)
 
     async def count(self, where: models.Filter | None = None) -> int:
@@ -346,9 +362,9 @@ class KeyedCollection:
             A mark of this moment, for `use_prepared`; the payloads of the collection in use; and
             those that the successor has.
         """
-        made = replace(_new_name(self._name), model=model)
+        made = replace(changes.new_name(self._name), model=model)
         while True:
-            await self._change(partial(_with_prepared, made))
+            await self._change(partial(changes.with_prepared, made))
             opened = await self._open()
             if opened.next is not None and opened.next.model == model:
                 return (
@@ -362,11 +378,20 @@ class KeyedCollection:
         opened = await self._open()
         if points and opened.next is not None and opened.next.model == model:
             await self._put(opened.next, points)
-            await self._change(_with_write)
+            await self._change(changes.with_write)
+
+    async def vectors_prepared(
+        self, model: ModelInfo, point_ids: Collection[str], kind: str
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return vectors of the successor of another model; none, if it was given up."""
+        opened = await self._open()
+        if not point_ids or opened.next is None or opened.next.model != model:
+            return {}
+        return await self._vectors(opened.next, kind, names=point_ids)
 
     async def drop_prepared(self, point_ids: Collection[str]) -> None:
         """Remove points from the successor alone."""
-        await self._change(_with_erasure_in_next)
+        await self._change(changes.with_erasure_in_next)
         opened = await self._open()
         if opened.record.next is not None and opened.record.next.model and opened.next:
             await self._remove_from(opened.next, list(point_ids))
@@ -383,7 +408,7 @@ class KeyedCollection:
         record = records.decode(entry.value, CollectionRecord)
         if record.next is None or record.next.model != model:
             return False
-        swapped = records.encode(_with_swap(record.next, record))
+        swapped = records.encode(changes.with_swap(record.next, record))
         try:
             await self._register.update(self._name, swapped, revision=mark)
         except ConflictError:
@@ -407,8 +432,8 @@ class KeyedCollection:
         record = (await self._open()).record
         other = model if model and model.digest != record.model_digest else None
         if other or record.rebuild_due:
-            made = replace(_new_name(self._name), model=other)
-            await self._change(partial(_with_successor, made))
+            made = replace(changes.new_name(self._name), model=other)
+            await self._change(partial(changes.with_successor, made))
             opened = await self._open()
             if opened.next is None or opened.next.collection != made.collection:
                 return False  # another replica has begun one too
@@ -418,11 +443,11 @@ class KeyedCollection:
                 if not await proceed():
                     return False
                 await self._copy(points, opened.current, opened.next)
-            await self._change(partial(_with_swap, made))
+            await self._change(partial(changes.with_swap, made))
         retired = (await self._open()).record.retired
         for collection in retired:
             await self._engine.run(self._drop, collection)
-        await self._change(partial(_without_retired, retired))
+        await self._change(partial(changes.without_retired, retired))
         return True
 
     async def _copy(self, points: list[Any], current: _Target, successor: _Target) -> None:
@@ -431,12 +456,14 @@ class KeyedCollection:
         copied: dict[str, object] = {}
         while points:
             if current.model.digest == successor.model.digest:
-                stored = np.asarray([point.vector for point in points], np.float32)
+                stored = np.asarray([_vector(point) for point in points], np.float32)
                 vectors = keying.keyed(keying.unkeyed(stored, current.matrix), successor.matrix)
             else:
                 vectors = np.zeros((len(points), successor.model.template_size), np.float32)
             copies = [
-                models.PointStruct(id=point.id, vector=vector.tolist(), payload=point.payload)
+                models.PointStruct(
+                    id=point.id, vector={_kind(point): vector.tolist()}, payload=point.payload
+                )
                 for point, vector in zip(points, vectors, strict=True)
             ]
             await self._engine.run(
@@ -456,11 +483,34 @@ class KeyedCollection:
             )
         )
 
+    async def _vectors(
+        self,
+        target: _Target,
+        kind: str,
+        *,
+        names: Collection[str] | None = None,
+        where: models.Filter | None = None,
+    ) -> dict[str, NDArray[np.float32]]:
+        """Return the vectors of points by name, or of all that fit a filter, before keying."""
+        if names is not None:
+            points = await self._points(target, list(names))
+        else:
+            pages = self._pages(target, where, size=SCROLL_BATCH, with_vectors=True)
+            points = [point async for page in pages for point in page]
+        found = [point for point in points if _kind(point) == kind]
+        if not found:
+            return {}
+        stored = np.asarray([_vector(point) for point in found], np.float32)
+        vectors = keying.unkeyed(stored, target.matrix)
+        return {str(point.id): vector for point, vector in zip(found, vectors, strict=True)}
+
     async def _put(self, target: _Target, points: Sequence[Point]) -> None:
         vectors = keying.keyed(np.stack([point.template.values for point in points]), target.matrix)
         structs = [
             models.PointStruct(
-                id=point.point_id, vector=vector.tolist(), payload=records.to_plain(point.payload)
+                id=point.point_id,
+                vector={point.kind: vector.tolist()},
+                payload=records.to_plain(point.payload),
             )
             for point, vector in zip(points, vectors, strict=True)
         ]
@@ -614,7 +664,7 @@ class KeyedCollection:
         entry = await self._register.get(self._name)
         if entry is None:
             model = await self._model()
-            made = _new_name(self._name)
+            made = changes.new_name(self._name)
             record = CollectionRecord(
                 collection=made.collection,
                 salt=made.salt,
@@ -632,7 +682,10 @@ class KeyedCollection:
         try:
             self._engine.client.create_collection(
                 collection,
-                vectors_config=models.VectorParams(size=size, distance=models.Distance.COSINE),
+                vectors_config={
+                    kind: models.VectorParams(size=size, distance=models.Distance.COSINE)
+                    for kind in self._kinds
+                },
             )
         except (ApiException, ValueError):
             if not self._engine.client.collection_exists(collection):
@@ -648,59 +701,12 @@ class KeyedCollection:
             client.delete_collection(collection)
 
 
-def _new_name(name: str) -> Successor:
-    return Successor(f"{name}-{secrets.token_hex(4)}", secrets.token_hex(32))
+def _kind(point: Any) -> str:  # noqa: ANN401 - the client's, whose type has every kind of vector
+    (kind,) = point.vector
+    return str(kind)
 
 
-def _with_erasure(record: CollectionRecord) -> CollectionRecord:
-    """Return the record once something is removed from what it names."""
-    following = replace(record.next, erased=True) if record.next else None
-    return replace(record, erased=True, next=following)
-
-
-def _with_erasure_in_next(record: CollectionRecord) -> CollectionRecord:
-    """Return the record once something is removed from the successor alone."""
-    return replace(record, next=replace(record.next, erased=True)) if record.next else record
-
-
-def _with_write(record: CollectionRecord) -> CollectionRecord:
-    """Return the record once one of two collections of different models has got a template."""
-    if record.next is None or record.next.model is None:
-        return record
-    return replace(record, next=replace(record.next, writes=record.next.writes + 1))
-
-
-def _with_prepared(made: Successor, record: CollectionRecord) -> CollectionRecord:
-    """Return the record with a successor of a model: the one that was begun, if it is of it."""
-    begun = record.next is not None and record.next.model == made.model
-    return record if begun else _with_successor(made, record)
-
-
-def _with_successor(made: Successor, record: CollectionRecord) -> CollectionRecord:
-    """Return the record with another successor; one that was begun is not used any more."""
-    begun = (record.next.collection,) if record.next else ()
-    return replace(record, next=made, retired=(*record.retired, *begun))
-
-
-def _without_retired(dropped: Collection[str], record: CollectionRecord) -> CollectionRecord:
-    """Return the record without collections that are gone; others may have come meanwhile."""
-    left = (collection for collection in record.retired if collection not in dropped)
-    return replace(record, retired=tuple(left))
-
-
-def _with_swap(filled: Successor, record: CollectionRecord) -> CollectionRecord:
-    """Return the record once the successor is in use, unless another replica has begun another."""
-    if record.next is None or record.next.collection != filled.collection:
-        return record
-    model = record.next.model or record.model
-    return replace(
-        record,
-        collection=record.next.collection,
-        salt=record.next.salt,
-        model_name=model.name,
-        model_digest=model.digest,
-        template_size=model.template_size,
-        erased=record.next.erased,
-        next=None,
-        retired=(*record.retired, record.collection),
-    )
+def _vector(point: Any) -> list[float]:  # noqa: ANN401
+    (vector,) = point.vector.values()
+    values: list[float] = vector
+    return values

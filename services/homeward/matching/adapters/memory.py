@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward import fusing
 from homeward.matching import pinning
 from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
 from homeward.matching.ports import Prepared, Reference, Removed
@@ -79,6 +80,10 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         self._references[reference.photo_id] = reference
         self._mark += 1
 
+    async def mend(self) -> int:
+        """Do nothing: subjects are fused when they are searched."""
+        return 0
+
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return frozenset(self._references.keys() & frozenset(photo_ids))
@@ -120,23 +125,24 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
     ) -> list[list[Candidate]]:
         """Rank the subjects most alike to each probe. Stores nothing."""
         await self.require_model(model_digest)
+        photos: dict[str, list[Reference]] = {}
+        for reference in self._references.values():
+            if not subject_ids or reference.subject_id in subject_ids:
+                photos.setdefault(reference.subject_id, []).append(reference)
         found = []
         for probe in probes:
-            best: dict[str, Candidate] = {}
-            for reference in self._references.values():
-                if subject_ids and reference.subject_id not in subject_ids:
-                    continue
-                score = float(np.clip(probe @ reference.template.values, -1, 1))
-                held = best.get(reference.subject_id)
-                if score >= threshold and (held is None or score > held.score):
-                    best[reference.subject_id] = Candidate(
-                        reference.subject_id, reference.photo_id, score
-                    )
-            ranked = sorted(best.values(), key=lambda one: (-one.score, one.subject_id))
-            found.append(ranked[:limit])
+            candidates = []
+            for subject_id, references in photos.items():
+                templates = np.stack([one.template.values for one in references])
+                score = float(np.clip(probe @ fusing.fuse(templates), -1, 1))
+                if score >= threshold:
+                    nearest = references[int(np.argmax(templates @ probe))]
+                    candidates.append(Candidate(subject_id, nearest.photo_id, score))
+            candidates.sort(key=lambda one: (-one.score, one.subject_id))
+            found.append(candidates[:limit])
         return found
 
-    async def remove_photo(self, photo_id: str) -> None:
+    async def remove_photo(self, subject_id: str, photo_id: str) -> None:  # noqa: ARG002 - the port's
         """Remove the template of one photograph, if it is there."""
         self._references.pop(photo_id, None)
         self._next.pop(photo_id, None)
@@ -150,7 +156,7 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         return self._removed(len(going))
 
     async def count(self) -> int:
-        """Return how many templates there are."""
+        """Return how many photographs have a template."""
         return len(self._references)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
+from homeward import fusing
 from homeward.matching.adapters.keyed import KeyedCollection, Point
 from homeward.matching.model import (
-    MAX_PHOTOS_PER_SUBJECT,
     Candidate,
     ModelInfo,
     PhotoKey,
@@ -21,6 +22,16 @@ from homeward.matching.model import (
 from homeward.matching.ports import Prepared, Reference, Removed
 from homeward.servicekit import records
 from homeward.servicekit.lease import Proceed
+
+PHOTO, SUBJECT, APPEARANCE = "photo", "subject", "appearance"
+"""Kinds of vectors: of a photograph, of all of a subject's, of a sighting."""
+
+SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
+
+FUSED_AT_ONCE = 64
+"""Subjects of a gallery that is being prepared: 10 MB of templates at most."""
+
+_PHOTOS = models.Filter(must=[models.HasVectorCondition(has_vector=PHOTO)])
 
 
 class _QdrantIndex:
@@ -51,11 +62,23 @@ class _QdrantIndex:
 
 
 class QdrantSubjectIndex(_QdrantIndex):
-    """A `SubjectIndex` in Qdrant."""
+    """A `SubjectIndex` in Qdrant.
+
+    Each photograph is a point, and each subject is one too, with the mean of its photographs, which
+    alone is searched.
+    """
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        await self._points.upsert(_point(reference))
+        await self._points.upsert(_photo(reference))
+        await self._fuse(reference.subject_id)
+
+    async def mend(self) -> int:
+        """Fuse subjects anew whose photographs are others than they were fused of."""
+        stale = _stale(await self._points.scroll(None))
+        for subject_id in stale:
+            await self._fuse(subject_id)
+        return len(stale)
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
@@ -63,14 +86,16 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""
-        mark, held, ready = await self._points.prepare(model)
-        return Prepared(
-            mark, *(frozenset(PhotoKey(**payload) for payload in told) for told in (held, ready))
-        )
+        while True:
+            mark, held, ready = await self._points.prepare(model)
+            stale = _stale(ready)
+            if not stale:
+                return Prepared(mark, _keys(held), _keys(ready))
+            await self._fuse_prepared(model, stale)
 
     async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
         """Add templates to the gallery that is being prepared; nothing, if it was given up."""
-        await self._points.put_prepared(model, [_point(one) for one in references])
+        await self._points.put_prepared(model, [_photo(one) for one in references])
 
     async def drop_prepared(self, photo_ids: Collection[str]) -> None:
         """Remove templates from the gallery that is being prepared."""
@@ -92,27 +117,65 @@ class QdrantSubjectIndex(_QdrantIndex):
         """Rank the subjects most alike to each probe. Stores nothing."""
         answers = await self._points.query(
             probes,
+            SUBJECT,
             model_digest=model_digest,
             where=_any_of("subject_id", subject_ids),
             threshold=threshold,
-            # As many points as the subjects wanted can have, so that none hides another.
-            limit=limit * MAX_PHOTOS_PER_SUBJECT,
+            limit=limit,
         )
-        return [_best_per_subject(answer)[:limit] for answer in answers]
+        photos = await self._points.vectors(
+            {name for answer in answers for payload, _ in answer for name in payload["photo_ids"]},
+            PHOTO,
+            of=(model_digest, probes.shape[1]),
+        )
+        return [
+            _candidates(probe, answer, photos)
+            for probe, answer in zip(probes, answers, strict=True)
+        ]
 
-    async def remove_photo(self, photo_id: str) -> None:
+    async def remove_photo(self, subject_id: str, photo_id: str) -> None:
         """Remove the template of one photograph, if it is there."""
         await self._points.delete([photo_id])
+        await self._fuse(subject_id)
 
     async def remove_subject(self, subject_id: str) -> Removed:
         """Remove a subject's templates."""
-        where = _any_of("subject_id", [subject_id])
-        count = await self._points.count(where)
-        return Removed(count, await self._points.delete(where) if count and where else ())
+        where = _of_subject(subject_id)
+        photos = await self._points.count(_all_of(where, _PHOTOS))
+        held = photos or await self._points.count(where)
+        return Removed(photos, await self._points.delete(where) if held else ())
 
     async def count(self) -> int:
-        """Return how many templates there are."""
-        return await self._points.count()
+        """Return how many photographs have a template."""
+        return await self._points.count(_PHOTOS)
+
+    async def _fuse(self, subject_id: str) -> None:
+        await self._points.put_mean(
+            subject_id,
+            SUBJECT,
+            of=_of_subject(subject_id),
+            of_kind=PHOTO,
+            payload=partial(_fused_of, subject_id),
+        )
+
+    async def _fuse_prepared(self, model: ModelInfo, stale: Mapping[str, Sequence[str]]) -> None:
+        """Fuse subjects of the gallery that is being prepared, where nobody else adds any."""
+        if without := [name for name, photos in stale.items() if not photos]:
+            await self._points.drop_prepared(without)
+        left = [(name, photos) for name, photos in stale.items() if photos]
+        for first in range(0, len(left), FUSED_AT_ONCE):
+            batch = left[first : first + FUSED_AT_ONCE]
+            held = await self._points.vectors_prepared(
+                model, [photo for _, photos in batch for photo in photos], PHOTO
+            )
+            fused = []
+            for name, photos in batch:
+                there = [photo for photo in photos if photo in held]
+                if there:
+                    values = fusing.fuse(np.stack([held[photo] for photo in there]))
+                    template = Template(values, model.digest)
+                    fused.append(Point(name, SUBJECT, template, _fused_of(name, there)))
+            await self._points.put_prepared(model, fused)
 
 
 class QdrantSightingIndex(_QdrantIndex):
@@ -120,7 +183,7 @@ class QdrantSightingIndex(_QdrantIndex):
 
     async def put(self, sighting: Sighting, template: Template | None) -> None:
         """Write a sighting, whatever was there under its id; None has no template."""
-        await self._points.upsert_loosely(sighting.sighting_id, template, sighting)
+        await self._points.upsert_loosely(sighting.sighting_id, APPEARANCE, template, sighting)
 
     async def update(self, sighting: Sighting) -> None:
         """Write a sighting that is there, and leave its template."""
@@ -128,16 +191,16 @@ class QdrantSightingIndex(_QdrantIndex):
 
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
-        found = await self._points.retrieve(sighting_id)
-        return records.from_plain(found[0], Sighting) if found else None
+        payload = await self._points.payload(sighting_id)
+        return records.from_plain(payload, Sighting) if payload else None
 
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""
-        found = await self._points.retrieve(sighting_id, with_vector=True)
-        assert found is not None, "the caller has just read the sighting"
-        payload, vector = found
-        assert vector is not None, "it was asked for"
-        return Template(vector, str(payload["model_digest"])) if vector.any() else None
+        sighting = await self.get(sighting_id)
+        held = await self._points.vectors([sighting_id], APPEARANCE)
+        assert sighting is not None, "the caller has just read the sighting"
+        vector = held[sighting_id]
+        return Template(vector, sighting.model_digest) if vector.any() else None
 
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
         """Take templates of another model from now on; sightings stay, without theirs."""
@@ -161,24 +224,55 @@ class QdrantSightingIndex(_QdrantIndex):
         return await self._points.count()
 
 
-def _point(reference: Reference) -> Point:
-    return Point(
-        reference.photo_id,
-        reference.template,
-        {"subject_id": reference.subject_id, "photo_id": reference.photo_id},
-    )
+def _photo(reference: Reference) -> Point:
+    key = PhotoKey(reference.subject_id, reference.photo_id)
+    return Point(reference.photo_id, PHOTO, reference.template, key)
 
 
-def _best_per_subject(answer: list[tuple[dict[str, Any], float]]) -> list[Candidate]:
-    best: dict[str, Candidate] = {}
+def _fused_of(subject_id: str, photo_ids: Sequence[str]) -> dict[str, object]:
+    return {"subject_id": subject_id, "photo_ids": photo_ids}
+
+
+def _keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
+    return frozenset(PhotoKey(**payload) for payload in payloads if "photo_id" in payload)
+
+
+def _stale(payloads: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the photographs of the subjects that are fused of others, or of none."""
+    photos: dict[str, list[str]] = {}
+    fused: dict[str, list[str]] = {}
+    for payload in payloads:
+        subject_id = payload["subject_id"]
+        if "photo_id" in payload:
+            photos.setdefault(subject_id, []).append(payload["photo_id"])
+        else:
+            fused[subject_id] = payload["photo_ids"]
+    return {
+        name: sorted(photos.get(name, ()))
+        for name in photos.keys() | fused.keys()
+        if sorted(photos.get(name, ())) != fused.get(name)
+    }
+
+
+def _candidates(
+    probe: NDArray[np.float32],
+    answer: list[tuple[dict[str, Any], float]],
+    photos: Mapping[str, NDArray[np.float32]],
+) -> list[Candidate]:
+    """Return the subjects of an answer, each with the photograph that is most alike."""
+    found = []
     for payload, score in answer:
-        # Two equal vectors have a little more than 1 when rounded, which nobody would take as one.
-        cosine = min(max(score, -1.0), 1.0)
-        candidate = Candidate(payload["subject_id"], payload["photo_id"], cosine)
-        held = best.get(candidate.subject_id)
-        if held is None or candidate.score > held.score:
-            best[candidate.subject_id] = candidate
-    return sorted(best.values(), key=lambda found: (-found.score, found.subject_id))
+        held = [name for name in payload["photo_ids"] if name in photos]
+        if held:  # or else it is being removed
+            best = max(held, key=lambda name: float(photos[name] @ probe))
+            # Two equal vectors have a little more than 1 when rounded: nobody would take that as 1.
+            found.append(Candidate(payload["subject_id"], best, min(max(score, -1.0), 1.0)))
+    return sorted(found, key=lambda one: (-one.score, one.subject_id))
+
+
+def _of_subject(subject_id: str) -> models.Filter:
+    match = models.MatchValue(value=subject_id)
+    return models.Filter(must=[models.FieldCondition(key="subject_id", match=match)])
 
 
 def _any_of(key: str, values: Collection[str]) -> models.Filter | None:

@@ -279,7 +279,7 @@ class Subjects:
             grace: How long after its review date a subject is closed.
 
         Returns:
-            How many subjects were closed or finished.
+            How many subjects were closed, or their erasure finished.
         """
         now = self._clock.now()
         closed = {
@@ -303,6 +303,7 @@ class Subjects:
             await self.erase(name)
         for name in (*broken_off, *lapsed):
             await self.close(name)
+        await self._gallery.mend()
         return len(erasing) + len(broken_off) + len(lapsed)
 
     async def held(self, *, grace: timedelta) -> tuple[HeldData, HeldData, HeldData]:
@@ -359,7 +360,7 @@ class Subjects:
             if any(held.photo_id == photo_id for held in subject.photos):
                 return  # somebody else has added the same one
         await self._photos.delete(_photo(subject_id, photo_id))
-        await self._gallery.remove_photo(photo_id)
+        await self._gallery.remove_photo(subject_id, photo_id)
 
     async def _open_subject(self, subject_id: str) -> tuple[Subject, str]:
         subject, etag = await self.get(subject_id)

@@ -1,0 +1,120 @@
+"""Which collection is in use: the record of it, and how it changes.
+
+Each change is of the record alone, so that `KeyedCollection` can write it by compare-and-set.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from homeward.matching.model import ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRecord:
+    """Which collection is in use, and what it takes to read it, beside the installation's secret.
+
+    Kept in NATS: one write of it moves everybody to another collection, and takes the salt away
+    that makes what the old one held comparable with anything.
+    """
+
+    collection: str
+    salt: str
+    """Hexadecimal."""
+    model_name: str
+    model_digest: str
+    template_size: int
+    erased: bool = False
+    """Whether something was removed from it: an engine keeps the bytes until the files go."""
+    next: Successor | None = None
+    """What is to replace it, while that is being filled."""
+    retired: tuple[str, ...] = ()
+    """Collections that were replaced and are not known to be gone."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """Whose templates it holds."""
+        return ModelInfo(self.model_name, self.model_digest, self.template_size)
+
+    @property
+    def rebuild_due(self) -> bool:
+        """Whether files may hold bytes of what was removed, but for the retired ones'.
+
+        A successor of another model is left alone until then, to be gone on with.
+        """
+        begun = self.next is not None and (self.next.model is None or self.next.erased)
+        return self.erased or begun
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A collection that is being filled. Every write goes to it too, as far as it can."""
+
+    collection: str
+    salt: str
+    erased: bool = False
+    model: ModelInfo | None = None
+    """Of its templates; None for the same as those of the collection in use."""
+    writes: int = 0
+    """Changes with every template that only one of the two has got."""
+
+
+def new_name(name: str) -> Successor:
+    """Return a successor of a name and salt that were never used."""
+    return Successor(f"{name}-{secrets.token_hex(4)}", secrets.token_hex(32))
+
+
+def with_erasure(record: CollectionRecord) -> CollectionRecord:
+    """Return the record once something is removed from what it names."""
+    following = replace(record.next, erased=True) if record.next else None
+    return replace(record, erased=True, next=following)
+
+
+def with_erasure_in_next(record: CollectionRecord) -> CollectionRecord:
+    """Return the record once something is removed from the successor alone."""
+    return replace(record, next=replace(record.next, erased=True)) if record.next else record
+
+
+def with_write(record: CollectionRecord) -> CollectionRecord:
+    """Return the record once one of two collections of different models has got a template."""
+    if record.next is None or record.next.model is None:
+        return record
+    return replace(record, next=replace(record.next, writes=record.next.writes + 1))
+
+
+def with_prepared(made: Successor, record: CollectionRecord) -> CollectionRecord:
+    """Return the record with a successor of a model: the one that was begun, if it is of it."""
+    begun = record.next is not None and record.next.model == made.model
+    return record if begun else with_successor(made, record)
+
+
+def with_successor(made: Successor, record: CollectionRecord) -> CollectionRecord:
+    """Return the record with another successor; one that was begun is not used any more."""
+    begun = (record.next.collection,) if record.next else ()
+    return replace(record, next=made, retired=(*record.retired, *begun))
+
+
+def without_retired(dropped: Collection[str], record: CollectionRecord) -> CollectionRecord:
+    """Return the record without collections that are gone; others may have come meanwhile."""
+    left = (collection for collection in record.retired if collection not in dropped)
+    return replace(record, retired=tuple(left))
+
+
+def with_swap(filled: Successor, record: CollectionRecord) -> CollectionRecord:
+    """Return the record once the successor is in use, unless another replica has begun another."""
+    if record.next is None or record.next.collection != filled.collection:
+        return record
+    model = record.next.model or record.model
+    return replace(
+        record,
+        collection=record.next.collection,
+        salt=record.next.salt,
+        model_name=model.name,
+        model_digest=model.digest,
+        template_size=model.template_size,
+        erased=record.next.erased,
+        next=None,
+        retired=(*record.retired, record.collection),
+    )
