@@ -81,7 +81,7 @@ def scroll(client: QdrantClient, name: str, body: Json) -> Json:
 
 def create(client: QdrantClient, name: str, body: Json) -> Json:
     """Make a collection."""
-    vectors = models.VectorParams.model_validate(body["vectors"])
+    vectors = TypeAdapter(models.VectorsConfig).validate_python(body["vectors"])
     return client.create_collection(name, vectors_config=vectors)
 
 

@@ -74,8 +74,8 @@ SETTLED_SECONDS = 3.0
 """From a replica's start to the next one's end, as `minReadySeconds` of a Deployment: a client that
 was refused tries again after 2.4 s at most (`clients.RECONNECT_MS` and a fifth)."""
 
-SLOW_UPLOAD_SECONDS = 15.0
-"""Longer than a replica drains and waits, so that an upload to it is cut off and resumed."""
+SLOW_UPLOAD = 3
+"""How much longer an upload takes than a replica drains and waits: it is cut off and resumed."""
 
 
 class Cluster:
@@ -258,8 +258,11 @@ class Counts:
 class Load:
     """What goes on while replicas are restarted."""
 
-    def __init__(self, cluster: Cluster, folder: Path, counts: Counts) -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, counts: Counts, *, slow_upload_seconds: float
+    ) -> None:
         self._cluster = cluster
+        self._slow_upload_seconds = slow_upload_seconds
         self._folder = folder
         self._counts = counts
         self._stop = threading.Event()
@@ -376,7 +379,8 @@ class Load:
         places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
         header = upload.describe(path, "yard", datetime.fromisoformat(start), way="stream")
         with Connections(places) as connections:
-            slow = _Slow(FootageServiceStub(connections.channel("ingestion")), header.size_bytes)
+            stub = FootageServiceStub(connections.channel("ingestion"))
+            slow = _Slow(stub, header.size_bytes, self._slow_upload_seconds)
             try:
                 footage = upload.stream(slow, path, header).footage  # type: ignore[arg-type]
                 self._held(path, {"sizeBytes": footage.size_bytes, "sha256": footage.sha256})
@@ -412,9 +416,9 @@ class Load:
 class _Slow:
     """A `FootageServiceStub` whose client takes its time."""
 
-    def __init__(self, stub: FootageServiceStub, size: int) -> None:
+    def __init__(self, stub: FootageServiceStub, size: int, seconds: float) -> None:
         self._stub = stub
-        self._pause = SLOW_UPLOAD_SECONDS / (size / (64 * 1024))
+        self._pause = seconds / (size / (64 * 1024))
         self.begun = 0
         self.GetUpload = stub.GetUpload
 
@@ -482,7 +486,13 @@ def measure(
     """Restart services under load, and count."""
     counts = Counts()
     with Cluster(folder / "data", settings) as cluster:
-        load = Load(cluster, make_private_folder(folder / "load"), counts)
+        ending = [float(settings[f"HOMEWARD_{name}_SECONDS"]) for name in ("DRAIN", "GRACE")]
+        load = Load(
+            cluster,
+            make_private_folder(folder / "load"),
+            counts,
+            slow_upload_seconds=SLOW_UPLOAD * sum(ending),
+        )
         with load.running():
             for _ in range(rounds):
                 roll(cluster, together=together)

@@ -123,9 +123,8 @@ class LiveStack:
             updates.cancel()
 
 
-@pytest.fixture(scope="session")
-def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveStack]]:
-    """Starts a stack on a new folder; it is stopped at the end of the session at the latest.
+def _stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveStack]]:
+    """Starts a stack on a new folder, and stops it at the end of the test, module or session.
 
     Its first argument names the folder, `program` is run instead of `homeward up`, the others are
     settings: `HOMEWARD_GATE="false"`.
@@ -144,10 +143,15 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
             stack.stop()
 
 
+new_stack = pytest.fixture(_stacks)
+new_module_stack = pytest.fixture(_stacks, scope="module")
+new_session_stack = pytest.fixture(_stacks, scope="session")
+
+
 @pytest.fixture(scope="session")
-def stack(new_stack: Callable[[str], LiveStack]) -> LiveStack:
+def stack(new_session_stack: Callable[[str], LiveStack]) -> LiveStack:
     """The stack that most tests share."""
-    return new_stack("shared")
+    return new_session_stack("shared")
 
 
 @pytest.fixture(scope="session")

@@ -60,12 +60,12 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(
-    new_stack: Callable[..., LiveStack], tmp_path_factory: pytest.TempPathFactory
+    new_module_stack: Callable[..., LiveStack], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shown]:
     """A stack that logs all it can, with marked values wherever somebody writes one."""
     folder = tmp_path_factory.mktemp("marked")
     with trace_tree.Collector("127.0.0.1:0") as collector:
-        stack = new_stack(
+        stack = new_module_stack(
             "observed",
             HOMEWARD_TRACES_ENDPOINT=f"http://127.0.0.1:{collector.port}",
             HOMEWARD_LOG_LEVEL="debug",

@@ -21,6 +21,7 @@ from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_p
 from homeward.embedded import demo_footage
 from homeward.embedded.demo_counts import EngineCounts, count_engines, count_vectors
 from homeward.embedded.running import RunningStack, command
+from homeward.matching.adapters.qdrant import APPEARANCE, PHOTO, SUBJECT
 
 ENROLLED = 2
 """Which of the six people, from the left of the photograph, is the missing one."""
@@ -97,8 +98,9 @@ def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping
         f" {appearances} appearances; {discarded} matched nobody and were forgotten at once."
     )
     rows = [
-        ("Qdrant", "reference templates", vectors["subjects"], "the missing person"),
-        ("Qdrant", "candidate sightings", vectors["sightings"], "the missing person"),
+        ("Qdrant", "templates of photographs", vectors[PHOTO], "the missing person"),
+        ("Qdrant", "templates of subjects", vectors[SUBJECT], "the missing person"),
+        ("Qdrant", "candidate sightings", vectors[APPEARANCE], "the missing person"),
         ("S3", "reference photographs", counts.photographs, "the missing person"),
         ("S3", "stills (every other face blurred)", counts.stills, "the missing person"),
         ("S3", "recordings, gone in 31 days", counts.recordings, "everybody in the street"),
@@ -109,7 +111,8 @@ def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping
     click.echo(f"\n  {'store':<8}{'what':<36}{'count':>5}   of whom")
     for store, what, count, whom in rows:
         click.echo(f"  {store:<8}{what:<36}{count:>5}   {whom}")
-    others = vectors["subjects"] + vectors["sightings"] - counts.subjects - counts.spans
+    theirs = counts.photographs + counts.subjects + counts.spans
+    others = sum(vectors.values()) - theirs
     click.echo(
         f"\n  Of the other five people: {max(others, 0)} templates, {counts.unexpected} crops,"
         f" {discarded} numbers in a count."

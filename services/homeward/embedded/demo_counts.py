@@ -16,6 +16,7 @@ from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
+from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,19 @@ def count_engines(data: Path) -> EngineCounts:
 
 
 def count_vectors(data: Path) -> Mapping[str, int]:
-    """Count the points of a stopped stack's Qdrant, by what the collections hold.
+    """Count the vectors of a stopped stack's Qdrant, by their kind.
 
     Args:
         data: The stack's folder.
     """
     client = QdrantClient(path=str(data / "qdrant"))
     try:
-        counts = {"subjects": 0, "sightings": 0}
+        counts = dict.fromkeys((*SUBJECT_KINDS, *SIGHTING_KINDS), 0)
         for collection in client.get_collections().collections:
-            kind = collection.name.partition("-")[0]
-            counts[kind] = counts.get(kind, 0) + client.count(collection.name).count
+            for point in client.scroll(collection.name, limit=10**6, with_vectors=True)[0]:
+                assert isinstance(point.vector, dict), "all of them have a kind"
+                for kind in point.vector:
+                    counts[kind] += 1
     finally:
         client.close()
     return counts
