@@ -20,8 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "deploy" / "k8s" / "components" / "monitoring"
 RULES = MONITORING / "rules" / "homeward.yaml"
 DOCUMENT = ROOT / "docs" / "observability.md"
-# What Prometheus itself adds.
-FROM_PROMETHEUS = {"up": set[str]()}
+# What Prometheus itself adds, and kube-state-metrics.
+FROM_OTHERS = {
+    "up": set[str](),
+    "kube_job_status_failed": {"job_name"},
+    "kube_cronjob_status_last_successful_time": {"cronjob"},
+    "kube_cronjob_created": {"cronjob"},
+}
 TARGET_LABELS = {"job", "instance"}
 
 
@@ -111,7 +116,7 @@ def known(exported: dict[str, Any]) -> dict[str, set[str]]:
         for one in found
         for name in one.series
     }
-    return series | FROM_PROMETHEUS
+    return series | FROM_OTHERS
 
 
 def wrong(expression: str, known: dict[str, set[str]]) -> list[str]:
@@ -221,13 +226,19 @@ HEALTHY = {
         for job in ("ingestion", "scanner", "embedding", "matching")
     },
     'process_start_time_seconds{job="homeward-scanner",instance="a"}': f"100{HOURS}",
-    'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"86400{HOURS}",
+    # Ten minutes older than what the sweeper removes: each measure comes as long after a sweep.
+    'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2592600{HOURS}",
     'homeward_overdue{job="homeward-ingestion",data="footage"}': f"0{HOURS}",
     'homeward_store_problems{job="homeward-ingestion"}': f"0{HOURS}",
     # Another replica has the lease.
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion",instance="b"}': f"0{HOURS}",
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0+60{HOURS}",
     'homeward_retention_measured_timestamp_seconds{job="homeward-ingestion"}': f"0+60{HOURS}",
+    'kube_job_status_failed{job_name="homeward-retention-check-29"}': f"0{HOURS}",
+    'kube_cronjob_created{cronjob="homeward-retention-check"}': f"0{HOURS}",
+    'kube_cronjob_status_last_successful_time{cronjob="homeward-retention-check"}': (
+        f"0+60{HOURS}"
+    ),
     'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"9000000{HOURS}",
     "homeward_policy_in_force": f"1{HOURS}",
     'homeward_policy_info{policy_id="p/1",approved="true"}': f"1{HOURS}",
@@ -252,6 +263,15 @@ ILL = {
     },
     "HomewardRetentionNotMeasured": {
         'homeward_retention_measured_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
+    },
+    "HomewardRetentionCheckFailed": {
+        'kube_job_status_failed{job_name="homeward-retention-check-30",reason=""}': f"1{HOURS}"
+    },
+    "HomewardRetentionCheckMissing": {
+        'kube_cronjob_status_last_successful_time{cronjob="homeward-retention-check"}': (
+            "0x100 stale"
+        ),
+        'kube_cronjob_created{cronjob="homeward-retention-check"}': f"-3600{HOURS}",
     },
     "HomewardPolicyExpiring": {
         'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"1000000{HOURS}"
@@ -331,6 +351,15 @@ if shutil.which("promtool"):
     @pytest.mark.parametrize("alert", ILL)
     def test_an_alert_fires_alone_on_what_it_is_for(alert: str, tmp_path: Path) -> None:
         assert firing(HEALTHY | ILL[alert], tmp_path, expected=[alert]) == ""
+
+    def test_footage_that_a_scanner_gave_up_before_it_was_first_asked_is_told(
+        tmp_path: Path,
+    ) -> None:
+        given_up = {
+            'homeward_scan_segments_total{outcome="given up",instance="b"}': "_x150 12x50",
+        }
+
+        assert firing(HEALTHY | given_up, tmp_path, expected=["HomewardSegmentsGivenUp"]) == ""
 
     def test_a_queue_without_any_scanner_is_stuck(tmp_path: Path) -> None:
         alone = {k: v for k, v in HEALTHY.items() if "scan_segment" not in k}
