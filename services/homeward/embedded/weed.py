@@ -29,7 +29,7 @@ _CHECK_SECONDS = 3.0
 # After SIGTERM it waits 15 s for its own subscriptions to end before it stops. Whoever writes has
 # ended by then, so nothing is lost by not waiting. Chunks of objects that were deleted within its
 # last second stay behind, here as after a crash, for `vacuum` to find.
-_GRACE_SECONDS = 3.0
+_GRACE_SECONDS = 1.0
 _PROBE_BUCKET = "homeward-startup-probe"
 _GRPC_PARTS = ("weed-master", "weed-volume", "weed-filer", "s3")
 
