@@ -205,6 +205,20 @@ async def test_a_certificate_names_nobody(
     assert [text for text in stated if text.encode() in entry.value] == []
 
 
+async def test_a_sweep_mends_the_gallery(matching: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mended = []
+
+    async def mend() -> int:
+        mended.append(1)
+        return 1
+
+    monkeypatch.setattr(matching.gallery, "mend", mend)
+
+    await matching.retention.sweep(yes)
+
+    assert mended == [1]
+
+
 async def test_the_report_tells_what_is_overdue_when_nothing_sweeps(
     matching: Any, filled: str, details: SubjectDetails, pass_time: Any
 ) -> None:
