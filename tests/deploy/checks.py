@@ -492,10 +492,10 @@ def policy_types(manifests: Manifests) -> Problems:
 def arrows(manifests: Manifests) -> Problems:
     """The network lets through what docs/architecture.md draws, and nothing else."""
     let, wanted = network.arrows(manifests), network.expected(manifests)
-    for source, to, port in sorted(let - wanted):
-        yield f"{source} reaches {to}:{port}, and must not"
-    for source, to, port in sorted(wanted - let):
-        yield f"{source} does not reach {to}:{port}"
+    for source, to, (protocol, number) in sorted(let - wanted):
+        yield f"{source} reaches {to}:{number}/{protocol}, and must not"
+    for source, to, (protocol, number) in sorted(wanted - let):
+        yield f"{source} does not reach {to}:{number}/{protocol}"
 
 
 def namespaced(manifests: Manifests) -> Problems:

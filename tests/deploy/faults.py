@@ -73,6 +73,8 @@ _SECRET = {
     "stringData": {"url": "nats://nats:4222"},
 }
 
+_EVERYWHERE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
+
 FAULTS: Sequence[Fault] = (
     Fault(
         "a field that Kubernetes does not know",
@@ -388,6 +390,31 @@ FAULTS: Sequence[Fault] = (
         "matching that may reach the internet",
         checks.arrows,
         lambda m: _policy(m, "to-embedding")["egress"].append({"ports": [{"port": 443}]}),
+    ),
+    Fault(
+        "matching that may reach every address",
+        checks.arrows,
+        lambda m: _policy(m, "to-embedding")["egress"].append({"to": [_EVERYWHERE]}),
+    ),
+    Fault(
+        "every address as that of the object store",
+        checks.arrows,
+        lambda m: _policy(m, "to-s3")["egress"][0]["to"].append(_EVERYWHERE),
+    ),
+    Fault(
+        "every address that may call matching",
+        checks.arrows,
+        lambda m: _policy(m, "from-callers-of-matching")["ingress"][0]["from"].append(_EVERYWHERE),
+    ),
+    Fault(
+        "calls that are let through as UDP",
+        checks.arrows,
+        lambda m: _policy(m, "to-matching")["egress"][0]["ports"][0].update(protocol="UDP"),
+    ),
+    Fault(
+        "a range of ports, with the monitoring of NATS in it",
+        checks.arrows,
+        lambda m: _policy(m, "to-nats")["egress"][0]["ports"][0].update(endPort=8222),
     ),
     Fault(
         "anybody in the cluster who may call matching",
