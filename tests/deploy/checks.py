@@ -275,25 +275,35 @@ def resources(manifests: Manifests) -> Problems:
 def disruption(manifests: Manifests) -> Problems:
     """Each service has a budget, which keeps no node from being drained."""
     budgets = manifests.of("PodDisruptionBudget")
+    for one in budgets:
+        # Readiness follows the engines: while one is away, no pod is ready, and none could go.
+        if one["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"PodDisruptionBudget/{one['metadata']['name']} keeps pods that are not ready"
     for workload in manifests.workloads:
         if workload.kind != "Deployment":
             continue
         own = [one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels)]
         if len(own) != 1:
             yield f"{workload.name} has {len(own)} disruption budgets"
+        fewest = _fewest(manifests, workload)
         for spec in own:
-            least, lost = spec.get("minAvailable", 0), spec.get("maxUnavailable", 1)
-            if least >= _fewest(manifests, workload) and "minAvailable" in spec:
-                yield f"{workload.name}: minAvailable {least} of as many: no node can be drained"
-            if not lost:
-                yield f"{workload.name}: maxUnavailable 0: no node can be drained"
+            least, lost = spec.get("minAvailable"), spec.get("maxUnavailable", 1)
+            if least is not None and _pods(least, of=fewest) >= fewest:
+                yield f"{workload.name}: minAvailable {least} of {fewest}: no node can be drained"
+            if not _pods(lost, of=fewest):
+                yield f"{workload.name}: maxUnavailable {lost}: no node can be drained"
 
 
 def spread(manifests: Manifests) -> Problems:
-    """The pods of a service are spread over nodes and zones."""
+    """The pods of a service are spread over nodes and zones, of those that take them."""
     for workload in manifests.workloads:
+        constraints = workload.pod.get("topologySpreadConstraints", [])
+        for one in constraints:
+            # By default a tainted node counts as one without a pod, which the next has to go to.
+            is_strict = one["whenUnsatisfiable"] == "DoNotSchedule"
+            if is_strict and one.get("nodeTaintsPolicy") != "Honor":
+                yield f"{workload.name} waits for nodes that do not take it: {one['topologyKey']}"
         if workload.kind == "Deployment":
-            constraints = workload.pod.get("topologySpreadConstraints", [])
             keys = {
                 one["topologyKey"]
                 for one in constraints
@@ -553,6 +563,13 @@ def _fewest(manifests: Manifests, workload: Workload) -> int:
         if one["spec"]["scaleTargetRef"]["name"] == name:
             return int(one["spec"]["minReplicas"])
     return int(workload.document["spec"].get("replicas", 1))
+
+
+def _pods(number: int | str, *, of: int) -> int:
+    """Return how many pods a number or a percentage is; Kubernetes rounds up."""
+    if isinstance(number, int):
+        return number
+    return math.ceil(of * int(number.removesuffix("%")) / 100)
 
 
 def _mounted(workload: Workload, container: Mapping[str, Any], file: str) -> str:

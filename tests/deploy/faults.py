@@ -251,8 +251,23 @@ FAULTS: Sequence[Fault] = (
         lambda m: m.named("PodDisruptionBudget", "homeward-matching").update(
             spec={
                 "minAvailable": 2,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
                 "selector": {"matchLabels": {"app.kubernetes.io/component": "matching"}},
             }
+        ),
+    ),
+    Fault(
+        "a budget that no pod may be missing from, in percent",
+        checks.disruption,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching")["spec"].update(
+            maxUnavailable="0%"
+        ),
+    ),
+    Fault(
+        "a budget that keeps nodes while an engine is away",
+        checks.disruption,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching")["spec"].pop(
+            "unhealthyPodEvictionPolicy"
         ),
     ),
     Fault(
@@ -264,6 +279,11 @@ FAULTS: Sequence[Fault] = (
         "replicas that may all be on one node",
         checks.spread,
         lambda m: _pod(m)["topologySpreadConstraints"].pop(0),
+    ),
+    Fault(
+        "replicas that wait for nodes that do not take them",
+        checks.spread,
+        lambda m: _pod(m)["topologySpreadConstraints"][0].pop("nodeTaintsPolicy"),
     ),
     Fault(
         "less time to end than the service takes",
