@@ -11,16 +11,20 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import click
 import jsonschema
 import kubernetes_validate
 from pydantic import SecretStr, ValidationError
 
+from deploy import images as built
 from deploy import network
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
+from homeward.cli.app import app
 from homeward.cli.connect import SERVICES
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
@@ -47,11 +51,29 @@ SETTINGS: Mapping[str, type[ServiceSettings]] = {
 }
 """By component. The retention check is the command line, which has no settings class."""
 
+RUNS: Mapping[str, Sequence[str]] = {
+    "ingestion": ("python", "-m", "homeward.ingestion"),
+    "ingestion-setup": ("python", "-m", "homeward.ingestion.setup"),
+    "scanner": ("python", "-m", "homeward.ingestion.scanner"),
+    "embedding": ("python", "-m", "homeward.embedding"),
+    "matching": ("python", "-m", "homeward.matching"),
+    "matching-setup": ("python", "-m", "homeward.matching.setup"),
+    "retention-check": ("homeward", "retention"),
+}
+"""By component, how its program begins."""
+
 CALLED = ("ingestion", "embedding", "matching")
 """Components that serve gRPC."""
 
+GROW = ("embedding", "scanner")
+"""Components with more replicas the more there is to do, in production."""
+
 COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES} | set(TLS_FILES)
 
+_TARGET = re.compile(r"HOMEWARD_(?:NEXT_)?(?P<service>\w+)_TARGET")
+_ADDRESS = re.compile(  # with the names that certificates have
+    rf"(?:dns:///)?(?P<host>[\w-]+)(?:\.{NAMESPACE}\.svc(?:\.cluster\.local)?)?:(?P<port>\d+)"
+)
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _UNITS = {"": Fraction(1), "m": Fraction(1, 1000)}
 _UNITS |= {unit: Fraction(1000 ** (n + 1)) for n, unit in enumerate(("k", "M", "G", "T"))}
@@ -178,6 +200,37 @@ def targets(manifests: Manifests) -> Problems:
                     yield f"{where}: {ref['name']} states `replicas`, which each apply sets back"
 
 
+def scaled(manifests: Manifests) -> Problems:
+    """What states no number of replicas is scaled; in production, all that has to grow can."""
+    scalers = [*manifests.of("HorizontalPodAutoscaler"), *manifests.of("ScaledObject")]
+    of = {one["spec"]["scaleTargetRef"]["name"] for one in scalers}
+    for workload in manifests.workloads:
+        if workload.kind != "Deployment" or workload.document["metadata"]["name"] in of:
+            continue
+        must_grow = manifests.is_production and workload.component in GROW
+        if must_grow or "replicas" not in workload.document["spec"]:
+            yield f"nothing scales {workload.name}"
+    for one in scalers:
+        where, spec = f"{one['kind']}/{one['metadata']['name']}", one["spec"]
+        for name, value in one["metadata"].get("annotations", {}).items():
+            if name.startswith("autoscaling.keda.sh/paused") and value != "false":
+                yield f"{where} is paused"
+        least = spec.get("minReplicas", spec.get("minReplicaCount", 0))
+        most = spec.get("maxReplicas", spec.get("maxReplicaCount", 100))
+        if manifests.is_production and most <= least:
+            yield f"{where} keeps to {least} replicas"
+
+
+def scheduled(manifests: Manifests) -> Problems:
+    """What is held is checked again and again, and no Job waits for somebody to let it run."""
+    checked = [one for one in manifests.workloads if one.component == "retention-check"]
+    if not any(one.kind == "CronJob" for one in checked):
+        yield "nothing checks what is held"
+    for workload in manifests.workloads:
+        if workload.document["spec"].get("suspend"):
+            yield f"{workload.name} is suspended"
+
+
 def queue(manifests: Manifests) -> Problems:
     """Scanners are scaled by the queue that they work."""
     for one in manifests.of("ScaledObject"):
@@ -275,25 +328,35 @@ def resources(manifests: Manifests) -> Problems:
 def disruption(manifests: Manifests) -> Problems:
     """Each service has a budget, which keeps no node from being drained."""
     budgets = manifests.of("PodDisruptionBudget")
+    for one in budgets:
+        # Readiness follows the engines: while one is away, no pod is ready, and none could go.
+        if one["spec"].get("unhealthyPodEvictionPolicy") != "AlwaysAllow":
+            yield f"PodDisruptionBudget/{one['metadata']['name']} keeps pods that are not ready"
     for workload in manifests.workloads:
         if workload.kind != "Deployment":
             continue
         own = [one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels)]
         if len(own) != 1:
             yield f"{workload.name} has {len(own)} disruption budgets"
+        fewest = _fewest(manifests, workload)
         for spec in own:
-            least, lost = spec.get("minAvailable", 0), spec.get("maxUnavailable", 1)
-            if least >= _fewest(manifests, workload) and "minAvailable" in spec:
-                yield f"{workload.name}: minAvailable {least} of as many: no node can be drained"
-            if not lost:
-                yield f"{workload.name}: maxUnavailable 0: no node can be drained"
+            least, lost = spec.get("minAvailable"), spec.get("maxUnavailable", 1)
+            if least is not None and _pods(least, of=fewest) >= fewest:
+                yield f"{workload.name}: minAvailable {least} of {fewest}: no node can be drained"
+            if not _pods(lost, of=fewest):
+                yield f"{workload.name}: maxUnavailable {lost}: no node can be drained"
 
 
 def spread(manifests: Manifests) -> Problems:
-    """The pods of a service are spread over nodes and zones."""
+    """The pods of a service are spread over nodes and zones, of those that take them."""
     for workload in manifests.workloads:
+        constraints = workload.pod.get("topologySpreadConstraints", [])
+        for one in constraints:
+            # By default a tainted node counts as one without a pod, which the next has to go to.
+            is_strict = one["whenUnsatisfiable"] == "DoNotSchedule"
+            if is_strict and one.get("nodeTaintsPolicy") != "Honor":
+                yield f"{workload.name} waits for nodes that do not take it: {one['topologyKey']}"
         if workload.kind == "Deployment":
-            constraints = workload.pod.get("topologySpreadConstraints", [])
             keys = {
                 one["topologyKey"]
                 for one in constraints
@@ -327,6 +390,54 @@ def pace(manifests: Manifests) -> Problems:
         strategy = workload.document["spec"].get("strategy", {}).get("rollingUpdate", {})
         if workload.component in CALLED and strategy.get("maxUnavailable") != 0:
             yield f"{workload.name} has fewer replicas during an upgrade"
+
+
+def addresses(manifests: Manifests) -> Problems:
+    """The address of a service is that of a Service for its pods, at a port that this has."""
+    services = {one["metadata"]["name"]: one["spec"] for one in manifests.of("Service")}
+    for workload, container in manifests.containers():
+        for name, value in _environment(manifests, container).items():
+            variable = _TARGET.fullmatch(name)
+            if variable is None:
+                continue
+            where = f"{workload.name}: {name} is {value}, and"
+            address = _ADDRESS.fullmatch(value)
+            service = services.get(address["host"]) if address else None
+            if address is None or service is None:
+                yield f"{where} there is no such Service"
+                continue
+            if int(address["port"]) not in {one["port"] for one in service["ports"]}:
+                yield f"{where} that Service has no such port"
+            wanted = {"matchLabels": service["selector"]}
+            pods = {one.component for one in manifests.workloads if selects(wanted, one.labels)}
+            if variable["service"].lower() not in pods:
+                yield f"{where} that Service is for {', '.join(sorted(pods)) or 'no pod'}"
+
+
+def commands(manifests: Manifests) -> Problems:
+    """A container runs the program of its component, which there is, in an image that has it."""
+    programs = built.programs()
+    for workload, container in manifests.containers():
+        if workload.component not in RUNS:
+            continue
+        where = f"{workload.name} {container['name']}"
+        path, _, _ = container["image"].partition("@")
+        words = path.rpartition("/")[2].partition(":")[0].split("-")
+        started = next((programs[word] for word in words if word in programs), None)
+        if started is None:
+            yield f"{where}: deploy/Dockerfile makes no {container['image']}"
+            continue
+        ran = (*container.get("command", started), *container.get("args", []))
+        if problem := _unknown(ran):
+            yield f"{where} runs {' '.join(ran)}: {problem}"
+        wanted = RUNS[workload.component]
+        if ran[: len(wanted)] != wanted:
+            yield f"{where} runs {' '.join(ran)}, not {' '.join(wanted)}"
+        # An image of a service has the modules beneath its own, and what these need.
+        *way, entry = started
+        *own, program = ran[: len(started)]
+        if own != way or not f"{program}.".startswith(f"{entry}."):
+            yield f"{where}: {container['image']} does not have {' '.join(ran)}"
 
 
 def settings(manifests: Manifests) -> Problems:
@@ -456,8 +567,17 @@ def images(manifests: Manifests) -> Problems:
 def headless(manifests: Manifests) -> Problems:
     """Services give out the addresses of their pods, so that clients can spread their calls."""
     for one in manifests.of("Service"):
-        if one["spec"].get("clusterIP") != "None":
-            yield f"Service/{one['metadata']['name']} is not headless"
+        where, spec = f"Service/{one['metadata']['name']}", one["spec"]
+        if spec.get("clusterIP") != "None":
+            yield f"{where} is not headless"
+        wanted = {"matchLabels": spec["selector"]}
+        for workload in manifests.workloads:
+            if selects(wanted, workload.labels):
+                listens = {port["name"]: port["containerPort"] for port in _ports(workload)}
+                for port in spec["ports"]:
+                    number = listens.get(port["targetPort"], port["port"])
+                    if number != port["port"]:
+                        yield f"{where}: {port['port']} is not {number}, and nothing translates it"
 
 
 def engines(manifests: Manifests) -> Problems:
@@ -492,10 +612,10 @@ def policy_types(manifests: Manifests) -> Problems:
 def arrows(manifests: Manifests) -> Problems:
     """The network lets through what docs/architecture.md draws, and nothing else."""
     let, wanted = network.arrows(manifests), network.expected(manifests)
-    for source, to, port in sorted(let - wanted):
-        yield f"{source} reaches {to}:{port}, and must not"
-    for source, to, port in sorted(wanted - let):
-        yield f"{source} does not reach {to}:{port}"
+    for source, to, (protocol, number) in sorted(let - wanted):
+        yield f"{source} reaches {to}:{number}/{protocol}, and must not"
+    for source, to, (protocol, number) in sorted(wanted - let):
+        yield f"{source} does not reach {to}:{number}/{protocol}"
 
 
 def namespaced(manifests: Manifests) -> Problems:
@@ -510,6 +630,8 @@ QUICK: Sequence[Check] = (
     selectors,
     chosen,
     targets,
+    scaled,
+    scheduled,
     queue,
     restricted,
     confined,
@@ -520,6 +642,8 @@ QUICK: Sequence[Check] = (
     spread,
     grace,
     pace,
+    addresses,
+    commands,
     settings,
     references,
     mounts,
@@ -555,6 +679,13 @@ def _fewest(manifests: Manifests, workload: Workload) -> int:
     return int(workload.document["spec"].get("replicas", 1))
 
 
+def _pods(number: int | str, *, of: int) -> int:
+    """Return how many pods a number or a percentage is; Kubernetes rounds up."""
+    if isinstance(number, int):
+        return number
+    return math.ceil(of * int(number.removesuffix("%")) / 100)
+
+
 def _mounted(workload: Workload, container: Mapping[str, Any], file: str) -> str:
     """Return the secret that a file comes from; empty for none."""
     folders = {one["mountPath"]: one["name"] for one in container["volumeMounts"]}
@@ -576,10 +707,8 @@ def _configured(manifests: Manifests, ref: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _settings(
-    manifests: Manifests, workload: Workload, container: Mapping[str, Any]
-) -> ServiceSettings:
-    """Return the settings that a container gets, with stand-ins for secrets."""
+def _environment(manifests: Manifests, container: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that a container gets, with stand-ins for secrets."""
     environment = {}
     for one in container.get("env", []):
         source = one.get("valueFrom", {})
@@ -591,12 +720,48 @@ def _settings(
             of, _, kind = source["resourceFieldRef"]["resource"].partition(".")
             value = str(math.ceil(quantity(container["resources"][of][kind])))
         else:
-            value = one["value"]
-        # The files of TLS are the cluster's: settings read them at once.
-        if value is not None and one["name"] not in TLS_FILES:
+            value = one.get("value")
+        if value is not None:
             environment[one["name"]] = value
+    return environment
+
+
+def _settings(
+    manifests: Manifests, workload: Workload, container: Mapping[str, Any]
+) -> ServiceSettings:
+    """Return the settings that a container gets."""
+    environment = _environment(manifests, container)
+    for name in TLS_FILES:
+        environment.pop(name, None)  # the files are the cluster's: settings read them at once
     with mock.patch.dict(os.environ, environment, clear=True):
         return SETTINGS[workload.component]()
+
+
+def _unknown(program: Sequence[str]) -> str:
+    """Return what is not there of a module, or of the command line; empty if all is."""
+    match program:
+        case ["python", "-m", module, *_]:
+            return "" if _is_runnable(module) else f"there is no {module}"
+        case ["homeward", *arguments]:
+            try:
+                context = click.Context(app)
+                name, command, rest = app.resolve_command(context, arguments)
+                assert command is not None
+                command.make_context(name, rest, parent=context)
+            except click.UsageError as error:
+                return error.format_message()
+    return ""
+
+
+def _is_runnable(module: str) -> bool:
+    """Tell whether `python -m` would find a module, which is not imported."""
+    try:
+        found = find_spec(module)
+        if found is not None and found.submodule_search_locations is not None:
+            found = find_spec(f"{module}.__main__")
+    except ModuleNotFoundError:
+        return False
+    return found is not None
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -36,6 +36,18 @@ def _container(manifests: Manifests, name: str = "matching") -> Document:
     return container
 
 
+def _job(manifests: Manifests) -> Document:
+    job = manifests.named("Job", "homeward-matching-setup")["spec"]["template"]
+    container: Document = job["spec"]["containers"][0]
+    return container
+
+
+def _check(manifests: Manifests) -> Document:
+    job = manifests.named("CronJob", "homeward-retention-check")["spec"]["jobTemplate"]["spec"]
+    container: Document = job["template"]["spec"]["containers"][0]
+    return container
+
+
 def _variable(manifests: Manifests, name: str, of: str = "matching") -> Document:
     return next(one for one in _container(manifests, of)["env"] if one["name"] == name)
 
@@ -72,6 +84,8 @@ _SECRET = {
     "metadata": {"name": "homeward-nats", "namespace": "homeward"},
     "stringData": {"url": "nats://nats:4222"},
 }
+
+_EVERYWHERE = {"ipBlock": {"cidr": "0.0.0.0/0"}}
 
 FAULTS: Sequence[Fault] = (
     Fault(
@@ -144,6 +158,49 @@ FAULTS: Sequence[Fault] = (
         "a number of replicas that KEDA sets too",
         checks.targets,
         lambda m: _deployment(m, "scanner")["spec"].update(replicas=1),
+    ),
+    Fault(
+        "embedding that nothing scales",
+        checks.scaled,
+        lambda m: _drop(m, "HorizontalPodAutoscaler", "homeward-embedding"),
+        overlay="evaluation",
+    ),
+    Fault(
+        "scanners that nothing scales",
+        checks.scaled,
+        lambda m: _drop(m, "ScaledObject", "homeward-scanner"),
+    ),
+    Fault(
+        "scanners of a fixed number in production",
+        checks.scaled,
+        lambda m: [
+            _drop(m, "ScaledObject", "homeward-scanner"),
+            _deployment(m, "scanner")["spec"].update(replicas=1),
+        ],
+    ),
+    Fault(
+        "scanners whose scaling is paused",
+        checks.scaled,
+        lambda m: m.named("ScaledObject", "homeward-scanner")["metadata"].update(
+            annotations={"autoscaling.keda.sh/paused": "true"}
+        ),
+    ),
+    Fault(
+        "embedding that cannot grow",
+        checks.scaled,
+        lambda m: m.named("HorizontalPodAutoscaler", "homeward-embedding")["spec"].update(
+            maxReplicas=2
+        ),
+    ),
+    Fault(
+        "no check of what is held",
+        checks.scheduled,
+        lambda m: _drop(m, "CronJob", "homeward-retention-check"),
+    ),
+    Fault(
+        "a check of what is held that is suspended",
+        checks.scheduled,
+        lambda m: m.named("CronJob", "homeward-retention-check")["spec"].update(suspend=True),
     ),
     Fault(
         "scanners scaled by another queue",
@@ -249,8 +306,23 @@ FAULTS: Sequence[Fault] = (
         lambda m: m.named("PodDisruptionBudget", "homeward-matching").update(
             spec={
                 "minAvailable": 2,
+                "unhealthyPodEvictionPolicy": "AlwaysAllow",
                 "selector": {"matchLabels": {"app.kubernetes.io/component": "matching"}},
             }
+        ),
+    ),
+    Fault(
+        "a budget that no pod may be missing from, in percent",
+        checks.disruption,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching")["spec"].update(
+            maxUnavailable="0%"
+        ),
+    ),
+    Fault(
+        "a budget that keeps nodes while an engine is away",
+        checks.disruption,
+        lambda m: m.named("PodDisruptionBudget", "homeward-matching")["spec"].pop(
+            "unhealthyPodEvictionPolicy"
         ),
     ),
     Fault(
@@ -264,9 +336,80 @@ FAULTS: Sequence[Fault] = (
         lambda m: _pod(m)["topologySpreadConstraints"].pop(0),
     ),
     Fault(
+        "replicas that wait for nodes that do not take them",
+        checks.spread,
+        lambda m: _pod(m)["topologySpreadConstraints"][0].pop("nodeTaintsPolicy"),
+    ),
+    Fault(
         "less time to end than the service takes",
         checks.grace,
         lambda m: _pod(m).update(terminationGracePeriodSeconds=10),
+    ),
+    Fault(
+        "an address that no Service has",
+        checks.addresses,
+        lambda m: _variable(m, "HOMEWARD_MATCHING_TARGET", of="scanner").update(
+            value="dns:///homeward-matchin:50052"
+        ),
+    ),
+    Fault(
+        "an address at the port of health",
+        checks.addresses,
+        lambda m: _variable(m, "HOMEWARD_MATCHING_TARGET", of="scanner").update(
+            value="dns:///homeward-matching:50052"
+        ),
+    ),
+    Fault(
+        "the address of another service",
+        checks.addresses,
+        lambda m: _variable(m, "HOMEWARD_MATCHING_TARGET", of="scanner").update(
+            value="dns:///homeward-embedding:50051"
+        ),
+    ),
+    Fault(
+        "a Service on another port than that which is called",
+        checks.addresses,
+        lambda m: m.named("Service", "homeward-matching")["spec"]["ports"][0].update(port=50099),
+    ),
+    Fault(
+        "a service that runs another's program",
+        checks.commands,
+        lambda m: _container(m).update(command=["python", "-m", "homeward.ingestion"]),
+    ),
+    Fault(
+        "a module that does not exist",
+        checks.commands,
+        lambda m: _job(m).update(command=["python", "-m", "homeward.matching.setpu"]),
+    ),
+    Fault(
+        "the image of another service",
+        checks.commands,
+        lambda m: _container(m).update(image="homeward-embedding:0.1.0"),
+    ),
+    Fault(
+        "an image without the module that a Job runs",
+        checks.commands,
+        lambda m: _job(m).update(image="homeward-embedding:0.1.0"),
+    ),
+    Fault(
+        "an image that is not built",
+        checks.commands,
+        lambda m: _container(m).update(image="registry.example:5000/homeward-matchin:0.1.0"),
+    ),
+    Fault(
+        "a command that the command line does not have",
+        checks.commands,
+        lambda m: _check(m).update(args=["retentoin"]),
+    ),
+    Fault(
+        "an option that the command does not have",
+        checks.commands,
+        lambda m: _check(m).update(args=["retention", "--strict"]),
+    ),
+    Fault(
+        "a check of what is held that looks at something else",
+        checks.commands,
+        lambda m: _check(m).update(args=["status"]),
     ),
     Fault(
         "a variable that is no setting",
@@ -363,6 +506,12 @@ FAULTS: Sequence[Fault] = (
         checks.headless,
         lambda m: m.named("Service", "homeward-embedding")["spec"].pop("clusterIP"),
     ),
+    Fault(
+        "a Service whose port would have to be translated",
+        checks.headless,
+        lambda m: m.named("Service", "homeward-s3")["spec"]["ports"][0].update(port=443),
+        overlay="evaluation",
+    ),
     Fault("a bundled engine in production", checks.engines, _bundled),
     Fault(
         "evaluation mode in production",
@@ -388,6 +537,31 @@ FAULTS: Sequence[Fault] = (
         "matching that may reach the internet",
         checks.arrows,
         lambda m: _policy(m, "to-embedding")["egress"].append({"ports": [{"port": 443}]}),
+    ),
+    Fault(
+        "matching that may reach every address",
+        checks.arrows,
+        lambda m: _policy(m, "to-embedding")["egress"].append({"to": [_EVERYWHERE]}),
+    ),
+    Fault(
+        "every address as that of the object store",
+        checks.arrows,
+        lambda m: _policy(m, "to-s3")["egress"][0]["to"].append(_EVERYWHERE),
+    ),
+    Fault(
+        "every address that may call matching",
+        checks.arrows,
+        lambda m: _policy(m, "from-callers-of-matching")["ingress"][0]["from"].append(_EVERYWHERE),
+    ),
+    Fault(
+        "calls that are let through as UDP",
+        checks.arrows,
+        lambda m: _policy(m, "to-matching")["egress"][0]["ports"][0].update(protocol="UDP"),
+    ),
+    Fault(
+        "a range of ports, with the monitoring of NATS in it",
+        checks.arrows,
+        lambda m: _policy(m, "to-nats")["egress"][0]["ports"][0].update(endPort=8222),
     ),
     Fault(
         "anybody in the cluster who may call matching",

@@ -4,23 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from ipaddress import ip_network
 
-from deploy.manifests import COMPONENT, NAMESPACE, Manifests, selects
+from deploy.manifests import COMPONENT, NAMESPACE, Document, Manifests, selects
 
-Arrow = tuple[str, str, int]
+Port = tuple[str, int]
+"""Protocol and number."""
+Arrow = tuple[str, str, Port]
 """Source, destination, port."""
 
-PORTS = (53, 443, 4222, 6333, 6334, 8222, 9000, 9090, 50051, 50052)
+PORTS = frozenset(
+    (protocol, number)
+    for protocol in ("TCP", "UDP")
+    for number in (53, 443, 4222, 6333, 6334, 8222, 9000, 9090, 50051, 50052)
+)
+"""That are tried, with those that policies name."""
+
+INTERNET = "internet"
+SHORTEST_PREFIX = 8
+"""Bits. More addresses than a /8 has are no engine's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A kind of pod."""
+    """A kind of pod, or what is outside of the cluster."""
 
     name: str
     labels: Mapping[str, str]
-    namespace: Mapping[str, str]
+    namespace: Mapping[str, str] | None
+    """Labels of its namespace; none for what is no pod, which addresses alone let through."""
     governed: bool = True
     """Whether the policies of Homeward's namespace are about it."""
 
@@ -40,18 +52,28 @@ STORES = {
     "ingestion-setup": ("s3", "nats"),
     "matching-setup": ("qdrant", "s3", "nats"),
 }
-ENGINE_PORTS = {"s3": 9000, "nats": 4222, "qdrant": 6333}
+ENGINES: Mapping[str, frozenset[Port]] = {
+    "s3": frozenset({("TCP", 9000)}),
+    "nats": frozenset({("TCP", 4222)}),
+    "qdrant": frozenset({("TCP", 6333)}),
+}
+DNS = frozenset({("UDP", 53), ("TCP", 53)})
 SERVICES = ("ingestion", "scanner", "embedding", "matching")
 
 
 def expected(manifests: Manifests) -> set[Arrow]:
     """Return the arrows of docs/architecture.md, names of hosts, and metrics where they are on."""
     inside = [one.name for one in endpoints(manifests) if one.governed]
-    arrows = {(source, to, 50051) for source, all_of in CALLS.items() for to in all_of}
-    arrows |= {(source, to, ENGINE_PORTS[to]) for source, all_of in STORES.items() for to in all_of}
-    arrows |= {(source, "dns", 53) for source in inside}
+    asked = [*STORES.items(), *((source, ("dns",)) for source in inside)]
+    arrows = {(source, to, ("TCP", 50051)) for source, all_of in CALLS.items() for to in all_of}
+    arrows |= {
+        (source, to, port)
+        for source, all_of in asked
+        for to in all_of
+        for port in _listens(manifests, to)
+    }
     if manifests.of("PodMonitor"):
-        arrows |= {("prometheus", service, 9090) for service in SERVICES}
+        arrows |= {("prometheus", service, ("TCP", 9090)) for service in SERVICES}
     return arrows
 
 
@@ -72,7 +94,7 @@ def endpoints(manifests: Manifests) -> list[Endpoint]:
         *inside,
         *(
             Endpoint(name, {"homeward-engine": name}, elsewhere, governed=False)
-            for name in ENGINE_PORTS
+            for name in ENGINES
             if name not in {one.name for one in inside}
         ),
         _outsider("dns", "kube-system", {"k8s-app": "kube-dns"}),
@@ -80,6 +102,7 @@ def endpoints(manifests: Manifests) -> list[Endpoint]:
         _outsider("grafana", "monitoring", {"app.kubernetes.io/name": "grafana"}),
         _outsider("client", "case-management", {}, {"homeward-client": "true"}),
         _outsider("stranger", "default", {COMPONENT: "ingestion"}),
+        Endpoint(INTERNET, {}, None, governed=False),
     ]
 
 
@@ -87,11 +110,18 @@ def arrows(manifests: Manifests) -> set[Arrow]:
     """Return all connections that the policies let through, at both ends."""
     everybody = endpoints(manifests)
     policies = manifests.of("NetworkPolicy")
+    named = {
+        port
+        for policy in policies
+        for key in ("egress", "ingress")
+        for rule in policy["spec"].get(key, [])
+        for port in _named(rule)
+    }
     return {
         (source.name, to.name, port)
         for source in everybody
         for to in everybody
-        for port in PORTS
+        for port in PORTS | named
         if (source.governed or to.governed)
         and (source.name != to.name)
         and _lets(policies, "Egress", source, to, port)
@@ -107,11 +137,31 @@ def _outsider(
     )
 
 
+def _listens(manifests: Manifests, name: str) -> frozenset[Port]:
+    """Return the ports of an engine or of DNS: its own, or outside those that its policy names."""
+    outside = frozenset(
+        port
+        for policy in manifests.of("NetworkPolicy")
+        for rule in policy["spec"].get("egress", [])
+        if any("ipBlock" in one and _behind(policy, one) == name for one in rule.get("to", []))
+        for port in _named(rule)
+    )
+    return outside or ENGINES.get(name, DNS)
+
+
+def _named(rule: Document) -> list[Port]:
+    return [
+        (one.get("protocol", "TCP"), one["port"])
+        for one in rule.get("ports", [])
+        if isinstance(one.get("port"), int)
+    ]
+
+
 def _lets(
-    policies: list[dict[str, Any]], direction: str, own: Endpoint, peer: Endpoint, port: int
+    policies: list[Document], direction: str, own: Endpoint, peer: Endpoint, port: Port
 ) -> bool:
     about = [
-        one["spec"]
+        one
         for one in policies
         if own.governed
         and direction in one["spec"]["policyTypes"]
@@ -121,27 +171,49 @@ def _lets(
         return True
     key, peers = ("egress", "to") if direction == "Egress" else ("ingress", "from")
     return any(
-        _open(rule, port) and _meets(rule.get(peers), peer)
-        for spec in about
-        for rule in spec.get(key, [])
+        _open(rule, port) and _meets(policy, rule.get(peers), peer)
+        for policy in about
+        for rule in policy["spec"].get(key, [])
     )
 
 
-def _open(rule: Mapping[str, Any], port: int) -> bool:
-    ports = rule.get("ports")
-    return not ports or any(one.get("port", port) == port for one in ports)
+def _open(rule: Document, port: Port) -> bool:
+    """Tell whether a rule is about a port; one that it has by name counts as all."""
+    protocol, number = port
+    if not rule.get("ports"):
+        return True
+    for one in rule["ports"]:
+        least = one.get("port")
+        is_number = isinstance(least, int)
+        among = not is_number or least <= number <= one.get("endPort", least)
+        if among and one.get("protocol", "TCP") == protocol:
+            return True
+    return False
 
 
-def _meets(peers: list[Mapping[str, Any]] | None, peer: Endpoint) -> bool:
+def _meets(policy: Document, peers: list[Document] | None, peer: Endpoint) -> bool:
     if not peers:
         return True
     return any(
-        "ipBlock" not in one
-        and selects(one.get("podSelector"), peer.labels)
-        and (
-            selects(one["namespaceSelector"], peer.namespace)
-            if "namespaceSelector" in one
-            else peer.governed
-        )
+        peer.name == _behind(policy, one) if "ipBlock" in one else _is_pod_of(one, peer)
         for one in peers
     )
+
+
+def _is_pod_of(one: Document, peer: Endpoint) -> bool:
+    if peer.namespace is None or not selects(one.get("podSelector"), peer.labels):
+        return False
+    if "namespaceSelector" in one:
+        return selects(one["namespaceSelector"], peer.namespace)
+    return peer.governed
+
+
+def _behind(policy: Document, one: Document) -> str:
+    """Return who is at a peer's addresses: what the policy is named for, or the internet.
+
+    README.md has an engine outside of the cluster, and DNS on the node, named by an address in
+    the policy `to-…` of its own. Other addresses are nobody's, nor are so many one engine's.
+    """
+    name = str(policy["metadata"]["name"]).removeprefix("to-")
+    is_one = ip_network(one["ipBlock"]["cidr"], strict=False).prefixlen >= SHORTEST_PREFIX
+    return name if is_one and name in {*ENGINES, "dns"} else INTERNET

@@ -7,29 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
-from itertools import takewhile
 from pathlib import Path
 
 import dockerfile
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-FILE = ROOT / "deploy" / "Dockerfile"
-COMMANDS = dockerfile.parse_file(str(FILE))
+from deploy.images import COMMANDS, FILE, stages
+from deploy.manifests import ROOT
+
 SERVICES = ("ingestion", "matching", "embedding")
 IMAGES = ("cli", *SERVICES)
 NAME = "registry.example/python"
-
-
-def stages() -> dict[str, tuple[str, list[dockerfile.Command]]]:
-    """Return what each stage is made from, and its commands, by its name."""
-    found: dict[str, tuple[str, list[dockerfile.Command]]] = {}
-    for number, command in enumerate(COMMANDS):
-        if command.cmd == "FROM":
-            base, _, name = command.value
-            rest = takewhile(lambda one: one.cmd != "FROM", COMMANDS[number + 1 :])
-            found[name] = (base, list(rest))
-    return found
 
 
 def last(name: str, instruction: str) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,7 +12,7 @@ import yaml
 from deploy import checks
 from deploy.checks import CHECKS, QUICK, Check
 from deploy.faults import FAULTS, Fault, caught
-from deploy.manifests import K8S, load, overlays
+from deploy.manifests import K8S, Manifests, load, overlays, rendered
 
 QUICK_FAULTS = [one for one in FAULTS if one.caught_by in QUICK]
 
@@ -24,6 +26,25 @@ def test_an_overlay_holds(check: Check, overlay: str) -> None:
 @pytest.mark.parametrize("fault", QUICK_FAULTS, ids=lambda fault: fault.words.replace(" ", "-"))
 def test_a_fault_is_caught(fault: Fault) -> None:
     assert fault.caught_by.__name__ in caught(fault, [fault.caught_by])
+
+
+def test_what_readme_says_of_engines_outside_of_the_cluster_passes(tmp_path: Path) -> None:
+    text = (K8S / "README.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(r"```yaml\n(patches:\n.*?)```", text, re.DOTALL)
+    (store,) = yaml.safe_load(documented)["patches"]
+    replaced = yaml.safe_load(store["patch"])[:1]  # "in the same way", at the port that it has
+    names = {"target": {"kind": "NetworkPolicy", "name": "to-dns"}, "patch": json.dumps(replaced)}
+    overlay = {"resources": ["rendered.yaml"], "patches": [store, names]}
+    (tmp_path / "rendered.yaml").write_text(rendered("production"), encoding="utf-8")
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+
+    patched = Manifests("production-outside", load(str(tmp_path)).documents)
+
+    spec = patched.named("NetworkPolicy", "to-s3")["spec"]
+    assert spec["egress"][0]["ports"] == [{"protocol": "TCP", "port": 443}]
+    assert {check.__name__: list(check(patched)) for check in QUICK} == {
+        check.__name__: [] for check in QUICK
+    }
 
 
 def test_checkov_catches_what_no_other_check_looks_for() -> None:
