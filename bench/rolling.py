@@ -50,7 +50,8 @@ from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import upload
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CliError
-from homeward.embedded import demo, demo_footage
+from homeward.embedded import demo
+from homeward.embedded.demo_footage import Street
 from homeward.embedded.environment import GivenEngines, engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import serving
@@ -259,7 +260,13 @@ class Load:
     """What goes on while replicas are restarted."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, counts: Counts, *, slow_upload_seconds: float
+        self,
+        cluster: Cluster,
+        folder: Path,
+        counts: Counts,
+        street: Street,
+        *,
+        slow_upload_seconds: float,
     ) -> None:
         self._cluster = cluster
         self._slow_upload_seconds = slow_upload_seconds
@@ -268,9 +275,6 @@ class Load:
         self._stop = threading.Event()
         self._numbers = iter(range(1, 10_000))
         self._lock = threading.Lock()
-        photo = demo.group_photo()
-        boxes = demo.faces(photo, cluster.targets["embedding"])
-        street = demo_footage.write_street(folder, photo, boxes)
         self._recording = street.footage
         cluster.cli("camera", "add", "street")
         cluster.cli("camera", "add", "yard")
@@ -481,16 +485,31 @@ def roll(cluster: Cluster, *, together: bool = False) -> None:
 
 
 def measure(
-    folder: Path, settings: dict[str, str], *, rounds: int = 1, together: bool = False
+    folder: Path,
+    settings: dict[str, str],
+    *,
+    rounds: int = 1,
+    together: bool = False,
+    street: Street | None = None,
 ) -> Counts:
-    """Restart services under load, and count."""
+    """Restart services under load, and count.
+
+    Args:
+        folder: Empty.
+        settings: Environment variables of the services.
+        rounds: How often to restart each replica.
+        together: See `roll`.
+        street: What to search; written anew if None.
+    """
     counts = Counts()
     with Cluster(folder / "data", settings) as cluster:
         ending = [float(settings[f"HOMEWARD_{name}_SECONDS"]) for name in ("DRAIN", "GRACE")]
+        work = make_private_folder(folder / "load")
         load = Load(
             cluster,
-            make_private_folder(folder / "load"),
+            work,
             counts,
+            street or demo.street(work, cluster.targets["embedding"]),
             slow_upload_seconds=SLOW_UPLOAD * sum(ending),
         )
         with load.running():

@@ -32,7 +32,7 @@ import numpy as np
 import psutil
 from footage import SECONDS, Clip, Walk, clip_4k, gate_clips, looped, speed_clips
 
-from homeward.embedded import demo, demo_footage
+from homeward.embedded import demo
 from homeward.embedded.running import RunningStack, object_store
 from homeward.embedding.adapters.yunet_sface import SFACE, YUNET, read_file
 from homeward.ingestion.model import Presence
@@ -386,9 +386,7 @@ def two_decoders(footage: Path) -> float:
 def measure_demo(folder: Path) -> list[Figures]:
     """Measure the scan alone, on the demo's street: what can be done without any data."""
     with stack() as running:
-        photo = demo.group_photo()
-        boxes = demo.faces(photo, running.addresses["embedding"])
-        street = demo_footage.write_street(folder, photo, boxes)
+        street = demo.street(folder, running.addresses["embedding"])
         footage = street.footage
         running.enrol("one", [str(street.portraits[demo.ENROLLED])])
         add(running, footage, "bench")

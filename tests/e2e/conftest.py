@@ -17,7 +17,7 @@ import pytest
 
 from homeward.api.ingestion.v1 import scan_service_pb2, scan_service_pb2_grpc
 from homeward.embedded import demo
-from homeward.embedded.demo_footage import Street, write_street
+from homeward.embedded.demo_footage import Street
 from homeward.embedded.running import command
 
 START = "2026-03-04T10:00:00Z"
@@ -157,6 +157,4 @@ def stack(new_session_stack: Callable[[str], LiveStack]) -> LiveStack:
 @pytest.fixture(scope="session")
 def street(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Street:
     """Footage in which six people walk by, and a portrait of each."""
-    photo = demo.group_photo()
-    boxes = demo.faces(photo, stack.addresses["embedding"])
-    return write_street(tmp_path_factory.mktemp("street"), photo, boxes)
+    return demo.street(tmp_path_factory.mktemp("street"), stack.addresses["embedding"])

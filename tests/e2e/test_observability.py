@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 import trace_tree
 
-from homeward.embedded import demo
 from homeward.embedded.byte_search import ByteSearch, Sought
-from homeward.embedded.demo_footage import write_street
+from homeward.embedded.demo_footage import Street
 from homeward.embedding.adapters.pack import load_pack
 from homeward.vision.alignment import align
 
@@ -60,7 +59,9 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown(
-    new_module_stack: Callable[..., LiveStack], tmp_path_factory: pytest.TempPathFactory
+    new_module_stack: Callable[..., LiveStack],
+    street: Street,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Shown]:
     """A stack that logs all it can, with marked values wherever somebody writes one."""
     folder = tmp_path_factory.mktemp("marked")
@@ -70,8 +71,6 @@ def shown(
             HOMEWARD_TRACES_ENDPOINT=f"http://127.0.0.1:{collector.port}",
             HOMEWARD_LOG_LEVEL="debug",
         )
-        photo = demo.group_photo()
-        street = write_street(folder, photo, demo.faces(photo, stack.addresses["embedding"]))
         footage = folder / f"{MARKED['file']}.mp4"
         shutil.copy(street.footage, footage)
         stack.run(

@@ -135,8 +135,10 @@ def test_an_erased_person_is_in_no_file_of_the_vector_store(
     stack.stop()
 
 
-def test_no_stranger_is_kept_anywhere_and_a_copy_would_be_found(tmp_path: Path) -> None:
-    kept, planted = prove(tmp_path, lambda _: None)
+def test_no_stranger_is_kept_anywhere_and_a_copy_would_be_found(
+    tmp_path: Path, street: Street
+) -> None:
+    kept, planted = prove(tmp_path, lambda _: None, street)
 
     assert kept == []
     assert [what for what, found in planted.items() if found is None] == []

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 import rolling
+from homeward.embedded.demo_footage import Street
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 
-def test_nothing_fails_while_replicas_are_restarted(tmp_path: Path) -> None:
+def test_nothing_fails_while_replicas_are_restarted(tmp_path: Path, street: Street) -> None:
     settings = {**rolling.SETTINGS, "HOMEWARD_DRAIN_SECONDS": "1", "HOMEWARD_GRACE_SECONDS": "2"}
 
-    counts = rolling.measure(tmp_path, settings, together=True)
+    counts = rolling.measure(tmp_path, settings, together=True, street=street)
 
     assert counts.clean(), counts
     assert min(counts.calls.values()) > 0

@@ -8,6 +8,7 @@ pictures by the faces in them, raw crops by their correlation.
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,7 +41,8 @@ _NUMBER = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _NUMBERS = re.compile(rb"(?:" + _NUMBER + rb"[\s,;]+){100,}" + _NUMBER)
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _MOST_PICTURE_BYTES = 4 * 1024 * 1024
-_BLOCK = 1 << 22
+_TRANSFORMED = 1 << 18
+"""Bytes that are correlated with crops at a time: spectra that fit into a processor's cache."""
 
 
 class Form(StrEnum):
@@ -89,10 +91,14 @@ class ByteSearch:
     pack: LoadedPack
     searched: int = 0
     searched_bytes: int = 0
-    _raw: list[NDArray[np.float32]] = field(init=False)
+    _spectra: NDArray[np.complex128] = field(init=False)
+    """Of the crops, conjugated, shape (m, _TRANSFORMED / 2 + 1)."""
+    _before: dict[tuple[bytes, bool], list[Hit]] = field(init=False, default_factory=dict)
+    """By digest: most of what is searched a second time has not changed."""
 
     def __post_init__(self) -> None:
-        self._raw = [_unit(crop.astype(np.float32).ravel()) for crop in self.sought.crops]
+        crops = [_unit(crop.astype(np.float32).ravel()) for crop in self.sought.crops]
+        self._spectra = np.conj(np.fft.rfft(crops, _TRANSFORMED))
 
     def hits(self, data: bytes, *, raw: bool = True) -> list[Hit]:
         """Return the copies in some bytes.
@@ -103,6 +109,12 @@ class ByteSearch:
         """
         self.searched += 1
         self.searched_bytes += len(data)
+        key = (hashlib.sha256(data).digest(), raw)
+        if key not in self._before:
+            self._before[key] = list(self._hits(data, raw=raw))
+        return self._before[key]
+
+    def _hits(self, data: bytes, *, raw: bool) -> list[Hit]:
         found = [*self._vectors(data, Form.NUMBERS), *self._pictures(data, Form.PICTURE)]
         for match in _NUMBERS.finditer(data):
             numbers = np.array(re.findall(_NUMBER, match.group()), dtype=np.float64)
@@ -174,18 +186,17 @@ class ByteSearch:
 
     def _crops(self, data: bytes) -> Iterator[Hit]:
         """Correlate all runs of bytes with raw crops, by way of their spectra."""
-        length = len(self._raw[0]) if self._raw else 0
-        for first in range(0, max(len(data) - length + 1, 0), _BLOCK):
-            block = np.frombuffer(data[first : first + _BLOCK + length - 1], np.uint8)
+        length = self.sought.crops[0].size
+        for first in range(0, max(len(data) - length + 1, 0), _TRANSFORMED - length + 1):
+            block = np.frombuffer(data[first : first + _TRANSFORMED], np.uint8)
             numbers = block.astype(np.float64)
             sums = np.concatenate([[0.0], np.cumsum(numbers)])
             squares = np.concatenate([[0.0], np.cumsum(numbers**2)])
             total, square = sums[length:] - sums[:-length], squares[length:] - squares[:-length]
             spread = np.sqrt(np.maximum(square - total**2 / length, 1e-9))
-            size = 1 << (len(block) + length - 1).bit_length()
-            spectrum = np.fft.rfft(block.astype(np.float32), size)
-            for crop in self._raw:
-                product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(crop, size)), size)
+            spectrum = np.fft.rfft(numbers, _TRANSFORMED)
+            for product in np.fft.irfft(spectrum * self._spectra, _TRANSFORMED):
+                # What is beyond has wrapped around.
                 correlation = product[: len(total)] / spread
                 # A run of one value and noise correlates with nothing, and has next to no spread.
                 best = float(np.where(spread > length**0.5, correlation, -1).max(initial=-1.0))

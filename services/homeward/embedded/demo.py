@@ -119,6 +119,17 @@ def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping
     )
 
 
+def street(folder: Path, embedding: str) -> demo_footage.Street:
+    """Write footage in which the six people of the photograph walk by, and a portrait of each.
+
+    Args:
+        folder: For the files.
+        embedding: Address of the service that finds them.
+    """
+    photo = group_photo()
+    return demo_footage.write_street(folder, photo, faces(photo, embedding))
+
+
 def group_photo() -> bytes:
     """Return the photograph of six people that the package `insightface` ships."""
     try:

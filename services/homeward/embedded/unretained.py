@@ -185,7 +185,7 @@ def strangers(
     seen: dict[int, list[tuple[NDArray[np.float32], NDArray[np.uint8]]]] = {}
     with av.open(str(street.footage)) as container:
         for number, frame in enumerate(container.decode(video=0)):
-            if number % 5:
+            if number % 10:
                 continue
             picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
             for face in pack.detector.detect(picture, 0.6):
@@ -214,12 +214,15 @@ def search(trial: Trial, looking: ByteSearch) -> list[Found]:
     return found
 
 
-def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[str, Found | None]]:
+def prove(
+    folder: Path, say: Callable[[str], None], street: demo_footage.Street | None = None
+) -> tuple[list[Found], dict[str, Found | None]]:
     """Run a trial.
 
     Args:
         folder: Empty.
         say: Takes what is being done, and what came of it.
+        street: Whose footage to search; written anew if None, which takes a while.
 
     Returns:
         Copies of strangers that nobody planted: none, or Homeward keeps them. And what was found
@@ -227,11 +230,10 @@ def prove(folder: Path, say: Callable[[str], None]) -> tuple[list[Found], dict[s
     """
     pack = load_pack(runtime="auto", threads=2, cache=None)
     with Trial(folder) as trial:
-        photo = demo.group_photo()
-        boxes = demo.faces(photo, trial.addresses["embedding"])
-        street = demo_footage.write_street(folder, photo, boxes)
+        street = street or demo.street(folder, trial.addresses["embedding"])
         templates, crops = strangers(street, pack)
-        assert len(templates) == len(boxes) - len(LOOKED_FOR), "each of them is in the street"
+        people = len(street.portraits)
+        assert len(templates) == people - len(LOOKED_FOR), "each of them is in the street"
         say(f"{len(templates)} strangers and {len(LOOKED_FOR)} people who are looked for walk by")
         sightings = trial.live(street)
         say(f"{sightings} sightings: one confirmed, the others rejected")

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.embedded import demo
+from homeward.embedded import byte_search, demo
 from homeward.embedded.byte_search import ByteSearch, Form, Sought, best_of
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
@@ -85,6 +85,26 @@ def test_a_copy_is_found_wherever_it_stands(
     assert best is not None
     assert best.form is form
     assert best.likeness > 0.9
+
+
+@pytest.mark.parametrize("before", [-1, 0, 1])
+def test_a_raw_crop_is_found_where_one_block_ends_and_the_next_begins(
+    search: ByteSearch, crops: np.ndarray, before: int
+) -> None:
+    """The last run of bytes that the first block has, and those at either side."""
+    start = byte_search._TRANSFORMED - crops[0].size + before
+    noise = np.random.default_rng(3).bytes(start)
+
+    best = best_of(search.hits(noise + crops[0].tobytes() + NOISE))
+
+    assert best is not None
+    assert (best.form, best.likeness) == (Form.RAW, pytest.approx(1, abs=1e-3))
+
+
+def test_what_was_searched_before_is_found_again(search: ByteSearch, crops: np.ndarray) -> None:
+    data = NOISE + crops[0].tobytes()
+
+    assert best_of(search.hits(data)) == best_of(search.hits(data)) is not None
 
 
 def test_another_person_is_not_taken_for_the_one_looked_for(
