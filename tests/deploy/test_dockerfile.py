@@ -94,6 +94,7 @@ def test_an_image_has_no_layer_that_installs_or_builds(image: str) -> None:
     assert len(run) == 2  # the check of the base, and the removal of what installs
     assert run[1].startswith("python3 -m pip uninstall ")
     assert {"pip", "setuptools", "wheel"} <= set(run[1].split())
+    assert "/ensurepip" in run[1]  # which would bring pip back
 
 
 @pytest.mark.parametrize(
