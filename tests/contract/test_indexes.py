@@ -697,14 +697,14 @@ async def test_a_mean_that_is_removed_after_a_rebuild_makes_another_due(
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await index.put(reference(vector(1), photo=1))
-        put_mean = points.put_mean
+        put_made = points.put_made
 
         async def late(*args: Any, **kwargs: Any) -> None:
             assert await index.rebuild(yes)
             assert not await index.holds_erased()
-            await put_mean(*args, **kwargs)
+            await put_made(*args, **kwargs)
 
-        points.put_mean = late  # type: ignore[method-assign]
+        points.put_made = late  # type: ignore[method-assign]
         await index.remove_photo(ANNA, identity(1))
 
         assert await points.count() == 0
@@ -726,7 +726,7 @@ async def test_a_subject_that_was_not_fused_when_it_broke_off_is_mended(
         await index.put(reference(vector(1), photo=1))
         await index.put(reference(vector(2), photo=2))
         await index.put(reference(vector(4), subject=BEN, photo=4))
-        points.put_mean = killed  # type: ignore[method-assign]
+        points.put_made = killed  # type: ignore[method-assign]
         with pytest.raises(Killed):
             await {
                 "put": lambda: index.put(reference(vector(3), photo=3)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from qdrant_client.http.exceptions import ApiException
 
-from homeward import fusing
 from homeward.matching import keying, pinning
 from homeward.matching.adapters import changes
 from homeward.matching.adapters.changes import CollectionRecord
@@ -144,47 +143,40 @@ class KeyedCollection:
         record = await self._change(changes.with_write)
         await self._require(record.model, point.template.model_digest)
 
-    async def put_mean(
+    async def put_made(
         self,
-        mean_id: str,
-        kind: str,
+        point_id: str,
         *,
         of: models.Filter,
-        of_kind: str,
-        payload: Callable[[Sequence[str]], object],
+        make: Callable[[Mapping[str, NDArray[np.float32]], str], Point],
     ) -> None:
-        """Write a point with the mean of others, or remove it when there are none.
+        """Write a point that is made of others, or remove it when there are none.
 
         To be called by whoever has written or removed one of the others. Each that does so at the
-        same time looks afterwards whether the mean is of those that are there, so that the last to
+        same time looks afterwards whether the point is of those that are there, so that the last to
         write it has seen all. A successor of another model is left alone.
 
         Args:
-            mean_id: Of the point.
-            kind: Of its vector.
-            of: Which points it is the mean of.
-            of_kind: The kind of their vectors.
-            payload: Makes its payload from their ids, which are sorted.
+            point_id: Of the point.
+            of: Which points it is made of.
+            make: Makes it of their vectors, by id, and of the model's digest.
         """
 
         async def write(target: _Target) -> None:
             current = (await self._open()).current
             if target.model.digest != current.model.digest:
                 return
-            parts = await self._vectors(current, of_kind, where=of)
+            parts = await self._parts(current, of)
             while parts:
-                ids = sorted(parts)
-                values = fusing.fuse(np.stack([parts[name] for name in ids]))
-                template = Template(values, target.model.digest)
-                await self._put(target, [Point(mean_id, kind, template, payload(ids))])
-                used, parts = parts, await self._vectors(current, of_kind, where=of)
+                await self._put(target, [make(parts, target.model.digest)])
+                used, parts = parts, await self._parts(current, of)
                 if used.keys() == parts.keys() and all(
                     np.array_equal(used[name], parts[name]) for name in parts
                 ):
                     return
-            if await self._points(target, [mean_id]):
+            if await self._points(target, [point_id]):
                 await self._change(changes.with_erasure)
-                await self._remove_from(target, [mean_id])
+                await self._remove_from(target, [point_id])
 
         await self._write(write)
 
@@ -270,36 +262,27 @@ class KeyedCollection:
 
         return await self._read(read) if point_ids else frozenset()
 
-    async def payload(self, point_id: str) -> dict[str, Any] | None:
-        """Return a point's payload, or None."""
-
-        async def read(target: _Target) -> dict[str, Any] | None:
-            points = await self._engine.run(
-                self._engine.client.retrieve, target.collection, ids=[point_id]
-            )
-            return (points[0].payload or {}) if points else None
-
-        return await self._read(read)
-
-    async def vectors(
-        self, point_ids: Collection[str], kind: str, *, of: tuple[str, int] | None = None
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return the vectors of those of the points that are there, as they were before keying.
+    async def retrieve(
+        self, point_ids: Collection[str], *, of: tuple[str, int] | None = None
+    ) -> dict[str, tuple[dict[str, Any], NDArray[np.float32]]]:
+        """Return payloads, and vectors as they were before keying, of the points that are there.
 
         Args:
-            point_ids: Of points with vectors of that kind.
-            kind: Of vector.
+            point_ids: Of the points.
             of: Digest and size of templates to compare them with.
 
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
         """
-        if not point_ids:
-            return {}
-        return await self._read(
-            lambda target: self._vectors(target, kind, names=point_ids),
-            of=of,
-        )
+
+        async def read(target: _Target) -> dict[str, tuple[dict[str, Any], NDArray[np.float32]]]:
+            points = await self._points(target, list(point_ids))
+            vectors = _unkeyed(points, target)
+            return {
+                str(point.id): (point.payload or {}, vectors[str(point.id)]) for point in points
+            }
+
+        return await self._read(read, of=of) if point_ids else {}
 
     async def scroll(self, where: models.Filter | None) -> list[dict[str, Any]]:
         """Return the payloads of all points that fit."""
@@ -325,9 +308,8 @@ class KeyedCollection:
                 wait=True,
             )
 
-        await self._change(
-            changes.with_erasure
-        )  # first: what breaks off now is made up for by a rebuild
+        # First: what breaks off now is made up for by a rebuild.
+        await self._change(changes.with_erasure)
         return await self._write(write)
 
     async def count(self, where: models.Filter | None = None) -> int:
@@ -381,13 +363,13 @@ class KeyedCollection:
             await self._change(changes.with_write)
 
     async def vectors_prepared(
-        self, model: ModelInfo, point_ids: Collection[str], kind: str
+        self, model: ModelInfo, point_ids: Collection[str]
     ) -> dict[str, NDArray[np.float32]]:
         """Return vectors of the successor of another model; none, if it was given up."""
         opened = await self._open()
-        if not point_ids or opened.next is None or opened.next.model != model:
+        if opened.next is None or opened.next.model != model:
             return {}
-        return await self._vectors(opened.next, kind, names=point_ids)
+        return _unkeyed(await self._points(opened.next, list(point_ids)), opened.next)
 
     async def drop_prepared(self, point_ids: Collection[str]) -> None:
         """Remove points from the successor alone."""
@@ -456,8 +438,10 @@ class KeyedCollection:
         copied: dict[str, object] = {}
         while points:
             if current.model.digest == successor.model.digest:
-                stored = np.asarray([_vector(point) for point in points], np.float32)
-                vectors = keying.keyed(keying.unkeyed(stored, current.matrix), successor.matrix)
+                plain = _unkeyed(points, current)
+                vectors = keying.keyed(
+                    np.stack([plain[str(point.id)] for point in points]), successor.matrix
+                )
             else:
                 vectors = np.zeros((len(points), successor.model.template_size), np.float32)
             copies = [
@@ -483,26 +467,9 @@ class KeyedCollection:
             )
         )
 
-    async def _vectors(
-        self,
-        target: _Target,
-        kind: str,
-        *,
-        names: Collection[str] | None = None,
-        where: models.Filter | None = None,
-    ) -> dict[str, NDArray[np.float32]]:
-        """Return the vectors of points by name, or of all that fit a filter, before keying."""
-        if names is not None:
-            points = await self._points(target, list(names))
-        else:
-            pages = self._pages(target, where, size=SCROLL_BATCH, with_vectors=True)
-            points = [point async for page in pages for point in page]
-        found = [point for point in points if _kind(point) == kind]
-        if not found:
-            return {}
-        stored = np.asarray([_vector(point) for point in found], np.float32)
-        vectors = keying.unkeyed(stored, target.matrix)
-        return {str(point.id): vector for point, vector in zip(found, vectors, strict=True)}
+    async def _parts(self, target: _Target, where: models.Filter) -> dict[str, NDArray[np.float32]]:
+        pages = self._pages(target, where, size=SCROLL_BATCH, with_vectors=True)
+        return _unkeyed([point async for page in pages for point in page], target)
 
     async def _put(self, target: _Target, points: Sequence[Point]) -> None:
         vectors = keying.keyed(np.stack([point.template.values for point in points]), target.matrix)
@@ -706,7 +673,10 @@ def _kind(point: Any) -> str:  # noqa: ANN401 - the client's, whose type has eve
     return str(kind)
 
 
-def _vector(point: Any) -> list[float]:  # noqa: ANN401
-    (vector,) = point.vector.values()
-    values: list[float] = vector
-    return values
+def _unkeyed(points: Sequence[Any], target: _Target) -> dict[str, NDArray[np.float32]]:
+    """Return the vectors of points as they were before keying, by id."""
+    if not points:
+        return {}
+    stored = np.asarray([point.vector[_kind(point)] for point in points], np.float32)
+    vectors = keying.unkeyed(stored, target.matrix)
+    return {str(point.id): vector for point, vector in zip(points, vectors, strict=True)}

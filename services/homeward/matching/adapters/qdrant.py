@@ -31,7 +31,7 @@ SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
 FUSED_AT_ONCE = 64
 """Subjects of a gallery that is being prepared: 10 MB of templates at most."""
 
-_PHOTOS = models.Filter(must=[models.HasVectorCondition(has_vector=PHOTO)])
+_IS_PHOTO = models.HasVectorCondition(has_vector=PHOTO)
 
 
 class _QdrantIndex:
@@ -123,11 +123,11 @@ class QdrantSubjectIndex(_QdrantIndex):
             threshold=threshold,
             limit=limit,
         )
-        photos = await self._points.vectors(
+        held = await self._points.retrieve(
             {name for answer in answers for payload, _ in answer for name in payload["photo_ids"]},
-            PHOTO,
             of=(model_digest, probes.shape[1]),
         )
+        photos = {name: vector for name, (_, vector) in held.items()}
         return [
             _candidates(probe, answer, photos)
             for probe, answer in zip(probes, answers, strict=True)
@@ -141,22 +141,17 @@ class QdrantSubjectIndex(_QdrantIndex):
     async def remove_subject(self, subject_id: str) -> Removed:
         """Remove a subject's templates."""
         where = _of_subject(subject_id)
-        photos = await self._points.count(_all_of(where, _PHOTOS))
+        photos = await self._points.count(_of_subject(subject_id, _IS_PHOTO))
         held = photos or await self._points.count(where)
         return Removed(photos, await self._points.delete(where) if held else ())
 
     async def count(self) -> int:
         """Return how many photographs have a template."""
-        return await self._points.count(_PHOTOS)
+        return await self._points.count(models.Filter(must=[_IS_PHOTO]))
 
     async def _fuse(self, subject_id: str) -> None:
-        await self._points.put_mean(
-            subject_id,
-            SUBJECT,
-            of=_of_subject(subject_id),
-            of_kind=PHOTO,
-            payload=partial(_fused_of, subject_id),
-        )
+        of = _of_subject(subject_id, _IS_PHOTO)
+        await self._points.put_made(subject_id, of=of, make=partial(_fused, subject_id))
 
     async def _fuse_prepared(self, model: ModelInfo, stale: Mapping[str, Sequence[str]]) -> None:
         """Fuse subjects of the gallery that is being prepared, where nobody else adds any."""
@@ -166,15 +161,13 @@ class QdrantSubjectIndex(_QdrantIndex):
         for first in range(0, len(left), FUSED_AT_ONCE):
             batch = left[first : first + FUSED_AT_ONCE]
             held = await self._points.vectors_prepared(
-                model, [photo for _, photos in batch for photo in photos], PHOTO
+                model, [photo for _, photos in batch for photo in photos]
             )
-            fused = []
-            for name, photos in batch:
-                there = [photo for photo in photos if photo in held]
-                if there:
-                    values = fusing.fuse(np.stack([held[photo] for photo in there]))
-                    template = Template(values, model.digest)
-                    fused.append(Point(name, SUBJECT, template, _fused_of(name, there)))
+            parts = {
+                name: {photo: held[photo] for photo in photos if photo in held}
+                for name, photos in batch
+            }
+            fused = [_fused(name, there, model.digest) for name, there in parts.items() if there]
             await self._points.put_prepared(model, fused)
 
 
@@ -191,16 +184,14 @@ class QdrantSightingIndex(_QdrantIndex):
 
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
-        payload = await self._points.payload(sighting_id)
-        return records.from_plain(payload, Sighting) if payload else None
+        held = await self._points.retrieve([sighting_id])
+        return records.from_plain(held[sighting_id][0], Sighting) if held else None
 
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""
-        sighting = await self.get(sighting_id)
-        held = await self._points.vectors([sighting_id], APPEARANCE)
-        assert sighting is not None, "the caller has just read the sighting"
-        vector = held[sighting_id]
-        return Template(vector, sighting.model_digest) if vector.any() else None
+        held = await self._points.retrieve([sighting_id])
+        payload, vector = held[sighting_id]  # the caller has just read the sighting
+        return Template(vector, str(payload["model_digest"])) if vector.any() else None
 
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
         """Take templates of another model from now on; sightings stay, without theirs."""
@@ -229,8 +220,12 @@ def _photo(reference: Reference) -> Point:
     return Point(reference.photo_id, PHOTO, reference.template, key)
 
 
-def _fused_of(subject_id: str, photo_ids: Sequence[str]) -> dict[str, object]:
-    return {"subject_id": subject_id, "photo_ids": photo_ids}
+def _fused(subject_id: str, photos: Mapping[str, NDArray[np.float32]], model_digest: str) -> Point:
+    """Return the point of a subject, made of the templates of photographs."""
+    photo_ids = sorted(photos)
+    values = fusing.fuse(np.stack([photos[name] for name in photo_ids]))
+    payload = {"subject_id": subject_id, "photo_ids": photo_ids}
+    return Point(subject_id, SUBJECT, Template(values, model_digest), payload)
 
 
 def _keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
@@ -270,9 +265,9 @@ def _candidates(
     return sorted(found, key=lambda one: (-one.score, one.subject_id))
 
 
-def _of_subject(subject_id: str) -> models.Filter:
+def _of_subject(subject_id: str, *also: models.Condition) -> models.Filter:
     match = models.MatchValue(value=subject_id)
-    return models.Filter(must=[models.FieldCondition(key="subject_id", match=match)])
+    return models.Filter(must=[models.FieldCondition(key="subject_id", match=match), *also])
 
 
 def _any_of(key: str, values: Collection[str]) -> models.Filter | None:
