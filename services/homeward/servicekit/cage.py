@@ -1,0 +1,275 @@
+"""Processes under limits, for bytes that come from outside.
+
+A decoder reads files that anybody may have made. It runs in a cage: a process with bounds on its
+memory, processor time and open files, which can open no file, start no program and reach no
+network. A file that crashes, exhausts or takes over a decoder ends its cage, and nothing else.
+
+The service and the cage talk over a socket pair, in messages of declared types: nothing that comes
+out of a cage is unpickled. Pictures come out through memory that both have mapped; it has no name
+in any file system, and is gone with the last of the two processes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+import msgspec
+
+from homeward.servicekit.hardening import forbid_dumps
+
+T = TypeVar("T")
+
+_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""What a cage gets of the service's environment: none of its secrets."""
+
+_PR_SET_NO_NEW_PRIVS = 38
+
+FORBIDDEN_CALLS = (
+    # No network, by whichever call.
+    *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "io_uring_setup"),
+    # No other program, no other process.
+    *("execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "pidfd_open"),
+    *("process_vm_readv", "process_vm_writev"),
+    # No file by name: what a cage needs is open before it is locked.
+    *("open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "renameat2"),
+    *("mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "truncate", "chmod", "fchmodat"),
+    # No way around all this.
+    *("mount", "unshare", "setns", "chroot", "bpf", "keyctl", "add_key", "userfaultfd"),
+)
+"""System calls that fail with EPERM in a cage."""
+
+
+@dataclass(frozen=True, slots=True)
+class CageLimits:
+    """What a cage may use."""
+
+    memory_bytes: int
+    """Address space, shared memory included."""
+    cpu_seconds: int
+    """Processor time for one task."""
+    silence_seconds: float
+    """Wall time without a message while the service waits for one."""
+    open_files: int = 64
+
+
+class CageBrokenError(Exception):
+    """A cage ended, or was ended, before it had answered.
+
+    Args:
+        cause: What happened, as part of a sentence: "it ran out of memory".
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Cage:
+    """The service's end of a cage. For one thread at a time.
+
+    Args:
+        module: Runs in the cage; its main calls `locked_in`.
+        limits: What it may use.
+        shared_bytes: Size of the memory that both ends have mapped; its pages are taken only when
+            something is written to them.
+    """
+
+    def __init__(self, module: str, limits: CageLimits, *, shared_bytes: int = 0) -> None:
+        self._limits = limits
+        ours, theirs = socket.socketpair()
+        memory = os.memfd_create("cage") if shared_bytes else -1
+        try:
+            if shared_bytes:
+                os.ftruncate(memory, shared_bytes)
+            self.shared: mmap.mmap | None = (
+                mmap.mmap(memory, shared_bytes) if shared_bytes else None
+            )
+            """What both ends have mapped."""
+            numbers = [theirs.fileno(), memory, shared_bytes, limits.memory_bytes]
+            numbers += [limits.cpu_seconds, limits.open_files]
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                [sys.executable, "-m", module, *map(str, numbers)],
+                pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            if memory >= 0:
+                os.close(memory)
+        self._connection = Connection(ours.detach())
+
+    @property
+    def pid(self) -> int:
+        """Of the caged process."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def send(self, message: object, payload: bytes | None = None) -> None:
+        """Send a message, and bytes after it.
+
+        Raises:
+            CageBrokenError: It has ended.
+        """
+        try:
+            self._connection.send_bytes(msgspec.msgpack.encode(message))
+            if payload is not None:
+                self._connection.send_bytes(payload)
+        except OSError as error:
+            raise self._broken() from error
+
+    def receive(self, kind: Any) -> Any:  # noqa: ANN401 - as msgspec's own decode has it
+        """Return the next message, of a declared type.
+
+        Raises:
+            CageBrokenError: It has ended, says nothing for `silence_seconds`, or what it says is no
+                such message.
+        """
+        data = self._next()
+        try:
+            return msgspec.msgpack.decode(data, type=kind)
+        except msgspec.DecodeError as error:
+            self.close()
+            raise CageBrokenError("it answered nonsense") from error
+
+    def receive_bytes(self) -> bytes:
+        """Return the bytes that follow a message; raises as `receive`."""
+        return self._next()
+
+    def _next(self) -> bytes:
+        try:
+            if not self._connection.poll(self._limits.silence_seconds):
+                self.close()
+                raise CageBrokenError(
+                    f"it took longer than {self._limits.silence_seconds:g} seconds"
+                )
+            return self._connection.recv_bytes()
+        except (OSError, EOFError) as error:
+            raise self._broken() from error
+
+    def _broken(self) -> CageBrokenError:
+        """Return why the process has ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(1)
+        status = self._process.poll()
+        self.close()
+        causes = {
+            -9: "it was killed, as a system short of memory does",
+            -24: f"it used more than {self._limits.cpu_seconds} seconds of a processor",
+            OUT_OF_MEMORY: f"it needs more than {self._limits.memory_bytes / 2**30:.1f} GB of memory",
+        }
+        return CageBrokenError(causes.get(status or 0, "it crashed the decoder"))
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        self._process.wait()
+        self._connection.close()
+        if self.shared is not None:
+            with suppress(BufferError):  # a picture of it is still held: freed with that
+                self.shared.close()
+
+
+OUT_OF_MEMORY = 77
+"""Exit status of a cage that ran into its bound."""
+
+
+class CageDoor:
+    """The caged process's end: what its main reads tasks from and answers by."""
+
+    def __init__(self, connection: Connection, shared: mmap.mmap | None, cpu_seconds: int) -> None:
+        self._connection = connection
+        self._cpu_seconds = cpu_seconds
+        self.shared = shared
+        """What both ends have mapped."""
+
+    def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
+        """Send a message, and bytes after it."""
+        self._connection.send_bytes(msgspec.msgpack.encode(message))
+        if payload is not None:
+            self._connection.send_bytes(payload)
+
+    def receive(self, kind: type[T]) -> T:
+        """Wait for the next message; the process ends where the service has gone."""
+        return msgspec.msgpack.decode(self.receive_bytes(), type=kind)
+
+    def receive_bytes(self) -> bytes:
+        """Wait for the bytes that follow a message."""
+        try:
+            return self._connection.recv_bytes()
+        except (EOFError, OSError):
+            os._exit(0)
+
+    def begin_task(self) -> None:
+        """Allow the processor time of one more task."""
+        used = time.process_time()
+        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + self._cpu_seconds + 1, hard))
+
+
+def locked_in(arguments: Sequence[str]) -> CageDoor:
+    """Lock this process in, and return the door.
+
+    Call it after all imports: nothing can be opened afterwards.
+
+    Args:
+        arguments: Of the command line, as `Cage` wrote them.
+    """
+    channel, memory, shared_bytes, memory_bytes, cpu_seconds, open_files = map(int, arguments)
+    forbid_dumps()
+    shared = mmap.mmap(memory, shared_bytes) if shared_bytes else None
+    if memory >= 0:
+        os.close(memory)
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    forbid_calls()
+    door = CageDoor(Connection(channel), shared, cpu_seconds)
+    door.begin_task()
+    return door
+
+
+def forbid_calls() -> bool:
+    """Have the system refuse `FORBIDDEN_CALLS`; return whether it does.
+
+    Without libseccomp, or in a kernel without its filters, the limits alone remain: the process
+    could then open files and sockets that its user may open. It has no secret in its environment.
+    """
+    try:
+        import pyseccomp  # noqa: PLC0415 - raises where libseccomp is not installed
+    except (ImportError, OSError, RuntimeError):
+        return False
+    calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    for name in FORBIDDEN_CALLS:
+        with suppress(OSError, ValueError):  # not of this processor
+            calls.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    try:
+        calls.load()
+    except OSError:
+        return False
+    return True
