@@ -24,13 +24,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from homeward.servicekit.hardening import forbid_dumps
-
-T = TypeVar("T")
 
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """What a cage gets of the service's environment: none of its secrets."""
@@ -44,8 +42,28 @@ FORBIDDEN_CALLS = (
     *("execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "pidfd_open"),
     *("process_vm_readv", "process_vm_writev"),
     # No file by name: what a cage needs is open before it is locked.
-    *("open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "renameat2"),
-    *("mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "truncate", "chmod", "fchmodat"),
+    *(
+        "open",
+        "openat",
+        "openat2",
+        "creat",
+        "unlink",
+        "unlinkat",
+        "rename",
+        "renameat",
+        "renameat2",
+    ),
+    *(
+        "mkdir",
+        "mkdirat",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "truncate",
+        "chmod",
+        "fchmodat",
+    ),
     # No way around all this.
     *("mount", "unshare", "setns", "chroot", "bpf", "keyctl", "add_key", "userfaultfd"),
 )
@@ -127,16 +145,18 @@ class Cage:
         """Whether it has not ended."""
         return self._process.poll() is None
 
-    def send(self, message: object, payload: bytes | None = None) -> None:
-        """Send a message, and bytes after it.
+    def send(self, message: object) -> None:
+        """Send a message.
 
         Raises:
             CageBrokenError: It has ended.
         """
+        self.send_bytes(msgspec.msgpack.encode(message))
+
+    def send_bytes(self, data: bytes | memoryview) -> None:
+        """Send the bytes that follow a message; raises as `send`."""
         try:
-            self._connection.send_bytes(msgspec.msgpack.encode(message))
-            if payload is not None:
-                self._connection.send_bytes(payload)
+            self._connection.send_bytes(data)
         except OSError as error:
             raise self._broken() from error
 
@@ -206,13 +226,18 @@ class CageDoor:
         self.shared = shared
         """What both ends have mapped."""
 
-    def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
-        """Send a message, and bytes after it."""
-        self._connection.send_bytes(msgspec.msgpack.encode(message))
-        if payload is not None:
-            self._connection.send_bytes(payload)
+    def send(self, message: object) -> None:
+        """Send a message."""
+        self.send_bytes(msgspec.msgpack.encode(message))
 
-    def receive(self, kind: type[T]) -> T:
+    def send_bytes(self, data: bytes | memoryview) -> None:
+        """Send the bytes that follow a message; the process ends where the service has gone."""
+        try:
+            self._connection.send_bytes(data)
+        except OSError:
+            os._exit(0)
+
+    def receive(self, kind: Any) -> Any:  # noqa: ANN401 - as msgspec's own decode has it
         """Wait for the next message; the process ends where the service has gone."""
         return msgspec.msgpack.decode(self.receive_bytes(), type=kind)
 
