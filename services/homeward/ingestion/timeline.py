@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 
@@ -47,6 +47,9 @@ MAX_OUTLIERS = 8
 
 _REORDERED = 17
 """A picture is shown, at most, as many pictures after it is decoded (H.264 and H.265 allow 16)."""
+
+_TIMED_ELSEWHERE = 0.9
+"""Part of the pictures that a file times, from which on one without a time is an exception."""
 
 _WRAP = 1 << 33
 """Ticks after which the clock of a transport stream starts anew."""
@@ -320,6 +323,7 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     Args:
         stamps: Of at least one picture.
     """
+    stamps = replace(stamps, hidden=stamps.hidden | _lead_in(stamps.pts))
     step = _usual_step(stamps)
     pts, untimed = _complete(stamps, step)
     placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
@@ -333,6 +337,17 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     )
     where = tuple(int(times[number]) * _TICK for number in backward)
     return timeline, Steps(where, outliers, untimed)
+
+
+def _lead_in(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell which pictures come before the first one with a time, in a file that times the others.
+
+    Such a file was cut: it has them to decode others from, and no player shows them.
+    """
+    known = pts != UNKNOWN
+    first = int(np.argmax(known))
+    led_in = np.any(known) and np.mean(known[first:]) >= _TIMED_ELSEWHERE
+    return (np.arange(len(pts)) < first) & led_in
 
 
 def _usual_step(stamps: Stamps) -> float:
