@@ -37,6 +37,10 @@ T = TypeVar("T")
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """What a cage gets of the service's environment: none of its secrets."""
 
+_ONE_TASK = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""Threads that nobody uses, and memory set aside for each, count as address space: with many
+processors the limit would be reached by those alone."""
+
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_THREAD = 0x00010000
 
@@ -131,7 +135,10 @@ class Cage:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", module, *map(str, numbers)],
                 pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env={
+                    **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                    **_ONE_TASK,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
