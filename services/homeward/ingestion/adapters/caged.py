@@ -34,6 +34,7 @@ EXAMINING = CageLimits(
     memory_bytes=3 * 1024**3,
     cpu_seconds=600,  # a day of recording takes 20
     silence_seconds=60.0,
+    message_bytes=8 * MAX_PICTURES,
 )
 DECODING = CageLimits(
     memory_bytes=3 * 1024**3,  # a picture of the most pixels, and 16 that others build on
