@@ -157,7 +157,7 @@ class SegmentScanner:
         """Search a segment of which nothing is known; return it, and what is known now."""
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
         if self._gated:
-            surveyed = await self._executor.run(survey, task.packets, piece)
+            surveyed = await self._executor.run(survey, task.packets, piece, segment.end)
         else:
             surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
