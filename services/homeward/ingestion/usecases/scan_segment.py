@@ -157,7 +157,7 @@ class SegmentScanner:
         packets = task.timeline.groups
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
         if self._gated:
-            surveyed = await self._executor.run(survey, packets, piece)
+            surveyed = await self._executor.run(survey, packets, piece, segment.end)
         else:
             surveyed = all_of(groups_of(packets, piece), Thoroughness.SWITCHED_OFF)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
