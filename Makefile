@@ -11,7 +11,7 @@ MINIO := RELEASE.2025-10-15T17-29-55Z
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface images-check manifests lint fmt protos bench prove-unretained minio lock clean
+.PHONY: demo test test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained minio lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -28,6 +28,9 @@ images-check: $(VENV)/.dev  ## What each image has and how it starts, without a 
 
 manifests: $(VENV)/.dev $(CHECKOV)/.done  ## Check every overlay, and show which check catches which fault
 	PYTHONPATH=tests $(BIN)/python -m deploy
+
+fuzz: $(VENV)/.dev  ## Try damaged and hostile recordings and photographs; FUZZ_ARGS="--seed 7 --keep FOLDER WORD"
+	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

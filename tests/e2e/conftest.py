@@ -95,14 +95,14 @@ class LiveStack:
         children = psutil.Process(self.up.pid).children(recursive=True)
         next(child for child in children if part in [*child.cmdline()[-1:], child.name()]).kill()
 
-    def run(self, *arguments: str, code: int | None = 0) -> Done:
+    def run(self, *arguments: str, code: int | None = 0, seconds: float = COMMAND_SECONDS) -> Done:
         """Run a command, which must end with `code`; None for any."""
         done = subprocess.run(
             command(*arguments),
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert code is None or done.returncode == code, (

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,56 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-
-class FileServer(ThreadingHTTPServer):
-    """Serves bytes with ranges; `statuses` come first, one for each request."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("localhost", 0), _Handler)
-        self.content = b""
-        self.statuses: list[int] = []
-        self.ranges: list[str] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://localhost:{self.server_port}/file?signature=secret"
-
-    def serve(self, content: bytes) -> str:
-        self.content = content
-        return self.url
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: FileServer
-
-    def do_GET(self) -> None:
-        content, wanted = self.server.content, self.headers["Range"]
-        self.server.ranges.append(wanted)
-        first, last = (int(part) for part in wanted.removeprefix("bytes=").split("-"))
-        body = content[first : last + 1]
-        plain = 206 if body else 416
-        status = self.server.statuses.pop(0) if self.server.statuses else plain
-        body = body if status == 206 else b""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{len(content)}")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        return
+from file_server import FileServer, serving
 
 
 @pytest.fixture
 def server() -> Iterator[FileServer]:
-    with FileServer() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving() as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 Film = Callable[..., bytes]

@@ -1,0 +1,1 @@
+"""Recordings of the kinds that recorders export, made by the tests themselves with PyAV."""
