@@ -317,8 +317,13 @@ class FaceImages(Protocol):
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
         """Return a person's surroundings, to compare them and to make a still of."""
 
-    def closeup(self, portrait: Portrait) -> Closeup:
-        """Return the face of a portrait and a little around it, at a size that suits a detector."""
+    def closeup(self, portrait: Portrait, *, wide: bool) -> Closeup:
+        """Return the face of a portrait and a little around it, at a size that suits a detector.
+
+        Args:
+            portrait: What it is cut from.
+            wide: Whether to have more around it, for a face that was not found in less.
+        """
 
     def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:
         """Return a face upright, as the recogniser takes it: BGR, shape (112, 112, 3).

@@ -51,6 +51,7 @@ async def main() -> None:
         )
         source = CagedFrameSource(decoder, decoders=decoders)
         stack.callback(source.close)
+        source.warm()
         scanner = SegmentScanner(
             source=source,
             faces=GrpcFaceFinder(channel, settings.embedding_target),

@@ -72,14 +72,15 @@ class CvFaceImages:
             others=tuple(other.moved(-left, -top) for other in others),
         )
 
-    def closeup(self, portrait: Portrait) -> Closeup:
+    def closeup(self, portrait: Portrait, *, wide: bool) -> Closeup:
         """Return the face of a portrait and a little around it, at a size that suits a detector."""
         face = portrait.face
         x, y = face.centre
         side = max(face.width, face.height)
-        half = side * CLOSEUP_SIDES / 2
+        half = side * CLOSEUP_SIDES / 2 * (2 if wide else 1)
         region = _inside(portrait.picture, x - half, y - half, x + half, y + half)
-        scale = min(max(1.0, CLOSEUP_MIN_PX / side), CLOSEUP_MAX_PX / side)
+        most = CLOSEUP_MAX_PX / (2 if wide else 1)
+        scale = min(max(1.0, CLOSEUP_MIN_PX / side), most / side)
         image = portrait.picture.cut(region)
         size = [max(CLOSEUP_LEAST_PX, round(length * scale)) for length in image.shape[1::-1]]
         how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA

@@ -85,6 +85,11 @@ class CagedFrameSource:
                 del self._open[name]
                 recording.close()
 
+    def warm(self) -> None:
+        """Start as many cages as decode at a time, so that the first search need not wait for them."""
+        for cage in [self._cages.take() for _ in range(self._decoders)]:
+            self._cages.give_back(cage)
+
     def close(self) -> None:
         """End the cages; nothing decodes any more."""
         self._cages.close()

@@ -213,7 +213,8 @@ class Comparer:
     ) -> tuple[Counts, list[Candidate]]:
         """Forget those who are clearly like nobody, and look closer at the others."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
-        known = await self._embedded([shot for shots in glimpses for shot in shots])
+        glimpsed = [shot for shots in glimpses for shot in shots]
+        known = await self._embedded(glimpsed)
         seen = [
             _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
         ]
@@ -221,7 +222,9 @@ class Comparer:
         nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
         counts += Counts(appearances=nobody, discarded=nobody)
         closer = [track for track, more in zip(comparable, promising, strict=True) if more]
-        return await self._look_closer(task, closer, known, counts)
+        tried = {id(shot) for shot in glimpsed}
+        rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
+        return await self._look_closer(task, closer, known | await self._embedded(rest), counts)
 
     async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
         """Tell which tracks are not clearly like nobody; of whom nothing was seen nothing is clear."""
@@ -240,10 +243,6 @@ class Comparer:
         counts: Counts,
     ) -> tuple[Counts, list[Candidate]]:
         """Compare all pictures of some tracks, and record who is alike to somebody."""
-        if not tracks:
-            return counts, []
-        rest = [shot for track in tracks for shot in track.kept.best if id(shot) not in known]
-        known = known | await self._embedded(rest)
         people = [_people(track, track.kept.best, known) for track in tracks]
         found = [one for several in people for one in several if task.concerns(one.start, one.end)]
         counts += Counts(incomparable=people.count([]))
@@ -293,14 +292,14 @@ class Comparer:
         if not shots:
             return {}
         with stage("refine", {"faces": len(shots)}):
-            closeups = [
-                await self._executor.run(self._images.closeup, shot.portrait) for shot in shots
-            ]
-            faces = await self._faces.find_close([one.image for one in closeups])
+            faces = await self._found_close(shots, wide=False)
+            missed = [shot for shot in shots if id(shot) not in faces]
+            if missed:
+                faces |= await self._found_close(missed, wide=True)
             refined = [
-                (shot, *(await self._executor.run(self._refined, shot, face)))
-                for shot, closeup, found in zip(shots, closeups, faces, strict=True)
-                if (face := _face_of(shot, closeup, found)) is not None
+                (shot, *(await self._executor.run(self._refined, shot, faces[id(shot)])))
+                for shot in shots
+                if id(shot) in faces
             ]
         if not refined:
             return {}
@@ -309,6 +308,19 @@ class Comparer:
         return {
             id(shot): EmbeddedShot(replace(shot, quality=quality), template)
             for (shot, _, quality), template in zip(refined, templates, strict=True)
+        }
+
+    async def _found_close(self, shots: Sequence[Shot], *, wide: bool) -> dict[int, Face]:
+        """Return the faces of pictures found again on close-ups, by the pictures' identities."""
+        closeups = [
+            await self._executor.run(self._images.closeup, shot.portrait, wide=wide)
+            for shot in shots
+        ]
+        faces = await self._faces.find_close([one.image for one in closeups])
+        return {
+            id(shot): face
+            for shot, closeup, found in zip(shots, closeups, faces, strict=True)
+            if (face := _face_of(shot, closeup, found)) is not None
         }
 
     def _refined(self, shot: Shot, face: Face) -> tuple[NDArray[np.uint8], float]:
