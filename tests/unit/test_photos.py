@@ -226,7 +226,7 @@ CASES = {
     "png start": Case(encoded(NOISE)[:5000], "it is a PNG file that is damaged"),
     "webp start": Case(encoded(NOISE, "WEBP")[:500], "it is a WebP file that is damaged"),
     "tiff start": Case(encoded(NOISE, "TIFF")[:500], "it is a TIFF file that is damaged"),
-    "avif start": Case(encoded(NOISE, "AVIF")[:500], "it is a AVIF file that is damaged"),
+    "avif start": Case(encoded(NOISE, "AVIF")[:500], "it is an AVIF file that is damaged"),
     "jpeg's name on a png": Case(b"\xff\xd8\xff" + encoded(RED_LEFT)[3:], "it is a JPEG file"),
 }
 
