@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from heic import heic_of
 from homeward.cli import picture
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
@@ -124,3 +126,17 @@ def test_bytes_that_are_no_picture_are_refused_by_name() -> None:
 def test_the_file_is_png() -> None:
     made = picture.png(Image.new("RGB", (10, 10)))
     assert Image.open(io.BytesIO(made)).format == "PNG"
+
+
+def test_a_large_photograph_is_cut_around_the_face_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeward.photos.FULL_SIZE_PIXELS", 1000)
+    photo = Image.new("RGB", (2000, 2000), BLUE)
+    photo.paste(RED, (1200, 1200, 1800, 1800))
+    made = picture.side_by_side(png_of(photo), Box(1400, 1400, 200, 200), plain(640, 480), CAPTIONS)
+    assert made.getpixel((28 + 200, 52 + 28 + 240)) == RED
+
+
+def test_a_heic_photograph_is_shown() -> None:
+    photo = heic_of(np.full((128, 128, 3), (250, 20, 20), np.uint8))
+    made = picture.side_by_side(photo, None, plain(640, 480), CAPTIONS)
+    assert made.getpixel((28 + 200, 52 + 28 + 240))[0] > 200
