@@ -2,11 +2,10 @@ from __future__ import annotations
 
 import io
 
-import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from heic import heic_of
+from heic import RED_LEFT_HEIC
 from homeward.cli import picture
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
@@ -137,6 +136,5 @@ def test_a_large_photograph_is_cut_around_the_face_too(monkeypatch: pytest.Monke
 
 
 def test_a_heic_photograph_is_shown() -> None:
-    photo = heic_of(np.full((128, 128, 3), (250, 20, 20), np.uint8))
-    made = picture.side_by_side(photo, None, plain(640, 480), CAPTIONS)
-    assert made.getpixel((28 + 200, 52 + 28 + 240))[0] > 200
+    made = picture.side_by_side(RED_LEFT_HEIC, None, plain(640, 480), CAPTIONS)
+    assert made.getpixel((28 + 100, 52 + 28 + 240))[0] > 200
