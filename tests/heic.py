@@ -1,60 +1,52 @@
-"""HEIC files for tests: pi-heif, which reads them, has no encoder."""
+"""A HEIC file for tests: pi-heif, which reads them, has no encoder."""
 
 from __future__ import annotations
 
-import io
+import base64
 
-import av
-import numpy as np
-
-
-def heic_of(picture: np.ndarray) -> bytes:
-    """Return a HEIC file with a picture, RGB, shape (height, width, 3), sides even and from 64 on.
-
-    FFmpeg encodes one frame into an MP4 file; its parameters and its bytes are put into the boxes
-    of a HEIF file (ISO/IEC 23008-12).
+RED_LEFT_HEIC = base64.b64decode(
     """
-    height, width = picture.shape[:2]
-    file = io.BytesIO()
-    with av.open(file, "w", "mp4") as container:
-        stream = container.add_stream("libx265", rate=1, options={"x265-params": "log-level=none"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        container.mux([*stream.encode(frame), *stream.encode()])
-    video = file.getvalue()
-    start = video.index(b"hvcC") - 4
-    parameters = video[start : start + int.from_bytes(video[start : start + 4])]
-    file.seek(0)
-    with av.open(file) as container:
-        coded = next(bytes(packet) for packet in container.demux(video=0) if packet.size)
+AAAAGGZ0eXBoZWljAAAAAG1pZjFoZWljAAAKOG1ldGEAAAAAAAAAIWhkbHIAAAAAAAAAAHBpY3QAAAAAAAAAAAAAAAAAAAAA
+DnBpdG0AAAAAAAEAAAAeaWxvYwAAAABEAAABAAEAAAABAAAKWAAAADMAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABo
+dmMxAAAACbxpcHJwAAAJn2lwY28AAAmDaHZjQwEBYAAAAJAAAAAAAB7wAPz9+PgAAA8EIAABABhAAQwB//8BYAAAAwCQAAAD
+AAADAB6VmAkhAAEAKEIBAQFgAAADAJAAAAMAAAMAHqAUIFFllZpJMrmgIAAAAwAgAAADACEiAAEAB0QBwXK0YkAnAAEJCU4B
+Bf///////////wQsot4JtRdH27tVpP5/wvxOeDI2NSAoYnVpbGQgMjE2KSAtIDQuMisxLWU0NDQ3NDQ6W0xpbnV4XVtHQ0Mg
+MTQuMi4xXVs2NCBiaXRdIDhiaXQrMTBiaXQrMTJiaXQgLSBILjI2NS9IRVZDIGNvZGVjIC0gQ29weXJpZ2h0IDIwMTMtMjAx
+OCAoYykgTXVsdGljb3Jld2FyZSwgSW5jIC0gaHR0cDovL3gyNjUub3JnIC0gb3B0aW9uczogY3B1aWQ9MTExMTAzOSBmcmFt
+ZS10aHJlYWRzPTEgd3BwIG5vLXBtb2RlIG5vLXBtZSBuby1wc25yIG5vLXNzaW0gbG9nLWxldmVsPS0xIGJpdGRlcHRoPTgg
+aW5wdXQtY3NwPTEgZnBzPTEvMSBpbnB1dC1yZXM9MTYweDgwIGludGVybGFjZT0wIHRvdGFsLWZyYW1lcz0wIGxldmVsLWlk
+Yz0wIGhpZ2gtdGllcj0xIHVoZC1iZD0wIHJlZj0zIG5vLWFsbG93LW5vbi1jb25mb3JtYW5jZSBuby1yZXBlYXQtaGVhZGVy
+cyBhbm5leGIgbm8tYXVkIG5vLWVvYiBuby1lb3Mgbm8taHJkIGluZm8gaGFzaD0wIHRlbXBvcmFsLWxheWVycz0wIG9wZW4t
+Z29wIG1pbi1rZXlpbnQ9MSBrZXlpbnQ9MjUwIGdvcC1sb29rYWhlYWQ9MCBiZnJhbWVzPTQgYi1hZGFwdD0yIGItcHlyYW1p
+ZCBiZnJhbWUtYmlhcz0wIHJjLWxvb2thaGVhZD0yMCBsb29rYWhlYWQtc2xpY2VzPTAgc2NlbmVjdXQ9NDAgbm8taGlzdC1z
+Y2VuZWN1dCByYWRsPTAgbm8tc3BsaWNlIG5vLWludHJhLXJlZnJlc2ggY3R1PTY0IG1pbi1jdS1zaXplPTggbm8tcmVjdCBu
+by1hbXAgbWF4LXR1LXNpemU9MzIgdHUtaW50ZXItZGVwdGg9MSB0dS1pbnRyYS1kZXB0aD0xIGxpbWl0LXR1PTAgcmRvcS1s
+ZXZlbD0wIGR5bmFtaWMtcmQ9MC4wMCBuby1zc2ltLXJkIHNpZ25oaWRlIG5vLXRza2lwIG5yLWludHJhPTAgbnItaW50ZXI9
+MCBuby1jb25zdHJhaW5lZC1pbnRyYSBzdHJvbmctaW50cmEtc21vb3RoaW5nIG1heC1tZXJnZT0zIGxpbWl0LXJlZnM9MSBu
+by1saW1pdC1tb2RlcyBtZT0xIHN1Ym1lPTIgbWVyYW5nZT01NyB0ZW1wb3JhbC1tdnAgbm8tZnJhbWUtZHVwIG5vLWhtZSB3
+ZWlnaHRwIG5vLXdlaWdodGIgbm8tYW5hbHl6ZS1zcmMtcGljcyBkZWJsb2NrPTA6MCBzYW8gbm8tc2FvLW5vbi1kZWJsb2Nr
+IHJkPTMgc2VsZWN0aXZlLXNhbz00IGVhcmx5LXNraXAgcnNraXAgbm8tZmFzdC1pbnRyYSBuby10c2tpcC1mYXN0IG5vLWN1
+LWxvc3NsZXNzIGItaW50cmEgbm8tc3BsaXRyZC1za2lwIHJkcGVuYWx0eT0wIHBzeS1yZD0yLjAwIHBzeS1yZG9xPTAuMDAg
+bm8tcmQtcmVmaW5lIG5vLWxvc3NsZXNzIGNicXBvZmZzPTAgY3JxcG9mZnM9MCByYz1jcmYgY3JmPTI4LjAgcWNvbXA9MC42
+MCBxcHN0ZXA9NCBzdGF0cy13cml0ZT0wIHN0YXRzLXJlYWQ9MCBpcHJhdGlvPTEuNDAgcGJyYXRpbz0xLjMwIGFxLW1vZGU9
+MiBhcS1zdHJlbmd0aD0xLjAwIGN1dHJlZSB6b25lLWNvdW50PTAgbm8tc3RyaWN0LWNiciBxZy1zaXplPTMyIG5vLXJjLWdy
+YWluIHFwbWF4PTY5IHFwbWluPTAgbm8tY29uc3QtdmJ2IHNhcj0wIG92ZXJzY2FuPTAgdmlkZW9mb3JtYXQ9NSByYW5nZT0w
+IGNvbG9ycHJpbT0yIHRyYW5zZmVyPTIgY29sb3JtYXRyaXg9MiBjaHJvbWFsb2M9MCBkaXNwbGF5LXdpbmRvdz0wIGNsbD0w
+LDAgbWluLWx1bWE9MCBtYXgtbHVtYT0yNTUgbG9nMi1tYXgtcG9jLWxzYj04IHZ1aS10aW1pbmctaW5mbyB2dWktaHJkLWlu
+Zm8gc2xpY2VzPTEgbm8tb3B0LXFwLXBwcyBuby1vcHQtcmVmLWxpc3QtbGVuZ3RoLXBwcyBuby1tdWx0aS1wYXNzLW9wdC1y
+cHMgc2NlbmVjdXQtYmlhcz0wLjA1IG5vLW9wdC1jdS1kZWx0YS1xcCBuby1hcS1tb3Rpb24gbm8taGRyMTAgbm8taGRyMTAt
+b3B0IG5vLWRoZHIxMC1vcHQgbm8taWRyLXJlY292ZXJ5LXNlaSBhbmFseXNpcy1yZXVzZS1sZXZlbD0wIGFuYWx5c2lzLXNh
+dmUtcmV1c2UtbGV2ZWw9MCBhbmFseXNpcy1sb2FkLXJldXNlLWxldmVsPTAgc2NhbGUtZmFjdG9yPTAgcmVmaW5lLWludHJh
+PTAgcmVmaW5lLWludGVyPTAgcmVmaW5lLW12PTEgcmVmaW5lLWN0dS1kaXN0b3J0aW9uPTAgbm8tbGltaXQtc2FvIGN0dS1p
+bmZvPTAgbm8tbG93cGFzcy1kY3QgcmVmaW5lLWFuYWx5c2lzLXR5cGU9MCBjb3B5LXBpYz0xIG1heC1hdXNpemUtZmFjdG9y
+PTEuMCBuby1keW5hbWljLXJlZmluZSBuby1zaW5nbGUtc2VpIG5vLWhldmMtYXEgbm8tc3Z0IG5vLWZpZWxkIHFwLWFkYXB0
+YXRpb24tcmFuZ2U9MS4wMCBzY2VuZWN1dC1hd2FyZS1xcD0wY29uZm9ybWFuY2Utd2luZG93LW9mZnNldHMgcmlnaHQ9MCBi
+b3R0b209MCBkZWNvZGVyLW1heC1yYXRlPTAgbm8tdmJ2LWxpdmUtbXVsdGktcGFzcyBuby1tY3N0ZiBuby1zYnJjIG5vLWZy
+YW1lLXJjgAAAABRpc3BlAAAAAAAAAKAAAABQAAAAFWlwbWEAAAAAAAAAAQABAoECAAAAO21kYXQAAAAvKAGvE0aG5TJR//JK
+j/7C88PXcPQAg6Z5r/8v5o4yn/Sw/EJTOxCOwKZIIRQroeA=
+"""
+)
+"""160 x 80 pixels, the left half red and the right half black.
 
-    size = full_box(b"ispe", width.to_bytes(4) + height.to_bytes(4))
-    properties = box(
-        b"iprp",
-        box(b"ipco", parameters + size)
-        + full_box(b"ipma", (1).to_bytes(4) + (1).to_bytes(2) + bytes([2, 0x81, 0x02])),
-    )
-    handler = full_box(b"hdlr", bytes(4) + b"pict" + bytes(13))
-    item = full_box(b"infe", (1).to_bytes(2) + bytes(2) + b"hvc1" + b"\0", version=2)
-    items = full_box(b"iinf", (1).to_bytes(2) + item)
-    primary = full_box(b"pitm", (1).to_bytes(2))
-    kind = box(b"ftyp", b"heic" + bytes(4) + b"mif1heic")
-
-    def meta(offset: int) -> bytes:
-        extent = (1).to_bytes(2) + offset.to_bytes(4) + len(coded).to_bytes(4)
-        location = bytes([0x44, 0]) + (1).to_bytes(2) + (1).to_bytes(2) + bytes(2) + extent
-        return full_box(
-            b"meta", handler + primary + full_box(b"iloc", location) + items + properties
-        )
-
-    return kind + meta(len(kind) + len(meta(0)) + 8) + box(b"mdat", coded)
-
-
-def box(kind: bytes, content: bytes) -> bytes:
-    """Return a box of the ISO base media file format."""
-    return (8 + len(content)).to_bytes(4) + kind + content
-
-
-def full_box(kind: bytes, content: bytes, version: int = 0) -> bytes:
-    """Return a box with a version and no flags."""
-    return box(kind, bytes([version, 0, 0, 0]) + content)
+One frame that PyAV's libx265 made of a numpy array, in boxes of ISO/IEC 23008-12 around it.
+"""

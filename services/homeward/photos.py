@@ -41,13 +41,16 @@ _MAGIC: Sequence[tuple[str, str]] = (
     ("Photoshop", r"8BPS"),
     ("Canon raw", r"....ftypcrx "),
     ("Fujifilm raw", r"FUJIFILMCCD-RAW"),
-    ("SVG or XML", r"\s*<(?:\?xml|svg)"),
+    ("XML or SVG", r"\s*<(?:\?xml|svg)"),
     ("ZIP", r"PK\x03\x04"),
     ("video", r"....ftyp|RIFF....AVI |\x1a\x45\xdf\xa3"),
 )
 """Formats by how their files begin, for messages."""
 
 _READ = frozenset({"JPEG", "PNG", "WebP", "BMP", "TIFF", "AVIF", "HEIC"})
+
+_VOWELS = frozenset("AX")
+"""Letters of formats that are spoken with a vowel first."""
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -152,14 +155,15 @@ def decode(data: bytes) -> DecodedPhoto:
 def description(data: bytes, error: DecodingError) -> str:
     """Return why a file cannot be decoded, and what to do, as part of a sentence."""
     name = format_of(data)
+    named = f"{'an' if name[:1] in _VOWELS else 'a'} {name}"
     return {
-        DecodingProblem.FORMAT: f"it is a {name} file, which is not read; export it as JPEG"
+        DecodingProblem.FORMAT: f"it is {named} file, which is not read; export it as JPEG"
         if name
         else "it is no picture, or of a format that is not read; export it as JPEG",
-        DecodingProblem.KIND: f"it is a {name} file of a kind that is not read; export it as JPEG",
-        DecodingProblem.DAMAGED: f"it is a {name} file that is damaged or not whole, or of a kind"
+        DecodingProblem.KIND: f"it is {named} file of a kind that is not read; export it as JPEG",
+        DecodingProblem.DAMAGED: f"it is {named} file that is damaged or not whole, or of a kind"
         " that is not read; copy it again, or export it as JPEG",
-        DecodingProblem.LINES_MISSING: f"it is a {name} file whose end is missing, and a part of"
+        DecodingProblem.LINES_MISSING: f"it is {named} file whose end is missing, and a part of"
         " the picture with it; copy it again",
         DecodingProblem.TOO_LARGE: f"it is {error.width} x {error.height} pixels",
     }[error.problem]

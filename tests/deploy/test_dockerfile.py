@@ -91,7 +91,7 @@ def test_an_image_is_of_the_lock_with_its_name(image: str) -> None:
 def test_an_image_has_no_layer_that_installs_or_builds(image: str) -> None:
     run = [command.value[0] for command in whole(image) if command.cmd == "RUN"]
 
-    assert len(run) == 2  # the check of the base, and the removal of what installs
+    assert len(run) == 3  # two checks of the base, and the removal of what installs
     assert run[1].startswith("python3 -m pip uninstall ")
     assert {"pip", "setuptools", "wheel"} <= set(run[1].split())
     assert "/ensurepip" in run[1]  # which would bring pip back

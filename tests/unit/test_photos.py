@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from heic import heic_of
+from heic import RED_LEFT_HEIC
 from homeward import photos
 from homeward.photos import DecodingError, DecodingProblem
 
@@ -62,20 +62,17 @@ def test_each_format_is_read(kind: str) -> None:
 
 
 def test_heic_is_read() -> None:
-    large = RED_LEFT.repeat(4, axis=0).repeat(4, axis=1)
+    picture = pixels(RED_LEFT_HEIC)
 
-    picture = pixels(heic_of(large))
-
-    assert picture.shape == large.shape
+    assert picture.shape == (80, 160, 3)
     np.testing.assert_allclose(picture[40, 20], [255, 0, 0], atol=16)
+    np.testing.assert_allclose(picture[40, 140], [0, 0, 0], atol=16)
 
 
 def test_a_heic_file_that_is_cut_off_is_damaged() -> None:
-    data = heic_of(NOISE)
+    error = refused(RED_LEFT_HEIC[:-20])
 
-    error = refused(data[:-100])
-
-    assert photos.description(data, error) == (
+    assert photos.description(RED_LEFT_HEIC, error) == (
         "it is a HEIC file that is damaged or not whole, or of a kind that is not read; copy it"
         " again, or export it as JPEG"
     )
@@ -226,7 +223,7 @@ CASES = {
     "png start": Case(encoded(NOISE)[:5000], "it is a PNG file that is damaged"),
     "webp start": Case(encoded(NOISE, "WEBP")[:500], "it is a WebP file that is damaged"),
     "tiff start": Case(encoded(NOISE, "TIFF")[:500], "it is a TIFF file that is damaged"),
-    "avif start": Case(encoded(NOISE, "AVIF")[:500], "it is a AVIF file that is damaged"),
+    "avif start": Case(encoded(NOISE, "AVIF")[:500], "it is an AVIF file that is damaged"),
     "jpeg's name on a png": Case(b"\xff\xd8\xff" + encoded(RED_LEFT)[3:], "it is a JPEG file"),
 }
 

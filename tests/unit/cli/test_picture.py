@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image, ImageDraw
 
+from heic import RED_LEFT_HEIC
 from homeward.cli import picture
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
@@ -124,3 +125,16 @@ def test_bytes_that_are_no_picture_are_refused_by_name() -> None:
 def test_the_file_is_png() -> None:
     made = picture.png(Image.new("RGB", (10, 10)))
     assert Image.open(io.BytesIO(made)).format == "PNG"
+
+
+def test_a_large_photograph_is_cut_around_the_face_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeward.photos.FULL_SIZE_PIXELS", 1000)
+    photo = Image.new("RGB", (2000, 2000), BLUE)
+    photo.paste(RED, (1200, 1200, 1800, 1800))
+    made = picture.side_by_side(png_of(photo), Box(1400, 1400, 200, 200), plain(640, 480), CAPTIONS)
+    assert made.getpixel((28 + 200, 52 + 28 + 240)) == RED
+
+
+def test_a_heic_photograph_is_shown() -> None:
+    made = picture.side_by_side(RED_LEFT_HEIC, None, plain(640, 480), CAPTIONS)
+    assert made.getpixel((28 + 100, 52 + 28 + 240))[0] > 200

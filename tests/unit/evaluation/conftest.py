@@ -18,7 +18,10 @@ LANDMARKS = np.array([[60, 70], [100, 70], [80, 92], [64, 112], [96, 112]], np.f
 
 
 class FakeDetector:
-    """Finds one face in the middle of every picture that is not black."""
+    """Finds one face in the middle of every picture that is not black.
+
+    It is surest where the picture's upper edge is the bright one.
+    """
 
     runtime = "fake"
 
@@ -27,7 +30,10 @@ class FakeDetector:
             return []
         scale = image.shape[1] / SIDE
         box = Box(40 * scale, 40 * scale, 80 * scale, 90 * scale)
-        return [Detection(box, LANDMARKS * np.float32(scale), 0.9)]
+        upright = image[0].mean() > max(
+            edge.mean() for edge in (image[-1], image[:, 0], image[:, -1])
+        )
+        return [Detection(box, LANDMARKS * np.float32(scale), 0.9 if upright else 0.8)]
 
 
 class FakeRecogniser:
@@ -66,6 +72,7 @@ def people(tmp_path: Path) -> Callable[..., Path]:
             for number in range(photos):
                 noise = rng.normal(0, 12, whole.shape)
                 picture = np.clip(whole + noise, 0, 255).astype(np.uint8)
+                picture[:8] = 255  # up
                 cv2.imwrite(str(folder / f"{number}.png"), picture)
         return tmp_path / "people"
 
