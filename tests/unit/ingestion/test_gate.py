@@ -11,6 +11,7 @@ import pytest
 from homeward.ingestion.gate import (
     EVEN_RATE,
     LOOK_PERIOD,
+    MAX_NOISE,
     MAX_RISE,
     MIN_CELLS,
     MIN_GRAIN,
@@ -331,3 +332,31 @@ def test_beyond_the_segment_looks_still_follow_what_happens() -> None:
     surveyed = survey(recording({40.0: 1.0}), WHOLE, seconds(30))
 
     assert offsets(surveyed.looks) == [0, 8, 16, 24, 32, 42]
+
+
+@pytest.mark.parametrize(
+    ("noise", "why"),
+    [(MAX_NOISE - 0.005, Thoroughness.GATED), (MAX_NOISE + 0.005, Thoroughness.RESTLESS)],
+)
+def test_pictures_nearly_as_large_as_key_pictures_hide_people(
+    noise: float, why: Thoroughness
+) -> None:
+    key_bytes = round((24 * 5000 + 25 * 2500) / 49 / noise)
+    packets = [
+        replace(group, key_bytes=round(key_bytes * (0.8, 1.0, 1.2)[number % 3]))
+        for number, group in enumerate(recording({20.0: 1.0}))
+    ]
+
+    assert survey(packets, WHOLE).thoroughness is why
+
+
+@pytest.mark.parametrize(
+    ("noise", "why"),
+    [(MAX_NOISE - 0.005, Thoroughness.GATED), (MAX_NOISE + 0.005, Thoroughness.RESTLESS)],
+)
+def test_a_recording_with_an_even_rate_may_be_too_noisy_too(
+    noise: float, why: Thoroughness
+) -> None:
+    packets = [replace(group, key_bytes=round(180_000 / 49 / noise)) for group in even()]
+
+    assert survey(packets, HOURLIKE).thoroughness is why
