@@ -365,7 +365,7 @@ class MatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sighting that a scan recorded, or lengthened."""
+    """A sighting that a scan recorded, or added to, as this scan found it."""
 
     sighting_id: str
     subject_id: str
@@ -382,6 +382,16 @@ class Candidate:
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     time_uncertain: bool = False
     """Whether the recorder's clock had been set before, so that nothing tells the true time."""
+
+    def joined(self, other: Candidate) -> Candidate:
+        """Return what two findings of one sighting are together: in view as either tells."""
+        best = max(self, other, key=lambda one: one.score)
+        return replace(
+            best,
+            start_time=min(self.start_time, other.start_time),
+            end_time=max(self.end_time, other.end_time),
+            time_uncertain=self.time_uncertain or other.time_uncertain,
+        )
 
 
 class GapReason(StrEnum):
@@ -473,8 +483,9 @@ class Segment:
     true_start: datetime
     """True time of the recording's first picture."""
     window: Stretch | None = None
-    """What of it was asked for; None for all. It is searched as a whole, so that a search of a window
-    finds what a search of all of it does, and what lies beyond the window is not told."""
+    """What of the recording was asked for; None for all. The segment is searched as a whole, so that a
+    search of a window finds what a search of all of it does; of people who were in view in the window
+    alone it is told. A window that begins after it is for those who stay in view until then."""
     pixel_aspect: float | None = None
     """As the camera is set; None to go by what the recording says."""
     state: ScanState = ScanState.PENDING
@@ -501,8 +512,11 @@ class Segment:
 
     @property
     def asked_for(self) -> Stretch:
-        """What of it the scan is to tell of."""
-        return self.window or self.stretch
+        """What of it was asked for."""
+        if self.window is None:
+            return self.stretch
+        start = min(max(self.start, self.window.start), self.end)
+        return Stretch(start, max(start, min(self.end, self.window.end)))
 
     @property
     def duration(self) -> timedelta:
@@ -611,8 +625,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         counts += segment.counts
         for candidate in segment.candidates:
             held = candidates.get(candidate.sighting_id)
-            if held is None or _extent(candidate) > _extent(held):
-                candidates[candidate.sighting_id] = candidate
+            candidates[candidate.sighting_id] = held.joined(candidate) if held else candidate
     complete = len(ended) == scan.segment_count and len(segments) == scan.segment_count
     if complete and scan.cancelled:
         state = ScanState.CANCELLED
@@ -674,7 +687,3 @@ def _efforts(segments: tuple[Segment, ...]) -> tuple[FootageEffort, ...]:
         )
         for name, pieces in searched.items()
     )
-
-
-def _extent(candidate: Candidate) -> tuple[timedelta, float]:
-    return candidate.end_time - candidate.start_time, candidate.score

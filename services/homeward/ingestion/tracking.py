@@ -23,6 +23,9 @@ LOST_AFTER = timedelta(seconds=0.7)
 appearance, which their sighting takes in; somebody else who takes their place must not become the
 same one."""
 
+TAIL = timedelta(seconds=15)
+"""How far a segment follows people who are in view at its end, so that they are one appearance."""
+
 MAX_LENGTH = timedelta(seconds=12)
 """A longer track is cut. When it has jumped between people, each of them still has pictures."""
 

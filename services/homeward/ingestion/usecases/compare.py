@@ -333,10 +333,16 @@ class Comparer:
         with stage("record", {"findings": len(sighted)}):
             recorded = await self._matcher.record(sighted)
         uncertain_from = task.footage.probe.uncertain_from
+        # What this search found, and not what the sighting has become by others: the same search
+        # gives the same answer, whatever was searched before.
         return [
             one
             and replace(
-                one, time_uncertain=uncertain_from is not None and finding.end > uncertain_from
+                one,
+                start_time=finding.true_start + finding.start,
+                end_time=finding.true_start + finding.end,
+                score=finding.match.score,
+                time_uncertain=uncertain_from is not None and finding.end > uncertain_from,
             )
             for one, finding in zip(recorded, sighted, strict=True)
         ]
@@ -416,7 +422,9 @@ class Comparisons:
     async def _compare(self, batch: Sequence[Track[Shots]]) -> None:
         counts, candidates = await self._comparer.compare(self._task, batch)
         self.counts += counts
-        self._candidates |= {one.sighting_id: one for one in candidates}
+        for one in candidates:
+            held = self._candidates.get(one.sighting_id)
+            self._candidates[one.sighting_id] = held.joined(one) if held else one
 
     async def __aenter__(self) -> Self:
         return self

@@ -45,15 +45,12 @@ from homeward.ingestion.ports import (
 from homeward.ingestion.presence import Presence, PresentPerson, PresentShot
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
-from homeward.ingestion.tracking import Track, Tracker, is_cut
+from homeward.ingestion.tracking import TAIL, Track, Tracker, is_cut
 from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task
 from homeward.ingestion.usecases.presence import presence_version
 from homeward.servicekit import tracing
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
-
-TAIL = timedelta(seconds=15)
-"""How far a segment follows people who are in view at its end, so that they are one appearance."""
 
 BEGIN_SCORE = 0.6
 """Least detector score of a face that begins an appearance; doubtful ones only continue one, and

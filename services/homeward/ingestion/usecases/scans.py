@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from homeward.ingestion.coverage import parts_within
+from homeward.ingestion.tracking import TAIL
 from homeward.ingestion.model import (
     Footage,
     GapReason,
@@ -228,11 +228,12 @@ class Scans:
                     start=piece.start,
                     end=piece.end,
                     true_start=true_start,
-                    window=part if part != piece else None,
+                    window=None if first <= piece.start and piece.end <= last else window,
                     pixel_aspect=camera.details.pixel_aspect_ratio,
                 )
                 for piece in pieces_of(footage.probe, self._segment_length)
-                for part in parts_within([piece], window)
+                # Whoever came into view in the piece before is followed into the window.
+                if piece.start < last and piece.end + TAIL > first
             ]
             if footage.probe.missing and last == footage.probe.duration:
                 segments.append(_cut_off(footage, true_start, self._clock.now()))
