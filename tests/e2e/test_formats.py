@@ -159,7 +159,7 @@ def answers(
         name: Answer(
             seen[name],
             sorted(gaps[name]),
-            footage[name].seconds - sum(end - start for start, end in gaps[name]),
+            footage[name].seconds - unsearched(gaps[name], footage[name].seconds),
         )
         for name in by_id.values()
     }
@@ -191,6 +191,11 @@ def span_of(told: Mapping[str, Any], began: datetime) -> Span:
     times = (told["interval"][name] for name in ("startTime", "endTime"))
     start, end = ((datetime.fromisoformat(at) - began).total_seconds() for at in times)
     return start, end
+
+
+def unsearched(gaps: Sequence[Span], seconds: float) -> float:
+    """Return how much of a recording gaps are; of one that was cut off they may reach further."""
+    return sum(max(0.0, min(end, seconds) - start) for start, end in gaps)
 
 
 def expected_spans(right: Searched, control: Answer) -> dict[int, Any]:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +21,8 @@ from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.model import Image
 from homeward.ingestion.adapters.media import PyAvFrameSource
 from homeward.ingestion.adapters.probe import SubprocessProber
-from homeward.ingestion.model import Frame, Stretch
-from homeward.ingestion.ports import FrameSource, MediaProber, Piece
+from homeward.ingestion.model import Examined, Frame, Stretch
+from homeward.ingestion.ports import FrameSource, MediaProber, Piece, Recording
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
@@ -30,9 +30,9 @@ from homeward.servicekit.executor import BoundedExecutor
 SECONDS = 90.0
 """A file must be dealt with by then; on two cores that others use as well."""
 
-CALLER_BYTES = 1024**3
-"""By how much the calling process may grow: a photograph of 50 megapixels, as it is and as BGR, and
-the pictures of a recording that were decoded ahead."""
+CALLER_BYTES = 640 * 1024**2
+"""By how much the calling process may grow. A photograph of 49 megapixels takes 510 MiB when it is
+decoded in this process: `python -m fuzz png-7000`, 2026-11-28."""
 
 CHILDREN_BYTES = 5 * 1024**3
 """What all processes for one file may have together."""
@@ -126,13 +126,20 @@ def try_photograph(content: bytes, folder: Path) -> Trial:
     return asyncio.run(_watched(lambda: _photograph(content), folder))
 
 
+def open_recording(
+    source: FrameSource, url: str, examined: Examined
+) -> AbstractAsyncContextManager[Recording]:
+    """Open a recording that was examined: the one place that knows what of it is asked for."""
+    return source.open(url, examined.probe.video)
+
+
 async def _recording(url: str) -> int:
-    probe = (await media_prober().probe(url)).probe
-    whole = Piece(Stretch(timedelta(), probe.duration))
+    examined = await media_prober().probe(url)
+    whole = Piece(Stretch(timedelta(), examined.probe.duration))
     pictures = 0
     async with (
         frame_source() as source,
-        source.open(url, probe.video) as recording,
+        open_recording(source, url, examined) as recording,
         recording.frames([whole], rate=RATE) as frames,
     ):
         async for frame in frames:
