@@ -30,8 +30,8 @@ image embedding --no-emit-package onnx --no-emit-package ml-dtypes --no-emit-pac
 lock models --group models --constraints requirements/server.txt \
   --no-emit-package opencv-python-headless --no-emit-package pillow ${1:-}
 lock sbom --group sbom --constraints requirements/dev.txt ${1:-}
-image ingestion --no-emit-package pillow ${1:-}
-image matching --no-emit-package pillow ${1:-}
+image ingestion --no-emit-package pillow --no-emit-package pi-heif ${1:-}
+image matching --no-emit-package pillow --no-emit-package pi-heif ${1:-}
 # Not opencv-python, which would overwrite opencv-python-headless: see pyproject.toml.
 lock insightface pyproject.toml --extra insightface --group build --no-emit-package opencv-python \
   --constraints requirements/server.txt ${1:-}

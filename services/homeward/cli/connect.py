@@ -29,7 +29,7 @@ from homeward.tls import (
 )
 
 SERVICES = ("ingestion", "matching", "embedding")
-_MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+_MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
 CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (

@@ -108,7 +108,7 @@ _ADVICE: Mapping[str, str] = {
         "tell the operator: docs/models.md says how the gallery is moved to another model pack"
     ),
     "MODEL_NOT_SERVED": "`homeward up --next-model` runs a second model pack beside the one in use",
-    "IMAGE_UNREADABLE": "use a JPEG, PNG, WebP, BMP or TIFF file",
+    "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 
 PHOTO_PROBLEMS: Mapping[str, str] = {
@@ -117,6 +117,7 @@ PHOTO_PROBLEMS: Mapping[str, str] = {
     "TOO_SMALL": "the face is too small: use a larger original or a closer photograph",
     "BLURRED": "the face is blurred: use a sharper photograph",
     "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
+    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
 }
 
 

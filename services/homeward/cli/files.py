@@ -7,7 +7,7 @@ from pathlib import Path
 
 from homeward.cli.errors import CliError
 
-_LARGEST_PHOTO_BYTES = 12 * 1024 * 1024
+_LARGEST_PHOTO_BYTES = 32 * 1024 * 1024
 
 
 def existing_file(name: str) -> Path:
@@ -36,7 +36,7 @@ def read_photos(names: Sequence[str]) -> dict[Path, bytes]:
     for path in paths:
         if path.stat().st_size > _LARGEST_PHOTO_BYTES:
             raise CliError(
-                f"{path}: larger than 12 MiB", advice="save it smaller, or as JPEG, and add that"
+                f"{path}: larger than 32 MiB", advice="save it smaller, or as JPEG, and add that"
             )
     return {path: path.read_bytes() for path in paths}
 

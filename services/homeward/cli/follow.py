@@ -31,12 +31,13 @@ _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
     scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
+    scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES: "the recording has no pictures there",
 }
 
 
 _WAYS = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
-    scan_pb2.THOROUGHNESS_PRESENCE: "where an earlier scan had found faces",
+    scan_pb2.THOROUGHNESS_PRESENCE: "as an earlier scan had: pictures with faces alone were decoded again",
     scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: its packets are not known",
     scan_pb2.THOROUGHNESS_TOO_SHORT: "all of it: it is short",
     scan_pb2.THOROUGHNESS_INTRA_ONLY: "all of it: it has key pictures only",
@@ -135,7 +136,6 @@ def tell_findings(session: Session, findings: Findings) -> None:
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)
-    tell_effort(session, findings.scan.coverage)
 
 
 def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
@@ -146,6 +146,13 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         f"{times.span(coverage.requested_duration)} of footage asked for."
     )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
+    passed_over = times.seconds(coverage.passed_over_duration)
+    if passed_over:
+        say(
+            f"Of what was searched, {times.span(coverage.looked_at_duration)} were looked at picture"
+            f" by picture. {times.span(coverage.passed_over_duration)} were passed over: the sizes"
+            " of the pictures and the key pictures among them told that nobody came into view."
+        )
     if coverage.gaps:
         say("Not searched, so that nothing is known of who was there:")
         session.view.table(
@@ -171,23 +178,12 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         )
 
 
-def tell_effort(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
-    """Print how much had to be decoded; what was passed over was searched too."""
-    efforts = coverage.footage_efforts
-    passed = sum(times.seconds(effort.passed_over_duration) for effort in efforts)
-    if passed >= 1:
-        session.view.say(
-            f"Of that, {times.span(passed)} were passed over: nothing moved and key pictures showed"
-            " no face, or an earlier scan had found nobody."
-        )
-
-
 def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     """Print how each recording was searched."""
     if coverage.footage_efforts:
         session.view.say("How it was searched:")
         session.view.table(
-            ("footage", "decoded", "passed over", "why"),
+            ("footage", "looked at", "passed over", "how"),
             [
                 (
                     effort.footage_id,
@@ -211,7 +207,7 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
                 subjects.get(each.subject_id, ""),
                 subject_ids[each.subject_id],
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
-                times.utc(each.interval.start_time),
+                times.utc(each.interval.start_time) + ("*" if each.time_uncertain else ""),
                 times.utc(each.interval.end_time),
                 figures.score(each),
                 f"{each.threshold:.3f}",
@@ -221,6 +217,11 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
         ],
         optional=("threshold", "subject id", "to"),
     )
+    if any(each.time_uncertain for each in candidates):
+        session.view.say(
+            "* The time is uncertain: the recorder's clock had been set anew before; see"
+            " `homeward footage show`."
+        )
 
 
 def _names(session: Session) -> tuple[dict[str, str], dict[str, str]]:

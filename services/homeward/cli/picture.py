@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont
 
+from homeward import photos
 from homeward.cli.errors import CliError
 
 NOTICE = "Candidate for human review, not an identification"
@@ -80,8 +81,8 @@ def side_by_side(
     Raises:
         CliError: One of the files is no picture.
     """
-    left = _fitted(_around(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
-    right = _fitted(_opened(still, "still"), _STILL_WIDTH[1])
+    left = _fitted(_cut(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
+    right = _fitted(_opened(still, "still").picture, _STILL_WIDTH[1])
     widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
     typeface = _typeface((*captions.reference, *captions.still, *captions.figures))
     blocks = (
@@ -177,16 +178,26 @@ class _Block:
             y += _line_height(points)
 
 
-def _opened(content: bytes, what: str) -> Image.Image:
+def _opened(content: bytes, what: str) -> photos.DecodedPhoto:
+    photos.load_plugins()
     try:
-        picture = Image.open(io.BytesIO(content))
-        return ImageOps.exif_transpose(picture).convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise CliError(f"the {what} that came is not a picture: {error}") from error
+        return photos.decode(content)
+    except photos.DecodingError as error:
+        problem = photos.description(content, error)
+        raise CliError(f"the {what} that came is not a picture: {problem}") from error
 
 
-def _around(photo: Image.Image, face: Box | None) -> Image.Image:
-    if face is None or face.width <= 0 or face.height <= 0:
+def _cut(decoded: photos.DecodedPhoto, face: Box | None) -> Image.Image:
+    """Return a picture cut around the face, whose box is in pixels of the file."""
+    scale = decoded.picture.width / decoded.width
+    if face is None:
+        return decoded.picture
+    box = Box(face.x * scale, face.y * scale, face.width * scale, face.height * scale)
+    return _around(decoded.picture, box)
+
+
+def _around(photo: Image.Image, face: Box) -> Image.Image:
+    if face.width <= 0 or face.height <= 0:
         return photo
     margin = _FACE_MARGIN * max(face.width, face.height)
     left, top = max(0, round(face.x - margin)), max(0, round(face.y - margin))

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 
 import cv2
 
+from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
-from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.metrics import tell_model
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
@@ -26,10 +26,10 @@ async def serve(settings: EmbeddingSettings) -> None:
     # Before the port is bound: who can connect finds models that have answered once.
     pack = load_configured(settings)
     tell_model(pack.model, threads=settings.inference_threads)
-    decoder = PillowPictureDecoder()
     # Each call has a thread already; OpenCV's own would contend with them.
     cv2.setNumThreads(1)
     async with AsyncExitStack() as stack:
+        decoder = stack.enter_context(CagedPictureDecoder())
         executor = await stack.enter_async_context(
             BoundedExecutor(
                 "embedding", workers=settings.inference_threads, queue=settings.queue_limit

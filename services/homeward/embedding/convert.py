@@ -25,7 +25,8 @@ from homeward.vision.quality import FaceQuality
 
 MAX_FRAMES = 64
 MAX_ALIGNED_FACES = 256
-MAX_PHOTO_BYTES = 12 * 1024 * 1024
+MAX_PHOTO_BYTES = 32 * 1024 * 1024
+"""What phones of 108 megapixels make is 15 to 30 MB."""
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 4096
 MIN_DETECTOR_SCORE = 0.1
 
@@ -40,6 +41,7 @@ _PROBLEMS = {
     PhotoProblem.TOO_SMALL: face_pb2.PHOTO_PROBLEM_TOO_SMALL,
     PhotoProblem.BLURRED: face_pb2.PHOTO_PROBLEM_BLURRED,
     PhotoProblem.TURNED_AWAY: face_pb2.PHOTO_PROBLEM_TURNED_AWAY,
+    PhotoProblem.NOT_UPRIGHT: face_pb2.PHOTO_PROBLEM_NOT_UPRIGHT,
 }
 
 
@@ -118,7 +120,7 @@ def photo_from(request: wire.AnalyzePhotoRequest) -> bytes:
         InvalidArgumentError: `FIELD_INVALID`.
     """
     if not 1 <= len(request.photo) <= MAX_PHOTO_BYTES:
-        raise invalid_field("photo", f"must be 1 byte to 12 MiB, is {len(request.photo)} bytes")
+        raise invalid_field("photo", f"must be 1 byte to 32 MiB, is {len(request.photo)} bytes")
     return request.photo
 
 

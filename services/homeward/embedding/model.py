@@ -91,6 +91,19 @@ class PhotoProblem(StrEnum):
     TOO_SMALL = auto()
     BLURRED = auto()
     TURNED_AWAY = auto()
+    NOT_UPRIGHT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photograph, turned as its file says."""
+
+    image: Image
+    """Its pixels; a large one is at half its width and height."""
+    width: int
+    """Of the picture in the file, turned, pixels."""
+    height: int
+    """Of the picture in the file, turned, pixels."""
 
 
 @dataclass(frozen=True, slots=True)

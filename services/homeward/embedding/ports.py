@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.embedding.model import Detection, Image, ModelPack
+from homeward.embedding.model import Detection, Image, ModelPack, Photo
 
 
 class PictureDecoder(Protocol):
     """Turns files into pictures."""
 
-    def decode_photo(self, data: bytes) -> Image:
-        """Return a photograph, upright.
+    def decode_photo(self, data: bytes) -> Photo:
+        """Return a photograph, turned as its file says.
 
         Raises:
             InvalidArgumentError: `FIELD_INVALID` for too many pixels, `IMAGE_UNREADABLE`.

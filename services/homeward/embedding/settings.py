@@ -51,7 +51,7 @@ class EmbeddingSettings(ServiceSettings):
         default=32,
         ge=1,
         description="Most calls that wait for a thread before new ones are refused (`QUEUE_FULL`); "
-        "each holds its message, at most 32 MiB.",
+        "each holds its message, at most 34 MiB.",
     )
     batches_in_flight: int = Field(
         default=4,

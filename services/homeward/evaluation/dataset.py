@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
+)
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".ts", ".webm"})
 LEAST_IDENTITIES = 20
 """Fewer people than this tell nothing about error rates."""

@@ -29,11 +29,10 @@ from homeward.evaluation.metrics import NOTHING
 from homeward.evaluation.photos import Sample
 from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
-from homeward.ingestion.adapters.media import PyAvFrameSource
-from homeward.ingestion.adapters.probe import SubprocessProber
+from homeward.ingestion.adapters.media import CagedFrameSource
+from homeward.ingestion.adapters.probe import MAX_AT_ONCE, CagedProber
 from homeward.ingestion.model import (
     Candidate,
-    Examined,
     Footage,
     FootageHeader,
     Match,
@@ -44,7 +43,9 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.ports import Sighted
 from homeward.ingestion.usecases.compare import Task
+from homeward.ingestion.timeline import Examined
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
+from homeward.ingestion.usecases.scans import pieces_of
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
@@ -164,9 +165,15 @@ async def searcher(
         stack.push_async_callback(server.stop)
         target = f"127.0.0.1:{server.port}"
         channel = await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,)))
+        probers = await stack.enter_async_context(
+            BoundedExecutor("probe", workers=MAX_AT_ONCE, queue=MAX_AT_ONCE)
+        )
+        source = CagedFrameSource(decoder, decoders=threads)
+        stack.callback(source.close)
         yield FootageSearcher(
             GrpcFaceFinder(channel, target),
-            PyAvFrameSource(decoder, decoders=threads),
+            source,
+            CagedProber(probers),
             looker,
         )
 
@@ -177,16 +184,21 @@ class FootageSearcher:
     Args:
         faces: Finds and embeds.
         source: Decodes.
+        prober: Finds out what a file is.
         executor: Has one worker.
     """
 
     def __init__(
-        self, faces: GrpcFaceFinder, source: PyAvFrameSource, executor: BoundedExecutor
+        self,
+        faces: GrpcFaceFinder,
+        source: CagedFrameSource,
+        prober: CagedProber,
+        executor: BoundedExecutor,
     ) -> None:
         self._faces = faces
         self._source = source
         self._executor = executor
-        self._prober = SubprocessProber()
+        self._prober = prober
 
     async def search(
         self, path: Path, gallery: Mapping[str, NDArray[np.float32]], sample_rate: float
@@ -225,20 +237,18 @@ async def _nothing(_: Segment) -> None:
 def _tasks(path: Path, examined: Examined) -> list[Task]:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
-    length = examined.probe.duration
     footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))
-    starts = [SEGMENT * number for number in range(max(1, -(-length // SEGMENT)))]
     return [
         Task(
             scan_id="evaluation",
             subject_ids=(),
             footage=footage,
-            packets=examined.packets,
+            timeline=examined.timeline,
             segment=Segment(
-                footage.footage_id, "evaluation", at, min(at + SEGMENT, length), true_start=start
+                footage.footage_id, "evaluation", piece.start, piece.end, true_start=start
             ),
         )
-        for at in starts
+        for piece in pieces_of(examined.probe, SEGMENT)
     ]
 
 

@@ -86,7 +86,7 @@ class Measurer:
         data = photo.path.read_bytes()
         nothing = Sample(photo.identity, photo.path.name, (PhotoProblem.NO_FACE,), None, None)
         try:
-            image = self._decoder.decode_photo(data)
+            image = self._decoder.decode_photo(data).image
             if degrade is not None:
                 found = self._analyze.judge(image)
                 if not found.faces:

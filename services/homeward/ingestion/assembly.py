@@ -8,7 +8,7 @@ from functools import partial
 
 from homeward import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
-from homeward.ingestion.adapters.probe import SubprocessProber
+from homeward.ingestion.adapters.probe import MAX_AT_ONCE, CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.settings import IngestionSettings
@@ -48,6 +48,9 @@ async def assemble(
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
+    probers = await stack.enter_async_context(
+        BoundedExecutor("probe", workers=MAX_AT_ONCE, queue=MAX_AT_ONCE)
+    )
     client = s3.connect(
         settings.s3_endpoint,
         access_key=settings.s3_access_key,
@@ -75,7 +78,7 @@ async def assemble(
         store=store,
         uploads=uploads,
         cameras=cameras,
-        prober=SubprocessProber(),
+        prober=CagedProber(probers),
         matcher=matcher,
         erasures=erasures,
         clock=clock,

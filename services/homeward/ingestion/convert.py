@@ -16,6 +16,7 @@ from homeward.api.ingestion.v1 import (
     footage_service_pb2,
     scan_pb2,
 )
+from homeward.ingestion.limits import MAX_PIXEL_ASPECT
 from homeward.ingestion.model import (
     MAX_FOOTAGE_BYTES,
     Camera,
@@ -56,8 +57,12 @@ _GAP_REASONS = {
     GapReason.FOOTAGE_GONE: scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE,
     GapReason.GIVEN_UP: scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP,
     GapReason.CANCELLED: scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
+    GapReason.NO_PICTURES: scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
 }
-_PROBLEMS = {FootageProblem.TRUNCATED: footage_pb2.FOOTAGE_PROBLEM_TRUNCATED}
+_PROBLEMS = {
+    problem: footage_pb2.FootageProblem.Value(f"FOOTAGE_PROBLEM_{problem.name}")
+    for problem in FootageProblem
+}
 
 
 def camera_id_from(value: str, field: str) -> str:
@@ -100,6 +105,17 @@ def _degrees(camera: camera_pb2.Camera, field: str, most: float) -> float | None
     return wire.number_between(value, f"camera.{field}", least=-most, most=most)
 
 
+def _pixel_aspect(camera: camera_pb2.Camera) -> float | None:
+    if not camera.HasField("pixel_aspect_ratio"):
+        return None
+    return wire.number_between(
+        camera.pixel_aspect_ratio,
+        "camera.pixel_aspect_ratio",
+        least=1 / MAX_PIXEL_ASPECT,
+        most=MAX_PIXEL_ASPECT,
+    )
+
+
 def _clock_offset(camera: camera_pb2.Camera) -> timedelta:
     offset = wire.from_duration(camera.clock_offset, "camera.clock_offset")
     if abs(offset) > MAX_CLOCK_OFFSET:
@@ -116,6 +132,7 @@ _CAMERA_FIELDS: Mapping[str, Callable[[camera_pb2.Camera], object]] = {
         camera.clock_offset_source, "camera.clock_offset_source", most=500
     ),
     "authority": lambda camera: wire.text(camera.authority, "camera.authority", most=500),
+    "pixel_aspect_ratio": lambda camera: _pixel_aspect(camera),
 }
 UPDATABLE_CAMERA = frozenset(_CAMERA_FIELDS)
 
@@ -134,6 +151,7 @@ def to_camera(camera: Camera, etag: str) -> camera_pb2.Camera:
         create_time=wire.to_timestamp(camera.create_time),
         update_time=wire.to_timestamp(camera.update_time),
         etag=etag,
+        pixel_aspect_ratio=details.pixel_aspect_ratio,
     )
 
 
@@ -203,6 +221,16 @@ def to_footage(footage: Footage) -> footage_pb2.Footage:
         receive_time=wire.to_timestamp(footage.receive_time),
         delete_time=wire.to_timestamp(footage.delete_time),
         problems=[_PROBLEMS[problem] for problem in probe.problems],
+        findings=[
+            footage_pb2.FootageFinding(problem=_PROBLEMS[one.problem], detail=one.detail)
+            for one in probe.findings
+        ],
+        pictured_duration=wire.to_duration(
+            probe.duration - sum((hole.duration for hole in probe.holes), timedelta())
+        ),
+        uncertain_from_offset=wire.to_duration(probe.uncertain_from)
+        if probe.uncertain_from is not None
+        else None,
     )
 
 
@@ -283,6 +311,8 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),
             searched_duration=wire.to_duration(summary.searched),
+            looked_at_duration=wire.to_duration(summary.looked_at),
+            passed_over_duration=wire.to_duration(summary.passed_over),
             gaps=[_to_gap(gap) for gap in summary.gaps],
             incomparable_appearance_count=summary.counts.incomparable,
             footage_efforts=[_to_effort(effort) for effort in summary.efforts],
@@ -296,7 +326,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
 def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
     return scan_pb2.FootageEffort(
         footage_id=effort.footage_id,
-        decoded_duration=wire.to_duration(effort.decoded),
+        decoded_duration=wire.to_duration(effort.looked_at),
         passed_over_duration=wire.to_duration(effort.passed_over),
         thoroughness=[
             scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{way.name}") for way in effort.thoroughness
@@ -339,4 +369,5 @@ def to_candidate(candidate: Candidate) -> scan_pb2.ScanCandidate:
         policy_id=candidate.policy_id,
         figures=wire.to_figures(candidate.figures) if candidate.figures else None,
         rival_score=candidate.rival_score,
+        time_uncertain=candidate.time_uncertain,
     )

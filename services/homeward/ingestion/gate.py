@@ -9,16 +9,24 @@ those in which only little happens: who moves little stays long enough to be on 
 Single packets do not tell: their sizes follow the encoder's pattern. So the mean of each second is
 compared with the level of the same second after the key picture in the whole recording. Where sizes
 cannot tell (a constant bit rate, few pictures, a picture that never rests) everything is decoded.
+
+A recording of nobody has as even a rate as one whose rate is kept constant. They are told apart by
+what a rate control does: it makes up for what was large by what comes next, so that a few seconds
+together vary less than their pictures do. In doubt the rate counts as constant. More is asked of a
+recording that counts as still: a small rise has a group decoded, and a second look with a face that
+packets had not told of has everything decoded.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
 
@@ -40,6 +48,9 @@ LOW_PERCENTILE = 5.0
 _SIGMAS_BETWEEN = 0.97
 """Standard deviations of a normal distribution between the two percentiles."""
 
+_SIGMAS_WITHIN_TENTHS = 2.563
+"""Standard deviations of a normal distribution between its first and its last tenth."""
+
 MIN_RISE = 0.13
 RISE_SIGMAS = 2.5
 """Something happens where packets are this far above their level: parts of it, or standard
@@ -58,11 +69,44 @@ MAX_RISE = 0.16
 with heads of 36 to 200 pixels, in 1080p footage with sensor noise of 5 grey levels, each added 15 %
 and more to some second; the quieter the footage, the more."""
 
-CONSTANT_RATE = 0.015
-"""Relative standard deviation of the bytes of four seconds, below which the bit rate is constant:
-0.007 with a rate control of one second, 0.09 and more where it follows the picture."""
+EVEN_RATE = 0.015
+"""Relative standard deviation of the bytes of four seconds, below which the bit rate is constant,
+or nothing moves: up to 0.015 with a rate control of one second, 0.005 with a constant quantiser and
+nobody in view, 0.05 and more with one person in two minutes and no rate control."""
 
-CONSTANT_RATE_SECONDS = 4.0
+EVEN_RATE_SECONDS = 4.0
+MIN_TOTALS = 3
+"""Fewer totals of so many seconds are even by chance."""
+
+BALANCE_SECONDS = (4.0, 8.0, 16.0)
+"""Lengths over which a rate control is looked for. One that hides people answers within a second or
+two, or their first seconds would show."""
+
+MIN_SPANS = 5.0
+"""Pairs of such lengths that a recording must hold for its balance to be judged by them."""
+MIN_LENGTHS = 2
+"""Lengths to judge by: over four seconds alone, a slow rate control looks like none."""
+
+MAX_CONTROLLED = 0.3
+"""Balance below which a rate control is at work, however uneven the rate is: it is 1 and more where
+packets tell of people."""
+
+MIN_FREE = 0.5
+"""Balance from which on none is. Of recordings with an even rate (2026-11-28, x264, x265 and MPEG-2,
+120 s): up to 0.31 where a rate control made it so and hardly anybody was in view, 0.44 with twelve
+people; 0.71 to 1.1 with a constant quantiser and nobody in view."""
+
+MIN_GRAIN = 0.0005
+"""Least relative standard deviation of a group's bytes; less is padding, and hides what moves. The
+most regular pictures that were measured have 0.004."""
+
+STILL_RISE = 0.04
+STILL_SIGMAS = 4.0
+"""Something happens in a still recording where packets are this far above their level: less than
+anybody adds, and as nothing else does, each such group can be decoded."""
+
+STILL_SURPRISES = 1
+"""Looks at a still recording that may show a face that packets did not tell of."""
 
 MAX_SURPRISES = 0.25
 """When more of the looks show a face that packets did not tell of, packets do not tell."""
@@ -82,6 +126,8 @@ class Survey:
     """Key pictures to look at before a group is passed over."""
     thoroughness: Thoroughness
     """`GATED`, or why everything is decoded; then all groups are active."""
+    still: bool = False
+    """Whether the rate is even and nothing makes it so: hardly anybody is in the recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +139,23 @@ class Course:
     thoroughness: Thoroughness
 
 
-def survey(packets: Sequence[PacketGroup], piece: Stretch) -> Survey:
+def survey(
+    packets: Sequence[PacketGroup], piece: Stretch, segment_end: timedelta | None = None
+) -> Survey:
     """Tell what the packet sizes of a recording say about a piece of it.
 
     Args:
         packets: Of the whole recording, in order.
         piece: What is to be searched.
+        segment_end: From here on, the piece only serves to follow people who are in view: one look
+            tells who came before it, and there are no others where nothing happens. None for the
+            end of the piece.
     """
     groups = groups_of(packets, piece)
     cells = _cells(packets)
-    levels = _levels(cells)
-    unfit = _unfitness(packets, levels)
+    still = _has_even_rate(packets)
+    levels = _levels(cells, still=still)
+    unfit = _unfitness(packets, levels, still=still)
     if unfit is not None:
         return all_of(groups, unfit)
     rises = _rises(cells, levels)
@@ -113,15 +165,16 @@ def survey(packets: Sequence[PacketGroup], piece: Stretch) -> Survey:
         # Nothing is known of one that has no second with enough pictures.
         if group.start not in rises
         or rises[group.start] >= STRONG_RISE
-        or (rises[group.start] > 0 and group.duration > MAX_LITTLE)
+        or (rises[group.start] > 0 and (still or group.duration > MAX_LITTLE))
     }
     slight = {group.start for group in groups if rises.get(group.start, 0) > 0} - active
     return Survey(
         groups=groups,
         active=frozenset(active),
         slight=frozenset(slight),
-        looks=_looks(groups, active, slight),
+        looks=_looks(groups, active, slight, piece.end if segment_end is None else segment_end),
         thoroughness=Thoroughness.GATED,
+        still=still,
     )
 
 
@@ -144,7 +197,8 @@ def course(surveyed: Survey, faces_at: Collection[timedelta]) -> Course:
     beside = surveyed.slight | {group.end for group in groups if group.start in surveyed.slight}
     unexpected = [at for at in looks if at not in beside]
     surprises = sum(1 for at in unexpected if at in faces_at)
-    if surprises > max(1, MAX_SURPRISES * len(unexpected)):
+    most = STILL_SURPRISES if surveyed.still else max(1, MAX_SURPRISES * len(unexpected))
+    if surprises > most:
         return Course(groups, Thoroughness.PACKETS_BLIND)
     chosen = set(surveyed.active)
     borders = (timedelta.min, *looks, timedelta.max)
@@ -174,13 +228,16 @@ def groups_of(packets: Sequence[PacketGroup], piece: Stretch) -> tuple[Stretch, 
     return tuple(Stretch(*ends) for ends in pairwise([piece.start, *inner, piece.end]))
 
 
-def _unfitness(packets: Sequence[PacketGroup], levels: _Levels) -> Thoroughness | None:
+def _unfitness(
+    packets: Sequence[PacketGroup], levels: _Levels, *, still: bool
+) -> Thoroughness | None:
     """Return why the packet sizes of a recording do not tell where something happens, if so."""
     if len(packets) == 0:
         return Thoroughness.NO_PROFILE
     if all(sum(group.pictures) == 0 for group in packets):
         return Thoroughness.INTRA_ONLY
-    if _is_constant_rate(packets):
+    balance = _balance(packets)
+    if balance < MAX_CONTROLLED or (still and not balance >= MIN_FREE):
         return Thoroughness.CONSTANT_RATE
     if not levels:
         return Thoroughness.TOO_SHORT
@@ -189,14 +246,53 @@ def _unfitness(packets: Sequence[PacketGroup], levels: _Levels) -> Thoroughness 
     return None
 
 
-def _is_constant_rate(packets: Sequence[PacketGroup]) -> bool:
+def _has_even_rate(packets: Sequence[PacketGroup]) -> bool:
     times = np.array(
         [group.start + at for group in packets for at in (0, *range(len(group.sizes)))]
     )
     sizes = np.array([size for group in packets for size in (group.key_bytes, *group.sizes)])
-    windows = (times // CONSTANT_RATE_SECONDS).astype(int)
+    windows = (times // EVEN_RATE_SECONDS).astype(int)
     totals = np.bincount(windows, weights=sizes)[:-1]  # the last one is not whole
-    return len(totals) >= MIN_CELLS and float(totals.std()) < CONSTANT_RATE * float(totals.mean())
+    return len(totals) >= MIN_TOTALS and float(totals.std()) < EVEN_RATE * float(totals.mean())
+
+
+def _balance(packets: Sequence[PacketGroup]) -> float:
+    """Return how much groups of pictures vary together, as a part of what they vary one by one.
+
+    It is 1 if each key picture, and what follows it, has its size for itself; more if something
+    happens, and towards 0 if what one takes is taken from the others. Changes from one stretch to
+    the next are compared, so that a slow drift adds nothing, and the tenths at both ends are left
+    out, so that an encoder's first seconds do not. Not a number if there is too little to judge by.
+    """
+    if len(packets) < MIN_CELLS:
+        return math.nan
+    duration = float(np.median(np.diff([group.start for group in packets])))
+    if duration <= 0:  # damaged time stamps
+        return math.nan
+    pictures = np.array([sum(group.pictures) for group in packets])
+    keys = np.array([group.key_bytes for group in packets], float)
+    others = np.array([sum(group.sizes) for group in packets], float)
+    whole = pictures == np.bincount(pictures).argmax()
+    alone = (_spread(np.diff(keys)) ** 2 + _spread(np.diff(others)) ** 2) / 2
+    totals = keys + others
+    if math.sqrt(alone) < MIN_GRAIN * float(np.median(totals)):
+        return 0.0
+    balances = []
+    for span in sorted({max(1, round(seconds / duration)) for seconds in BALANCE_SECONDS}):
+        if len(packets) < MIN_SPANS * 2 * span:
+            break
+        sums = np.convolve(totals, np.ones(span), "valid")
+        comparable = np.convolve(~whole, np.ones(2 * span), "valid") == 0
+        changes = (sums[span:] - sums[:-span])[comparable]
+        if len(changes) >= MIN_SPANS * 2 * span:
+            balances.append(_spread(changes) ** 2 / (2 * span * alone))
+    return min(balances) if len(balances) >= MIN_LENGTHS else math.nan
+
+
+def _spread(values: NDArray[np.float64]) -> float:
+    """Return the standard deviation of a normal distribution with the same inner eight tenths."""
+    low, high = np.percentile(values, [10, 90])
+    return float(high - low) / _SIGMAS_WITHIN_TENTHS
 
 
 _Cells = dict[int, list[tuple[float, float]]]
@@ -216,14 +312,15 @@ def _cells(packets: Sequence[PacketGroup]) -> _Cells:
     return cells
 
 
-def _levels(cells: _Cells) -> _Levels:
+def _levels(cells: _Cells, *, still: bool) -> _Levels:
+    rise, sigmas = (STILL_RISE, STILL_SIGMAS) if still else (MIN_RISE, RISE_SIGMAS)
     levels = {}
     for place, held in cells.items():
         if len(held) >= MIN_CELLS:
             means = [mean for _, mean in held]
             low, level = np.percentile(means, [LOW_PERCENTILE, LEVEL_PERCENTILE])
             sigma = float(level - low) / _SIGMAS_BETWEEN / float(level)
-            levels[place] = (float(level), max(MIN_RISE, RISE_SIGMAS * sigma))
+            levels[place] = (float(level), max(rise, sigmas * sigma))
     return levels
 
 
@@ -241,13 +338,17 @@ def _rises(cells: _Cells, levels: _Levels) -> dict[timedelta, float]:
 
 
 def _looks(
-    groups: Sequence[Stretch], active: Collection[timedelta], slight: Collection[timedelta]
+    groups: Sequence[Stretch],
+    active: Collection[timedelta],
+    slight: Collection[timedelta],
+    last: timedelta,
 ) -> tuple[timedelta, ...]:
+    """Return the key pictures to look at: regularly up to the first one from `last` on."""
     beside = set(slight) | {group.end for group in groups if group.start in slight}
     looks: list[timedelta] = []
     resumed = True  # after a stretch that is decoded, or at the beginning
     for group in groups:
-        due = not looks or group.start - looks[-1] >= LOOK_PERIOD
+        due = not looks or (looks[-1] < last and group.start - looks[-1] >= LOOK_PERIOD)
         quiet = group.start not in active
         if group.start in beside or (quiet and (due or resumed)):
             looks.append(group.start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -33,6 +34,9 @@ class CameraDetails:
     """How far its clock is ahead of true time."""
     clock_offset_source: str = ""
     authority: str = ""
+    pixel_aspect_ratio: float | None = None
+    """Width of a pixel in parts of its height, for a recorder that does not store it; None to go by
+    what its recordings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,35 @@ class Camera:
 
 
 @dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a stored picture is turned upright."""
+
+    transpose: bool = False
+    """Rows become columns,"""
+    mirror_x: bool = False
+    """then left and right are exchanged,"""
+    mirror_y: bool = False
+    """and top and bottom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """Which pictures of a file are searched, and how they are shown."""
+
+    track: int = 0
+    """Among all tracks of the file."""
+    orientation: Orientation = Orientation()
+    pixel_aspect: float = 1.0
+    """Width of a stored pixel, in parts of its height."""
+
+
+@dataclass(frozen=True, slots=True)
 class VideoTrack:
     """The picture track of a recording."""
 
     codec: str
     width: int
+    """As shown: upright, with square pixels."""
     height: int
     average_frame_rate: float
     frame_count: int
@@ -60,12 +88,29 @@ class VideoTrack:
     measured where the recording begins; 0 when it is not known."""
     steady: bool = False
     """Whether its pictures come at one rate; False when that is not known."""
+    presentation: Presentation = Presentation()
 
 
 class FootageProblem(StrEnum):
-    """Something wrong with a recording that does not prevent searching it."""
+    """Something odd about a recording that does not prevent searching it."""
 
     TRUNCATED = "truncated"
+    CLOCK_STEPPED = "clock stepped"
+    PICTURES_MISSING = "pictures missing"
+    TIMES_IGNORED = "times ignored"
+    NO_TIMES = "no times"
+    BEGINNING_LOST = "beginning lost"
+    OTHER_TRACKS = "other tracks"
+    SHRUNK = "shrunk"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something odd about a recording, and where."""
+
+    problem: FootageProblem
+    detail: str
+    """For a reader; no name of a file or machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +123,14 @@ class Probe:
     problems: tuple[FootageProblem, ...] = ()
     missing: timedelta = timedelta()
     """How much longer the file says that it is than it plays."""
+    findings: tuple[Finding, ...] = ()
+    """What is odd about it."""
+    holes: tuple[Stretch, ...] = ()
+    """The times that none of its pictures answers for."""
+    uncertain_from: timedelta | None = None
+    """From where on its times are uncertain, because its clock was set; None if they are not."""
+    version: int = 0
+    """Of how it was made; `timeline.VERSION`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +163,6 @@ class PacketGroup:
     """Bytes of the pictures after it, by the second in which they are shown, from `start`."""
     pictures: tuple[int, ...]
     """How many pictures that are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """What was found out about a file."""
-
-    probe: Probe
-    packets: tuple[PacketGroup, ...]
-    """In order; empty when nothing is known of them."""
 
 
 class Thoroughness(StrEnum):
@@ -336,12 +380,15 @@ class Candidate:
     """What the threshold was worth; None where an earlier version of Homeward found it."""
     rival_score: float | None = None
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
+    time_uncertain: bool = False
+    """Whether the recorder's clock had been set before, so that nothing tells the true time."""
 
 
 class GapReason(StrEnum):
     """Why a stretch of footage was not searched."""
 
     UNDECODABLE = "undecodable"
+    NO_PICTURES = "no pictures"
     FOOTAGE_GONE = "footage gone"
     GIVEN_UP = "given up"
     CANCELLED = "cancelled"
@@ -415,46 +462,6 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class PresentShot:
-    """A picture in which an appearance shows well."""
-
-    offset: timedelta
-    """From the recording's first picture."""
-    box: Box
-    """Of the face, pixels of the picture as recorded."""
-    others: tuple[Box, ...]
-    """Of the other faces in the picture."""
-
-
-@dataclass(frozen=True, slots=True)
-class PresentPerson:
-    """Somebody who was in view: when and where, and nothing that tells who."""
-
-    start: timedelta
-    end: timedelta
-    shots: tuple[PresentShot, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """Where in a piece of a recording faces were found that can be compared with somebody.
-
-    So that a search for somebody else need not find them again. There is no picture in it, no
-    landmark and no template.
-    """
-
-    version: str
-    """What it was made with; another detector, or other settings, would find other faces."""
-    stretch: Stretch
-    """Holds everybody who comes into view in it."""
-    people: tuple[PresentPerson, ...]
-    faces: int
-    incomparable: int
-    gaps: tuple[Stretch, ...]
-    """Pieces that do not decode."""
-
-
-@dataclass(frozen=True, slots=True)
 class Segment:
     """A piece of one recording for one scanner, and how far it has come."""
 
@@ -465,6 +472,11 @@ class Segment:
     end: timedelta
     true_start: datetime
     """True time of the recording's first picture."""
+    window: Stretch | None = None
+    """What of it was asked for; None for all. It is searched as a whole, so that a search of a window
+    finds what a search of all of it does, and what lies beyond the window is not told."""
+    pixel_aspect: float | None = None
+    """As the camera is set; None to go by what the recording says."""
     state: ScanState = ScanState.PENDING
     position: timedelta | None = None
     """How far it is searched; None before the first picture."""
@@ -473,8 +485,11 @@ class Segment:
     gaps: tuple[Gap, ...] = ()
     thoroughness: Thoroughness | None = None
     """How it was searched; None before that is known."""
-    decoded: timedelta = timedelta()
-    """How much of it was decoded; the rest was passed over, because nothing happened in it."""
+    looked_at: timedelta = timedelta()
+    """How much of what was asked for pictures answer for that were looked at."""
+    passed_over: timedelta = timedelta()
+    """How much of it was passed over, because packets and key pictures, or an earlier scan, told
+    that nobody is in view."""
     update_time: datetime | None = None
     handed_back: int = 0
     """How often a scanner that was asked to stop gave it back: none of these was a failure."""
@@ -485,27 +500,36 @@ class Segment:
         return Stretch(self.start, self.end)
 
     @property
+    def asked_for(self) -> Stretch:
+        """What of it the scan is to tell of."""
+        return self.window or self.stretch
+
+    @property
     def duration(self) -> timedelta:
-        """How long it plays."""
-        return self.end - self.start
+        """How much was asked for."""
+        return self.asked_for.duration
 
     @property
     def done(self) -> timedelta:
-        """How much of it was dealt with."""
+        """How much of that was dealt with."""
         if self.state.ended:
             return self.duration
-        return (self.position or self.start) - self.start
+        reached = min(self.position or self.start, self.asked_for.end)
+        return max(reached - self.asked_for.start, timedelta())
+
+    @property
+    def searched(self) -> timedelta:
+        """How much of it was looked at, or passed over on evidence."""
+        return self.looked_at + self.passed_over
 
     def gap(self, reason: GapReason, detail: str) -> Gap:
-        """Return the gap that the whole of it is."""
-        return self.gap_between(self.start, self.end, reason, detail)
+        """Return the gap that all that was asked for is."""
+        return self.gap_over(self.asked_for, reason, detail)
 
-    def gap_between(
-        self, start: timedelta, end: timedelta, reason: GapReason, detail: str = ""
-    ) -> Gap:
-        """Return a gap between two offsets in the recording."""
-        first, last = self.true_start + start, self.true_start + end
-        return Gap(self.footage_id, first, last, reason, detail)
+    def gap_over(self, stretch: Stretch, reason: GapReason, detail: str) -> Gap:
+        """Return a stretch of the recording as a gap."""
+        start, end = self.true_start + stretch.start, self.true_start + stretch.end
+        return Gap(self.footage_id, start, end, reason, detail)
 
     def given_up(self, reason: GapReason, detail: str, now: datetime) -> Segment:
         """Return the segment as not searched."""
@@ -513,6 +537,8 @@ class Segment:
             self,
             state=ScanState.CANCELLED if reason is GapReason.CANCELLED else ScanState.FAILED,
             gaps=(self.gap(reason, detail),),
+            looked_at=timedelta(),
+            passed_over=timedelta(),
             update_time=now,
         )
 
@@ -522,9 +548,9 @@ class FootageEffort:
     """How a recording was searched."""
 
     footage_id: str
-    decoded: timedelta
+    looked_at: timedelta
     passed_over: timedelta
-    """Not decoded, because packets and key pictures, or an earlier scan, said that nobody is in
+    """Not decoded, because packets and key pictures, or an earlier scan, told that nobody is in
     view."""
     thoroughness: tuple[Thoroughness, ...]
     """Of its segments, each once."""
@@ -540,7 +566,8 @@ class ScanSummary:
     segments_done: int
     total: timedelta
     done: timedelta
-    searched: timedelta
+    looked_at: timedelta
+    passed_over: timedelta
     counts: Counts
     candidate_count: int
     candidates: tuple[Candidate, ...]
@@ -548,6 +575,11 @@ class ScanSummary:
     efforts: tuple[FootageEffort, ...] = ()
     """Once it has ended, by recording."""
     end_time: datetime | None = None
+
+    @property
+    def searched(self) -> timedelta:
+        """Looked at, or passed over on evidence."""
+        return self.looked_at + self.passed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -566,13 +598,13 @@ class Scan:
 def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
     """Fold the segments of a scan into what is told about it.
 
-    Coverage counts what is certain: a gap is not searched, and neither is what no scanner has come
-    to yet.
+    Coverage counts what is certain: of a segment that no scanner has ended nothing is searched, and
+    once all have ended, what was searched and the gaps are what was asked for.
     """
     ended = [segment for segment in segments if segment.state.ended]
-    gaps = tuple(gap for segment in segments for gap in segment.gaps)
-    done = sum((segment.done for segment in segments), timedelta())
-    searched = done - sum((gap.duration for gap in gaps), timedelta())
+    gaps = merged(gap for segment in ended for gap in segment.gaps)
+    looked_at = sum((segment.looked_at for segment in ended), timedelta())
+    passed_over = sum((segment.passed_over for segment in ended), timedelta())
     counts = Counts()
     candidates: dict[str, Candidate] = {}
     for segment in segments:
@@ -585,7 +617,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
     if complete and scan.cancelled:
         state = ScanState.CANCELLED
     elif complete:
-        state = ScanState.SUCCEEDED if searched > timedelta() else ScanState.FAILED
+        state = ScanState.SUCCEEDED if looked_at + passed_over > timedelta() else ScanState.FAILED
     elif any(segment.state is not ScanState.PENDING for segment in segments):
         state = ScanState.RUNNING
     else:
@@ -597,15 +629,33 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         segment_count=scan.segment_count,
         segments_done=len(ended),
         total=sum((segment.duration for segment in segments), timedelta()),
-        done=done,
-        searched=max(searched, timedelta()),
+        done=sum((segment.done for segment in segments), timedelta()),
+        looked_at=looked_at,
+        passed_over=passed_over,
         counts=counts,
         candidate_count=len(candidates),
         candidates=tuple(sorted(candidates.values(), key=lambda found: found.start_time)),
-        gaps=tuple(sorted(gaps, key=lambda gap: (gap.start_time, gap.footage_id))),
+        gaps=gaps,
         efforts=_efforts(segments) if complete else (),
         end_time=max(times) if complete and times else None,
     )
+
+
+def merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """Return gaps by time; those of a recording that follow each other, for one reason, as one."""
+    joined: list[Gap] = []
+    for gap in sorted(gaps, key=lambda one: (one.footage_id, one.start_time)):
+        last = joined[-1] if joined else None
+        if (
+            last is not None
+            and (last.footage_id, last.reason, last.detail)
+            == (gap.footage_id, gap.reason, gap.detail)
+            and gap.start_time <= last.end_time
+        ):
+            joined[-1] = replace(last, end_time=max(last.end_time, gap.end_time))
+        else:
+            joined.append(gap)
+    return tuple(sorted(joined, key=lambda gap: (gap.start_time, gap.footage_id)))
 
 
 def _efforts(segments: tuple[Segment, ...]) -> tuple[FootageEffort, ...]:
@@ -616,8 +666,8 @@ def _efforts(segments: tuple[Segment, ...]) -> tuple[FootageEffort, ...]:
     return tuple(
         FootageEffort(
             footage_id=name,
-            decoded=sum((one.decoded for one in pieces), timedelta()),
-            passed_over=sum((one.duration - one.decoded for one in pieces), timedelta()),
+            looked_at=sum((one.looked_at for one in pieces), timedelta()),
+            passed_over=sum((one.passed_over for one in pieces), timedelta()),
             thoroughness=tuple(
                 dict.fromkeys(one.thoroughness for one in pieces if one.thoroughness)
             ),

@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from homeward.ingestion.model import (
     Box,
     Candidate,
-    Examined,
     Face,
     Footage,
     Frame,
     Match,
     MatchPolicy,
     Portrait,
-    Presence,
     Stretch,
     Template,
     VideoTrack,
 )
+from homeward.ingestion.presence import Presence
+from homeward.ingestion.timeline import Examined, Timeline
 from homeward.servicekit.objects import ObjectStore
 
 
@@ -86,10 +86,12 @@ class MediaProber(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Undecodable:
-    """A stretch of a recording whose pictures did not decode."""
+    """A stretch of a recording whose decoding was ended."""
 
     start: timedelta
     end: timedelta
+    cause: str
+    """Why, as part of a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ class Recording(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Frame | Undecodable]]:
         """Decode pieces of the recording and yield their pictures in the order of their times.
 
-        Several pieces are decoded at a time.
+        Several pieces are decoded at a time. What does not decode is left out: whoever asked knows
+        by their times which pictures came.
 
         Args:
             pieces: In order, without overlap.
@@ -123,15 +126,17 @@ class Recording(Protocol):
 class FrameSource(Protocol):
     """Decodes recordings."""
 
-    def open(self, url: str, video: VideoTrack) -> AbstractAsyncContextManager[Recording]:
-        """Open the recording whose file is at `url`; `video` is what is known of it."""
+    def open(
+        self, url: str, video: VideoTrack, timeline: Timeline
+    ) -> AbstractAsyncContextManager[Recording]:
+        """Open the recording whose file is at `url`; the rest is what is known of it."""
 
 
 class PresenceIndex(Protocol):
     """Where faces were found in recordings by earlier scans."""
 
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
-        """Return what is known of a piece of a recording, if that is all that is asked for."""
+        """Return what is known of a piece of a recording."""
 
     async def keep(self, footage_id: str, presence: Presence) -> None:
         """Write down what was found, unless the recording has been deleted meanwhile."""
@@ -152,7 +157,6 @@ class FaceFinder(Protocol):
         frames: AsyncIterator[Frame | Undecodable],
         *,
         thorough: bool,
-        around: Mapping[timedelta, Sequence[Box]] | None = None,
     ) -> AsyncGenerator[list[Looked], None]:
         """Yield the pictures with their faces, in order, a few at a time.
 
@@ -163,8 +167,10 @@ class FaceFinder(Protocol):
             frames: Of one fixed camera.
             thorough: Search all of each picture; otherwise what has not changed since it was
                 searched is taken to show the faces that were found then.
-            around: Search only around these boxes, by the pictures' times.
         """
+
+    async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Return the faces in each of some small pictures, BGR, in their pixels."""
 
     async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
         """Return one template for each aligned face, shape (112, 112, 3), BGR."""
@@ -223,6 +229,19 @@ class Matcher(Protocol):
 
     async def erase_footage_sightings(self, footage_id: str) -> None:
         """Erase the unconfirmed sightings of a recording."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closeup:
+    """A face and a little around it."""
+
+    image: NDArray[np.uint8]
+    """BGR, shape (height, width, 3)."""
+    left: float
+    """Where its left edge is in the picture that it is cut from, pixels of that."""
+    top: float
+    scale: float
+    """Its pixels per pixel of that picture."""
 
 
 class Work(Protocol):
@@ -286,17 +305,31 @@ class FaceImages(Protocol):
     def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
         """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
 
-    def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
-        """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
+    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
+        """Return how well a face serves recognition, in [0, 1]; higher is better.
 
-    def quality(self, aligned: NDArray[np.uint8] | None, face: Face) -> float:
-        """Return how well the face serves recognition, in [0, 1]; higher is better.
-
-        Without the aligned face it is what it would be at most.
+        Args:
+            frame: The picture.
+            face: The face in it.
+            seen: Whether to look how sharp it is; otherwise it is what it would be at most.
         """
 
-    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
-        """Return a person's surroundings, to make a still of."""
+    def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
+        """Return a person's surroundings, to compare them and to make a still of."""
+
+    def closeup(self, portrait: Portrait) -> Closeup:
+        """Return the face of a portrait and a little around it, at a size that suits a detector."""
+
+    def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:
+        """Return a face upright, as the recogniser takes it: BGR, shape (112, 112, 3).
+
+        Args:
+            portrait: What it is in.
+            face: In pixels of the portrait's picture.
+        """
+
+    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
+        """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
 
     def still(self, portrait: Portrait) -> bytes:
         """Return the JPEG of a person, with every other face blurred."""

@@ -16,7 +16,7 @@ from prometheus_client import Counter, Histogram
 from homeward.ingestion.model import GapReason, ScanState, Segment
 from homeward.servicekit import tracing
 
-Stage = Literal["decode", "detect", "select", "embed", "match", "record"]
+Stage = Literal["decode", "detect", "select", "refine", "embed", "match", "record"]
 
 STAGE_SECONDS = Histogram(
     "homeward_scan_stage_seconds",
@@ -46,7 +46,7 @@ SEGMENT_REDELIVERIES = Counter(
 )
 FOOTAGE_SECONDS = Counter(
     "homeward_scan_footage_seconds_total",
-    "Footage dealt with: `decoded`, `passed over` as nothing happened in it, or `not searched`.",
+    "Footage dealt with: `looked at`, `passed over` as nothing happened in it, or `not searched`.",
     ["how"],
 )
 PICTURES = Counter("homeward_scan_pictures_total", "Pictures in which faces were looked for.")
@@ -81,11 +81,9 @@ def count_segment(segment: Segment) -> None:
     searched = segment.state is ScanState.SUCCEEDED
     SEGMENTS.labels("searched" if searched else segment.gaps[-1].reason.value).inc()
     missed = sum((gap.duration for gap in segment.gaps), timedelta())
-    passed_over = segment.duration - segment.decoded if searched else timedelta()
-    decoded = max(segment.duration - passed_over - missed, timedelta())
     for how, span in (
-        ("decoded", decoded),
-        ("passed over", passed_over),
+        ("looked at", segment.looked_at),
+        ("passed over", segment.passed_over),
         ("not searched", missed),
     ):
         FOOTAGE_SECONDS.labels(how).inc(span.total_seconds())

@@ -12,7 +12,7 @@ import structlog
 
 from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
-from homeward.ingestion.adapters.media import PyAvFrameSource
+from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.assembly import assemble
 from homeward.ingestion.settings import ScannerSettings
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
@@ -49,8 +49,10 @@ async def main() -> None:
         channel = await stack.enter_async_context(
             open_channel(settings.embedding_target, idempotent=(SERVICE,), tls=settings.tls)
         )
+        source = CagedFrameSource(decoder, decoders=decoders)
+        stack.callback(source.close)
         scanner = SegmentScanner(
-            source=PyAvFrameSource(decoder, decoders=decoders),
+            source=source,
             faces=GrpcFaceFinder(channel, settings.embedding_target),
             images=CvFaceImages(),
             matcher=parts.matcher,

@@ -40,10 +40,8 @@ class Shot:
     """In [0, 1]; higher is better."""
     box: Box
     """In pixels of the recording."""
-    aligned: NDArray[np.uint8]
-    """BGR, shape (112, 112, 3)."""
     portrait: Portrait
-    """What a still is made of, if it comes to one."""
+    """What it is compared by, and a still is made of, if it comes to one."""
     others: tuple[Box, ...]
     """The other faces in the picture, doubtful ones included."""
 
@@ -59,6 +57,11 @@ class Shots:
 
     window: timedelta = FIRST_WINDOW
     _held: dict[int, Shot] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, chosen: Sequence[Shot]) -> Shots:
+        """Return pictures that were chosen before."""
+        return cls(_held=dict(enumerate(chosen)))
 
     @property
     def best(self) -> list[Shot]:
@@ -139,12 +142,24 @@ def appearances(
     ]
     if len(found) == 1:
         return found
-    # Nobody knows when the track jumped: each person was there when their pictures were taken.
-    return [
-        replace(
-            one,
-            start=min(shot.offset for shot in one.shots),
-            end=max(shot.offset for shot in one.shots),
-        )
-        for one in found
-    ]
+    return [_cut_to_their_time(one, found, start, end) for one in found]
+
+
+def _cut_to_their_time(
+    one: Appearance, all_of_them: Sequence[Appearance], start: timedelta, end: timedelta
+) -> Appearance:
+    """Return one of the people of a track that has jumped with the time that they were there.
+
+    Nobody knows when it jumped: half-way between a picture of one person and the next picture, which
+    is of another.
+    """
+    first = min(shot.offset for shot in one.shots)
+    last = max(shot.offset for shot in one.shots)
+    others = [shot.offset for other in all_of_them if other is not one for shot in other.shots]
+    before = max((at for at in others if at < first), default=None)
+    after = min((at for at in others if at > last), default=None)
+    return replace(
+        one,
+        start=start if before is None else (before + first) / 2,
+        end=end if after is None else (last + after) / 2,
+    )

@@ -47,7 +47,7 @@ from homeward.policy import MOST_BYTES, Measurement, PolicyError, PolicyFile, re
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
-MAX_PHOTO_BYTES = 12 * 1024 * 1024
+MAX_PHOTO_BYTES = 32 * 1024 * 1024
 MAX_STILL_BYTES = 1024 * 1024
 MAX_PROBES = 256
 MAX_MARGIN = 0.5
@@ -168,7 +168,7 @@ def photo_from(photo: bytes) -> bytes:
         raise invalid_field("photo", "is empty; send a picture file")
     if len(photo) > MAX_PHOTO_BYTES:
         raise invalid_field(
-            "photo", f"has {len(photo)} bytes, at most {MAX_PHOTO_BYTES} (12 MiB) are allowed"
+            "photo", f"has {len(photo)} bytes, at most {MAX_PHOTO_BYTES} (32 MiB) are allowed"
         )
     return photo
 

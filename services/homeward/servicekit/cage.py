@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import math
 import mmap
 import os
 import resource
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -24,30 +26,56 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from homeward.servicekit.hardening import forbid_dumps
 
-T = TypeVar("T")
-
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """What a cage gets of the service's environment: none of its secrets."""
 
+_ONE_TASK = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""Threads that nobody uses, and memory set aside for each, count as address space: with many
+processors the limit would be reached by those alone."""
+
 _PR_SET_NO_NEW_PRIVS = 38
+_CLONE_THREAD = 0x00010000
 
 FORBIDDEN_CALLS = (
     # No network, by whichever call.
     *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "io_uring_setup"),
-    # No other program, no other process.
+    # No other program, no other process; `clone` for threads alone, see `forbid_calls`.
     *("execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "pidfd_open"),
-    *("process_vm_readv", "process_vm_writev"),
+    *("process_vm_readv", "process_vm_writev", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
+    *("pidfd_send_signal", "shmget", "shmat", "msgget", "semget", "mq_open"),
     # No file by name: what a cage needs is open before it is locked.
-    *("open", "openat", "openat2", "creat", "unlink", "unlinkat", "rename", "renameat", "renameat2"),
-    *("mkdir", "mkdirat", "link", "linkat", "symlink", "symlinkat", "truncate", "chmod", "fchmodat"),
+    *(
+        "open",
+        "openat",
+        "openat2",
+        "creat",
+        "unlink",
+        "unlinkat",
+        "rename",
+        "renameat",
+        "renameat2",
+    ),
+    *(
+        "mkdir",
+        "mkdirat",
+        "link",
+        "linkat",
+        "symlink",
+        "symlinkat",
+        "truncate",
+        "chmod",
+        "fchmodat",
+    ),
+    *("rmdir", "mknod", "mknodat", "chown", "lchown", "fchownat", "open_by_handle_at"),
     # No way around all this.
     *("mount", "unshare", "setns", "chroot", "bpf", "keyctl", "add_key", "userfaultfd"),
+    *("fsopen", "open_tree", "move_mount", "perf_event_open", "request_key"),
 )
 """System calls that fail with EPERM in a cage."""
 
@@ -63,6 +91,8 @@ class CageLimits:
     silence_seconds: float
     """Wall time without a message while the service waits for one."""
     open_files: int = 64
+    message_bytes: int = 64 * 1024 * 1024
+    """Most bytes of one message, or of the bytes after it, that the service takes from it."""
 
 
 class CageBrokenError(Exception):
@@ -103,7 +133,10 @@ class Cage:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", module, *map(str, numbers)],
                 pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
-                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                env={
+                    **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+                    **_ONE_TASK,
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -115,6 +148,10 @@ class Cage:
             theirs.close()
             if memory >= 0:
                 os.close(memory)
+        # A cage that reads nothing, or stops within a message, must not hold its service up.
+        seconds = struct.pack("ll", math.ceil(limits.silence_seconds), 0)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
         self._connection = Connection(ours.detach())
 
     @property
@@ -131,12 +168,18 @@ class Cage:
         """Send a message, and bytes after it.
 
         Raises:
-            CageBrokenError: It has ended.
+            CageBrokenError: It has ended, or takes nothing for `silence_seconds`.
         """
+        self.send_bytes(msgspec.msgpack.encode(message))
+        if payload is not None:
+            self.send_bytes(payload)
+
+    def send_bytes(self, data: bytes | memoryview) -> None:
+        """Send the bytes that follow a message; raises as `send`."""
         try:
-            self._connection.send_bytes(msgspec.msgpack.encode(message))
-            if payload is not None:
-                self._connection.send_bytes(payload)
+            self._connection.send_bytes(data)
+        except BlockingIOError as error:
+            raise self._silent() from error
         except OSError as error:
             raise self._broken() from error
 
@@ -161,13 +204,16 @@ class Cage:
     def _next(self) -> bytes:
         try:
             if not self._connection.poll(self._limits.silence_seconds):
-                self.close()
-                raise CageBrokenError(
-                    f"it took longer than {self._limits.silence_seconds:g} seconds"
-                )
-            return self._connection.recv_bytes()
+                raise self._silent()
+            return self._connection.recv_bytes(self._limits.message_bytes)
+        except BlockingIOError as error:
+            raise self._silent() from error
         except (OSError, EOFError) as error:
             raise self._broken() from error
+
+    def _silent(self) -> CageBrokenError:
+        self.close()
+        return CageBrokenError(f"it took longer than {self._limits.silence_seconds:g} seconds")
 
     def _broken(self) -> CageBrokenError:
         """Return why the process has ended."""
@@ -175,10 +221,13 @@ class Cage:
             self._process.wait(1)
         status = self._process.poll()
         self.close()
+        if status is None:  # it has not: what it sends is longer than a message may be
+            return CageBrokenError("it answered nonsense")
+        gigabytes = self._limits.memory_bytes / 2**30
         causes = {
             -9: "it was killed, as a system short of memory does",
             -24: f"it used more than {self._limits.cpu_seconds} seconds of a processor",
-            OUT_OF_MEMORY: f"it needs more than {self._limits.memory_bytes / 2**30:.1f} GB of memory",
+            OUT_OF_MEMORY: f"it needs more than {gigabytes:.1f} GB of memory",
         }
         return CageBrokenError(causes.get(status or 0, "it crashed the decoder"))
 
@@ -200,19 +249,35 @@ OUT_OF_MEMORY = 77
 class CageDoor:
     """The caged process's end: what its main reads tasks from and answers by."""
 
-    def __init__(self, connection: Connection, shared: mmap.mmap | None, cpu_seconds: int) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        shared: mmap.mmap | None,
+        cpu_seconds: int,
+        *,
+        calls_forbidden: bool = False,
+    ) -> None:
         self._connection = connection
         self._cpu_seconds = cpu_seconds
         self.shared = shared
         """What both ends have mapped."""
+        self.calls_forbidden = calls_forbidden
+        """Whether the system refuses `FORBIDDEN_CALLS`, or the limits stand alone."""
 
     def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
         """Send a message, and bytes after it."""
-        self._connection.send_bytes(msgspec.msgpack.encode(message))
+        self.send_bytes(msgspec.msgpack.encode(message))
         if payload is not None:
-            self._connection.send_bytes(payload)
+            self.send_bytes(payload)
 
-    def receive(self, kind: type[T]) -> T:
+    def send_bytes(self, data: bytes | memoryview) -> None:
+        """Send the bytes that follow a message; the process ends where the service has gone."""
+        try:
+            self._connection.send_bytes(data)
+        except OSError:
+            os._exit(0)
+
+    def receive(self, kind: Any) -> Any:  # noqa: ANN401 - as msgspec's own decode has it
         """Wait for the next message; the process ends where the service has gone."""
         return msgspec.msgpack.decode(self.receive_bytes(), type=kind)
 
@@ -248,8 +313,8 @@ def locked_in(arguments: Sequence[str]) -> CageDoor:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    forbid_calls()
-    door = CageDoor(Connection(channel), shared, cpu_seconds)
+    forbidden = forbid_calls()
+    door = CageDoor(Connection(channel), shared, cpu_seconds, calls_forbidden=forbidden)
     door.begin_task()
     return door
 
@@ -265,9 +330,19 @@ def forbid_calls() -> bool:
     except (ImportError, OSError, RuntimeError):
         return False
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    # For the threads that libraries have started too.
+    calls.set_attr(pyseccomp.Attr.CTL_TSYNC, 1)
     for name in FORBIDDEN_CALLS:
         with suppress(OSError, ValueError):  # not of this processor
             calls.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    # A thread is a clone with this flag. The flags of clone3 are out of a filter's sight: libraries
+    # that are told that there is none take clone.
+    no_thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
+    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", no_thread)
+    calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    # A signal to this process alone, which is how it aborts.
+    other = pyseccomp.Arg(0, pyseccomp.NE, os.getpid())
+    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "tgkill", other)
     try:
         calls.load()
     except OSError:

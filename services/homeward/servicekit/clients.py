@@ -23,8 +23,9 @@ from homeward.tls import (
     distrusted,
 )
 
-MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-"""Of every server and client: a batch of frames, or a reference photograph, with room to spare."""
+MAX_MESSAGE_BYTES = 34 * 1024 * 1024
+"""Of every server and client: a batch of frames, or a reference photograph of at most 32 MiB and
+what goes with it."""
 
 HEALTH_TIMEOUT_SECONDS = 3.0
 KEEPALIVE_MS = 20_000

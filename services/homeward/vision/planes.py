@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 from homeward.vision.regions import Region
 
 
+def plane_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
+    """Return the shapes of the planes of a picture of even size."""
+    half = (height // 2, width // 2)
+    return (height, width), half, half
+
+
 def stack(planes: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Return planes of a picture of even size as one array, I420: shape (height * 3 / 2, width)."""
     height, width = planes[0].shape

@@ -26,8 +26,8 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_photograph_larger_than_the_service_takes_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "a.jpg").open("wb") as file:
-        file.truncate(12 * 1024 * 1024 + 1)
-    with pytest.raises(CliError, match="larger than 12 MiB"):
+        file.truncate(32 * 1024 * 1024 + 1)
+    with pytest.raises(CliError, match="larger than 32 MiB"):
         files.read_photos([str(tmp_path / "a.jpg")])
 
 

@@ -22,3 +22,14 @@ def group_photo() -> np.ndarray:
     files = importlib.metadata.files("insightface") or []
     path = next(file for file in files if file.name == "t1.jpg")
     return cv2.imread(str(Path(path.locate())))
+
+
+@pytest.fixture(scope="session")
+def portrait(pack: LoadedPack, group_photo: np.ndarray) -> np.ndarray:
+    """One of the six people, upright, about 300 pixels a side."""
+    box = max(pack.detector.detect(group_photo, 0.6), key=lambda face: face.box.width).box
+    x, y = int(box.x + box.width / 2), int(box.y + box.height / 2)
+    side = int(0.8 * max(box.width, box.height))
+    return np.ascontiguousarray(
+        group_photo[max(0, y - side) : y + side, max(0, x - side) : x + side]
+    )

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.embedding.model import Box, Detection, Frame, Image, PhotoProblem, PixelFormat
+from homeward.embedding.model import Box, Detection, Frame, Image, Photo, PhotoProblem, PixelFormat
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.usecases import (
     AnalyzePhoto,
     DetectFaces,
     company_problems,
+    is_upright,
     quality_problems,
 )
 from homeward.vision.alignment import align
@@ -21,12 +22,14 @@ SUBJECT = Box(70, 70, 100, 120)  # in a picture of 250 x 250
 class Given:
     """A decoder that gives the picture it was made with."""
 
-    def __init__(self, image: Image) -> None:
+    def __init__(self, image: Image, *, shrunk_by: int = 1) -> None:
         self._image = image
+        self._shrunk_by = shrunk_by
 
-    def decode_photo(self, data: bytes) -> Image:
+    def decode_photo(self, data: bytes) -> Photo:
         del data
-        return self._image
+        height, width = self._image.shape[:2]
+        return Photo(self._image, width * self._shrunk_by, height * self._shrunk_by)
 
     def decode_frame(self, data: bytes, width: int, height: int) -> Image:
         del data, width, height
@@ -34,7 +37,10 @@ class Given:
 
 
 class Seen:
-    """A detector that sees one face, always at the same part of the picture."""
+    """A detector that sees one face, always at the same part of the picture.
+
+    It is the surer the redder the picture's upper left corner is.
+    """
 
     def __init__(self) -> None:
         self.sizes: list[tuple[int, int]] = []
@@ -45,7 +51,11 @@ class Seen:
         self.sizes.append((width, height))
         relative = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.42, 0.6], [0.58, 0.6]])
         box = Box(0.25 * width, 0.25 * height, 0.5 * width, 0.5 * height)
-        return [Detection(box, (relative * [width, height]).astype(np.float32), 0.9)]
+        return [
+            Detection(
+                box, (relative * [width, height]).astype(np.float32), float(image[0, 0, 2]) / 255
+            )
+        ]
 
 
 class Ones:
@@ -53,6 +63,12 @@ class Ones:
 
     def embed(self, faces: np.ndarray) -> np.ndarray:
         return np.full((len(faces), 4), 0.5, np.float32)
+
+
+def large_photo() -> Image:
+    image = np.random.default_rng(2).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    image[:100, :100, 2] = 230  # where `Seen` looks
+    return image
 
 
 def test_a_photo_without_a_face_says_so() -> None:
@@ -97,14 +113,69 @@ def test_a_face_is_refused_for_each_shortcoming(
 
 
 def test_a_large_photo_is_searched_small_and_measured_in_full() -> None:
-    image = np.random.default_rng(2).integers(0, 256, (2000, 2000, 3), dtype=np.uint8)
+    image = large_photo()
     detector = Seen()
 
     analysis = AnalyzePhoto(Given(image), detector, Ones())(b"")
 
-    assert detector.sizes == [(160, 160), (256, 256)]
+    assert detector.sizes[:2] == [(160, 160), (256, 256)]
     assert analysis.faces[0].quality.eye_distance_px == pytest.approx(400, abs=2)
     assert (analysis.width, analysis.height) == (2000, 2000)
+
+
+def test_a_photo_that_was_shrunk_is_answered_in_pixels_of_its_file() -> None:
+    plain = AnalyzePhoto(Given(large_photo()), Seen(), Ones())(b"")
+    shrunk = AnalyzePhoto(Given(large_photo(), shrunk_by=2), Seen(), Ones())(b"")
+
+    assert (shrunk.width, shrunk.height) == (4000, 4000)
+    assert shrunk.faces[0].detection.box.x == pytest.approx(2 * plain.faces[0].detection.box.x)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_photo_that_is_not_upright_is_refused(
+    pack: LoadedPack, portrait: np.ndarray, quarters: int
+) -> None:
+    turned = np.ascontiguousarray(np.rot90(portrait, quarters))
+
+    analysis = AnalyzePhoto(Given(turned), pack.detector, pack.recogniser)(b"")
+
+    assert analysis.problems == (PhotoProblem.NOT_UPRIGHT,)
+    assert analysis.template is None
+
+
+def test_a_photo_that_is_upright_is_accepted(pack: LoadedPack, portrait: np.ndarray) -> None:
+    analysis = AnalyzePhoto(Given(portrait), pack.detector, pack.recogniser)(b"")
+
+    assert analysis.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("score", "turned_score", "upright"),
+    [
+        (0.93, 0.88, True),
+        (0.93, 0.0, True),
+        (0.88, 0.93, False),
+        (0.90, 0.899, False),
+        (0.0, 0.93, False),
+        (0.0, 0.72, True),
+        (0.0, 0.0, True),
+    ],
+    ids=[
+        "surest as it is",
+        "seen only as it is",
+        "surer when it is turned",
+        "as sure when it is turned",
+        "seen only when it is turned",
+        "hardly seen when it is turned",
+        "no face",
+    ],
+)
+def test_a_photo_is_upright_where_the_detector_is_surest_of_a_face(
+    score: float,
+    turned_score: float,
+    upright: bool,  # noqa: FBT001 - an expected value
+) -> None:
+    assert is_upright(score, turned_score) is upright
 
 
 def test_a_photo_with_problems_gets_no_template(pack: LoadedPack, group_photo: np.ndarray) -> None:

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.gate import (
+    EVEN_RATE,
     LOOK_PERIOD,
     MAX_RISE,
     MIN_CELLS,
+    MIN_GRAIN,
     MIN_RISE,
+    STILL_RISE,
     STRONG_RISE,
     Survey,
     course,
@@ -195,3 +198,136 @@ def test_a_recording_without_looks_is_searched_as_surveyed() -> None:
     nothing = Survey(groups, frozenset(), frozenset(), (), Thoroughness.GATED)
 
     assert course(nothing, []).stretches == ()
+
+
+MANY = 400
+HOURLIKE = Stretch(timedelta(), timedelta(seconds=2.0 * MANY))
+GROUP_BYTES = 330_000
+
+
+def even(
+    *,
+    groups: int = MANY,
+    grain: float = 0.01,
+    control: float = 0.0,
+    rises: dict[float, float] | None = None,
+) -> list[PacketGroup]:
+    """Groups of two seconds, in which nobody is.
+
+    Args:
+        groups: How many.
+        grain: Standard deviation of the bytes of a group, as a part of them.
+        control: How much of it the next group makes up for: 0 for no rate control, 1 for all.
+        rises: By starts of groups, how far their pictures are above their level.
+    """
+    rng = np.random.default_rng(2)
+    wanted = rng.normal(0, grain * GROUP_BYTES, groups + 1)
+    packets = []
+    for number in range(groups):
+        start = 2.0 * number
+        more = wanted[number + 1] - control * wanted[number]
+        rise = 1 + (rises or {}).get(start, 0.0)
+        sizes = (round((100_000 + more / 2) * rise), round((80_000 + more / 2) * rise))
+        packets.append(PacketGroup(start, 150_000, sizes, (24, 25)))
+    return packets
+
+
+def test_a_recording_of_nobody_is_not_taken_for_one_of_a_constant_bit_rate() -> None:
+    surveyed = survey(even(), HOURLIKE)
+
+    assert (surveyed.thoroughness, surveyed.still) == (Thoroughness.GATED, True)
+    assert surveyed.active == frozenset()
+    assert offsets(surveyed.looks) == list(np.arange(0, 2.0 * MANY, LOOK_PERIOD.total_seconds()))
+
+
+@pytest.mark.parametrize("grain", [0.004, 0.01, 0.04])
+def test_sizes_that_make_up_for_each_other_show_a_rate_control(grain: float) -> None:
+    # At the largest, four seconds vary by more than `EVEN_RATE`.
+    surveyed = survey(even(grain=grain, control=1.0), HOURLIKE)
+
+    assert surveyed.thoroughness is Thoroughness.CONSTANT_RATE
+
+
+def test_key_pictures_that_are_paid_for_by_the_others_show_a_rate_control() -> None:
+    packets = [
+        replace(group, key_bytes=GROUP_BYTES - sum(group.sizes)) for group in even(grain=0.01)
+    ]
+
+    assert survey(packets, HOURLIKE).thoroughness is Thoroughness.CONSTANT_RATE
+
+
+@pytest.mark.parametrize(
+    ("grain", "why"), [(0.01, Thoroughness.CONSTANT_RATE), (0.03, Thoroughness.GATED)]
+)
+def test_in_doubt_an_even_rate_is_constant_and_an_uneven_one_is_not(
+    grain: float, why: Thoroughness
+) -> None:
+    assert survey(even(grain=grain, control=0.35), HOURLIKE).thoroughness is why
+
+
+@pytest.mark.parametrize(
+    ("grain", "why"),
+    [
+        (0.8 * MIN_GRAIN, Thoroughness.CONSTANT_RATE),
+        (1.3 * MIN_GRAIN, Thoroughness.GATED),
+    ],
+)
+def test_pictures_of_one_size_are_padded(grain: float, why: Thoroughness) -> None:
+    assert survey(even(grain=grain), HOURLIKE).thoroughness is why
+
+
+@pytest.mark.parametrize(("grain", "still"), [(1.1 * EVEN_RATE, True), (1.9 * EVEN_RATE, False)])
+def test_a_still_recording_has_an_even_rate(grain: float, *, still: bool) -> None:
+    # Two groups make four seconds, which vary by less than one of them.
+    assert survey(even(grain=grain), HOURLIKE).still is still
+
+
+@pytest.mark.parametrize(
+    ("groups", "why"), [(46, Thoroughness.CONSTANT_RATE), (60, Thoroughness.GATED)]
+)
+def test_an_even_rate_counts_as_constant_until_there_is_enough_to_judge_by(
+    groups: int, why: Thoroughness
+) -> None:
+    whole = Stretch(timedelta(), seconds(2.0 * groups))
+
+    assert survey(even(groups=groups), whole).thoroughness is why
+
+
+def test_groups_that_lack_pictures_do_not_hide_a_rate_control() -> None:
+    packets = even(grain=0.004, control=1.0)
+    packets[50::25] = [
+        replace(group, sizes=(80_000, 60_000), pictures=(20, 20)) for group in packets[50::25]
+    ]
+
+    assert survey(packets, HOURLIKE).thoroughness is Thoroughness.CONSTANT_RATE
+
+
+@pytest.mark.parametrize(
+    ("rise", "active"), [(STILL_RISE - 0.015, []), (STILL_RISE + 0.015, [200])]
+)
+def test_in_a_still_recording_a_small_rise_has_a_group_decoded(
+    rise: float, active: list[float]
+) -> None:
+    surveyed = survey(even(grain=0.003, rises={200.0: rise}), HOURLIKE)
+
+    assert surveyed.still
+    assert (offsets(surveyed.active), surveyed.slight) == (active, frozenset())
+
+
+def test_a_second_surprise_in_a_still_recording_has_everything_decoded() -> None:
+    surveyed = survey(even(), HOURLIKE)
+
+    assert course(surveyed, surveyed.looks[:1]).thoroughness is Thoroughness.GATED
+    assert course(surveyed, surveyed.looks[:2]).thoroughness is Thoroughness.PACKETS_BLIND
+
+
+def test_beyond_the_segment_one_look_is_taken_where_nothing_happens() -> None:
+    surveyed = survey(recording(), WHOLE, seconds(30))
+
+    assert offsets(surveyed.looks) == [0, 8, 16, 24, 32]
+
+
+def test_beyond_the_segment_looks_still_follow_what_happens() -> None:
+    surveyed = survey(recording({40.0: 1.0}), WHOLE, seconds(30))
+
+    assert offsets(surveyed.looks) == [0, 8, 16, 24, 32, 42]

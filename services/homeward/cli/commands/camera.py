@@ -30,6 +30,14 @@ def _described(function: Any) -> Any:  # noqa: ANN401 - a command under construc
             metavar="SPAN",
             help="How far its clock is ahead of true time, such as 2.5s, or -1m30s when behind.",
         ),
+        click.option(
+            "--pixel-aspect",
+            "pixel_aspect_ratio",
+            type=float,
+            metavar="RATIO",
+            help="Width of a pixel over its height, of a recorder that squeezes its pictures and"
+            ' does not say so, such as 2 for "1080N" (960 x 1080).',
+        ),
         click.option("--lon", "longitude", type=float, help="Longitude, degrees east."),
         click.option("--lat", "latitude", type=float, help="Latitude, degrees north."),
         click.option("--place", metavar="NAME", help="Where it is, in words."),
@@ -133,5 +141,9 @@ def _tell(session: Session, told: camera_pb2.Camera) -> None:
             ("clock ahead by", times.span(told.clock_offset)),
             ("found out by", told.clock_offset_source),
             ("authority", told.authority),
+            (
+                "pixel aspect",
+                f"{told.pixel_aspect_ratio:g}" if told.HasField("pixel_aspect_ratio") else "",
+            ),
         ]
     )

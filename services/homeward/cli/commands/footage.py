@@ -97,6 +97,7 @@ def add(
         added.append(uploaded)
         if not session.view.json:
             session.view.say(_told(path, uploaded))
+            _tell_findings(session, uploaded.footage)
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
         session.view.document(
@@ -188,9 +189,11 @@ def show(session: Session, *, footage_id: str) -> None:
             ("pictures", f"{video.frame_count}, {video.average_frame_rate:.2f} a second"),
             ("received", times.utc(told.receive_time)),
             ("removed by", times.utc(told.delete_time)),
+            ("pictures for", times.span(told.pictured_duration)),
             ("problems", _problems(told)),
         ]
     )
+    _tell_findings(session, told)
 
 
 @footage.command(
@@ -283,9 +286,13 @@ def _told(path: Path, uploaded: upload.Uploaded) -> str:
     told = uploaded.footage
     if uploaded.already_held:
         return f"{path}: held already as footage {told.footage_id}; nothing was stored again"
-    problems = _problems(told)
     return (
         f"{path}: footage {told.footage_id}, {times.span(told.duration)}, "
         f"removed by {times.utc(told.delete_time)}"
-        + (f"; problems: {problems}, it is searched as far as it decodes" if problems else "")
     )
+
+
+def _tell_findings(session: Session, told: footage_pb2.Footage) -> None:
+    """Print what is odd about a recording, which is searched all the same."""
+    for finding in told.findings:
+        session.view.say(f"  note: {finding.detail}")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
+from typing import Self
+
 import av
 import av.error
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from homeward.ingestion.adapters.http_file import HttpFile
+from homeward.ingestion.limits import MAX_PICTURE_PIXELS
 
 FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,mxf,ogg,dhav,h264,hevc,m4v,"
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,ogg,dhav,h264,"
+    "hevc,m4v,mjpeg,"
     # Pictures: recognised, so that they can be refused by name.
     "jpeg_pipe,png_pipe,bmp_pipe,tiff_pipe,webp_pipe,gif,apng"
 )
@@ -19,25 +23,39 @@ FORMATS = (
 lines of text which make it open sockets or other files."""
 
 
-class open_video:  # noqa: N801 - reads as the context manager that it is
-    """Open a container and its first picture track.
+class PictureTracks:
+    """An open container and its picture tracks, without covers of sound files."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self.container = container
+        self.streams: list[VideoStream] = []
+        for stream in container.streams.video:
+            # None: FFmpeg has no decoder for it.
+            if stream.codec_context is None or stream.disposition & Disposition.attached_pic:
+                continue
+            stream.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
+            # The decoder itself refuses larger ones, before it takes memory for them.
+            stream.codec_context.options = {"max_pixels": str(MAX_PICTURE_PIXELS)}
+            self.streams.append(stream)
+
+    def close(self) -> None:
+        """Let go of the container."""
+        self.container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_tracks(file: io.RawIOBase) -> PictureTracks:
+    """Open a container.
 
     Raises:
         av.error.FFmpegError: It is no media file.
-        LookupError: It has no picture track.
     """
-
-    def __init__(self, file: HttpFile) -> None:
-        self._container: InputContainer = av.open(
-            file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS}
-        )
-
-    def __enter__(self) -> tuple[InputContainer, VideoStream]:
-        for stream in self._container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:  # a sound file's cover
-                return self._container, stream
-        self._container.close()
-        raise LookupError("no picture track")
-
-    def __exit__(self, *_: object) -> None:
-        self._container.close()
+    return PictureTracks(
+        av.open(file, mode="r", metadata_errors="ignore", options={"format_whitelist": FORMATS})
+    )

@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol
-
 import grpc
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +45,6 @@ KNOWN_AFTER = (IN_FLIGHT + 2) * FRAMES_PER_MESSAGE
 """Pictures after which the faces of one are surely known. They are used from then on and not
 before, so that a search does the same each time."""
 
-AROUND_PX = 64
-"""Of the copy, searched around a box in which a face was found before."""
-
 SAME_FACE = 0.3
 """Overlap, as intersection over union, of two boxes that are the same face."""
 
@@ -84,12 +78,11 @@ class GrpcFaceFinder:
         frames: AsyncIterator[Frame | Undecodable],
         *,
         thorough: bool,
-        around: Mapping[timedelta, Sequence[Box]] | None = None,
     ) -> AsyncGenerator[list[Looked], None]:
         """Yield the pictures with their faces, in order, a few at a time."""
         # What was sent, in order; its size bounds what is in flight.
         order: asyncio.Queue[_Message | None] = asyncio.Queue(IN_FLIGHT)
-        view: _View = _Given(around) if around is not None else _Fixed(thorough=thorough)
+        view = _Fixed(thorough=thorough)
         async with translated("embedding", self._target):
             call = self._stub.DetectFaces(metadata=trace_metadata())
             writer = asyncio.create_task(self._send(frames, view, call, order))
@@ -118,7 +111,7 @@ class GrpcFaceFinder:
     async def _send(
         self,
         frames: AsyncIterator[Frame | Undecodable],
-        view: _View,
+        view: _Fixed,
         call: _DetectCall,
         order: asyncio.Queue[_Message | None],
     ) -> None:
@@ -149,6 +142,25 @@ class GrpcFaceFinder:
             await order.put(None)  # the reader takes what was sent, then raises this
             raise
         await order.put(None)
+
+    async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Return the faces in each of some small pictures, BGR, in their pixels."""
+        batches = [
+            closeups[start : start + REGIONS_PER_MESSAGE]
+            for start in range(0, len(closeups), REGIONS_PER_MESSAGE)
+        ]
+        found: list[list[Face]] = []
+        async with translated("embedding", self._target):
+            requests = (_request([_bgr(image) for image in batch]) for batch in batches)
+            call = self._stub.DetectFaces(
+                requests, timeout=EMBED_TIMEOUT_SECONDS, metadata=trace_metadata()
+            )
+            async for answer in call:
+                found += [
+                    [_face(face, Region(0, 0, 0, 0)) for face in frame.faces]
+                    for frame in answer.frames
+                ]
+        return found
 
     async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
         """Return one template for each aligned face."""
@@ -200,16 +212,6 @@ class _Message:
         )
 
 
-class _View(Protocol):
-    """What is searched of each picture, and what that says about it; in pixels of the copy."""
-
-    def regions(self, frame: Frame) -> Sequence[Region]:
-        """Return what to search of the next picture."""
-
-    def faces(self, sent: _Sent, found: Sequence[Face]) -> Sequence[Face]:
-        """Return the faces of a picture, given those found in its regions."""
-
-
 class _Fixed:
     """The view of a camera that stands still.
 
@@ -246,24 +248,6 @@ class _Fixed:
         return self._known
 
 
-class _Given:
-    """Only around given boxes."""
-
-    def __init__(self, around: Mapping[timedelta, Sequence[Box]]) -> None:
-        self._around = around
-
-    def regions(self, frame: Frame) -> Sequence[Region]:
-        """Return the surroundings of a picture's boxes."""
-        height, width = frame.grey.shape
-        boxes = [box.scaled(frame.scale) for box in self._around[frame.offset]]
-        return disjoint([_around(box, AROUND_PX, width, height) for box in boxes])
-
-    def faces(self, sent: _Sent, found: Sequence[Face]) -> Sequence[Face]:
-        """Return the faces found."""
-        del sent
-        return found
-
-
 def _around(box: Box, margin: float, width: int, height: int) -> Region:
     return Region(
         int(box.x - margin),
@@ -292,7 +276,7 @@ def _overlap(one: Box, other: Box) -> float:
 
 
 def _faces(
-    sent: _Sent, answers: Iterator[embedding_service_pb2.FrameFaces], view: _View
+    sent: _Sent, answers: Iterator[embedding_service_pb2.FrameFaces], view: _Fixed
 ) -> list[Face]:
     """Return the faces of a picture; takes the answers to its regions.
 
@@ -321,6 +305,16 @@ def _to_frame(frame: Frame, region: Region) -> embedding_service_pb2.Frame:
         width=region.right - region.left,
         height=region.bottom - region.top,
         data=b"".join(plane.tobytes() for plane in within(unstack(frame.copy), region)),
+    )
+
+
+def _bgr(image: NDArray[np.uint8]) -> embedding_service_pb2.Frame:
+    height, width = image.shape[:2]
+    return embedding_service_pb2.Frame(
+        pixel_format=embedding_service_pb2.PIXEL_FORMAT_BGR24,
+        width=width,
+        height=height,
+        data=image.tobytes(),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.model import Box, Face, Frame, Picture, Portrait
+from homeward.ingestion.ports import Closeup
 from homeward.vision import quality
 from homeward.vision.alignment import align
 from homeward.vision.regions import Region
@@ -24,6 +25,17 @@ face is 3.2 times as wide as its eyes are apart, and may stand on a corner."""
 
 STILL_FACE_WIDTHS = 5.0
 """Width of a still, in widths of its face: head, shoulders and clothes."""
+
+CLOSEUP_SIDES = 2.0
+"""Sides of a close-up, in sides of its face: a detector needs a face's surroundings."""
+
+CLOSEUP_MIN_PX, CLOSEUP_MAX_PX = 72.0, 144.0
+"""Side of a face in a close-up: smaller ones are enlarged, larger ones shrunk. Landmarks found on a
+face enlarged to 72 pixels are as good as true ones; on one of more than some 300 pixels the
+detector sees only parts."""
+
+CLOSEUP_LEAST_PX = 16
+"""Least side of a picture that the embedding service takes."""
 
 STILL_SIDE_PX = 720
 STILL_JPEG_QUALITY = 88
@@ -43,36 +55,49 @@ class CvFaceImages:
         few = cv2.resize(frame.grey, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
         return np.asarray(few, np.float32)
 
-    def align(self, frame: Frame, face: Face) -> NDArray[np.uint8]:
-        """Return the face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
-        # Only the part of the picture that alignment samples, with room for its interpolation.
-        low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
-        reach = ALIGNMENT_REACH * float((high - low).max()) + 2
-        region = _inside(frame.picture, *(low - reach), *(high + reach))
-        corner = np.array([region.left, region.top], np.float32)
-        return align(frame.picture.cut(region), face.landmarks - corner)
+    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
+        """Return how well a face serves recognition, in [0, 1]; without `seen`, at most."""
+        return _quality(_aligned(frame.picture, face) if seen else None, face)
 
-    def quality(self, aligned: NDArray[np.uint8] | None, face: Face) -> float:
-        """Return how well the face serves recognition, in [0, 1]; without `aligned`, at most."""
-        return quality.fuse(
-            eye_distance_px=quality.eye_distance(face.landmarks),
-            sharpness=1.0 if aligned is None else quality.sharpness(aligned),
-            turn=quality.turn(face.landmarks),
-            detector_score=face.detector_score,
-        )
-
-    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
-        """Return a person's surroundings, to make a still of."""
-        x, y = face.box.centre
-        half = face.box.width * STILL_FACE_WIDTHS / 2
+    def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
+        """Return a person's surroundings, to compare them and to make a still of."""
+        x, y = face.centre
+        half = face.width * STILL_FACE_WIDTHS / 2
         # More below the face than above it.
         region = _inside(frame.picture, x - half, y - 0.7 * half, x + half, y + 1.5 * half).even()
         left, top = region.left, region.top
         return Portrait(
             picture=frame.picture.part(region),
-            face=face.box.moved(-left, -top),
+            face=face.moved(-left, -top),
             others=tuple(other.moved(-left, -top) for other in others),
         )
+
+    def closeup(self, portrait: Portrait) -> Closeup:
+        """Return the face of a portrait and a little around it, at a size that suits a detector."""
+        face = portrait.face
+        x, y = face.centre
+        side = max(face.width, face.height)
+        half = side * CLOSEUP_SIDES / 2
+        region = _inside(portrait.picture, x - half, y - half, x + half, y + half)
+        scale = min(max(1.0, CLOSEUP_MIN_PX / side), CLOSEUP_MAX_PX / side)
+        image = portrait.picture.cut(region)
+        size = [max(CLOSEUP_LEAST_PX, round(length * scale)) for length in image.shape[1::-1]]
+        how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        sized = image if scale == 1.0 else cv2.resize(image, size, interpolation=how)
+        return Closeup(
+            np.asarray(sized, np.uint8),
+            left=region.left,
+            top=region.top,
+            scale=size[0] / image.shape[1] if scale != 1.0 else 1.0,
+        )
+
+    def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:
+        """Return a face upright, as the recogniser takes it: BGR, shape (112, 112, 3)."""
+        return _aligned(portrait.picture, face)
+
+    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
+        """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
+        return _quality(aligned, face)
 
     def still(self, portrait: Portrait) -> bytes:
         """Return the JPEG of a person, with every other face blurred."""
@@ -89,6 +114,24 @@ class CvFaceImages:
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
         return data.tobytes()
+
+
+def _aligned(picture: Picture, face: Face) -> NDArray[np.uint8]:
+    # Only the part of the picture that alignment samples, with room for its interpolation.
+    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+    reach = ALIGNMENT_REACH * float((high - low).max()) + 2
+    region = _inside(picture, *(low - reach), *(high + reach))
+    corner = np.array([region.left, region.top], np.float32)
+    return align(picture.cut(region), face.landmarks - corner)
+
+
+def _quality(aligned: NDArray[np.uint8] | None, face: Face) -> float:
+    return quality.fuse(
+        eye_distance_px=quality.eye_distance(face.landmarks),
+        sharpness=1.0 if aligned is None else quality.sharpness(aligned),
+        turn=quality.turn(face.landmarks),
+        detector_score=face.detector_score,
+    )
 
 
 def _inside(picture: Picture, left: float, top: float, right: float, bottom: float) -> Region:

@@ -1,4 +1,4 @@
-"""PyAV: what a file is, and its pictures."""
+"""The pictures of recordings, decoded in cages."""
 
 from __future__ import annotations
 
@@ -9,65 +9,73 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from fractions import Fraction
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-import av
-import av.error
-from av.container import InputContainer
-from av.packet import Packet
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
+import numpy as np
+from numpy.typing import NDArray
 
-from homeward.ingestion.adapters.containers import open_video
-from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
-from homeward.ingestion.adapters.pictures import looked_at
-from homeward.ingestion.model import Frame, Stretch, VideoTrack
+from homeward.ingestion.adapters.caged import DECODING, MediaCage
+from homeward.ingestion.adapters.http_file import HttpBlocks
+from homeward.ingestion.cage.messages import Decode, Open
+from homeward.ingestion.model import Frame, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
+from homeward.ingestion.timeline import UNKNOWN, Timeline
 from homeward.servicekit import tracing
+from homeward.servicekit.cage import CageBrokenError, CageLimits
 from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 12
 """Pictures of one piece that are decoded ahead of what is looked at: 47 MB at 1080p. Two seconds at
 five a second, so that the next group of pictures is decoded while this one is looked at."""
 
-MIN_GAP = timedelta(seconds=1)
-"""A shorter damage is a glitch that no reviewer would call unsearched."""
-
-
 SPARE_RATE = 2.5
 """With at least this many times as many pictures a second as are asked for, those are passed over
 that no other one is decoded from: two fifths of the time, where there are any. Where those that
 remain without any B picture are enough, no B picture is decoded: three fifths."""
 
+MOST_EARLIER = 2
+"""Key pictures before a piece that decoding begins at, at most, where pictures are complete only
+some time after the one that they can be decoded from."""
 
-class PyAvFrameSource:
-    """A `FrameSource` that decodes with FFmpeg, one thread for each piece.
+_TICK = timedelta(microseconds=1)
+
+
+class CagedFrameSource:
+    """A `FrameSource` with a cage for each piece that is decoded at a time.
 
     Pieces are decoded side by side, which keeps cores busy without frame threads and their delay.
 
     Args:
-        executor: Runs the decoders.
+        executor: Its threads wait for the cages.
         decoders: Pieces of a recording that are decoded at a time.
+        limits: Of a cage.
     """
 
-    def __init__(self, executor: BoundedExecutor, *, decoders: int) -> None:
+    def __init__(
+        self, executor: BoundedExecutor, *, decoders: int, limits: CageLimits = DECODING
+    ) -> None:
         self._executor = executor
         self._decoders = decoders
-        self._open: dict[str, PyAvRecording] = {}
+        self._open: dict[str, CagedRecording] = {}
+        self._cages = _Cages(limits)
 
     @asynccontextmanager
-    async def open(self, url: str, video: VideoTrack) -> AsyncGenerator[PyAvRecording, None]:
-        """Open the recording whose file is at `url`; `video` is what is known of it.
+    async def open(
+        self, url: str, video: VideoTrack, timeline: Timeline
+    ) -> AsyncGenerator[CagedRecording, None]:
+        """Open the recording whose file is at `url`; the rest is what is known of it.
 
         Whoever has the same one open shares what was read of it, and its decoders.
         """
-        name = urlsplit(url)._replace(query="").geturl()  # a signature differs each time
+        # A signature differs each time. A camera may have been set to another shape of pixels.
+        name = f"{urlsplit(url)._replace(query='').geturl()} {video.presentation}"
         recording = self._open.get(name)
         if recording is None:
-            recording = PyAvRecording(video, self._executor, self._decoders)
+            recording = CagedRecording(
+                video, timeline, self._executor, self._cages, decoders=self._decoders
+            )
             self._open[name] = recording
         recording.enter(url)
         try:
@@ -77,15 +85,55 @@ class PyAvFrameSource:
                 del self._open[name]
                 recording.close()
 
+    def close(self) -> None:
+        """End the cages; nothing decodes any more."""
+        self._cages.close()
 
-class PyAvRecording:
-    """A `Recording`; see `PyAvFrameSource`."""
 
-    def __init__(self, video: VideoTrack, executor: BoundedExecutor, decoders: int) -> None:
+class _Cages:
+    """Cages that wait for their next file. Starting one takes a third of a second."""
+
+    def __init__(self, limits: CageLimits) -> None:
+        self._limits = limits
+        self._idle: list[MediaCage] = []
+
+    def take(self) -> MediaCage:
+        """Return one that nobody else uses."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return MediaCage(self._limits)
+
+    def give_back(self, cage: MediaCage) -> None:
+        """Keep one that works for the next file."""
+        self._idle.append(cage)
+
+    def close(self) -> None:
+        """End those that wait."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class CagedRecording:
+    """A `Recording`; see `CagedFrameSource`."""
+
+    def __init__(
+        self,
+        video: VideoTrack,
+        timeline: Timeline,
+        executor: BoundedExecutor,
+        cages: _Cages,
+        *,
+        decoders: int,
+    ) -> None:
         self._url = ""
         self._users = 0
         self.video = video
+        self.timeline = timeline
+        self.earlier = 0
+        """How many key pictures before a piece its decoding begins."""
         self._executor = executor
+        self._cages = cages
         self._decoders = decoders
         self._idle: list[_Reader] = []
         self._blocks: HttpBlocks | None = None
@@ -106,7 +154,7 @@ class PyAvRecording:
     def close(self) -> None:
         """Let go of the file; nothing decodes any more."""
         while self._idle:
-            self._idle.pop().close()
+            self._cages.give_back(self._idle.pop().cage)
         if self._blocks:
             self._blocks.close()
 
@@ -141,14 +189,18 @@ class PyAvRecording:
                     decoding.stop()
 
     async def run(self, call: Callable[[_Reader], None]) -> None:
-        """Run a call with a reader of its own, in a thread."""
+        """Run a call with a reader of its own, in a thread.
+
+        Raises:
+            CageBrokenError: It broke the reader's cage.
+        """
 
         def work() -> None:
             reader = self._reader()
             try:
                 call(reader)
             except BaseException:
-                reader.close()
+                reader.cage.close()
                 raise
             self._idle.append(reader)
 
@@ -160,7 +212,8 @@ class PyAvRecording:
                 return self._idle.pop()
             if self._blocks is None:
                 self._blocks = HttpBlocks(self._url)
-            return _Reader(self._blocks)
+            blocks = self._blocks
+        return _Reader(self._cages.take(), blocks, self.video)
 
 
 class _Decoding:
@@ -170,7 +223,7 @@ class _Decoding:
     """
 
     def __init__(
-        self, recording: PyAvRecording, piece: Piece, rate: float, busy: list[float]
+        self, recording: CagedRecording, piece: Piece, rate: float, busy: list[float]
     ) -> None:
         self._recording = recording
         self._busy = busy
@@ -213,26 +266,22 @@ class _Decoding:
     async def _produce(self) -> None:
         try:
             await self._recording.run(self._decode)
+        except CageBrokenError as error:
+            stretch = self._piece.stretch
+            self._items.append(Undecodable(stretch.start, stretch.end, error.cause))
         finally:
             self._items.append(None)
             self._filled.set()
 
     def _decode(self, reader: _Reader) -> None:
         began, waited = time.perf_counter(), 0.0
-        for item in decode(
-            reader.container,
-            reader.stream,
-            piece=self._piece,
-            rate=self._rate,
-            skip=skipped(self._recording.video, self._rate),
-            stopped=self._stopped.is_set,
-        ):
+        for frame in reader.decode(self._recording, self._piece, self._rate, self._stopped.is_set):
             full = time.perf_counter()
             self._room.acquire()
             waited += time.perf_counter() - full
             if self._stopped.is_set():
-                return
-            self._items.append(item)
+                continue  # until the cage has heard it
+            self._items.append(frame)
             if not self._filled.is_set():
                 self._loop.call_soon_threadsafe(self._filled.set)
         worked = time.perf_counter() - began - waited
@@ -241,72 +290,85 @@ class _Decoding:
 
 
 class _Reader:
-    """A recording's file, opened for one thread at a time."""
+    """A recording's file, opened in a cage for one thread at a time."""
 
-    def __init__(self, blocks: HttpBlocks) -> None:
-        self._file = HttpFile(blocks)
+    def __init__(self, cage: MediaCage, blocks: HttpBlocks, video: VideoTrack) -> None:
+        self.cage = cage
+        self._blocks = blocks
+        shown = video.presentation
         try:
-            self._video = open_video(self._file)
-            self.container, self.stream = self._video.__enter__()
+            problem = cage.open(
+                blocks,
+                Open(
+                    size=blocks.size,
+                    track=shown.track,
+                    transpose=shown.orientation.transpose,
+                    mirror_x=shown.orientation.mirror_x,
+                    mirror_y=shown.orientation.mirror_y,
+                    pixel_aspect=shown.pixel_aspect,
+                ),
+            )
         except BaseException:
-            self._file.close()
+            cage.close()
             raise
-        self.stream.thread_type = "NONE"
-        self.stream.codec_context.thread_count = 1
+        if problem:
+            cage.close()
+            raise CageBrokenError(problem)
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._video.__exit__()
-        self._file.close()
+    def decode(
+        self,
+        recording: CagedRecording,
+        piece: Piece,
+        rate: float,
+        stopped: Callable[[], bool],
+    ) -> Iterator[Frame]:
+        """Yield the pictures of a piece, in the order of their times."""
+        skip = skipped(recording.video, rate)
+        for earlier in range(recording.earlier, MOST_EARLIER + 1):
+            told = task_of(recording.timeline, piece, rate=rate, skip=skip, earlier=earlier)
+            if told is None or stopped():
+                return
+            for item in self.cage.decode(self._blocks, *told, stopped):
+                if isinstance(item, Frame):
+                    yield item
+                elif not item.late:
+                    # Where the last try is complete only late too, it is damaged, and only here.
+                    if not told[0].may_be_late:
+                        recording.earlier = earlier
+                    return
 
 
-def decode(
-    container: InputContainer,
-    stream: VideoStream,
-    *,
-    piece: Piece,
-    rate: float,
-    skip: Skip,
-    stopped: Callable[[], bool],
-) -> Iterator[Frame | Undecodable]:
-    """Decode a piece of a recording; see `ports.Recording.frames`.
+def task_of(
+    timeline: Timeline, piece: Piece, *, rate: float, skip: Skip, earlier: int
+) -> tuple[Decode, tuple[NDArray[np.int64], ...]] | None:
+    """Return what a cage is told of a piece; None where the file has no picture in it.
 
-    `skip` is FFmpeg's word for the pictures that are not decoded.
-
-    Times are presentation time stamps from the first picture's, so that a variable rate or a
-    dropped picture shifts nothing.
+    Args:
+        timeline: Of the recording.
+        piece: What is to be decoded.
+        rate: Pictures a second, at most, of a piece that names none.
+        skip: FFmpeg's word for the pictures that are not decoded.
+        earlier: How many key pictures to begin before the one that should do.
     """
-    base = stream.time_base or Fraction(1, 90000)
-    first = stream.start_time or 0
-
-    def offset_of(pts: int) -> timedelta:
-        return timedelta(seconds=float((pts - first) * base))
-
-    start = first + round(piece.stretch.start.total_seconds() / base)
-    slack = timedelta(seconds=0.25 / float(stream.average_rate or 25))
-    container.seek(start, stream=stream, backward=True)
-    stream.codec_context.skip_frame = skip
-    packets = _packets(
-        (
-            (packet, offset_of(packet.pts) if packet.pts is not None else None)
-            for packet in container.demux(stream)
-        ),
-        end=piece.stretch.end,
-        last=piece.at[-1] if piece.at else None,
-    )
-    pictures = (
-        (offset_of(picture.pts or 0), picture) if picture is not None else None
-        for picture in _pictures(packets, stream, stopped)
-    )
-    found = (
-        _sampled(pictures, piece.stretch, timedelta(seconds=1 / rate), slack)
-        if piece.at is None
-        else _chosen(pictures, piece.stretch, piece.at, slack)
-    )
-    for item in found:
-        if isinstance(item, Undecodable) and stopped():
-            return  # it ends because nobody wants more of it
-        yield item
+    end = piece.stretch.end if piece.at is None else piece.at[-1] + _TICK
+    start = timeline.shown_at(piece.stretch.start)
+    first = timeline.entry(start, earlier=earlier)
+    last = timeline.last_before(end)
+    if last < first:
+        return None
+    stamps = [int(clock[first]) for clock in (timeline.pts, timeline.dts)]
+    needed = slice(first, last + 1)
+    return Decode(
+        first=first,
+        position=int(timeline.positions[first]) if timeline.positions[first] != UNKNOWN else -1,
+        stamps=tuple(dict.fromkeys(stamp for stamp in stamps if stamp != UNKNOWN)),
+        start=start // _TICK,
+        end=end // _TICK,
+        period=0 if piece.at is not None else round(1e6 / rate),
+        at=tuple(one // _TICK for one in piece.at or ()),
+        skip=skip,
+        may_be_late=first == 0 or earlier >= MOST_EARLIER,
+    ), (timeline.times[needed], timeline.positions[needed], timeline.sizes[needed])
 
 
 Skip = Literal["DEFAULT", "NONREF", "BIDIR"]
@@ -319,118 +381,3 @@ def skipped(video: VideoTrack, rate: float) -> Skip:
     if video.anchor_rate >= rate:
         return "BIDIR"
     return "NONREF" if video.average_frame_rate >= SPARE_RATE * rate else "DEFAULT"
-
-
-_Pictures = Iterator[tuple[timedelta, VideoFrame] | None]
-"""Pictures with their times, in order; None where data was damaged."""
-
-
-def _sampled(
-    pictures: _Pictures, stretch: Stretch, period: timedelta, slack: timedelta
-) -> Iterator[Frame | Undecodable]:
-    """Yield a picture for each period, and the stretches that have none."""
-    due = good = stretch.start
-    damaged = False
-    for each in pictures:
-        if each is None:
-            damaged = True
-            continue
-        offset, picture = each
-        if damaged and offset >= stretch.start - slack and offset - good >= MIN_GAP:
-            yield Undecodable(good, min(offset, stretch.end))
-        if offset >= stretch.end:
-            return
-        if offset < stretch.start - slack:
-            continue
-        good, damaged = offset, False
-        if offset >= due - period / 4:  # they may be as far apart as this
-            due = max(due + period, offset + period / 2)
-            yield looked_at(offset, picture)
-            if due - period / 4 >= stretch.end:
-                return
-    # Whether damage was seen or the data just ends: nothing after `good` was looked at. The last
-    # picture may stay for as long as the mean one or two.
-    if stretch.end - good >= max(MIN_GAP, 8 * slack):
-        yield Undecodable(good, stretch.end)
-
-
-def _chosen(
-    pictures: _Pictures, stretch: Stretch, at: Sequence[timedelta], slack: timedelta
-) -> Iterator[Frame | Undecodable]:
-    """Yield the pictures of given times; the stretch as undecodable when one is missing."""
-    wanted = deque(at)
-    for each in pictures:
-        if each is None:
-            continue
-        offset, picture = each
-        if offset > wanted[0] + slack:
-            break
-        if offset >= wanted[0] - slack:
-            yield looked_at(offset, picture)
-            wanted.popleft()
-            if not wanted:
-                return
-    yield Undecodable(stretch.start, stretch.end)
-
-
-_MOST_AHEAD = 64
-"""Packets that come, in the order of decoding, after the picture that they are decoded for."""
-
-
-def _packets(
-    timed: Iterator[tuple[Packet[Any], timedelta | None]],
-    *,
-    end: timedelta,
-    last: timedelta | None,
-) -> Iterator[Packet[Any] | None]:
-    """Yield the packets that a piece needs; None where data was damaged.
-
-    Args:
-        timed: Packets in the order of decoding, and when they are shown.
-        end: Where the piece ends.
-        last: The last picture that is wanted; None for all up to the end.
-    """
-    beyond = 0
-    while True:
-        try:
-            packet, at = next(timed)
-        except StopIteration:
-            return
-        except av.error.InvalidDataError:
-            yield None
-            return
-        if at is not None and packet.is_keyframe and at >= end:
-            return  # the next group of pictures; decoding it is the next piece's
-        yield packet
-        if last is None or at is None:
-            continue
-        beyond += at > last
-        if at == last or beyond > _MOST_AHEAD:
-            return
-
-
-def _pictures(
-    packets: Iterator[Packet[Any] | None], stream: VideoStream, stopped: Callable[[], bool]
-) -> Iterator[VideoFrame | None]:
-    """Yield pictures, and None where data was damaged."""
-    for packet in packets:
-        if stopped():
-            return
-        if packet is None:
-            yield None
-            continue
-        yield from _decoded(packet.decode)
-    yield from _decoded(lambda: stream.codec_context.decode(None))  # those that it held back
-
-
-def _decoded(decoding: Callable[[], Sequence[Any]]) -> Iterator[VideoFrame | None]:
-    try:
-        pictures = decoding()
-    except av.error.InvalidDataError:
-        yield None
-        return
-    except av.error.EOFError:  # it was told before that there is no more
-        return
-    for picture in pictures:
-        usable = picture.pts is not None and not picture.is_corrupt
-        yield picture if usable else None

@@ -1,4 +1,4 @@
-"""Finding out what a file is, in a process of its own under limits.
+"""Finding out what a file is, in a cage.
 
 The file comes from outside: one that crashes or exhausts a decoder ends its probe, not the service.
 """
@@ -6,126 +6,70 @@ The file comes from outside: one that crashes or exhausts a decoder ends its pro
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import resource
-import sys
 from collections.abc import Sequence
-from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, field
+from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
 
-import av
-import av.error
+import numpy as np
+from numpy.typing import NDArray
 
-from homeward.ingestion.adapters.containers import open_video
-from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
-from homeward.ingestion.model import Examined, FootageProblem, PacketGroup, Probe, VideoTrack
-from homeward.servicekit import errors, records
-from homeward.servicekit.hardening import forbid_dumps
+from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
+from homeward.ingestion.adapters.http_file import HttpBlocks
+from homeward.ingestion.cage.messages import Examined as Facts
+from homeward.ingestion.cage.messages import TrackFacts
+from homeward.ingestion.cage.upright import shown_size
+from homeward.ingestion.limits import MAX_HOLES, MAX_SIDE_PX, MAX_SPAN
+from homeward.ingestion.model import (
+    Finding,
+    FootageProblem,
+    Orientation,
+    Presentation,
+    Probe,
+    VideoTrack,
+)
+from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined, Stamps, Steps, Timeline, place
+from homeward.servicekit import errors
+from homeward.servicekit.cage import CageBrokenError
+from homeward.servicekit.executor import BoundedExecutor
 
-WALL_SECONDS = 300.0
-CPU_SECONDS = 120
-MEMORY_BYTES = 4 * 1024**3
-MAX_PICTURES_TRIED = 500
-"""Pictures that may fail to decode before a file counts as undecodable."""
-
+MAX_AT_ONCE = 2
 MAX_UNSTEADY = 2.5
 """Most that one in a hundred gaps between pictures may be longer than most of them are."""
 
-ANCHORS_AMONG = 100
-"""First pictures of a recording, of which those are counted that are decoded without B pictures."""
+ASSUMED_RATE = 25.0
+"""Pictures a second of a file that says nothing about it."""
 
-MAX_GROUP_SECONDS = 48 * 3600
-"""Longest time from a key picture to the next that packets are summed up over."""
-
-MAX_AT_ONCE = 2
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "SSL_CERT_FILE")
-
-_STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
+MOST_TOLD = 3
+"""Places of the same kind that a finding names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a probe prints: facts, or what is wrong."""
+class CagedProber:
+    """A `MediaProber` with a cage for each file, a few at a time.
 
-    problem: str = ""
-    codec: str = ""
-    width: int = 0
-    height: int = 0
-    frame_rate: float = 0.0
-    frames: int = 0
-    key_frames: int = 0
-    anchor_rate: float = 0.0
-    steady: bool = False
-    seconds: float = 0.0
-    truncated: bool = False
-    missing_seconds: float = 0.0
-    packets: list[Any] = field(default_factory=list)
-    """`PacketGroup`s as JSON has them."""
+    Args:
+        executor: Its threads wait for the cages.
+    """
 
-
-class SubprocessProber:
-    """A `MediaProber` that runs this module as a process for each file, a few at a time."""
-
-    def __init__(self) -> None:
+    def __init__(self, executor: BoundedExecutor) -> None:
+        self._executor = executor
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def probe(self, url: str) -> Examined:
-        """Read the structure of the file at `url`, and decode its first picture."""
+        """Read the structure of the file at `url`, and decode its first pictures."""
         async with self._places:
-            return await self._probe(url)
+            return await self._executor.run(_examined, url)
 
-    async def _probe(self, url: str) -> Examined:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "homeward.ingestion.adapters.probe",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            # None of the service's secrets: a hostile file may take the decoder over.
-            env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-        )
+
+def _examined(url: str) -> Examined:
+    with closing(HttpBlocks(url)) as blocks, closing(MediaCage(EXAMINING)) as cage:
         try:
-            # The URL carries a signature, so it goes by standard input and not by the command line.
-            async with asyncio.timeout(WALL_SECONDS):
-                output, _ = await process.communicate(url.encode())
-        except TimeoutError:
-            raise _unreadable("it takes too long to read") from None
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        if process.returncode != 0:
-            raise _unreadable("reading it broke the decoder")
-        outcome = Outcome(**json.loads(output))
-        if outcome.problem == _UNREACHABLE:
-            raise errors.unavailable("S3", "the footage store", "try again when it answers")
-        if outcome.problem:
-            raise _unreadable(outcome.problem)
-        probe = Probe(
-            video=VideoTrack(
-                codec=outcome.codec,
-                width=outcome.width,
-                height=outcome.height,
-                average_frame_rate=outcome.frame_rate,
-                frame_count=outcome.frames,
-                key_frame_count=outcome.key_frames,
-                anchor_rate=outcome.anchor_rate,
-                steady=outcome.steady,
-            ),
-            duration=timedelta(seconds=outcome.seconds),
-            problems=(FootageProblem.TRUNCATED,) if outcome.truncated else (),
-            missing=timedelta(seconds=outcome.missing_seconds),
-        )
-        return Examined(probe, records.from_plain(outcome.packets, tuple[PacketGroup, ...]))
-
-
-_UNREACHABLE = "unreachable"
+            facts, arrays = cage.examine(blocks)
+        except CageBrokenError as error:
+            raise _unreadable(f"reading it was ended: {error.cause}") from error
+    if facts.problem:
+        raise _unreadable(facts.problem)
+    return described(facts, arrays)
 
 
 def _unreadable(problem: str) -> errors.InvalidArgumentError:
@@ -136,66 +80,146 @@ def _unreadable(problem: str) -> errors.InvalidArgumentError:
     )
 
 
-def examine(file: HttpFile) -> Outcome:
-    """Read a file's structure to its end, and decode until the first picture."""
-    try:
-        opened = open_video(file)
-    except av.error.FFmpegError:
-        return Outcome(problem="it is not a video, or it was cut off before its index")
-    try:
-        with opened as (container, stream):
-            if container.format.name.endswith(_STILLS):
-                return Outcome(problem="it is a still picture, not a video")
-            return _structure(container, stream)
-    except LookupError:
-        return Outcome(problem="it has no picture track, only sound")
-    except av.error.FFmpegError:
-        return Outcome(problem="its structure is damaged")
+def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
+    """Make a recording's timeline and description of what a cage found out.
 
-
-def _structure(container: Any, stream: Any) -> Outcome:  # noqa: ANN401 - PyAV's own types are wide
-    seen: list[tuple[int, int, bool]] = []
-    last_duration = tried = decoded = 0
-    complete = cut_off = False
-    stream.codec_context.skip_frame = "BIDIR"
-    with suppress(av.error.InvalidDataError):  # damaged or cut off from here on
-        for packet in container.demux(stream):
-            if packet.pts is None or packet.size == 0:
-                continue
-            cut_off = packet.is_corrupt  # the file ends within the last packet
-            seen.append((packet.pts, packet.size, packet.is_keyframe))
-            last_duration = packet.duration or last_duration
-            if tried < ANCHORS_AMONG or (not decoded and tried < MAX_PICTURES_TRIED):
-                tried += 1
-                with suppress(av.error.FFmpegError):
-                    decoded += len(packet.decode())
-        complete = True
-    with suppress(av.error.FFmpegError):  # those that the decoder held back
-        decoded += len(stream.codec_context.decode(None))
-    if not seen:
-        return Outcome(problem="it has no pictures")
-    times = [pts for pts, _, _ in seen]
-    if not decoded:
-        return Outcome(problem="none of its pictures decodes")
-    rate = float(stream.average_rate or 0)
-    ticks = max(times) - min(times) + (last_duration or 0)
-    seconds = float(ticks * stream.time_base) or (1 / rate if rate else 0.04)
-    truncated = not complete or cut_off or len(times) < stream.frames
-    declared = float((stream.duration or 0) * stream.time_base)
-    return Outcome(
-        codec=stream.codec_context.name,
-        width=stream.codec_context.width,
-        height=stream.codec_context.height,
-        frame_rate=len(times) / seconds,
-        frames=len(times),
-        key_frames=sum(key for _, _, key in seen),
-        anchor_rate=len(times) / seconds * min(1.0, decoded / tried),
-        steady=is_steady(times),
-        seconds=seconds,
-        truncated=truncated,
-        missing_seconds=max(0.0, declared - seconds) if truncated else 0.0,
-        packets=packet_groups(seen, float(stream.time_base)),
+    Raises:
+        InvalidArgumentError: `FOOTAGE_UNREADABLE`: it is beyond a bound.
+    """
+    flags = arrays.pop("keys")
+    stamps = Stamps(
+        **arrays,
+        keys=(flags & 1).astype(bool),
+        hidden=(flags & 2).astype(bool),
+        tick=facts.tick,
+        rate=facts.rate or ASSUMED_RATE,
     )
+    timeline, steps = place(stamps)
+    holes = timeline.holes
+    if timeline.duration > MAX_SPAN:
+        raise _unreadable(f"its pictures lie {timeline.duration.days} days apart")
+    if len(holes) > MAX_HOLES:
+        raise _unreadable(
+            f"its pictures are missing at {len(holes)} places, more than {MAX_HOLES}: it is a"
+            " series of pictures rather than a recording"
+        )
+    pictured = timeline.pictured.total.total_seconds()
+    rate = len(timeline.order) / pictured
+    truncated = facts.cut_off or len(timeline) < facts.declared_pictures
+    missing = facts.declared_seconds - timeline.duration.total_seconds() if truncated else 0.0
+    findings = _findings(facts, timeline, steps, stamps.rate)
+    if truncated:
+        findings.insert(0, _cut_off(missing))
+    width, height = shown_size(*_stored_size(facts), facts.pixel_aspect)
+    probe = Probe(
+        video=VideoTrack(
+            codec=next(one.codec for one in facts.tracks if one.index == facts.track),
+            width=height if facts.transpose else width,
+            height=width if facts.transpose else height,
+            average_frame_rate=rate,
+            frame_count=len(timeline.order),
+            key_frame_count=len(timeline.keys),
+            anchor_rate=rate * facts.anchor_share,
+            steady=is_steady(timeline.shown.tolist()),
+            presentation=Presentation(
+                track=facts.track,
+                orientation=Orientation(facts.transpose, facts.mirror_x, facts.mirror_y),
+                pixel_aspect=facts.pixel_aspect,
+            ),
+        ),
+        duration=timeline.duration,
+        problems=tuple(dict.fromkeys(one.problem for one in findings)),
+        missing=timedelta(seconds=max(0.0, missing)),
+        findings=tuple(findings),
+        holes=tuple(holes),
+        uncertain_from=min(steps.backward, default=None),
+        version=VERSION,
+    )
+    return Examined(probe, timeline)
+
+
+def _stored_size(facts: Facts) -> tuple[int, int]:
+    return next((one.width, one.height) for one in facts.tracks if one.index == facts.track)
+
+
+def _cut_off(missing: float) -> Finding:
+    detail = "the file ends before the length that it states"
+    if missing > 0:
+        detail += f": {missing:.1f} s are missing"
+    return Finding(FootageProblem.TRUNCATED, detail)
+
+
+def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> list[Finding]:
+    """Return what is odd about a recording and does not prevent searching it."""
+    found: list[Finding] = []
+
+    def tell(problem: FootageProblem, detail: str) -> None:
+        found.append(Finding(problem, detail))
+
+    if steps.backward:
+        tell(
+            FootageProblem.CLOCK_STEPPED,
+            f"its clock is set anew {_places(steps.backward)}: what follows is taken to follow at"
+            " once, and its times are uncertain",
+        )
+    holes = list(timeline.holes)
+    if holes:
+        total = sum((hole.duration for hole in holes), timedelta())
+        tell(
+            FootageProblem.PICTURES_MISSING,
+            f"it has no pictures for {_span(total)}, {_places([hole.start for hole in holes])}; if"
+            " the recorder paused there, times are right after it; if its clock was set, they are"
+            " not",
+        )
+    if steps.outliers:
+        tell(
+            FootageProblem.TIMES_IGNORED,
+            f"{steps.outliers} of its pictures have impossible times, which are ignored",
+        )
+    if not np.any(timeline.pts != UNKNOWN) and not np.any(timeline.dts != UNKNOWN):
+        stated = "as the pictures state" if facts.rate else "since nothing states another rate"
+        tell(
+            FootageProblem.NO_TIMES,
+            f"it gives its pictures no times: {rate:g} a second are taken, {stated}",
+        )
+    first = timeline.times[facts.first_decoded] / 1e6
+    if first >= 1.0:
+        tell(
+            FootageProblem.BEGINNING_LOST,
+            f"its first {first:.1f} s do not decode: the picture that they build on is missing",
+        )
+    others = [one for one in facts.tracks if one.index != facts.track and one.pictures]
+    if others:
+        chosen = next(one for one in facts.tracks if one.index == facts.track)
+        tell(
+            FootageProblem.OTHER_TRACKS,
+            f"it has {len(others) + 1} picture tracks; {_named(chosen)} is searched, and not"
+            f" {', '.join(map(_named, others))}: what is on those needs a file of its own",
+        )
+    if max(_stored_size(facts)) > MAX_SIDE_PX:
+        tell(
+            FootageProblem.SHRUNK,
+            f"its pictures are wider or higher than {MAX_SIDE_PX} pixels and are searched shrunk",
+        )
+    return found
+
+
+def _named(track: TrackFacts) -> str:
+    return f"track {track.index} ({track.width} x {track.height}, {track.codec})"
+
+
+def _places(offsets: Sequence[timedelta]) -> str:
+    named = ", ".join(_span(one) for one in offsets[:MOST_TOLD])
+    more = len(offsets) - MOST_TOLD
+    return f"{named} from its beginning" + (f" and at {more} more places" if more > 0 else "")
+
+
+def _span(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def is_steady(times: Sequence[int]) -> bool:
@@ -209,62 +233,3 @@ def is_steady(times: Sequence[int]) -> bool:
     if not gaps:
         return False
     return gaps[len(gaps) * 99 // 100] <= MAX_UNSTEADY * gaps[len(gaps) // 2]
-
-
-def packet_groups(seen: Sequence[tuple[int, int, bool]], tick: float) -> list[PacketGroup]:
-    """Sum the packets of a picture track up.
-
-    Args:
-        seen: Of each packet the presentation time in ticks, bytes, and whether it is a key picture.
-        tick: Seconds.
-    """
-    groups: list[_Sums] = []
-    first = min(pts for pts, _, _ in seen)
-    for pts, size, key in sorted(seen):
-        at = (pts - first) * tick
-        if key or not groups:
-            groups.append(_Sums(at, size))
-            continue
-        second = int(at - groups[-1].start)
-        if second > MAX_GROUP_SECONDS:  # damaged time stamps
-            return []
-        sizes, pictures = groups[-1].sizes, groups[-1].pictures
-        while len(sizes) <= second:
-            sizes.append(0)
-            pictures.append(0)
-        sizes[second] += size
-        pictures[second] += 1
-    return [
-        PacketGroup(
-            round(group.start, 6), group.key_bytes, tuple(group.sizes), tuple(group.pictures)
-        )
-        for group in groups
-    ]
-
-
-@dataclass(slots=True)
-class _Sums:
-    start: float
-    key_bytes: int
-    sizes: list[int] = field(default_factory=list)
-    pictures: list[int] = field(default_factory=list)
-
-
-def main() -> None:
-    """Probe the URL on standard input and print the outcome as JSON."""
-    forbid_dumps()
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    av.logging.set_level(av.logging.PANIC)
-    try:
-        with closing(HttpBlocks(sys.stdin.read())) as blocks, HttpFile(blocks) as file:
-            outcome = examine(file)
-    except errors.DomainError:
-        outcome = Outcome(problem=_UNREACHABLE)
-    print(json.dumps(asdict(outcome)))  # noqa: T201 - its answer
-    sys.stdout.flush()
-    os._exit(0)  # FFmpeg's threads have nothing left to say
-
-
-if __name__ == "__main__":
-    main()

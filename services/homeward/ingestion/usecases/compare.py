@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from homeward.ingestion.model import (
+    Box,
     Candidate,
     Counts,
+    Face,
     Footage,
     Match,
     MatchPolicy,
-    PacketGroup,
     Segment,
     Template,
 )
-from homeward.ingestion.ports import FaceFinder, FaceImages, Matcher, Sighted
+from homeward.ingestion.ports import Closeup, FaceFinder, FaceImages, Matcher, Sighted
 from homeward.ingestion.scan_metrics import stage
 from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
+from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.tracking import Track
 from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
@@ -52,9 +58,16 @@ class Task:
     subject_ids: tuple[str, ...]
     """Empty: everybody who is looked for."""
     footage: Footage
-    packets: tuple[PacketGroup, ...]
-    """Of the whole recording; empty when nothing is known of them."""
+    timeline: Timeline
+    """Of the whole recording."""
     segment: Segment
+
+    def concerns(self, start: timedelta, end: timedelta) -> bool:
+        """Whether somebody who was in view from one time to another was so while it was asked for."""
+        window = self.segment.window
+        if window is None:
+            return True
+        return start < window.end and self.timeline.end_of(end) > window.start
 
 
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:
@@ -119,6 +132,52 @@ def nearest_other(likeness: Likeness, near: Iterable[Likeness]) -> float | None:
     return next((match.score for match in others), None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedShot:
+    """A picture of a face, and its template."""
+
+    shot: Shot
+    """Its quality is that of the aligned face."""
+    template: Template
+
+
+def _people(
+    track: Track[Shots], shots: Sequence[Shot], known: Mapping[int, EmbeddedShot]
+) -> list[Appearance]:
+    """Return the people of a track, by those of some of its pictures that have a template."""
+    usable = [known[id(shot)] for shot in shots if id(shot) in known]
+    if not usable:
+        return []
+    return appearances(
+        track.start, track.end, [one.shot for one in usable], [one.template for one in usable]
+    )
+
+
+def _face_of(shot: Shot, closeup: Closeup, found: Sequence[Face]) -> Face | None:
+    """Return the face of a picture, found again on its close-up, in pixels of its portrait."""
+    corner = np.array([closeup.left, closeup.top], np.float32)
+    faces = [
+        Face(
+            face.box.scaled(1 / closeup.scale).moved(closeup.left, closeup.top),
+            face.landmarks / np.float32(closeup.scale) + corner,
+            face.detector_score,
+        )
+        for face in found
+    ]
+    return nearest(shot.portrait.face, faces)
+
+
+def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
+    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
+    x, y = box.centre
+
+    def distance(face: Face) -> float:
+        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
+
+    found = min(faces, key=distance, default=None)
+    return found if found is not None and distance(found) <= box.width / 2 else None
+
+
 class Comparer:
     """Embeds and matches appearances, and records those that match somebody.
 
@@ -141,8 +200,9 @@ class Comparer:
         self, task: Task, tracks: Sequence[Track[Shots]]
     ) -> tuple[Counts, list[Candidate]]:
         """Compare tracks that have ended; return what that adds to the segment."""
-        comparable = [track for track in tracks if track.kept.best]
-        counts = Counts(incomparable=len(tracks) - len(comparable))
+        concerned = [track for track in tracks if task.concerns(track.start, track.end)]
+        comparable = [track for track in concerned if track.kept.best]
+        counts = Counts(incomparable=len(concerned) - len(comparable))
         if not comparable:
             return counts, []
         with tracing.span("compare", {"tracks": len(comparable)}):
@@ -155,8 +215,7 @@ class Comparer:
         glimpses = [glimpse(track.kept.best) for track in comparable]
         known = await self._embedded([shot for shots in glimpses for shot in shots])
         seen = [
-            appearances(track.start, track.end, shots, [known[id(shot)] for shot in shots])
-            for track, shots in zip(comparable, glimpses, strict=True)
+            _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
         ]
         promising = await self._promising(task, seen)
         nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
@@ -165,17 +224,19 @@ class Comparer:
         return await self._look_closer(task, closer, known, counts)
 
     async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
-        """Tell which tracks are not clearly like nobody."""
+        """Tell which tracks are not clearly like nobody; of whom nothing was seen nothing is clear."""
         all_seen = [one for found in seen for one in found]
+        if not all_seen:
+            return [True for _ in seen]
         ranked, _ = await self._ranked(all_seen, task.subject_ids, margin=CLOSER_MARGIN)
         left = iter(ranked)
-        return [any(list(islice(left, len(found)))) for found in seen]
+        return [not found or any(list(islice(left, len(found)))) for found in seen]
 
     async def _look_closer(
         self,
         task: Task,
         tracks: Sequence[Track[Shots]],
-        known: dict[int, Template],
+        known: dict[int, EmbeddedShot],
         counts: Counts,
     ) -> tuple[Counts, list[Candidate]]:
         """Compare all pictures of some tracks, and record who is alike to somebody."""
@@ -183,16 +244,11 @@ class Comparer:
             return counts, []
         rest = [shot for track in tracks for shot in track.kept.best if id(shot) not in known]
         known = known | await self._embedded(rest)
-        found = [
-            appearance
-            for track in tracks
-            for appearance in appearances(
-                track.start,
-                track.end,
-                track.kept.best,
-                [known[id(shot)] for shot in track.kept.best],
-            )
-        ]
+        people = [_people(track, track.kept.best, known) for track in tracks]
+        found = [one for several in people for one in several if task.concerns(one.start, one.end)]
+        counts += Counts(incomparable=people.count([]))
+        if not found:
+            return counts, []
         ranked, policy = await self._ranked(found, task.subject_ids)
         alike = [
             (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
@@ -205,7 +261,7 @@ class Comparer:
             for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses
         ]
-        recorded = await self._recorded(sighted)
+        recorded = await self._recorded(task, sighted)
         counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -227,19 +283,51 @@ class Comparer:
         """Return whom else candidates are nearly alike to, whoever was searched for."""
         return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
 
-    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, Template]:
-        """Return the templates of pictures, by the pictures' identities."""
+    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
+        """Return the templates of pictures, by the pictures' identities.
+
+        Landmarks are found again on a close-up of the face, from the full resolution. Whoever made
+        the selection, a search or the presence index, the same picture gives the same template; one
+        in which no face is found again is left out.
+        """
         if not shots:
             return {}
-        with stage("embed", {"faces": len(shots)}):
-            templates = await self._faces.embed([shot.aligned for shot in shots])
-        return {id(shot): template for shot, template in zip(shots, templates, strict=True)}
+        with stage("refine", {"faces": len(shots)}):
+            closeups = [
+                await self._executor.run(self._images.closeup, shot.portrait) for shot in shots
+            ]
+            faces = await self._faces.find_close([one.image for one in closeups])
+            refined = [
+                (shot, *(await self._executor.run(self._refined, shot, face)))
+                for shot, closeup, found in zip(shots, closeups, faces, strict=True)
+                if (face := _face_of(shot, closeup, found)) is not None
+            ]
+        if not refined:
+            return {}
+        with stage("embed", {"faces": len(refined)}):
+            templates = await self._faces.embed([aligned for _, aligned, _ in refined])
+        return {
+            id(shot): EmbeddedShot(replace(shot, quality=quality), template)
+            for (shot, _, quality), template in zip(refined, templates, strict=True)
+        }
 
-    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+    def _refined(self, shot: Shot, face: Face) -> tuple[NDArray[np.uint8], float]:
+        aligned = self._images.aligned(shot.portrait, face)
+        return aligned, self._images.quality(aligned, face)
+
+    async def _recorded(self, task: Task, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         if not sighted:
             return []
         with stage("record", {"findings": len(sighted)}):
-            return await self._matcher.record(sighted)
+            recorded = await self._matcher.record(sighted)
+        uncertain_from = task.footage.probe.uncertain_from
+        return [
+            one
+            and replace(
+                one, time_uncertain=uncertain_from is not None and finding.end > uncertain_from
+            )
+            for one, finding in zip(recorded, sighted, strict=True)
+        ]
 
     def _sighted(
         self,
@@ -250,7 +338,6 @@ class Comparer:
         policy: MatchPolicy,
     ) -> Sighted:
         shot = appearance.shots[likeness.shot]
-        rate = task.footage.probe.video.average_frame_rate
         return Sighted(
             scan_id=task.scan_id,
             footage=task.footage,
@@ -261,7 +348,7 @@ class Comparer:
             true_start=task.segment.true_start,
             start=appearance.start,
             # Somebody is in view until the picture after the last one that shows them.
-            end=appearance.end + timedelta(seconds=1 / rate),
+            end=task.timeline.end_of(appearance.end),
             best_shot=shot.offset,
             face_height_px=shot.box.height,
             template=appearance.fused,

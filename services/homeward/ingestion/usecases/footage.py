@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from homeward.ingestion import timeline
 from homeward.ingestion.model import (
     Footage,
     FootageErasure,
     FootageHeader,
-    PacketGroup,
     Upload,
     footage_folder,
 )
 from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
+from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
 from homeward.servicekit import errors, records
@@ -26,8 +28,11 @@ from homeward.servicekit.objects import ObjectInfo
 PART_BYTES = 8 * 1024 * 1024
 """An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
 
-PACKETS = "packets.json"
-"""What is known of a recording's packets, beside it."""
+TIMELINE = "timeline.npz"
+"""When each picture of a recording is shown and where it is, beside the recording."""
+
+TIMELINES_HELD = 4
+"""Timelines that are kept in memory for the next segment of their recording: 4 MB an hour each."""
 
 URL_LIFETIME = timedelta(hours=6)
 PROBE_URL_LIFETIME = timedelta(hours=1)
@@ -81,6 +86,7 @@ class FootageLibrary:
         self._erasures = erasures
         self._keep = keep
         self._rules_right: datetime | None = None
+        self._timelines: OrderedDict[str, Timeline] = OrderedDict()
         self._cameras = cameras
         self._prober = prober
         self._matcher = matcher
@@ -212,11 +218,7 @@ class FootageLibrary:
         """
         footage = await self._manifest(footage_id)
         if footage is None:
-            raise errors.NotFoundError(
-                f"there is no footage {footage_id}; it may have been deleted",
-                reason=errors.Reason.FOOTAGE_NOT_FOUND,
-                metadata={"footage_id": footage_id},
-            )
+            raise _gone(footage_id)
         if self._clock.now() >= footage.delete_time:
             raise _expired(footage_id)
         return footage
@@ -253,11 +255,7 @@ class FootageLibrary:
         """
         footage = await self._manifest(footage_id)
         if footage is None:
-            raise errors.NotFoundError(
-                f"there is no footage {footage_id}; it may have been deleted before",
-                reason=errors.Reason.FOOTAGE_NOT_FOUND,
-                metadata={"footage_id": footage_id},
-            )
+            raise _gone(footage_id)
         begun = FootageErasure(
             footage_id, footage.receive_time, footage.delete_time, self._clock.now()
         )
@@ -327,10 +325,45 @@ class FootageLibrary:
             raise _expired(footage.footage_id)
         return await self._store.url_to_get(_file(footage.footage_id), min(URL_LIFETIME, left))
 
-    async def packets(self, footage: Footage) -> tuple[PacketGroup, ...]:
-        """Return what is known of a recording's packets; nothing, if it has none written down."""
-        data = await self._store.get(f"{footage_folder(footage.footage_id)}{PACKETS}")
-        return records.decode(data, tuple[PacketGroup, ...]) if data else ()
+    async def timeline(self, footage: Footage) -> Timeline:
+        """Return when each picture of a recording is shown, and where it is in the file.
+
+        Raises:
+            NotFoundError: `FOOTAGE_NOT_FOUND`: it has been deleted meanwhile.
+        """
+        name = footage.footage_id
+        if name not in self._timelines:
+            data = await self._store.get(_timeline(name))
+            if data is None:
+                raise _gone(name)
+            self._timelines[name] = timeline.decode(data)
+        self._timelines.move_to_end(name)
+        while len(self._timelines) > TIMELINES_HELD:
+            self._timelines.popitem(last=False)
+        return self._timelines[name]
+
+    async def up_to_date(self, footage: Footage) -> Footage:
+        """Return a recording as it is examined today: one that came earlier is examined again.
+
+        Raises:
+            InvalidArgumentError: `FOOTAGE_UNREADABLE`: it could not be taken in today.
+        """
+        if footage.probe.version == timeline.VERSION:
+            return footage
+        examined = await self._prober.probe(await self.url(footage))
+        current = replace(footage, probe=examined.probe)
+        await self._write(current, examined.timeline)
+        return current
+
+    async def _write(self, footage: Footage, line: Timeline) -> None:
+        """Write a recording's timeline, and then its manifest: by that it is there."""
+        name = footage.footage_id
+        await self._store.put(
+            _timeline(name), timeline.encode(line), content_type="application/octet-stream"
+        )
+        await self._store.put(
+            manifest_key(name), records.encode(footage), content_type="application/json"
+        )
 
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
@@ -516,16 +549,7 @@ class FootageLibrary:
         await self._store.put(
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
-        await self._store.put(
-            f"{footage_folder(header.footage_id)}{PACKETS}",
-            records.encode(examined.packets),
-            content_type="application/json",
-        )
-        await self._store.put(
-            manifest_key(header.footage_id),
-            records.encode(footage),
-            content_type="application/json",
-        )
+        await self._write(footage, examined.timeline)
         await self._uploads.erase(request_id)
         return footage
 
@@ -563,6 +587,14 @@ class FootageLibrary:
         return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
 
 
+def _gone(footage_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"there is no footage {footage_id}; it may have been deleted",
+        reason=errors.Reason.FOOTAGE_NOT_FOUND,
+        metadata={"footage_id": footage_id},
+    )
+
+
 def _expired(footage_id: str) -> errors.FailedPreconditionError:
     return errors.FailedPreconditionError(
         f"footage {footage_id} is past its deadline and is no longer readable",
@@ -591,6 +623,10 @@ def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:
 
 def _file(footage_id: str) -> str:
     return f"{footage_folder(footage_id)}original"
+
+
+def _timeline(footage_id: str) -> str:
+    return f"{footage_folder(footage_id)}{TIMELINE}"
 
 
 def manifest_key(footage_id: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from homeward.ingestion.model import Presence, Stretch, footage_folder
+from homeward.ingestion.model import Stretch, footage_folder
 from homeward.ingestion.ports import FootageStore
+from homeward.ingestion.presence import Presence
 from homeward.ingestion.usecases.footage import manifest_key
 from homeward.servicekit import records
 
@@ -28,20 +29,18 @@ class StoredPresenceIndex:
         self._store = store
 
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
-        """Return what is known of a piece of a recording, if that is all that is asked for."""
-        prefix = f"{footage_folder(footage_id)}presence/{version}-"
-        for item in await self._store.objects(prefix):
-            start, end = item.key.removeprefix(prefix).removesuffix(".json").split("-")
-            if int(start) * _TICK <= piece.start and piece.end <= int(end) * _TICK:
-                data = await self._store.get(item.key)
-                if data is not None:  # not deleted since it was listed
-                    return records.decode(data, Presence)
-        return None
+        """Return what is known of a piece of a recording."""
+        data = await self._store.get(_key(footage_id, version, piece))
+        return records.decode(data, Presence) if data else None
 
     async def keep(self, footage_id: str, presence: Presence) -> None:
         """Write down what was found, unless the recording has been deleted meanwhile."""
-        start, end = presence.stretch.start // _TICK, presence.stretch.end // _TICK
-        key = f"{footage_folder(footage_id)}presence/{presence.version}-{start}-{end}.json"
+        key = _key(footage_id, presence.version, presence.stretch)
         await self._store.put(key, records.encode(presence), content_type="application/json")
         if await self._store.stat(manifest_key(footage_id)) is None:
             await self._store.delete(key)
+
+
+def _key(footage_id: str, version: str, piece: Stretch) -> str:
+    start, end = piece.start // _TICK, piece.end // _TICK
+    return f"{footage_folder(footage_id)}presence/{version}-{start}-{end}.json"

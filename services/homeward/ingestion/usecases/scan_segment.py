@@ -7,28 +7,25 @@ somebody else need not find it again.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.coverage import cover, total
 from homeward.ingestion.gate import all_of, course, groups_of, survey
 from homeward.ingestion.model import (
     Box,
     Counts,
     Face,
     Frame,
-    GapReason,
     PacketGroup,
-    Presence,
-    PresentPerson,
-    PresentShot,
     ScanState,
     Segment,
     Stretch,
@@ -45,6 +42,7 @@ from homeward.ingestion.ports import (
     Recording,
     Undecodable,
 )
+from homeward.ingestion.presence import Presence, PresentPerson, PresentShot
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
 from homeward.ingestion.tracking import Track, Tracker, is_cut
@@ -66,7 +64,7 @@ PIECE = timedelta(seconds=2)
 
 INSTANT = timedelta(microseconds=1)
 
-SCAN_VERSION = 1
+SCAN_VERSION = 2
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 Report = Callable[[Segment], Awaitable[None]]
@@ -126,21 +124,22 @@ class SegmentScanner:
             UnavailableError: Something that the search needs does not answer.
         """
         footage_id, stretch = task.footage.footage_id, task.segment.stretch
-        # A search that broke off left counts and gaps, which come again; what it recorded stands.
+        # A search that broke off left counts, which come again; what it recorded stands.
         begun = replace(
-            task.segment,
-            state=ScanState.RUNNING,
-            position=stretch.start,
-            counts=Counts(),
-            gaps=(),
-            decoded=timedelta(),
+            task.segment, state=ScanState.RUNNING, position=stretch.start, counts=Counts()
         )
-        async with self._source.open(url, task.footage.probe.video) as recording:
+        video = task.footage.probe.video
+        async with self._source.open(url, video, task.timeline) as recording:
             if self._presence is None:
                 done, _ = await self._search(task, recording, begun, report, "")
                 return done
             version = presence_version(
-                SCAN_VERSION, await self._faces.detector(), self._sample_rate, self._gated
+                SCAN_VERSION,
+                task.footage.probe.version,
+                await self._faces.detector(),
+                self._sample_rate,
+                self._gated,
+                video.presentation,
             )
             held = await self._presence.find(footage_id, version, stretch)
             if held is not None:
@@ -155,20 +154,18 @@ class SegmentScanner:
         self, task: Task, recording: Recording, segment: Segment, report: Report, version: str
     ) -> tuple[Segment, Presence]:
         """Search a segment of which nothing is known; return it, and what is known now."""
+        packets = task.timeline.groups
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
         if self._gated:
-            surveyed = await self._executor.run(survey, task.packets, piece)
+            surveyed = await self._executor.run(survey, packets, piece, segment.end)
         else:
-            surveyed = all_of(groups_of(task.packets, piece), Thoroughness.SWITCHED_OFF)
+            surveyed = all_of(groups_of(packets, piece), Thoroughness.SWITCHED_OFF)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
-            way = course(surveyed, await self._look(recording, surveyed.looks))
-        stretches = _reached_from(segment.stretch, way.stretches)
-        pieces = _pieces(stretches, way.thoroughness, self._sample_rate)
-        begun = replace(
-            segment, thoroughness=way.thoroughness, decoded=_within(stretches, segment.stretch)
-        )
-        looks = sum(1 for at in surveyed.looks if at < segment.end)
-        search = _Search(segment.stretch, self._images, frames=looks)
+            chosen = course(surveyed, await self._look(recording, surveyed.looks))
+        stretches = _reached_from(segment.stretch, chosen.stretches)
+        pieces = _pieces(stretches, chosen.thoroughness, self._sample_rate)
+        begun = replace(segment, thoroughness=chosen.thoroughness)
+        search = _Search(segment.stretch, self._images)
         with tracing.span("follow", {"pieces": len(pieces)}):
             done = await self._follow(
                 task,
@@ -179,52 +176,49 @@ class SegmentScanner:
                 report=report,
                 thorough=not self._gated,
             )
-        presence = Presence(
-            version=version,
-            stretch=segment.stretch,
-            people=tuple(search.people),
-            faces=search.faces,
-            incomparable=done.counts.incomparable,
-            gaps=tuple(
-                Stretch(gap.start_time - segment.true_start, gap.end_time - segment.true_start)
-                for gap in done.gaps
-            ),
+        coverage = await self._executor.run(
+            partial(
+                cover,
+                task.timeline,
+                segment.stretch,
+                decoded=stretches,
+                looked_at=search.looked_at,
+                period=timedelta(seconds=1 / self._sample_rate),
+                ended=search.ended,
+            )
         )
-        return self._finished(done), presence
+        presence = Presence(version, segment.stretch, tuple(search.people), coverage)
+        return self._finished(done, presence, frames=search.frames + len(surveyed.looks)), presence
 
     async def _follow(
         self,
         task: Task,
         recording: Recording,
         pieces: Sequence[Piece],
-        seeker: _Search | _Visit,
+        search: _Search,
         *,
         begun: Segment,
         report: Report,
-        thorough: bool = False,
-        around: Mapping[timedelta, Sequence[Box]] | None = None,
+        thorough: bool,
     ) -> Segment:
-        """Show the pictures of pieces to a seeker, and have whoever it followed compared."""
+        """Search the pictures of pieces for faces, and have whoever is followed compared."""
         done = begun
         async with (
             Comparisons(self._comparer, task) as comparisons,
             recording.frames(pieces, rate=self._sample_rate) as frames,
-            aclosing(self._faces.find(frames, thorough=thorough, around=around)) as found,
+            aclosing(self._faces.find(frames, thorough=thorough)) as found,
         ):
             async for looked in found:
-                for item, _ in looked:
-                    if isinstance(item, Undecodable):
-                        done = _with_gap(done, item)
                 with STAGE_SECONDS.labels("select").time():
-                    ended = await self._executor.run(seeker.look, looked)
+                    ended = await self._executor.run(search.look, looked)
                 await comparisons.take(ended)
-                done = _with(self._reached(done, looked), comparisons, seeker)
+                done = _with(self._reached(done, looked), comparisons, frames=search.frames)
                 await report(done)
-                if seeker.over:
+                if search.over:
                     break
-            await comparisons.take(seeker.finish())
+            await comparisons.take(search.finish())
             await comparisons.finish()
-        return _with(done, comparisons, seeker)
+        return _with(done, comparisons, frames=search.frames)
 
     def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
         item = looked[-1][0]
@@ -235,11 +229,26 @@ class SegmentScanner:
             update_time=self._clock.now(),
         )
 
-    def _finished(self, segment: Segment) -> Segment:
+    def _finished(self, segment: Segment, presence: Presence, *, frames: int) -> Segment:
+        """Return a segment that was searched, with what is told of the part that was asked for."""
+        asked_for = segment.asked_for
+        coverage = presence.coverage.within(asked_for)
+        assert coverage.duration == asked_for.duration, "searched and gaps are what was asked for"
+        in_view = (
+            one
+            for one in presence.people
+            if one.start < asked_for.end and one.end >= asked_for.start
+        )
         return replace(
             segment,
             state=ScanState.SUCCEEDED,
             position=segment.end,
+            looked_at=total(coverage.looked_at),
+            passed_over=total(coverage.passed_over),
+            gaps=tuple(
+                segment.gap_over(gap.stretch, gap.reason, gap.detail) for gap in coverage.gaps
+            ),
+            counts=replace(segment.counts, frames=frames, faces=sum(one.sights for one in in_view)),
             update_time=self._clock.now(),
         )
 
@@ -252,22 +261,24 @@ class SegmentScanner:
         """
         if not looks:
             return ()
-        faces_at: set[timedelta] = set()
-        before: set[Box] = set()
-        left = iter(looks)
+        shown: dict[timedelta, set[Box]] = {}
         pieces = [Piece(Stretch(at, at + INSTANT), (at,)) for at in looks]
         async with (
             recording.frames(pieces, rate=self._sample_rate) as frames,
             aclosing(self._faces.find(frames, thorough=False)) as found,
         ):
             async for looked in found:
-                for item, faces in looked:  # one for each look
-                    at = next(left)
-                    seen = {face.box for face in faces if face.detector_score >= BEGIN_SCORE}
-                    if isinstance(item, Undecodable) or seen - before:
-                        faces_at.add(at)
-                    before = seen
-        return faces_at
+                for item, faces in looked:
+                    if isinstance(item, Frame):
+                        shown[item.offset] = {
+                            face.box for face in faces if face.detector_score >= BEGIN_SCORE
+                        }
+        before = [set[Box](), *(shown.get(at, set()) for at in looks)]
+        return {
+            at
+            for at, earlier in zip(looks, before, strict=False)
+            if at not in shown or shown[at] - earlier
+        }
 
     async def _revisit(
         self,
@@ -278,35 +289,37 @@ class SegmentScanner:
         presence: Presence,
     ) -> Segment | None:
         """Search a segment of which it is known who is in view; None when that does not fit."""
-        people = [one for one in presence.people if _begins_in(one, segment.stretch)]
-        around: dict[timedelta, list[Box]] = {}
-        for shot in (shot for person in people for shot in person.shots):
-            around.setdefault(shot.offset, []).append(shot.box)
-        pieces = _pieces_at(sorted(around), task.packets)
-        begun = replace(
-            segment,
-            thoroughness=Thoroughness.PRESENCE,
-            decoded=_within([piece.stretch for piece in pieces], segment.stretch),
-        )
-        for gap in presence.gaps:
-            begun = _with_gap(begun, Undecodable(gap.start, gap.end))
-        visit = _Visit(people, self._images, faces=presence.faces)
-        try:
-            with tracing.span("revisit", {"people": len(people)}):
-                done = await self._follow(
-                    task, recording, pieces, visit, begun=begun, report=report, around=around
-                )
-        except _Missed:
-            return None
-        counts = replace(done.counts, incomparable=presence.incomparable)
-        return self._finished(replace(done, counts=counts))
+        people = [one for one in presence.people if task.concerns(one.start, one.end)]
+        at = sorted({shot.offset for person in people for shot in person.shots})
+        pieces = _pieces_at(at, task.timeline.groups)
+        begun = replace(segment, thoroughness=Thoroughness.PRESENCE)
+        visit = _Visit(people, self._images)
+        with tracing.span("revisit", {"people": len(people)}):
+            async with (
+                Comparisons(self._comparer, task) as comparisons,
+                recording.frames(pieces, rate=self._sample_rate) as frames,
+            ):
+                await comparisons.take(visit.unseen())
+                async for item in frames:
+                    if isinstance(item, Undecodable):
+                        return None
+                    await comparisons.take(await self._executor.run(visit.look, item))
+                    begun = _with(
+                        self._reached(begun, [(item, ())]), comparisons, frames=visit.frames
+                    )
+                    await report(begun)
+                if not visit.complete:
+                    return None
+                await comparisons.finish()
+        done = _with(begun, comparisons, frames=visit.frames)
+        return self._finished(done, presence, frames=visit.frames)
 
 
-def _with(segment: Segment, comparisons: Comparisons, seeker: _Search | _Visit) -> Segment:
+def _with(segment: Segment, comparisons: Comparisons, *, frames: int) -> Segment:
     """Return a segment with what was seen and compared so far."""
     return replace(
         segment,
-        counts=comparisons.counts + Counts(frames=seeker.frames, faces=seeker.faces),
+        counts=comparisons.counts + Counts(frames=frames),
         candidates=comparisons.candidates,
     )
 
@@ -314,15 +327,18 @@ def _with(segment: Segment, comparisons: Comparisons, seeker: _Search | _Visit) 
 class _Search:
     """What is known of the pictures so far: the tracks under way, and counts."""
 
-    def __init__(self, stretch: Stretch, images: FaceImages, *, frames: int) -> None:
+    def __init__(self, stretch: Stretch, images: FaceImages) -> None:
         self._stretch = stretch
         self._images = images
         self._tracker: Tracker[Shots] = Tracker()
         self._thumbnail: NDArray[np.float32] | None = None
-        self.frames = frames
-        self.faces = 0
+        self.frames = 0
+        self.looked_at: list[timedelta] = []
+        """The times of the pictures that were looked at, those beyond the stretch too."""
+        self.ended: list[tuple[Stretch, str]] = []
+        """Stretches whose decoding was ended, each with its cause."""
         self.people: list[PresentPerson] = []
-        """Those whose tracks have ended, as far as they can be compared."""
+        """Those whose tracks have ended."""
         self.over = False
         """Whether the stretch is behind, and nobody is followed beyond it."""
 
@@ -330,7 +346,10 @@ class _Search:
         """Take the next pictures in; return the tracks that have ended."""
         ended: list[Track[Shots]] = []
         for item, faces in looked:
-            if isinstance(item, Frame) and not self.over:
+            if isinstance(item, Undecodable):
+                cause = f"decoding was ended: {item.cause}"
+                self.ended.append((Stretch(item.start, item.end), cause))
+            elif not self.over:
                 ended += self._look(item, faces)
                 self.over = item.offset >= self._stretch.end and not self._tracker.open
         return self._kept(ended)
@@ -340,10 +359,11 @@ class _Search:
         return self._kept(self._tracker.finish())
 
     def _kept(self, ended: list[Track[Shots]]) -> list[Track[Shots]]:
-        self.people += [_present(track) for track in ended if track.kept.best]
+        self.people += [_present(track) for track in ended]
         return ended
 
     def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
+        self.looked_at.append(frame.offset)
         before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
         cut = before is not None and is_cut(before, self._thumbnail)
         ended = self._tracker.finish() if cut else self._tracker.ended(frame.offset)
@@ -353,7 +373,6 @@ class _Search:
             zip(faces, self._tracker.assign(frame.offset, faces), strict=True)
         ):
             sure = face.detector_score >= BEGIN_SCORE
-            self.faces += within and sure
             if track is None and sure and within:
                 track = self._tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
@@ -362,102 +381,73 @@ class _Search:
         return ended
 
 
-class _Missed(Exception):  # noqa: N818 - not an error: the index does not fit, all is searched
-    """Somebody who was found before is not where the presence index has them."""
-
-
 class _Visit:
-    """What is known of people who were found before, picture by picture."""
+    """People who were found before, whose pictures are shown again."""
 
-    over = False
-    """Each of its pictures is worth looking at."""
-
-    def __init__(self, people: Sequence[PresentPerson], images: FaceImages, *, faces: int) -> None:
+    def __init__(self, people: Sequence[PresentPerson], images: FaceImages) -> None:
         self._images = images
-        self._waiting = [(person, Shots()) for person in people]
+        self._people = people
+        self._shots: dict[int, list[Shot]] = {id(one): [] for one in people}
         self.frames = 0
-        self.faces = faces
 
-    def look(self, looked: Sequence[Looked]) -> list[Track[Shots]]:
-        """Take the next pictures in; return those who are complete.
+    @property
+    def complete(self) -> bool:
+        """Whether all pictures of everybody were shown."""
+        return all(len(self._shots[id(one)]) == len(one.shots) for one in self._people)
 
-        Raises:
-            _Missed: A picture, or somebody in it, was not found again.
-        """
+    def unseen(self) -> list[Track[Shots]]:
+        """Return those of whom there is no picture that could be compared."""
+        return [_track(one, []) for one in self._people if not one.shots]
+
+    def look(self, frame: Frame) -> list[Track[Shots]]:
+        """Take the next picture in; return those of whom it was the last one."""
+        self.frames += 1
         complete: list[Track[Shots]] = []
-        for item, faces in looked:
-            if isinstance(item, Undecodable):
-                raise _Missed
-            self.frames += 1
-            complete += self._look(item, faces)
-        return complete
-
-    def finish(self) -> list[Track[Shots]]:
-        """Return nobody: each is complete with their last picture."""
-        return []
-
-    def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
-        for person, shots in self._waiting:
+        for person in self._people:
+            held = self._shots[id(person)]
             for shot in person.shots:
-                face = nearest(shot.box, faces) if shot.offset == frame.offset else None
-                if face is not None:
-                    _consider(self._images, shots, frame, face, shot.others)
-        complete: list[Track[Shots]] = []
-        held, self._waiting = self._waiting, []
-        for person, shots in held:
-            last = person.shots[-1]
-            if last.offset > frame.offset:
-                self._waiting.append((person, shots))
-                continue
-            if not shots.best:
-                raise _Missed
-            complete.append(Track(person.start, person.end, last.box, shots))
+                if shot.offset == frame.offset:
+                    portrait = self._images.portrait(frame, shot.box, shot.others)
+                    held.append(Shot(shot.offset, shot.quality, shot.box, portrait, shot.others))
+                    if len(held) == len(person.shots):
+                        complete.append(_track(person, held))
         return complete
 
 
-def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
-    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
-    x, y = box.centre
-
-    def distance(face: Face) -> float:
-        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
-
-    found = min(faces, key=distance, default=None)
-    return found if found is not None and distance(found) <= box.width / 2 else None
+def _track(person: PresentPerson, shots: Sequence[Shot]) -> Track[Shots]:
+    box = shots[-1].box if shots else Box(0, 0, 0, 0)
+    return Track(person.start, person.end, box, Shots.of(shots), seen=person.sights)
 
 
 def _consider(
     images: FaceImages, shots: Shots, frame: Frame, face: Face, others: Sequence[Box]
 ) -> None:
     """Keep a picture of somebody, if it is a better one."""
-    if not shots.wants(frame.offset, images.quality(None, face)):
+    if not shots.wants(frame.offset, images.selection_quality(frame, face, seen=False)):
         return  # not even if it were quite sharp
-    aligned = images.align(frame, face)
-    quality = images.quality(aligned, face)
+    quality = images.selection_quality(frame, face, seen=True)
     if shots.wants(frame.offset, quality):
         shots.add(
             Shot(
                 offset=frame.offset,
                 quality=quality,
                 box=face.box,
-                aligned=aligned,
-                portrait=images.portrait(frame, face, others),
+                portrait=images.portrait(frame, face.box, others),
                 others=tuple(others),
             )
         )
 
 
 def _present(track: Track[Shots]) -> PresentPerson:
-    shots = sorted(track.kept.best, key=lambda shot: shot.offset)
     return PresentPerson(
         track.start,
         track.end,
-        tuple(PresentShot(shot.offset, shot.box, shot.others) for shot in shots),
+        track.seen,
+        tuple(
+            PresentShot(shot.offset, shot.box, shot.others, shot.quality)
+            for shot in track.kept.best
+        ),
     )
-
-
-def _begins_in(person: PresentPerson, stretch: Stretch) -> bool:
-    return stretch.start <= person.start < stretch.end
 
 
 def _reached_from(segment: Stretch, stretches: Iterable[Stretch]) -> list[Stretch]:
@@ -505,25 +495,3 @@ def _pieces_at(at: Sequence[timedelta], packets: Sequence[PacketGroup]) -> list[
     held = groupby(at, key=lambda offset: starts[bisect_right(starts, offset) - 1])
     pieces = ((start, tuple(wanted)) for start, wanted in held)
     return [Piece(Stretch(start, wanted[-1] + INSTANT), wanted) for start, wanted in pieces]
-
-
-def _within(stretches: Iterable[Stretch], whole: Stretch) -> timedelta:
-    """Return how much of a stretch others cover."""
-    common = (
-        min(stretch.end, whole.end) - max(stretch.start, whole.start) for stretch in stretches
-    )
-    return sum((span for span in common if span > timedelta()), timedelta())
-
-
-def _with_gap(segment: Segment, stretch: Undecodable) -> Segment:
-    start, end = max(stretch.start, segment.start), min(stretch.end, segment.end)
-    if start >= end:
-        return segment
-    gaps = segment.gaps
-    gap = segment.gap_between(
-        start, end, GapReason.UNDECODABLE, "its pictures are damaged and do not decode"
-    )
-    if gaps and gaps[-1].end_time == gap.start_time:  # of the piece before
-        gap = replace(gap, start_time=gaps[-1].start_time)
-        gaps = gaps[:-1]
-    return replace(segment, gaps=(*gaps, gap))

@@ -8,14 +8,17 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from homeward.ingestion.coverage import parts_within
 from homeward.ingestion.model import (
     Footage,
     GapReason,
+    Probe,
     Scan,
     ScanScope,
     ScanState,
     ScanSummary,
     Segment,
+    Stretch,
     summarise,
 )
 from homeward.ingestion.ports import Matcher, WorkQueue
@@ -206,7 +209,8 @@ class Scans:
 
     async def _plan(self, scope: ScanScope) -> list[Segment]:
         segments = []
-        for footage in await self._footage_of(scope):
+        for held in await self._footage_of(scope):
+            footage = await self._footage.up_to_date(held)
             camera, _ = await self._cameras.get(footage.header.camera_id)
             true_start = footage.header.start_time - camera.details.clock_offset
             first, last = timedelta(), footage.probe.duration
@@ -214,28 +218,35 @@ class Scans:
                 first = max(first, scope.start_time - true_start)
             if scope.end_time:
                 last = min(last, scope.end_time - true_start)
-            start = first
-            while start < last:
-                end = min(start + self._segment_length, last)
-                segments.append(
-                    Segment(
-                        footage_id=footage.footage_id,
-                        camera_id=footage.header.camera_id,
-                        start=start,
-                        end=end,
-                        true_start=true_start,
-                    )
+            if first >= last:
+                continue
+            window = Stretch(first, last)
+            segments += [
+                Segment(
+                    footage_id=footage.footage_id,
+                    camera_id=footage.header.camera_id,
+                    start=piece.start,
+                    end=piece.end,
+                    true_start=true_start,
+                    window=part if part != piece else None,
+                    pixel_aspect=camera.details.pixel_aspect_ratio,
                 )
-                start = end
+                for piece in pieces_of(footage.probe, self._segment_length)
+                for part in parts_within([piece], window)
+            ]
             if footage.probe.missing and last == footage.probe.duration:
                 segments.append(_cut_off(footage, true_start, self._clock.now()))
         if not segments:
-            held = len(await self._footage.find())
+            held_count = len(await self._footage.find())
             raise errors.FailedPreconditionError(
                 "there is nothing to search: no footage is in the scope"
-                + (f" (recordings held: {held}); widen it" if held else "; add footage first"),
+                + (
+                    f" (recordings held: {held_count}); widen it"
+                    if held_count
+                    else "; add footage first"
+                ),
                 reason=errors.Reason.SCAN_SCOPE_EMPTY,
-                metadata={"footage_held": str(held)},
+                metadata={"footage_held": str(held_count)},
             )
         return segments
 
@@ -253,6 +264,29 @@ class Scans:
             start=_moved(scope.start_time, early),
             end=_moved(scope.end_time, late),
         )
+
+
+def pieces_of(probe: Probe, length: timedelta) -> list[Stretch]:
+    """Return the pieces that a recording is searched in: always the same, whatever is asked for.
+
+    Each has pictures for `length`, but the last: one that has none for hours is no more work.
+    """
+    holes = iter([*probe.holes, Stretch(probe.duration, probe.duration)])
+    hole = next(holes)
+    pieces: list[Stretch] = []
+    start = at = timedelta()
+    left = length
+    while at < probe.duration:
+        run = min(hole.start - at, left)
+        at, left = at + run, left - run
+        if at == hole.start and hole.end < probe.duration:
+            at, hole = hole.end, next(holes)
+        elif at == hole.start:
+            at = probe.duration
+        if not left or at == probe.duration:
+            pieces.append(Stretch(start, at))
+            start, left = at, length
+    return pieces
 
 
 def _cut_off(footage: Footage, true_start: datetime, now: datetime) -> Segment:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from homeward.ingestion import scan_metrics as metrics
-from homeward.ingestion.model import GapReason, Scan, Segment
+from homeward.ingestion.model import Footage, GapReason, Scan, Segment
 from homeward.ingestion.ports import Work, WorkQueue
 from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.usecases.footage import FootageLibrary
@@ -113,7 +113,7 @@ class ScanWorker:
                     {
                         "state": finished.state.value,
                         "footage_seconds": finished.duration.total_seconds(),
-                        "decoded_seconds": finished.decoded.total_seconds(),
+                        "looked_at_seconds": finished.looked_at.total_seconds(),
                         "pictures": finished.counts.frames,
                         "faces": finished.counts.faces,
                         "appearances": finished.counts.appearances,
@@ -182,8 +182,8 @@ class ScanWorker:
                 task = Task(
                     scan_id=scan.scan_id,
                     subject_ids=scan.scope.subject_ids,
-                    footage=footage,
-                    packets=await self._footage.packets(footage),
+                    footage=_as_set(footage, segment),
+                    timeline=await self._footage.timeline(footage),
                     segment=segment,
                 )
                 return await self._scanner.scan(task, await self._footage.url(footage), report)
@@ -203,6 +203,17 @@ class ScanWorker:
 
     async def _save(self, work: Work, segment: Segment) -> None:
         await self._store.put(segment_key(work.scan_id, work.segment), records.encode(segment))
+
+
+def _as_set(footage: Footage, segment: Segment) -> Footage:
+    """Return a recording with the shape of pixels that its camera is set to, if it states none."""
+    shown = footage.probe.video.presentation
+    if segment.pixel_aspect is None or shown.pixel_aspect != 1.0:
+        return footage
+    video = replace(
+        footage.probe.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
+    )
+    return replace(footage, probe=replace(footage.probe, video=video))
 
 
 _LASTING = {

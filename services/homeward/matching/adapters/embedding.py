@@ -10,7 +10,8 @@ from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.servicekit.clients import check_health, translated
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
-PHOTO_TIMEOUT_SECONDS = 30.0
+PHOTO_TIMEOUT_SECONDS = 60.0
+"""More than the 50 seconds after which the service gives a photograph up."""
 MODEL_TIMEOUT_SECONDS = 5.0
 
 

@@ -52,6 +52,7 @@ PHOTO_ADVICE: Mapping[str, str] = {
     "TOO_SMALL": "the face is too small: use a larger original",
     "BLURRED": "the face is blurred: use a sharper photograph",
     "TURNED_AWAY": "the face is turned away: use one that looks towards the camera",
+    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
 }
 
 

@@ -35,7 +35,9 @@ class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelForm
     machine.
     """
     PIXEL_FORMAT_JPEG: _PixelFormat.ValueType  # 2
-    """A JPEG file. For peers on different machines."""
+    """A JPEG file. For peers on different machines, which encode it themselves: unlike a photograph,
+    it is decoded in the service's own process.
+    """
     PIXEL_FORMAT_I420: _PixelFormat.ValueType  # 3
     """Brightness in full and colour in half resolution, as video decoders give them: width × height
     bytes of Y, then a quarter of that of U (blue) and of V (red), rows from the top, BT.601 with
@@ -52,7 +54,9 @@ PIXEL_FORMAT_BGR24: PixelFormat.ValueType  # 1
 machine.
 """
 PIXEL_FORMAT_JPEG: PixelFormat.ValueType  # 2
-"""A JPEG file. For peers on different machines."""
+"""A JPEG file. For peers on different machines, which encode it themselves: unlike a photograph,
+it is decoded in the service's own process.
+"""
 PIXEL_FORMAT_I420: PixelFormat.ValueType  # 3
 """Brightness in full and colour in half resolution, as video decoders give them: width × height
 bytes of Y, then a quarter of that of U (blue) and of V (red), rows from the top, BT.601 with
@@ -113,7 +117,7 @@ class DetectFacesRequest(_message.Message):
     """Leave the faces' quality out: for clients that judge them on better pictures than they send."""
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___Frame]:
-        """The frames, 1 to 64. A message is at most 32 MiB."""
+        """The frames, 1 to 64. A message is at most 34 MiB."""
 
     def __init__(
         self,
@@ -240,8 +244,9 @@ class AnalyzePhotoRequest(_message.Message):
 
     PHOTO_FIELD_NUMBER: _builtins.int
     photo: _builtins.bytes
-    """A JPEG, PNG, WebP, BMP or TIFF file, 1 byte to 12 MiB, at most 50 megapixels. A rotation
-    stated in its EXIF data is applied first.
+    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels. A
+    rotation stated in its EXIF data is applied first, what is transparent is white, and of several
+    pictures the first counts. More than 50 megapixels are judged at half their width and height.
     """
     def __init__(
         self,

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/embedding/v1/face.proto\x12\x19homeward.api.embedding.v1\x1a\"homeward/api/common/v1/types.proto\"\xbb\x01\n\x04\x46\x61\x63\x65\x12\x30\n\x03\x62ox\x18\x01 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x30\n\tlandmarks\x18\x02 \x03(\x0b\x32\x1d.homeward.api.common.v1.Point\x12\x16\n\x0e\x64\x65tector_score\x18\x03 \x01(\x02\x12\x37\n\x07quality\x18\x04 \x01(\x0b\x32&.homeward.api.embedding.v1.FaceQuality\"V\n\x0b\x46\x61\x63\x65Quality\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x17\n\x0f\x65ye_distance_px\x18\x02 \x01(\x02\x12\x11\n\tsharpness\x18\x03 \x01(\x02\x12\x0c\n\x04turn\x18\x04 \x01(\x02*\xc0\x01\n\x0cPhotoProblem\x12\x1d\n\x19PHOTO_PROBLEM_UNSPECIFIED\x10\x00\x12\x19\n\x15PHOTO_PROBLEM_NO_FACE\x10\x01\x12\x1f\n\x1bPHOTO_PROBLEM_SEVERAL_FACES\x10\x02\x12\x1b\n\x17PHOTO_PROBLEM_TOO_SMALL\x10\x03\x12\x19\n\x15PHOTO_PROBLEM_BLURRED\x10\x04\x12\x1d\n\x19PHOTO_PROBLEM_TURNED_AWAY\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/embedding/v1/face.proto\x12\x19homeward.api.embedding.v1\x1a\"homeward/api/common/v1/types.proto\"\xbb\x01\n\x04\x46\x61\x63\x65\x12\x30\n\x03\x62ox\x18\x01 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x30\n\tlandmarks\x18\x02 \x03(\x0b\x32\x1d.homeward.api.common.v1.Point\x12\x16\n\x0e\x64\x65tector_score\x18\x03 \x01(\x02\x12\x37\n\x07quality\x18\x04 \x01(\x0b\x32&.homeward.api.embedding.v1.FaceQuality\"V\n\x0b\x46\x61\x63\x65Quality\x12\r\n\x05score\x18\x01 \x01(\x02\x12\x17\n\x0f\x65ye_distance_px\x18\x02 \x01(\x02\x12\x11\n\tsharpness\x18\x03 \x01(\x02\x12\x0c\n\x04turn\x18\x04 \x01(\x02*\xdf\x01\n\x0cPhotoProblem\x12\x1d\n\x19PHOTO_PROBLEM_UNSPECIFIED\x10\x00\x12\x19\n\x15PHOTO_PROBLEM_NO_FACE\x10\x01\x12\x1f\n\x1bPHOTO_PROBLEM_SEVERAL_FACES\x10\x02\x12\x1b\n\x17PHOTO_PROBLEM_TOO_SMALL\x10\x03\x12\x19\n\x15PHOTO_PROBLEM_BLURRED\x10\x04\x12\x1d\n\x19PHOTO_PROBLEM_TURNED_AWAY\x10\x05\x12\x1d\n\x19PHOTO_PROBLEM_NOT_UPRIGHT\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.embedding.v1.f
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PHOTOPROBLEM']._serialized_start=382
-  _globals['_PHOTOPROBLEM']._serialized_end=574
+  _globals['_PHOTOPROBLEM']._serialized_end=605
   _globals['_FACE']._serialized_start=104
   _globals['_FACE']._serialized_end=291
   _globals['_FACEQUALITY']._serialized_start=293

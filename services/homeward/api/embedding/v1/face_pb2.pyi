@@ -38,6 +38,8 @@ class _PhotoProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PhotoPro
     """The face is blurred: use a sharper photograph."""
     PHOTO_PROBLEM_TURNED_AWAY: _PhotoProblem.ValueType  # 5
     """The face is turned away: use one that looks towards the camera."""
+    PHOTO_PROBLEM_NOT_UPRIGHT: _PhotoProblem.ValueType  # 6
+    """The face is upside down or on its side: turn the photograph upright."""
 
 class PhotoProblem(_PhotoProblem, metaclass=_PhotoProblemEnumTypeWrapper):
     """Why a photograph cannot serve as a reference."""
@@ -54,6 +56,8 @@ PHOTO_PROBLEM_BLURRED: PhotoProblem.ValueType  # 4
 """The face is blurred: use a sharper photograph."""
 PHOTO_PROBLEM_TURNED_AWAY: PhotoProblem.ValueType  # 5
 """The face is turned away: use one that looks towards the camera."""
+PHOTO_PROBLEM_NOT_UPRIGHT: PhotoProblem.ValueType  # 6
+"""The face is upside down or on its side: turn the photograph upright."""
 Global___PhotoProblem: _TypeAlias = PhotoProblem  # noqa: Y015
 
 @_typing.final

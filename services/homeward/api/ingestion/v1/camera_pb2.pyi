@@ -34,6 +34,7 @@ class Camera(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PIXEL_ASPECT_RATIO_FIELD_NUMBER: _builtins.int
     camera_id: _builtins.str
     """The operator's name for it: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a
     letter or digit. Required; never changes.
@@ -52,6 +53,11 @@ class Camera(_message.Message):
     """By what authority its recordings may be searched. At most 500 characters."""
     etag: _builtins.str
     """Version of the resource. Sent with an update, the update is refused if somebody was faster."""
+    pixel_aspect_ratio: _builtins.float
+    """Width of a pixel in parts of its height, 0.25 to 4, for a recorder that squeezes its pictures
+    and does not say so, such as 2 for "1080N" (960 x 1080). Used where a recording states no other
+    shape. Absent: pixels are square.
+    """
     @_builtins.property
     def clock_offset(self) -> _duration_pb2.Duration:
         """How far the camera's clock is ahead of true time; negative when it is behind. True time is
@@ -79,18 +85,23 @@ class Camera(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        pixel_aspect_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "clock_offset", b"clock_offset", "create_time", b"create_time", "latitude", b"latitude", "longitude", b"longitude", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "_pixel_aspect_ratio", b"_pixel_aspect_ratio", "clock_offset", b"clock_offset", "create_time", b"create_time", "latitude", b"latitude", "longitude", b"longitude", "pixel_aspect_ratio", b"pixel_aspect_ratio", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "authority", b"authority", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "clock_offset_source", b"clock_offset_source", "create_time", b"create_time", "etag", b"etag", "latitude", b"latitude", "longitude", b"longitude", "place", b"place", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latitude", b"_latitude", "_longitude", b"_longitude", "_pixel_aspect_ratio", b"_pixel_aspect_ratio", "authority", b"authority", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "clock_offset_source", b"clock_offset_source", "create_time", b"create_time", "etag", b"etag", "latitude", b"latitude", "longitude", b"longitude", "pixel_aspect_ratio", b"pixel_aspect_ratio", "place", b"place", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__latitude: _TypeAlias = _typing.Literal["latitude"]  # noqa: Y015
     _WhichOneofArgType__latitude: _TypeAlias = _typing.Literal["_latitude", b"_latitude"]  # noqa: Y015
     _WhichOneofReturnType__longitude: _TypeAlias = _typing.Literal["longitude"]  # noqa: Y015
     _WhichOneofArgType__longitude: _TypeAlias = _typing.Literal["_longitude", b"_longitude"]  # noqa: Y015
+    _WhichOneofReturnType__pixel_aspect_ratio: _TypeAlias = _typing.Literal["pixel_aspect_ratio"]  # noqa: Y015
+    _WhichOneofArgType__pixel_aspect_ratio: _TypeAlias = _typing.Literal["_pixel_aspect_ratio", b"_pixel_aspect_ratio"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__latitude) -> _WhichOneofReturnType__latitude | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__longitude) -> _WhichOneofReturnType__longitude | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pixel_aspect_ratio) -> _WhichOneofReturnType__pixel_aspect_ratio | None: ...
 
 Global___Camera: _TypeAlias = Camera  # noqa: Y015

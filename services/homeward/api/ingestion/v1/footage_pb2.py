@@ -26,17 +26,19 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/ingestion/v1/footage.proto\x12\x19homeward.api.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x03\n\x07\x46ootage\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x11\n\tcamera_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x34\n\x05video\x18\t \x01(\x0b\x32%.homeward.api.ingestion.v1.VideoTrack\x12\x30\n\x0creceive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x08problems\x18\x0c \x03(\x0e\x32).homeward.api.ingestion.v1.FootageProblem\"\x84\x01\n\nVideoTrack\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\x1a\n\x12\x61verage_frame_rate\x18\x04 \x01(\x01\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\x03\x12\x17\n\x0fkey_frame_count\x18\x06 \x01(\x03*P\n\x0e\x46ootageProblem\x12\x1f\n\x1b\x46OOTAGE_PROBLEM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46OOTAGE_PROBLEM_TRUNCATED\x10\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/ingestion/v1/footage.proto\x12\x19homeward.api.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x04\n\x07\x46ootage\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x11\n\tcamera_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06sha256\x18\x08 \x01(\t\x12\x34\n\x05video\x18\t \x01(\x0b\x32%.homeward.api.ingestion.v1.VideoTrack\x12\x30\n\x0creceive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x08problems\x18\x0c \x03(\x0e\x32).homeward.api.ingestion.v1.FootageProblem\x12;\n\x08\x66indings\x18\r \x03(\x0b\x32).homeward.api.ingestion.v1.FootageFinding\x12\x34\n\x11pictured_duration\x18\x0e \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\x15uncertain_from_offset\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\"\\\n\x0e\x46ootageFinding\x12:\n\x07problem\x18\x01 \x01(\x0e\x32).homeward.api.ingestion.v1.FootageProblem\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"\x84\x01\n\nVideoTrack\x12\r\n\x05\x63odec\x18\x01 \x01(\t\x12\r\n\x05width\x18\x02 \x01(\x05\x12\x0e\n\x06height\x18\x03 \x01(\x05\x12\x1a\n\x12\x61verage_frame_rate\x18\x04 \x01(\x01\x12\x13\n\x0b\x66rame_count\x18\x05 \x01(\x03\x12\x17\n\x0fkey_frame_count\x18\x06 \x01(\x03*\xbc\x02\n\x0e\x46ootageProblem\x12\x1f\n\x1b\x46OOTAGE_PROBLEM_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46OOTAGE_PROBLEM_TRUNCATED\x10\x01\x12!\n\x1d\x46OOTAGE_PROBLEM_CLOCK_STEPPED\x10\x02\x12$\n FOOTAGE_PROBLEM_PICTURES_MISSING\x10\x03\x12!\n\x1d\x46OOTAGE_PROBLEM_TIMES_IGNORED\x10\x04\x12\x1c\n\x18\x46OOTAGE_PROBLEM_NO_TIMES\x10\x05\x12\"\n\x1e\x46OOTAGE_PROBLEM_BEGINNING_LOST\x10\x06\x12 \n\x1c\x46OOTAGE_PROBLEM_OTHER_TRACKS\x10\x07\x12\x1a\n\x16\x46OOTAGE_PROBLEM_SHRUNK\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.footage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FOOTAGEPROBLEM']._serialized_start=729
-  _globals['_FOOTAGEPROBLEM']._serialized_end=809
+  _globals['_FOOTAGEPROBLEM']._serialized_start=997
+  _globals['_FOOTAGEPROBLEM']._serialized_end=1313
   _globals['_FOOTAGE']._serialized_start=136
-  _globals['_FOOTAGE']._serialized_end=592
-  _globals['_VIDEOTRACK']._serialized_start=595
-  _globals['_VIDEOTRACK']._serialized_end=727
+  _globals['_FOOTAGE']._serialized_end=765
+  _globals['_FOOTAGEFINDING']._serialized_start=767
+  _globals['_FOOTAGEFINDING']._serialized_end=859
+  _globals['_VIDEOTRACK']._serialized_start=862
+  _globals['_VIDEOTRACK']._serialized_end=994
 # @@protoc_insertion_point(module_scope)

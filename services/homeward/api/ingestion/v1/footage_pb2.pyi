@@ -31,14 +31,46 @@ class _FootageProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Footag
     """Not a problem; never sent."""
     FOOTAGE_PROBLEM_TRUNCATED: _FootageProblem.ValueType  # 1
     """The file ends before the length that it states."""
+    FOOTAGE_PROBLEM_CLOCK_STEPPED: _FootageProblem.ValueType  # 2
+    """The recorder's clock is set anew in it. What follows is searched, and is taken to follow at
+    once; its times are uncertain.
+    """
+    FOOTAGE_PROBLEM_PICTURES_MISSING: _FootageProblem.ValueType  # 3
+    """There are stretches without pictures. They are reported as not searched."""
+    FOOTAGE_PROBLEM_TIMES_IGNORED: _FootageProblem.ValueType  # 4
+    """Some of its pictures have impossible times, which were ignored."""
+    FOOTAGE_PROBLEM_NO_TIMES: _FootageProblem.ValueType  # 5
+    """It gives its pictures no times; a rate was taken."""
+    FOOTAGE_PROBLEM_BEGINNING_LOST: _FootageProblem.ValueType  # 6
+    """Its beginning does not decode, because the picture that it builds on is missing."""
+    FOOTAGE_PROBLEM_OTHER_TRACKS: _FootageProblem.ValueType  # 7
+    """It has other picture tracks, which are not searched."""
+    FOOTAGE_PROBLEM_SHRUNK: _FootageProblem.ValueType  # 8
+    """Its pictures are so large that they are searched shrunk."""
 
 class FootageProblem(_FootageProblem, metaclass=_FootageProblemEnumTypeWrapper):
-    """Something wrong with a recording that does not prevent searching it."""
+    """Something odd about a recording that does not prevent searching it."""
 
 FOOTAGE_PROBLEM_UNSPECIFIED: FootageProblem.ValueType  # 0
 """Not a problem; never sent."""
 FOOTAGE_PROBLEM_TRUNCATED: FootageProblem.ValueType  # 1
 """The file ends before the length that it states."""
+FOOTAGE_PROBLEM_CLOCK_STEPPED: FootageProblem.ValueType  # 2
+"""The recorder's clock is set anew in it. What follows is searched, and is taken to follow at
+once; its times are uncertain.
+"""
+FOOTAGE_PROBLEM_PICTURES_MISSING: FootageProblem.ValueType  # 3
+"""There are stretches without pictures. They are reported as not searched."""
+FOOTAGE_PROBLEM_TIMES_IGNORED: FootageProblem.ValueType  # 4
+"""Some of its pictures have impossible times, which were ignored."""
+FOOTAGE_PROBLEM_NO_TIMES: FootageProblem.ValueType  # 5
+"""It gives its pictures no times; a rate was taken."""
+FOOTAGE_PROBLEM_BEGINNING_LOST: FootageProblem.ValueType  # 6
+"""Its beginning does not decode, because the picture that it builds on is missing."""
+FOOTAGE_PROBLEM_OTHER_TRACKS: FootageProblem.ValueType  # 7
+"""It has other picture tracks, which are not searched."""
+FOOTAGE_PROBLEM_SHRUNK: FootageProblem.ValueType  # 8
+"""Its pictures are so large that they are searched shrunk."""
 Global___FootageProblem: _TypeAlias = FootageProblem  # noqa: Y015
 
 @_typing.final
@@ -59,6 +91,9 @@ class Footage(_message.Message):
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    PICTURED_DURATION_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_FROM_OFFSET_FIELD_NUMBER: _builtins.int
     footage_id: _builtins.str
     """Made from camera, start and content, so that the same recording always has the same id."""
     camera_id: _builtins.str
@@ -95,8 +130,22 @@ class Footage(_message.Message):
 
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[Global___FootageProblem.ValueType]:
-        """What is wrong with the recording as far as its structure tells; empty when nothing is. Such
+        """What is odd about the recording as far as its structure tells; empty when nothing is. Such
         footage is kept and searched as far as it decodes.
+        """
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageFinding]:
+        """The same in words, with where in the recording it is."""
+
+    @_builtins.property
+    def pictured_duration(self) -> _duration_pb2.Duration:
+        """How much of `duration` its pictures answer for; the rest is `PICTURES_MISSING`."""
+
+    @_builtins.property
+    def uncertain_from_offset(self) -> _duration_pb2.Duration:
+        """From where on its times are uncertain, because the recorder's clock had been set anew; absent
+        when they are not. Counted from the recording's first picture.
         """
 
     def __init__(
@@ -114,14 +163,43 @@ class Footage(_message.Message):
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         problems: _abc.Iterable[Global___FootageProblem.ValueType] | None = ...,
+        findings: _abc.Iterable[Global___FootageFinding] | None = ...,
+        pictured_duration: _duration_pb2.Duration | None = ...,
+        uncertain_from_offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "duration", b"duration", "end_time", b"end_time", "receive_time", b"receive_time", "start_time", b"start_time", "video", b"video"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time", "duration", b"duration", "end_time", b"end_time", "pictured_duration", b"pictured_duration", "receive_time", b"receive_time", "start_time", b"start_time", "uncertain_from_offset", b"uncertain_from_offset", "video", b"video"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "delete_time", b"delete_time", "duration", b"duration", "end_time", b"end_time", "file_name", b"file_name", "footage_id", b"footage_id", "problems", b"problems", "receive_time", b"receive_time", "sha256", b"sha256", "size_bytes", b"size_bytes", "start_time", b"start_time", "video", b"video"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "delete_time", b"delete_time", "duration", b"duration", "end_time", b"end_time", "file_name", b"file_name", "findings", b"findings", "footage_id", b"footage_id", "pictured_duration", b"pictured_duration", "problems", b"problems", "receive_time", b"receive_time", "sha256", b"sha256", "size_bytes", b"size_bytes", "start_time", b"start_time", "uncertain_from_offset", b"uncertain_from_offset", "video", b"video"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Footage: _TypeAlias = Footage  # noqa: Y015
+
+@_typing.final
+class FootageFinding(_message.Message):
+    """Something odd about a recording that does not prevent searching it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    problem: Global___FootageProblem.ValueType
+    """What."""
+    detail: _builtins.str
+    """What exactly and where, in words."""
+    def __init__(
+        self,
+        *,
+        problem: Global___FootageProblem.ValueType = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FootageFinding: _TypeAlias = FootageFinding  # noqa: Y015
 
 @_typing.final
 class VideoTrack(_message.Message):
@@ -138,9 +216,9 @@ class VideoTrack(_message.Message):
     codec: _builtins.str
     """Codec, such as `h264`."""
     width: _builtins.int
-    """Width, pixels."""
+    """Width as it is shown, upright and with square pixels; pixels."""
     height: _builtins.int
-    """Height, pixels."""
+    """Height as it is shown, pixels."""
     average_frame_rate: _builtins.float
     """Pictures a second on average; the rate may vary."""
     frame_count: _builtins.int

@@ -35,7 +35,7 @@ class _ThoroughnessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Thorough
     THOROUGHNESS_GATED: _Thoroughness.ValueType  # 1
     """Decoded where packet sizes or key pictures told of somebody."""
     THOROUGHNESS_PRESENCE: _Thoroughness.ValueType  # 2
-    """Decoded where an earlier scan had found faces."""
+    """As an earlier scan had searched it: only pictures in which that found faces were decoded again."""
     THOROUGHNESS_NO_PROFILE: _Thoroughness.ValueType  # 3
     """All of it: nothing is known of its packets."""
     THOROUGHNESS_TOO_SHORT: _Thoroughness.ValueType  # 4
@@ -61,7 +61,7 @@ THOROUGHNESS_UNSPECIFIED: Thoroughness.ValueType  # 0
 THOROUGHNESS_GATED: Thoroughness.ValueType  # 1
 """Decoded where packet sizes or key pictures told of somebody."""
 THOROUGHNESS_PRESENCE: Thoroughness.ValueType  # 2
-"""Decoded where an earlier scan had found faces."""
+"""As an earlier scan had searched it: only pictures in which that found faces were decoded again."""
 THOROUGHNESS_NO_PROFILE: Thoroughness.ValueType  # 3
 """All of it: nothing is known of its packets."""
 THOROUGHNESS_TOO_SHORT: Thoroughness.ValueType  # 4
@@ -96,6 +96,8 @@ class _CoverageGapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cov
     """Searching it failed again and again, and was given up."""
     COVERAGE_GAP_REASON_CANCELLED: _CoverageGapReason.ValueType  # 4
     """The scan was cancelled first."""
+    COVERAGE_GAP_REASON_NO_PICTURES: _CoverageGapReason.ValueType  # 5
+    """The recording has no pictures there."""
 
 class CoverageGapReason(_CoverageGapReason, metaclass=_CoverageGapReasonEnumTypeWrapper):
     """Why a stretch of footage was not searched."""
@@ -110,6 +112,8 @@ COVERAGE_GAP_REASON_GIVEN_UP: CoverageGapReason.ValueType  # 3
 """Searching it failed again and again, and was given up."""
 COVERAGE_GAP_REASON_CANCELLED: CoverageGapReason.ValueType  # 4
 """The scan was cancelled first."""
+COVERAGE_GAP_REASON_NO_PICTURES: CoverageGapReason.ValueType  # 5
+"""The recording has no pictures there."""
 Global___CoverageGapReason: _TypeAlias = CoverageGapReason  # noqa: Y015
 
 @_typing.final
@@ -333,6 +337,8 @@ class ScanCoverage(_message.Message):
     GAPS_FIELD_NUMBER: _builtins.int
     INCOMPARABLE_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
     FOOTAGE_EFFORTS_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_DURATION_FIELD_NUMBER: _builtins.int
+    PASSED_OVER_DURATION_FIELD_NUMBER: _builtins.int
     incomparable_appearance_count: _builtins.int
     """Appearances seen but too small or too poor to compare with anybody."""
     @_builtins.property
@@ -341,7 +347,9 @@ class ScanCoverage(_message.Message):
 
     @_builtins.property
     def searched_duration(self) -> _duration_pb2.Duration:
-        """Footage searched."""
+        """Footage searched: what pictures answer for that were looked at, and what was passed over on
+        evidence. Once the scan has ended, this and the gaps are `requested_duration`.
+        """
 
     @_builtins.property
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoverageGap]:
@@ -351,6 +359,18 @@ class ScanCoverage(_message.Message):
     def footage_efforts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageEffort]:
         """How each recording was searched. Empty until the scan has ended."""
 
+    @_builtins.property
+    def looked_at_duration(self) -> _duration_pb2.Duration:
+        """Of `searched_duration`, what was looked at picture by picture, in this scan or in an earlier one
+        of the same pictures.
+        """
+
+    @_builtins.property
+    def passed_over_duration(self) -> _duration_pb2.Duration:
+        """Of `searched_duration`, what was passed over: its pictures were not decoded, because their sizes
+        and the key pictures among them told that nobody is in view.
+        """
+
     def __init__(
         self,
         *,
@@ -359,10 +379,12 @@ class ScanCoverage(_message.Message):
         gaps: _abc.Iterable[Global___CoverageGap] | None = ...,
         incomparable_appearance_count: _builtins.int = ...,
         footage_efforts: _abc.Iterable[Global___FootageEffort] | None = ...,
+        looked_at_duration: _duration_pb2.Duration | None = ...,
+        passed_over_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_efforts", b"footage_efforts", "gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_efforts", b"footage_efforts", "gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,12 +404,12 @@ class FootageEffort(_message.Message):
     """The recording."""
     @_builtins.property
     def decoded_duration(self) -> _duration_pb2.Duration:
-        """How much of it was decoded, and searched picture by picture."""
+        """How much of it was searched picture by picture, in this scan or in an earlier one."""
 
     @_builtins.property
     def passed_over_duration(self) -> _duration_pb2.Duration:
         """How much of it was passed over: nothing moved in it, and key pictures every few seconds showed
-        no face; or an earlier scan had found nobody in it.
+        no face.
         """
 
     @_builtins.property
@@ -462,6 +484,7 @@ class ScanCandidate(_message.Message):
     POLICY_ID_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
     RIVAL_SCORE_FIELD_NUMBER: _builtins.int
+    TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """The sighting, to read and review with `SightingService`."""
     subject_id: _builtins.str
@@ -479,6 +502,10 @@ class ScanCandidate(_message.Message):
     rival_score: _builtins.float
     """How alike it is to whoever else is enrolled and is most alike, on the same scale; see
     `Sighting.rival_score`. Absent when nobody else is.
+    """
+    time_uncertain: _builtins.bool
+    """Whether `interval` is uncertain, because the recorder's clock had been set anew before it; see
+    `FOOTAGE_PROBLEM_CLOCK_STEPPED`.
     """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
@@ -501,10 +528,11 @@ class ScanCandidate(_message.Message):
         policy_id: _builtins.str = ...,
         figures: _policy_pb2.PolicyFigures | None = ...,
         rival_score: _builtins.float | None = ...,
+        time_uncertain: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score", "figures", b"figures", "interval", b"interval", "rival_score", b"rival_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score", "camera_id", b"camera_id", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "policy_id", b"policy_id", "rival_score", b"rival_score", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score", "camera_id", b"camera_id", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "policy_id", b"policy_id", "rival_score", b"rival_score", "score", b"score", "sighting_id", b"sighting_id", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rival_score: _TypeAlias = _typing.Literal["rival_score"]  # noqa: Y015
     _WhichOneofArgType__rival_score: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score"]  # noqa: Y015

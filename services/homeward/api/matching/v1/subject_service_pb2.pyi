@@ -86,7 +86,9 @@ class AddReferencePhotoRequest(_message.Message):
     subject_id: _builtins.str
     """The subject. Required."""
     photo: _builtins.bytes
-    """A JPEG, PNG, WebP, BMP or TIFF file, 1 byte to 12 MiB, at most 50 megapixels. Required."""
+    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels, with
+    the face upright. Required.
+    """
     def __init__(
         self,
         *,

@@ -1,0 +1,121 @@
+"""Photographs, decoded in a process of their own under limits."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+from typing import Self
+
+import numpy as np
+import structlog
+
+from homeward.embedding.adapters.photo_cage import Picture, Ready, Refusal
+from homeward.embedding.adapters.pictures import FrameDecoder, refusal, unreadable
+from homeward.embedding.model import Photo
+from homeward.photos import FULL_SIZE_PIXELS, DecodingError
+from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits
+
+_MODULE = "homeward.embedding.adapters.photo_cage"
+
+SHARED_BYTES = 3 * (FULL_SIZE_PIXELS + 2 * 20_000)
+"""Of the largest picture: one pixel more in a row or a column when an odd side is halved."""
+
+LIMITS = CageLimits(memory_bytes=2 * 2**30, cpu_seconds=25, silence_seconds=50.0)
+"""Of a cage for one photograph. The client's deadline is 60 seconds.
+
+Of 109 megapixels, a JPEG needs 0.6 GiB of address space, a progressive one 1.2, a PNG or TIFF 1.4;
+2 to 18 seconds on two cores with other work (2026-11-28, `VmPeak` in `/proc` of each cage)."""
+
+log = structlog.get_logger()
+
+
+class CagedPictureDecoder(FrameDecoder):
+    """Decodes each photograph in a cage of its own, one at a time.
+
+    A photograph that takes over its decoder has nothing of the photographs before it, and cannot
+    change those after it. The next cage starts while the service looks for the face. Several
+    threads may call.
+
+    Args:
+        limits: Of each cage.
+    """
+
+    def __init__(self, limits: CageLimits = LIMITS) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._next: Cage | None = None
+
+    def __enter__(self) -> Self:
+        """Try a cage, and log which protections are in force.
+
+        Raises:
+            CageBrokenError: It does not start.
+        """
+        with closing(self._start()) as cage:
+            ready: Ready = cage.receive(Ready)
+        if ready.calls_forbidden:
+            log.info("photographs are decoded in a cage", limits=True, calls_forbidden=True)
+        else:
+            log.warning(
+                "photographs are decoded in a cage that could open files and sockets",
+                limits=True,
+                calls_forbidden=False,
+                advice="install libseccomp2 of the system",
+            )
+        self._next = self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the cage that waits."""
+        with self._lock:
+            if self._next is not None:
+                self._next.close()
+            self._next = None
+
+    def decode_photo(self, data: bytes) -> Photo:
+        """Return a photograph, upright.
+
+        Raises:
+            InvalidArgumentError: `FIELD_INVALID` for too many pixels, `IMAGE_UNREADABLE`.
+        """
+        with self._lock, closing(self._ready()) as cage:
+            try:
+                return self._decoded(cage, data)
+            except CageBrokenError as error:
+                log.warning("a photograph broke its cage", cause=error.cause)
+                raise unreadable(
+                    f"while it was decoded, {error.cause}; export it anew, as JPEG"
+                ) from error
+            finally:
+                self._next = self._start()
+
+    def _decoded(self, cage: Cage, data: bytes) -> Photo:
+        cage.send(None, data)
+        answer: Picture | Refusal = cage.receive(Picture | Refusal)
+        if isinstance(answer, Refusal):
+            error = DecodingError(answer.problem, answer.width, answer.height)
+            raise refusal(data, error)
+        size = answer.width * answer.height * 3
+        if not (answer.width > 0 and answer.height > 0 and size <= SHARED_BYTES):
+            raise CageBrokenError("it answered nonsense")
+        assert cage.shared is not None
+        shared = np.frombuffer(cage.shared, np.uint8, size)
+        image = shared.reshape(answer.height, answer.width, 3).copy()
+        return Photo(image, answer.whole_width, answer.whole_height)
+
+    def _ready(self) -> Cage:
+        """Return a cage that waits for a photograph.
+
+        Raises:
+            CageBrokenError: It does not start, which is no fault of a photograph's.
+        """
+        cage, self._next = self._next, None
+        if cage is not None and not cage.alive:  # as in a system short of memory
+            cage.close()
+            cage = None
+        cage = cage or self._start()
+        cage.receive(Ready)
+        return cage
+
+    def _start(self) -> Cage:
+        return Cage(_MODULE, self._limits, shared_bytes=SHARED_BYTES)

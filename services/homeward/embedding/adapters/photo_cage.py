@@ -1,0 +1,73 @@
+"""`python -m homeward.embedding.adapters.photo_cage`: decodes photographs, locked in.
+
+For `CagedPictureDecoder`, which starts it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import msgspec
+import numpy as np
+
+from homeward import photos
+from homeward.photos import DecodingError, DecodingProblem
+from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
+
+
+class Ready(msgspec.Struct, tag=True):
+    """The cage is locked and waits for photographs."""
+
+    calls_forbidden: bool
+
+
+class Picture(msgspec.Struct, tag=True):
+    """The photograph is in the shared memory: BGR, rows from the top, no padding."""
+
+    width: int
+    height: int
+    whole_width: int
+    """Before it was shrunk."""
+    whole_height: int
+    """Before it was shrunk."""
+
+
+class Refusal(msgspec.Struct, tag=True):
+    """The photograph cannot be decoded. The words for it are the service's."""
+
+    problem: DecodingProblem
+    width: int
+    height: int
+
+
+def main() -> None:
+    """Answer each photograph, until the service has gone."""
+    photos.load_plugins()
+    door = locked_in(sys.argv[1:])
+    door.send(Ready(door.calls_forbidden))
+    while True:
+        door.receive_bytes()  # an empty message, before the photograph
+        data = door.receive_bytes()
+        door.begin_task()
+        try:
+            door.send(_decode(door, data))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+
+
+def _decode(door: CageDoor, data: bytes) -> Picture | Refusal:
+    try:
+        decoded = photos.decode(data)
+    except DecodingError as error:
+        return Refusal(error.problem, error.width, error.height)
+    picture = decoded.picture
+    assert door.shared is not None
+    shared = np.frombuffer(door.shared, np.uint8, picture.width * picture.height * 3)
+    rows = shared.reshape(picture.height, picture.width, 3)
+    rows[:] = np.asarray(picture)[:, :, ::-1]
+    return Picture(picture.width, picture.height, decoded.width, decoded.height)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""The service's side of a cage of ingestion: gives it a file's blocks, takes its pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.ingestion.adapters.http_file import HttpBlocks
+from homeward.ingestion.adapters.pictures import VideoPicture
+from homeward.ingestion.cage.examining import STAMPS
+from homeward.ingestion.cage.messages import (
+    Alive,
+    Block,
+    Decode,
+    Done,
+    Examine,
+    Examined,
+    FromCage,
+    Go,
+    Need,
+    Open,
+    Picture,
+    Stop,
+)
+from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_SIDE_PX
+from homeward.ingestion.model import Frame
+from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits
+from homeward.vision.planes import plane_sizes
+
+EXAMINING = CageLimits(
+    memory_bytes=3 * 1024**3,
+    cpu_seconds=600,  # a day of recording takes 20
+    silence_seconds=60.0,
+    message_bytes=8 * MAX_PICTURES,
+)
+DECODING = CageLimits(
+    memory_bytes=3 * 1024**3,  # a picture of the most pixels, and 16 that others build on
+    cpu_seconds=600,  # of one piece: a minute of 4K takes 150
+    silence_seconds=60.0,
+)
+
+SHARED_BYTES = 320 * 1024**2
+"""Room for two pictures of the most pixels with their copies; pages are taken as they are used."""
+
+_TICK = timedelta(microseconds=1)
+_MODULE = "homeward.ingestion.cage"
+
+
+class MediaCage:
+    """A cage that reads one file after the other. For one thread at a time."""
+
+    def __init__(self, limits: CageLimits) -> None:
+        self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+
+    @property
+    def pid(self) -> int:
+        """Of the caged process."""
+        return self._cage.pid
+
+    def close(self) -> None:
+        """End the process."""
+        self._cage.close()
+
+    def examine(self, blocks: HttpBlocks) -> tuple[Examined, dict[str, NDArray[np.int64]]]:
+        """Return what a file is, and the stamps of its pictures.
+
+        Raises:
+            CageBrokenError: Reading it broke the cage.
+            UnavailableError: The file cannot be reached.
+        """
+        self._cage.send(Examine(blocks.size))
+        while not isinstance(message := self._cage.receive(FromCage), Examined):
+            self._answer(message, blocks, stop=False)
+        if message.problem:
+            return message, {}
+        if not 1 <= message.count <= MAX_PICTURES:
+            raise self._nonsense()
+        arrays = {name: np.frombuffer(self._cage.receive_bytes(), np.int64) for name in STAMPS}
+        if any(len(array) != message.count for array in arrays.values()):
+            raise self._nonsense()
+        return message, arrays
+
+    def open(self, blocks: HttpBlocks, task: Open) -> str:
+        """Open a file for decoding; return why that is not possible, or nothing; raises as above."""
+        self._cage.send(task)
+        while not isinstance(message := self._cage.receive(FromCage), Done):
+            self._answer(message, blocks, stop=False)
+        return message.problem
+
+    def decode(
+        self,
+        blocks: HttpBlocks,
+        task: Decode,
+        arrays: tuple[NDArray[np.int64], ...],
+        stopped: Callable[[], bool],
+    ) -> Iterator[Frame | Done]:
+        """Yield the pictures of a piece of the open file, and at last the end; raises as above."""
+        self._cage.send(task)
+        for array in arrays:
+            self._cage.send_bytes(array.astype(np.int64).tobytes())
+        while not isinstance(message := self._cage.receive(FromCage), Done):
+            if isinstance(message, Picture) and not stopped():
+                yield self._taken(message)
+            self._answer(message, blocks, stop=stopped())
+        yield message
+
+    def _answer(self, message: FromCage, blocks: HttpBlocks, *, stop: bool) -> None:
+        if stop:
+            self._cage.send(Stop())
+        elif isinstance(message, Need):
+            data = blocks.block(message.number)
+            self._cage.send(Block())
+            self._cage.send_bytes(data)
+        elif isinstance(message, Alive | Picture):
+            self._cage.send(Go())
+        else:
+            raise self._nonsense()
+
+    def _taken(self, message: Picture) -> Frame:
+        """Copy a picture out of the shared memory, which is used again for the next one."""
+        sides = (message.width, message.height, message.copy_width, message.copy_height)
+        if any(not 2 <= side <= MAX_SIDE_PX or side % 2 for side in sides):  # noqa: PLR2004
+            raise self._nonsense()
+        if message.width * message.height > 4 * MAX_PICTURE_PIXELS or message.slot not in (0, 1):
+            raise self._nonsense()
+        sizes = [*plane_sizes(message.height, message.width)]
+        whole = sum(height * width for height, width in sizes)
+        part = message.copy_height * message.copy_width * 3 // 2
+        start = message.slot * (SHARED_BYTES // 2)
+        if whole + part > SHARED_BYTES // 2:
+            raise self._nonsense()
+        shared = np.frombuffer(self._cage.shared, np.uint8, whole + part, start)  # type: ignore[arg-type]
+        data = shared.copy()
+        planes, place = [], 0
+        for height, width in sizes:
+            planes.append(data[place : place + height * width].reshape(height, width))
+            place += height * width
+        copy = data[place:].reshape(message.copy_height * 3 // 2, message.copy_width)
+        return Frame(
+            offset=message.time * _TICK,
+            picture=VideoPicture(planes, message.colorspace),
+            copy=copy,
+            scale=message.copy_width / message.width,
+        )
+
+    def _nonsense(self) -> CageBrokenError:
+        self._cage.close()
+        return CageBrokenError("it answered nonsense")

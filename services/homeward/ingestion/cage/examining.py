@@ -1,0 +1,192 @@
+"""Finding out what a file is: every packet of its picture tracks, and a few of their pictures."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import av.error
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from homeward.ingestion.adapters.containers import PictureTracks, open_tracks
+from homeward.ingestion.cage.file import CagedFile, Service
+from homeward.ingestion.cage.messages import Examined, TrackFacts
+from homeward.ingestion.cage.upright import orientation_of, pixel_aspect
+from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_TRACKS
+from homeward.ingestion.timeline import UNKNOWN
+
+MAX_PICTURES_TRIED = 500
+"""Pictures that may fail to decode before a track counts as undecodable."""
+
+ANCHORS_AMONG = 100
+"""Pictures from the first key picture on, of which those are counted that are decoded without B
+pictures."""
+
+STAMPS = ("dts", "pts", "positions", "sizes", "keys")
+"""The arrays that follow `Examined`, 8 bytes a picture each."""
+
+_STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
+
+
+@dataclass(slots=True)
+class _Track:
+    """What was seen of a picture track."""
+
+    stream: VideoStream
+    dts: array[int] = field(default_factory=lambda: array("q"))
+    pts: array[int] = field(default_factory=lambda: array("q"))
+    positions: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    keys: array[int] = field(default_factory=lambda: array("q"))
+    tried: int = 0
+    decoded: int = 0
+    first_decoded: int = -1
+    first: VideoFrame | None = None
+    cut_off: bool = False
+
+    def take(self, packet: Any) -> None:  # noqa: ANN401 - PyAV's packets are generic
+        """Take the next packet in."""
+        ordinal = len(self.sizes)
+        self.dts.append(UNKNOWN if packet.dts is None else packet.dts)
+        self.pts.append(UNKNOWN if packet.pts is None else packet.pts)
+        self.positions.append(UNKNOWN if packet.pos is None or packet.pos < 0 else packet.pos)
+        self.sizes.append(packet.size)
+        # 2: of those that an edit list leaves out.
+        self.keys.append(int(packet.is_keyframe) + 2 * int(packet.is_discard))
+        self.cut_off = packet.is_corrupt  # the file ends within the last packet
+        begun = self.tried > 0 or packet.is_keyframe or ordinal >= MAX_PICTURES_TRIED
+        enough = self.tried >= ANCHORS_AMONG and self.decoded
+        if begun and not enough and self.tried < MAX_PICTURES_TRIED:
+            self.tried += 1
+            packet.pts = packet.dts = ordinal
+            with suppress(av.error.FFmpegError):
+                self._decoded(packet.decode())
+
+    def finish(self) -> None:
+        """Take those in that the decoder held back."""
+        with suppress(av.error.FFmpegError):
+            self._decoded(self.stream.codec_context.decode(None))
+
+    def _decoded(self, frames: Sequence[Any]) -> None:
+        for frame in frames:
+            if frame.is_corrupt or frame.width * frame.height > MAX_PICTURE_PIXELS:
+                continue
+            self.decoded += 1
+            if self.first is None:
+                self.first, self.first_decoded = frame, frame.pts or 0
+
+    @property
+    def facts(self) -> TrackFacts:
+        """What is told of it."""
+        context = self.stream.codec_context
+        return TrackFacts(
+            index=self.stream.index,
+            codec=context.name,
+            width=context.width,
+            height=context.height,
+            pictures=len(self.sizes),
+            size=sum(self.sizes),
+            decodes=self.decoded > 0,
+        )
+
+
+def examine(service: Service, size: int) -> tuple[Examined, list[array[int]]]:
+    """Read a file's structure to its end, and decode its first pictures."""
+    try:
+        opened = open_tracks(CagedFile(service, size))
+    except av.error.FFmpegError:
+        return Examined(problem="it is not a video, or it was cut off before its index"), []
+    with opened as tracks:
+        if tracks.container.format.name.endswith(_STILLS):
+            return Examined(problem="it is a still picture, not a video"), []
+        if not tracks.streams:
+            return Examined(problem="it has no picture track, only sound"), []
+        if len(tracks.streams) > MAX_TRACKS:
+            problem = f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read"
+            return Examined(problem=problem), []
+        return _structure(service, tracks)
+
+
+def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[array[int]]]:
+    seen = {stream.index: _Track(stream) for stream in tracks.streams}
+    for stream in tracks.streams:
+        stream.codec_context.skip_frame = "BIDIR"
+    complete, count = False, 0
+    with suppress(av.error.FFmpegError):  # damaged or cut off from here on
+        for packet in tracks.container.demux(tracks.streams):
+            if packet.size == 0:
+                continue
+            count += 1
+            if count > MAX_PICTURES:
+                return Examined(problem=f"it has more than {MAX_PICTURES} pictures"), []
+            seen[packet.stream.index].take(packet)
+            service.still_at_it()
+        complete = True
+    for track in seen.values():
+        track.finish()
+    facts = [track.facts for track in seen.values()]
+    if not any(one.pictures for one in facts):
+        return Examined(problem="it has no pictures", tracks=facts), []
+    chosen = seen[chosen_track(facts)]
+    context = chosen.stream.codec_context
+    if context.width * context.height > MAX_PICTURE_PIXELS:
+        problem = (
+            f"its pictures have {context.width} x {context.height} pixels; at most"
+            f" {MAX_PICTURE_PIXELS / 1e6:.0f} million are searched"
+        )
+        return Examined(problem=problem, tracks=facts), []
+    if chosen.first is None:
+        problem = f"none of its pictures decodes ({context.name})"
+        return Examined(problem=problem, tracks=facts), []
+    return _outcome(tracks, chosen, facts, complete=complete), [
+        chosen.dts,
+        chosen.pts,
+        chosen.positions,
+        chosen.sizes,
+        chosen.keys,
+    ]
+
+
+def chosen_track(tracks: Sequence[TrackFacts]) -> int:
+    """Return the number of the track to search: of those that decode, the one with most to show.
+
+    Which one is marked as the default says little: recorders mark a small or an empty one. What a
+    camera sees takes more bytes than a preview or a black picture does.
+    """
+    best = max(tracks, key=lambda one: (one.decodes, one.size, one.width * one.height))
+    return best.index
+
+
+def _outcome(
+    tracks: PictureTracks, chosen: _Track, facts: list[TrackFacts], *, complete: bool
+) -> Examined:
+    stream, first = chosen.stream, chosen.first
+    assert first is not None, "a track that decodes"
+    context = stream.codec_context
+    orientation = orientation_of(first)
+    aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+    stated = context.framerate or stream.average_rate or 0
+    return Examined(
+        track=stream.index,
+        tracks=facts,
+        container=tracks.container.format.name,
+        pixel_format=first.format.name,
+        pixel_aspect=pixel_aspect(aspect.numerator, aspect.denominator) if aspect else 1.0,
+        transpose=orientation.transpose,
+        mirror_x=orientation.mirror_x,
+        mirror_y=orientation.mirror_y,
+        interlaced=first.interlaced_frame,
+        rate=float(stated),
+        anchor_share=min(1.0, chosen.decoded / max(1, chosen.tried)),
+        tick=float(stream.time_base or 0),
+        declared_pictures=stream.frames,
+        declared_seconds=float((stream.duration or 0) * (stream.time_base or 0)),
+        cut_off=chosen.cut_off or not complete,
+        first_decoded=max(0, chosen.first_decoded),
+        count=len(chosen.sizes),
+    )

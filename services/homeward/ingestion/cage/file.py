@@ -1,0 +1,128 @@
+"""The file, as a cage reads it: block by block from the service."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections import OrderedDict
+
+from homeward.ingestion.adapters.http_file import BLOCK_BYTES
+from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Stop, ToCage
+from homeward.servicekit.cage import CageDoor
+
+KEPT_BLOCKS = 3
+"""A demuxer goes back and forth between the index and the pictures."""
+
+SLOTS = 2
+"""Pictures in the shared memory: one is taken out while the next one is decoded."""
+
+ALIVE_SECONDS = 2.0
+
+
+class StoppedError(Exception):
+    """Nobody wants more of the task."""
+
+
+class Service:
+    """The service, from inside of a cage: gives blocks, takes pictures.
+
+    Args:
+        door: To the service.
+    """
+
+    def __init__(self, door: CageDoor) -> None:
+        self.door = door
+        self.free = list(range(SLOTS))
+        self._taken: list[int] = []
+        self._heard = time.monotonic()
+
+    def block(self, number: int) -> bytes:
+        """Return a block of the file."""
+        self.door.send(Need(number))
+        while not isinstance(self._answer(), Block):
+            pass
+        return self.door.receive_bytes()
+
+    def free_slot(self) -> int:
+        """Wait for a slot of the shared memory."""
+        while not self.free:
+            self._answer()
+        return self.free.pop()
+
+    def give(self, picture: Picture) -> None:
+        """Say that a picture is in its slot."""
+        self.door.send(picture)
+        self._taken.append(picture.slot)
+        self._heard = time.monotonic()
+
+    def still_at_it(self) -> None:
+        """Let the service hear from this process now and then, and stop when it says so."""
+        if time.monotonic() - self._heard >= ALIVE_SECONDS:
+            self.door.send(Alive())
+            self._taken.append(-1)
+            while self._taken:
+                self._answer()
+
+    def _answer(self) -> ToCage:
+        answer: ToCage = self.door.receive(ToCage)
+        self._heard = time.monotonic()
+        if isinstance(answer, Stop):
+            raise StoppedError
+        if isinstance(answer, Go) and self._taken:
+            slot = self._taken.pop(0)
+            if slot >= 0:
+                self.free.append(slot)
+        return answer
+
+
+class CagedFile(io.RawIOBase):
+    """A seekable, read-only file that the service holds.
+
+    Args:
+        service: Gives its blocks.
+        size: Bytes.
+    """
+
+    def __init__(self, service: Service, size: int) -> None:
+        super().__init__()
+        self.service = service
+        self._size = size
+        self._position = 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position, bytes from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a position and return it."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Return up to `size` bytes, fewer at the end of a block; all that are left if negative."""
+        if size is None or size < 0:
+            return self.readall()
+        number, start = divmod(self._position, BLOCK_BYTES)
+        if self._position >= self._size or size == 0:
+            return b""
+        data = self._block(number)[start : start + size]
+        self._position += len(data)
+        return data
+
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._blocks[number] = self.service.block(number)
+        self._blocks.move_to_end(number)
+        while len(self._blocks) > KEPT_BLOCKS:
+            self._blocks.popitem(last=False)
+        return self._blocks[number]

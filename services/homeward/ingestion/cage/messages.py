@@ -1,0 +1,160 @@
+"""What the service and a cage of ingestion say to each other.
+
+The service sends a task, and answers each message of the cage that wants an answer, in order, until
+the task is done. A cage that was taken over could say anything: so sizes and numbers are checked
+where they arrive.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Examine(msgspec.Struct, tag=True):
+    """Task: find out what a file is. Ends with `Examined`."""
+
+    size: int
+    """Of the file, bytes."""
+
+
+class Open(msgspec.Struct, tag=True):
+    """Task: open a file for decoding. Ends with `Done`."""
+
+    size: int
+    """Of the file, bytes."""
+    track: int
+    """Number of its picture track among all of its tracks."""
+    transpose: bool
+    """How its pictures are turned upright: rows become columns,"""
+    mirror_x: bool
+    """then left and right are exchanged,"""
+    mirror_y: bool
+    """and top and bottom."""
+    pixel_aspect: float
+    """Width of a pixel, in parts of its height."""
+
+
+class Decode(msgspec.Struct, tag=True):
+    """Task: decode a piece of the open file. The times and places of its pictures come with it.
+
+    Ends with `Done`.
+    """
+
+    first: int
+    """Ordinal of the first picture that is told of, which is the one to decode from."""
+    position: int
+    """Where that is in the file; negative when it is not known."""
+    stamps: tuple[int, ...]
+    """Stamps that a seek by time may aim at, ticks of the track, best first."""
+    start: int
+    """Microseconds of the timeline; earlier pictures are not wanted."""
+    end: int
+    """As `start`; pictures from here on are not wanted."""
+    period: int
+    """Microseconds between two pictures that are wanted; 0 where `at` names them."""
+    at: tuple[int, ...]
+    """Times of the pictures that are wanted, in order."""
+    skip: str
+    """FFmpeg's word for the pictures that are not decoded."""
+    may_be_late: bool
+    """Whether to go on where the first picture that decodes comes well after `first`."""
+
+
+Task = Examine | Open | Decode
+
+
+class Need(msgspec.Struct, tag=True):
+    """From a cage: give me a block of the file. Answered by `Block` and its bytes, or `Stop`."""
+
+    number: int
+
+
+class Block(msgspec.Struct, tag=True):
+    """A block of the file follows."""
+
+
+class Picture(msgspec.Struct, tag=True):
+    """From a cage: a picture is in the shared memory. Answered by `Go` or `Stop`."""
+
+    time: int
+    """Microseconds of the timeline."""
+    slot: int
+    width: int
+    """Of the picture, pixels, even. Its planes Y, U and V come one after the other."""
+    height: int
+    copy_width: int
+    """Of the copy that follows it, likewise."""
+    copy_height: int
+    colorspace: int
+
+
+class Alive(msgspec.Struct, tag=True):
+    """From a cage: still at it, with no picture to give yet. Answered by `Go` or `Stop`."""
+
+
+class Go(msgspec.Struct, tag=True):
+    """Go on; the slot of the picture that this answers is free again."""
+
+
+class Stop(msgspec.Struct, tag=True):
+    """Nobody wants more of it."""
+
+
+class Done(msgspec.Struct, tag=True):
+    """From a cage: that was all, or all that could be had."""
+
+    problem: str = ""
+    """Why the file cannot be opened, as part of a sentence."""
+    late: bool = False
+    """Nothing was given, because pictures are complete only well after the first one."""
+
+
+class TrackFacts(msgspec.Struct):
+    """A picture track."""
+
+    index: int
+    """Among all tracks of the file."""
+    codec: str
+    width: int
+    """As stored, pixels."""
+    height: int
+    pictures: int
+    size: int
+    """Bytes of all of its pictures."""
+    decodes: bool
+
+
+class Examined(msgspec.Struct, tag=True):
+    """From a cage: what a file is, or what is wrong with it.
+
+    The stamps of its pictures follow: five arrays of as many, see `STAMPS`.
+    """
+
+    problem: str = ""
+    track: int = 0
+    """Number of the track that was chosen, among all of the file's."""
+    tracks: list[TrackFacts] = []
+    container: str = ""
+    pixel_format: str = ""
+    pixel_aspect: float = 1.0
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+    interlaced: bool = False
+    rate: float = 0.0
+    """Pictures a second that the file states; 0 where it does not."""
+    anchor_share: float = 1.0
+    """Of the pictures, those that are decoded without B pictures."""
+    tick: float = 0.0
+    """Seconds."""
+    declared_pictures: int = 0
+    declared_seconds: float = 0.0
+    cut_off: bool = False
+    first_decoded: int = 0
+    """Ordinal of the first picture that decodes."""
+    count: int = 0
+    """Pictures."""
+
+
+FromCage = Need | Picture | Alive | Done | Examined
+ToCage = Task | Block | Go | Stop

@@ -1,0 +1,149 @@
+"""What of a recording was searched, from the pictures that were looked at.
+
+Time is searched where a picture that was looked at answers for it, or where it was passed over on
+evidence that exists: pictures are there, their sizes and the key pictures among them showed that
+nobody comes into view. All other time is a gap, with its reason. Nothing is taken from what was
+asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from homeward.ingestion.model import GapReason, Stretch
+from homeward.ingestion.timeline import Spans, Timeline
+
+GLITCH = timedelta(seconds=1)
+"""A picture that should have been looked at, and could not be, is missed by nobody if another one
+was looked at within this time after it."""
+
+_TICK = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Unsearched:
+    """A stretch of a recording that was not searched."""
+
+    stretch: Stretch
+    reason: GapReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What became of a stretch of a recording. The parts do not overlap, and are all of it."""
+
+    looked_at: tuple[Stretch, ...] = ()
+    passed_over: tuple[Stretch, ...] = ()
+    gaps: tuple[Unsearched, ...] = ()
+
+    def within(self, window: Stretch) -> Coverage:
+        """Return the part of it that lies in a window."""
+        return Coverage(
+            tuple(parts_within(self.looked_at, window)),
+            tuple(parts_within(self.passed_over, window)),
+            tuple(
+                Unsearched(part, gap.reason, gap.detail)
+                for gap in self.gaps
+                for part in parts_within([gap.stretch], window)
+            ),
+        )
+
+    @property
+    def duration(self) -> timedelta:
+        """How much time it is of."""
+        gaps = (gap.stretch for gap in self.gaps)
+        return total(self.looked_at) + total(self.passed_over) + total(gaps)
+
+
+NO_PICTURES = "the recording has no pictures there"
+UNDECODABLE = "its pictures are damaged and do not decode"
+
+
+def cover(
+    timeline: Timeline,
+    stretch: Stretch,
+    *,
+    decoded: Sequence[Stretch],
+    looked_at: Sequence[timedelta],
+    period: timedelta,
+    ended: Iterable[tuple[Stretch, str]] = (),
+) -> Coverage:
+    """Tell what of a stretch was searched.
+
+    Args:
+        timeline: Of the recording.
+        stretch: What to tell of.
+        decoded: What was to be decoded, because somebody might be in view; all else is passed over.
+        looked_at: The times of the pictures that were looked at for faces.
+        period: Longest time between two pictures that are to be looked at, if there are as many.
+        ended: Stretches whose decoding was ended, each with its cause.
+    """
+    whole = Spans.between(stretch.start, stretch.end)
+    pictured = timeline.pictured & whole
+    wanted = Spans.among(decoded) & pictured
+    answered = _answered(timeline, Spans.among(decoded) & whole, looked_at, period) & wanted
+    gaps = [Unsearched(hole, GapReason.NO_PICTURES, NO_PICTURES) for hole in whole - pictured]
+    lost = wanted - answered
+    for part, cause in ended:
+        here = lost & Spans.between(part.start, part.end)
+        gaps += [Unsearched(one, GapReason.UNDECODABLE, cause) for one in here]
+        lost = lost - here
+    gaps += [Unsearched(one, GapReason.UNDECODABLE, UNDECODABLE) for one in lost]
+    found = Coverage(
+        tuple(answered),
+        tuple(pictured - wanted),
+        tuple(sorted(gaps, key=lambda gap: gap.stretch.start)),
+    )
+    assert found.duration == stretch.duration, "searched and gaps are what was asked for"
+    return found
+
+
+def _answered(
+    timeline: Timeline, decoded: Spans, looked_at: Sequence[timedelta], period: timedelta
+) -> Spans:
+    """Return the time that pictures answer for which were looked at.
+
+    Each answers until the next one, if that is the one that should have been next, or comes at most
+    `GLITCH` after it; else until that one is shown.
+    """
+    times = np.unique(np.array([at // _TICK for at in looked_at], np.int64))
+    if not len(times) or not len(decoded):
+        return Spans.among([])
+    starts, ends = decoded.edges[:, 0], decoded.edges[:, 1]
+    # A picture that was shown before a stretch began answers for its beginning.
+    of = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, None)
+    late = times >= ends[of]
+    of = np.where(late & (of + 1 < len(starts)), of + 1, of)
+    first = np.r_[True, of[1:] != of[:-1]]
+    last = np.r_[first[1:], True]
+    glitch = GLITCH // _TICK
+    due = _shown_from(timeline, times + period // _TICK)
+    following = np.where(last, ends[of], np.append(times[1:], 0))
+    until = np.where(following <= due + glitch, following, np.minimum(due, following))
+    begun = _shown_from(timeline, starts[of])
+    since = np.where(first & (times <= begun + glitch), np.minimum(starts[of], times), times)
+    return Spans.of(since, until)
+
+
+def _shown_from(timeline: Timeline, times: np.ndarray) -> np.ndarray:
+    """Return when the first picture at or after each time is shown; the end where there is none."""
+    shown = np.append(timeline.shown, timeline.duration // _TICK)
+    return shown[np.minimum(np.searchsorted(shown, times), len(shown) - 1)]
+
+
+def total(stretches: Iterable[Stretch]) -> timedelta:
+    """Return how much time stretches are."""
+    return sum((one.duration for one in stretches), timedelta())
+
+
+def parts_within(stretches: Iterable[Stretch], window: Stretch) -> Iterable[Stretch]:
+    """Return the parts of stretches that lie in a window."""
+    for one in stretches:
+        start, end = max(one.start, window.start), min(one.end, window.end)
+        if start < end:
+            yield Stretch(start, end)

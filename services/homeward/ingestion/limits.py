@@ -1,0 +1,31 @@
+"""Bounds on what is taken in, beside those of `servicekit.cage`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+MAX_PICTURE_PIXELS = 40_000_000
+"""Of a picture of a recording. The largest level of H.264 and H.265 has 35.7 million."""
+
+MAX_SIDE_PX = 8192
+"""A picture whose longer side is more is shrunk to it."""
+
+MAX_PIXEL_ASPECT = 4.0
+"""A pixel that a file says to be wider, or higher, than so many times its other side is an error of
+the file."""
+
+MAX_PICTURES = 10_000_000
+"""Of all picture tracks of a recording together: 46 hours at 60 a second."""
+
+MAX_TRACKS = 16
+"""Picture tracks of a file."""
+
+MAX_HOLES = 2000
+"""Times in a recording that no picture answers for. More is no video, but pictures now and then."""
+
+MAX_SPAN = timedelta(days=7)
+"""From the first to the last picture of a recording, holes included."""
+
+COPY_SIDE_PX = 960
+"""Longest side of the copy that faces are looked for on, unless that is less than half of the
+picture: a face of 24 pixels, the least that is compared, has 12 or more on it."""
