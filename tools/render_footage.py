@@ -16,6 +16,14 @@ if __name__ == "__main__":
 
 from marked import between
 
+from homeward.ingestion.limits import (
+    MAX_HOLES,
+    MAX_PICTURE_PIXELS,
+    MAX_PICTURES,
+    MAX_SIDE_PX,
+    MAX_SPAN,
+    MAX_TRACKS,
+)
 from homeward.ingestion.model import MAX_FOOTAGE_BYTES
 from kinds.catalogue import KINDS, Kind, Refused, Searched
 
@@ -23,7 +31,15 @@ BEGIN = "<!-- {}: written by tools/render_footage.py -->\n"
 END = "<!-- end of {} -->\n"
 
 # Name here each bound that ingestion sets on a recording, from where the code has it.
-LIMITS = (("size of a file", f"{MAX_FOOTAGE_BYTES / 2**30:g} GiB"),)
+LIMITS = (
+    ("size of a file", f"{MAX_FOOTAGE_BYTES / 2**30:g} GiB"),
+    ("pixels of a picture", f"{MAX_PICTURE_PIXELS:,}"),
+    ("longer side of a picture; larger ones are searched shrunk to it", f"{MAX_SIDE_PX} pixels"),
+    ("pictures of a file", f"{MAX_PICTURES:,}"),
+    ("picture tracks of a file", f"{MAX_TRACKS}"),
+    ("from the first to the last picture, holes included", f"{MAX_SPAN.days} days"),
+    ("holes in a recording", f"{MAX_HOLES:,}"),
+)
 
 
 def tables() -> dict[str, str]:
@@ -33,7 +49,9 @@ def tables() -> dict[str, str]:
     return {
         "searched": _table("What is told", kinds),
         "refused": _table("Why, and what to do", refused),
-        "limits": "\n".join(["| limit | |", "|---|---|", *(f"| {a} | {b} |" for a, b in LIMITS)])
+        "limits": "\n".join(
+            ["| What | At most |", "|---|---|", *(f"| {a} | {b} |" for a, b in LIMITS)]
+        )
         + "\n",
     }
 

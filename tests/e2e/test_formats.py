@@ -5,19 +5,17 @@ What is right of a kind is in `kinds/catalogue.py`, which is also the table in `
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from homeward.embedded import demo
-from kinds.catalogue import CLOCK_NAMES, CONTROL, KINDS, Kind, Refused, Searched
+from kinds.catalogue import CONTROL, KINDS, Kind, Refused, Searched
 from kinds.scene import PEOPLE, SECONDS, Scene, write_scene
 from kinds.tracks import Studio
 
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CORES = 2
-CAMERA, CLOCKS = "recorder", "wrong-clocks"
-"""Recordings with a trouble of their clocks are searched apart: they may be long."""
+CAMERA = "recorder"
+COMMAND_SECONDS = 500.0
+"""Of a command that does dozens of recordings, on cores that others use as well."""
 
-ADD_SECONDS, SEARCH_SECONDS = 300.0, 120.0
 BEGAN = datetime(2025, 1, 1, 10, tzinfo=UTC)
 WALKERS = (2, 4)
 """Which of the photograph's six people walk by, from its left."""
@@ -112,7 +110,6 @@ def files(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str
 def footage(formats_stack: LiveStack, files: Mapping[str, Path]) -> Mapping[str, Footage]:
     """What was added, by the names of the kinds."""
     formats_stack.run("camera", "add", CAMERA)
-    formats_stack.run("camera", "add", CLOCKS)
 
     def add(batch: Sequence[tuple[int, Kind]]) -> dict[str, Footage]:
         """Add recordings of one camera, a day between them, by one command."""
@@ -120,8 +117,8 @@ def footage(formats_stack: LiveStack, files: Mapping[str, Path]) -> Mapping[str,
         starts = [part for at in began.values() for part in ("--start", at.isoformat())]
         done = formats_stack.run(
             "footage", "add", *(str(files[name]) for name in began), *starts,
-            "--camera", camera_of(batch[0][1]), "--output", "json",
-            code=None, seconds=ADD_SECONDS,
+            "--camera", CAMERA, "--output", "json",
+            code=None, seconds=COMMAND_SECONDS,
         )  # fmt: skip
         held = {one["fileName"]: one for one in (done.json["footage"] if done.out else [])}
         return {
@@ -129,9 +126,9 @@ def footage(formats_stack: LiveStack, files: Mapping[str, Path]) -> Mapping[str,
         }
 
     numbered = list(enumerate(KINDS))
-    plain = [one for one in numbered if one[1] in SEARCHED and camera_of(one[1]) == CAMERA]
-    clocks = [one for one in numbered if one[1] in SEARCHED and camera_of(one[1]) == CLOCKS]
-    batches = [plain[::2], plain[1::2], clocks, *([one] for one in numbered if one[1] in REFUSED)]
+    accepted = [one for one in numbered if one[1] in SEARCHED]
+    batches = [accepted[at::CORES] for at in range(CORES)]
+    batches += [[one] for one in numbered if one[1] in REFUSED]
     with ThreadPoolExecutor(CORES) as threads:
         return {name: one for added in threads.map(add, batches) for name, one in added.items()}
 
@@ -141,44 +138,27 @@ def answers(
     formats_stack: LiveStack, subjects: Mapping[str, int], footage: Mapping[str, Footage]
 ) -> Mapping[str, Answer]:
     """What a search has told of each kind that was taken in."""
-    with ThreadPoolExecutor(2) as threads:
-        told = list(threads.map(partial(searched, formats_stack), (CAMERA, CLOCKS)))
+    told = formats_stack.run("search", "--output", "json", seconds=COMMAND_SECONDS).json
     by_id = {one.footage_id: name for name, one in footage.items() if one.footage_id}
     seen: dict[str, dict[int, Span]] = {name: {} for name in by_id.values()}
     gaps: dict[str, list[Span]] = {name: [] for name in by_id.values()}
-    for candidate in told[0]["candidates"] + told[1]["candidates"]:
+    for candidate in told.get("candidates", []):
         name = by_id[candidate["footageId"]]
         walker = subjects[candidate["subjectId"]]
         start, end = span_of(candidate, footage[name].began)
         before = seen[name].get(walker, (start, end))
         seen[name][walker] = (min(start, before[0]), max(end, before[1]))
-    for gap in told[0]["gaps"] + told[1]["gaps"]:
+    for gap in told["scan"]["coverage"].get("gaps", []):
         name = by_id[gap["footageId"]]
         gaps[name].append(span_of(gap, footage[name].began))
     return {
         name: Answer(
             seen[name],
             sorted(gaps[name]),
-            footage[name].seconds - sum(end - start for start, end in gaps[name]),
+            footage[name].seconds - unsearched(gaps[name], footage[name].seconds),
         )
         for name in by_id.values()
     }
-
-
-def camera_of(kind: Kind) -> str:
-    return CLOCKS if kind.name in CLOCK_NAMES else CAMERA
-
-
-def searched(stack: LiveStack, camera: str) -> Mapping[str, list[Any]]:
-    """Search a camera; return candidates and gaps, none where the search does not end."""
-    arguments = ("search", "--camera", camera, "--output", "json")
-    try:
-        done = stack.run(*arguments, code=None, seconds=SEARCH_SECONDS)
-    except subprocess.TimeoutExpired:
-        return {"candidates": [], "gaps": []}
-    told = done.json if done.out else {"scan": {}}
-    coverage = told["scan"].get("coverage", {})
-    return {"candidates": told.get("candidates", []), "gaps": coverage.get("gaps", [])}
 
 
 def footage_of(held: Mapping[str, Any], began: datetime, done: Done) -> Footage:
@@ -191,6 +171,11 @@ def span_of(told: Mapping[str, Any], began: datetime) -> Span:
     times = (told["interval"][name] for name in ("startTime", "endTime"))
     start, end = ((datetime.fromisoformat(at) - began).total_seconds() for at in times)
     return start, end
+
+
+def unsearched(gaps: Sequence[Span], seconds: float) -> float:
+    """Return how much of a recording gaps are; of one that was cut off they may reach further."""
+    return sum(max(0.0, min(end, seconds) - start) for start, end in gaps)
 
 
 def expected_spans(right: Searched, control: Answer) -> dict[int, Any]:

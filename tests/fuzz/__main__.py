@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,20 +80,24 @@ def inputs(seed: int, words: Sequence[str]) -> list[tuple[str, Input]]:
 def work(seed: int, words: Sequence[str], first: int) -> None:
     """Try files from a number on, and print what became of each: this process may crash."""
     av.logging.set_level(av.logging.PANIC)
-    with serving() as server:
+    told = sys.stdout
+    with (
+        redirect_stdout(sys.stderr),
+        serving() as server,
+    ):  # the services' log is not for the parent
         for number, (kind, one) in enumerate(inputs(seed, words)):
             if number < first:
                 continue
             content = one.make()
-            print(json.dumps({"begun": number}), flush=True)
+            print(json.dumps({"begun": number}), file=told, flush=True)
             with tempfile.TemporaryDirectory() as folder:
                 trial = (
                     try_recording(content, server, Path(folder))
                     if kind == "recording"
                     else try_photograph(content, Path(folder))
                 )
-            told = {name: getattr(trial, name) for name in Trial.__slots__}
-            print(json.dumps({"ended": number, "trial": told}), flush=True)
+            facts = {name: getattr(trial, name) for name in Trial.__slots__}
+            print(json.dumps({"ended": number, "trial": facts}), file=told, flush=True)
 
 
 def worked(arguments: Sequence[str], first: int) -> Iterator[dict[str, object]]:

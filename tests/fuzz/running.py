@@ -8,7 +8,12 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    closing,
+    contextmanager,
+)
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,12 +22,13 @@ from typing import Protocol, Self
 import psutil
 
 from file_server import FileServer
-from homeward.embedding.adapters.pictures import PillowPictureDecoder
-from homeward.embedding.model import Image
-from homeward.ingestion.adapters.media import PyAvFrameSource
-from homeward.ingestion.adapters.probe import SubprocessProber
+from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
+from homeward.embedding.model import Photo
+from homeward.ingestion.adapters.media import CagedFrameSource
+from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.model import Frame, Stretch
-from homeward.ingestion.ports import FrameSource, MediaProber, Piece
+from homeward.ingestion.ports import FrameSource, MediaProber, Piece, Recording
+from homeward.ingestion.timeline import Examined
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
@@ -30,9 +36,9 @@ from homeward.servicekit.executor import BoundedExecutor
 SECONDS = 90.0
 """A file must be dealt with by then; on two cores that others use as well."""
 
-CALLER_BYTES = 1024**3
-"""By how much the calling process may grow: a photograph of 50 megapixels, as it is and as BGR, and
-the pictures of a recording that were decoded ahead."""
+CALLER_BYTES = 512 * 1024**2
+"""By how much the calling process may grow. A photograph of 49 megapixels takes 280 MiB, in memory
+that is shared with its cage and as a copy: `python -m fuzz png-7000`, 2026-11-28."""
 
 CHILDREN_BYTES = 5 * 1024**3
 """What all processes for one file may have together."""
@@ -48,26 +54,23 @@ _END_SECONDS = 5.0
 class PhotoDecoder(Protocol):
     """What the embedding service decodes photographs with."""
 
-    def decode_photo(self, data: bytes) -> Image:
+    def decode_photo(self, data: bytes) -> Photo:
         """Return a photograph."""
 
 
 @contextmanager
 def photo_decoder() -> Iterator[PhotoDecoder]:
     """Open what decodes photographs: the one place that knows the class."""
-    yield PillowPictureDecoder()
-
-
-def media_prober() -> MediaProber:
-    """Return what finds out what a file is: the one place that knows the class."""
-    return SubprocessProber()
+    with CagedPictureDecoder() as decoder:
+        yield decoder
 
 
 @asynccontextmanager
-async def frame_source() -> AsyncGenerator[FrameSource, None]:
-    """Open what decodes recordings: the one place that knows the class."""
+async def media_reader() -> AsyncGenerator[tuple[MediaProber, FrameSource], None]:
+    """Open what reads recordings: the one place that knows the classes."""
     async with BoundedExecutor("decode", workers=2, queue=8) as executor:
-        yield PyAvFrameSource(executor, decoders=2)
+        with closing(CagedFrameSource(executor, decoders=2)) as source:
+            yield CagedProber(executor), source
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,24 +129,31 @@ def try_photograph(content: bytes, folder: Path) -> Trial:
     return asyncio.run(_watched(lambda: _photograph(content), folder))
 
 
+def open_recording(
+    source: FrameSource, url: str, examined: Examined
+) -> AbstractAsyncContextManager[Recording]:
+    """Open a recording that was examined: the one place that knows what of it is asked for."""
+    return source.open(url, examined.probe.video, examined.timeline)
+
+
 async def _recording(url: str) -> int:
-    probe = (await media_prober().probe(url)).probe
-    whole = Piece(Stretch(timedelta(), probe.duration))
     pictures = 0
-    async with (
-        frame_source() as source,
-        source.open(url, probe.video) as recording,
-        recording.frames([whole], rate=RATE) as frames,
-    ):
-        async for frame in frames:
-            pictures += isinstance(frame, Frame)
+    async with media_reader() as (prober, source):
+        examined = await prober.probe(url)
+        whole = Piece(Stretch(timedelta(), examined.probe.duration))
+        async with (
+            open_recording(source, url, examined) as recording,
+            recording.frames([whole], rate=RATE) as frames,
+        ):
+            async for frame in frames:
+                pictures += isinstance(frame, Frame)
     return pictures
 
 
 async def _photograph(content: bytes) -> int:
     with photo_decoder() as decoder:
-        shape = (await asyncio.to_thread(decoder.decode_photo, content)).shape
-    assert len(shape) == 3, "it is a picture in colour"
+        photo = await asyncio.to_thread(decoder.decode_photo, content)
+    assert photo.image.ndim == 3, "it is a picture in colour"
     return 1
 
 

@@ -660,7 +660,6 @@ _REMARKS: Mapping[str, str] = {
     "unknown-format": "convert it with the recorder's own program, to MP4",
 }
 
-CLOCK_NAMES = frozenset(kind.name for kind in _clock_kinds())
 KINDS: tuple[Kind, ...] = tuple(
     replace(kind, remark=_REMARKS.get(kind.name, ""))
     for kind in (
