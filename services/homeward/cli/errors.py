@@ -76,7 +76,8 @@ _ADVICE: Mapping[str, str] = {
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm` and add the file again"
     ),
-    "FOOTAGE_UNREADABLE": "export the recording again as MP4 with H.264 or H.265, and add that",
+    "FOOTAGE_UNREADABLE": "convert it to MP4 with H.264 or H.265, with the recorder's own player or"
+    " `ffmpeg -i FILE OUT.mp4`, and add that",
     "FOOTAGE_TOO_RECENT": "Homeward searches finished recordings, not live video; add it later",
     "UPLOAD_SIZE_MISMATCH": "run the same command again: it goes on where the upload stopped",
     "UPLOAD_DIGEST_MISMATCH": "the file changed while it was read; run the same command again",
