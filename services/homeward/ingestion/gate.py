@@ -92,9 +92,9 @@ MAX_CONTROLLED = 0.3
 packets tell of people."""
 
 MIN_FREE = 0.5
-"""Balance from which on none is. Of recordings with an even rate (2026-11-28, x264, x265 and MPEG-2,
-120 s): up to 0.31 where a rate control made it so and hardly anybody was in view, 0.44 with twelve
-people; 0.71 to 1.1 with a constant quantiser and nobody in view."""
+"""Balance from which on none is. Of recordings with an even rate (2026-11-28, x264, x265 and
+MPEG-2, 120 s): up to 0.31 where a rate control made it so and hardly anybody was in view, 0.44
+with twelve people; 0.71 to 1.1 with a constant quantiser and nobody in view."""
 
 MIN_GRAIN = 0.0005
 """Least relative standard deviation of a group's bytes; less is padding, and hides what moves. The

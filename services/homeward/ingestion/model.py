@@ -473,8 +473,8 @@ class Segment:
     true_start: datetime
     """True time of the recording's first picture."""
     window: Stretch | None = None
-    """What of it was asked for; None for all. It is searched as a whole, so that a search of a window
-    finds what a search of all of it does, and what lies beyond the window is not told."""
+    """What of it was asked for; None for all. It is searched as a whole, so that a search of a
+    window finds what a search of all of it does, and what lies beyond the window is not told."""
     pixel_aspect: float | None = None
     """As the camera is set; None to go by what the recording says."""
     state: ScanState = ScanState.PENDING

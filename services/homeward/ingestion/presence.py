@@ -1,4 +1,4 @@
-"""Where in a recording somebody was in view, so that a search for somebody else need not look again.
+"""Where in a recording somebody was in view: a search for somebody else need not look again.
 
 There is no picture in it, no landmark and no template.
 """
