@@ -61,7 +61,7 @@ def test_alone_there_is_no_other() -> None:
 def shot(at: float, quality: float) -> Shot:
     pixels = np.zeros((112, 112, 3), np.uint8)
     portrait = Portrait(InMemoryPicture(pixels), Box(0, 0, 1, 1), ())
-    return Shot(timedelta(seconds=at), quality, Box(0, 0, 1, 1), pixels, portrait, ())
+    return Shot(timedelta(seconds=at), quality, Box(0, 0, 1, 1), portrait, ())
 
 
 @pytest.mark.parametrize(
