@@ -59,13 +59,7 @@ class Desk:
     """A worker with one segment to search, and everything around it."""
 
     def __init__(
-        self,
-        make: Any,
-        store: InMemoryKeyValueStore,
-        prober: Any,
-        queue: Any,
-        work: Any,
-        parts: Any,
+        self, make: Any, store: InMemoryKeyValueStore, queue: Any, work: Any, parts: Any
     ) -> None:
         self.make = make
         self.store = store
@@ -74,14 +68,13 @@ class Desk:
         self.scanner: FakeScanner = parts["scanner"]
         self.clock = parts["clock"]
         self.footage: FootageLibrary = parts["footage"]
-        self.prober = prober
         self.worker = ScanWorker(queue=queue, store=store, **parts)
 
     async def record(self, probe: Probe) -> None:
         """Take the recording in anew, as this was found out about it."""
         footage = await self.footage.get(self.make.footage().footage_id)
         await self.footage.delete(footage.footage_id)
-        self.prober.answer = probe
+        self.footage._prober.answer = probe  # type: ignore[attr-defined]
         await self.footage.upload("up-2", self.make.header(), 0, _content())
 
     async def put(self, segment: Segment, *, cancelled: bool = False) -> None:
@@ -118,14 +111,13 @@ async def desk(
     queue: Any,
     new_work: Any,
     library: FootageLibrary,
-    prober: Any,
     clock: Any,
 ) -> Desk:
     await library.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
     parts = {"footage": library, "scanner": FakeScanner(), "clock": clock}
-    desk = Desk(make, records_store, prober, queue, work, parts)
+    desk = Desk(make, records_store, queue, work, parts)
     await desk.put(make.segment())
     return desk
 
