@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import resource
 import subprocess
 import sys
@@ -238,6 +239,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.held: dict[str, footage_pb2.Footage] = {}
         self.report = footage_service_pb2.GetRetentionReportResponse(footage_count=1)
         self.put_url = ""
+        self.findings: list[str] = []
+        """What is odd about every recording, in words."""
 
     def GetUpload(self, request: Any, context: Any) -> Any:
         if request.request_id not in self.uploads:
@@ -268,9 +271,13 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
             start_time=header.start_time,
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
+            findings=self._findings(),
         )
         self.held[header.sha256] = footage
         return footage_service_pb2.UploadFootageResponse(footage=footage, already_held=already_held)
+
+    def _findings(self) -> list[footage_pb2.FootageFinding]:
+        return [footage_pb2.FootageFinding(detail=detail) for detail in self.findings]
 
     def CreateUploadUrl(self, request: Any, context: Any) -> Any:
         self.headers.append(request.header)
@@ -285,7 +292,11 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
     def GetFootage(self, request: Any, context: Any) -> Any:
         return footage_service_pb2.GetFootageResponse(
             footage=footage_pb2.Footage(
-                footage_id=request.footage_id, file_name="gate.mp4", camera_id="gate"
+                footage_id=request.footage_id,
+                file_name="gate.mp4",
+                camera_id="gate",
+                pictured_duration=Duration(seconds=50),
+                findings=self._findings(),
             )
         )
 
@@ -582,10 +593,10 @@ def running(done: int) -> Any:
     )
 
 
-def effort(*ways: int, decoded: int = 60, passed_over: int = 540) -> scan_pb2.FootageEffort:
+def effort(*ways: int, looked_at: int = 60, passed_over: int = 540) -> scan_pb2.FootageEffort:
     return scan_pb2.FootageEffort(
         footage_id=FOOTAGE,
-        decoded_duration=Duration(seconds=decoded),
+        decoded_duration=Duration(seconds=looked_at),
         passed_over_duration=Duration(seconds=passed_over),
         thoroughness=ways,
     )
@@ -594,6 +605,7 @@ def effort(*ways: int, decoded: int = 60, passed_over: int = 540) -> scan_pb2.Fo
 def ended(
     *,
     searched: int = 600,
+    passed_over: int = 0,
     gaps: Iterable[scan_pb2.CoverageGap] = (),
     incomparable: int = 0,
     efforts: Iterable[scan_pb2.FootageEffort] = (),
@@ -605,6 +617,8 @@ def ended(
             coverage=scan_pb2.ScanCoverage(
                 requested_duration=Duration(seconds=600),
                 searched_duration=Duration(seconds=searched),
+                looked_at_duration=Duration(seconds=searched - passed_over),
+                passed_over_duration=Duration(seconds=passed_over),
                 gaps=gaps,
                 incomparable_appearance_count=incomparable,
                 footage_efforts=efforts,
@@ -980,6 +994,27 @@ def test_a_camera_is_registered_with_its_place_and_clock(homeward: Homeward) -> 
     assert camera.clock_offset.ToTimedelta().total_seconds() == -90
 
 
+def test_a_camera_is_registered_with_the_shape_of_its_pixels(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["camera", "add", "gate", "--pixel-aspect", "2"]) == 0
+    camera = homeward.cameras.requests[0].camera
+    assert camera.pixel_aspect_ratio == 2
+    assert re.search(r"pixel aspect:? +2\n", capsys.readouterr().out)
+
+
+def test_a_camera_without_a_shape_of_pixels_states_none(homeward: Homeward) -> None:
+    assert run(["camera", "add", "gate"]) == 0
+    assert not homeward.cameras.requests[0].camera.HasField("pixel_aspect_ratio")
+
+
+def test_the_shape_of_a_cameras_pixels_is_changed_alone(homeward: Homeward) -> None:
+    assert run(["camera", "update", "gate", "--pixel-aspect", "1.5"]) == 0
+    request = homeward.cameras.requests[0]
+    assert list(request.update_mask.paths) == ["pixel_aspect_ratio"]
+    assert request.camera.pixel_aspect_ratio == 1.5
+
+
 def test_a_camera_update_changes_only_what_is_given(homeward: Homeward) -> None:
     assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
     assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
@@ -995,6 +1030,35 @@ def test_cameras_are_listed(homeward: Homeward, capsys: pytest.CaptureFixture[st
 
 
 # footage
+
+
+def test_what_is_odd_about_a_recording_is_noted_when_it_is_added(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.findings = ["its clock is set anew 5.0 s from its beginning", "it was cut off"]
+    assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"recording")]) == 0
+    told = capsys.readouterr().out
+    assert (
+        "  note: its clock is set anew 5.0 s from its beginning\n  note: it was cut off\n" in told
+    )
+
+
+def test_about_a_recording_that_is_as_it_should_be_nothing_is_noted(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"recording")]) == 0
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_a_recording_is_shown_with_what_is_odd_about_it(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.held["a digest"] = footage_pb2.Footage(footage_id=FOOTAGE)
+    homeward.footage.findings = ["its clock is set anew 5.0 s from its beginning"]
+    assert run(["footage", "show", FOOTAGE]) == 0
+    told = capsys.readouterr().out
+    assert "  note: its clock is set anew 5.0 s from its beginning\n" in told
+    assert re.search(r"pictures for:? +50.0 s", told)
 
 
 def test_a_recording_arrives_as_it_is(
@@ -1371,17 +1435,21 @@ def test_a_scan_that_failed_fails_the_search(
 def test_a_search_tells_what_it_passed_over(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    homeward.scans.script = [[ended(efforts=[effort(scan_pb2.THOROUGHNESS_GATED)])]]
+    homeward.scans.script = [[ended(passed_over=540)]]
     assert run(["search"]) == 0
     told = capsys.readouterr().out
     assert "Coverage: 0:10:00 searched of 0:10:00" in told
-    assert "Of that, 0:09:00 were passed over: nothing moved" in told
+    assert (
+        "Of what was searched, 0:01:00 were looked at picture by picture."
+        " 0:09:00 were passed over: the sizes of the pictures and the key pictures among them told"
+        " that nobody came into view." in told
+    )
 
 
 def test_a_search_that_passed_nothing_over_says_nothing_of_it(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    everything = effort(scan_pb2.THOROUGHNESS_CONSTANT_RATE, decoded=600, passed_over=0)
+    everything = effort(scan_pb2.THOROUGHNESS_CONSTANT_RATE, looked_at=600, passed_over=0)
     homeward.scans.script = [[ended(efforts=[everything])]]
     assert run(["search"]) == 0
     assert "passed over" not in capsys.readouterr().out
@@ -1396,6 +1464,40 @@ def test_a_scan_tells_how_each_recording_was_searched(
     told = capsys.readouterr().out
     assert "How it was searched:" in told
     assert "where something happened; all of it: its bit rate is constant" in told
+    assert re.search(r"footage +looked at +passed over +how", told.lower())
+    assert re.search(rf"{FOOTAGE} +0:01:00 +0:09:00", told)
+
+
+def test_a_search_tells_where_a_recording_has_no_pictures(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gap = scan_pb2.CoverageGap(
+        footage_id=FOOTAGE,
+        interval=IN_VIEW,
+        reason=scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
+    )
+    homeward.scans.script = [[ended(searched=596, gaps=[gap])]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert "Not searched, so that nothing is known of who was there:" in told
+    assert "the recording has no pictures there" in told
+
+
+@pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0)])
+def test_a_candidate_whose_time_is_uncertain_is_marked(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    uncertain: bool,
+    marks: int,
+) -> None:
+    found = candidate()
+    found.candidate.time_uncertain = uncertain
+    homeward.scans.script = [[found, ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert told.count("Z*") == marks
+    assert told.count("* The time is uncertain: the recorder's clock had been set anew") == marks
 
 
 # plan

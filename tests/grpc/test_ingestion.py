@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
@@ -17,6 +20,7 @@ from homeward.api.ingestion.v1 import (
     camera_pb2,
     camera_service_pb2,
     camera_service_pb2_grpc,
+    footage_pb2,
     footage_service_pb2,
     footage_service_pb2_grpc,
     scan_pb2,
@@ -24,13 +28,24 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2_grpc,
 )
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.model import Examined, Probe, VideoTrack
+from homeward.ingestion.model import (
+    Finding,
+    FootageProblem,
+    GapReason,
+    Probe,
+    ScanState,
+    Segment,
+    Stretch,
+    Thoroughness,
+    VideoTrack,
+)
 from homeward.ingestion.servicer import services
+from homeward.ingestion.timeline import KEY, VERSION, Examined, Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.scans import Scans
+from homeward.ingestion.usecases.scans import Scans, segment_key
 from homeward.inventory import FOOTAGE_LIMIT
-from homeward.servicekit import errors, wire
+from homeward.servicekit import errors, records, wire
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
@@ -50,6 +65,9 @@ class Outside:
         self.time = NOW
         self.probing: errors.DomainError | None = None
         self.matching: errors.DomainError | None = None
+        self.found = Probe(
+            VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60), version=VERSION
+        )
 
     def now(self) -> datetime:
         return self.time
@@ -58,8 +76,9 @@ class Outside:
         del url
         if self.probing is not None:
             raise self.probing
-        probe = Probe(VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60))
-        return Examined(probe, ())
+        times = np.arange(1500, dtype=np.int64) * 40_000
+        keys = np.where(np.arange(1500) % 50 == 0, KEY, 0).astype(np.uint8)
+        return Examined(self.found, Timeline(times, times, times, times, times + 1, keys))
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         del subject_ids
@@ -96,8 +115,9 @@ async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
         erasures=InMemoryKeyValueStore(),
         keep=FOOTAGE_LIMIT,
     )
+    scan_records = InMemoryKeyValueStore()
     scans = Scans(
-        store=InMemoryKeyValueStore(),
+        store=scan_records,
         queue=outside,
         footage=footage,
         cameras=cameras,
@@ -115,6 +135,7 @@ async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
     async with open_channel(f"localhost:{server.port}") as channel:
         stubs = SimpleNamespace(
             bucket=bucket,
+            scan_records=scan_records,
             cameras=camera_service_pb2_grpc.CameraServiceStub(channel),
             footage=footage_service_pb2_grpc.FootageServiceStub(channel),
             scans=scan_service_pb2_grpc.ScanServiceStub(channel),
@@ -185,10 +206,25 @@ async def test_create_camera_registers_it(api: Any) -> None:
         new_camera("cam-2", latitude=51),
         new_camera("cam-2", place="x" * 201),
         new_camera("cam-2", clock_offset=timedelta(days=2)),
+        new_camera("cam-2", pixel_aspect_ratio=0),
+        new_camera("cam-2", pixel_aspect_ratio=0.24),
+        new_camera("cam-2", pixel_aspect_ratio=4.1),
+        new_camera("cam-2", pixel_aspect_ratio=float("nan")),
     ],
 )
 async def test_create_camera_refuses_fields_that_break_a_rule(api: Any, request_: Any) -> None:
     assert await refusal(api.cameras.CreateCamera(request_)) == INVALID
+
+
+async def test_a_camera_keeps_the_shape_of_its_pixels(api: Any) -> None:
+    made = await api.cameras.CreateCamera(new_camera("cam-2", pixel_aspect_ratio=2))
+    changed = await api.cameras.UpdateCamera(
+        change("cam-2", "pixel_aspect_ratio", pixel_aspect_ratio=0.25)
+    )
+    unset = await api.cameras.UpdateCamera(change("cam-2", "pixel_aspect_ratio"))
+
+    assert (made.camera.pixel_aspect_ratio, changed.camera.pixel_aspect_ratio) == (2, 0.25)
+    assert not unset.camera.HasField("pixel_aspect_ratio")
 
 
 async def test_create_camera_refuses_an_id_that_is_taken(api: Any) -> None:
@@ -294,6 +330,53 @@ async def test_upload_footage_takes_a_recording_in(api: Any) -> None:
     assert footage.end_time == wire.to_timestamp(RECORDED + timedelta(seconds=60))
     assert footage.delete_time == wire.to_timestamp(NOW + timedelta(days=31))
     assert footage.video.codec == "h264"
+
+
+async def test_upload_footage_tells_what_is_odd_about_a_recording(
+    api: Any, outside: Outside
+) -> None:
+    outside.found = replace(
+        outside.found,
+        problems=(FootageProblem.CLOCK_STEPPED, FootageProblem.PICTURES_MISSING),
+        findings=(
+            Finding(FootageProblem.CLOCK_STEPPED, "its clock is set anew"),
+            Finding(FootageProblem.PICTURES_MISSING, "it has no pictures for 15 s"),
+        ),
+        holes=(Stretch(timedelta(seconds=20), timedelta(seconds=35)),),
+        uncertain_from=timedelta(seconds=40),
+    )
+
+    footage = (await upload(api)).footage
+
+    assert list(footage.problems) == [
+        footage_pb2.FOOTAGE_PROBLEM_CLOCK_STEPPED,
+        footage_pb2.FOOTAGE_PROBLEM_PICTURES_MISSING,
+    ]
+    assert [(one.problem, one.detail) for one in footage.findings] == [
+        (footage_pb2.FOOTAGE_PROBLEM_CLOCK_STEPPED, "its clock is set anew"),
+        (footage_pb2.FOOTAGE_PROBLEM_PICTURES_MISSING, "it has no pictures for 15 s"),
+    ]
+    assert footage.pictured_duration.ToTimedelta() == timedelta(seconds=45)
+    assert footage.uncertain_from_offset.ToTimedelta() == timedelta(seconds=40)
+
+
+async def test_of_a_recording_as_it_should_be_nothing_odd_is_told(api: Any) -> None:
+    footage = (await upload(api)).footage
+
+    assert (list(footage.problems), list(footage.findings)) == ([], [])
+    assert footage.pictured_duration == footage.duration
+    assert not footage.HasField("uncertain_from_offset")
+
+
+@pytest.mark.parametrize("problem", list(FootageProblem))
+async def test_every_problem_of_a_recording_has_a_name(
+    api: Any, outside: Outside, problem: FootageProblem
+) -> None:
+    outside.found = replace(outside.found, problems=(problem,))
+
+    (told,) = (await upload(api)).footage.problems
+
+    assert footage_pb2.FootageProblem.Name(told) == f"FOOTAGE_PROBLEM_{problem.name}"
 
 
 async def test_upload_footage_says_when_the_same_file_is_held(api: Any) -> None:
@@ -694,13 +777,69 @@ async def test_cancel_scan_ends_it_once(api: Any) -> None:
     cancelled = (await api.scans.CancelScan(request)).scan
 
     assert cancelled.state == scan_pb2.Scan.STATE_CANCELLED
-    assert [gap.reason for gap in cancelled.coverage.gaps] == [
-        scan_pb2.COVERAGE_GAP_REASON_CANCELLED
-    ] * 2
+    # Its two segments follow each other: they are one gap.
+    assert [(gap.reason, gap.interval) for gap in cancelled.coverage.gaps] == [
+        (
+            scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
+            wire.to_interval(RECORDED, RECORDED + timedelta(seconds=60)),
+        )
+    ]
     assert await refusal(api.scans.CancelScan(request)) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         errors.Reason.SCAN_ENDED,
     )
+
+
+async def test_a_scan_of_an_interval_asks_for_that_much(api: Any) -> None:
+    await upload(api)
+    interval = wire.to_interval(RECORDED + timedelta(seconds=20), RECORDED + timedelta(seconds=35))
+
+    scan = await new_scan(api, interval=interval)
+
+    assert scan.progress.segment_count == 2
+    assert scan.coverage.requested_duration.ToTimedelta() == timedelta(seconds=15)
+
+
+async def test_a_scan_tells_what_was_looked_at_passed_over_and_neither(api: Any) -> None:
+    await upload(api)
+    scan = await new_scan(api)
+    first, second = [
+        records.decode(entry.value, Segment)
+        for entry in await api.scan_records.entries(f"segment.{scan.scan_id}.*")
+    ]
+    lost = Stretch(timedelta(seconds=50), timedelta(seconds=60))
+    done = [
+        replace(first, looked_at=timedelta(seconds=10), passed_over=timedelta(seconds=20)),
+        replace(
+            second,
+            looked_at=timedelta(seconds=20),
+            gaps=(second.gap_over(lost, GapReason.NO_PICTURES, "none there"),),
+        ),
+    ]
+    await asyncio.gather(
+        *(
+            api.scan_records.put(
+                segment_key(scan.scan_id, number),
+                records.encode(
+                    replace(one, state=ScanState.SUCCEEDED, thoroughness=Thoroughness.GATED)
+                ),
+            )
+            for number, one in enumerate(done)
+        )
+    )
+
+    request = scan_service_pb2.GetScanRequest(scan_id=scan.scan_id)
+    coverage = (await api.scans.GetScan(request)).scan.coverage
+
+    assert coverage.searched_duration.ToTimedelta() == timedelta(seconds=50)
+    assert coverage.looked_at_duration.ToTimedelta() == timedelta(seconds=30)
+    assert coverage.passed_over_duration.ToTimedelta() == timedelta(seconds=20)
+    (gap,) = coverage.gaps
+    assert gap.reason == scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES
+    (effort,) = coverage.footage_efforts
+    assert effort.decoded_duration.ToTimedelta() == timedelta(seconds=30)
+    assert effort.passed_over_duration.ToTimedelta() == timedelta(seconds=20)
+    assert list(effort.thoroughness) == [scan_pb2.THOROUGHNESS_GATED]
 
 
 async def test_watch_scan_ends_with_the_scan(api: Any) -> None:

@@ -37,7 +37,9 @@ _GAP_REASONS = {
 
 _WAYS = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
-    scan_pb2.THOROUGHNESS_PRESENCE: "as an earlier scan had: pictures with faces alone were decoded again",
+    scan_pb2.THOROUGHNESS_PRESENCE: (
+        "as an earlier scan had: pictures with faces alone were decoded again"
+    ),
     scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: its packets are not known",
     scan_pb2.THOROUGHNESS_TOO_SHORT: "all of it: it is short",
     scan_pb2.THOROUGHNESS_INTRA_ONLY: "all of it: it has key pictures only",
@@ -149,9 +151,10 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
     passed_over = times.seconds(coverage.passed_over_duration)
     if passed_over:
         say(
-            f"Of what was searched, {times.span(coverage.looked_at_duration)} were looked at picture"
-            f" by picture. {times.span(coverage.passed_over_duration)} were passed over: the sizes"
-            " of the pictures and the key pictures among them told that nobody came into view."
+            f"Of what was searched, {times.span(coverage.looked_at_duration)} were looked at"
+            f" picture by picture. {times.span(coverage.passed_over_duration)} were passed over:"
+            " the sizes of the pictures and the key pictures among them told that nobody came into"
+            " view."
         )
     if coverage.gaps:
         say("Not searched, so that nothing is known of who was there:")

@@ -42,8 +42,8 @@ from homeward.ingestion.model import (
     Template,
 )
 from homeward.ingestion.ports import Sighted
-from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.timeline import Examined
+from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.scans import pieces_of
 from homeward.servicekit.clients import open_channel

@@ -132,7 +132,7 @@ _CAMERA_FIELDS: Mapping[str, Callable[[camera_pb2.Camera], object]] = {
         camera.clock_offset_source, "camera.clock_offset_source", most=500
     ),
     "authority": lambda camera: wire.text(camera.authority, "camera.authority", most=500),
-    "pixel_aspect_ratio": lambda camera: _pixel_aspect(camera),
+    "pixel_aspect_ratio": _pixel_aspect,
 }
 UPDATABLE_CAMERA = frozenset(_CAMERA_FIELDS)
 

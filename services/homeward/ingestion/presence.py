@@ -1,4 +1,4 @@
-"""Where in a recording somebody was in view, so that a search for somebody else need not look again.
+"""Where in a recording somebody was in view: a search for somebody else need not look again.
 
 There is no picture in it, no landmark and no template.
 """
@@ -33,7 +33,7 @@ class PresentPerson:
     start: timedelta
     end: timedelta
     sights: int
-    """Pictures in which a face of theirs was found."""
+    """Pictures of the piece in which a face of theirs was found."""
     shots: tuple[PresentShot, ...]
     """Best first; none of somebody whose face is too small or too poor to compare."""
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
-from numpy.typing import NDArray
 
 from homeward import fusing
 from homeward.ingestion.model import Box, Portrait, Template
@@ -150,8 +149,8 @@ def _cut_to_their_time(
 ) -> Appearance:
     """Return one of the people of a track that has jumped with the time that they were there.
 
-    Nobody knows when it jumped: half-way between a picture of one person and the next picture, which
-    is of another.
+    Nobody knows when it jumped: half-way between a picture of one person and the next picture,
+    which is of another.
     """
     first = min(shot.offset for shot in one.shots)
     last = max(shot.offset for shot in one.shots)

@@ -5,9 +5,10 @@ scan decodes by it, and coverage is added up from it: nothing divides by a mean 
 trusted that the timeline does not confirm.
 
 A picture is known by its *ordinal*: its place in the file's order. Files give times in many ways:
-with a clock that starts anew, jumps or steps back, with one wild time stamp among good ones, or with
-a stamp for some pictures only. `place` makes one line of them, which never goes back: the clock of
-the first run counts, what follows a step back is put right behind, and a jump ahead is a hole.
+with a clock that starts anew, jumps or steps back, with one wild time stamp among good ones, or
+with a stamp for some pictures only. `place` makes one line of them, which never goes back: the
+clock of the first run counts, what follows a step back is put right behind, and a jump ahead is a
+hole.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +45,7 @@ MAX_JUMP = timedelta(hours=24)
 """A clock that goes ahead by more than this has been set, and tells nothing about a hole."""
 
 MAX_OUTLIERS = 8
-"""This many pictures in a row, at most, have wild times before the clock is taken to have changed."""
+"""This many pictures in a row, at most, have wild times; where more do, the clock has changed."""
 
 _REORDERED = 17
 """A picture is shown, at most, as many pictures after it is decoded (H.264 and H.265 allow 16)."""
@@ -217,7 +219,7 @@ class Timeline:
         starts = shown_keys if len(shown_keys) and shown_keys[0] == 0 else np.r_[0, shown_keys]
         sizes, groups = self.sizes[self.order], []
         borders = [*starts.tolist(), len(self.order)]
-        for first, after in zip(borders, borders[1:], strict=False):
+        for first, after in pairwise(borders):
             seconds = (self.shown[first + 1 : after] - self.shown[first]) // 1_000_000
             # Beyond a hole nothing is told of them.
             near = seconds < MAX_GROUP_SECONDS
@@ -441,7 +443,7 @@ def _straightened(
 
 def _wrapped(jump: float, tick: float) -> bool:
     """Whether a clock seems to have gone ahead because the demuxer took it to have wrapped."""
-    return abs(tick - 1 / 90000) < 1e-9 and _WRAP / 2 < jump  # noqa: PLR2004 - rounding
+    return abs(tick - 1 / 90000) < 1e-9 and jump > _WRAP / 2  # noqa: PLR2004 - rounding
 
 
 def _wild(

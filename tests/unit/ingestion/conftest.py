@@ -15,20 +15,29 @@ from homeward.ingestion.model import (
     Box,
     CameraDetails,
     Candidate,
-    Examined,
     Face,
     Footage,
     FootageHeader,
     Frame,
     Match,
     MatchPolicy,
-    PacketGroup,
     Probe,
     Segment,
+    Stretch,
     Template,
     VideoTrack,
 )
 from homeward.ingestion.ports import Backlog, Sighted
+from homeward.ingestion.timeline import (
+    HIDDEN,
+    KEY,
+    TIMED,
+    UNKNOWN,
+    VERSION,
+    Examined,
+    Stamps,
+    Timeline,
+)
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.inventory import FOOTAGE_LIMIT
@@ -63,13 +72,13 @@ class FakeProber:
         self.answer = answer
         self.problem: errors.DomainError | None = None
         self.urls: list[str] = []
-        self.packets: tuple[PacketGroup, ...] = Make.packets([0, 2, 4])
+        self.timeline: Timeline = Make.timeline(6)
 
     async def probe(self, url: str) -> Examined:
         self.urls.append(url)
         if self.problem is not None:
             raise self.problem
-        return Examined(self.answer, self.packets)
+        return Examined(self.answer, self.timeline)
 
 
 class FakeMatcher:
@@ -185,6 +194,10 @@ class FakeQueue:
         return
 
 
+def _stamps(given: Sequence[int | None]) -> np.ndarray:
+    return np.array([UNKNOWN if one is None else one for one in given], np.int64)
+
+
 class Make:
     """Values with everything that a test does not care about filled in."""
 
@@ -192,9 +205,22 @@ class Make:
     now = NOW
 
     @staticmethod
-    def probe(length: float = 60.0, rate: float = 25.0) -> Probe:
+    def probe(
+        length: float = 60.0,
+        rate: float = 25.0,
+        *,
+        holes: Sequence[tuple[float, float]] = (),
+        **changes: Any,
+    ) -> Probe:
+        """`holes` are the starts and ends of what no picture answers for."""
         frames = round(length * rate)
-        return Probe(VideoTrack("h264", 1920, 1080, rate, frames, frames // 50), seconds(length))
+        probe = Probe(
+            VideoTrack("h264", 1920, 1080, rate, frames, frames // 50),
+            seconds(length),
+            holes=tuple(Stretch(seconds(start), seconds(end)) for start, end in holes),
+            version=VERSION,
+        )
+        return replace(probe, **changes)
 
     @staticmethod
     def header(content: bytes = b"recording", **changes: Any) -> FootageHeader:
@@ -209,10 +235,26 @@ class Make:
         return Footage(header.footage_id, header, Make.probe(length), NOW, NOW + FOOTAGE_LIMIT)
 
     @staticmethod
-    def segment(start: float = 0, end: float = 60, **changes: Any) -> Segment:
+    def segment(
+        start: float = 0,
+        end: float = 60,
+        *,
+        window: tuple[float, float] | None = None,
+        looked_at: float = 0,
+        passed_over: float = 0,
+        **changes: Any,
+    ) -> Segment:
+        """`window` is what of it was asked for; `looked_at` and `passed_over` are seconds."""
         footage = Make.footage()
         segment = Segment(
-            footage.footage_id, "cam-1", seconds(start), seconds(end), true_start=RECORDED
+            footage.footage_id,
+            "cam-1",
+            seconds(start),
+            seconds(end),
+            true_start=RECORDED,
+            window=Stretch(*map(seconds, window)) if window else None,
+            looked_at=seconds(looked_at),
+            passed_over=seconds(passed_over),
         )
         return replace(segment, **changes)
 
@@ -243,10 +285,80 @@ class Make:
         return Frame(seconds(offset), picture, np.full((54, 64), grey, np.uint8), 1.0)
 
     @staticmethod
-    def packets(starts: Sequence[float], size: int = 1000) -> tuple[PacketGroup, ...]:
-        """Groups of pictures of two seconds each, all alike."""
-        return tuple(
-            PacketGroup(start, 50_000, (24 * size, 25 * size), (24, 25)) for start in starts
+    def timeline(
+        length: float = 60.0,
+        *,
+        rate: float = 25.0,
+        gop: float = 2.0,
+        key_bytes: Sequence[int] = (50_000,),
+        sizes: Callable[[float], int] = lambda _: 1000,
+    ) -> Timeline:
+        """Pictures at one rate, all but the key pictures alike; `key_bytes` come in turn.
+
+        `sizes` tells how many bytes a picture has that is shown at so many seconds.
+        """
+        group = max(1, round(gop * rate))
+        count = round(length * rate)
+        return Make.timeline_at(
+            [number / rate for number in range(count)],
+            keys=range(0, count, group),
+            sizes=[
+                sizes(number / rate)
+                if number % group
+                else key_bytes[number // group % len(key_bytes)]
+                for number in range(count)
+            ],
+        )
+
+    @staticmethod
+    def timeline_at(
+        times: Sequence[float],
+        *,
+        keys: Sequence[int] = (0,),
+        sizes: Sequence[int] | None = None,
+        hidden: Sequence[int] = (),
+    ) -> Timeline:
+        """Pictures that are shown at so many seconds, in the file's order.
+
+        `keys` and `hidden` are the ordinals of those that are so.
+        """
+        shown = np.round(np.array(times, float) * 1e6).astype(np.int64)
+        bytes_each = np.array(sizes or [1000] * len(times), np.int64)
+        flags = np.full(len(times), TIMED, np.uint8)
+        flags[list(keys)] |= KEY
+        flags[list(hidden)] |= HIDDEN
+        return Timeline(
+            times=shown,
+            dts=np.arange(len(times), dtype=np.int64),
+            pts=shown // 1000,
+            positions=np.cumsum(bytes_each) - bytes_each,
+            sizes=bytes_each,
+            flags=flags,
+        )
+
+    @staticmethod
+    def stamps(
+        pts: Sequence[int | None],
+        dts: Sequence[int | None] | None = None,
+        *,
+        hidden: Sequence[int] = (),
+        tick: float = 0.001,
+        rate: float = 25.0,
+    ) -> Stamps:
+        """What a file says of its pictures; None where it gives no stamp.
+
+        Without `dts`, pictures are decoded in the order in which they are shown.
+        """
+        count = len(pts)
+        return Stamps(
+            dts=_stamps(pts if dts is None else dts),
+            pts=_stamps(pts),
+            positions=np.arange(count, dtype=np.int64) * 1000,
+            sizes=np.full(count, 1000, np.int64),
+            keys=np.arange(count) % 50 == 0,
+            hidden=np.isin(np.arange(count), list(hidden)),
+            tick=tick,
+            rate=rate,
         )
 
     @staticmethod

@@ -9,12 +9,17 @@ import pytest
 from homeward.ingestion.model import (
     Box,
     Counts,
+    FootageEffort,
+    Gap,
     GapReason,
     Scan,
     ScanScope,
     ScanState,
     Segment,
+    Stretch,
+    Thoroughness,
     footage_folder,
+    merged,
     summarise,
 )
 
@@ -32,7 +37,10 @@ def scan(segments: int, *, cancelled: bool = False) -> Scan:
 
 
 def searched(segment: Segment, **changes: Any) -> Segment:
-    return replace(segment, state=ScanState.SUCCEEDED, update_time=LATER, **changes)
+    done = replace(
+        segment, state=ScanState.SUCCEEDED, update_time=LATER, looked_at=segment.duration
+    )
+    return replace(done, **changes)
 
 
 def test_a_footage_id_is_made_of_camera_start_and_content(make: Any) -> None:
@@ -120,9 +128,50 @@ def test_a_segment_is_done_up_to_its_position_and_whole_when_ended(
 
 
 def test_a_gap_is_told_in_true_time(make: Any) -> None:
-    gap = make.segment(20, 60).gap_between(seconds(25), seconds(27), GapReason.UNDECODABLE)
+    lost = Stretch(seconds(25), seconds(27))
+
+    gap = make.segment(20, 60).gap_over(lost, GapReason.UNDECODABLE, "damaged")
 
     assert (gap.start_time, gap.duration) == (START + seconds(25), seconds(2))
+    assert (gap.reason, gap.detail) == (GapReason.UNDECODABLE, "damaged")
+
+
+def test_a_segment_of_a_window_is_as_long_as_the_window(make: Any) -> None:
+    segment = make.segment(0, 60, window=(20, 50))
+
+    assert (segment.stretch, segment.asked_for, segment.duration) == (
+        Stretch(seconds(0), seconds(60)),
+        Stretch(seconds(20), seconds(50)),
+        seconds(30),
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "done"), [(None, 0), (10, 0), (20, 0), (35, 15), (50, 30), (60, 30)]
+)
+def test_of_a_window_what_lies_in_it_is_done(
+    make: Any, position: float | None, done: float
+) -> None:
+    running = make.segment(
+        0,
+        60,
+        window=(20, 50),
+        state=ScanState.RUNNING,
+        position=None if position is None else seconds(position),
+    )
+
+    assert running.done == seconds(done)
+
+
+def test_of_a_window_what_was_asked_for_is_given_up(make: Any) -> None:
+    segment = make.segment(0, 60, window=(20, 50), looked_at=10, passed_over=5)
+
+    ended = segment.given_up(GapReason.GIVEN_UP, "because", LATER)
+
+    assert [(gap.start_time, gap.duration) for gap in ended.gaps] == [
+        (START + seconds(20), seconds(30))
+    ]
+    assert (ended.searched, ended.done) == (seconds(0), seconds(30))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +212,8 @@ def test_a_scan_runs_while_some_of_it_is_not_ended(make: Any) -> None:
     summary = summarise(scan(2), (make.segment(0, 30), begun))
 
     assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 0)
-    assert summary.done == summary.searched == seconds(5)
+    # It is dealt with, and only counts as searched once its evidence is complete.
+    assert (summary.done, summary.searched) == (seconds(5), seconds(0))
 
 
 def test_a_scan_runs_while_some_of_its_segments_are_not_known(make: Any) -> None:
@@ -188,13 +238,114 @@ def test_a_scan_succeeds_when_its_last_segment_ends(make: Any) -> None:
 
 def test_a_gap_is_dealt_with_but_not_searched(make: Any) -> None:
     segment = make.segment(0, 60)
-    gap = segment.gap_between(seconds(10), seconds(25), GapReason.UNDECODABLE)
+    lost = Stretch(seconds(10), seconds(25))
+    gap = segment.gap_over(lost, GapReason.UNDECODABLE, "damaged")
 
-    summary = summarise(scan(1), (searched(segment, gaps=(gap,)),))
+    summary = summarise(scan(1), (searched(segment, gaps=(gap,), looked_at=seconds(45)),))
 
     assert summary.state is ScanState.SUCCEEDED
     assert (summary.done, summary.searched) == (seconds(60), seconds(45))
     assert summary.gaps == (gap,)
+
+
+def test_what_was_looked_at_and_passed_over_is_told_apart(make: Any) -> None:
+    first = searched(make.segment(0, 30), looked_at=seconds(10), passed_over=seconds(20))
+    second = searched(make.segment(30, 60), looked_at=seconds(5), passed_over=seconds(25))
+
+    summary = summarise(scan(2), (first, second))
+
+    assert (summary.looked_at, summary.passed_over, summary.searched) == (
+        seconds(15),
+        seconds(45),
+        seconds(60),
+    )
+
+
+def test_a_scan_whose_footage_was_passed_over_on_evidence_succeeds(make: Any) -> None:
+    quiet = searched(make.segment(0, 60), looked_at=seconds(0), passed_over=seconds(60))
+
+    assert summarise(scan(1), (quiet,)).state is ScanState.SUCCEEDED
+
+
+def test_a_scan_of_a_window_adds_up_to_the_window(make: Any) -> None:
+    segments = (
+        searched(make.segment(0, 30, window=(20, 30))),
+        make.segment(30, 60, window=(30, 35)).given_up(GapReason.GIVEN_UP, "why", LATER),
+    )
+
+    summary = summarise(scan(2), segments)
+
+    assert (summary.total, summary.done, summary.searched) == (
+        seconds(15),
+        seconds(15),
+        seconds(10),
+    )
+    assert [gap.duration for gap in summary.gaps] == [seconds(5)]
+
+
+def test_an_ended_scan_tells_how_each_recording_was_searched(make: Any) -> None:
+    first = searched(
+        make.segment(0, 30, thoroughness=Thoroughness.GATED),
+        looked_at=seconds(10),
+        passed_over=seconds(20),
+    )
+    second = searched(make.segment(30, 60, thoroughness=Thoroughness.PRESENCE))
+    gone = make.segment(60, 90).given_up(GapReason.GIVEN_UP, "why", LATER)
+
+    summary = summarise(scan(3), (first, second, gone))
+
+    assert summary.efforts == (
+        FootageEffort(
+            make.footage().footage_id,
+            looked_at=seconds(40),
+            passed_over=seconds(20),
+            thoroughness=(Thoroughness.GATED, Thoroughness.PRESENCE),
+        ),
+    )
+
+
+def gap(start: float, end: float, **changes: Any) -> Gap:
+    lost = Gap("footage-1", START + seconds(start), START + seconds(end), GapReason.GIVEN_UP, "why")
+    return replace(lost, **changes)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "joined"),
+    [
+        ([gap(0, 5), gap(5, 9)], [gap(0, 9)]),
+        ([gap(5, 9), gap(0, 5)], [gap(0, 9)]),
+        ([gap(0, 9), gap(2, 5), gap(8, 12)], [gap(0, 12)]),
+        ([gap(0, 5), gap(5.1, 9)], [gap(0, 5), gap(5.1, 9)]),
+        ([], []),
+    ],
+    ids=["touching", "in any order", "overlapping", "apart", "none"],
+)
+def test_gaps_that_follow_each_other_are_one(gaps: list[Gap], joined: list[Gap]) -> None:
+    assert merged(gaps) == tuple(joined)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        gap(5, 9, footage_id="footage-2"),
+        gap(5, 9, reason=GapReason.CANCELLED),
+        gap(5, 9, detail="another"),
+    ],
+    ids=["another recording", "another reason", "another detail"],
+)
+def test_gaps_that_differ_stay_apart(other: Gap) -> None:
+    assert merged([other, gap(0, 5)]) == (gap(0, 5), other)
+
+
+def test_gaps_of_one_reason_over_a_segments_border_are_told_as_one(make: Any) -> None:
+    segments = tuple(
+        make.segment(start, start + 30).given_up(GapReason.GIVEN_UP, "why", LATER)
+        for start in (0, 30)
+    )
+
+    (only,) = summarise(scan(2), segments).gaps
+
+    assert (only.start_time, only.duration) == (START, seconds(60))
 
 
 def test_gaps_come_in_the_order_of_their_times(make: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 from prometheus_client import REGISTRY
 
-from homeward.ingestion.model import Counts, GapReason, ScanState
+from homeward.ingestion.model import Counts, GapReason, ScanState, Stretch
 from homeward.ingestion.ports import Backlog
 from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.scan_metrics import count_segment, stage
@@ -31,11 +31,13 @@ def added(before: dict[str, float]) -> dict[str, float]:
 
 
 def test_a_searched_segment_is_counted_by_what_was_seen_and_how(make: Any) -> None:
-    gap = make.segment().gap_between(timedelta(0), timedelta(seconds=5), GapReason.UNDECODABLE)
+    lost = Stretch(timedelta(0), timedelta(seconds=5))
+    gap = make.segment().gap_over(lost, GapReason.UNDECODABLE, "damaged")
     counts = Counts(frames=300, faces=80, appearances=7, discarded=5, incomparable=2, dropped=1)
     segment = make.segment(
         state=ScanState.SUCCEEDED,
-        decoded=timedelta(seconds=40),
+        looked_at=35,
+        passed_over=20,
         counts=counts,
         gaps=(gap,),
         candidates=(make.candidate(),),
@@ -46,7 +48,7 @@ def test_a_searched_segment_is_counted_by_what_was_seen_and_how(make: Any) -> No
 
     assert added(before) == {
         "segments_total searched": 1,
-        "footage_seconds_total decoded": 35,
+        "footage_seconds_total looked at": 35,
         "footage_seconds_total passed over": 20,
         "footage_seconds_total not searched": 5,
         "pictures_total": 300,

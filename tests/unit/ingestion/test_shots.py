@@ -24,7 +24,7 @@ PORTRAIT = Portrait(InMemoryPicture(PIXELS), Box(0, 0, 40, 50), ())
 
 
 def shot(at: float, quality: float = 0.5) -> Shot:
-    return Shot(timedelta(seconds=at), quality, Box(0, 0, 40, 50), PIXELS, PORTRAIT, ())
+    return Shot(timedelta(seconds=at), quality, Box(0, 0, 40, 50), PORTRAIT, ())
 
 
 def offer(shots: Shots, taken: Sequence[Shot]) -> Shots:
@@ -142,7 +142,8 @@ def test_a_track_that_jumped_is_split_into_its_people() -> None:
     split = appearances_of(shots, [first, second, first, second])
 
     spans = [(one.start.total_seconds(), one.end.total_seconds()) for one in split]
-    assert spans == [(2, 4), (6, 8)]
+    # Half-way between two pictures, of which nobody knows where it jumped; else as the track.
+    assert spans == [(1, 5), (5, 9)]
     np.testing.assert_allclose(split[1].fused.values, second.values, atol=1e-6)
 
 

@@ -84,7 +84,7 @@ class MediaCage:
         return message, arrays
 
     def open(self, blocks: HttpBlocks, task: Open) -> str:
-        """Open a file for decoding; return why that is not possible, or nothing; raises as above."""
+        """Open a file for decoding; return why that is impossible, or nothing; raises as above."""
         self._cage.send(task)
         while not isinstance(message := self._cage.receive(FromCage), Done):
             self._answer(message, blocks, stop=False)

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+
 import grpc
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
 from homeward.vision.changes import Searched
 from homeward.vision.planes import unstack, within
-from homeward.vision.regions import Region, disjoint
+from homeward.vision.regions import Region
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 EMBED_TIMEOUT_SECONDS = 60.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections import OrderedDict
 from concurrent.futures import Future
@@ -95,45 +94,3 @@ class HttpBlocks:
     def _unavailable(self) -> errors.UnavailableError:
         server = urlsplit(self.url)
         return errors.unavailable("S3", f"{server.scheme}://{server.netloc}", "see its log")
-
-
-class HttpFile(io.RawIOBase):
-    """A seekable, read-only file behind a URL, for one thread.
-
-    Args:
-        blocks: What it reads; closing the file leaves them open.
-    """
-
-    def __init__(self, blocks: HttpBlocks) -> None:
-        super().__init__()
-        self._blocks = blocks
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position, bytes from the start."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a position and return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._blocks.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Return up to `size` bytes, fewer at the end of a block; all that are left if negative."""
-        if size is None or size < 0:
-            return self.readall()
-        number, start = divmod(self._position, BLOCK_BYTES)
-        if self._position >= self._blocks.size or size == 0:
-            return b""
-        data = self._blocks.block(number)[start : start + size]
-        self._position += len(data)
-        return data

@@ -22,12 +22,20 @@ from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
 
 def main() -> None:
     """Serve tasks until the service goes."""
+    _import_all()
+    _serve(locked_in(sys.argv[1:]))
+
+
+def _import_all() -> None:
+    """Import what a task may need: nothing can be opened once the process is locked in."""
     av.logging.set_level(av.logging.PANIC)
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)  # some it would import when it needs them
     cv2.setNumThreads(1)  # a thread for each piece is enough, and is what the limits allow
-    door = locked_in(sys.argv[1:])
+
+
+def _serve(door: CageDoor) -> None:
     opened: OpenFile | None = None
     while True:
         task: ToCage = door.receive(ToCage)

@@ -127,7 +127,7 @@ class OpenFile:
             raise LateError
 
     def _numbered(self, piece: Piece, last: int) -> Iterator[Any]:
-        """Yield the packets of a piece, and None once they are over: what is held back comes then."""
+        """Yield the packets of a piece, and None at last: what is held back comes then."""
         for ordinal, packet in self._counted(piece):
             if ordinal > last:
                 break
@@ -152,7 +152,7 @@ class OpenFile:
 
     def _counted(self, piece: Piece) -> Iterator[tuple[int, Any]]:
         """Yield packets with their ordinals, from the first one that is needed on."""
-        for seek in self._seeks(piece.task):
+        for _ in self._seeks(piece.task):
             try:
                 yield from self._matched(piece)
             except LostError:

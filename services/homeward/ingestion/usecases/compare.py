@@ -63,7 +63,7 @@ class Task:
     segment: Segment
 
     def concerns(self, start: timedelta, end: timedelta) -> bool:
-        """Whether somebody who was in view from one time to another was so while it was asked for."""
+        """Whether somebody was in view while it was asked for, who was so from `start` to `end`."""
         window = self.segment.window
         if window is None:
             return True
@@ -227,7 +227,7 @@ class Comparer:
         return await self._look_closer(task, closer, known | await self._embedded(rest), counts)
 
     async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
-        """Tell which tracks are not clearly like nobody; of whom nothing was seen nothing is clear."""
+        """Tell which tracks are not clearly like nobody; it is unclear where nothing was seen."""
         all_seen = [one for found in seen for one in found]
         if not all_seen:
             return [True for _ in seen]

@@ -86,7 +86,8 @@ class FootageLibrary:
         self._erasures = erasures
         self._keep = keep
         self._rules_right: datetime | None = None
-        self._timelines: OrderedDict[str, Timeline] = OrderedDict()
+        self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
+        """By recording, and version of its examination: another one makes another timeline."""
         self._cameras = cameras
         self._prober = prober
         self._matcher = matcher
@@ -331,16 +332,16 @@ class FootageLibrary:
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`: it has been deleted meanwhile.
         """
-        name = footage.footage_id
-        if name not in self._timelines:
-            data = await self._store.get(_timeline(name))
+        held = footage.footage_id, footage.probe.version
+        if held not in self._timelines:
+            data = await self._store.get(_timeline(footage.footage_id))
             if data is None:
-                raise _gone(name)
-            self._timelines[name] = timeline.decode(data)
-        self._timelines.move_to_end(name)
+                raise _gone(footage.footage_id)
+            self._timelines[held] = timeline.decode(data)
+        self._timelines.move_to_end(held)
         while len(self._timelines) > TIMELINES_HELD:
             self._timelines.popitem(last=False)
-        return self._timelines[name]
+        return self._timelines[held]
 
     async def up_to_date(self, footage: Footage) -> Footage:
         """Return a recording as it is examined today: one that came earlier is examined again.

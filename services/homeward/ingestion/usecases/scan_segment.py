@@ -8,6 +8,7 @@ somebody else need not find it again.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -185,7 +186,9 @@ class SegmentScanner:
             )
         )
         presence = Presence(version, segment.stretch, tuple(search.people), coverage)
-        return self._finished(done, presence, frames=search.frames + len(surveyed.looks)), presence
+        return self._finished(
+            task, done, presence, frames=search.frames + len(surveyed.looks)
+        ), presence
 
     async def _follow(
         self,
@@ -209,13 +212,13 @@ class SegmentScanner:
                 with STAGE_SECONDS.labels("select").time():
                     ended = await self._executor.run(search.look, looked)
                 await comparisons.take(ended)
-                done = _with(self._reached(done, looked), comparisons, frames=search.frames)
+                done = _with(self._reached(done, looked), comparisons, search.frames, search.faces)
                 await report(done)
                 if search.over:
                     break
             await comparisons.take(search.finish())
             await comparisons.finish()
-        return _with(done, comparisons, frames=search.frames)
+        return _with(done, comparisons, search.frames, search.faces)
 
     def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
         item = looked[-1][0]
@@ -226,16 +229,14 @@ class SegmentScanner:
             update_time=self._clock.now(),
         )
 
-    def _finished(self, segment: Segment, presence: Presence, *, frames: int) -> Segment:
+    def _finished(
+        self, task: Task, segment: Segment, presence: Presence, *, frames: int
+    ) -> Segment:
         """Return a segment that was searched, with what is told of the part that was asked for."""
         asked_for = segment.asked_for
         coverage = presence.coverage.within(asked_for)
         assert coverage.duration == asked_for.duration, "searched and gaps are what was asked for"
-        in_view = (
-            one
-            for one in presence.people
-            if one.start < asked_for.end and one.end >= asked_for.start
-        )
+        in_view = (one for one in presence.people if task.concerns(one.start, one.end))
         return replace(
             segment,
             state=ScanState.SUCCEEDED,
@@ -301,22 +302,20 @@ class SegmentScanner:
                     if isinstance(item, Undecodable):
                         return None
                     await comparisons.take(await self._executor.run(visit.look, item))
-                    begun = _with(
-                        self._reached(begun, [(item, ())]), comparisons, frames=visit.frames
-                    )
+                    begun = _with(self._reached(begun, [(item, ())]), comparisons, visit.frames)
                     await report(begun)
                 if not visit.complete:
                     return None
                 await comparisons.finish()
-        done = _with(begun, comparisons, frames=visit.frames)
-        return self._finished(done, presence, frames=visit.frames)
+        done = _with(begun, comparisons, visit.frames)
+        return self._finished(task, done, presence, frames=visit.frames)
 
 
-def _with(segment: Segment, comparisons: Comparisons, *, frames: int) -> Segment:
+def _with(segment: Segment, comparisons: Comparisons, frames: int, faces: int = 0) -> Segment:
     """Return a segment with what was seen and compared so far."""
     return replace(
         segment,
-        counts=comparisons.counts + Counts(frames=frames),
+        counts=comparisons.counts + Counts(frames=frames, faces=faces),
         candidates=comparisons.candidates,
     )
 
@@ -329,7 +328,11 @@ class _Search:
         self._images = images
         self._tracker: Tracker[Shots] = Tracker()
         self._thumbnail: NDArray[np.float32] | None = None
+        self._sights: Counter[int] = Counter()
+        """How often those under way were seen in the stretch, by the identities of their tracks:
+        what is seen of them beyond it, the next segment counts."""
         self.frames = 0
+        self.faces = 0
         self.looked_at: list[timedelta] = []
         """The times of the pictures that were looked at, those beyond the stretch too."""
         self.ended: list[tuple[Stretch, str]] = []
@@ -356,7 +359,7 @@ class _Search:
         return self._kept(self._tracker.finish())
 
     def _kept(self, ended: list[Track[Shots]]) -> list[Track[Shots]]:
-        self.people += [_present(track) for track in ended]
+        self.people += [_present(track, self._sights.pop(id(track), 0)) for track in ended]
         return ended
 
     def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
@@ -372,6 +375,9 @@ class _Search:
             sure = face.detector_score >= BEGIN_SCORE
             if track is None and sure and within:
                 track = self._tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
+            if track is not None and within:
+                self._sights[id(track)] += 1
+                self.faces += 1
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
                 others = [other.box for other in (*faces[:number], *faces[number + 1 :])]
                 _consider(self._images, track.kept, frame, face, others)
@@ -435,11 +441,11 @@ def _consider(
         )
 
 
-def _present(track: Track[Shots]) -> PresentPerson:
+def _present(track: Track[Shots], sights: int) -> PresentPerson:
     return PresentPerson(
         track.start,
         track.end,
-        track.seen,
+        sights,
         tuple(
             PresentShot(shot.offset, shot.box, shot.others, shot.quality)
             for shot in track.kept.best

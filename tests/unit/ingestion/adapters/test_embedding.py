@@ -19,6 +19,7 @@ from homeward.ingestion.adapters.embedding import (
     DOUBTFUL_SCORE,
     EMBED_BATCH,
     FRAMES_PER_MESSAGE,
+    REGIONS_PER_MESSAGE,
     GrpcFaceFinder,
 )
 from homeward.ingestion.adapters.memory import InMemoryPicture
@@ -36,6 +37,7 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
 
     def __init__(self) -> None:
         self.sizes: list[tuple[int, int]] = []
+        self.formats: set[int] = set()
         self.scores: set[float] = set()
         self.answers_left = 10_000
         self.refuses = grpc.StatusCode.OK
@@ -58,6 +60,7 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
 
     def _found(self, frame: wire.Frame) -> wire.FrameFaces:
         self.sizes.append((frame.width, frame.height))
+        self.formats.add(frame.pixel_format)
         number = frame.data[0]
         point = types_pb2.Point(x=frame.width / 2, y=frame.height / 4)
         wide = min(number + 1, frame.width / 2)
@@ -207,17 +210,47 @@ async def test_a_thorough_search_leaves_nothing_out(
     assert service.sizes == [(480, 272)] * 2
 
 
-async def test_around_given_boxes_only_their_surroundings_are_searched(
+async def test_faces_on_close_ups_are_in_pixels_of_the_close_up(finder: GrpcFaceFinder) -> None:
+    small, large = np.full((40, 60, 3), 7, np.uint8), np.full((100, 80, 3), 9, np.uint8)
+
+    found = await finder.find_close([small, large])
+
+    assert [[face.box for face in faces] for faces in found] == [
+        [Box(15, 0, 8, 40)],
+        [Box(20, 0, 10, 100)],
+    ]
+    assert found[1][0].landmarks.tolist() == [[40, 25]] * 5
+
+
+async def test_close_ups_are_sent_as_they_are(
     finder: GrpcFaceFinder, service: FakeEmbedding
 ) -> None:
-    boxes = {timedelta(seconds=0): [Box(20, 20, 30, 40)], timedelta(seconds=1): []}
+    await finder.find_close([np.zeros((40, 60, 3), np.uint8)])
 
-    found = await all_of(
-        finder, film(moving(0, None), moving(1, None)), thorough=False, around=boxes
-    )
+    assert (service.sizes, service.formats) == ([(60, 40)], {wire.PIXEL_FORMAT_BGR24})
 
-    assert service.sizes == [(128, 128)]
-    assert [len(faces) for _, faces in found] == [1, 0]
+
+async def test_many_close_ups_come_back_in_order(finder: GrpcFaceFinder) -> None:
+    closeups = [
+        np.full((40, 200, 3), number, np.uint8) for number in range(2 * REGIONS_PER_MESSAGE + 5)
+    ]
+
+    found = await finder.find_close(closeups)
+
+    assert [faces[0].box.width for faces in found] == list(range(1, len(closeups) + 1))
+
+
+async def test_no_close_ups_have_no_faces(finder: GrpcFaceFinder) -> None:
+    assert await finder.find_close([]) == []
+
+
+async def test_a_service_that_fails_on_a_close_up_is_an_error(
+    finder: GrpcFaceFinder, service: FakeEmbedding
+) -> None:
+    service.answers_left, service.refuses = 0, grpc.StatusCode.UNAVAILABLE
+
+    with pytest.raises(errors.UnavailableError):
+        await finder.find_close([np.zeros((40, 60, 3), np.uint8)])
 
 
 async def test_the_detector_is_named_by_its_digest(finder: GrpcFaceFinder) -> None:
@@ -231,7 +264,7 @@ async def test_doubtful_faces_are_asked_for(finder: GrpcFaceFinder, service: Fak
 
 
 async def test_damaged_stretches_pass_through_in_their_place(finder: GrpcFaceFinder) -> None:
-    gap = Undecodable(timedelta(seconds=1), timedelta(seconds=5))
+    gap = Undecodable(timedelta(seconds=1), timedelta(seconds=5), "it crashed")
     items = [picture(0), gap, picture(5), picture(6), gap]
 
     found = await all_of(finder, film(*items))
@@ -241,7 +274,10 @@ async def test_damaged_stretches_pass_through_in_their_place(finder: GrpcFaceFin
 
 
 async def test_many_damaged_stretches_in_a_row_stop_nothing(finder: GrpcFaceFinder) -> None:
-    gaps = [Undecodable(timedelta(seconds=one), timedelta(seconds=one + 1)) for one in range(20)]
+    gaps = [
+        Undecodable(timedelta(seconds=one), timedelta(seconds=one + 1), "it crashed")
+        for one in range(20)
+    ]
 
     async with asyncio.timeout(5):
         found = await all_of(finder, film(picture(0), *gaps))

@@ -1,67 +1,56 @@
 from __future__ import annotations
 
-import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from homeward.ingestion.adapters.http_file import BLOCK_BYTES, KEPT_BLOCKS, HttpBlocks, HttpFile
+from homeward.ingestion.adapters.http_file import BLOCK_BYTES, KEPT_BLOCKS, HttpBlocks
 from homeward.servicekit import errors
 
 CONTENT = bytes(range(256)) * (5 * BLOCK_BYTES // 2 // 256) + b"the end"
+ALL = range(3)
+
+
+def read(blocks: HttpBlocks) -> bytes:
+    return b"".join(blocks.block(number) for number in ALL)
 
 
 def test_a_file_is_read_as_it_is(server: Any) -> None:
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        assert file.readall() == CONTENT
+    blocks = HttpBlocks(server.serve(CONTENT))
+
+    assert (read(blocks), blocks.size) == (CONTENT, len(CONTENT))
 
 
-def test_reading_goes_on_where_it_stopped(server: Any) -> None:
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        assert (file.read(3), file.read(3), file.tell()) == (CONTENT[:3], CONTENT[3:6], 6)
-
-
-@pytest.mark.parametrize(
-    ("offset", "whence", "position"),
-    [
-        (10, io.SEEK_SET, 10),
-        (-7, io.SEEK_END, len(CONTENT) - 7),
-        (2, io.SEEK_CUR, 6),
-        (-100, io.SEEK_CUR, 0),
-    ],
-)
-def test_seeking_moves(server: Any, offset: int, whence: int, position: int) -> None:
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        file.read(4)
-
-        assert file.seek(offset, whence) == position
-        assert file.read(5) == CONTENT[position : position + 5]
-
-
-def test_reading_beyond_the_end_gives_nothing(server: Any) -> None:
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        file.seek(10, io.SEEK_END)
-
-        assert file.read(5) == b""
+def test_a_block_beyond_the_end_is_empty(server: Any) -> None:
+    assert HttpBlocks(server.serve(CONTENT)).block(3) == b""
 
 
 def test_what_was_read_lately_is_not_fetched_again(server: Any) -> None:
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        file.readall()
-        file.seek(0)
-        file.readall()
+    blocks = HttpBlocks(server.serve(CONTENT))
+    read(blocks)
+
+    read(blocks)
 
     assert len(server.ranges) == 3
     assert KEPT_BLOCKS >= 3
 
 
+def test_what_is_closed_holds_on_to_nothing(server: Any) -> None:
+    blocks = HttpBlocks(server.serve(CONTENT))
+
+    blocks.close()
+    blocks.block(0)
+
+    assert len(server.ranges) == 2
+
+
 def test_several_readers_fetch_a_block_once(server: Any) -> None:
     blocks = HttpBlocks(server.serve(CONTENT))
     with ThreadPoolExecutor(8) as threads:
-        read = list(threads.map(lambda _: HttpFile(blocks).readall(), range(8)))
+        given = list(threads.map(lambda _: read(blocks), range(8)))
 
-    assert read == [CONTENT] * 8
+    assert given == [CONTENT] * 8
     assert len(server.ranges) == 3
 
 
@@ -75,8 +64,9 @@ def test_a_block_that_could_not_be_read_is_asked_for_again(server: Any) -> None:
 
 
 def test_an_empty_file_is_read_as_empty(server: Any) -> None:
-    with HttpFile(HttpBlocks(server.serve(b""))) as file:
-        assert file.read(10) == b""
+    blocks = HttpBlocks(server.serve(b""))
+
+    assert (blocks.block(0), blocks.size) == (b"", 0)
 
 
 @pytest.mark.parametrize("status", [403, 404])
@@ -92,8 +82,7 @@ def test_a_file_that_is_not_there_is_gone(server: Any, status: int) -> None:
 def test_a_server_that_is_busy_for_a_moment_is_asked_again(server: Any) -> None:
     server.statuses = [503, 503]
 
-    with HttpFile(HttpBlocks(server.serve(CONTENT))) as file:
-        assert file.read(4) == CONTENT[:4]
+    assert HttpBlocks(server.serve(CONTENT)).block(0) == CONTENT[:BLOCK_BYTES]
 
 
 @pytest.mark.parametrize("statuses", [[503] * 9, [500], [200]])

@@ -7,9 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from homeward.ingestion.adapters.images import STILL_SIDE_PX, THUMBNAIL_SIZE, CvFaceImages
+from homeward.ingestion.adapters.images import (
+    CLOSEUP_LEAST_PX,
+    CLOSEUP_MAX_PX,
+    CLOSEUP_MIN_PX,
+    STILL_SIDE_PX,
+    THUMBNAIL_SIZE,
+    CvFaceImages,
+)
 from homeward.ingestion.adapters.memory import InMemoryPicture
-from homeward.ingestion.model import Box, Face, Frame
+from homeward.ingestion.model import Box, Face, Frame, Portrait
 
 
 def noise(width: int = 640, height: int = 480) -> np.ndarray:
@@ -25,7 +32,7 @@ def frame(image: np.ndarray) -> Frame:
 
 def still(image: np.ndarray, face: Face, *others: Face) -> np.ndarray:
     images = CvFaceImages()
-    portrait = images.portrait(frame(image), face, [other.box for other in others])
+    portrait = images.portrait(frame(image), face.box, [other.box for other in others])
     data = np.frombuffer(images.still(portrait), np.uint8)
     return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32)
 
@@ -100,6 +107,80 @@ def test_a_large_still_is_made_smaller() -> None:
 @pytest.mark.parametrize("at", [(-20, -20), (620, 460), (-80, 200), (300, 500)])
 def test_a_face_at_the_edge_has_a_still(at: tuple[int, int]) -> None:
     assert still(noise(), face(*at)).size > 0
+
+
+def portrait(image: np.ndarray, box: Box, *others: Box) -> Portrait:
+    return CvFaceImages().portrait(frame(image), box, others)
+
+
+@pytest.mark.parametrize(
+    ("width", "side"),
+    [(24, CLOSEUP_MIN_PX), (40, CLOSEUP_MIN_PX), (80, 100), (400, CLOSEUP_MAX_PX)],
+    ids=["tiny", "small", "as it is", "large"],
+)
+def test_a_face_in_a_close_up_has_a_size_that_suits_a_detector(width: float, side: float) -> None:
+    box = Box(700, 300, width, width * 1.25)
+
+    closeup = CvFaceImages().closeup(portrait(noise(1920, 1080), box))
+
+    assert box.height * closeup.scale == pytest.approx(side, rel=0.05)
+    assert closeup.image.shape[0] == pytest.approx(2 * side, rel=0.06)
+
+
+@pytest.mark.parametrize("box", [Box(300, 180, 60, 75), Box(300, 180, 30, 36), Box(2, 2, 40, 50)])
+def test_a_place_on_a_close_up_is_found_again_in_its_portrait(box: Box) -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    x, y = round(box.centre[0]), round(box.centre[1])
+    image[y - 1 : y + 2, x - 1 : x + 2] = 255
+
+    held = portrait(image, box)
+    closeup = CvFaceImages().closeup(held)
+
+    bright = np.argwhere(closeup.image[..., 0] > 127).mean(axis=0) + 0.5
+    place = bright[::-1] / closeup.scale + [closeup.left, closeup.top]
+    assert place == pytest.approx([*held.face.centre], abs=1.5)
+
+
+@pytest.mark.parametrize("at", [(-20, -20), (620, 460), (-80, 200), (300, 500)])
+def test_a_face_at_the_edge_has_a_close_up(at: tuple[int, int]) -> None:
+    closeup = CvFaceImages().closeup(portrait(noise(), face(*at).box))
+
+    assert min(closeup.image.shape[:2]) >= CLOSEUP_LEAST_PX
+
+
+POINTS = np.array([[320, 210], [345, 210], [332, 225], [322, 238], [343, 238]], np.float32)
+"""Of a face that looks into the camera."""
+
+
+def test_an_aligned_face_is_the_same_out_of_its_picture_and_its_portrait() -> None:
+    image, box = noise(), Box(300, 180, 60, 75)
+    own = portrait(image, box)
+    moved = POINTS + np.array([own.face.x - box.x, own.face.y - box.y], np.float32)
+    whole = Portrait(InMemoryPicture(image), box, ())
+
+    aligned = CvFaceImages().aligned(own, Face(own.face, moved, 0.9))
+
+    assert aligned.shape == (112, 112, 3)
+    expected = CvFaceImages().aligned(whole, Face(box, POINTS, 0.9))
+    np.testing.assert_array_equal(aligned, expected)
+
+
+def test_what_a_face_is_worth_at_most_is_known_without_looking() -> None:
+    images, seen = CvFaceImages(), Face(Box(300, 180, 60, 75), POINTS, 0.9)
+    blurred = cv2.GaussianBlur(noise(), (31, 31), 10)
+
+    most = images.selection_quality(frame(blurred), seen, seen=False)
+
+    assert images.selection_quality(frame(blurred), seen, seen=True) < most
+    assert images.selection_quality(frame(noise()), seen, seen=True) <= most
+
+
+def test_a_face_is_worth_the_same_by_its_picture_and_by_its_portrait() -> None:
+    images, image, box = CvFaceImages(), noise(), Box(300, 180, 60, 75)
+    seen = Face(box, POINTS, 0.9)
+    aligned = images.aligned(Portrait(InMemoryPicture(image), box, ()), seen)
+
+    assert images.quality(aligned, seen) == images.selection_quality(frame(image), seen, seen=True)
 
 
 def test_a_thumbnail_is_small_and_grey() -> None:

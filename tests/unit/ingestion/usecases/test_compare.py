@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryPicture
-from homeward.ingestion.model import Box, Match, Portrait
+from homeward.ingestion.model import Box, Face, Match, Portrait
 from homeward.ingestion.shots import Shot
-from homeward.ingestion.usecases.compare import Likeness, combined, glimpse, nearest_other
+from homeward.ingestion.usecases.compare import Likeness, combined, glimpse, nearest, nearest_other
 
 
 def match(score: float, who: str = "anna") -> Match:
@@ -58,10 +58,36 @@ def test_alone_there_is_no_other() -> None:
     assert nearest_other(Likeness(match(0.6), 0, None), combined([match(0.6)], [])) is None
 
 
+BOX = Box(100, 100, 40, 50)
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ([Box(100, 100, 40, 50)], 0),
+        ([Box(300, 100, 40, 50), Box(104, 98, 40, 50)], 1),
+        ([Box(112, 100, 40, 50), Box(105, 100, 40, 50)], 1),
+        ([Box(119, 100, 40, 50)], 0),
+    ],
+    ids=["the same", "another one far away", "the nearer one", "half of its width away"],
+)
+def test_the_face_of_a_box_is_the_nearest_one(others: list[Box], found: int) -> None:
+    faces = [Face(box, np.zeros((5, 2), np.float32), 0.9) for box in others]
+
+    assert nearest(BOX, faces) is faces[found]
+
+
+@pytest.mark.parametrize("others", [[], [Box(121, 100, 40, 50)]], ids=["none", "too far away"])
+def test_a_box_without_a_face_near_it_has_none(others: list[Box]) -> None:
+    faces = [Face(box, np.zeros((5, 2), np.float32), 0.9) for box in others]
+
+    assert nearest(BOX, faces) is None
+
+
 def shot(at: float, quality: float) -> Shot:
     pixels = np.zeros((112, 112, 3), np.uint8)
     portrait = Portrait(InMemoryPicture(pixels), Box(0, 0, 1, 1), ())
-    return Shot(timedelta(seconds=at), quality, Box(0, 0, 1, 1), pixels, portrait, ())
+    return Shot(timedelta(seconds=at), quality, Box(0, 0, 1, 1), portrait, ())
 
 
 @pytest.mark.parametrize(

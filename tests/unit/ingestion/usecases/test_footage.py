@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
@@ -89,8 +90,66 @@ async def test_a_recording_is_kept_as_it_came(
         f"by-sha256/{footage.header.sha256}",
         f"{folder}/manifest.json",
         f"{folder}/original",
-        f"{folder}/packets.json",
+        f"{folder}/timeline.npz",
     ]
+
+
+async def test_the_timeline_is_kept_beside_the_recording(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    held = await library.timeline(footage)
+
+    np.testing.assert_array_equal(held.times, prober.timeline.times)
+    np.testing.assert_array_equal(held.positions, prober.timeline.positions)
+    np.testing.assert_array_equal(held.flags, prober.timeline.flags)
+
+
+async def test_a_timeline_is_read_once(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    first = await library.timeline(footage)
+    await bucket.delete((await keys(bucket))[3])
+
+    assert await library.timeline(footage) is first
+
+
+async def test_a_recording_without_a_timeline_is_gone(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    await bucket.delete((await keys(bucket))[3])
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.timeline(footage)
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
+async def test_a_recording_that_is_up_to_date_is_not_examined_again(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    assert await library.up_to_date(footage) == footage
+    assert len(prober.urls) == 1
+
+
+async def test_a_recording_that_came_earlier_is_examined_again_and_kept(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    prober.answer = make.probe(30, version=0)
+    old, _ = await upload(library, make.header())
+    await library.timeline(old)
+    prober.answer, prober.timeline = make.probe(29), make.timeline(29)
+
+    current = await library.up_to_date(old)
+
+    assert current == replace(old, probe=make.probe(29))
+    assert await library.get(old.footage_id) == current
+    assert len(await library.timeline(current)) == 29 * 25
 
 
 async def test_the_prober_is_shown_the_stored_file(

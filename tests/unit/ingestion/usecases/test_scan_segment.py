@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,8 +17,8 @@ from homeward.ingestion.model import (
     Frame,
     GapReason,
     Match,
-    PacketGroup,
     Portrait,
+    Presentation,
     ScanState,
     Segment,
     Stretch,
@@ -26,8 +26,9 @@ from homeward.ingestion.model import (
     Thoroughness,
     footage_folder,
 )
-from homeward.ingestion.ports import Looked, Piece, Undecodable
+from homeward.ingestion.ports import Closeup, Looked, Piece, Undecodable
 from homeward.ingestion.shots import MAX_SHOTS, MIN_FACE_WIDTH_PX
+from homeward.ingestion.timeline import VERSION, Timeline
 from homeward.ingestion.usecases.compare import MOST_WAITING, Task
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
 from homeward.ingestion.usecases.scan_segment import BEGIN_SCORE, TAIL, SegmentScanner
@@ -43,19 +44,22 @@ def seconds(number: float) -> timedelta:
 
 
 class FakeSource:
-    """Plays a list of pictures and damaged stretches."""
+    """Plays a list of pictures, and of stretches whose decoding was ended.
+
+    What does not decode is not in the list.
+    """
 
     def __init__(self) -> None:
         self.film: list[Frame | Undecodable] = []
-        self.opened: list[tuple[str, Any]] = []
+        self.opened: list[tuple[str, Any, Any]] = []
         self.asked: list[list[Piece]] = []
         self.rates: set[float] = set()
         self.played: list[timedelta] = []
         self.closed = False
 
     @asynccontextmanager
-    async def open(self, url: str, video: Any) -> AsyncGenerator[FakeSource, None]:
-        self.opened.append((url, video))
+    async def open(self, url: str, video: Any, timeline: Any) -> AsyncGenerator[FakeSource, None]:
+        self.opened.append((url, video, timeline))
         try:
             yield self
         finally:
@@ -88,11 +92,20 @@ class FakeSource:
 def _within(item: Frame | Undecodable, stretch: Stretch) -> Frame | Undecodable:
     if isinstance(item, Frame):
         return item
-    return Undecodable(max(item.start, stretch.start), min(item.end, stretch.end))
+    start, end = max(item.start, stretch.start), min(item.end, stretch.end)
+    return Undecodable(start, end, item.cause)
 
 
 def _start(item: Frame | Undecodable) -> timedelta:
     return item.start if isinstance(item, Undecodable) else item.offset
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The pixels of a fake: who is on them, and when."""
+
+    at: timedelta
+    who: int
 
 
 class FakeFaces:
@@ -102,26 +115,32 @@ class FakeFaces:
         self.faces: dict[timedelta, list[Face]] = {}
         self.embedded: list[int] = []
         self.closed = False
-        self.asked: list[tuple[bool, Any]] = []
+        self.asked: list[bool] = []
         self.version = "detector-1"
+        self.hidden: set[int] = set()
+        """Whose faces are not found again on a close-up."""
 
     async def detector(self) -> str:
         return self.version
 
     async def find(
-        self,
-        frames: AsyncIterator[Frame | Undecodable],
-        *,
-        thorough: bool,
-        around: Mapping[timedelta, Sequence[Box]] | None = None,
+        self, frames: AsyncIterator[Frame | Undecodable], *, thorough: bool
     ) -> AsyncGenerator[list[Looked], None]:
-        self.asked.append((thorough, around))
+        self.asked.append(thorough)
         try:
             async for item in frames:
                 at = None if isinstance(item, Undecodable) else item.offset
                 yield [(item, self.faces.get(at, []) if at is not None else [])]
         finally:
             self.closed = True
+
+    async def find_close(self, closeups: Sequence[np.ndarray]) -> list[list[Face]]:
+        return [
+            []
+            if int(image[0, 0, 0]) in self.hidden
+            else [Face(Box(0, 0, *image.shape[1::-1]), np.zeros((5, 2), np.float32), 0.9)]
+            for image in closeups
+        ]
 
     async def embed(self, aligned: Sequence[np.ndarray]) -> list[Template]:
         self.embedded.append(len(aligned))
@@ -131,27 +150,46 @@ class FakeFaces:
 
 
 class FakeImages:
-    """Writes who somebody is into their aligned face, and who else is there into the still."""
+    """Writes who somebody is into their close-up, and who else is there into the still."""
+
+    def __init__(self, faces: FakeFaces) -> None:
+        self._faces = faces
 
     def thumbnail(self, frame: Frame) -> np.ndarray:
         scene = int(frame.grey[0, 0])
         return np.random.default_rng(scene).uniform(0, 255, (18, 32)).astype(np.float32)
 
-    def align(self, frame: Frame, face: Face) -> np.ndarray:
-        del frame
-        return np.full((112, 112, 3), int(face.landmarks[0, 0]), np.uint8)
+    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
+        del frame, seen
+        return face.detector_score
 
-    def quality(self, aligned: np.ndarray | None, face: Face) -> float:
+    def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
+        there = {one.box: int(one.landmarks[0, 0]) for one in self._faces.faces[frame.offset]}
+        shown: Any = Shown(frame.offset, there[face])
+        return Portrait(shown, face, tuple(others))
+
+    def closeup(self, portrait: Portrait) -> Closeup:
+        face, shown = portrait.face, _shown(portrait)
+        pixels = np.full((round(face.height), round(face.width), 3), shown.who, np.uint8)
+        return Closeup(pixels, left=face.x, top=face.y, scale=1.0)
+
+    def aligned(self, portrait: Portrait, face: Face) -> np.ndarray:
+        del face
+        return np.full((112, 112, 3), _shown(portrait).who, np.uint8)
+
+    def quality(self, aligned: np.ndarray, face: Face) -> float:
         del aligned
         return face.detector_score
 
-    def portrait(self, frame: Frame, face: Face, others: Sequence[Box]) -> Portrait:
-        at = Box(frame.offset.total_seconds(), float(face.landmarks[0, 0]), 0, 0)
-        return Portrait(frame.picture, at, tuple(others))
-
     def still(self, portrait: Portrait) -> bytes:
+        shown = _shown(portrait)
         blurred = sorted(int(other.x) for other in portrait.others)
-        return f"{portrait.face.x:g} {portrait.face.y:g} {blurred}".encode()
+        return f"{shown.at.total_seconds():g} {shown.who} {blurred}".encode()
+
+
+def _shown(portrait: Portrait) -> Shown:
+    assert isinstance(portrait.picture, Shown)
+    return portrait.picture
 
 
 class Stage:
@@ -167,12 +205,18 @@ class Stage:
         self.reports: list[Segment] = []
         self.problem: Exception | None = None
         self.length = 60.0
-        self.packets: tuple[PacketGroup, ...] = ()
+        self.probe: dict[str, Any] = {}
+        """What is special about the recording."""
+        self.timeline: Timeline = make.timeline(self.length, gop=120)
 
     def empty(self, start: float, end: float, scene: int = 0) -> None:
         """Film from start up to, but without, end."""
         ticks = range(round(start * RATE), round(end * RATE))
         self.source.film += [self.make.frame(tick / RATE, scene) for tick in ticks]
+
+    def films(self, stretches: Sequence[tuple[float, float]]) -> None:
+        for start, end in stretches:
+            self.empty(start, end)
 
     def walks(self, who: int, start: float, end: float, **face: Any) -> None:
         """Put somebody into the pictures from start up to, but without, end."""
@@ -196,7 +240,8 @@ class Stage:
         self.source.played.clear()
         segment = segment or self.make.segment(0, 10)
         footage = self.make.footage(self.length)
-        task = Task("scan-1", ("subject-1", "subject-2"), footage, self.packets, segment)
+        footage = replace(footage, probe=replace(footage.probe, **self.probe))
+        task = Task("scan-1", ("subject-1", "subject-2"), footage, self.timeline, segment)
         return await (scanner or self.scanner).scan(task, "url", self.report)
 
     def scanner_with(self, **changes: Any) -> SegmentScanner:
@@ -205,27 +250,24 @@ class Stage:
         return SegmentScanner(**{**self.parts, **changes})
 
     def quiet(self, active: Sequence[float] = (), until: float = 60) -> None:
-        """Give the recording packets of two seconds each: large where `active`."""
-        ordinary = self.make.packets([2.0 * group for group in range(round(until / 2))])
-        self.packets = tuple(
+        """Give the recording groups of two seconds each, with large pictures where `active`."""
+        self.timeline = self.make.timeline(
+            until,
             # Key pictures vary, or all of it would look like a constant bit rate.
-            replace(
-                group,
-                key_bytes=50_000 + 20_000 * (number % 3),
-                sizes=(72_000, 75_000) if group.start in active else group.sizes,
-            )
-            for number, group in enumerate(ordinary)
+            key_bytes=(50_000, 70_000, 90_000),
+            sizes=lambda at: 3000 if at // 2 * 2 in active else 1000,
         )
 
 
 @pytest.fixture
 async def stage(make: Any, matcher: Any, clock: Any) -> AsyncIterator[Stage]:
     async with BoundedExecutor("look", workers=1, queue=4) as executor:
+        faces = FakeFaces()
         parts = {
             "source": FakeSource(),
-            "faces": FakeFaces(),
+            "faces": faces,
             "matcher": matcher,
-            "images": FakeImages(),
+            "images": FakeImages(faces),
             "presence": None,
             "executor": executor,
             "clock": clock,
@@ -473,8 +515,12 @@ async def test_the_people_of_a_track_that_jumped_are_compared_apart(stage: Stage
 
     done = await stage.search()
 
-    found = [(one.match.subject_id, one.start) for one in stage.matcher.sighted]
-    assert found == [("subject-1", seconds(2)), ("subject-2", seconds(4))]
+    found = [(one.match.subject_id, one.start, one.end) for one in stage.matcher.sighted]
+    # Half-way between the last picture of one and the first of the other, and to a picture's end.
+    assert found == [
+        ("subject-1", seconds(2), seconds(3.52)),
+        ("subject-2", seconds(3.5), seconds(5.84)),
+    ]
     assert done.counts.appearances == 2
 
 
@@ -509,7 +555,6 @@ async def test_appearances_that_end_together_are_compared_together(stage: Stage)
 
 async def test_a_damaged_stretch_is_a_gap_in_true_time(stage: Stage) -> None:
     stage.empty(0, 4)
-    stage.source.film.append(Undecodable(seconds(4), seconds(7)))
     stage.empty(7, 10)
 
     done = await stage.search()
@@ -518,17 +563,45 @@ async def test_a_damaged_stretch_is_a_gap_in_true_time(stage: Stage) -> None:
     assert (start, end) == (stage.make.recorded + seconds(4), stage.make.recorded + seconds(7))
     assert reason is GapReason.UNDECODABLE
     assert done.state is ScanState.SUCCEEDED
+    assert (done.looked_at, done.passed_over) == (seconds(7), seconds(0))
+
+
+async def test_a_gap_tells_why_decoding_was_ended(stage: Stage) -> None:
+    stage.empty(0, 4)
+    stage.source.film.append(Undecodable(seconds(4), seconds(7), "it crashed the decoder"))
+    stage.empty(7, 10)
+
+    done = await stage.search()
+
+    assert [(gap.duration, gap.detail) for gap in done.gaps] == [
+        (seconds(3), "decoding was ended: it crashed the decoder")
+    ]
+
+
+async def test_where_the_recording_has_no_pictures_it_has_a_gap(stage: Stage) -> None:
+    stage.empty(0, 4)
+    stage.empty(7, 10)
+    pictures = [number / 25 for number in range(250) if not 100 <= number < 175]
+    stage.timeline = stage.make.timeline_at(pictures)
+
+    done = await stage.search()
+
+    ((reason, start, length),) = [(gap.reason, gap.start_time, gap.duration) for gap in done.gaps]
+    assert reason is GapReason.NO_PICTURES
+    assert (start, length) == (stage.make.recorded + seconds(4), seconds(3))
 
 
 @pytest.mark.parametrize(
-    ("stretch", "gap"),
-    [((0, 7), (5, 7)), ((8, 14), (8, 10)), ((0, 14), (5, 10))],
+    ("film", "gap"),
+    [([(7, 10)], (5, 7)), ([(5, 8)], (8, 10)), ([], (5, 10))],
     ids=["from before", "to after", "all of it"],
 )
+@pytest.mark.parametrize("ended", [[], [Undecodable(seconds(0), seconds(14), "it crashed")]])
 async def test_a_gap_ends_where_its_segment_ends(
-    stage: Stage, stretch: tuple[float, float], gap: tuple[float, float]
+    stage: Stage, film: Any, gap: tuple[float, float], ended: Any
 ) -> None:
-    stage.source.film.append(Undecodable(*map(seconds, stretch)))
+    stage.source.film += ended
+    stage.films(film)
 
     done = await stage.search(stage.make.segment(5, 10))
 
@@ -541,11 +614,12 @@ async def test_a_gap_ends_where_its_segment_ends(
 async def test_damage_outside_of_a_segment_is_no_gap_of_it(
     stage: Stage, stretch: tuple[float, float]
 ) -> None:
-    stage.source.film.append(Undecodable(*map(seconds, stretch)))
+    stage.empty(5, 10)
+    stage.source.film.append(Undecodable(*map(seconds, stretch), "it crashed"))
 
     done = await stage.search(stage.make.segment(5, 10))
 
-    assert done.gaps == ()
+    assert (done.gaps, done.looked_at) == ((), seconds(5))
 
 
 async def test_progress_is_reported_after_each_picture(stage: Stage) -> None:
@@ -610,7 +684,6 @@ async def test_a_matcher_that_does_not_answer_ends_the_search(stage: Stage) -> N
 
 async def test_a_segment_that_is_searched_again_counts_only_once(stage: Stage) -> None:
     stage.empty(0, 4)
-    stage.source.film.append(Undecodable(seconds(4), seconds(7)))
     stage.empty(7, 10)
     stage.walks(NOBODY, 1, 2)
     first = await stage.search()
@@ -644,7 +717,8 @@ async def test_only_where_packets_rise_is_decoded(stage: Stage) -> None:
 
     (sighted,) = stage.matcher.sighted
     assert (sighted.start, sighted.end) == (seconds(21), seconds(22.8 + 1 / 25))
-    assert (done.thoroughness, done.decoded) == (Thoroughness.GATED, seconds(4))
+    assert (done.thoroughness, done.looked_at) == (Thoroughness.GATED, seconds(4))
+    assert done.passed_over == seconds(56)
     assert stage.source.asked[-1] == [
         Piece(Stretch(seconds(20), seconds(22))),
         Piece(Stretch(seconds(22), seconds(24))),
@@ -669,7 +743,8 @@ async def test_who_stands_still_is_found_by_a_look(stage: Stage) -> None:
     done = await stage.search(stage.make.segment(0, 60))
 
     assert [one.subject_id for one in done.candidates] == ["subject-1"]
-    assert done.decoded < seconds(20)
+    assert done.looked_at < seconds(20)
+    assert done.searched == seconds(60)
 
 
 async def test_a_poster_is_looked_at_once(stage: Stage) -> None:
@@ -679,12 +754,11 @@ async def test_a_poster_is_looked_at_once(stage: Stage) -> None:
 
     done = await stage.search(stage.make.segment(0, 60))
 
-    assert seconds(0) < done.decoded <= seconds(8)
+    assert seconds(0) < done.looked_at <= seconds(8)
 
 
 async def test_a_look_that_does_not_decode_is_decoded_in_full_and_told(stage: Stage) -> None:
     stage.empty(0, 16)
-    stage.source.film.append(Undecodable(seconds(16), seconds(24)))
     stage.empty(24, 60)
     stage.quiet()
 
@@ -704,15 +778,15 @@ async def test_without_the_gate_all_of_every_picture_is_searched(stage: Stage) -
 
     done = await stage.search(stage.make.segment(0, 60), scanner)
 
-    assert (done.thoroughness, done.decoded) == (Thoroughness.SWITCHED_OFF, seconds(60))
+    assert (done.thoroughness, done.looked_at) == (Thoroughness.SWITCHED_OFF, seconds(60))
     assert passed_over(stage) == []
-    assert stage.faces.asked[-1] == (True, None)
+    assert stage.faces.asked == [True]
 
 
 async def test_of_intra_only_footage_only_the_sampled_pictures_are_decoded(stage: Stage) -> None:
     stage.empty(0, 10)
     stage.length = 10
-    stage.packets = tuple(PacketGroup(number / 25, 90_000, (), ()) for number in range(250))
+    stage.timeline = stage.make.timeline(10, gop=1 / 25, key_bytes=(90_000,))
 
     done = await stage.search()
 
@@ -750,12 +824,44 @@ async def test_a_second_search_decodes_only_where_faces_were(stage: Stage) -> No
     again = await stage.search(segment)
 
     assert again.thoroughness is Thoroughness.PRESENCE
-    assert seconds(0) < again.decoded < first.decoded
+    assert 0 < again.counts.frames < first.counts.frames
     assert again.candidates == first.candidates
     assert again.counts == replace(first.counts, frames=again.counts.frames)
-    assert {at for piece in stage.source.asked[-1] for at in piece.at or ()} == set(
-        stage.faces.asked[-1][1]
+    asked = {at for piece in stage.source.asked[-1] for at in piece.at or ()}
+    assert asked == set(stage.source.played)
+    assert asked < set(stage.faces.faces)
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_covers_what_the_first_one_did(stage: Stage) -> None:
+    stage.empty(0, 40)
+    stage.empty(43, 60)
+    stage.walks(ALICE, 20.6, 21.6)
+    stage.quiet(active=[20, 38, 40, 42])
+    segment = stage.make.segment(0, 60)
+    first = await stage.search(segment)
+
+    again = await stage.search(segment)
+
+    assert first.gaps
+    assert (again.looked_at, again.passed_over, again.gaps) == (
+        first.looked_at,
+        first.passed_over,
+        first.gaps,
     )
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_detects_nobody_anew(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 6)
+    await stage.search()
+    stage.faces.asked.clear()
+
+    done = await stage.search()
+
+    assert stage.faces.asked == []
+    assert [one.subject_id for one in done.candidates] == ["subject-1"]
 
 
 @pytest.mark.usefixtures("presence", "kept")
@@ -798,17 +904,17 @@ async def test_the_index_holds_times_and_boxes_and_nothing_else(
     (item,) = await bucket.objects(f"{kept}presence/")
     written = json.loads(await bucket.get(item.key))
     (person,) = written["people"]
-    assert set(written) == {
-        "version", "stretch", "people", "faces", "incomparable", "gaps",
-    }  # fmt: skip
-    assert set(person) == {"start", "end", "shots"}
-    assert {frozenset(shot) for shot in person["shots"]} == {frozenset({"offset", "box", "others"})}
+    assert set(written) == {"version", "stretch", "people", "coverage"}
+    assert set(written["coverage"]) == {"looked_at", "passed_over", "gaps"}
+    assert set(person) == {"start", "end", "sights", "shots"}
+    assert {frozenset(shot) for shot in person["shots"]} == {
+        frozenset({"offset", "box", "others", "quality"})
+    }
 
 
 @pytest.mark.usefixtures("presence", "kept")
 async def test_gaps_and_small_faces_are_told_again(stage: Stage) -> None:
     stage.empty(0, 4)
-    stage.source.film.append(Undecodable(seconds(4), seconds(7)))
     stage.empty(7, 10)
     stage.walks(NOBODY, 1, 2, width=MIN_FACE_WIDTH_PX - 1)
     first = await stage.search()
@@ -827,8 +933,12 @@ async def test_gaps_and_small_faces_are_told_again(stage: Stage) -> None:
         lambda stage: setattr(
             stage, "scanner", stage.scanner_with(presence=stage.index, sample_rate=4.0)
         ),
+        lambda stage: stage.probe.update(version=VERSION + 1),
+        lambda stage: stage.probe.update(
+            video=replace(stage.make.probe().video, presentation=Presentation(pixel_aspect=2.0))
+        ),
     ],
-    ids=["another detector", "another rate"],
+    ids=["another detector", "another rate", "another timeline", "another shape of pixels"],
 )
 async def test_an_index_of_other_makings_is_ignored(stage: Stage, change: Any) -> None:
     stage.empty(0, 10)
@@ -842,7 +952,7 @@ async def test_an_index_of_other_makings_is_ignored(stage: Stage, change: Any) -
 
 
 @pytest.mark.usefixtures("presence", "kept")
-async def test_an_index_of_less_is_ignored_and_of_more_is_used(stage: Stage) -> None:
+async def test_an_index_of_another_piece_is_ignored(stage: Stage) -> None:
     stage.empty(0, 30)
     stage.walks(ALICE, 2, 3)
     stage.walks(BOB, 12, 13)
@@ -852,17 +962,32 @@ async def test_an_index_of_less_is_ignored_and_of_more_is_used(stage: Stage) -> 
     less = await stage.search(stage.make.segment(10, 20))
 
     assert more.thoroughness is not Thoroughness.PRESENCE
-    assert less.thoroughness is Thoroughness.PRESENCE
-    assert [one.subject_id for one in less.candidates] == ["subject-2"]
+    assert less.thoroughness is not Thoroughness.PRESENCE
 
 
 @pytest.mark.usefixtures("presence", "kept")
-async def test_a_search_that_misses_somebody_it_knows_of_is_done_in_full(stage: Stage) -> None:
+async def test_an_index_serves_every_window_of_its_piece(stage: Stage) -> None:
+    stage.empty(0, 30)
+    stage.walks(ALICE, 2, 3)
+    stage.walks(BOB, 12, 13)
+    await stage.search(stage.make.segment(0, 30, window=(0, 5)))
+
+    other = await stage.search(stage.make.segment(0, 30, window=(10, 20)))
+
+    assert other.thoroughness is Thoroughness.PRESENCE
+    assert [one.subject_id for one in other.candidates] == ["subject-2"]
+    assert (other.looked_at, other.counts.faces) == (seconds(10), 5)
+
+
+@pytest.mark.usefixtures("presence", "kept")
+@pytest.mark.parametrize("instead", [[], [Undecodable(seconds(2), seconds(2.2), "it crashed")]])
+async def test_a_search_that_misses_somebody_it_knows_of_is_done_in_full(
+    stage: Stage, instead: list[Any]
+) -> None:
     stage.empty(0, 10)
     stage.walks(ALICE, 2, 3)
     await stage.search()
-    stage.faces.faces.clear()
-    stage.walks(ALICE, 2, 3, x=700)
+    stage.source.film[10:11] = instead
 
     done = await stage.search()
 
@@ -890,3 +1015,94 @@ async def test_a_search_that_broke_off_writes_nothing(stage: Stage, bucket: Any,
         await stage.search()
 
     assert await bucket.objects(f"{kept}presence/") == []
+
+
+async def test_who_is_found_on_no_close_up_is_incomparable(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 6)
+    stage.walks(BOB, 2, 6, x=600)
+    stage.faces.hidden.add(ALICE)
+
+    done = await stage.search()
+
+    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+    assert (done.counts.appearances, done.counts.incomparable) == (1, 1)
+
+
+async def test_times_after_a_clock_was_set_are_uncertain(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 1, 3)
+    stage.walks(BOB, 6, 8)
+    stage.probe = {"uncertain_from": seconds(5)}
+
+    done = await stage.search()
+
+    assert [one.time_uncertain for one in done.candidates] == [False, True]
+
+
+async def test_of_a_window_its_whole_segment_is_searched(stage: Stage) -> None:
+    stage.empty(0, 60)
+
+    await stage.search(stage.make.segment(0, 60, window=(20, 40)))
+
+    assert stage.source.asked[-1] == [Piece(Stretch(seconds(0), seconds(60)))]
+
+
+async def test_a_window_tells_of_those_alone_who_are_in_view_in_it(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(ALICE, 2, 6)
+    stage.walks(BOB, 30, 34)
+    stage.walks(ALICE, 50, 54)
+
+    done = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
+
+    assert [one.start for one in stage.matcher.sighted] == [seconds(30)]
+    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+    assert (done.counts.appearances, done.counts.faces) == (1, 20)
+
+
+async def test_a_window_covers_what_was_asked_for_and_no_more(stage: Stage) -> None:
+    stage.empty(0, 18)
+    stage.empty(23, 60)
+    stage.quiet(active=[16, 18, 20, 22, 30])
+
+    done = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
+
+    (gap,) = done.gaps
+    assert (gap.start_time, gap.duration) == (stage.make.recorded + seconds(20), seconds(3))
+    assert (done.looked_at, done.passed_over) == (seconds(3), seconds(14))
+
+
+@pytest.mark.parametrize(
+    ("window", "found"),
+    [
+        ((0, 15), []),
+        ((0, 15.001), ["subject-1"]),
+        ((18, 22), ["subject-1"]),
+        ((24.839, 40), ["subject-1"]),
+        ((24.84, 40), []),
+    ],
+    ids=["before", "comes at its end", "within", "their last picture answers", "gone"],
+)
+async def test_who_is_in_view_for_a_part_of_a_window_is_found_in_it(
+    stage: Stage, window: tuple[float, float], found: list[str]
+) -> None:
+    stage.empty(0, 60)
+    stage.walks(ALICE, 15, 25)
+
+    done = await stage.search(stage.make.segment(0, 60, window=window))
+
+    assert [one.subject_id for one in done.candidates] == found
+    assert (done.counts.faces > 0) is bool(found)
+
+
+async def test_a_window_tells_the_same_of_somebody_as_a_search_of_all(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.walks(ALICE, 15, 25)
+
+    whole = await stage.search(stage.make.segment(0, 60))
+    part = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
+
+    assert part.candidates == whole.candidates
+    first, second = stage.matcher.sighted
+    assert (first.start, first.end, first.best_shot) == (second.start, second.end, second.best_shot)

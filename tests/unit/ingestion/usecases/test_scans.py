@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.model import (
+    CameraDetails,
     Counts,
     GapReason,
     ScanScope,
     ScanState,
     Segment,
+    Stretch,
 )
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scans import Scans, scan_key, segment_key
@@ -27,6 +29,10 @@ EVERYTHING = ScanScope()
 
 def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
+
+
+def _bounds(stretch: Stretch) -> tuple[float, float]:
+    return stretch.start.total_seconds(), stretch.end.total_seconds()
 
 
 class Office:
@@ -43,7 +49,13 @@ class Office:
         self.make = parts["make"]
 
     async def record(
-        self, camera: str = "cam-1", *, at: float = 0, length: float = 60, missing: float = 0
+        self,
+        camera: str = "cam-1",
+        *,
+        at: float = 0,
+        length: float = 60,
+        missing: float = 0,
+        **probe: Any,
     ) -> str:
         """Take in a recording of a camera, this many seconds after the first; return its id."""
         content = f"{camera} {at}".encode()
@@ -54,7 +66,7 @@ class Office:
             yield content
 
         self.library._prober.answer = replace(  # type: ignore[attr-defined]
-            self.make.probe(length), missing=seconds(missing)
+            self.make.probe(length, **probe), missing=seconds(missing)
         )
         footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
         return footage.footage_id
@@ -68,15 +80,20 @@ class Office:
         return [records.decode(entry.value, Segment) for entry in entries]
 
     async def plan(self, scope: ScanScope = EVERYTHING) -> list[tuple[str, float, float]]:
-        """Create a scan and return the camera, start and end of its segments."""
+        """Create a scan; return the camera, start and end of what its segments are to tell of."""
         return [
-            (one.camera_id, one.start.total_seconds(), one.end.total_seconds())
+            (one.camera_id, *_bounds(one.asked_for))
             for one in await self.segments(await self.create(scope))
         ]
 
     async def finish(self, scan_id: str, number: int, **changes: Any) -> None:
         segment = (await self.segments(scan_id))[number]
-        done = replace(segment, state=ScanState.SUCCEEDED, update_time=self.clock.now())
+        done = replace(
+            segment,
+            state=ScanState.SUCCEEDED,
+            looked_at=segment.duration,
+            update_time=self.clock.now(),
+        )
         await self.store.put(segment_key(scan_id, number), records.encode(replace(done, **changes)))
 
 
@@ -179,6 +196,63 @@ async def test_a_window_cuts_the_recordings(
         return None if offset is None else office.make.recorded + seconds(offset)
 
     assert await office.plan(ScanScope(start_time=at(start), end_time=at(end))) == plan
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "pieces"),
+    [
+        (20, 40, [(0, 120)]),
+        (130, 245, [(120, 240), (240, 250)]),
+        (120, 240, [(120, 240)]),
+    ],
+)
+async def test_a_window_is_searched_in_the_pieces_that_all_of_it_is(
+    office: Office, start: float, end: float, pieces: list[Any]
+) -> None:
+    await office.record(length=250)
+    recorded = office.make.recorded
+    scope = ScanScope(start_time=recorded + seconds(start), end_time=recorded + seconds(end))
+
+    segments = await office.segments(await office.create(scope))
+
+    assert [_bounds(one.stretch) for one in segments] == pieces
+    assert sum((one.duration for one in segments), timedelta()) == seconds(end - start)
+
+
+async def test_a_segment_that_is_asked_for_as_a_whole_has_no_window(office: Office) -> None:
+    await office.record(length=250)
+    scope = ScanScope(end_time=office.make.recorded + seconds(130))
+
+    windows = [one.window for one in await office.segments(await office.create(scope))]
+
+    assert windows == [None, Stretch(seconds(120), seconds(130))]
+
+
+async def test_a_hole_makes_a_segment_longer_and_adds_no_work(office: Office) -> None:
+    await office.record(length=7500, holes=[(100, 7300)])
+
+    assert await office.plan() == [("cam-1", 0, 7320), ("cam-1", 7320, 7440), ("cam-1", 7440, 7500)]
+
+
+async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
+    office: Office,
+) -> None:
+    await office.record(length=250, version=0)
+    office.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
+
+    assert await office.plan() == [("cam-1", 0, 100)]
+
+
+async def test_segments_know_the_shape_of_pixels_that_their_camera_is_set_to(
+    office: Office,
+) -> None:
+    await office.cameras.create("cam-3", CameraDetails(pixel_aspect_ratio=2.0))
+    await office.record("cam-1")
+    await office.record("cam-3")
+
+    segments = await office.segments(await office.create())
+
+    assert [one.pixel_aspect for one in segments] == [None, 2.0]
 
 
 async def test_a_window_is_in_true_time(office: Office) -> None:
@@ -347,7 +421,10 @@ async def test_cancelling_ends_what_no_scanner_has_begun(office: Office) -> None
 
     assert scan.cancelled
     assert summary.state is ScanState.CANCELLED
-    assert [gap.reason for gap in summary.gaps] == [GapReason.CANCELLED] * 2
+    # Two segments that follow each other are one gap.
+    assert [(gap.reason, gap.duration) for gap in summary.gaps] == [
+        (GapReason.CANCELLED, seconds(130))
+    ]
     assert (len(summary.candidates), summary.searched) == (1, seconds(120))
 
 

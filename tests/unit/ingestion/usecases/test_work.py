@@ -1,16 +1,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client import REGISTRY
 
-from homeward.ingestion.model import Counts, GapReason, Scan, ScanScope, ScanState, Segment
+from homeward.ingestion.model import (
+    Counts,
+    GapReason,
+    Presentation,
+    Probe,
+    Scan,
+    ScanScope,
+    ScanState,
+    Segment,
+)
 from homeward.ingestion.usecases import work as module
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import Report, Task
@@ -41,6 +51,10 @@ class FakeScanner:
         return replace(task.segment, state=ScanState.SUCCEEDED, counts=Counts(frames=7))
 
 
+async def _content() -> AsyncIterator[bytes]:
+    yield b"recording"
+
+
 class Desk:
     """A worker with one segment to search, and everything around it."""
 
@@ -53,7 +67,15 @@ class Desk:
         self.work = work
         self.scanner: FakeScanner = parts["scanner"]
         self.clock = parts["clock"]
+        self.footage: FootageLibrary = parts["footage"]
         self.worker = ScanWorker(queue=queue, store=store, **parts)
+
+    async def record(self, probe: Probe) -> None:
+        """Take the recording in anew, as this was found out about it."""
+        footage = await self.footage.get(self.make.footage().footage_id)
+        await self.footage.delete(footage.footage_id)
+        self.footage._prober.answer = probe  # type: ignore[attr-defined]
+        await self.footage.upload("up-2", self.make.header(), 0, _content())
 
     async def put(self, segment: Segment, *, cancelled: bool = False) -> None:
         scan = Scan("scan-1", ScanScope(("subject-1",)), self.make.now, 1, cancelled=cancelled)
@@ -91,10 +113,7 @@ async def desk(
     library: FootageLibrary,
     clock: Any,
 ) -> Desk:
-    async def content() -> Any:
-        yield b"recording"
-
-    await library.upload("up-1", make.header(), 0, content())
+    await library.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
     parts = {"footage": library, "scanner": FakeScanner(), "clock": clock}
@@ -128,7 +147,7 @@ async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
         "attempt": 1,
         "state": "succeeded",
         "footage_seconds": 60,
-        "decoded_seconds": 0,
+        "looked_at_seconds": 0,
         "pictures": 7,
         "faces": 0,
         "appearances": 0,
@@ -160,6 +179,31 @@ async def test_the_scanner_is_told_whom_to_look_for_and_where(desk: Desk) -> Non
     (task,) = desk.scanner.tasks
     assert (task.scan_id, task.subject_ids) == ("scan-1", ("subject-1",))
     assert task.footage.footage_id == task.segment.footage_id
+
+
+async def test_the_scanner_gets_the_timeline_of_the_recording(desk: Desk) -> None:
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    np.testing.assert_array_equal(task.timeline.times, desk.make.timeline(6).times)
+
+
+@pytest.mark.parametrize(
+    ("set_to", "stated", "shown"),
+    [(None, 1.0, 1.0), (None, 1.5, 1.5), (2.0, 1.0, 2.0), (2.0, 1.5, 1.5)],
+    ids=["neither", "the recording", "the camera", "both"],
+)
+async def test_a_cameras_shape_of_pixels_counts_where_its_recording_states_none(
+    desk: Desk, prober: Any, set_to: float | None, stated: float, shown: float
+) -> None:
+    video = replace(prober.answer.video, presentation=Presentation(pixel_aspect=stated))
+    await desk.record(replace(prober.answer, video=video))
+    await desk.put(desk.make.segment(pixel_aspect=set_to))
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.footage.probe.video.presentation.pixel_aspect == shown
 
 
 async def test_the_queue_is_told_after_the_checkpoint(
