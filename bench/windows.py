@@ -61,9 +61,7 @@ def compare(footage: Path, subjects: dict[str, list[str]], length: float, seed: 
     candidates = 0
     with (
         stack(HOMEWARD_SEGMENT_SECONDS=SEGMENT_SECONDS) as indexed,
-        stack(
-            HOMEWARD_SEGMENT_SECONDS=SEGMENT_SECONDS, HOMEWARD_PRESENCE_INDEX="false"
-        ) as fresh,
+        stack(HOMEWARD_SEGMENT_SECONDS=SEGMENT_SECONDS, HOMEWARD_PRESENCE_INDEX="false") as fresh,
     ):
         *old, new = subjects
         for running in (indexed, fresh):

@@ -483,9 +483,9 @@ class Segment:
     true_start: datetime
     """True time of the recording's first picture."""
     window: Stretch | None = None
-    """What of the recording was asked for; None for all. The segment is searched as a whole, so that a
-    search of a window finds what a search of all of it does; of people who were in view in the window
-    alone it is told. A window that begins after it is for those who stay in view until then."""
+    """What of the recording was asked for; None for all. The segment is searched as a whole, so
+    that a search of a window finds what a search of all of it does; only those are told of who were
+    in view in the window. One that begins after it is for those who stay in view until then."""
     pixel_aspect: float | None = None
     """As the camera is set; None to go by what the recording says."""
     state: ScanState = ScanState.PENDING

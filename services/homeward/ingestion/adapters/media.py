@@ -86,7 +86,7 @@ class CagedFrameSource:
                 recording.close()
 
     def warm(self) -> None:
-        """Start as many cages as decode at a time, so that the first search need not wait for them."""
+        """Start as many cages as decode at a time, so that the first search finds them ready."""
         for cage in [self._cages.take() for _ in range(self._decoders)]:
             self._cages.give_back(cage)
 

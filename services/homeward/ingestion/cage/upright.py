@@ -119,7 +119,7 @@ def _is_combed(frame: VideoFrame) -> bool:
 def _most(differences: NDArray[np.int16]) -> float:
     """Return what all but a hundredth of the places differ by at most: that is where things move.
 
-    By a partition: NumPy's percentile imports a module when it is first called, which a cage forbids.
+    By a partition: NumPy's percentile imports a module when it is first called; a cage forbids it.
     """
     place = differences.size * 99 // 100
     return float(np.partition(differences, place, axis=None)[place])

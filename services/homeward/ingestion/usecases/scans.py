@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from homeward.ingestion.tracking import TAIL
 from homeward.ingestion.model import (
     Footage,
     GapReason,
@@ -22,6 +21,7 @@ from homeward.ingestion.model import (
     summarise,
 )
 from homeward.ingestion.ports import Matcher, WorkQueue
+from homeward.ingestion.tracking import TAIL
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.servicekit import errors, records
