@@ -4,8 +4,8 @@
 
 Each clip is in two stacks: in one all of it was searched before, so that there is a presence index;
 the other has none and has searched nothing. The same windows are then searched in both, for people
-who were enrolled before and for somebody who came later, and the answers compared: who, from when to
-when, how alike, what was searched and what not.
+who were enrolled before and for somebody who came later, and the answers compared: who, from when
+to when, how alike, what was searched and what not.
 """
 
 from __future__ import annotations

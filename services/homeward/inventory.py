@@ -80,7 +80,8 @@ class HeldData:
 
 FOOTAGE = DataClass(
     name="footage",
-    holds="the recording, its manifest, the sizes of its packets, a pointer by its digest",
+    holds="the recording, its manifest, when its pictures are shown and where they are in the file,"
+    " a pointer by its digest",
     owner="ingestion",
     engine=Engine.S3,
     place="homeward-footage",
@@ -92,7 +93,8 @@ FOOTAGE = DataClass(
 )
 PRESENCE = DataClass(
     name="presence index",
-    holds="times and boxes where some face was seen; no picture, no landmark, no template",
+    holds="times and boxes where some face was seen, and how well it shows; what was searched;"
+    " no picture, no landmark, no template",
     owner="ingestion",
     engine=Engine.S3,
     place=FOOTAGE.place,

@@ -4,8 +4,8 @@ Runs a stack on street footage in which six people walk by. Two of them are look
 is confirmed and one rejected; the other four are strangers. The processes that decode are
 killed while they do so. Then every byte of every store, log, queue, temporary file, memory dump and
 named shared memory is searched for the strangers' templates and faces. A search that finds nothing
-proves nothing unless it would have found something: copies of one stranger are planted, in all forms
-and places, and must be found.
+proves nothing unless it would have found something: copies of one stranger are planted, in all
+forms and places, and must be found.
 """
 
 from __future__ import annotations
