@@ -134,6 +134,12 @@ def tell_findings(session: Session, findings: Findings) -> None:
     dropped = findings.scan.progress.dropped_match_count
     if dropped:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
+    crowded = findings.scan.progress.crowded_appearance_count
+    if crowded:
+        session.view.say(
+            f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
+            f" {crowded}."
+        )
     for line in figures.notes(candidates):
         session.view.say(line)
     session.view.say(SENTENCE)

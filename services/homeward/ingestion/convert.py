@@ -307,6 +307,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             discarded_appearance_count=summary.counts.discarded,
             candidate_count=summary.candidate_count,
             dropped_match_count=summary.counts.dropped,
+            crowded_appearance_count=summary.counts.crowded,
         ),
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),

@@ -459,6 +459,8 @@ class Counts:
     """Too small or too poor to compare."""
     dropped: int = 0
     """Matches not recorded: rejected by a reviewer before, or of a subject closed meanwhile."""
+    crowded: int = 0
+    """Alike to more subjects than are listed."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -468,6 +470,7 @@ class Counts:
             self.discarded + other.discarded,
             self.incomparable + other.incomparable,
             self.dropped + other.dropped,
+            self.crowded + other.crowded,
         )
 
 

@@ -198,6 +198,10 @@ class Sighted:
     """JPEG of the person, every other face blurred."""
 
 
+MOST_LISTED = 10
+"""Subjects that an appearance is listed for, the most alike ones."""
+
+
 class Matcher(Protocol):
     """Compares with the gallery and records sightings: the matching service."""
 
@@ -205,6 +209,8 @@ class Matcher(Protocol):
         self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
         """Return the matches of each probe, most alike first, and the policy in force.
+
+        There are `MOST_LISTED` of a probe and one more, at most.
 
         Args:
             probes: Templates, all of one model.

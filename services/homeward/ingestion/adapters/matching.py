@@ -19,7 +19,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
-from homeward.ingestion.ports import Sighted
+from homeward.ingestion.ports import MOST_LISTED, Sighted
 from homeward.policy import PolicyFigures
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
@@ -66,6 +66,7 @@ class GrpcMatcher:
             request = matching_service_pb2.MatchRequest(
                 probes=[_to_template(probe) for probe in probes[start : start + MATCH_BATCH]],
                 subject_ids=subject_ids,
+                limit=MOST_LISTED + 1,
                 margin=margin,
             )
             async with translated("matching", self._target):

@@ -25,7 +25,14 @@ from homeward.ingestion.model import (
     Segment,
     Template,
 )
-from homeward.ingestion.ports import Closeup, FaceFinder, FaceImages, Matcher, Sighted
+from homeward.ingestion.ports import (
+    MOST_LISTED,
+    Closeup,
+    FaceFinder,
+    FaceImages,
+    Matcher,
+    Sighted,
+)
 from homeward.ingestion.scan_metrics import stage
 from homeward.ingestion.shots import Appearance, Shot, Shots, appearances
 from homeward.ingestion.timeline import Timeline
@@ -258,13 +265,14 @@ class Comparer:
                 self._sighted, task, one, likeness, nearest_other(likeness, near), policy
             )
             for (one, likenesses), near in zip(alike, rivals, strict=True)
-            for likeness in likenesses
+            for likeness in likenesses[:MOST_LISTED]
         ]
         recorded = await self._recorded(task, sighted)
         counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
             dropped=recorded.count(None),
+            crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
         )
         return counts, [one for one in recorded if one is not None]
 
