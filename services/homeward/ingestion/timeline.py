@@ -414,11 +414,12 @@ def _straightened(
     jumps = _jumps(clock, least, max(MIN_HOLE.total_seconds() / tick, 4 * step))
     outliers = int(np.count_nonzero(wild))
     backward: list[int] = []
-    shift, done = 0.0, 0
+    shift, done, returned = 0.0, 0, -1
     level = -np.inf
-    for at in [*jumps, len(clock)]:
-        if at < done:
-            continue  # inside of what was ignored
+    ends = [*jumps, len(clock)]
+    for number, at in enumerate(ends):
+        if at < done or at == returned:
+            continue  # inside of what was ignored, or back from it
         placed[done:at] += shift
         level = max(level, float(placed[done:at].max(initial=-np.inf)))
         done = at
@@ -429,13 +430,15 @@ def _straightened(
             ignored = np.arange(at, back)
             placed[ignored] = level + step * (ignored - at + 1)
             outliers += len(ignored)
-            done = back
+            done = returned = back
             continue
         jump = clock[at] - clock[at - 1]
         if jump > 0 and _wrapped(jump, tick):
             jump -= _WRAP
+            shift -= _WRAP
         if jump < least or jump * tick > MAX_JUMP.total_seconds():
-            begins = float(placed[at : at + _REORDERED + 1].min())
+            run_end = min(at + _REORDERED + 1, ends[number + 1])
+            begins = float(placed[at:run_end].min())
             shift = level + step - begins
             backward.append(at)
     return placed, backward, outliers
@@ -469,17 +472,15 @@ def _jumps(clock: NDArray[np.float64], least: float, most: float) -> list[int]:
     if least > 0:
         waits = np.diff(clock)
         return (np.flatnonzero((waits < least) | (waits > most)) + 1).tolist()
-    # By showing: compared with how far it had come a few pictures ago and now.
-    reached = np.maximum.accumulate(clock)
-    ahead = np.flatnonzero(np.diff(reached) > most) + 1
-    behind: list[int] = []
+    # By showing: compared with how far it has come since the last jump.
+    jumps: list[int] = []
     level = clock[0]
     for number, value in enumerate(clock.tolist()):
-        if value < level + least:
-            behind.append(number)
+        if value < level + least or value > level + most:
+            jumps.append(number)
             level = value
         level = max(level, value)
-    return sorted({*ahead.tolist(), *behind})
+    return jumps
 
 
 def _returns(clock: NDArray[np.float64], at: int, least: float, step: float) -> int | None:

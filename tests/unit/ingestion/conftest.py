@@ -366,7 +366,7 @@ class Make:
         return Template(np.eye(8, dtype=np.float32)[who], "model-1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")  # so that tests of many examples may have it
 def make() -> type[Make]:
     return Make
 

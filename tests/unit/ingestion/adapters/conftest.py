@@ -34,29 +34,52 @@ def film(tmp_path: Path) -> Film:
         flags: str = "",
         container: str = "mp4",
         noise: bool = False,
+        size: tuple[int, int] = (96, 64),
+        aspect: Fraction | None = None,
+        ticks: int = 1000,
     ) -> bytes:
         path = tmp_path / f"film.{container}"
         options = {"movflags": flags} if flags else {}
         rng = np.random.default_rng(1)
         with av.open(str(path), "w", options=options) as output:
             stream: Any = output.add_stream("libx264", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
+            if aspect is not None:
+                stream.codec_context.sample_aspect_ratio = aspect
+            stream.time_base = stream.codec_context.time_base = Fraction(1, ticks)
             stream.codec_context.gop_size = gop
             stream.codec_context.max_b_frames = b_frames
             stream.options = {"sc_threshold": "0", "preset": "ultrafast", "bf": str(b_frames)}
             for number, at in enumerate(times):
-                image = np.full((64, 96, 3), 20 + 20 * (number // 10), np.uint8)
-                image[:, 48:] = 20 + 20 * (number % 10)
+                image = np.full((size[1], size[0], 3), 20 + 20 * (number // 10), np.uint8)
+                image[:, size[0] // 2 :] = 20 + 20 * (number % 10)
                 if noise:
                     image = rng.integers(0, 256, image.shape, dtype=np.uint8)
                 frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-                frame.pts, frame.time_base = round(at * 1000), Fraction(1, 1000)
+                frame.pts, frame.time_base = round(at * ticks), Fraction(1, ticks)
                 output.mux(stream.encode(frame))
             output.mux(stream.encode(None))
         return path.read_bytes()
 
     return make
+
+
+@pytest.fixture
+def two_tracks(tmp_path: Path) -> bytes:
+    """A recording with a small track of a few pictures before the one that shows more."""
+    path = tmp_path / "tracks.mp4"
+    with av.open(str(path), "w") as output:
+        streams: list[Any] = [output.add_stream("libx264", rate=25) for _ in range(2)]
+        for stream, (width, height) in zip(streams, [(48, 32), (96, 64)], strict=True):
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        rng = np.random.default_rng(1)
+        for _ in range(50):
+            for stream in streams:
+                image = rng.integers(0, 256, (stream.height, stream.width, 3), dtype=np.uint8)
+                output.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
+        for stream in streams:
+            output.mux(stream.encode(None))
+    return path.read_bytes()
 
 
 @pytest.fixture

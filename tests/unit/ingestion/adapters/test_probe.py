@@ -1,38 +1,100 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
-from homeward.ingestion.adapters.http_file import HttpBlocks, HttpFile
+from homeward.ingestion.adapters import probe as module
+from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
+from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.probe import (
-    Outcome,
-    SubprocessProber,
-    examine,
+    ASSUMED_RATE,
+    MOST_TOLD,
+    CagedProber,
+    described,
     is_steady,
-    packet_groups,
 )
-from homeward.ingestion.model import FootageProblem, PacketGroup
+from homeward.ingestion.cage.messages import Examined as Facts
+from homeward.ingestion.cage.messages import TrackFacts
+from homeward.ingestion.limits import MAX_HOLES, MAX_SIDE_PX, MAX_SPAN
+from homeward.ingestion.model import FootageProblem, Orientation, Presentation, Stretch
+from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined
 from homeward.servicekit import errors
+from homeward.servicekit.cage import CageBrokenError
+from homeward.servicekit.executor import BoundedExecutor
 
 TIMES = [number / 25 for number in range(100)]
 FRAGMENTED = "frag_keyframe+empty_moov"
 
-
-def look(server: Any, content: bytes) -> Outcome:
-    with HttpFile(HttpBlocks(server.serve(content))) as file:
-        return examine(file)
+Look = Callable[[bytes], Facts]
+Describe = Callable[[bytes], Examined]
 
 
-def test_a_good_file_is_described(server: Any, film: Any) -> None:
-    outcome = look(server, film(TIMES))
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
 
-    assert (outcome.problem, outcome.truncated) == ("", False)
-    assert (outcome.codec, outcome.width, outcome.height) == ("h264", 96, 64)
-    assert (outcome.frames, outcome.key_frames) == (100, 10)
-    assert outcome.seconds == pytest.approx(4, abs=0.05)
-    assert outcome.frame_rate == pytest.approx(25, rel=0.02)
+
+@pytest.fixture(scope="module")
+def cage() -> Iterator[MediaCage]:
+    """One cage for all: a file that cannot be searched leaves it as it was."""
+    with closing(MediaCage(EXAMINING)) as cage:
+        yield cage
+
+
+@pytest.fixture
+def look(cage: MediaCage, server: Any) -> Look:
+    return lambda content: cage.examine(HttpBlocks(server.serve(content)))[0]
+
+
+@pytest.fixture
+def describe(cage: MediaCage, server: Any) -> Describe:
+    return lambda content: described(*cage.examine(HttpBlocks(server.serve(content))))
+
+
+def test_a_good_file_is_described(describe: Describe, film: Any) -> None:
+    examined = describe(film(TIMES))
+
+    probe, video = examined.probe, examined.probe.video
+    assert (probe.problems, probe.findings, probe.holes) == ((), (), ())
+    assert (video.codec, video.width, video.height) == ("h264", 96, 64)
+    assert (video.frame_count, video.key_frame_count) == (100, 10)
+    assert video.steady
+    assert (probe.duration, probe.uncertain_from) == (seconds(4), None)
+    assert video.average_frame_rate == pytest.approx(25, rel=0.001)
+    assert probe.version == VERSION
+
+
+@pytest.mark.parametrize(
+    ("container", "ticks"), [("mp4", 1000), ("mkv", 1000), ("ts", 1000), ("avi", 25), ("h264", 25)]
+)
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_every_picture_of_every_container_has_its_time(
+    describe: Describe, film: Any, *, container: str, ticks: int, b_frames: int
+) -> None:
+    content = film(TIMES, container=container, ticks=ticks, b_frames=b_frames)
+
+    timeline = describe(content).timeline
+
+    assert len(timeline) == 100
+    np.testing.assert_allclose(timeline.shown / 1e6, TIMES, atol=0.002)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "avi"])
+def test_pictures_are_told_where_they_are_in_the_file(
+    describe: Describe, film: Any, container: str
+) -> None:
+    content = film(TIMES, container=container)
+
+    timeline = describe(content).timeline
+
+    assert np.all(np.diff(timeline.positions) > 0)
+    assert int((timeline.positions + timeline.sizes).max()) <= len(content)
 
 
 SESSION = b"""v=0
@@ -58,129 +120,148 @@ a=rtpmap:96 H264/90000
     ],
     ids=["nothing", "a byte", "a text", "a live session", "a list of files", "a playlist"],
 )
-def test_what_is_no_media_file_is_said_to_be_none(
-    server: Any, content: bytes, problem: str
-) -> None:
-    assert look(server, content).problem.startswith(problem)
+def test_what_is_no_media_file_is_said_to_be_none(look: Look, content: bytes, problem: str) -> None:
+    assert look(content).problem.startswith(problem)
 
 
-def test_a_still_picture_is_no_video(server: Any, still_picture: bytes) -> None:
-    assert look(server, still_picture).problem == "it is a still picture, not a video"
+def test_a_still_picture_is_no_video(look: Look, still_picture: bytes) -> None:
+    assert look(still_picture).problem == "it is a still picture, not a video"
 
 
-def test_sound_alone_cannot_be_searched(server: Any, sound: bytes) -> None:
-    assert look(server, sound).problem == "it has no picture track, only sound"
+def test_sound_alone_cannot_be_searched(look: Look, sound: bytes) -> None:
+    assert look(sound).problem == "it has no picture track, only sound"
 
 
-def test_a_track_without_pictures_cannot_be_searched(server: Any, film: Any) -> None:
+def test_a_track_without_pictures_cannot_be_searched(look: Look, film: Any) -> None:
     content = film(TIMES, flags=FRAGMENTED)
 
-    outcome = look(server, content[: content.index(b"moof") - 4])
+    facts = look(content[: content.index(b"moof") - 4])
 
-    assert outcome.problem != ""
+    assert facts.problem != ""
 
 
-def test_a_file_cut_off_before_its_index_cannot_be_searched(server: Any, film: Any) -> None:
+def test_a_file_cut_off_before_its_index_cannot_be_searched(look: Look, film: Any) -> None:
     content = film(TIMES, noise=True)
 
-    problem = look(server, content[: len(content) // 2]).problem
+    problem = look(content[: len(content) // 2]).problem
 
     assert problem == "it is not a video, or it was cut off before its index"
 
 
 @pytest.mark.parametrize("flags", ["faststart", FRAGMENTED])
 def test_a_file_cut_off_after_its_index_is_kept_as_truncated(
-    server: Any, film: Any, flags: str
+    describe: Describe, film: Any, flags: str
 ) -> None:
     content = film(TIMES, flags=flags, noise=True)
 
-    outcome = look(server, content[: len(content) * 6 // 10])
+    probe = describe(content[: len(content) * 6 // 10]).probe
 
-    assert (outcome.problem, outcome.truncated) == ("", True)
-    assert 30 <= outcome.frames <= 70
+    assert probe.problems == (FootageProblem.TRUNCATED,)
+    assert 30 <= probe.video.frame_count <= 70
 
 
-def test_a_cut_off_file_tells_how_much_it_lacks(server: Any, film: Any) -> None:
+def test_a_cut_off_file_tells_how_much_it_lacks(describe: Describe, film: Any) -> None:
     content = film(TIMES, flags="faststart", noise=True)
 
-    outcome = look(server, content[: len(content) * 6 // 10])
+    probe = describe(content[: len(content) * 6 // 10]).probe
 
-    assert outcome.seconds + outcome.missing_seconds == pytest.approx(4, abs=0.1)
-    assert outcome.missing_seconds > 1
+    assert probe.duration + probe.missing == pytest.approx(seconds(4), abs=seconds(0.1))
+    assert probe.missing > seconds(1)
+    (finding,) = probe.findings
+    assert finding.detail.startswith("the file ends before the length that it states: 1.")
 
 
-async def test_the_prober_describes_a_file_from_a_process_of_its_own(
-    server: Any, film: Any
+def test_of_several_tracks_the_one_that_shows_most_is_searched(
+    describe: Describe, two_tracks: bytes
 ) -> None:
-    probe = (await SubprocessProber().probe(server.serve(film(TIMES)))).probe
+    probe = describe(two_tracks).probe
+
+    assert (probe.video.width, probe.video.presentation.track) == (96, 1)
+    (finding,) = probe.findings
+    assert finding.problem is FootageProblem.OTHER_TRACKS
+    assert finding.detail == (
+        "it has 2 picture tracks; track 1 (96 x 64, h264) is searched, and not track 0 (48 x 32,"
+        " h264): what is on those needs a file of its own"
+    )
+
+
+def test_a_squeezed_recording_is_as_wide_as_it_is_shown(describe: Describe, film: Any) -> None:
+    video = describe(film(TIMES, aspect=Fraction(2, 1))).probe.video
+
+    assert (video.width, video.height, video.presentation.pixel_aspect) == (192, 64, 2.0)
+
+
+def test_a_cage_is_as_good_after_a_file_that_cannot_be_read(look: Look, film: Any) -> None:
+    assert look(b"no video").problem
+    assert look(film(TIMES)).problem == ""
+
+
+@pytest.fixture
+async def prober() -> AsyncIterator[CagedProber]:
+    async with BoundedExecutor("probe", workers=1, queue=1) as executor:
+        yield CagedProber(executor)
+
+
+async def test_the_prober_describes_a_file_from_a_cage_of_its_own(
+    prober: CagedProber, server: Any, film: Any
+) -> None:
+    probe = (await prober.probe(server.serve(film(TIMES)))).probe
 
     assert (probe.video.codec, probe.video.frame_count) == ("h264", 100)
     assert abs(probe.duration - timedelta(seconds=4)) < timedelta(seconds=0.05)
     assert probe.problems == ()
 
 
-async def test_the_prober_tells_what_was_cut_off(server: Any, film: Any) -> None:
+async def test_the_prober_tells_what_was_cut_off(
+    prober: CagedProber, server: Any, film: Any
+) -> None:
     content = film(TIMES, flags="faststart", noise=True)
-
     content = content[: len(content) // 2]
 
-    probe = (await SubprocessProber().probe(server.serve(content))).probe
+    probe = (await prober.probe(server.serve(content))).probe
 
     assert probe.problems == (FootageProblem.TRUNCATED,)
 
 
-async def test_the_prober_refuses_what_cannot_be_searched(server: Any) -> None:
+async def test_the_prober_refuses_what_cannot_be_searched(prober: CagedProber, server: Any) -> None:
     with pytest.raises(errors.InvalidArgumentError) as refused:
-        await SubprocessProber().probe(server.serve(b"no video"))
+        await prober.probe(server.serve(b"no video"))
 
     assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
     assert refused.value.metadata["problem"].startswith("it is not a video")
 
 
-async def test_the_prober_says_when_the_store_does_not_answer(server: Any) -> None:
+async def test_the_prober_says_when_the_store_does_not_answer(
+    prober: CagedProber, server: Any
+) -> None:
     server.statuses = [500]
 
     with pytest.raises(errors.UnavailableError):
-        await SubprocessProber().probe(server.serve(b"no video"))
+        await prober.probe(server.serve(b"no video"))
 
 
-def test_packets_are_summed_up_by_second_after_each_key_picture() -> None:
-    seen = [(0, 900, True), (40, 10, False), (960, 20, False), (1000, 5, False), (2000, 800, True)]
+async def test_a_file_that_breaks_its_cage_is_refused_with_the_cause(
+    prober: CagedProber, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise CageBrokenError("it crashed the decoder")
 
-    groups = packet_groups(seen, 0.001)
+    monkeypatch.setattr(module.MediaCage, "examine", crash)
 
-    assert groups == [
-        PacketGroup(0.0, 900, (30, 5), (2, 1)),
-        PacketGroup(2.0, 800, (), ()),
-    ]
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await prober.probe(server.serve(b"a bomb"))
 
-
-def test_packets_are_summed_up_in_the_order_in_which_they_are_shown() -> None:
-    decoding_order = [(0, 900, True), (120, 30, False), (40, 10, False), (80, 10, False)]
-
-    (group,) = packet_groups(decoding_order, 0.001)
-
-    assert (group.sizes, group.pictures) == ((50,), (3,))
-
-
-def test_times_begin_with_the_first_picture() -> None:
-    assert [group.start for group in packet_groups([(5000, 1, True), (7000, 1, True)], 0.001)] == [
-        0.0,
-        2.0,
-    ]
-
-
-def test_damaged_time_stamps_tell_nothing_of_packets() -> None:
-    assert packet_groups([(0, 1, True), (10**12, 1, False)], 0.001) == []
+    assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
+    assert refused.value.metadata["problem"] == "reading it was ended: it crashed the decoder"
 
 
 @pytest.mark.parametrize(("b_frames", "anchors"), [(0, 25.0), (3, 25 / 4)])
 def test_pictures_that_others_are_predicted_from_are_counted(
-    server: Any, film: Any, b_frames: int, anchors: float
+    describe: Describe, film: Any, b_frames: int, anchors: float
 ) -> None:
-    outcome = look(server, film(TIMES, b_frames=b_frames, gop=100))
+    video = describe(film(TIMES, b_frames=b_frames, gop=100)).probe.video
 
-    assert outcome.anchor_rate == pytest.approx(anchors, rel=0.15)
+    assert video.anchor_rate == pytest.approx(anchors, rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -198,8 +279,185 @@ def test_a_rate_is_steady_or_not(times: Any, steady: bool) -> None:  # noqa: FBT
     assert is_steady(times) is steady
 
 
-async def test_a_probe_tells_the_packets(server: Any, film: Any) -> None:
-    examined = await SubprocessProber().probe(server.serve(film(TIMES, gop=50)))
+def test_a_probe_tells_how_large_pictures_are(describe: Describe, film: Any) -> None:
+    groups = describe(film(TIMES, gop=50)).timeline.groups
 
-    assert [group.start for group in examined.packets] == [0.0, 2.0]
-    assert [sum(group.pictures) for group in examined.packets] == [49, 49]
+    assert [group.start for group in groups] == [0.0, 2.0]
+    assert [sum(group.pictures) for group in groups] == [49, 49]
+
+
+def track(index: int = 0, **changes: Any) -> TrackFacts:
+    facts = TrackFacts(index, "h264", 640, 360, pictures=100, size=100_000, decodes=True)
+    return msgspec.structs.replace(facts, **changes)
+
+
+def facts(**changes: Any) -> Facts:
+    """What a cage says of a file of milliseconds."""
+    given: Any = {"tracks": [track()], "tick": 0.001, "rate": 25.0, "count": 100}
+    return Facts(**{**given, **changes})
+
+
+def stamped(pts: Any, dts: Any = None) -> dict[str, Any]:
+    """The stamps of pictures as a cage gives them; milliseconds."""
+    count = len(pts)
+    return {
+        "dts": np.array(pts if dts is None else dts, np.int64),
+        "pts": np.array(pts, np.int64),
+        "positions": np.arange(count, dtype=np.int64) * 1000,
+        "sizes": np.full(count, 1000, np.int64),
+        "keys": (np.arange(count) % 50 == 0).astype(np.int64),
+    }
+
+
+STEADY = list(range(0, 8000, 40))
+
+
+def findings(examined: Examined) -> list[tuple[FootageProblem, str]]:
+    return [(one.problem, one.detail) for one in examined.probe.findings]
+
+
+def test_a_recording_with_a_hole_tells_where_and_how_long() -> None:
+    examined = described(facts(), stamped([*range(0, 4000, 40), *range(14_000, 18_000, 40)]))
+
+    assert examined.probe.holes == (Stretch(seconds(4), seconds(14)),)
+    assert examined.probe.duration == seconds(18)
+    assert examined.probe.video.average_frame_rate == pytest.approx(25)
+    assert findings(examined) == [
+        (
+            FootageProblem.PICTURES_MISSING,
+            (
+                "it has no pictures for 10.0 s, 4.0 s from its beginning; if the recorder paused"
+                " there, times are right after it; if its clock was set, they are not"
+            ),
+        )
+    ]
+
+
+def test_a_recording_with_many_holes_names_the_first_ones() -> None:
+    pictures = [start + at for start in range(0, 100_000, 20_000) for at in range(0, 4000, 40)]
+
+    ((problem, detail),) = findings(described(facts(), stamped(pictures)))
+
+    assert problem is FootageProblem.PICTURES_MISSING
+    assert detail.startswith(
+        "it has no pictures for 0:01:04, 4.0 s, 24.0 s, 44.0 s from its beginning and at 1 more"
+    )
+    assert MOST_TOLD == 3
+
+
+def test_a_recording_whose_clock_is_set_tells_from_where_on_times_are_uncertain() -> None:
+    examined = described(facts(), stamped([*range(100_000, 104_000, 40), *range(0, 4000, 40)]))
+
+    assert examined.probe.uncertain_from == seconds(4)
+    assert (examined.probe.duration, examined.probe.holes) == (seconds(8), ())
+    assert findings(examined) == [
+        (
+            FootageProblem.CLOCK_STEPPED,
+            (
+                "its clock is set anew 4.0 s from its beginning: what follows is taken to follow at"
+                " once, and its times are uncertain"
+            ),
+        )
+    ]
+
+
+def test_a_recording_with_an_impossible_time_tells_that_it_is_ignored() -> None:
+    wild = [*STEADY[:50], 10**9, *STEADY[51:]]
+
+    assert findings(described(facts(), stamped(wild, STEADY))) == [
+        (
+            FootageProblem.TIMES_IGNORED,
+            "1 of its pictures have impossible times, which are ignored",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "duration", "detail"),
+    [
+        (10.0, 20, "10 a second are taken, as the pictures state"),
+        (0.0, 200 / ASSUMED_RATE, "25 a second are taken, since nothing states another rate"),
+    ],
+)
+def test_a_recording_without_times_tells_which_rate_is_taken(
+    rate: float, duration: float, detail: str
+) -> None:
+    examined = described(facts(rate=rate), stamped([UNKNOWN] * 200))
+
+    assert examined.probe.duration == pytest.approx(seconds(duration), abs=seconds(0.01))
+    assert findings(examined) == [
+        (FootageProblem.NO_TIMES, f"it gives its pictures no times: {detail}")
+    ]
+
+
+def test_a_recording_whose_beginning_does_not_decode_tells_how_much() -> None:
+    assert findings(described(facts(first_decoded=50), stamped(STEADY))) == [
+        (
+            FootageProblem.BEGINNING_LOST,
+            "its first 2.0 s do not decode: the picture that they build on is missing",
+        )
+    ]
+
+
+def test_the_first_second_may_not_decode_without_a_word() -> None:
+    assert findings(described(facts(first_decoded=24), stamped(STEADY))) == []
+
+
+def test_a_track_without_pictures_is_no_other_track() -> None:
+    tracks = [track(), track(1, pictures=0, size=0, decodes=False)]
+
+    assert findings(described(facts(tracks=tracks), stamped(STEADY))) == []
+
+
+def test_pictures_that_are_too_large_are_told_to_be_shrunk() -> None:
+    large = [track(width=2 * MAX_SIDE_PX, height=1000)]
+
+    examined = described(facts(tracks=large), stamped(STEADY))
+
+    assert [problem for problem, _ in findings(examined)] == [FootageProblem.SHRUNK]
+    assert (examined.probe.video.width, examined.probe.video.height) == (MAX_SIDE_PX, 500)
+
+
+def test_a_recording_that_lies_on_its_side_is_as_wide_as_it_is_shown() -> None:
+    turned = facts(transpose=True, mirror_x=True, pixel_aspect=2.0)
+
+    video = described(turned, stamped(STEADY)).probe.video
+
+    assert (video.width, video.height) == (360, 1280)
+    assert video.presentation == Presentation(
+        0, Orientation(transpose=True, mirror_x=True, mirror_y=False), 2.0
+    )
+
+
+def test_pictures_that_an_edit_list_leaves_out_are_not_counted() -> None:
+    arrays = stamped(STEADY)
+    arrays["keys"][:10] |= 2
+
+    examined = described(facts(), arrays)
+
+    assert (len(examined.timeline), examined.probe.video.frame_count) == (200, 190)
+    assert examined.probe.duration == seconds(8 - 0.4)
+
+
+@pytest.mark.parametrize(
+    ("pts", "problem"),
+    [
+        ([0, 40, 80, *range(0, 9 * 86_400_000, 43_200_000)], "days apart"),
+        (
+            [
+                start + at
+                for start in range(0, (MAX_HOLES + 2) * 3000, 3000)
+                for at in range(0, 400, 40)
+            ],
+            f"missing at {MAX_HOLES + 1} places",
+        ),
+    ],
+    ids=["too long", "too many holes"],
+)
+def test_what_is_no_recording_is_refused(pts: list[int], problem: str) -> None:
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        described(facts(), stamped(pts))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
+    assert problem in refused.value.metadata["problem"]
+    assert timedelta(days=7) == MAX_SPAN
