@@ -466,7 +466,7 @@ async def test_add_reference_photo_says_that_it_was_held(world: World, subject_i
     ("photo", "code", "reason"),
     [
         (b"", *FIELD),
-        (bytes(12 * 1024 * 1024 + 1), *FIELD),
+        (bytes(32 * 1024 * 1024 + 1), *FIELD),
         (b"two people", grpc.StatusCode.INVALID_ARGUMENT, Reason.PHOTO_REFUSED),
         (
             b"other model",

@@ -53,6 +53,9 @@ _REORDERED = 17
 _TIMED_ELSEWHERE = 0.9
 """Part of the pictures that a file times, from which on one without a time is an exception."""
 
+_FARTHEST = 2.0**61
+"""No picture is farther than this from the first one, microseconds: room to subtract in 64 bits."""
+
 _WRAP = 1 << 33
 """Ticks after which the clock of a transport stream starts anew."""
 
@@ -330,14 +333,16 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     pts, untimed = _complete(stamps, step)
     placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
     first = placed[~stamps.hidden].min() if not np.all(stamps.hidden) else placed.min()
-    times = np.round((placed - first) * (stamps.tick * 1e6)).astype(np.int64)
+    # Stamps of nonsense may be any number of 64 bits, of any unit.
+    exact = np.clip((placed - first) * (stamps.tick * 1e6), -_FARTHEST, _FARTHEST)
+    times = np.round(exact).astype(np.int64)
     # A file that leaves everything out shows it: nobody makes a recording of nothing.
     hidden = stamps.hidden & ~np.all(stamps.hidden)
     flags = stamps.keys * KEY + (stamps.pts != UNKNOWN) * TIMED + hidden * HIDDEN
     timeline = Timeline(
         times, stamps.dts, stamps.pts, stamps.positions, stamps.sizes, flags.astype(np.uint8)
     )
-    where = tuple(int(times[number]) * _TICK for number in backward)
+    where = tuple(max(0, int(times[number])) * _TICK for number in backward)
     return timeline, Steps(where, outliers, untimed)
 
 
@@ -464,7 +469,9 @@ def _wild(
         following = dts[number + 1 : number + 1 + _REORDERED]
         # Shown when pictures decoded soon after it are: their clock has jumped with it.
         fits[number] = bool(np.any(np.abs(pts[number] - following) <= most_reordered))
-    return far & ~fits
+    wild = far & ~fits
+    # Where all of them are, nothing tells which clock is right.
+    return wild & ~np.all(wild)
 
 
 def _jumps(clock: NDArray[np.float64], least: float, most: float) -> list[int]:
