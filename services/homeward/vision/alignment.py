@@ -70,7 +70,8 @@ def align(
     target = _TEMPLATE * (side / ALIGNED_SIDE)
     points = np.asarray(landmarks, np.float64)
     matrix = similarity_transform(points, target)
-    shrink = int(1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6))
+    # A face of exactly ten times the size is shrunk by ten, whichever way its scale was rounded.
+    shrink = int(1 / max(math.hypot(matrix[0, 0], matrix[1, 0]), 1e-6) + 1e-6)
     if shrink >= 2:  # noqa: PLR2004 - "twice", above
         image, origin = _surroundings(image, matrix, side)
         image = np.asarray(_shrunk(image, shrink), np.uint8)

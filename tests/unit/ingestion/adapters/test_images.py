@@ -121,7 +121,7 @@ def portrait(image: np.ndarray, box: Box, *others: Box) -> Portrait:
 def test_a_face_in_a_close_up_has_a_size_that_suits_a_detector(width: float, side: float) -> None:
     box = Box(700, 300, width, width * 1.25)
 
-    closeup = CvFaceImages().closeup(portrait(noise(1920, 1080), box))
+    closeup = CvFaceImages().closeup(portrait(noise(1920, 1080), box), wide=False)
 
     assert box.height * closeup.scale == pytest.approx(side, rel=0.05)
     assert closeup.image.shape[0] == pytest.approx(2 * side, rel=0.06)
@@ -134,7 +134,7 @@ def test_a_place_on_a_close_up_is_found_again_in_its_portrait(box: Box) -> None:
     image[y - 1 : y + 2, x - 1 : x + 2] = 255
 
     held = portrait(image, box)
-    closeup = CvFaceImages().closeup(held)
+    closeup = CvFaceImages().closeup(held, wide=False)
 
     bright = np.argwhere(closeup.image[..., 0] > 127).mean(axis=0) + 0.5
     place = bright[::-1] / closeup.scale + [closeup.left, closeup.top]
@@ -143,7 +143,7 @@ def test_a_place_on_a_close_up_is_found_again_in_its_portrait(box: Box) -> None:
 
 @pytest.mark.parametrize("at", [(-20, -20), (620, 460), (-80, 200), (300, 500)])
 def test_a_face_at_the_edge_has_a_close_up(at: tuple[int, int]) -> None:
-    closeup = CvFaceImages().closeup(portrait(noise(), face(*at).box))
+    closeup = CvFaceImages().closeup(portrait(noise(), face(*at).box), wide=False)
 
     assert min(closeup.image.shape[:2]) >= CLOSEUP_LEAST_PX
 

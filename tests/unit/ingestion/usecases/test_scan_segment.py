@@ -168,7 +168,7 @@ class FakeImages:
         shown: Any = Shown(frame.offset, there[face])
         return Portrait(shown, face, tuple(others))
 
-    def closeup(self, portrait: Portrait) -> Closeup:
+    def closeup(self, portrait: Portrait, *, wide: bool) -> Closeup:  # noqa: ARG002 - the same for both
         face, shown = portrait.face, _shown(portrait)
         pixels = np.full((round(face.height), round(face.width), 3), shown.who, np.uint8)
         return Closeup(pixels, left=face.x, top=face.y, scale=1.0)
