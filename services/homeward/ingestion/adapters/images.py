@@ -29,7 +29,7 @@ STILL_FACE_WIDTHS = 5.0
 CLOSEUP_SIDES = 2.0
 """Sides of a close-up, in sides of its face: a detector needs a face's surroundings."""
 
-CLOSEUP_MIN_PX, CLOSEUP_MAX_PX = 72.0, 144.0
+CLOSEUP_MIN_PX, CLOSEUP_MAX_PX = 72.0, 96.0
 """Side of a face in a close-up: smaller ones are enlarged, larger ones shrunk. Landmarks found on a
 face enlarged to 72 pixels are as good as true ones; on one of more than some 300 pixels the
 detector sees only parts."""

@@ -304,11 +304,7 @@ class Comparer:
             missed = [shot for shot in shots if id(shot) not in faces]
             if missed:
                 faces |= await self._found_close(missed, wide=True)
-            refined = [
-                (shot, *(await self._executor.run(self._refined, shot, faces[id(shot)])))
-                for shot in shots
-                if id(shot) in faces
-            ]
+            refined = await self._executor.run(self._refined, shots, faces)
         if not refined:
             return {}
         with stage("embed", {"faces": len(refined)}):
@@ -320,10 +316,9 @@ class Comparer:
 
     async def _found_close(self, shots: Sequence[Shot], *, wide: bool) -> dict[int, Face]:
         """Return the faces of pictures found again on close-ups, by the pictures' identities."""
-        closeups = [
-            await self._executor.run(self._images.closeup, shot.portrait, wide=wide)
-            for shot in shots
-        ]
+        closeups = await self._executor.run(
+            lambda: [self._images.closeup(shot.portrait, wide=wide) for shot in shots]
+        )
         faces = await self._faces.find_close([one.image for one in closeups])
         return {
             id(shot): face
@@ -331,9 +326,17 @@ class Comparer:
             if (face := _face_of(shot, closeup, found)) is not None
         }
 
-    def _refined(self, shot: Shot, face: Face) -> tuple[NDArray[np.uint8], float]:
-        aligned = self._images.aligned(shot.portrait, face)
-        return aligned, self._images.quality(aligned, face)
+    def _refined(
+        self, shots: Sequence[Shot], faces: Mapping[int, Face]
+    ) -> list[tuple[Shot, NDArray[np.uint8], float]]:
+        """Return the pictures whose face was found again, with it aligned, and how good that is."""
+        refined = []
+        for shot in shots:
+            face = faces.get(id(shot))
+            if face is not None:
+                aligned = self._images.aligned(shot.portrait, face)
+                refined.append((shot, aligned, self._images.quality(aligned, face)))
+        return refined
 
     async def _recorded(self, task: Task, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         if not sighted:
