@@ -32,6 +32,7 @@ _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
     scan_pb2.COVERAGE_GAP_REASON_CANCELLED: "the scan was cancelled first",
     scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES: "the recording has no pictures there",
+    scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED: "decoding it was ended",
 }
 
 

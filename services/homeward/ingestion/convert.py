@@ -58,6 +58,7 @@ _GAP_REASONS = {
     GapReason.GIVEN_UP: scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP,
     GapReason.CANCELLED: scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
     GapReason.NO_PICTURES: scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
+    GapReason.DECODER_ENDED: scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED,
 }
 _PROBLEMS = {
     problem: footage_pb2.FootageProblem.Value(f"FOOTAGE_PROBLEM_{problem.name}")

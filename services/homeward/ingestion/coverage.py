@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeward.ingestion.model import GapReason, Stretch
 from homeward.ingestion.timeline import Spans, Timeline
@@ -91,7 +92,7 @@ def cover(
     lost = wanted - answered
     for part, cause in ended:
         here = lost & Spans.between(part.start, part.end)
-        gaps += [Unsearched(one, GapReason.UNDECODABLE, cause) for one in here]
+        gaps += [Unsearched(one, GapReason.DECODER_ENDED, cause) for one in here]
         lost = lost - here
     gaps += [Unsearched(one, GapReason.UNDECODABLE, UNDECODABLE) for one in lost]
     found = Coverage(
@@ -125,15 +126,23 @@ def _answered(
     due = _shown_from(timeline, times + period // _TICK)
     following = np.where(last, ends[of], np.append(times[1:], 0))
     until = np.where(following <= due + glitch, following, np.minimum(due, following))
-    begun = _shown_from(timeline, starts[of])
+    begun = _answering(timeline, starts)[of]
     since = np.where(first & (times <= begun + glitch), np.minimum(starts[of], times), times)
     return Spans.of(since, until)
 
 
-def _shown_from(timeline: Timeline, times: np.ndarray) -> np.ndarray:
+def _answering(timeline: Timeline, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return when the picture is shown that answers for each time, or the first one after it."""
+    before = np.searchsorted(timeline.shown, times, side="right") - 1
+    answers = (before >= 0) & (timeline.ends[np.maximum(before, 0)] > times)
+    return np.where(answers, timeline.shown[np.maximum(before, 0)], _shown_from(timeline, times))
+
+
+def _shown_from(timeline: Timeline, times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return when the first picture at or after each time is shown; the end where there is none."""
     shown = np.append(timeline.shown, timeline.duration // _TICK)
-    return shown[np.minimum(np.searchsorted(shown, times), len(shown) - 1)]
+    found: NDArray[np.int64] = shown[np.minimum(np.searchsorted(shown, times), len(shown) - 1)]
+    return found
 
 
 def total(stretches: Iterable[Stretch]) -> timedelta:

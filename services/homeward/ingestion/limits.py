@@ -7,6 +7,9 @@ from datetime import timedelta
 MAX_PICTURE_PIXELS = 40_000_000
 """Of a picture of a recording. The largest level of H.264 and H.265 has 35.7 million."""
 
+MIN_SIDE_PX = 32
+"""Of either side of a picture of a recording: less shows no face that can be compared."""
+
 MAX_SIDE_PX = 8192
 """A picture whose longer side is more is shrunk to it."""
 

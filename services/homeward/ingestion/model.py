@@ -399,6 +399,7 @@ class GapReason(StrEnum):
 
     UNDECODABLE = "undecodable"
     NO_PICTURES = "no pictures"
+    DECODER_ENDED = "decoder ended"
     FOOTAGE_GONE = "footage gone"
     GIVEN_UP = "given up"
     CANCELLED = "cancelled"
@@ -548,12 +549,12 @@ class Segment:
         start, end = self.true_start + stretch.start, self.true_start + stretch.end
         return Gap(self.footage_id, start, end, reason, detail)
 
-    def given_up(self, reason: GapReason, detail: str, now: datetime) -> Segment:
+    def given_up(self, reason: GapReason, detail: str, now: datetime | None) -> Segment:
         """Return the segment as not searched."""
         return replace(
             self,
             state=ScanState.CANCELLED if reason is GapReason.CANCELLED else ScanState.FAILED,
-            gaps=(self.gap(reason, detail),),
+            gaps=(self.gap(reason, detail),) if self.duration else (),
             looked_at=timedelta(),
             passed_over=timedelta(),
             update_time=now,
@@ -583,8 +584,8 @@ class ScanSummary:
     segments_done: int
     total: timedelta
     done: timedelta
-    looked_at: timedelta
-    passed_over: timedelta
+    searched: timedelta
+    """Looked at, or passed over on evidence."""
     counts: Counts
     candidate_count: int
     candidates: tuple[Candidate, ...]
@@ -592,11 +593,13 @@ class ScanSummary:
     efforts: tuple[FootageEffort, ...] = ()
     """Once it has ended, by recording."""
     end_time: datetime | None = None
+    passed_over: timedelta = timedelta()
+    """Of what was searched, what was not looked at."""
 
     @property
-    def searched(self) -> timedelta:
-        """Looked at, or passed over on evidence."""
-        return self.looked_at + self.passed_over
+    def looked_at(self) -> timedelta:
+        """Of what was searched, what pictures answer for that were looked at."""
+        return self.searched - self.passed_over
 
 
 @dataclass(frozen=True, slots=True)
@@ -618,7 +621,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
     Coverage counts what is certain: of a segment that no scanner has ended nothing is searched, and
     once all have ended, what was searched and the gaps are what was asked for.
     """
-    ended = [segment for segment in segments if segment.state.ended]
+    ended = [_accounted(segment) for segment in segments if segment.state.ended]
     gaps = merged(gap for segment in ended for gap in segment.gaps)
     looked_at = sum((segment.looked_at for segment in ended), timedelta())
     passed_over = sum((segment.passed_over for segment in ended), timedelta())
@@ -646,7 +649,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         segments_done=len(ended),
         total=sum((segment.duration for segment in segments), timedelta()),
         done=sum((segment.done for segment in segments), timedelta()),
-        looked_at=looked_at,
+        searched=looked_at + passed_over,
         passed_over=passed_over,
         counts=counts,
         candidate_count=len(candidates),
@@ -655,6 +658,17 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         efforts=_efforts(segments) if complete else (),
         end_time=max(times) if complete and times else None,
     )
+
+
+def _accounted(segment: Segment) -> Segment:
+    """Return a segment; as a gap, if it is of an earlier version, which kept no evidence."""
+    told = segment.searched + sum((gap.duration for gap in segment.gaps), timedelta())
+    if told == segment.duration:
+        return segment
+    why = (
+        "an earlier version of Homeward searched it, and kept no evidence of that; search it again"
+    )
+    return segment.given_up(GapReason.GIVEN_UP, why, segment.update_time)
 
 
 def merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:

@@ -328,9 +328,10 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     Args:
         stamps: Of at least one picture.
     """
-    stamps = replace(stamps, hidden=stamps.hidden | _lead_in(stamps.pts))
+    untimed = int(np.count_nonzero(stamps.pts == UNKNOWN))
+    stamps = replace(_without_constants(stamps), hidden=stamps.hidden | _lead_in(stamps.pts))
     step = _usual_step(stamps)
-    pts, untimed = _complete(stamps, step)
+    pts = _complete(stamps, step)
     placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
     first = placed[~stamps.hidden].min() if not np.all(stamps.hidden) else placed.min()
     # Stamps of nonsense may be any number of 64 bits, of any unit.
@@ -344,6 +345,17 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     )
     where = tuple(max(0, int(times[number])) * _TICK for number in backward)
     return timeline, Steps(where, outliers, untimed)
+
+
+def _without_constants(stamps: Stamps) -> Stamps:
+    """Return the stamps without those of a clock that stands still, which tells nothing."""
+
+    def told(clock: NDArray[np.int64]) -> NDArray[np.int64]:
+        known = clock[clock != UNKNOWN]
+        still = len(known) > 1 and known.min() == known.max()
+        return np.full_like(clock, UNKNOWN) if still else clock
+
+    return replace(stamps, dts=told(stamps.dts), pts=told(stamps.pts))
 
 
 def _lead_in(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -376,26 +388,25 @@ def _decoding_clock(stamps: Stamps) -> NDArray[np.int64] | None:
     return stamps.dts if back <= max(8, len(stamps.dts) // 200) else None
 
 
-def _complete(stamps: Stamps, step: float) -> tuple[NDArray[np.float64], int]:
+def _complete(stamps: Stamps, step: float) -> NDArray[np.float64]:
     """Return when each picture is shown, those without a stamp by their place among the others."""
     pts, dts = stamps.pts, stamps.dts
     known = pts != UNKNOWN
     if np.all(known):
-        return pts.astype(np.float64), 0
-    untimed = int(np.count_nonzero(~known))
+        return pts.astype(np.float64)
     ordinals = np.arange(len(pts))
     if not np.any(known):
         known_dts = dts != UNKNOWN
         if np.all(known_dts):  # AVI: pictures have places, which are those of decoding
-            return dts.astype(np.float64), untimed
-        return np.asarray(ordinals * step, np.float64), untimed
+            return dts.astype(np.float64)
+        return np.asarray(ordinals * step, np.float64)
     # From the nearest picture before that has a stamp of decoding, else of showing, in steps.
     clock = np.where(dts != UNKNOWN, dts + _mean_delay(stamps), pts).astype(np.float64)
     anchored = (dts != UNKNOWN) | known
     before = np.maximum.accumulate(np.where(anchored, ordinals, -1))
     nearest = np.where(before >= 0, before, int(np.argmax(anchored)))
     made = clock[nearest] + (ordinals - nearest) * step
-    return np.where(known, pts.astype(np.float64), made), untimed
+    return np.where(known, pts.astype(np.float64), made)
 
 
 def _mean_delay(stamps: Stamps) -> float:

@@ -151,7 +151,10 @@ def test_a_gap_tells_why_its_decoding_was_ended(make: Any) -> None:
 
     found = covered(make.timeline(10), looked_at, ended=[(span(3, 6), "it crashed")])
 
-    assert found.gaps == (lost(4, 6, "it crashed"), lost(6, 8))
+    assert found.gaps == (
+        Unsearched(span(4, 6), GapReason.DECODER_ENDED, "it crashed"),
+        lost(6, 8),
+    )
     assert found.looked_at == (span(0, 4), span(8, 10))
 
 
@@ -347,3 +350,19 @@ def sums(coverage: Coverage) -> np.ndarray:
 @pytest.mark.parametrize("of", [[], [span(0, 2), span(5, 6)]])
 def test_a_total_is_the_time_of_all(of: list[Stretch]) -> None:
     assert total(of) == sum((one.duration for one in of), timedelta())
+
+
+def test_a_picture_shown_before_a_stretch_answers_for_its_beginning_only_if_it_was_looked_at(
+    make: Any,
+) -> None:
+    timeline = make.timeline_at([at * 7.0 for at in range(20)])
+    stretch = Stretch(timedelta(seconds=60), timedelta(seconds=120))
+    looked_at = [timedelta(seconds=at * 7.0) for at in range(9, 17)]  # not at 56 s, shown at 60
+
+    found = cover(
+        timeline, stretch, decoded=[stretch], looked_at=looked_at, period=timedelta(seconds=0.2)
+    )
+
+    assert [gap.stretch for gap in found.gaps] == [
+        Stretch(timedelta(seconds=60), timedelta(seconds=63))
+    ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.adapters.http_file import HttpBlocks
+from homeward.ingestion.adapters.http_file import BLOCK_BYTES, HttpBlocks
 from homeward.ingestion.adapters.pictures import VideoPicture
 from homeward.ingestion.cage.examining import STAMPS
 from homeward.ingestion.cage.messages import (
@@ -25,7 +26,7 @@ from homeward.ingestion.cage.messages import (
     Picture,
     Stop,
 )
-from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_SIDE_PX
+from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
 from homeward.ingestion.model import Frame
 from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits
 from homeward.vision.planes import plane_sizes
@@ -38,7 +39,7 @@ EXAMINING = CageLimits(
 )
 DECODING = CageLimits(
     memory_bytes=3 * 1024**3,  # a picture of the most pixels, and 16 that others build on
-    cpu_seconds=600,  # of one piece: a minute of 4K takes 150
+    cpu_seconds=240,  # of one piece: a minute of 4K takes 150
     silence_seconds=60.0,
 )
 
@@ -54,6 +55,11 @@ class MediaCage:
 
     def __init__(self, limits: CageLimits) -> None:
         self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._cage.alive
 
     @property
     def pid(self) -> int:
@@ -76,7 +82,7 @@ class MediaCage:
             self._answer(message, blocks, stop=False)
         if message.problem:
             return message, {}
-        if not 1 <= message.count <= MAX_PICTURES:
+        if not _is_sound(message):
             raise self._nonsense()
         arrays = {name: np.frombuffer(self._cage.receive_bytes(), np.int64) for name in STAMPS}
         if any(len(array) != message.count for array in arrays.values()):
@@ -101,9 +107,14 @@ class MediaCage:
         self._cage.send(task)
         for array in arrays:
             self._cage.send_bytes(array.astype(np.int64).tobytes())
+        reached = task.start
         while not isinstance(message := self._cage.receive(FromCage), Done):
-            if isinstance(message, Picture) and not stopped():
-                yield self._taken(message)
+            if isinstance(message, Picture):
+                if not reached <= message.time < task.end:
+                    raise self._nonsense()
+                reached = message.time
+                if not stopped():
+                    yield self._taken(message)
             self._answer(message, blocks, stop=stopped())
         yield message
 
@@ -111,6 +122,8 @@ class MediaCage:
         if stop:
             self._cage.send(Stop())
         elif isinstance(message, Need):
+            if not 0 <= message.number * BLOCK_BYTES < max(blocks.size, 1):
+                raise self._nonsense()
             data = blocks.block(message.number)
             self._cage.send(Block())
             self._cage.send_bytes(data)
@@ -124,7 +137,8 @@ class MediaCage:
         sides = (message.width, message.height, message.copy_width, message.copy_height)
         if any(not 2 <= side <= MAX_SIDE_PX or side % 2 for side in sides):  # noqa: PLR2004
             raise self._nonsense()
-        if message.width * message.height > 4 * MAX_PICTURE_PIXELS or message.slot not in (0, 1):
+        most = max(COPY_SIDE_PX, message.width // 2, message.height // 2)
+        if max(message.copy_width, message.copy_height) > most or message.slot not in (0, 1):
             raise self._nonsense()
         sizes = [*plane_sizes(message.height, message.width)]
         whole = sum(height * width for height, width in sizes)
@@ -149,3 +163,23 @@ class MediaCage:
     def _nonsense(self) -> CageBrokenError:
         self._cage.close()
         return CageBrokenError("it answered nonsense")
+
+
+def _is_sound(facts: Examined) -> bool:
+    """Tell whether a description can be true: a file may have taken over who made it."""
+    sizes = [side for one in facts.tracks for side in (one.width, one.height)]
+    numbers = (facts.tick, facts.rate, facts.anchor_share, facts.declared_seconds)
+    return (
+        1 <= facts.count <= MAX_PICTURES
+        and 0 <= facts.first_decoded < facts.count
+        and 1 <= len(facts.tracks) <= MAX_TRACKS
+        and facts.track in [one.index for one in facts.tracks]
+        and all(0 <= side <= MOST_SIDE_PX for side in sizes)
+        and all(math.isfinite(number) and number >= 0 for number in numbers)
+        and facts.tick > 0
+        and all(one.codec.isprintable() for one in facts.tracks)
+    )
+
+
+MOST_SIDE_PX = 1 << 16
+"""No codec has more in either direction."""

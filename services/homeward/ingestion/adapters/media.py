@@ -87,8 +87,7 @@ class CagedFrameSource:
 
     def warm(self) -> None:
         """Start as many cages as decode at a time, so that the first search finds them ready."""
-        for cage in [self._cages.take() for _ in range(self._decoders)]:
-            self._cages.give_back(cage)
+        self._cages.warm(self._decoders)
 
     def close(self) -> None:
         """End the cages; nothing decodes any more."""
@@ -104,14 +103,17 @@ class _Cages:
 
     def take(self) -> MediaCage:
         """Return one that nobody else uses."""
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return MediaCage(self._limits)
+        while self._idle:
+            cage = self._idle.pop()
+            if cage.alive:
+                return cage
+            cage.close()
+        return MediaCage(self._limits)
 
-    def give_back(self, cage: MediaCage) -> None:
-        """Keep one that works for the next file."""
-        self._idle.append(cage)
+    def warm(self, number: int) -> None:
+        """Have so many wait for the next file."""
+        while len(self._idle) < number:
+            self._idle.append(MediaCage(self._limits))
 
     def close(self) -> None:
         """End those that wait."""
@@ -157,9 +159,13 @@ class CagedRecording:
         return self._users
 
     def close(self) -> None:
-        """Let go of the file; nothing decodes any more."""
+        """Let go of the file; nothing decodes any more.
+
+        Its cages end with it: one that a file has taken over must not see the next file.
+        """
         while self._idle:
-            self._cages.give_back(self._idle.pop().cage)
+            self._idle.pop().cage.close()
+        self._cages.warm(self._decoders)
         if self._blocks:
             self._blocks.close()
 
@@ -213,8 +219,11 @@ class CagedRecording:
 
     def _reader(self) -> _Reader:
         with self._opening:
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                reader = self._idle.pop()
+                if reader.cage.alive:
+                    return reader
+                reader.cage.close()
             if self._blocks is None:
                 self._blocks = HttpBlocks(self._url)
             blocks = self._blocks
@@ -355,7 +364,8 @@ def task_of(
         skip: FFmpeg's word for the pictures that are not decoded.
         earlier: How many key pictures to begin before the one that should do.
     """
-    end = piece.stretch.end if piece.at is None else piece.at[-1] + _TICK
+    at = None if piece.at is None else [timeline.shown_at(one) for one in piece.at]
+    end = piece.stretch.end if at is None else at[-1] + _TICK
     start = timeline.shown_at(piece.stretch.start)
     first = timeline.entry(start, earlier=earlier)
     last = timeline.last_before(end)
@@ -369,8 +379,8 @@ def task_of(
         stamps=tuple(dict.fromkeys(stamp for stamp in stamps if stamp != UNKNOWN)),
         start=start // _TICK,
         end=end // _TICK,
-        period=0 if piece.at is not None else round(1e6 / rate),
-        at=tuple(one // _TICK for one in piece.at or ()),
+        period=0 if at is not None else round(1e6 / rate),
+        at=tuple(one // _TICK for one in at or ()),
         skip=skip,
         may_be_late=first == 0 or earlier >= MOST_EARLIER,
     ), (timeline.times[needed], timeline.positions[needed], timeline.sizes[needed])

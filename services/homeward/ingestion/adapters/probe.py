@@ -6,12 +6,15 @@ The file comes from outside: one that crashes or exhausts a decoder ends its pro
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
@@ -33,9 +36,18 @@ from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
 
+log = structlog.get_logger()
+
 MAX_AT_ONCE = 2
+WALL_SECONDS = 900.0
+"""For reading a file: one of 50 GB comes from the embedded store in this time."""
+
 MAX_UNSTEADY = 2.5
 """Most that one in a hundred gaps between pictures may be longer than most of them are."""
+
+UNCERTAIN_HOLE = timedelta(hours=1)
+"""After a longer time without pictures it is uncertain whether the recorder paused, or its clock
+was set."""
 
 ASSUMED_RATE = 25.0
 """Pictures a second of a file that says nothing about it."""
@@ -58,18 +70,44 @@ class CagedProber:
     async def probe(self, url: str) -> Examined:
         """Read the structure of the file at `url`, and decode its first pictures."""
         async with self._places:
-            return await self._executor.run(_examined, url)
+            ended = threading.Event()
+            try:
+                return await self._executor.run(_examined, url, ended)
+            except asyncio.CancelledError:
+                ended.set()  # its cage ends with the next block that it asks for
+                raise
 
 
-def _examined(url: str) -> Examined:
-    with closing(HttpBlocks(url)) as blocks, closing(MediaCage(EXAMINING)) as cage:
+def _examined(url: str, ended: threading.Event) -> Examined:
+    with closing(_Blocks(url, ended)) as blocks, closing(MediaCage(EXAMINING)) as cage:
         try:
             facts, arrays = cage.examine(blocks)
         except CageBrokenError as error:
             raise _unreadable(f"reading it was ended: {error.cause}") from error
     if facts.problem:
         raise _unreadable(facts.problem)
-    return described(facts, arrays)
+    try:
+        return described(facts, arrays)
+    except (ArithmeticError, ValueError) as error:
+        log.warning("recording refused", problem=repr(error))
+        raise _unreadable("its time stamps make no sense") from error
+
+
+class _Blocks(HttpBlocks):
+    """The blocks of a file, until nobody waits for what it is, or it takes too long."""
+
+    def __init__(self, url: str, ended: threading.Event) -> None:
+        self._ended = ended
+        self._until = time.monotonic() + WALL_SECONDS
+        super().__init__(url)
+
+    def block(self, number: int) -> bytes:
+        """Return a block."""
+        if self._ended.is_set():
+            raise CageBrokenError("nobody waits for it any more")
+        if time.monotonic() > self._until:
+            raise CageBrokenError(f"it takes more than {WALL_SECONDS / 60:g} minutes")
+        return super().block(number)
 
 
 def _unreadable(problem: str) -> errors.InvalidArgumentError:
@@ -96,7 +134,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     )
     timeline, steps = place(stamps)
     holes = timeline.holes
-    if timeline.duration > MAX_SPAN:
+    if not timedelta() < timeline.duration <= MAX_SPAN:
         raise _unreadable(f"its pictures lie {timeline.duration.days} days apart")
     if len(holes) > MAX_HOLES:
         raise _unreadable(
@@ -106,7 +144,9 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     pictured = timeline.pictured.total.total_seconds()
     rate = len(timeline.order) / pictured
     truncated = facts.cut_off or len(timeline) < facts.declared_pictures
-    missing = facts.declared_seconds - timeline.duration.total_seconds() if truncated else 0.0
+    declared = facts.declared_seconds
+    stated = truncated and declared <= MAX_SPAN.total_seconds()  # more is no length, but nonsense
+    missing = declared - timeline.duration.total_seconds() if stated else 0.0
     findings = _findings(facts, timeline, steps, stamps.rate)
     if truncated:
         findings.insert(0, _cut_off(missing))
@@ -132,7 +172,10 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
         missing=timedelta(seconds=max(0.0, missing)),
         findings=tuple(findings),
         holes=tuple(holes),
-        uncertain_from=min(steps.backward, default=None),
+        uncertain_from=min(
+            [*steps.backward, *(one.end for one in holes if one.duration >= UNCERTAIN_HOLE)],
+            default=None,
+        ),
         version=VERSION,
     )
     return Examined(probe, timeline)

@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from homeward.ingestion.adapters.containers import open_tracks
-from homeward.ingestion.cage.file import CagedFile, Service
+from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Decode, Open, Picture
 from homeward.ingestion.cage.upright import copied, upright
 from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURE_PIXELS
@@ -142,12 +142,9 @@ class OpenFile:
         return int(piece.times[number]) if 0 <= number < len(piece.times) else None
 
     def _decoded(self, packet: Any) -> Sequence[VideoFrame]:  # noqa: ANN401 - generic in PyAV
-        try:
+        frames: Sequence[VideoFrame] = ()
+        with damage_ignored():  # what can be decoded goes on after it
             frames = self._stream.codec_context.decode(packet)
-        except av.error.EOFError:  # it was told before that there is no more
-            return ()
-        except av.error.FFmpegError:  # damaged: what can be decoded goes on after it
-            return ()
         return [one for one in frames if one.width * one.height <= MAX_PICTURE_PIXELS]
 
     def _counted(self, piece: Piece) -> Iterator[tuple[int, Any]]:
@@ -190,7 +187,7 @@ class OpenFile:
         self._stream.codec_context.skip_frame = skip
 
     def _packets(self) -> Iterator[Any]:
-        with suppress(av.error.FFmpegError):  # cut off
+        with damage_ignored():  # cut off
             for packet in self._container.demux(self._stream):
                 if packet.size:
                     yield packet

@@ -8,16 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import av
 import av.error
+import cv2
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from homeward.ingestion.adapters.containers import PictureTracks, open_tracks
-from homeward.ingestion.cage.file import CagedFile, Service
+from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Examined, TrackFacts
-from homeward.ingestion.cage.upright import orientation_of, pixel_aspect
-from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_TRACKS
+from homeward.ingestion.cage.upright import orientation_of, pixel_aspect, upright
+from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_TRACKS, MIN_SIDE_PX
+from homeward.ingestion.model import Orientation
 from homeward.ingestion.timeline import UNKNOWN
 
 MAX_PICTURES_TRIED = 500
@@ -64,12 +65,12 @@ class _Track:
         if begun and not enough and self.tried < MAX_PICTURES_TRIED:
             self.tried += 1
             packet.pts = packet.dts = ordinal
-            with suppress(av.error.FFmpegError):
+            with damage_ignored():
                 self._decoded(packet.decode())
 
     def finish(self) -> None:
         """Take those in that the decoder held back."""
-        with suppress(av.error.FFmpegError):
+        with damage_ignored():
             self._decoded(self.stream.codec_context.decode(None))
 
     def _decoded(self, frames: Sequence[Any]) -> None:
@@ -99,6 +100,8 @@ def examine(service: Service, size: int) -> tuple[Examined, list[array[int]]]:
     """Read a file's structure to its end, and decode its first pictures."""
     try:
         opened = open_tracks(CagedFile(service, size))
+    except MemoryError:
+        raise
     except av.error.FFmpegError:
         return Examined(problem="it is not a video, or it was cut off before its index"), []
     with opened as tracks:
@@ -117,7 +120,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
     for stream in tracks.streams:
         stream.codec_context.skip_frame = "BIDIR"
     complete, count = False, 0
-    with suppress(av.error.FFmpegError):  # damaged or cut off from here on
+    with damage_ignored():  # or cut off from here on
         for packet in tracks.container.demux(tracks.streams):
             if packet.size == 0:
                 continue
@@ -143,13 +146,31 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
     if chosen.first is None:
         problem = f"none of its pictures decodes ({context.name})"
         return Examined(problem=problem, tracks=facts), []
-    return _outcome(tracks, chosen, facts, complete=complete), [
+    outcome = _outcome(tracks, chosen, facts, complete=complete)
+    problem = _unshowable(chosen.first, outcome)
+    if problem:
+        return Examined(problem=problem, tracks=facts), []
+    return outcome, [
         chosen.dts,
         chosen.pts,
         chosen.positions,
         chosen.sizes,
         chosen.keys,
     ]
+
+
+def _unshowable(first: VideoFrame, outcome: Examined) -> str:
+    """Return why the pictures of a track cannot be searched, as far as the first one tells."""
+    orientation = Orientation(outcome.transpose, outcome.mirror_x, outcome.mirror_y)
+    if min(first.width, first.height) < MIN_SIDE_PX:
+        return (
+            f"its pictures have {first.width} x {first.height} pixels; at least {MIN_SIDE_PX} are"
+            " needed either way to show a face"
+        )
+    shown = False
+    with damage_ignored(), suppress(ValueError, cv2.error):
+        shown = bool(upright(first, orientation, outcome.pixel_aspect))
+    return "" if shown else f"its pictures are of a kind that is not known ({first.format.name})"
 
 
 def chosen_track(tracks: Sequence[TrackFacts]) -> int:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import io
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import av.error
 
 from homeward.ingestion.adapters.http_file import BLOCK_BYTES
 from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Stop, ToCage
@@ -21,6 +25,17 @@ ALIVE_SECONDS = 2.0
 
 class StoppedError(Exception):
     """Nobody wants more of the task."""
+
+
+@contextmanager
+def damage_ignored() -> Iterator[None]:
+    """Go on after what FFmpeg cannot read; a lack of memory is no damage of the file."""
+    try:
+        yield
+    except MemoryError:  # FFmpeg's own is one of its errors as well
+        raise
+    except av.error.FFmpegError:
+        pass
 
 
 class Service:

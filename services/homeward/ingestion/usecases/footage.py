@@ -354,6 +354,10 @@ class FootageLibrary:
         examined = await self._prober.probe(await self.url(footage))
         current = replace(footage, probe=examined.probe)
         await self._write(current, examined.timeline)
+        if await self._store.stat(_file(footage.footage_id)) is None:  # deleted meanwhile
+            for key in (manifest_key(footage.footage_id), _timeline(footage.footage_id)):
+                await self._store.delete(key)
+            raise _gone(footage.footage_id)
         return current
 
     async def _write(self, footage: Footage, line: Timeline) -> None:

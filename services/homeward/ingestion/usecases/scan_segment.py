@@ -17,6 +17,7 @@ from functools import partial
 from itertools import groupby
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from homeward.ingestion.coverage import cover, total
@@ -26,6 +27,7 @@ from homeward.ingestion.model import (
     Counts,
     Face,
     Frame,
+    GapReason,
     PacketGroup,
     ScanState,
     Segment,
@@ -46,6 +48,7 @@ from homeward.ingestion.ports import (
 from homeward.ingestion.presence import Presence, PresentPerson, PresentShot
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
+from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.tracking import TAIL, Track, Tracker, is_cut
 from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task
 from homeward.ingestion.usecases.presence import presence_version
@@ -60,10 +63,15 @@ are blurred in stills."""
 PIECE = timedelta(seconds=2)
 """Short groups of pictures are decoded together up to this length."""
 
+MOST_ENDED = 3
+"""Pieces of a segment whose decoding was ended, after which the rest of it is given up."""
+
 INSTANT = timedelta(microseconds=1)
 
 SCAN_VERSION = 2
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
+
+log = structlog.get_logger()
 
 Report = Callable[[Segment], Awaitable[None]]
 
@@ -145,7 +153,10 @@ class SegmentScanner:
                 if again is not None:
                     return again
             done, found = await self._search(task, recording, begun, report, version)
-            await self._presence.keep(footage_id, found)
+            # What ended a decoder may pass, as a shortage of memory does: it is tried again by the
+            # next search.
+            if all(gap.reason is not GapReason.DECODER_ENDED for gap in found.coverage.gaps):
+                await self._presence.keep(footage_id, found)
             return done
 
     async def _search(
@@ -159,7 +170,10 @@ class SegmentScanner:
         else:
             surveyed = all_of(groups_of(packets, piece), Thoroughness.SWITCHED_OFF)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
-            chosen = course(surveyed, await self._look(recording, surveyed.looks))
+            chosen = course(
+                surveyed,
+                await self._look(recording, surveyed.looks, task.timeline, lambda: report(segment)),
+            )
         stretches = _reached_from(segment.stretch, chosen.stretches)
         pieces = _pieces(stretches, chosen.thoroughness, self._sample_rate)
         begun = replace(segment, thoroughness=chosen.thoroughness)
@@ -251,11 +265,21 @@ class SegmentScanner:
         )
 
     async def _look(
-        self, recording: Recording, looks: Sequence[timedelta]
+        self,
+        recording: Recording,
+        looks: Sequence[timedelta],
+        timeline: Timeline,
+        go_on: Callable[[], Awaitable[None]],
     ) -> Collection[timedelta]:
         """Return which of the key pictures show a face, or do not decode.
 
         A face that looks just as at the look before, as on a poster, has nothing more to tell.
+
+        Args:
+            recording: What they are of.
+            looks: When they are shown.
+            timeline: Of the recording.
+            go_on: Is called now and then; what it raises ends the search.
         """
         if not looks:
             return ()
@@ -265,17 +289,24 @@ class SegmentScanner:
             recording.frames(pieces, rate=self._sample_rate) as frames,
             aclosing(self._faces.find(frames, thorough=False)) as found,
         ):
+            ended = 0
             async for looked in found:
+                await go_on()
                 for item, faces in looked:
                     if isinstance(item, Frame):
                         shown[item.offset] = {
                             face.box for face in faces if face.detector_score >= BEGIN_SCORE
                         }
-        before = [set[Box](), *(shown.get(at, set()) for at in looks)]
+                    else:
+                        ended += 1
+                if ended >= MOST_ENDED:  # the search tells why
+                    break
+        seen = [shown.get(timeline.shown_at(at)) for at in looks]
+        before = [set[Box](), *(faces or set() for faces in seen)]
         return {
             at
-            for at, earlier in zip(looks, before, strict=False)
-            if at not in shown or shown[at] - earlier
+            for at, faces, earlier in zip(looks, seen, before, strict=False)
+            if faces is None or faces - earlier
         }
 
     async def _revisit(
@@ -347,12 +378,21 @@ class _Search:
         ended: list[Track[Shots]] = []
         for item, faces in looked:
             if isinstance(item, Undecodable):
-                cause = f"decoding was ended: {item.cause}"
-                self.ended.append((Stretch(item.start, item.end), cause))
+                self._end(item)
             elif not self.over:
                 ended += self._look(item, faces)
                 self.over = item.offset >= self._stretch.end and not self._tracker.open
         return self._kept(ended)
+
+    def _end(self, item: Undecodable) -> None:
+        """Take in that decoding was ended; give the rest up when that goes on."""
+        cause = f"decoding was ended: {item.cause}"
+        end = item.end
+        log.warning("decoding ended", cause=item.cause)
+        if len(self.ended) + 1 >= MOST_ENDED:
+            self.over, end = True, max(item.end, self._stretch.end)
+            cause += f"; the rest was given up after {MOST_ENDED} tries"
+        self.ended.append((Stretch(item.start, end), cause))
 
     def finish(self) -> list[Track[Shots]]:
         """Return the tracks that are still open."""

@@ -210,9 +210,13 @@ class Scans:
     async def _plan(self, scope: ScanScope) -> list[Segment]:
         segments = []
         for held in await self._footage_of(scope):
-            footage = await self._footage.up_to_date(held)
-            camera, _ = await self._cameras.get(footage.header.camera_id)
-            true_start = footage.header.start_time - camera.details.clock_offset
+            camera, _ = await self._cameras.get(held.header.camera_id)
+            true_start = held.header.start_time - camera.details.clock_offset
+            try:
+                footage = await self._footage.up_to_date(held)
+            except errors.InvalidArgumentError as error:  # it would not be taken in today
+                segments.append(_refused(held, true_start, error.message, self._clock.now()))
+                continue
             first, last = timedelta(), footage.probe.duration
             if scope.start_time:
                 first = max(first, scope.start_time - true_start)
@@ -288,6 +292,18 @@ def pieces_of(probe: Probe, length: timedelta) -> list[Stretch]:
             pieces.append(Stretch(start, at))
             start, left = at, length
     return pieces
+
+
+def _refused(footage: Footage, true_start: datetime, why: str, now: datetime) -> Segment:
+    """Return a recording that cannot be searched any more: asked for, and not searched."""
+    whole = Segment(
+        footage_id=footage.footage_id,
+        camera_id=footage.header.camera_id,
+        start=timedelta(),
+        end=footage.probe.duration,
+        true_start=true_start,
+    )
+    return whole.given_up(GapReason.UNDECODABLE, why, now)
 
 
 def _cut_off(footage: Footage, true_start: datetime, now: datetime) -> Segment:

@@ -245,12 +245,14 @@ def test_a_key_picture_is_given_alone(take: Take, play: Play, film: Any, b_frame
     assert (offsets(seen), numbers(seen)) == ([1.6], [40])
 
 
-def test_a_given_time_without_a_picture_is_left_out(take: Take, play: Play, film: Any) -> None:
+def test_at_a_given_time_the_picture_is_given_that_is_shown_then(
+    take: Take, play: Play, film: Any
+) -> None:
     stretch = Stretch(seconds(1.2), seconds(1.7))
 
     seen = play(take(film(STEADY)), Piece(stretch, (seconds(1.2), seconds(1.3), seconds(1.6))))
 
-    assert offsets(seen) == [1.2, 1.6]
+    assert offsets(seen) == [1.2, 1.28, 1.6]
 
 
 @pytest.mark.parametrize("earlier", range(MOST_EARLIER + 1))

@@ -98,6 +98,8 @@ class _CoverageGapReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cov
     """The scan was cancelled first."""
     COVERAGE_GAP_REASON_NO_PICTURES: _CoverageGapReason.ValueType  # 5
     """The recording has no pictures there."""
+    COVERAGE_GAP_REASON_DECODER_ENDED: _CoverageGapReason.ValueType  # 6
+    """Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
 
 class CoverageGapReason(_CoverageGapReason, metaclass=_CoverageGapReasonEnumTypeWrapper):
     """Why a stretch of footage was not searched."""
@@ -114,6 +116,8 @@ COVERAGE_GAP_REASON_CANCELLED: CoverageGapReason.ValueType  # 4
 """The scan was cancelled first."""
 COVERAGE_GAP_REASON_NO_PICTURES: CoverageGapReason.ValueType  # 5
 """The recording has no pictures there."""
+COVERAGE_GAP_REASON_DECODER_ENDED: CoverageGapReason.ValueType  # 6
+"""Decoding it was ended: it broke the decoder, or needed more time or memory than it may have."""
 Global___CoverageGapReason: _TypeAlias = CoverageGapReason  # noqa: Y015
 
 @_typing.final
