@@ -227,6 +227,11 @@ class Timeline:
         order = np.argsort(times, kind="stable")
         return times[order], np.maximum.accumulate(order)
 
+    def prepare(self) -> None:
+        """Work out now what is otherwise worked out by the first search: 0.3 s for a million."""
+        self.last_before(self.duration)
+        self.entry(timedelta())
+
     @property
     def groups(self) -> Packets:
         """How large pictures are, by key picture and second."""
@@ -335,8 +340,11 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
     first = placed[~stamps.hidden].min() if not np.all(stamps.hidden) else placed.min()
     # Stamps of nonsense may be any number of 64 bits, of any unit.
-    exact = np.clip((placed - first) * (stamps.tick * 1e6), -_FARTHEST, _FARTHEST)
-    times = np.round(exact).astype(np.int64)
+    placed -= first
+    placed *= stamps.tick * 1e6
+    np.clip(placed, -_FARTHEST, _FARTHEST, out=placed)
+    times = np.rint(placed, out=placed).astype(np.int64)
+    del placed
     # A file that leaves everything out shows it: nobody makes a recording of nothing.
     hidden = stamps.hidden & ~np.all(stamps.hidden)
     flags = stamps.keys * KEY + (stamps.pts != UNKNOWN) * TIMED + hidden * HIDDEN
@@ -360,12 +368,15 @@ def _lead_in(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _usual_step(stamps: Stamps) -> float:
     """Return the usual time from one picture to the next, in ticks; at least one tick."""
-    for clock in (stamps.dts, np.sort(stamps.pts)):
-        waits = np.diff(clock[clock != UNKNOWN])
+    for clock, ordered in ((stamps.dts, True), (stamps.pts, False)):
+        known = clock[clock != UNKNOWN]
+        if not ordered:
+            known.sort()
+        waits = np.diff(known)
         waits = waits[waits > 0]
         # Where stamps are sparse those that there are lie several pictures apart.
-        if len(waits) and 2 * np.count_nonzero(clock != UNKNOWN) > len(clock):
-            return max(1.0, float(np.median(waits)))
+        if len(waits) and 2 * len(known) > len(clock):
+            return max(1.0, float(np.median(waits, overwrite_input=True)))
     return max(1.0, 1 / stamps.rate / stamps.tick)
 
 
@@ -463,7 +474,8 @@ def _wild(
         return np.zeros(len(pts), bool)
     delays = pts - dts
     # A hole between two pictures makes the delays of a few before it long: those are no outliers.
-    far = np.abs(delays - np.median(delays)) > most_reordered
+    delays -= np.median(delays)
+    far = np.abs(delays, out=delays) > most_reordered
     ahead = np.flatnonzero(far)
     fits = np.zeros(len(pts), bool)
     for number in ahead[: 4 * _REORDERED + len(pts) // 100].tolist():

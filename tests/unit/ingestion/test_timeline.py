@@ -609,6 +609,22 @@ def test_all_pictures_before_a_time_come_up_to_the_last_one(
     assert last == max(before.tolist(), default=-1)
 
 
+@pytest.mark.parametrize(("gop", "least", "most"), [(50, 73, 75), (1, 105, 107)])
+def test_a_timeline_takes_so_many_bytes_a_picture(
+    make: Any, gop: int, least: int, most: int
+) -> None:
+    count = 10_000
+    timeline = make.timeline_at(np.arange(count) / 25, keys=range(0, count, gop))
+
+    timeline.prepare()
+    profile = timeline.profile
+
+    held = [*vars(timeline).values(), *timeline._entries]
+    held += [profile.starts, profile.known, profile.rises]
+    arrays = {id(one): one.nbytes for one in held if isinstance(one, np.ndarray)}
+    assert least <= sum(arrays.values()) / count <= most
+
+
 STAMPS = st.one_of(
     st.none(),
     st.integers(-(2**33), 2**33),
