@@ -47,6 +47,7 @@ from homeward.ingestion.usecases.scans import Scans, segment_key
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records, wire
 from homeward.servicekit.clients import open_channel, translate
+from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
 
@@ -100,7 +101,13 @@ def outside() -> Outside:
 
 
 @pytest.fixture
-async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
+async def threads() -> AsyncIterator[BoundedExecutor]:
+    async with BoundedExecutor("timelines", workers=1, queue=8) as threads:
+        yield threads
+
+
+@pytest.fixture
+async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNamespace]:
     """The stubs of a server with one camera."""
     cameras = Cameras(InMemoryKeyValueStore(), outside)
     bucket = InMemoryFootageStore(lifecycle_days=29)
@@ -113,6 +120,7 @@ async def api(outside: Any) -> AsyncIterator[SimpleNamespace]:
         clock=outside,
         min_footage_age=timedelta(minutes=15),
         erasures=InMemoryKeyValueStore(),
+        executor=threads,
         keep=FOOTAGE_LIMIT,
     )
     scan_records = InMemoryKeyValueStore()

@@ -16,6 +16,7 @@ from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
+from homeward.ingestion.usecases.footage import TIMELINE
 from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS
 
 
@@ -47,7 +48,8 @@ def count_engines(data: Path) -> EngineCounts:
     stills = objects.get("homeward-evidence", [])
     footage = objects.get("homeward-footage", [])
     recordings = [key for key in footage if key.endswith("/original")]
-    known = [key for key in footage if key.startswith("by-sha256/") or key.endswith(".json")]
+    beside = (".json", f"/{TIMELINE}")
+    known = [key for key in footage if key.startswith("by-sha256/") or key.endswith(beside)]
     everything = sum(len(keys) for keys in objects.values())
     return EngineCounts(
         photographs=len(photographs),

@@ -51,6 +51,7 @@ async def assemble(
     probers = await stack.enter_async_context(
         BoundedExecutor("probe", workers=MAX_AT_ONCE, queue=MAX_AT_ONCE)
     )
+    timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
     client = s3.connect(
         settings.s3_endpoint,
         access_key=settings.s3_access_key,
@@ -81,6 +82,7 @@ async def assemble(
         prober=CagedProber(probers),
         matcher=matcher,
         erasures=erasures,
+        executor=timelines,
         clock=clock,
         min_footage_age=settings.min_footage_age,
         keep=settings.footage_keep,

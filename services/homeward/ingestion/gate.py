@@ -28,7 +28,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
+from homeward.ingestion.model import Stretch, Thoroughness
+from homeward.ingestion.packets import SECOND, Packets
 
 LOOK_PERIOD = timedelta(seconds=8)
 """Between two looks where packets are quiet, besides the one when they have just become so. Who
@@ -117,6 +118,8 @@ STILL_SURPRISES = 1
 MAX_SURPRISES = 0.25
 """When more of the looks show a face that packets did not tell of, packets do not tell."""
 
+_TICK = timedelta(microseconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -145,26 +148,56 @@ class Course:
     thoroughness: Thoroughness
 
 
-def survey(
-    packets: Sequence[PacketGroup], piece: Stretch, segment_end: timedelta | None = None
-) -> Survey:
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """What the packet sizes of a whole recording say: made once, for all of its pieces."""
+
+    starts: NDArray[np.int64]
+    """When the key picture of each group is shown, microseconds, in order."""
+    unfit: Thoroughness | None
+    """Why packet sizes do not tell where something happens; None if they do."""
+    still: bool
+    """Whether the rate is even, and nothing makes it so."""
+    known: NDArray[np.int64]
+    """Those of `starts`, in order, of whose groups something is known. Shape (k,)."""
+    rises: NDArray[np.float64]
+    """How far each of these rises above its level, at most; 0 where it is quiet. Shape (k,)."""
+
+    @classmethod
+    def of(cls, packets: Packets) -> Profile:
+        """Judge the packets of a recording."""
+        cells = _cells(packets)
+        still = _has_even_rate(packets)
+        levels = _levels(cells, still=still)
+        unfit = _unfitness(packets, levels, still=still)
+        if unfit is not None:
+            return cls(packets.starts, unfit, still, packets.starts[:0], np.zeros(0))
+        return cls(packets.starts, None, still, *_rises(cells, levels))
+
+    def rises_of(self, piece: Stretch) -> dict[timedelta, float]:
+        """Return how far each group of a piece of which something is known rises, by its start."""
+        ends = np.searchsorted(self.known, [piece.start // _TICK, piece.end // _TICK])
+        part = slice(*ends)
+        return {
+            at * _TICK: rise
+            for at, rise in zip(self.known[part].tolist(), self.rises[part].tolist(), strict=True)
+        }
+
+
+def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = None) -> Survey:
     """Tell what the packet sizes of a recording say about a piece of it.
 
     Args:
-        packets: Of the whole recording, in order.
+        profile: Of the whole recording.
         piece: What is to be searched.
         segment_end: From here on, the piece only serves to follow people who are in view: one look
             tells who came before it, and there are no others where nothing happens. None for the
             end of the piece.
     """
-    groups = groups_of(packets, piece)
-    cells = _cells(packets)
-    still = _has_even_rate(packets)
-    levels = _levels(cells, still=still)
-    unfit = _unfitness(packets, levels, still=still)
-    if unfit is not None:
-        return all_of(groups, unfit)
-    rises = _rises(cells, levels)
+    groups = groups_of(profile.starts, piece)
+    if profile.unfit is not None:
+        return all_of(groups, profile.unfit)
+    rises, still = profile.rises_of(piece), profile.still
     active = {
         group.start
         for group in groups
@@ -227,20 +260,24 @@ def _from_first_move(starts: Sequence[timedelta], surveyed: Survey) -> Sequence[
     return starts[first:]
 
 
-def groups_of(packets: Sequence[PacketGroup], piece: Stretch) -> tuple[Stretch, ...]:
-    """Return the groups of pictures of a piece; the first and the last one are cut to it."""
-    starts = [timedelta(seconds=group.start) for group in packets]
-    inner = [start for start in starts if piece.start < start < piece.end]
+def groups_of(starts: NDArray[np.int64], piece: Stretch) -> tuple[Stretch, ...]:
+    """Return the groups of pictures of a piece; the first and the last one are cut to it.
+
+    Args:
+        starts: Of a recording's groups, microseconds, in order.
+        piece: Of the recording.
+    """
+    first = np.searchsorted(starts, piece.start // _TICK, side="right")
+    after = np.searchsorted(starts, piece.end // _TICK, side="left")
+    inner = [start * _TICK for start in starts[first:after].tolist()]
     return tuple(Stretch(*ends) for ends in pairwise([piece.start, *inner, piece.end]))
 
 
-def _unfitness(
-    packets: Sequence[PacketGroup], levels: _Levels, *, still: bool
-) -> Thoroughness | None:
+def _unfitness(packets: Packets, levels: _Levels, *, still: bool) -> Thoroughness | None:
     """Return why the packet sizes of a recording do not tell where something happens, if so."""
     if len(packets) == 0:
         return Thoroughness.NO_PROFILE
-    if all(sum(group.pictures) == 0 for group in packets):
+    if not np.any(packets.pictures):
         return Thoroughness.INTRA_ONLY
     balance = _balance(packets)
     if balance < MAX_CONTROLLED or (still and not balance >= MIN_FREE):
@@ -252,26 +289,25 @@ def _unfitness(
     return None
 
 
-def _noise(packets: Sequence[PacketGroup]) -> float:
+def _noise(packets: Packets) -> float:
     """Return how large other pictures are where little happens, as a part of key pictures."""
-    keys = [group.key_bytes for group in packets]
-    others = [
-        sum(group.sizes) / sum(group.pictures) for group in packets if sum(group.pictures) > 0
-    ]
-    return float(np.percentile(others, LEVEL_PERCENTILE) / max(1.0, float(np.median(keys))))
-
-
-def _has_even_rate(packets: Sequence[PacketGroup]) -> bool:
-    times = np.array(
-        [group.start + at for group in packets for at in (0, *range(len(group.sizes)))]
+    pictures, sizes = packets.totals(packets.pictures), packets.totals(packets.sizes)
+    others = sizes[pictures > 0] / pictures[pictures > 0]
+    return float(
+        np.percentile(others, LEVEL_PERCENTILE) / max(1.0, float(np.median(packets.key_bytes)))
     )
-    sizes = np.array([size for group in packets for size in (group.key_bytes, *group.sizes)])
+
+
+def _has_even_rate(packets: Packets) -> bool:
+    starts = packets.starts / SECOND
+    times = np.concatenate([starts, starts[packets.groups] + packets.seconds])
     windows = (times // EVEN_RATE_SECONDS).astype(int)
+    sizes = np.concatenate([packets.key_bytes, packets.sizes])
     totals = np.bincount(windows, weights=sizes)[:-1]  # the last one is not whole
     return len(totals) >= MIN_TOTALS and float(totals.std()) < EVEN_RATE * float(totals.mean())
 
 
-def _balance(packets: Sequence[PacketGroup]) -> float:
+def _balance(packets: Packets) -> float:
     """Return how much groups of pictures vary together, as a part of what they vary one by one.
 
     It is 1 if each key picture, and what follows it, has its size for itself; more if something
@@ -281,12 +317,12 @@ def _balance(packets: Sequence[PacketGroup]) -> float:
     """
     if len(packets) < MIN_CELLS:
         return math.nan
-    duration = float(np.median(np.diff([group.start for group in packets])))
+    duration = float(np.median(np.diff(packets.starts / SECOND)))
     if duration <= 0:  # damaged time stamps
         return math.nan
-    pictures = np.array([sum(group.pictures) for group in packets])
-    keys = np.array([group.key_bytes for group in packets], float)
-    others = np.array([sum(group.sizes) for group in packets], float)
+    pictures = packets.totals(packets.pictures)
+    keys = packets.key_bytes.astype(float)
+    others = packets.totals(packets.sizes).astype(float)
     whole = pictures == np.bincount(pictures).argmax()
     alone = (_spread(np.diff(keys)) ** 2 + _spread(np.diff(others)) ** 2) / 2
     totals = keys + others
@@ -310,46 +346,54 @@ def _spread(values: NDArray[np.float64]) -> float:
     return float(high - low) / _SIGMAS_WITHIN_TENTHS
 
 
-_Cells = dict[int, list[tuple[float, float]]]
-"""By seconds since the key picture: the groups' starts and their mean sizes."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """The seconds of a recording with enough pictures."""
+
+    starts: NDArray[np.int64]
+    """When the group of each begins, microseconds."""
+    places: NDArray[np.int64]
+    """Seconds since the key picture."""
+    means: NDArray[np.float64]
+    """Mean size of the pictures, at least one byte."""
+
 
 _Levels = dict[int, tuple[float, float]]
 """By seconds since the key picture: the quiet level, and the rise above it that is activity."""
 
 
-def _cells(packets: Sequence[PacketGroup]) -> _Cells:
-    cells: _Cells = {}
-    for group in packets:
-        for second, (size, pictures) in enumerate(zip(group.sizes, group.pictures, strict=True)):
-            if pictures >= MIN_PICTURES:
-                place = min(second, SETTLED_SECONDS)
-                cells.setdefault(place, []).append((group.start, size / pictures))
-    return cells
+def _cells(packets: Packets) -> _Cells:
+    enough = packets.pictures >= MIN_PICTURES
+    return _Cells(
+        packets.starts[packets.groups[enough]],
+        np.minimum(packets.seconds[enough], SETTLED_SECONDS),
+        np.maximum(packets.sizes[enough] / packets.pictures[enough], 1.0),
+    )
 
 
 def _levels(cells: _Cells, *, still: bool) -> _Levels:
     rise, sigmas = (STILL_RISE, STILL_SIGMAS) if still else (MIN_RISE, RISE_SIGMAS)
     levels = {}
-    for place, held in cells.items():
-        if len(held) >= MIN_CELLS:
-            means = [mean for _, mean in held]
+    for place in np.unique(cells.places).tolist():
+        means = cells.means[cells.places == place]
+        if len(means) >= MIN_CELLS:
             low, level = np.percentile(means, [LOW_PERCENTILE, LEVEL_PERCENTILE])
             sigma = float(level - low) / _SIGMAS_BETWEEN / float(level)
             levels[place] = (float(level), max(rise, sigmas * sigma))
     return levels
 
 
-def _rises(cells: _Cells, levels: _Levels) -> dict[timedelta, float]:
+def _rises(cells: _Cells, levels: _Levels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return how far each group rises above its level, at most; 0 where it is quiet."""
-    rises: dict[timedelta, float] = {}
-    for place, held in cells.items():
-        for seconds, mean in held:
-            start = timedelta(seconds=seconds)
-            # Without a level nothing is quiet.
-            level, least = levels.get(place, (mean / (1 + STRONG_RISE), 0.0))
-            rise = mean / level - 1
-            rises[start] = max(rises.get(start, 0.0), rise if rise > least else 0.0)
-    return rises
+    level = cells.means / (1 + STRONG_RISE)  # without a level nothing is quiet
+    least = np.zeros_like(level)
+    for place, known in levels.items():
+        level[cells.places == place], least[cells.places == place] = known
+    rises = cells.means / level - 1
+    starts, groups = np.unique(cells.starts, return_inverse=True)
+    most = np.zeros(len(starts))
+    np.maximum.at(most, groups, np.where(rises > least, rises, 0.0))
+    return starts, most
 
 
 def _looks(

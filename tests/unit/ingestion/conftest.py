@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -42,6 +42,7 @@ from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors
+from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -421,8 +422,15 @@ async def cameras(clock: FakeClock) -> Cameras:
 
 
 @pytest.fixture
+async def threads() -> AsyncIterator[BoundedExecutor]:
+    async with BoundedExecutor("timelines", workers=1, queue=8) as threads:
+        yield threads
+
+
+@pytest.fixture
 def library(
     *,
+    threads: BoundedExecutor,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
     cameras: Cameras,
@@ -439,5 +447,6 @@ def library(
         clock=clock,
         min_footage_age=timedelta(minutes=15),
         erasures=InMemoryKeyValueStore(),
+        executor=threads,
         keep=FOOTAGE_LIMIT,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeward.ingestion import gate
 from homeward.ingestion.gate import (
     EVEN_RATE,
     LOOK_PERIOD,
@@ -18,12 +19,13 @@ from homeward.ingestion.gate import (
     MIN_RISE,
     STILL_RISE,
     STRONG_RISE,
+    Profile,
     Survey,
     course,
     groups_of,
-    survey,
 )
 from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
+from homeward.ingestion.packets import Packets
 
 GROUPS = 30
 LENGTH = 2.0 * GROUPS
@@ -57,8 +59,14 @@ def recording(rises: dict[float, float] | None = None, *, noise: float = 0.0) ->
     return groups
 
 
+def survey(
+    packets: Sequence[PacketGroup], piece: Stretch, segment_end: timedelta | None = None
+) -> Survey:
+    return gate.survey(Profile.of(Packets.of(packets)), piece, segment_end)
+
+
 def test_groups_begin_at_key_pictures_and_are_cut_to_the_piece() -> None:
-    groups = groups_of(recording(), Stretch(seconds(3), seconds(7)))
+    groups = groups_of(Packets.of(recording()).starts, Stretch(seconds(3), seconds(7)))
 
     assert groups == (
         Stretch(seconds(3), seconds(4)),

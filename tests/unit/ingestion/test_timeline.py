@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeward.ingestion.model import Stretch
+from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
+from homeward.ingestion.packets import Packets
 from homeward.ingestion.timeline import (
     KEY,
     MAX_ANSWER,
@@ -523,6 +524,63 @@ def test_groups_are_what_adding_up_one_picture_after_the_other_gives(
     ] == summed(timeline)
 
 
+def grouped(timeline: Timeline) -> list[PacketGroup]:
+    """Add up one key picture after the other, all of its seconds."""
+    return [
+        PacketGroup(
+            start,
+            int(timeline.sizes[first]),
+            tuple(sizes.get(second, 0) for second in range(max(sizes, default=-1) + 1)),
+            tuple(counts.get(second, 0) for second in range(max(sizes, default=-1) + 1)),
+        )
+        for first, (start, sizes, counts) in zip(
+            [
+                number
+                for place_, number in enumerate(timeline.order.tolist())
+                if place_ == 0 or timeline.flags[number] & KEY
+            ],
+            summed(timeline),
+            strict=True,
+        )
+    ]
+
+
+@given(pictures())
+@many
+def test_groups_have_all_of_their_seconds_up_to_the_last_picture(
+    make: Any, film: dict[str, Any]
+) -> None:
+    timeline = make.timeline_at(**film)
+
+    assert list(timeline.groups) == grouped(timeline)
+    assert list(Packets.of(timeline.groups)) == grouped(timeline)
+    assert timeline.groups[-2:] == grouped(timeline)[-2:]
+
+
+def test_of_pictures_that_are_all_keys_each_is_a_group(make: Any) -> None:
+    timeline = make.timeline_at([0, 0.04, 0.08], keys=[0, 1, 2], sizes=[3, 4, 5])
+
+    assert list(timeline.groups) == [
+        PacketGroup(0.0, 3, (), ()),
+        PacketGroup(0.04, 4, (), ()),
+        PacketGroup(0.08, 5, (), ()),
+    ]
+    assert timeline.profile.unfit is Thoroughness.INTRA_ONLY
+
+
+@given(pictures(), st.integers(-1_000_000, 30_000_000), st.integers(0, 2))
+@many
+def test_the_entry_is_the_last_key_picture_in_the_file_of_those_shown_by_then(
+    make: Any, film: dict[str, Any], at: int, earlier: int
+) -> None:
+    timeline = make.timeline_at(**film)
+
+    shown = [number for number in timeline.keys.tolist() if timeline.times[number] <= at]
+    before = timeline.keys[: int(np.searchsorted(timeline.keys, max(shown, default=-1))) + 1]
+    expected = before[-1 - earlier] if shown and len(before) > earlier else 0
+    assert timeline.entry(timedelta(microseconds=at), earlier=earlier) == expected
+
+
 @given(pictures(), st.integers(-1_000_000, 30_000_000), st.integers(0, 2))
 @many
 def test_all_pictures_from_a_time_on_come_after_the_entry(
@@ -549,6 +607,22 @@ def test_all_pictures_before_a_time_come_up_to_the_last_one(
 
     before = timeline.order[timeline.shown < at]
     assert last == max(before.tolist(), default=-1)
+
+
+@pytest.mark.parametrize(("gop", "least", "most"), [(50, 73, 75), (1, 105, 107)])
+def test_a_timeline_takes_so_many_bytes_a_picture(
+    make: Any, gop: int, least: int, most: int
+) -> None:
+    count = 10_000
+    timeline = make.timeline_at(np.arange(count) / 25, keys=range(0, count, gop))
+
+    timeline.prepare()
+    profile = timeline.profile
+
+    held = [*vars(timeline).values(), *timeline._entries]
+    held += [profile.starts, profile.known, profile.rises]
+    arrays = {id(one): one.nbytes for one in held if isinstance(one, np.ndarray)}
+    assert least <= sum(arrays.values()) / count <= most
 
 
 STAMPS = st.one_of(

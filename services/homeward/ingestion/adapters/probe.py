@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
-from itertools import pairwise
 
 import numpy as np
 import structlog
@@ -160,7 +159,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
             frame_count=len(timeline.order),
             key_frame_count=len(timeline.keys),
             anchor_rate=rate * facts.anchor_share,
-            steady=is_steady(timeline.shown.tolist()),
+            steady=is_steady(timeline.shown),
             presentation=Presentation(
                 track=facts.track,
                 orientation=Orientation(facts.transpose, facts.mirror_x, facts.mirror_y),
@@ -265,14 +264,15 @@ def _span(span: timedelta) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
-def is_steady(times: Sequence[int]) -> bool:
+def is_steady(times: NDArray[np.int64]) -> bool:
     """Tell whether pictures come at one rate, but for a few that are missing.
 
     Args:
-        times: Presentation times in any unit and order, at least one.
+        times: Presentation times in any unit, in order. At least one.
     """
-    ordered = sorted(times)
-    gaps = sorted(after - before for before, after in pairwise(ordered))
-    if not gaps:
+    gaps = np.diff(times)
+    if not len(gaps):
         return False
-    return gaps[len(gaps) * 99 // 100] <= MAX_UNSTEADY * gaps[len(gaps) // 2]
+    most, usual = len(gaps) * 99 // 100, len(gaps) // 2
+    gaps.partition([usual, most])
+    return bool(gaps[most] <= MAX_UNSTEADY * gaps[usual])

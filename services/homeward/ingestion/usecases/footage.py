@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -22,6 +23,7 @@ from homeward.ingestion.usecases.cameras import Cameras
 from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectInfo
 
@@ -31,8 +33,11 @@ PART_BYTES = 8 * 1024 * 1024
 TIMELINE = "timeline.npz"
 """When each picture of a recording is shown and where it is, beside the recording."""
 
-TIMELINES_HELD = 4
-"""Timelines that are kept in memory for the next segment of their recording: 4 MB an hour each."""
+PICTURES_HELD = 2_000_000
+"""Pictures whose timelines are kept in memory for the next segment of their recording; of one that
+has more, only its own. A picture takes 73 bytes, or 105 where each is a key picture, so that this
+is 146 to 210 MB, and an hour at 25 a second 6.6 to 9.5 MB (`Timeline` with all that is worked out
+from it, 2026-11-28, `pytest -k test_a_timeline_takes`)."""
 
 URL_LIFETIME = timedelta(hours=6)
 PROBE_URL_LIFETIME = timedelta(hours=1)
@@ -66,6 +71,18 @@ class FootageLibrary:
     A recording is a folder of the bucket: its file, and a manifest that is written last, so that
     footage is there if and only if its manifest is. A pointer under the file's digest finds a file
     that comes again.
+
+    Args:
+        store: Holds them.
+        uploads: Holds what is known of uploads under way.
+        cameras: That they are by.
+        prober: Examines them.
+        matcher: Forgets the sightings of those that are given up.
+        erasures: Holds what is known of those.
+        executor: Packs and unpacks timelines: two seconds of work for a million pictures.
+        clock: Tells the time.
+        min_footage_age: How long ago a recording must have ended to be taken in.
+        keep: How long one is held.
     """
 
     def __init__(
@@ -77,6 +94,7 @@ class FootageLibrary:
         prober: MediaProber,
         matcher: Matcher,
         erasures: KeyValueStore,
+        executor: BoundedExecutor,
         clock: Clock,
         min_footage_age: timedelta,
         keep: timedelta,
@@ -86,6 +104,8 @@ class FootageLibrary:
         self._erasures = erasures
         self._keep = keep
         self._rules_right: datetime | None = None
+        self._executor = executor
+        self._reading = asyncio.Lock()
         self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
         """By recording, and version of its examination: another one makes another timeline."""
         self._cameras = cameras
@@ -334,14 +354,25 @@ class FootageLibrary:
         """
         held = footage.footage_id, footage.probe.version
         if held not in self._timelines:
-            data = await self._store.get(_timeline(footage.footage_id))
-            if data is None:
-                raise _gone(footage.footage_id)
-            self._timelines[held] = timeline.decode(data)
+            async with self._reading:  # once, for all segments that begin together
+                if held not in self._timelines:
+                    self._timelines[held] = await self._read(footage.footage_id)
+                    self._forget_others(held)
         self._timelines.move_to_end(held)
-        while len(self._timelines) > TIMELINES_HELD:
-            self._timelines.popitem(last=False)
         return self._timelines[held]
+
+    async def _read(self, footage_id: str) -> Timeline:
+        data = await self._store.get(_timeline(footage_id))
+        if data is None:
+            raise _gone(footage_id)
+        return await self._executor.run(_prepared, data)
+
+    def _forget_others(self, needed: tuple[str, int]) -> None:
+        """Forget the timelines that were needed longest ago, down to `PICTURES_HELD`."""
+        pictures = sum(len(line) for line in self._timelines.values())
+        for other in list(self._timelines):
+            if pictures > PICTURES_HELD and other != needed:
+                pictures -= len(self._timelines.pop(other))
 
     async def up_to_date(self, footage: Footage) -> Footage:
         """Return a recording as it is examined today: one that came earlier is examined again.
@@ -364,7 +395,9 @@ class FootageLibrary:
         """Write a recording's timeline, and then its manifest: by that it is there."""
         name = footage.footage_id
         await self._store.put(
-            _timeline(name), timeline.encode(line), content_type="application/octet-stream"
+            _timeline(name),
+            await self._executor.run(timeline.encode, line),
+            content_type="application/octet-stream",
         )
         await self._store.put(
             manifest_key(name), records.encode(footage), content_type="application/json"
@@ -628,6 +661,12 @@ def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:
 
 def _file(footage_id: str) -> str:
     return f"{footage_folder(footage_id)}original"
+
+
+def _prepared(data: bytes) -> Timeline:
+    line = timeline.decode(data)
+    line.prepare()
+    return line
 
 
 def _timeline(footage_id: str) -> str:

@@ -7,7 +7,6 @@ somebody else need not find it again.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import aclosing
@@ -21,14 +20,13 @@ import structlog
 from numpy.typing import NDArray
 
 from homeward.ingestion.coverage import cover, total
-from homeward.ingestion.gate import all_of, course, groups_of, survey
+from homeward.ingestion.gate import Survey, all_of, course, groups_of, survey
 from homeward.ingestion.model import (
     Box,
     Counts,
     Face,
     Frame,
     GapReason,
-    PacketGroup,
     ScanState,
     Segment,
     Stretch,
@@ -163,12 +161,7 @@ class SegmentScanner:
         self, task: Task, recording: Recording, segment: Segment, report: Report, version: str
     ) -> tuple[Segment, Presence]:
         """Search a segment of which nothing is known; return it, and what is known now."""
-        packets = task.timeline.groups
-        piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
-        if self._gated:
-            surveyed = await self._executor.run(survey, packets, piece, segment.end)
-        else:
-            surveyed = all_of(groups_of(packets, piece), Thoroughness.SWITCHED_OFF)
+        surveyed = await self._executor.run(self._surveyed, task, segment)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
             chosen = course(
                 surveyed,
@@ -203,6 +196,13 @@ class SegmentScanner:
         return self._finished(
             task, done, presence, frames=search.frames + len(surveyed.looks)
         ), presence
+
+    def _surveyed(self, task: Task, segment: Segment) -> Survey:
+        piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
+        profile = task.timeline.profile
+        if self._gated:
+            return survey(profile, piece, segment.end)
+        return all_of(groups_of(profile.starts, piece), Thoroughness.SWITCHED_OFF)
 
     async def _follow(
         self,
@@ -320,7 +320,7 @@ class SegmentScanner:
         """Search a segment of which it is known who is in view; None when that does not fit."""
         people = [one for one in presence.people if task.concerns(one.start, one.end)]
         at = sorted({shot.offset for person in people for shot in person.shots})
-        pieces = _pieces_at(at, task.timeline.groups)
+        pieces = await self._executor.run(_pieces_at, at, task.timeline)
         begun = replace(segment, thoroughness=Thoroughness.PRESENCE)
         visit = _Visit(people, self._images)
         with tracing.span("revisit", {"people": len(people)}):
@@ -532,9 +532,13 @@ def _sampled(pictures: Sequence[Stretch], period: timedelta) -> list[Piece]:
     ]
 
 
-def _pieces_at(at: Sequence[timedelta], packets: Sequence[PacketGroup]) -> list[Piece]:
+def _pieces_at(at: Sequence[timedelta], timeline: Timeline) -> list[Piece]:
     """Return the groups of pictures that hold pictures of given times, each up to the last one."""
-    starts = [timedelta(), *(timedelta(seconds=group.start) for group in packets)]
-    held = groupby(at, key=lambda offset: starts[bisect_right(starts, offset) - 1])
-    pieces = ((start, tuple(wanted)) for start, wanted in held)
+    starts = timeline.profile.starts
+
+    def start_of(offset: timedelta) -> timedelta:
+        number = int(np.searchsorted(starts, offset // INSTANT, side="right")) - 1
+        return int(starts[number]) * INSTANT if number >= 0 else timedelta()
+
+    pieces = ((start, tuple(wanted)) for start, wanted in groupby(at, key=start_of))
     return [Piece(Stretch(start, wanted[-1] + INSTANT), wanted) for start, wanted in pieces]

@@ -276,7 +276,7 @@ def test_pictures_that_others_are_predicted_from_are_counted(
     ids=["25 a second", "a second is missing", "29.97 a second", "variable", "one picture"],
 )
 def test_a_rate_is_steady_or_not(times: Any, steady: bool) -> None:  # noqa: FBT001 - a parameter
-    assert is_steady(times) is steady
+    assert is_steady(np.array(times)) is steady
 
 
 def test_a_probe_tells_how_large_pictures_are(describe: Describe, film: Any) -> None:

@@ -17,6 +17,7 @@ from homeward.ingestion.model import (
     FootageHeader,
     footage_folder,
 )
+from homeward.ingestion.usecases import footage as module
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import (
     PART_BYTES,
@@ -114,6 +115,53 @@ async def test_a_timeline_is_read_once(
     await bucket.delete((await keys(bucket))[3])
 
     assert await library.timeline(footage) is first
+
+
+async def test_segments_that_begin_together_read_a_timeline_once(
+    library: FootageLibrary, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+
+    first, second = await asyncio.gather(library.timeline(footage), library.timeline(footage))
+
+    assert first is second
+
+
+@pytest.mark.parametrize(
+    ("seconds_each", "kept"),
+    [([2, 4], [True, True]), ([2, 4, 1], [False, True, True]), ([2, 7], [False, True])],
+    ids=["as many as may be", "too many", "too many of one recording"],
+)
+async def test_timelines_are_kept_up_to_so_many_pictures(
+    *,
+    library: FootageLibrary,
+    prober: Any,
+    make: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds_each: list[int],
+    kept: list[bool],
+) -> None:
+    monkeypatch.setattr(module, "PICTURES_HELD", 6 * 25)
+    footage = [
+        await taken_in(library, prober, make, number, length)
+        for number, length in enumerate(seconds_each)
+    ]
+    lines = [await library.timeline(one) for one in footage]
+
+    # The one that was needed last is asked for first: reading one again forgets others.
+    again = [await library.timeline(one) for one in reversed(footage)]
+
+    assert [one is other for one, other in zip(again[::-1], lines, strict=True)] == kept
+
+
+async def taken_in(
+    library: FootageLibrary, prober: Any, make: Any, number: int, length: int
+) -> Footage:
+    """Take in a recording of so many seconds, of 25 pictures each."""
+    prober.timeline = make.timeline(length)
+    content = bytes([number])
+    footage, _ = await upload(library, make.header(content), content, request_id=f"up-{number}")
+    return footage
 
 
 async def test_a_recording_without_a_timeline_is_gone(
