@@ -23,9 +23,6 @@ def log_protections(cage: Cage, work: str) -> None:
     if cage.calls_forbidden:
         log.info(event, limits=True, calls_forbidden=True)
     else:
-        log.warning(
-            event + " that could open files and sockets",
-            limits=True,
-            calls_forbidden=False,
-            advice="install libseccomp2 of the system",
-        )
+        event = f"{event} that could open files and sockets"
+        advice = "install libseccomp2 of the system"
+        log.warning(event, limits=True, calls_forbidden=False, advice=advice)
