@@ -456,7 +456,8 @@ def locked_in(arguments: Sequence[str]) -> CageDoor:
 def _end_with_service(channel: int) -> None:
     """Wait until the service's end of the channel is closed, and end this process.
 
-    In a thread, as the main one may be busy in a decoder for long. The system's own
+    In a thread, as the main one may be busy in a decoder for long; decoders release the GIL. One
+    that does not is ended by its bound of processor time. The system's own
     PR_SET_PDEATHSIG would not do: it follows the thread that started the process, which may end
     long before the service.
     """

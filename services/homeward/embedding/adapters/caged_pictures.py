@@ -34,9 +34,10 @@ LIMITS = CageLimits(memory_bytes=2 * 2**30, cpu_seconds=25, silence_seconds=50.0
 Of 109 megapixels, a JPEG needs 0.6 GiB of address space, a progressive one 1.2, a PNG or TIFF 1.4;
 2 to 18 seconds on two cores with other work (2026-11-28, `VmPeak` in `/proc` of each cage)."""
 
-PHOTOS_WAITING = 8
-"""Most photographs that wait while one is analysed. As a rule each takes a second or two; behind
-more of them, one that takes all of its time would have the last miss its deadline."""
+PHOTOS_WAITING = 16
+"""Most photographs that wait while one is analysed: two batches of a re-enrolment. As a rule each
+takes less than a second. Behind one that takes all of its time, those that wait may miss their
+deadline, however few."""
 
 _ADVICE = {
     Breakage.MEMORY: "send a smaller copy",
