@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
+import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,8 @@ from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
 from homeward.api.embedding.v1 import face_pb2
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
-from homeward.embedding.ports import LoadedPack
+from homeward.embedding.model import Photo
+from homeward.embedding.ports import LoadedPack, PictureDecoder
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.servicekit.clients import open_channel, translate
@@ -47,14 +51,25 @@ def photo(photo_file: bytes) -> np.ndarray:
 
 @pytest.fixture
 async def stub(pack: LoadedPack) -> AsyncIterator[wire_grpc.EmbeddingServiceAsyncStub]:
-    decoder = PillowPictureDecoder()
-    async with BoundedExecutor("embedding", workers=2, queue=8) as executor:
+    async with serving(pack, PillowPictureDecoder()) as stub:
+        yield stub
+
+
+@asynccontextmanager
+async def serving(
+    pack: LoadedPack, decoder: PictureDecoder
+) -> AsyncIterator[wire_grpc.EmbeddingServiceAsyncStub]:
+    async with (
+        BoundedExecutor("embedding", workers=2, queue=8) as executor,
+        BoundedExecutor("photographs", workers=1, queue=1) as photo_executor,
+    ):
         servicer = EmbeddingServicer(
             detect=DetectFaces(decoder, pack.detector),
             embed=EmbedFaces(pack.recogniser),
             analyze=AnalyzePhoto(decoder, pack.detector, pack.recogniser),
             model=pack.model,
             executor=executor,
+            photo_executor=photo_executor,
             batches_in_flight=3,
         )
         server = GrpcServer([servicer.service()], listen="localhost:0", checks={}, grace_seconds=1)
@@ -310,3 +325,55 @@ async def test_get_model_names_the_files_and_what_runs_them(stub: Any, pack: Loa
         ("recogniser", "Apache-2.0"),
     ]
     assert model.recogniser_runtime == "openvino/CPU"
+
+
+class HostileDecoder(PillowPictureDecoder):
+    """A decoder that photographs hold up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+
+    def decode_photo(self, data: bytes) -> Photo:
+        self.begun.set()
+        self.go_on.wait(30)
+        return super().decode_photo(data)
+
+
+async def test_photos_that_take_long_keep_no_frame_or_face_waiting(
+    pack: LoadedPack, photo: np.ndarray, photo_file: bytes
+) -> None:
+    decoder = HostileDecoder()
+    request = wire.AnalyzePhotoRequest(photo=photo_file)
+    face = np.ascontiguousarray(photo[:112, :112]).tobytes()
+    async with serving(pack, decoder) as stub:
+        hostile = [asyncio.ensure_future(stub.AnalyzePhoto(request)) for _ in range(2)]
+        await asyncio.to_thread(decoder.begun.wait, 30)
+
+        (found,) = await detect(stub, wire.DetectFacesRequest(frames=[frame(photo)]))
+        embedded = await stub.EmbedFaces(wire.EmbedFacesRequest(aligned_faces=[face]))
+        waiting = [call.done() for call in hostile]
+        decoder.go_on.set()
+        analysed = await asyncio.gather(*hostile)
+
+    assert len(found.frames[0].faces) == 6
+    assert len(embedded.templates) == 1
+    assert waiting == [False, False]
+    assert [len(one.faces) for one in analysed] == [6, 6]
+
+
+async def test_more_photos_than_may_wait_are_refused(pack: LoadedPack, photo_file: bytes) -> None:
+    decoder = HostileDecoder()
+    request = wire.AnalyzePhotoRequest(photo=photo_file)
+    async with serving(pack, decoder) as stub:
+        calls = [asyncio.ensure_future(stub.AnalyzePhoto(request)) for _ in range(3)]
+        done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+        decoder.go_on.set()
+        await asyncio.gather(*waiting)
+
+    (refused,) = done
+    error = refused.exception()
+    assert isinstance(error, grpc.aio.AioRpcError)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert translate(error, "embedding", "").reason is Reason.QUEUE_FULL

@@ -7,13 +7,14 @@ from contextlib import AsyncExitStack
 
 import cv2
 
-from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
+from homeward.embedding.adapters.caged_pictures import PHOTOS_WAITING, CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.metrics import tell_model
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.packs import PackError
+from homeward.servicekit.cage import CageNotStartedError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.observing import observed
@@ -35,12 +36,17 @@ async def serve(settings: EmbeddingSettings) -> None:
                 "embedding", workers=settings.inference_threads, queue=settings.queue_limit
             )
         )
+        # One at a time, as the decoder takes them.
+        photo_executor = await stack.enter_async_context(
+            BoundedExecutor("photographs", workers=1, queue=PHOTOS_WAITING)
+        )
         servicer = EmbeddingServicer(
             detect=DetectFaces(decoder, pack.detector),
             embed=EmbedFaces(pack.recogniser),
             analyze=AnalyzePhoto(decoder, pack.detector, pack.recogniser),
             model=pack.model,
             executor=executor,
+            photo_executor=photo_executor,
             batches_in_flight=settings.batches_in_flight,
         )
         server = GrpcServer.configured(
@@ -57,5 +63,5 @@ if __name__ == "__main__":
     try:
         with observed("embedding", settings):
             run(serve(settings))
-    except PackError as error:
+    except (PackError, CageNotStartedError) as error:
         sys.exit(f"embedding: {error}")

@@ -32,7 +32,9 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         embed: Use case.
         analyze: Use case.
         model: What the use cases run.
-        executor: Where they run, all sharing its threads and its limit.
+        executor: Where `detect` and `embed` run, sharing its threads and its limit.
+        photo_executor: Where `analyze` runs: photographs that take all of their time must keep no
+            scan waiting.
         batches_in_flight: Most batches of one `DetectFaces` call that are held at a time.
     """
 
@@ -44,6 +46,7 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         analyze: AnalyzePhoto,
         model: ModelPack,
         executor: BoundedExecutor,
+        photo_executor: BoundedExecutor,
         batches_in_flight: int,
     ) -> None:
         self._detect = detect
@@ -51,6 +54,7 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         self._analyze = analyze
         self._model = model
         self._executor = executor
+        self._photo_executor = photo_executor
         self._batches_in_flight = batches_in_flight
 
     def service(self) -> Service:
@@ -104,7 +108,9 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         """Judge a photograph."""
         del context
         photo = convert.photo_from(request)
-        analysis = await self._executor.run(_timed, "analyze", 1, partial(self._analyze, photo))
+        analysis = await self._photo_executor.run(
+            _timed, "analyze", 1, partial(self._analyze, photo)
+        )
         return convert.analysis_response(analysis, self._model.digest)
 
     async def GetModel(

@@ -156,6 +156,7 @@ async def searcher(
             analyze=AnalyzePhoto(pictures, detector, recogniser),
             model=model,
             executor=workers,
+            photo_executor=workers,  # footage alone is evaluated
             batches_in_flight=4,
         )
         server = GrpcServer(

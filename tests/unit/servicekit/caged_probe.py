@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+
+import pyseccomp
 
 from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
 
@@ -22,6 +26,33 @@ def attempt(act: Callable[[], object]) -> str:
         return f"done: {act()}"
     except OSError as error:
         return errno.errorcode[error.errno or 0]
+
+
+def system_call(call: str | int, *arguments: int) -> int:
+    """Make a call that Python has no name for; arguments may be no addresses."""
+    number = (
+        pyseccomp.resolve_syscall(pyseccomp.Arch.NATIVE, call) if isinstance(call, str) else call
+    )
+    answer = LIBC.syscall(number, *arguments)
+    if answer < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return int(answer)
+
+
+def command(number: int, argument: int | bytes) -> object:
+    return fcntl.fcntl(int(sys.argv[1]), number, argument)
+
+
+def control(number: int) -> object:
+    return fcntl.ioctl(int(sys.argv[1]), number, struct.pack("i", os.getppid()))
+
+
+def limit_parent() -> None:
+    resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE, (1, 1))
+
+
+def limits_of_parent() -> tuple[int, int]:
+    return resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)
 
 
 def spin() -> None:
@@ -74,6 +105,9 @@ def endless_message() -> None:
     time.sleep(60)
 
 
+LIBC = ctypes.CDLL(None, use_errno=True)
+SETXATTRAT = 463
+
 ASKED, ANSWERED, EARLIER = threading.Event(), threading.Event(), list[str]()
 
 ATTEMPTS: dict[str, Callable[[], object]] = {
@@ -86,6 +120,33 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "become a program": lambda: os.execv("/bin/true", ["true"]),
     "fork": os.fork,
     "end its parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
+    "limit its parent": limit_parent,
+    "read the limits of its parent": limits_of_parent,
+    "limit itself": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)),
+    "name an owner of its socket": lambda: command(fcntl.F_SETOWN, os.getppid()),
+    "name an owner by kind": lambda: command(15, struct.pack("ii", 1, os.getppid())),
+    "name a signal for its socket": lambda: command(10, signal.SIGKILL),
+    "name an owner by ioctl": lambda: control(0x8901),
+    "name a group by ioctl": lambda: control(0x8902),
+    "be signalled by ioctl": lambda: control(0x5452),
+    "bind its parent to a processor": lambda: os.sched_setaffinity(os.getppid(), {0}),
+    "schedule its parent": lambda: os.sched_setscheduler(
+        os.getppid(), os.SCHED_BATCH, os.sched_param(0)
+    ),
+    "set how its parent is scheduled": lambda: os.sched_setparam(os.getppid(), os.sched_param(0)),
+    "set all of how its parent is scheduled": lambda: system_call(
+        "sched_setattr", os.getppid(), 0, 0
+    ),
+    "slow its parent down": lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    "slow the disk of its parent down": lambda: system_call("ioprio_set", 1, os.getppid(), 0),
+    "mark a file": lambda: os.setxattr("/tmp", "user.cage", b""),
+    "mark a link": lambda: os.setxattr("/tmp", "user.cage", b"", follow_symlinks=False),
+    "take a mark off a file": lambda: os.removexattr("/tmp", "user.cage"),
+    "date a file": lambda: os.utime("/tmp"),
+    "date a file by name": lambda: system_call("utimes", 0, 0),
+    "date a file in a folder": lambda: system_call("futimesat", 0, 0, 0),
+    "open /dev/null to nobody": lambda: os.fchmod(0, 0o666),
+    "make a call that is newer than the filter": lambda: system_call(SETXATTRAT, -1, 0, 0, 0, 0, 0),
     "have an open file grow": lambda: os.ftruncate(os.memfd_create("more"), 1),
 }
 
@@ -101,6 +162,7 @@ ACTS: dict[str, Callable[[CageDoor], object]] = {
     "use memory": use_memory,
     "spin": lambda _: spin(),
     "sleep": lambda _: time.sleep(60),
+    "say so and sleep": lambda door: (door.send("sleeping"), time.sleep(60)),
     "crash": lambda _: ctypes.string_at(0),
     "abort": lambda _: os.abort(),
     "end": lambda _: sys.exit(3),

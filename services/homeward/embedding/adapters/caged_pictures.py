@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Self
 
 import numpy as np
 import structlog
 
-from homeward.embedding.adapters.photo_cage import Picture, Ready, Refusal
+from homeward.embedding.adapters.photo_cage import Picture, Refusal
 from homeward.embedding.adapters.pictures import FrameDecoder, refusal, unreadable
 from homeward.embedding.model import Photo
 from homeward.photos import FULL_SIZE_PIXELS, DecodingError
-from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits
+from homeward.servicekit.cage import (
+    Breakage,
+    Cage,
+    CageBrokenError,
+    CageLimits,
+    CageNotStartedError,
+)
+from homeward.servicekit.errors import Reason, UnavailableError
+from homeward.servicekit.protections import log_protections
 
 _MODULE = "homeward.embedding.adapters.photo_cage"
 
@@ -25,6 +33,20 @@ LIMITS = CageLimits(memory_bytes=2 * 2**30, cpu_seconds=25, silence_seconds=50.0
 
 Of 109 megapixels, a JPEG needs 0.6 GiB of address space, a progressive one 1.2, a PNG or TIFF 1.4;
 2 to 18 seconds on two cores with other work (2026-11-28, `VmPeak` in `/proc` of each cage)."""
+
+PHOTOS_WAITING = 16
+"""Most photographs that wait while one is analysed: two batches of a re-enrolment. As a rule each
+takes less than a second. Behind one that takes all of its time, those that wait may miss their
+deadline, however few."""
+
+_ADVICE = {
+    Breakage.MEMORY: "send a smaller copy",
+    Breakage.PROCESSOR_TIME: "send a smaller copy, or export it anew, as JPEG",
+    Breakage.SILENCE: "try again; if it happens again, send a smaller copy",
+    Breakage.KILLED: "try again; if it happens again, send a smaller copy",
+    Breakage.CRASH: "export it anew, as JPEG",
+    Breakage.ANSWER: "export it anew, as JPEG",
+}
 
 log = structlog.get_logger()
 
@@ -49,19 +71,10 @@ class CagedPictureDecoder(FrameDecoder):
         """Try a cage, and log which protections are in force.
 
         Raises:
-            CageBrokenError: It does not start.
+            CageNotStartedError: It does not start.
         """
         with closing(self._start()) as cage:
-            ready: Ready = cage.receive(Ready)
-        if ready.calls_forbidden:
-            log.info("photographs are decoded in a cage", limits=True, calls_forbidden=True)
-        else:
-            log.warning(
-                "photographs are decoded in a cage that could open files and sockets",
-                limits=True,
-                calls_forbidden=False,
-                advice="install libseccomp2 of the system",
-            )
+            log_protections(cage, "photographs are decoded")
         self._next = self._start()
         return self
 
@@ -77,6 +90,7 @@ class CagedPictureDecoder(FrameDecoder):
 
         Raises:
             InvalidArgumentError: `FIELD_INVALID` for too many pixels, `IMAGE_UNREADABLE`.
+            UnavailableError: `COMPONENT_UNAVAILABLE`: no cage starts.
         """
         with self._lock, closing(self._ready()) as cage:
             try:
@@ -84,10 +98,11 @@ class CagedPictureDecoder(FrameDecoder):
             except CageBrokenError as error:
                 log.warning("a photograph broke its cage", cause=error.cause)
                 raise unreadable(
-                    f"while it was decoded, {error.cause}; export it anew, as JPEG"
+                    f"decoding it was ended: {error.cause}; {_ADVICE[error.breakage]}"
                 ) from error
             finally:
-                self._next = self._start()
+                with suppress(CageNotStartedError):  # the next photograph tries again
+                    self._next = self._start()
 
     def _decoded(self, cage: Cage, data: bytes) -> Photo:
         cage.send(None, data)
@@ -97,7 +112,7 @@ class CagedPictureDecoder(FrameDecoder):
             raise refusal(data, error)
         size = answer.width * answer.height * 3
         if not (answer.width > 0 and answer.height > 0 and size <= SHARED_BYTES):
-            raise CageBrokenError("it answered nonsense")
+            raise cage.refused()
         assert cage.shared is not None
         shared = np.frombuffer(cage.shared, np.uint8, size)
         image = shared.reshape(answer.height, answer.width, 3).copy()
@@ -107,14 +122,25 @@ class CagedPictureDecoder(FrameDecoder):
         """Return a cage that waits for a photograph.
 
         Raises:
-            CageBrokenError: It does not start, which is no fault of a photograph's.
+            UnavailableError: None starts, which is no fault of a photograph's.
         """
         cage, self._next = self._next, None
-        if cage is not None and not cage.alive:  # as in a system short of memory
+        if cage is not None:
+            with suppress(CageNotStartedError):  # as in a system short of memory
+                cage.ready()
+                if cage.alive:
+                    return cage
             cage.close()
-            cage = None
-        cage = cage or self._start()
-        cage.receive(Ready)
+        try:
+            cage = self._start()
+            cage.ready()
+        except CageNotStartedError as error:
+            log.warning("no photograph can be decoded", cause=str(error))
+            raise UnavailableError(
+                "no photograph can be decoded at the moment: the process for it does not start",
+                reason=Reason.COMPONENT_UNAVAILABLE,
+                metadata={"component": "photo decoder"},
+            ) from error
         return cage
 
     def _start(self) -> Cage:

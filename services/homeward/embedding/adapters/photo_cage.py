@@ -16,12 +16,6 @@ from homeward.photos import DecodingError, DecodingProblem
 from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
 
 
-class Ready(msgspec.Struct, tag=True):
-    """The cage is locked and waits for photographs."""
-
-    calls_forbidden: bool
-
-
 class Picture(msgspec.Struct, tag=True):
     """The photograph is in the shared memory: BGR, rows from the top, no padding."""
 
@@ -45,7 +39,6 @@ def main() -> None:
     """Answer each photograph, until the service has gone."""
     photos.load_plugins()
     door = locked_in(sys.argv[1:])
-    door.send(Ready(door.calls_forbidden))
     while True:
         door.receive_bytes()  # an empty message, before the photograph
         data = door.receive_bytes()

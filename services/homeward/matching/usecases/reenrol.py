@@ -17,7 +17,7 @@ from homeward.servicekit import errors
 from homeward.servicekit.lease import Lease
 
 AT_ONCE = 8
-"""Photographs that are judged at a time: a quarter of what an embedding service lets wait."""
+"""Photographs that are judged at a time: half of what an embedding service lets wait."""
 
 LOOK_AGAIN_SECONDS = 1.0
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from homeward.embedding.adapters import caged_pictures
 from homeward.embedding.adapters.caged_pictures import LIMITS, CagedPictureDecoder
-from homeward.servicekit.errors import InvalidArgumentError, Reason
+from homeward.servicekit.errors import InvalidArgumentError, Reason, UnavailableError
 
 RED_LEFT = np.zeros((20, 40, 3), np.uint8)
 RED_LEFT[:, :20, 0] = 255  # RGB
@@ -96,7 +98,7 @@ def test_a_photo_of_too_many_pixels_is_refused_by_its_header(
 
 def test_a_bomb_meets_the_bound_and_the_next_photo_is_decoded(narrow: CagedPictureDecoder) -> None:
     assert problem(narrow, png_of(9000, 9000)) == (
-        "while it was decoded, it needs more than 0.5 GB of memory; export it anew, as JPEG"
+        "decoding it was ended: its decoder needs more than 0.5 GiB of memory; send a smaller copy"
     )
     assert narrow.decode_photo(encoded()).width == 40
 
@@ -112,21 +114,42 @@ def test_a_cage_that_hangs_is_given_up_and_the_next_photo_is_decoded(
             said = problem(decoder, encoded())
 
         assert said == (
-            "while it was decoded, it took longer than 5 seconds; export it anew, as JPEG"
+            "decoding it was ended: nothing was heard of its decoder for 5 seconds;"
+            " try again; if it happens again, send a smaller copy"
         )
         assert decoder.decode_photo(encoded()).width == 40
 
 
-def test_a_crash_is_unreadable_and_the_next_photo_is_decoded(
-    decoder: CagedPictureDecoder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "cause", "advice"),
+    [
+        (signal.SIGSEGV, "its decoder crashed", "export it anew, as JPEG"),
+        (
+            signal.SIGXCPU,
+            "its decoder used more than 25 seconds of a processor",
+            "send a smaller copy, or export it anew, as JPEG",
+        ),
+        (
+            signal.SIGKILL,
+            "the system ended its decoder, as it does when memory is short",
+            "try again; if it happens again, send a smaller copy",
+        ),
+    ],
+)
+def test_a_cage_that_ends_is_unreadable_and_the_next_photo_is_decoded(
+    decoder: CagedPictureDecoder,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    cause: str,
+    advice: str,
 ) -> None:
     crashed = decoder._ready()
-    os.kill(crashed.pid, signal.SIGSEGV)
+    os.kill(crashed.pid, number)
     with monkeypatch.context() as patched:
         patched.setattr(decoder, "_ready", lambda: crashed)
         said = problem(decoder, encoded())
 
-    assert said == "while it was decoded, it crashed the decoder; export it anew, as JPEG"
+    assert said == f"decoding it was ended: {cause}; {advice}"
     assert decoder.decode_photo(encoded()).width == 40
 
 
@@ -137,6 +160,30 @@ def test_a_cage_that_ended_while_it_waited_is_replaced(decoder: CagedPictureDeco
     waiting._process.wait()
 
     assert decoder.decode_photo(encoded()).width == 40
+
+
+def test_a_cage_that_does_not_start_is_no_fault_of_a_photo(
+    decoder: CagedPictureDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder.decode_photo(encoded())
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/no/such/python")
+        assert decoder.decode_photo(encoded()).width == 40  # by the cage that waited
+        with pytest.raises(UnavailableError) as refused:
+            decoder.decode_photo(encoded())
+
+    assert refused.value.reason is Reason.COMPONENT_UNAVAILABLE
+    assert decoder.decode_photo(encoded()).width == 40
+
+
+def test_a_cage_that_ends_while_it_starts_is_no_fault_of_a_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = CagedPictureDecoder()
+    monkeypatch.setattr(caged_pictures, "_MODULE", "homeward.no_such_module")
+
+    with pytest.raises(UnavailableError):
+        decoder.decode_photo(encoded())
 
 
 def test_no_two_photos_share_a_cage(decoder: CagedPictureDecoder) -> None:

@@ -57,6 +57,7 @@ class EmbeddingServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
     - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_embedding_service_pb2.GetModelRequest, _embedding_service_pb2.GetModelResponse]
     """Tells which model pack the service runs."""
@@ -90,6 +91,7 @@ class EmbeddingServiceAsyncStub(EmbeddingServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
     - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_embedding_service_pb2.GetModelRequest, _embedding_service_pb2.GetModelResponse]  # type: ignore[assignment]
     """Tells which model pack the service runs."""
@@ -138,6 +140,7 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
         - RESOURCE_EXHAUSTED `QUEUE_FULL`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
     @_abc_1.abstractmethod
