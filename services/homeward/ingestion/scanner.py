@@ -51,7 +51,7 @@ async def main() -> None:
         )
         source = CagedFrameSource(decoder, decoders=decoders)
         stack.callback(source.close)
-        source.warm()
+        await asyncio.to_thread(source.warm)  # before anything else runs
         scanner = SegmentScanner(
             source=source,
             faces=GrpcFaceFinder(channel, settings.embedding_target),

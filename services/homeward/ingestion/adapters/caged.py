@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import numpy as np
@@ -28,7 +29,9 @@ from homeward.ingestion.cage.messages import (
 )
 from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
 from homeward.ingestion.model import Frame
-from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits
+from homeward.servicekit import errors
+from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits, CageNotStartedError
+from homeward.servicekit.protections import log_protections
 from homeward.vision.planes import plane_sizes
 
 EXAMINING = CageLimits(
@@ -51,10 +54,24 @@ _MODULE = "homeward.ingestion.cage"
 
 
 class MediaCage:
-    """A cage that reads one file after the other. For one thread at a time."""
+    """A cage that reads one file. For one thread at a time.
+
+    Each of its calls raises `UnavailableError` where no cage can be started: no file is to blame.
+    """
 
     def __init__(self, limits: CageLimits) -> None:
-        self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+        with _startable():
+            self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+
+    def log_protections(self) -> None:
+        """Write to the log what keeps the process in, once it has started."""
+        with _startable():
+            log_protections(self._cage, "recordings are read")
+
+    def _send(self, task: Examine | Open | Decode) -> None:
+        with _startable():
+            self._cage.ready()
+        self._cage.send(task)
 
     @property
     def alive(self) -> bool:
@@ -77,7 +94,7 @@ class MediaCage:
             CageBrokenError: Reading it broke the cage.
             UnavailableError: The file cannot be reached.
         """
-        self._cage.send(Examine(blocks.size))
+        self._send(Examine(blocks.size))
         while not isinstance(message := self._cage.receive(FromCage), Examined):
             self._answer(message, blocks, stop=False)
         if message.problem:
@@ -91,7 +108,7 @@ class MediaCage:
 
     def open(self, blocks: HttpBlocks, task: Open) -> str:
         """Open a file for decoding; return why that is impossible, or nothing; raises as above."""
-        self._cage.send(task)
+        self._send(task)
         while not isinstance(message := self._cage.receive(FromCage), Done):
             self._answer(message, blocks, stop=False)
         return message.problem
@@ -104,7 +121,7 @@ class MediaCage:
         stopped: Callable[[], bool],
     ) -> Iterator[Frame | Done]:
         """Yield the pictures of a piece of the open file, and at last the end; raises as above."""
-        self._cage.send(task)
+        self._send(task)
         for array in arrays:
             self._cage.send_bytes(array.astype(np.int64).tobytes())
         reached = task.start
@@ -161,8 +178,18 @@ class MediaCage:
         )
 
     def _nonsense(self) -> CageBrokenError:
-        self._cage.close()
-        return CageBrokenError("it answered nonsense")
+        return self._cage.refused()
+
+
+@contextmanager
+def _startable() -> Iterator[None]:
+    """Tell of a cage that does not start as of a service that is not there."""
+    try:
+        yield
+    except CageNotStartedError as error:
+        raise errors.unavailable(
+            "decoder", "a process of its own", "see the log of this service"
+        ) from error
 
 
 def _is_sound(facts: Examined) -> bool:

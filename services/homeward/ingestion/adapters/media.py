@@ -86,8 +86,9 @@ class CagedFrameSource:
                 recording.close()
 
     def warm(self) -> None:
-        """Start as many cages as decode at a time, so that the first search finds them ready."""
+        """Start as many cages as decode at a time, and log what keeps them in."""
         self._cages.warm(self._decoders)
+        self._cages.log_protections()
 
     def close(self) -> None:
         """End the cages; nothing decodes any more."""
@@ -109,6 +110,12 @@ class _Cages:
                 return cage
             cage.close()
         return MediaCage(self._limits)
+
+    def log_protections(self) -> None:
+        """Write to the log what keeps a cage in."""
+        cage = self.take()
+        cage.log_protections()
+        self._idle.append(cage)
 
     def warm(self, number: int) -> None:
         """Have so many wait for the next file."""
