@@ -23,6 +23,7 @@ from homeward.ingestion.limits import (
     MAX_SIDE_PX,
     MAX_SPAN,
     MAX_TRACKS,
+    MIN_SIDE_PX,
 )
 from homeward.ingestion.model import MAX_FOOTAGE_BYTES
 from kinds.catalogue import KINDS, Kind, Refused, Searched
@@ -34,6 +35,7 @@ END = "<!-- end of {} -->\n"
 LIMITS = (
     ("size of a file", f"{MAX_FOOTAGE_BYTES / 2**30:g} GiB"),
     ("pixels of a picture", f"{MAX_PICTURE_PIXELS:,}"),
+    ("either side of a picture, at least", f"{MIN_SIDE_PX} pixels"),
     ("longer side of a picture; larger ones are searched shrunk to it", f"{MAX_SIDE_PX} pixels"),
     ("pictures of a file", f"{MAX_PICTURES:,}"),
     ("picture tracks of a file", f"{MAX_TRACKS}"),
@@ -50,7 +52,7 @@ def tables() -> dict[str, str]:
         "searched": _table("What is told", kinds),
         "refused": _table("Why, and what to do", refused),
         "limits": "\n".join(
-            ["| What | At most |", "|---|---|", *(f"| {a} | {b} |" for a, b in LIMITS)]
+            ["| What | Limit |", "|---|---|", *(f"| {a} | {b} |" for a, b in LIMITS)]
         )
         + "\n",
     }

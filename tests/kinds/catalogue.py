@@ -635,7 +635,8 @@ _CUT = "that it was cut off"
 _REMARKS: Mapping[str, str] = {
     "raw-h264": _NO_TIMES,
     "raw-h265": _NO_TIMES,
-    "raw-mjpeg": _NO_TIMES,
+    "raw-mjpeg": "it is taken for a still picture: put it into a container, with"
+    " `ffmpeg -f mjpeg -framerate RATE -i FILE -c copy OUT.avi`",
     "avi-mjpeg-wide": "that it is searched shrunk",
     "mp4-h264-second-track": "that there is another track",
     "mp4-h264-second-track-not-default": "that there is another track",

@@ -76,8 +76,10 @@ _ADVICE: Mapping[str, str] = {
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm` and add the file again"
     ),
-    "FOOTAGE_UNREADABLE": "convert it to MP4 with H.264 or H.265, with the recorder's own player or"
-    " `ffmpeg -i FILE OUT.mp4`, and add that",
+    "FOOTAGE_UNREADABLE": (
+        "export it again, or convert it with the recorder's own program or with"
+        " `ffmpeg -i FILE -map 0:v -c copy OUT.mkv`, and add that"
+    ),
     "FOOTAGE_TOO_RECENT": "Homeward searches finished recordings, not live video; add it later",
     "UPLOAD_SIZE_MISMATCH": "run the same command again: it goes on where the upload stopped",
     "UPLOAD_DIGEST_MISMATCH": "the file changed while it was read; run the same command again",

@@ -35,8 +35,8 @@ def _described(function: Any) -> Any:  # noqa: ANN401 - a command under construc
             "pixel_aspect_ratio",
             type=float,
             metavar="RATIO",
-            help="Width of a pixel over its height, of a recorder that squeezes its pictures and"
-            ' does not say so, such as 2 for "1080N" (960 x 1080).',
+            help="Width of a pixel over its height, 0.25 to 4, of a recorder that squeezes its"
+            ' pictures and does not say so, such as 2 for "1080N" (960 x 1080).',
         ),
         click.option("--lon", "longitude", type=float, help="Longitude, degrees east."),
         click.option("--lat", "latitude", type=float, help="Latitude, degrees north."),
