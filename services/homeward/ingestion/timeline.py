@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,11 +155,13 @@ class Timeline:
         for begin in range(0, len(waits), _AT_ONCE):
             part = slice(begin, begin + _AT_ONCE)
             usual[part] = np.partition(around[part], _AROUND, axis=1)[:, _AROUND]
+        del waits, padded, around  # a million pictures have a million waits
         longest = MAX_ANSWER // _TICK
-        most = np.clip(HOLE_FACTOR * usual, MIN_HOLE // _TICK, longest).astype(np.int64)
-        usual = np.minimum(usual, longest)
+        most = HOLE_FACTOR * usual
+        np.clip(most, MIN_HOLE // _TICK, longest, out=most)
+        np.minimum(usual, longest, out=usual)
         # Nothing tells how long the last one stays but the waits before.
-        return np.append(usual, usual[-1]), np.append(most, 0)
+        return np.append(usual, usual[-1]), np.append(most.astype(np.int64), 0)
 
     @cached_property
     def ends(self) -> NDArray[np.int64]:
@@ -271,8 +274,10 @@ class Spans:
         starts, ends = starts[kept], ends[kept]
         if not len(starts):
             return cls(np.zeros((0, 2), np.int64))
-        order = np.argsort(starts, kind="stable")
-        starts, reached = starts[order], np.maximum.accumulate(ends[order])
+        if np.any(starts[1:] < starts[:-1]):
+            order = np.argsort(starts, kind="stable")
+            starts, ends = starts[order], ends[order]
+        reached = np.maximum.accumulate(ends)
         first = np.r_[True, starts[1:] > reached[:-1]]
         last = np.r_[first[1:], True]
         return cls(np.stack([starts[first], reached[last]], axis=1))
@@ -440,36 +445,68 @@ def _straightened(
         usual = float(np.median((pts - clock)[~wild]))
         placed[wild] = clock[wild] + usual
     jumps = _jumps(clock, least, max(MIN_HOLE.total_seconds() / tick, 4 * step))
+    returns = _returns(clock, jumps, least, step).tolist()
     outliers = int(np.count_nonzero(wild))
     backward: list[int] = []
     shift, done, returned = 0.0, 0, -1
     level = -np.inf
-    ends = [*jumps, len(clock)]
-    for number, at in enumerate(ends):
+    # Values one by one, without an array for each: a file may have a jump at each picture.
+    stamps, ticks = _one_by_one(placed), _one_by_one(clock)
+    shifts = [(0, shift)]  # from which ordinal on, and by how much
+    ignored: list[tuple[int, int, float]] = []  # from, until, and the level before
+    borders = [*jumps.tolist(), len(clock)]
+    for number, at in enumerate(borders):
         if at < done or at == returned:
             continue  # inside of what was ignored, or back from it
-        placed[done:at] += shift
-        level = max(level, float(placed[done:at].max(initial=-np.inf)))
+        level = max(level, _most_of(placed, stamps, done, at) + shift)
         done = at
         if at == len(clock):
             break
-        back = _returns(clock, at, least, step)
-        if back is not None:
-            ignored = np.arange(at, back)
-            placed[ignored] = level + step * (ignored - at + 1)
-            outliers += len(ignored)
-            done = returned = back
+        if returns[number]:
+            done = returned = at + returns[number]
+            ignored.append((at, done, level))
             continue
-        jump = clock[at] - clock[at - 1]
+        jump = ticks[at] - ticks[at - 1]
         if jump > 0 and _wrapped(jump, tick):
             jump -= _WRAP
             shift -= _WRAP
+            shifts.append((at, shift))
         if jump < least or jump * tick > MAX_JUMP.total_seconds():
-            run_end = min(at + _REORDERED + 1, ends[number + 1])
-            begins = float(placed[at:run_end].min())
-            shift = level + step - begins
+            run_end = min(at + _REORDERED + 1, borders[number + 1])
+            shift = level + step - min(stamps[at:run_end])
+            shifts.append((at, shift))
             backward.append(at)
+    _shift(placed, shifts)
+    for since, until, before in ignored:
+        outliers += until - since
+        for ordinal in range(since, until):
+            placed[ordinal] = before + step * (ordinal - since + 1)
     return placed, backward, outliers
+
+
+def _one_by_one(values: NDArray[np.float64]) -> Sequence[float]:
+    """Return a view of values for Python to go through: a list takes four times their room."""
+    return cast("Sequence[float]", values.data)
+
+
+_FEW = 32
+"""So many values are compared faster one by one."""
+
+
+def _most_of(
+    values: NDArray[np.float64], one_by_one: Sequence[float], since: int, until: int
+) -> float:
+    """Return the greatest of some values, of which there is one at least."""
+    if until - since > _FEW:
+        return float(values[since:until].max())
+    return max(one_by_one[since:until])
+
+
+def _shift(values: NDArray[np.float64], shifts: Sequence[tuple[int, float]]) -> None:
+    """Add to values what each of `shifts` says, from its ordinal on up to the next one's."""
+    if len(shifts) > 1:
+        ordinals = np.array([at for at, _ in shifts] + [len(values)])
+        values += np.repeat([by for _, by in shifts], np.diff(ordinals))
 
 
 def _wrapped(jump: float, tick: float) -> bool:
@@ -498,32 +535,53 @@ def _wild(
     return wild & ~np.all(wild)
 
 
-def _jumps(clock: NDArray[np.float64], least: float, most: float) -> list[int]:
+def _jumps(clock: NDArray[np.float64], least: float, most: float) -> NDArray[np.int64]:
     """Return the ordinals at which the clock goes back, or far ahead."""
     if least > 0:
         waits = np.diff(clock)
-        return (np.flatnonzero((waits < least) | (waits > most)) + 1).tolist()
+        return np.flatnonzero((waits < least) | (waits > most)) + 1
     # By showing: compared with how far it has come since the last jump.
     jumps: list[int] = []
     level = clock[0]
-    for number, value in enumerate(clock.tolist()):
+    for number, value in enumerate(_one_by_one(clock)):
         if value < level + least or value > level + most:
             jumps.append(number)
             level = value
-        level = max(level, value)
-    return jumps
+        elif value > level:
+            level = value
+    return np.array(jumps, np.int64)
 
 
-def _returns(clock: NDArray[np.float64], at: int, least: float, step: float) -> int | None:
-    """Return where the clock is back on its line after a few wild times; None if it is not."""
-    line = clock[at - 1]
-    for back in range(at + 1, min(at + 1 + MAX_OUTLIERS, len(clock))):
-        expected = line + step * (back - at + 1)
-        near = abs(clock[back] - expected) <= max(4 * step, -least)
-        away = abs(clock[at:back] - expected).min() > max(8 * step, -2 * least)
-        if near and away:
-            return back
-    return None
+def _returns(
+    clock: NDArray[np.float64], jumps: NDArray[np.int64], least: float, step: float
+) -> NDArray[np.int64]:
+    """Return after how many wild times, from each jump on, the clock is back on its line.
+
+    It is 0 where it is not.
+    """
+    returns = np.zeros(len(jumps), np.int64)
+    for begin in range(0, len(jumps), _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        returns[part] = _returns_at(clock, jumps[part], least, step)
+    return returns
+
+
+def _returns_at(
+    clock: NDArray[np.float64], jumps: NDArray[np.int64], least: float, step: float
+) -> NDArray[np.int64]:
+    found = np.zeros(len(jumps), np.int64)
+    line = clock[jumps - 1]
+    wild = [clock[jumps]]
+    for count in range(1, MAX_OUTLIERS + 1):
+        back = jumps + count
+        there = back < len(clock)
+        value = clock[np.minimum(back, len(clock) - 1)]
+        expected = line + step * (count + 1)
+        near = np.abs(value - expected) <= max(4 * step, -least)
+        away = np.abs(wild - expected).min(axis=0) > max(8 * step, -2 * least)
+        found[there & near & away & (found == 0)] = count
+        wild.append(value)
+    return found
 
 
 def encode(timeline: Timeline) -> bytes:
