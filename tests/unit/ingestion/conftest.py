@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPicture
+from homeward.ingestion.clocks import Stamps
 from homeward.ingestion.model import (
     Box,
     CameraDetails,
@@ -35,7 +36,6 @@ from homeward.ingestion.timeline import (
     UNKNOWN,
     VERSION,
     Examined,
-    Stamps,
     Timeline,
 )
 from homeward.ingestion.usecases.cameras import Cameras

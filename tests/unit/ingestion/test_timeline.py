@@ -10,21 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homeward.ingestion.clocks import MAX_JUMP, MAX_OUTLIERS, Steps, place
 from homeward.ingestion.model import PacketGroup, Stretch, Thoroughness
 from homeward.ingestion.packets import Packets
 from homeward.ingestion.timeline import (
     KEY,
     MAX_ANSWER,
     MAX_GROUP_SECONDS,
-    MAX_JUMP,
-    MAX_OUTLIERS,
     UNKNOWN,
     Spans,
-    Steps,
     Timeline,
     decode,
     encode,
-    place,
 )
 from homeward.ingestion.usecases.scans import pieces_of
 

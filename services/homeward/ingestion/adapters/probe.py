@@ -21,6 +21,7 @@ from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
+from homeward.ingestion.clocks import Stamps, Steps, place
 from homeward.ingestion.limits import MAX_HOLES, MAX_SIDE_PX, MAX_SPAN
 from homeward.ingestion.model import (
     Finding,
@@ -30,7 +31,7 @@ from homeward.ingestion.model import (
     Probe,
     VideoTrack,
 )
-from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined, Stamps, Steps, Timeline, place
+from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined, Timeline
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
