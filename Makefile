@@ -17,7 +17,7 @@ demo: $(VENV)/.server  ## Find one of six people in street footage made on the s
 	$(BIN)/homeward demo
 
 test: $(VENV)/.dev $(CHECKOV)/.done lint  ## Everything that CI runs
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-insightface: $(INSIGHTFACE)/.done  ## InsightFace's own classes, on a pack and photographs in SHARED
 	@test -n "$(SHARED)" || { echo "make test-insightface: SHARED=FOLDER is not set" >&2; exit 1; }

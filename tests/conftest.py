@@ -71,20 +71,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, [*others, *servers], scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks for groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has nothing to run on, and say what one process is to run.
+    """Leave out what has nothing to run on, and begin with what takes longest.
 
-    What is for Ceph alone goes where there is none: a skipped test would be a surprise. With
-    `-n 2`, one process runs all that starts a stack, from the beginning, and the other the rest,
-    file by file, with the engines that a file's fixtures start.
+    What is for Ceph alone goes where there is none: a skipped test would be a surprise. With `-n 2`
+    each file is run by one process, which starts what its fixtures need.
     """
     absent = [] if ceph.is_installed() else [i for i in items if "ceph_account" in i.fixturenames]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
-    for item in items:
-        group = "e2e" if item.get_closest_marker("e2e") else item.path.as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
