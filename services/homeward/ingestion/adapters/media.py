@@ -35,6 +35,9 @@ SPARE_RATE = 2.5
 that no other one is decoded from: two fifths of the time, where there are any. Where those that
 remain without any B picture are enough, no B picture is decoded: three fifths."""
 
+LINGER_SECONDS = 1.0
+"""How long a recording stays open after its last segment: the next one is often of the same."""
+
 MOST_EARLIER = 2
 """Key pictures before a piece that decoding begins at, at most, where pictures are complete only
 some time after the one that they can be decoded from."""
@@ -82,8 +85,14 @@ class CagedFrameSource:
             yield recording
         finally:
             if not recording.leave():
-                del self._open[name]
-                recording.close()
+                loop = asyncio.get_running_loop()
+                loop.call_later(LINGER_SECONDS, self._close_unused, name, recording)
+
+    def _close_unused(self, name: str, recording: CagedRecording) -> None:
+        """Let go of a recording, if nobody has opened it again."""
+        if self._open.get(name) is recording and not recording.users:
+            del self._open[name]
+            recording.close()
 
     def warm(self) -> None:
         """Start as many cages as decode at a time, and log what keeps them in."""
@@ -92,6 +101,8 @@ class CagedFrameSource:
 
     def close(self) -> None:
         """End the cages; nothing decodes any more."""
+        for name, recording in list(self._open.items()):
+            self._close_unused(name, recording)
         self._cages.close()
 
 
@@ -141,7 +152,8 @@ class CagedRecording:
         decoders: int,
     ) -> None:
         self._url = ""
-        self._users = 0
+        self.users = 0
+        """Who have it open."""
         self.video = video
         self.timeline = timeline
         self.earlier = 0
@@ -155,15 +167,15 @@ class CagedRecording:
 
     def enter(self, url: str) -> None:
         """Count one user more, who brings the URL that is valid for longest."""
-        self._users += 1
+        self.users += 1
         self._url = url
         if self._blocks:
             self._blocks.url = url
 
     def leave(self) -> int:
         """Count one user less; return how many are left."""
-        self._users -= 1
-        return self._users
+        self.users -= 1
+        return self.users
 
     def close(self) -> None:
         """Let go of the file; nothing decodes any more.
