@@ -16,6 +16,7 @@ from homeward.api.ingestion.v1 import (
     footage_service_pb2,
     scan_pb2,
 )
+from homeward.ingestion.coverage import total
 from homeward.ingestion.limits import MAX_PIXEL_ASPECT
 from homeward.ingestion.model import (
     MAX_FOOTAGE_BYTES,
@@ -226,9 +227,7 @@ def to_footage(footage: Footage) -> footage_pb2.Footage:
             footage_pb2.FootageFinding(problem=_PROBLEMS[one.problem], detail=one.detail)
             for one in probe.findings
         ],
-        pictured_duration=wire.to_duration(
-            probe.duration - sum((hole.duration for hole in probe.holes), timedelta())
-        ),
+        pictured_duration=wire.to_duration(probe.duration - total(probe.holes)),
         uncertain_from_offset=wire.to_duration(probe.uncertain_from)
         if probe.uncertain_from is not None
         else None,

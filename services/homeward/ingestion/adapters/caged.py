@@ -78,11 +78,6 @@ class MediaCage:
         """Whether it has not ended."""
         return self._cage.alive
 
-    @property
-    def pid(self) -> int:
-        """Of the caged process."""
-        return self._cage.pid
-
     def close(self) -> None:
         """End the process."""
         self._cage.close()

@@ -73,16 +73,17 @@ class OpenFile:
         self._service = service
         self._task = task
         self._orientation = Orientation(task.transpose, task.mirror_x, task.mirror_y)
-        self._file = CagedFile(service, task.size)
+        self._open()
+        self._by_bytes = self._container.format.name.split(",")[0] in BY_BYTES
+
+    def _open(self) -> None:
+        self._file = CagedFile(self._service, self._task.size)
         self._tracks = open_tracks(self._file)
         self._container = self._tracks.container
-        chosen = [one for one in self._tracks.streams if one.index == task.track]
+        chosen = [one for one in self._tracks.streams if one.index == self._task.track]
         if not chosen:
             raise LookupError("no such track")
         self._stream: Any = chosen[0]
-        self._stream.thread_type = "NONE"
-        self._stream.codec_context.thread_count = 1
-        self._by_bytes = self._container.format.name.split(",")[0] in BY_BYTES
 
     def close(self) -> None:
         """Let go of it."""
@@ -176,14 +177,9 @@ class OpenFile:
 
     def _rewind(self) -> None:
         """Begin the file again: opened anew, it is read as it was when it was examined."""
-        self._tracks.close()
-        self._file = CagedFile(self._service, self._task.size)
-        self._tracks = open_tracks(self._file)
-        self._container = self._tracks.container
         skip = self._stream.codec_context.skip_frame
-        self._stream = next(one for one in self._tracks.streams if one.index == self._task.track)
-        self._stream.thread_type = "NONE"
-        self._stream.codec_context.thread_count = 1
+        self._tracks.close()
+        self._open()
         self._stream.codec_context.skip_frame = skip
 
     def _packets(self) -> Iterator[Any]:
