@@ -101,6 +101,8 @@ class Piece:
     stretch: Stretch
     at: tuple[timedelta, ...] | None = None
     """The times of the pictures to give, in order; None for as many a second as are asked for."""
+    small: bool = False
+    """Whether a picture's copy is all that is wanted of it: its `picture` is then the copy too."""
 
 
 class Recording(Protocol):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.adapters.http_file import BLOCK_BYTES, HttpBlocks
 from homeward.ingestion.adapters.pictures import VideoPicture
+from homeward.ingestion.adapters.shared_pictures import SHARED_BYTES, SharedPictures
 from homeward.ingestion.cage.examining import STAMPS
 from homeward.ingestion.cage.messages import (
     Alive,
@@ -25,6 +26,7 @@ from homeward.ingestion.cage.messages import (
     Need,
     Open,
     Picture,
+    Room,
     Stop,
 )
 from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
@@ -32,7 +34,7 @@ from homeward.ingestion.model import Frame
 from homeward.servicekit import errors
 from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits, CageNotStartedError
 from homeward.servicekit.protections import log_protections
-from homeward.vision.planes import plane_sizes
+from homeward.vision.planes import plane_sizes, unstack
 
 EXAMINING = CageLimits(
     memory_bytes=3 * 1024**3,
@@ -45,9 +47,6 @@ DECODING = CageLimits(
     cpu_seconds=240,  # of one piece: a minute of 4K takes 150
     silence_seconds=60.0,
 )
-
-SHARED_BYTES = 320 * 1024**2
-"""Room for two pictures of the most pixels with their copies; pages are taken as they are used."""
 
 _TICK = timedelta(microseconds=1)
 _MODULE = "homeward.ingestion.cage"
@@ -62,6 +61,7 @@ class MediaCage:
     def __init__(self, limits: CageLimits) -> None:
         with _startable():
             self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+        self._pictures = SharedPictures()
 
     def log_protections(self) -> None:
         """Write to the log what keeps the process in, once it has started."""
@@ -126,7 +126,7 @@ class MediaCage:
                     raise self._nonsense()
                 reached = message.time
                 if not stopped():
-                    yield self._taken(message)
+                    yield self._taken(message, small=task.small)
             self._answer(message, blocks, stop=stopped())
         yield message
 
@@ -139,27 +139,31 @@ class MediaCage:
             data = blocks.block(message.number)
             self._cage.send(Block())
             self._cage.send_bytes(data)
-        elif isinstance(message, Alive | Picture):
+        elif isinstance(message, Alive):
             self._cage.send(Go())
+        elif isinstance(message, Room) and not 0 < message.size <= SHARED_BYTES // 2:
+            raise self._nonsense()
+        elif isinstance(message, Room):
+            self._cage.send(self._pictures.room(message.size))
+        elif isinstance(message, Picture):
+            self._cage.send(self._pictures.room())
         else:
             raise self._nonsense()
 
-    def _taken(self, message: Picture) -> Frame:
-        """Copy a picture out of the shared memory, which is used again for the next one."""
+    def _taken(self, message: Picture, *, small: bool) -> Frame:
+        """Return a picture, where it is in the shared memory if there is room for others."""
         sides = (message.width, message.height, message.copy_width, message.copy_height)
         if any(not 2 <= side <= MAX_SIDE_PX or side % 2 for side in sides):  # noqa: PLR2004
             raise self._nonsense()
         most = max(COPY_SIDE_PX, message.width // 2, message.height // 2)
-        if max(message.copy_width, message.copy_height) > most or message.slot not in (0, 1):
+        if max(message.copy_width, message.copy_height) > most:
             raise self._nonsense()
-        sizes = [*plane_sizes(message.height, message.width)]
+        sizes = [] if small else plane_sizes(message.height, message.width)
         whole = sum(height * width for height, width in sizes)
         part = message.copy_height * message.copy_width * 3 // 2
-        start = message.slot * (SHARED_BYTES // 2)
-        if whole + part > SHARED_BYTES // 2:
+        data = self._pictures.take(self._cage.shared, whole + part)
+        if data is None:
             raise self._nonsense()
-        shared = np.frombuffer(self._cage.shared, np.uint8, whole + part, start)  # type: ignore[arg-type]
-        data = shared.copy()
         planes, place = [], 0
         for height, width in sizes:
             planes.append(data[place : place + height * width].reshape(height, width))
@@ -167,9 +171,9 @@ class MediaCage:
         copy = data[place:].reshape(message.copy_height * 3 // 2, message.copy_width)
         return Frame(
             offset=message.time * _TICK,
-            picture=VideoPicture(planes, message.colorspace),
+            picture=VideoPicture(planes or unstack(copy), message.colorspace),
             copy=copy,
-            scale=message.copy_width / message.width,
+            scale=1.0 if small else message.copy_width / message.width,
         )
 
     def _nonsense(self) -> CageBrokenError:

@@ -402,6 +402,7 @@ def task_of(
         at=tuple(one // _TICK for one in at or ()),
         skip=skip,
         may_be_late=first == 0 or earlier >= MOST_EARLIER,
+        small=piece.small,
     ), (timeline.times[needed], timeline.positions[needed], timeline.sizes[needed])
 
 

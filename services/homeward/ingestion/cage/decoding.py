@@ -102,7 +102,7 @@ class OpenFile:
         wanted = _wanted(piece.task)
         for time, frame in self._shown(piece):
             if wanted(time):
-                self._give(time, frame)
+                self._give(time, frame, small=piece.task.small)
             if wanted.over:
                 return
 
@@ -212,25 +212,17 @@ class OpenFile:
             else:
                 self._service.still_at_it()
 
-    def _give(self, time: int, frame: VideoFrame) -> None:
+    def _give(self, time: int, frame: VideoFrame, *, small: bool) -> None:
         planes = upright(frame, self._orientation, self._task.pixel_aspect)
         copy, copy_width, copy_height = copied(planes, COPY_SIDE_PX)
-        height, width = planes[0].shape
-        slot = self._service.free_slot()
-        room = slot_room(self._service.door.shared, slot)
+        given = copy if small else (*planes, *copy)
+        room = np.frombuffer(self._service.room(sum(plane.size for plane in given)), np.uint8)
         place = 0
-        for plane in (*planes, *copy):
+        for plane in given:
             room[place : place + plane.size].reshape(plane.shape)[:] = plane
             place += plane.size
-        self._service.give(
-            Picture(time, slot, width, height, copy_width, copy_height, frame.colorspace)
-        )
-
-
-def slot_room(shared: Any, slot: int) -> NDArray[np.uint8]:  # noqa: ANN401 - any buffer
-    """Return a slot of the shared memory as bytes."""
-    half = len(shared) // 2
-    return np.frombuffer(shared, np.uint8, half, slot * half)
+        height, width = planes[0].shape
+        self._service.give(Picture(time, width, height, copy_width, copy_height, frame.colorspace))
 
 
 class _wanted:  # noqa: N801 - reads as the question that it answers

@@ -11,14 +11,11 @@ from contextlib import contextmanager
 import av.error
 
 from homeward.ingestion.adapters.http_file import BLOCK_BYTES
-from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Stop, ToCage
+from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Room, Stop, ToCage
 from homeward.servicekit.cage import CageDoor
 
 KEPT_BLOCKS = 3
 """A demuxer goes back and forth between the index and the pictures."""
-
-SLOTS = 2
-"""Pictures in the shared memory: one is taken out while the next one is decoded."""
 
 ALIVE_SECONDS = 2.0
 
@@ -47,8 +44,10 @@ class Service:
 
     def __init__(self, door: CageDoor) -> None:
         self.door = door
-        self.free = list(range(SLOTS))
-        self._taken: list[int] = []
+        self._room = Go()
+        """Where the next picture may be written."""
+        self._unanswered = 0
+        """Pictures, requests for room and signs of life."""
         self._heard = time.monotonic()
 
     def block(self, number: int) -> bytes:
@@ -58,35 +57,42 @@ class Service:
             pass
         return self.door.receive_bytes()
 
-    def free_slot(self) -> int:
-        """Wait for a slot of the shared memory."""
-        while not self.free:
+    def room(self, size: int) -> memoryview:
+        """Wait for so many bytes of the shared memory."""
+        while self._unanswered:
             self._answer()
-        return self.free.pop()
+        if self._room.room < size:
+            self._ask(Room(size))
+        assert self.door.shared is not None, "whoever decodes has memory to share"
+        place, self._room = self._room.place, Go()
+        return memoryview(self.door.shared)[place : place + size]
 
     def give(self, picture: Picture) -> None:
-        """Say that a picture is in its slot."""
+        """Say that a picture is in its room."""
         self.door.send(picture)
-        self._taken.append(picture.slot)
+        self._unanswered += 1
         self._heard = time.monotonic()
 
     def still_at_it(self) -> None:
         """Let the service hear from this process now and then, and stop when it says so."""
         if time.monotonic() - self._heard >= ALIVE_SECONDS:
-            self.door.send(Alive())
-            self._taken.append(-1)
-            while self._taken:
-                self._answer()
+            self._ask(Alive())
+
+    def _ask(self, message: Room | Alive) -> None:
+        self.door.send(message)
+        self._unanswered += 1
+        while self._unanswered:
+            self._answer()
 
     def _answer(self) -> ToCage:
         answer: ToCage = self.door.receive(ToCage)
         self._heard = time.monotonic()
         if isinstance(answer, Stop):
             raise StoppedError
-        if isinstance(answer, Go) and self._taken:
-            slot = self._taken.pop(0)
-            if slot >= 0:
-                self.free.append(slot)
+        if isinstance(answer, Go):
+            self._unanswered -= 1
+            if answer.room:
+                self._room = answer
         return answer
 
 

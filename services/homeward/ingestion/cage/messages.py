@@ -58,6 +58,8 @@ class Decode(msgspec.Struct, tag=True):
     """FFmpeg's word for the pictures that are not decoded."""
     may_be_late: bool
     """Whether to go on where the first picture that decodes comes well after `first`."""
+    small: bool
+    """Whether the copies of the pictures are all that is wanted."""
 
 
 Task = Examine | Open | Decode
@@ -73,14 +75,21 @@ class Block(msgspec.Struct, tag=True):
     """A block of the file follows."""
 
 
+class Room(msgspec.Struct, tag=True):
+    """From a cage: a picture needs room in the shared memory. Answered by `Go` or `Stop`."""
+
+    size: int
+    """Bytes."""
+
+
 class Picture(msgspec.Struct, tag=True):
-    """From a cage: a picture is in the shared memory. Answered by `Go` or `Stop`."""
+    """From a cage: a picture is in the room that it has. Answered by `Go` or `Stop`."""
 
     time: int
     """Microseconds of the timeline."""
-    slot: int
     width: int
-    """Of the picture, pixels, even. Its planes Y, U and V come one after the other."""
+    """Of the picture, pixels, even. Its planes Y, U and V come one after the other, unless its copy
+    is all that is wanted."""
     height: int
     copy_width: int
     """Of the copy that follows it, likewise."""
@@ -93,7 +102,12 @@ class Alive(msgspec.Struct, tag=True):
 
 
 class Go(msgspec.Struct, tag=True):
-    """Go on; the slot of the picture that this answers is free again."""
+    """Go on."""
+
+    place: int = 0
+    """Where the next picture may be written, bytes from the beginning of the shared memory."""
+    room: int = 0
+    """Bytes that it may take there; 0 where this answers no picture and asks for no room."""
 
 
 class Stop(msgspec.Struct, tag=True):
@@ -156,5 +170,5 @@ class Examined(msgspec.Struct, tag=True):
     """Pictures."""
 
 
-FromCage = Need | Picture | Alive | Done | Examined
+FromCage = Need | Room | Picture | Alive | Done | Examined
 ToCage = Task | Block | Go | Stop

@@ -273,7 +273,8 @@ class SegmentScanner:
     ) -> Collection[timedelta]:
         """Return which of the key pictures show a face, or do not decode.
 
-        A face that looks just as at the look before, as on a poster, has nothing more to tell.
+        A face that looks just as at the look before, as on a poster, has nothing more to tell. They
+        are looked at on the copies of the pictures, which is where a search looks for faces.
 
         Args:
             recording: What they are of.
@@ -284,7 +285,7 @@ class SegmentScanner:
         if not looks:
             return ()
         shown: dict[timedelta, set[Box]] = {}
-        pieces = [Piece(Stretch(at, at + INSTANT), (at,)) for at in looks]
+        pieces = [Piece(Stretch(at, at + INSTANT), (at,), small=True) for at in looks]
         async with (
             recording.frames(pieces, rate=self._sample_rate) as frames,
             aclosing(self._faces.find(frames, thorough=False)) as found,

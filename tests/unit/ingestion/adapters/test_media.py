@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeward.ingestion.adapters import shared_pictures
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.media import (
@@ -243,6 +244,28 @@ def test_a_key_picture_is_given_alone(take: Take, play: Play, film: Any, b_frame
     seen = play(take(film(STEADY, b_frames=b_frames)), Piece(instant, (seconds(1.6),)))
 
     assert (offsets(seen), numbers(seen)) == ([1.6], [40])
+
+
+def test_of_a_picture_the_copy_alone_is_given_where_that_is_all_that_is_wanted(
+    take: Take, play: Play, film: Any
+) -> None:
+    held, at = take(film(STEADY[:60], size=(4096, 64))), (seconds(1.6),)
+    instant = Stretch(seconds(1.6), seconds(1.600001))
+
+    (whole,) = play(held, Piece(instant, at))
+    (small,) = play(held, Piece(instant, at, small=True))
+
+    assert (whole.picture.width, whole.scale) == (4096, 0.5)
+    assert (small.picture.width, small.picture.height, small.scale) == (2048, 32, 1.0)
+    np.testing.assert_array_equal(small.copy, whole.copy)
+
+
+def test_pictures_stay_as_they_are_however_many_are_held(
+    take: Take, play: Play, film: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_pictures, "COPIED_FROM", 100_000)  # ten pictures
+
+    assert numbers(play(take(film(STEADY)), rate=100)) == [*range(100)]
 
 
 def test_at_a_given_time_the_picture_is_given_that_is_shown_then(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.adapters.http_file import BLOCK_BYTES
-from homeward.ingestion.cage.file import KEPT_BLOCKS, SLOTS, CagedFile, Service, StoppedError
-from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Stop
+from homeward.ingestion.cage.file import KEPT_BLOCKS, CagedFile, Service, StoppedError
+from homeward.ingestion.cage.messages import Alive, Block, Go, Need, Picture, Room, Stop
 
 CONTENT = bytes(range(256)) * (5 * BLOCK_BYTES // 2 // 256) + b"the end"
 
@@ -20,6 +20,7 @@ class FakeDoor:
         self.said: list[Any] = []
         self.answers: list[Any] = []
         """What is answered before a block is given."""
+        self.shared = bytearray(16)
 
     def send(self, message: object) -> None:
         self.said.append(message)
@@ -90,28 +91,50 @@ def test_an_empty_file_is_read_as_empty(door: Any) -> None:
     assert door.said == []
 
 
-def picture(slot: int) -> Picture:
-    return Picture(0, slot, 2, 2, 2, 2, 0)
+PICTURE = Picture(0, 2, 2, 2, 2, 0)
 
 
-def test_a_slot_is_free_again_once_its_picture_was_taken(door: Any) -> None:
+def test_room_for_the_first_picture_is_asked_for(door: Any) -> None:
+    door.answers = [Go(place=4, room=6)]
+
+    room = Service(door).room(6)
+
+    assert door.said == [Room(6)]
+    room[:] = b"pixels"
+    assert bytes(door.shared) == bytes(4) + b"pixels" + bytes(6)
+
+
+def test_the_next_picture_goes_to_the_room_that_the_service_gives(door: Any) -> None:
     service = Service(door)
-    slots = [service.free_slot() for _ in range(SLOTS)]
-    service.give(picture(slots[0]))
-    service.give(picture(slots[1]))
-    door.answers = [Go()]
+    door.answers = [Go(0, 6), Go(8, 6)]
+    service.room(6)
+    service.give(PICTURE)
 
-    assert service.free_slot() == slots[0]
+    service.room(6)[:] = b"pixels"
+
+    assert door.said == [Room(6), PICTURE]
+    assert bytes(door.shared[8:14]) == b"pixels"
 
 
-def test_pictures_may_be_taken_while_a_block_is_waited_for(door: Any) -> None:
+def test_more_room_is_asked_for_where_a_picture_is_larger(door: Any) -> None:
     service = Service(door)
-    slots = [service.free_slot() for _ in range(SLOTS)]
-    service.give(picture(slots[0]))
-    door.answers = [Go(), Block()]
+    door.answers = [Go(0, 4), Go(4, 4), Go(8, 8)]
+    service.room(4)
+    service.give(PICTURE)
+
+    assert len(service.room(8)) == 8
+    assert door.said == [Room(4), PICTURE, Room(8)]
+
+
+def test_room_may_be_given_while_a_block_is_waited_for(door: Any) -> None:
+    service = Service(door)
+    door.answers = [Go(0, 4), Go(4, 4), Block()]
+    service.room(4)
+    service.give(PICTURE)
 
     assert service.block(1) == CONTENT[BLOCK_BYTES : 2 * BLOCK_BYTES]
-    assert service.free == [slots[0]]
+    assert len(service.room(4)) == 4
+    assert door.said == [Room(4), PICTURE, Need(1)]
 
 
 def test_a_stop_ends_whatever_is_waited_for(door: Any) -> None:
