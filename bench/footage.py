@@ -74,7 +74,9 @@ class Clip:
         try:
             run(module, self._argv(faces, Path("-"), Path("-")))
         except Enough:
-            return [walk for walker in walkers if (walk := _walk(walker)) is not None]
+            seconds = float(self.arguments.get("seconds", SECONDS))
+            walks = (_walk(walker, seconds) for walker in walkers)
+            return [walk for walk in walks if walk is not None]
         message = "the tool made footage without a scene"
         raise RuntimeError(message)
 
@@ -181,7 +183,7 @@ def _loaded(tool: Path, crossing: tuple[float, float] | None) -> ModuleType:
     return module
 
 
-def _walk(walker: Any) -> Walk | None:  # noqa: ANN401 - the tool's own class
+def _walk(walker: Any, seconds: float) -> Walk | None:  # noqa: ANN401 - the tool's own class
     def head(at: float) -> tuple[float, float, float]:
         part = (at - walker.start) / walker.seconds
         size = walker.size0 + (walker.size1 - walker.size0) * part
@@ -192,7 +194,7 @@ def _walk(walker: Any) -> Walk | None:  # noqa: ANN401 - the tool's own class
     ticks = [
         tick / 25
         for tick in range(int(walker.start * 25), int((walker.start + walker.seconds) * 25) + 1)
-        if tick / 25 < SECONDS
+        if tick / 25 < seconds
     ]
     seen = [
         at for at in ticks for x, _, size in [head(at)] if size / 2 <= x <= walker.width - size / 2
