@@ -187,7 +187,8 @@ REFERENCES = DataClass(
 )
 SIGHTINGS = DataClass(
     name="sightings",
-    holds="who, where, when, how alike; the keyed template of the appearance",
+    holds="who, where, when and whether that is certain, how alike; the keyed template of the"
+    " appearance",
     owner="matching",
     engine=Engine.QDRANT,
     place="sightings",

@@ -400,11 +400,21 @@ async def test_a_sighting_reads_as_it_was_written(sightings: SightingIndex) -> N
         state=SightingState.CONFIRMED,
         best_shot_score=0.5,
         rival_score=0.4,
+        time_uncertain=True,
         review=Review(Decision.CONFIRM, "the same scar", "J. Doe", NOON),
     )
     await sightings.put(written, Template(vector(1), MODEL))
 
     assert await sightings.get(identity(1)) == written
+
+
+def test_of_a_sighting_that_an_earlier_version_wrote_nobody_knows_whether_its_time_is_certain() -> (
+    None
+):
+    written = records.to_plain(replace(sighting(1), time_uncertain=False))
+    del written["time_uncertain"]
+
+    assert records.from_plain(written, Sighting).time_uncertain is None
 
 
 async def test_a_sighting_that_was_never_written_is_none(sightings: SightingIndex) -> None:

@@ -223,6 +223,30 @@ def test_a_recording_that_cannot_be_searched_is_refused_when_it_is_added(
     assert [word for word in ("FOOTAGE_UNREADABLE", *right.says) if word not in refused.told] == []
 
 
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("name", ["ts-joined", "ts-steps-back"])
+def test_a_sighting_after_a_clock_was_set_says_that_its_time_is_uncertain(
+    formats_stack: LiveStack,
+    subjects: Mapping[str, int],
+    footage: Mapping[str, Footage],
+    name: str,
+) -> None:
+    recording = ("--footage", footage[name].footage_id)
+    listed = formats_stack.run("sighting", "list", *recording, "--output", "json").json["sightings"]
+    told = {subjects[one["subjectId"]]: one for one in listed}
+    shown = {
+        number: formats_stack.run("sighting", "show", one["sightingId"]).out
+        for number, one in told.items()
+    }
+
+    assert {number: one["timeUncertain"] for number, one in told.items()} == {0: False, 1: True}
+    assert {number: "* The time is uncertain" in out for number, out in shown.items()} == {
+        0: False,
+        1: True,
+    }
+    assert formats_stack.run("sighting", "list", *recording).out.count("Z*") == 1
+
+
 def test_the_control_shows_both_walkers_for_as_long_as_they_walk(
     answers: Mapping[str, Answer],
 ) -> None:

@@ -59,7 +59,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.cli import patience
+from homeward.cli import patience, picture
 from homeward.cli.__main__ import run
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
@@ -1581,6 +1581,94 @@ def test_a_sighting_that_is_like_somebody_else_too_is_marked(
     homeward.sightings.sighting.rival_score = homeward.sightings.sighting.score - 0.02
     assert run(["sighting", *words]) == 0
     assert "? Somebody else who is enrolled is nearly as alike" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0), (None, 0)])
+@pytest.mark.parametrize(("words", "times"), [(("list",), 1), (("show", SIGHTING), 3)])
+def test_a_sighting_whose_time_is_uncertain_is_marked_as_a_candidate_is(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    times: int,
+    *,
+    uncertain: bool | None,
+    marks: int,
+) -> None:
+    homeward.sightings.sighting.MergeFrom(sighting_pb2.Sighting(time_uncertain=uncertain))
+    assert run(["sighting", *words]) == 0
+    told = capsys.readouterr().out
+    assert told.count("Z*") == marks * times
+    assert told.count("* The time is uncertain: the recorder's clock had been set anew") == marks
+
+
+@pytest.mark.parametrize(("uncertain", "unknown"), [(True, 0), (False, 0), (None, 1)])
+def test_a_sighting_of_an_earlier_version_tells_that_nobody_knows_whether_its_times_are_certain(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    uncertain: bool | None,
+    unknown: int,
+) -> None:
+    homeward.sightings.sighting.MergeFrom(sighting_pb2.Sighting(time_uncertain=uncertain))
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert told.count("did not tell whether they are certain") == unknown
+
+
+@pytest.mark.parametrize("uncertain", [True, False])
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_as_json_tells_whether_its_time_is_uncertain(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    *,
+    uncertain: bool,
+) -> None:
+    homeward.sightings.sighting.time_uncertain = uncertain
+    assert run(["sighting", *words, "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (told,) = document.get("sightings") or [document["sighting"]]
+    assert told["timeUncertain"] is uncertain
+
+
+@pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0)])
+def test_an_export_tells_whether_its_time_is_uncertain(
+    homeward: Homeward,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    uncertain: bool,
+    marks: int,
+) -> None:
+    homeward.sightings.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+    homeward.sightings.sighting.time_uncertain = uncertain
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 0
+    facts = json.loads((tmp_path / f"sighting-{SIGHTING}.json").read_text())
+    assert facts["sighting"]["timeUncertain"] is uncertain
+    assert capsys.readouterr().out.count("* The time is uncertain") == marks
+
+
+@pytest.mark.parametrize(("uncertain", "lines"), [(True, 1), (False, 0)])
+def test_a_saved_picture_says_that_its_time_is_uncertain(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    uncertain: bool,
+    lines: int,
+) -> None:
+    enrolled(homeward)
+    homeward.sightings.sighting.time_uncertain = uncertain
+    written_under: list[picture.Captions] = []
+
+    def side_by_side(*parts: Any) -> Any:
+        written_under.append(parts[3])
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr(picture, "side_by_side", side_by_side)
+    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 0
+    (captions,) = written_under
+    assert list(captions.still).count("Time uncertain: clock set anew") == lines
 
 
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:

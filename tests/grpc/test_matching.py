@@ -1066,6 +1066,71 @@ async def test_a_sighting_keeps_how_alike_somebody_else_is(world: World, finding
     assert not silent.sighting.HasField("rival_score")
 
 
+async def recorded_id(world: World, finding: sightings.SightingFinding) -> str:
+    (told,) = (await record(world, finding)).results
+    return told.sighting.sighting_id
+
+
+async def get(world: World, sighting_id: str) -> Any:
+    return (
+        await world.sightings.GetSighting(sightings.GetSightingRequest(sighting_id=sighting_id))
+    ).sighting
+
+
+async def listed(world: World, sighting_id: str) -> Any:
+    answer = await world.sightings.ListSightings(sightings.ListSightingsRequest())
+    return next(one for one in answer.sightings if one.sighting_id == sighting_id)
+
+
+async def confirmed(world: World, sighting_id: str) -> Any:
+    decision = sighting_pb2.REVIEW_DECISION_CONFIRM
+    return (await review(world, sighting_id, decision=decision)).sighting
+
+
+async def exported(world: World, sighting_id: str) -> Any:
+    await confirmed(world, sighting_id)
+    request = sightings.ExportSightingRequest(sighting_id=sighting_id)
+    return (await world.sightings.ExportSighting(request)).sighting
+
+
+@pytest.mark.parametrize("uncertain", [True, False])
+@pytest.mark.parametrize("returned", [get, listed, confirmed, exported])
+async def test_whoever_returns_a_sighting_tells_whether_its_time_is_uncertain(
+    world: World, finding: Any, returned: Callable[[World, str], Any], *, uncertain: bool
+) -> None:
+    sighting_id = await recorded_id(world, finding(time_uncertain=uncertain))
+
+    told = await returned(world, sighting_id)
+
+    assert told.HasField("time_uncertain")
+    assert told.time_uncertain is uncertain
+
+
+@pytest.mark.parametrize("returned", [get, listed, confirmed, exported])
+async def test_of_a_finding_that_does_not_tell_nobody_knows_whether_its_time_is_uncertain(
+    world: World, finding: Any, returned: Callable[[World, str], Any]
+) -> None:
+    told = await returned(world, await recorded_id(world, finding()))
+
+    assert not told.HasField("time_uncertain")
+
+
+async def test_watch_sightings_tells_that_a_time_has_become_uncertain(
+    world: World, finding: Any
+) -> None:
+    followers = Followers()
+    world.stores[-1].store._followers = followers
+    watch = world.sightings.WatchSightings(sightings.WatchSightingsRequest())
+    await asyncio.wait_for(followers.came.acquire(), 5)
+    await record(world, finding(time_uncertain=False), finding(time_uncertain=True))
+
+    first, second = await watch.read(), await watch.read()
+    watch.cancel()
+
+    assert first.sighting.sighting_id == second.sighting.sighting_id
+    assert [one.sighting.time_uncertain for one in (first, second)] == [False, True]
+
+
 @pytest.mark.parametrize("count", [0, 65])
 async def test_record_sightings_refuses_too_few_or_too_many(
     world: World, finding: Any, count: int

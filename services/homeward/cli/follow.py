@@ -217,7 +217,7 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
                 subjects.get(each.subject_id, ""),
                 subject_ids[each.subject_id],
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
-                times.utc(each.interval.start_time) + ("*" if each.time_uncertain else ""),
+                times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                 times.utc(each.interval.end_time),
                 figures.score(each),
                 f"{each.threshold:.3f}",
@@ -228,10 +228,7 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
         optional=("threshold", "subject id", "to"),
     )
     if any(each.time_uncertain for each in candidates):
-        session.view.say(
-            "* The time is uncertain: the recorder's clock had been set anew before; see"
-            " `homeward footage show`."
-        )
+        session.view.say(times.UNCERTAIN)
 
 
 def _names(session: Session) -> tuple[dict[str, str], dict[str, str]]:

@@ -25,6 +25,11 @@ _DIRECTIVES = {
     "%z": r"(?:Z|[+-]\d{2}:?\d{2})",
 }
 
+UNCERTAIN = (
+    "* The time is uncertain: the recorder's clock had been set anew before; see"
+    " `homeward footage show`."
+)
+
 
 def parse_instant(text: str) -> datetime:
     """Return the instant that `text` states, in ISO 8601 with a zone.
@@ -117,6 +122,11 @@ def utc(stamp: Timestamp) -> str:
     if not stamp.ByteSize():
         return ""
     return stamp.ToDatetime(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def marked(stamp: Timestamp, *, uncertain: bool) -> str:
+    """Return a time as `utc` does, with a mark where it is uncertain; `UNCERTAIN` explains it."""
+    return utc(stamp) + ("*" if uncertain else "")
 
 
 def local(stamp: Timestamp, zone: tzinfo | None = None) -> str:

@@ -199,6 +199,12 @@ class Sighted:
     still: bytes
     """JPEG of the person, every other face blurred."""
 
+    @property
+    def time_uncertain(self) -> bool:
+        """Whether the recorder's clock had been set before its end, so that its time is a guess."""
+        uncertain_from = self.footage.probe.uncertain_from
+        return uncertain_from is not None and self.end > uncertain_from
+
 
 MOST_LISTED = 10
 """Subjects that an appearance is listed for, the most alike ones."""

@@ -484,6 +484,7 @@ def _finding_from(
         rival_score=wire.number_between(told.rival_score, f"{at}.rival_score", least=-1, most=1)
         if told.HasField("rival_score")
         else None,
+        time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
     )
     return Finding(sighting, template, finding.still)
 
@@ -532,6 +533,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         delete_time=wire.to_timestamp(sighting.delete_time),
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
+        time_uncertain=sighting.time_uncertain,
     )
 
 

@@ -253,6 +253,9 @@ class Sighting:
     """What the threshold was worth then; None when whoever found it did not tell."""
     rival_score: float | None = None
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
+    time_uncertain: bool | None = None
+    """Whether the recorder's clock had been set before its end, so that no true time is known; None
+    when whoever found it did not tell."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
 

@@ -114,6 +114,47 @@ async def test_of_joined_findings_the_nearest_other_counts(
     assert joined.rival_score == told
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (False, False, False),
+        (True, False, True),
+        (False, True, True),
+        (None, True, True),
+        (None, False, None),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("score", [0.4, 0.75], ids=["worse", "better"])
+async def test_joined_findings_are_uncertain_in_time_if_one_of_them_is(
+    matching: Any,
+    finding: Any,
+    score: float,
+    *,
+    first: bool | None,
+    second: bool | None,
+    told: bool | None,
+) -> None:
+    await recorded(matching, finding(10, 14, time_uncertain=first))
+
+    again = finding(13, 20, score=score, time_uncertain=second)
+    _, joined = await matching.sightings.record(again)
+
+    assert joined.time_uncertain is told
+    assert await found(matching) == [joined]
+
+
+async def test_a_finding_that_bridges_two_is_uncertain_in_time_if_one_of_the_two_is(
+    matching: Any, finding: Any
+) -> None:
+    await recorded(matching, finding(10, 14, time_uncertain=False))
+    await recorded(matching, finding(20, 24, time_uncertain=True))
+
+    _, joined = await matching.sightings.record(finding(13, 21, time_uncertain=False))
+
+    assert joined.time_uncertain is True
+
+
 async def test_a_better_finding_brings_score_picture_and_template(
     matching: Any, finding: Any
 ) -> None:

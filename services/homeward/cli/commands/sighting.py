@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def list_sightings(
                     ids[each.sighting_id],
                     subject_ids[each.subject_id],
                     each.camera_id,
-                    times.utc(each.interval.start_time),
+                    times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                     times.utc(each.interval.end_time),
                     figures.score(each),
                     f"{each.threshold:.3f}",
@@ -98,7 +99,7 @@ def list_sightings(
             ],
             optional=("threshold", "to"),
         )
-        for line in figures.notes(sightings):
+        for line in _notes(sightings):
             session.view.say(line)
         session.view.say(SENTENCE)
 
@@ -239,6 +240,8 @@ def export(session: Session, *, sighting_id: str, save: Path, force: bool) -> No
     if session.view.json:
         session.view.document(document)
     session.view.say(f"Exported: {still}, {facts}")
+    if answer.sighting.time_uncertain:
+        session.view.say(times.UNCERTAIN)
 
 
 def _stub(session: Session) -> SightingServiceStub:
@@ -268,7 +271,13 @@ def _reviewed(told: sighting_pb2.Sighting) -> str:
     return f"by {told.review.reviewer}, {times.utc(told.review.review_time)}"
 
 
+def _notes(told: Sequence[sighting_pb2.Sighting]) -> list[str]:
+    uncertain = any(one.time_uncertain for one in told)
+    return ([times.UNCERTAIN] if uncertain else []) + figures.notes(told)
+
+
 def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
+    uncertain = told.time_uncertain
     session.view.details(
         [
             ("id", told.sighting_id),
@@ -278,10 +287,11 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("subject", told.subject_id),
             ("camera", told.camera_id),
             ("footage", told.footage_id),
-            ("in view from", times.utc(told.interval.start_time)),
-            ("in view to", times.utc(told.interval.end_time)),
-            ("still of", times.utc(told.best_shot_time)),
+            ("in view from", times.marked(told.interval.start_time, uncertain=uncertain)),
+            ("in view to", times.marked(told.interval.end_time, uncertain=uncertain)),
+            ("still of", times.marked(told.best_shot_time, uncertain=uncertain)),
             ("still of (here)", times.local(told.best_shot_time)),
+            ("times", _unknown_times(told)),
             ("in the recording at", times.span(told.best_shot_offset)),
             ("score", figures.score(told)),
             ("score of somebody else", _rival_score(told)),
@@ -291,9 +301,15 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("kept", _kept(told)),
         ]
     )
-    for line in figures.notes([told]):
+    for line in _notes([told]):
         session.view.say(line)
     session.view.say(SENTENCE)
+
+
+def _unknown_times(told: sighting_pb2.Sighting) -> str:
+    if told.HasField("time_uncertain"):
+        return ""
+    return "an earlier version of Homeward found it and did not tell whether they are certain"
 
 
 def _threshold(told: sighting_pb2.Sighting) -> str:
@@ -340,6 +356,7 @@ def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse)
             f"Camera {told.camera_id}",
             f"{times.utc(told.best_shot_time).removesuffix('Z')} UTC",
             f"{times.local(told.best_shot_time)} (local)",
+            *(["Time uncertain: clock set anew"] if told.time_uncertain else []),
         ),
         figures=_cleaned(
             f"Score {told.score:.3f}   |   threshold {_threshold(told)}",

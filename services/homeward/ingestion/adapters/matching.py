@@ -171,6 +171,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             score=sighted.match.score,
             best_shot_score=sighted.best_shot_score,
             rival_score=sighted.rival_score,
+            time_uncertain=sighted.time_uncertain,
             threshold=sighted.policy.threshold,
             policy_id=sighted.policy.policy_id,
             figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,

@@ -267,7 +267,7 @@ class Comparer:
             for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses[:MOST_LISTED]
         ]
-        recorded = await self._recorded(task, sighted)
+        recorded = await self._recorded(sighted)
         counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -338,12 +338,11 @@ class Comparer:
                 refined.append((shot, aligned, self._images.quality(aligned, face)))
         return refined
 
-    async def _recorded(self, task: Task, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         if not sighted:
             return []
         with stage("record", {"findings": len(sighted)}):
             recorded = await self._matcher.record(sighted)
-        uncertain_from = task.footage.probe.uncertain_from
         # What this search found, and not what the sighting has become by others: the same search
         # gives the same answer, whatever was searched before.
         return [
@@ -353,7 +352,7 @@ class Comparer:
                 start_time=finding.true_start + finding.start,
                 end_time=finding.true_start + finding.end,
                 score=finding.match.score,
-                time_uncertain=uncertain_from is not None and finding.end > uncertain_from,
+                time_uncertain=finding.time_uncertain,
             )
             for one, finding in zip(recorded, sighted, strict=True)
         ]

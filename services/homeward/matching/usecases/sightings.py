@@ -297,6 +297,7 @@ class Sightings:
             policy_id=vouched.policy_id,
             figures=vouched.figures,
             rival_score=_rival_score(best, finding.sighting),
+            time_uncertain=_time_uncertain(*known, finding.sighting),
         )
         if joined == held:
             return joined
@@ -361,6 +362,12 @@ def _rival_score(*parts: Sighting) -> float | None:
     """Return that of the nearest one: whoever is enrolled later may be alike as well."""
     told = [one.rival_score for one in parts if one.rival_score is not None]
     return max(told, default=None)
+
+
+def _time_uncertain(*parts: Sighting) -> bool | None:
+    """Return whether any part's time is uncertain; None when none is, and of one nobody knows."""
+    told = [one.time_uncertain for one in parts]
+    return True if True in told else None if None in told else False
 
 
 def _stretched(sighting: Sighting, span: Span) -> Sighting:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 # ruff: noqa: N802 - gRPC names the methods
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import grpc
@@ -15,12 +17,15 @@ from homeward.api.matching.v1 import (
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
+    sighting_service_pb2,
+    sighting_service_pb2_grpc,
     subject_pb2,
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
 from homeward.ingestion.adapters.matching import GrpcMatcher
-from homeward.ingestion.model import Template
+from homeward.ingestion.model import Match, MatchPolicy, Template
+from homeward.ingestion.ports import Sighted
 from homeward.policy import PolicyFigures, Rate
 from homeward.servicekit import errors
 from homeward.servicekit.clients import open_channel
@@ -36,8 +41,9 @@ FIGURES = figures_pb2.PolicyFigures(
 class FakeMatching(
     matching_service_pb2_grpc.MatchingServiceServicer,
     subject_service_pb2_grpc.SubjectServiceServicer,
+    sighting_service_pb2_grpc.SightingServiceServicer,
 ):
-    """Has one subject and one policy."""
+    """Has one subject and one policy; records what it is given."""
 
     def __init__(self) -> None:
         self.policy = policy_pb2.ThresholdPolicy(policy_id="p/1", threshold=0.5, figures=FIGURES)
@@ -47,6 +53,13 @@ class FakeMatching(
             reference_photos=[subject_pb2.ReferencePhoto()],
         )
         self.refuses = False
+        self.findings: list[sighting_service_pb2.SightingFinding] = []
+
+    async def RecordSightings(self, request: Any, _: Any) -> Any:
+        self.findings += request.findings
+        return sighting_service_pb2.RecordSightingsResponse(
+            results=[sighting_service_pb2.RecordedSighting() for _ in request.findings]
+        )
 
     async def Match(self, _: Any, __: Any) -> Any:
         return matching_service_pb2.MatchResponse(
@@ -81,6 +94,7 @@ async def matcher(fake: FakeMatching) -> AsyncIterator[GrpcMatcher]:
     server = grpc.aio.server()
     matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(fake, server)
     subject_service_pb2_grpc.add_SubjectServiceServicer_to_server(fake, server)
+    sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fake, server)
     port = server.add_insecure_port("localhost:0")
     await server.start()
     async with open_channel(f"localhost:{port}") as channel:
@@ -132,3 +146,42 @@ async def test_a_search_needs_a_policy_in_force(
 
     assert refused.value.reason is errors.Reason.POLICY_NOT_APPROVED
     assert refused.value.message == "nobody has approved policy p/1"
+
+
+@pytest.mark.parametrize(
+    ("uncertain_from", "told"),
+    [(None, False), (3.999, True), (4.0, False), (2.0, True), (0.0, True)],
+    ids=["never", "just before its end", "at its end", "in it", "from the beginning"],
+)
+async def test_a_finding_tells_whether_its_time_is_uncertain(
+    matcher: GrpcMatcher,
+    fake: FakeMatching,
+    make: Any,
+    *,
+    uncertain_from: float | None,
+    told: bool,
+) -> None:
+    footage = make.footage()
+    at = None if uncertain_from is None else timedelta(seconds=uncertain_from)
+    footage = replace(footage, probe=replace(footage.probe, uncertain_from=at))
+    sighted = Sighted(
+        scan_id=SUBJECT,
+        footage=footage,
+        match=Match(SUBJECT, SUBJECT, 0.8),
+        best_shot_score=None,
+        rival_score=None,
+        policy=MatchPolicy("p/1", 0.5),
+        true_start=make.recorded,
+        start=timedelta(seconds=1),
+        end=timedelta(seconds=4),
+        best_shot=timedelta(seconds=2),
+        face_height_px=50,
+        template=PROBE,
+        still=b"a still",
+    )
+
+    await matcher.record([sighted])
+
+    (finding,) = fake.findings
+    assert finding.sighting.HasField("time_uncertain")
+    assert finding.sighting.time_uncertain is told

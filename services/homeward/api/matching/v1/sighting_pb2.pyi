@@ -111,6 +111,7 @@ class Sighting(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     FIGURES_FIELD_NUMBER: _builtins.int
     RIVAL_SCORE_FIELD_NUMBER: _builtins.int
+    TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
     same id, whichever scan it comes from.
@@ -146,6 +147,12 @@ class Sighting(_message.Message):
     scale. Absent when nobody else comes within 0.15 of the threshold. Somebody else within 0.15 of
     `score`, or above it, makes a candidate doubtful: it may be them, or a relative (docs/policy.md).
     Who it is, is not told: it is another case.
+    """
+    time_uncertain: _builtins.bool
+    """Whether `interval` and `best_shot_time` are uncertain, in all or in part, because the recorder's
+    clock had been set anew in the recording before the appearance ends; see
+    `FOOTAGE_PROBLEM_CLOCK_STEPPED`. Absent when nobody knows: an earlier version of Homeward found
+    at least a part of it and did not tell.
     """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
@@ -209,19 +216,24 @@ class Sighting(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         figures: _policy_pb2.PolicyFigures | None = ...,
         rival_score: _builtins.float | None = ...,
+        time_uncertain: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015
     _WhichOneofReturnType__rival_score: _TypeAlias = _typing.Literal["rival_score"]  # noqa: Y015
     _WhichOneofArgType__rival_score: _TypeAlias = _typing.Literal["_rival_score", b"_rival_score"]  # noqa: Y015
+    _WhichOneofReturnType__time_uncertain: _TypeAlias = _typing.Literal["time_uncertain"]  # noqa: Y015
+    _WhichOneofArgType__time_uncertain: _TypeAlias = _typing.Literal["_time_uncertain", b"_time_uncertain"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__best_shot_score) -> _WhichOneofReturnType__best_shot_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rival_score) -> _WhichOneofReturnType__rival_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_uncertain) -> _WhichOneofReturnType__time_uncertain | None: ...
 
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
 

@@ -85,7 +85,7 @@ class SightingFinding(_message.Message):
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
         `interval`, `best_shot_time`, the three offsets, the scores, `threshold`, `policy_id` and
-        `delete_time`.
+        `delete_time`. A scanner of this version also states `time_uncertain`.
         """
 
     @_builtins.property
