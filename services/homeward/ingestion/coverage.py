@@ -88,6 +88,9 @@ def cover(
     pictured = timeline.pictured & whole
     wanted = Spans.among(decoded) & pictured
     answered = _answered(timeline, Spans.among(decoded) & whole, looked_at, period) & wanted
+    assert not len(answered - _reach(timeline, looked_at, period)), (
+        "time is looked at where a picture that was looked at answers for it"
+    )
     gaps = [Unsearched(hole, GapReason.NO_PICTURES, NO_PICTURES) for hole in whole - pictured]
     lost = wanted - answered
     for part, cause in ended:
@@ -100,8 +103,39 @@ def cover(
         tuple(pictured - wanted),
         tuple(sorted(gaps, key=lambda gap: gap.stretch.start)),
     )
-    assert found.duration == stretch.duration, "searched and gaps are what was asked for"
+    require_sound(found, timeline, stretch)
     return found
+
+
+def require_sound(coverage: Coverage, timeline: Timeline, stretch: Stretch) -> None:
+    """Stop a search that would tell of more than there is, whoever made the coverage and when.
+
+    Args:
+        coverage: What is to be told.
+        timeline: Of the recording.
+        stretch: What it is to be told of.
+
+    Raises:
+        AssertionError: A fault in Homeward. The segment is tried again, then told as given up.
+    """
+    searched = [*coverage.looked_at, *coverage.passed_over]
+    parts = [*searched, *(gap.stretch for gap in coverage.gaps)]
+    assert coverage.duration == stretch.duration, "searched and gaps are what was asked for"
+    assert Spans.among(parts).total == coverage.duration, "no time is counted twice"
+    assert not len(Spans.among(parts) - Spans.among([stretch])), "all of it was asked for"
+    assert not len(Spans.among(searched) - timeline.pictured), (
+        "searched is no more than the time that pictures answer for"
+    )
+
+
+def _reach(timeline: Timeline, looked_at: Sequence[timedelta], period: timedelta) -> Spans:
+    """Return the most that pictures can answer for: a glitch more, on either side, than is due.
+
+    It knows nothing of how `_answered` shares time out among them.
+    """
+    times = np.array([at // _TICK for at in looked_at], np.int64)
+    glitch = GLITCH // _TICK
+    return Spans.of(times - glitch, _shown_from(timeline, times + period // _TICK) + glitch)
 
 
 def _answered(

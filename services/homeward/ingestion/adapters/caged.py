@@ -119,10 +119,10 @@ class MediaCage:
         self._send(task)
         for array in arrays:
             self._cage.send_bytes(array.astype(np.int64).tobytes())
-        reached = task.start
+        reached = task.start - 1
         while not isinstance(message := self._cage.receive(FromCage), Done):
             if isinstance(message, Picture):
-                if not reached <= message.time < task.end:
+                if not reached < message.time < task.end:  # each picture comes once
                     raise self._nonsense()
                 reached = message.time
                 if not stopped():

@@ -366,6 +366,10 @@ class Comparer:
         policy: MatchPolicy,
     ) -> Sighted:
         shot = appearance.shots[likeness.shot]
+        # Somebody is in view until the picture after the last one that shows them.
+        end = task.timeline.end_of(appearance.end)
+        assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
+        assert end <= task.footage.probe.duration, "a sighting lies inside the recording"
         return Sighted(
             scan_id=task.scan_id,
             footage=task.footage,
@@ -375,8 +379,7 @@ class Comparer:
             policy=policy,
             true_start=task.segment.true_start,
             start=appearance.start,
-            # Somebody is in view until the picture after the last one that shows them.
-            end=task.timeline.end_of(appearance.end),
+            end=end,
             best_shot=shot.offset,
             face_height_px=shot.box.height,
             template=appearance.fused,

@@ -19,7 +19,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from homeward.ingestion.coverage import cover, total
+from homeward.ingestion.coverage import cover, require_sound, total
 from homeward.ingestion.gate import Survey, all_of, course, groups_of, survey
 from homeward.ingestion.model import (
     Box,
@@ -163,10 +163,10 @@ class SegmentScanner:
         """Search a segment of which nothing is known; return it, and what is known now."""
         surveyed = await self._executor.run(self._surveyed, task, segment)
         with tracing.span("look", {"pictures": len(surveyed.looks)}):
-            chosen = course(
-                surveyed,
-                await self._look(recording, surveyed.looks, task.timeline, lambda: report(segment)),
+            faces_at, glanced_at = await self._look(
+                recording, surveyed.looks, task.timeline, lambda: report(segment)
             )
+            chosen = course(surveyed, faces_at)
         stretches = _reached_from(segment.stretch, chosen.stretches)
         pieces = _pieces(stretches, chosen.thoroughness, self._sample_rate)
         begun = replace(segment, thoroughness=chosen.thoroughness)
@@ -193,9 +193,8 @@ class SegmentScanner:
             )
         )
         presence = Presence(version, segment.stretch, tuple(search.people), coverage)
-        return self._finished(
-            task, done, presence, frames=search.frames + len(surveyed.looks)
-        ), presence
+        frames = sum(_within(segment.stretch, at) for at in {*glanced_at, *search.looked_at})
+        return self._finished(task, done, presence, frames=frames), presence
 
     def _surveyed(self, task: Task, segment: Segment) -> Survey:
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
@@ -249,7 +248,7 @@ class SegmentScanner:
         """Return a segment that was searched, with what is told of the part that was asked for."""
         asked_for = segment.asked_for
         coverage = presence.coverage.within(asked_for)
-        assert coverage.duration == asked_for.duration, "searched and gaps are what was asked for"
+        require_sound(coverage, task.timeline, asked_for)  # it may be of an earlier search
         in_view = (one for one in presence.people if task.concerns(one.start, one.end))
         return replace(
             segment,
@@ -270,8 +269,8 @@ class SegmentScanner:
         looks: Sequence[timedelta],
         timeline: Timeline,
         go_on: Callable[[], Awaitable[None]],
-    ) -> Collection[timedelta]:
-        """Return which of the key pictures show a face, or do not decode.
+    ) -> tuple[Collection[timedelta], Collection[timedelta]]:
+        """Return which of the key pictures show a face, or do not decode; and when all were shown.
 
         A face that looks just as at the look before, as on a poster, has nothing more to tell. They
         are looked at on the copies of the pictures, which is where a search looks for faces.
@@ -283,7 +282,7 @@ class SegmentScanner:
             go_on: Is called now and then; what it raises ends the search.
         """
         if not looks:
-            return ()
+            return (), ()
         shown: dict[timedelta, set[Box]] = {}
         pieces = [Piece(Stretch(at, at + INSTANT), (at,), small=True) for at in looks]
         async with (
@@ -308,7 +307,7 @@ class SegmentScanner:
             at
             for at, faces, earlier in zip(looks, seen, before, strict=False)
             if faces is None or faces - earlier
-        }
+        }, shown.keys()
 
     async def _revisit(
         self,
@@ -323,7 +322,7 @@ class SegmentScanner:
         at = sorted({shot.offset for person in people for shot in person.shots})
         pieces = await self._executor.run(_pieces_at, at, task.timeline)
         begun = replace(segment, thoroughness=Thoroughness.PRESENCE)
-        visit = _Visit(people, self._images)
+        visit = _Visit(segment.stretch, people, self._images)
         with tracing.span("revisit", {"people": len(people)}):
             async with (
                 Comparisons(self._comparer, task) as comparisons,
@@ -341,6 +340,11 @@ class SegmentScanner:
                 await comparisons.finish()
         done = _with(begun, comparisons, visit.frames)
         return self._finished(task, done, presence, frames=visit.frames)
+
+
+def _within(stretch: Stretch, at: timedelta) -> bool:
+    """Whether a picture is a segment's to count: one that is shown before it is another's."""
+    return stretch.start <= at < stretch.end
 
 
 def _with(segment: Segment, comparisons: Comparisons, frames: int, faces: int = 0) -> Segment:
@@ -404,19 +408,21 @@ class _Search:
         return ended
 
     def _look(self, frame: Frame, faces: Sequence[Face]) -> list[Track[Shots]]:
+        assert not self.looked_at or frame.offset > self.looked_at[-1], "each picture comes once"
         self.looked_at.append(frame.offset)
         before, self._thumbnail = self._thumbnail, self._images.thumbnail(frame)
         cut = before is not None and is_cut(before, self._thumbnail)
         ended = self._tracker.finish() if cut else self._tracker.ended(frame.offset)
         within = frame.offset < self._stretch.end
-        self.frames += within
+        counted = _within(self._stretch, frame.offset)
+        self.frames += counted
         for number, (face, track) in enumerate(
             zip(faces, self._tracker.assign(frame.offset, faces), strict=True)
         ):
             sure = face.detector_score >= BEGIN_SCORE
             if track is None and sure and within:
                 track = self._tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
-            if track is not None and within:
+            if track is not None and counted:
                 self._sights[id(track)] += 1
                 self.faces += 1
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
@@ -428,9 +434,13 @@ class _Search:
 class _Visit:
     """People who were found before, whose pictures are shown again."""
 
-    def __init__(self, people: Sequence[PresentPerson], images: FaceImages) -> None:
+    def __init__(
+        self, stretch: Stretch, people: Sequence[PresentPerson], images: FaceImages
+    ) -> None:
+        self._stretch = stretch
         self._images = images
         self._people = people
+        self._shown = timedelta.min
         self._shots: dict[int, list[Shot]] = {id(one): [] for one in people}
         self.frames = 0
 
@@ -445,7 +455,9 @@ class _Visit:
 
     def look(self, frame: Frame) -> list[Track[Shots]]:
         """Take the next picture in; return those of whom it was the last one."""
-        self.frames += 1
+        assert frame.offset > self._shown, "each picture comes once"
+        self._shown = frame.offset
+        self.frames += _within(self._stretch, frame.offset)
         complete: list[Track[Shots]] = []
         for person in self._people:
             held = self._shots[id(person)]
