@@ -387,6 +387,16 @@ def matcher() -> FakeMatcher:
     return FakeMatcher()
 
 
+@pytest.fixture(scope="session")  # as `make`
+def new_matcher() -> type[FakeMatcher]:
+    return FakeMatcher
+
+
+@pytest.fixture(scope="session")  # as `make`
+def new_clock() -> type[FakeClock]:
+    return FakeClock
+
+
 @pytest.fixture
 def queue() -> FakeQueue:
     return FakeQueue()

@@ -18,6 +18,7 @@ from homeward.ingestion.coverage import (
     Unsearched,
     cover,
     parts_within,
+    require_sound,
     total,
 )
 from homeward.ingestion.model import GapReason, Stretch
@@ -290,6 +291,27 @@ def test_without_a_picture_that_was_looked_at_nothing_is_looked_at(
     assert coverage.looked_at == ()
 
 
+@given(searches())
+@many
+def test_time_is_looked_at_only_where_a_picture_that_was_looked_at_answers_for_it(
+    make: Any, done: dict[str, Any]
+) -> None:
+    timeline, _, coverage = searched(make, done)
+
+    shown = timeline.shown.tolist()
+    glitch, end = GLITCH // TICK, timeline.duration // TICK
+    # Until the next one is due, and a glitch more on either side.
+    near = [
+        (
+            at - glitch,
+            min((one for one in shown if one >= at + done["period"]), default=end) + glitch,
+        )
+        for at in done["looked_at"]
+    ]
+    answered = Spans.among([stretch(one) for one in near])
+    assert (Spans.among(coverage.looked_at) - answered).total == timedelta()
+
+
 @given(searches(), st.data())
 @many
 def test_fewer_pictures_never_search_more(make: Any, done: dict[str, Any], data: Any) -> None:
@@ -345,6 +367,24 @@ def sums(coverage: Coverage) -> np.ndarray:
     return np.array(
         [one // TICK for one in (total(coverage.looked_at), total(coverage.passed_over), *gaps)]
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "fault"),
+    [
+        (Coverage((span(0, 9),)), "searched and gaps are what was asked for"),
+        (Coverage((span(0, 6),), (span(5, 9),)), "no time is counted twice"),
+        (Coverage((span(1, 11),)), "all of it was asked for"),
+        (Coverage((span(0, 5),), (span(5, 10),)), "no more than the time that pictures answer for"),
+        (Coverage(passed_over=(span(0, 10),)), "no more than the time that pictures answer for"),
+    ],
+)
+def test_coverage_that_cannot_be_true_is_a_fault(make: Any, told: Coverage, fault: str) -> None:
+    half = [number / 25 for number in range(100)]
+    timeline = make.timeline_at([*half, *(6 + at for at in half)])
+
+    with pytest.raises(AssertionError, match=fault):
+        require_sound(told, timeline, WHOLE)
 
 
 @pytest.mark.parametrize("of", [[], [span(0, 2), span(5, 6)]])

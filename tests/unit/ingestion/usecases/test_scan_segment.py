@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.model import (
     Box,
     Counts,
@@ -28,7 +33,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.ports import Closeup, Looked, Piece, Undecodable
 from homeward.ingestion.shots import MAX_SHOTS, MIN_FACE_WIDTH_PX
-from homeward.ingestion.timeline import VERSION, Timeline
+from homeward.ingestion.timeline import VERSION, Spans, Timeline
 from homeward.ingestion.usecases.compare import MOST_WAITING, Task
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
 from homeward.ingestion.usecases.scan_segment import BEGIN_SCORE, TAIL, SegmentScanner
@@ -56,6 +61,8 @@ class FakeSource:
         self.rates: set[float] = set()
         self.played: list[timedelta] = []
         self.closed = False
+        self.timeline: Any = None
+        """To go by it as the decoder does; a film of pictures 0.2 s apart needs none."""
 
     @asynccontextmanager
     async def open(self, url: str, video: Any, timeline: Any) -> AsyncGenerator[FakeSource, None]:
@@ -82,11 +89,19 @@ class FakeSource:
         yield play()
 
     def _shows(self, item: Frame | Undecodable, piece: Piece) -> bool:
+        if self.timeline is not None:
+            return self._answers(_start(item), piece)
         at, stretch = _start(item), piece.stretch
         if isinstance(item, Undecodable):
             return stretch.start <= at < stretch.end or at < stretch.start < item.end
         rounded = stretch.start - seconds(0.01)  # a decoder may round down by a little
         return at in piece.at if piece.at is not None else rounded <= at < stretch.end
+
+    def _answers(self, at: timedelta, piece: Piece) -> bool:
+        """Whether a picture is given as the decoder does: the one that answers for a time."""
+        if piece.at is not None:
+            return at in map(self.timeline.shown_at, piece.at)
+        return self.timeline.shown_at(piece.stretch.start) <= at < piece.stretch.end
 
 
 def _within(item: Frame | Undecodable, stretch: Stretch) -> Frame | Undecodable:
@@ -259,8 +274,8 @@ class Stage:
         )
 
 
-@pytest.fixture
-async def stage(make: Any, matcher: Any, clock: Any) -> AsyncIterator[Stage]:
+@asynccontextmanager
+async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, None]:
     async with BoundedExecutor("look", workers=1, queue=4) as executor:
         faces = FakeFaces()
         parts = {
@@ -276,6 +291,12 @@ async def stage(make: Any, matcher: Any, clock: Any) -> AsyncIterator[Stage]:
         }
         scanner = SegmentScanner(**parts)
         yield Stage(make, scanner, parts)
+
+
+@pytest.fixture
+async def stage(make: Any, matcher: Any, clock: Any) -> AsyncIterator[Stage]:
+    async with built(make, matcher, clock) as stage:
+        yield stage
 
 
 async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
@@ -1106,3 +1127,224 @@ async def test_a_window_tells_the_same_of_somebody_as_a_search_of_all(stage: Sta
     assert part.candidates == whole.candidates
     first, second = stage.matcher.sighted
     assert (first.start, first.end, first.best_shot) == (second.start, second.end, second.best_shot)
+
+
+async def test_a_picture_that_a_look_and_the_search_both_see_counts_once(stage: Stage) -> None:
+    stage.empty(0, 60)
+    stage.quiet(active=[20])
+    stage.walks(ALICE, 29, 31)  # whom the look at 30 s shows
+
+    done = await stage.search(stage.make.segment(0, 60))
+
+    assert len(stage.source.played) > len(set(stage.source.played))
+    assert done.counts.frames == len(set(stage.source.played))
+
+
+async def test_a_picture_shown_before_a_segment_counts_in_the_segment_before(stage: Stage) -> None:
+    stage.source.timeline = stage.timeline = stage.make.timeline_at(range(60))
+    stage.source.film = [stage.make.frame(at) for at in range(60)]
+
+    first = await stage.search(stage.make.segment(0, 30.5))
+    second = await stage.search(stage.make.segment(30.5, 60))
+
+    assert stage.source.played[0] == seconds(30)
+    assert (first.counts.frames, second.counts.frames) == (31, 29)
+
+
+class OtherTwice(FakeSource):
+    """Gives a picture a second time."""
+
+    @asynccontextmanager
+    async def frames(
+        self, pieces: Sequence[Piece], *, rate: float
+    ) -> AsyncGenerator[AsyncIterator[Frame | Undecodable], None]:
+        async with super().frames(pieces, rate=rate) as frames:
+
+            async def play() -> AsyncIterator[Frame | Undecodable]:
+                async for item in frames:
+                    yield item
+                    yield item
+
+            yield play()
+
+
+async def test_a_search_stops_where_a_picture_comes_twice(stage: Stage) -> None:
+    source = OtherTwice()
+    source.film = [stage.make.frame(tick / RATE) for tick in range(50)]
+
+    with pytest.raises(AssertionError, match="each picture comes once"):
+        await stage.search(scanner=stage.scanner_with(source=source))
+
+
+async def test_a_search_stops_where_a_sighting_would_lie_beyond_the_recording(
+    stage: Stage,
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 6, 8)
+    stage.probe = {"duration": seconds(6.82)}  # the picture at 6.8 s answers until 6.84
+
+    with pytest.raises(AssertionError, match="inside the recording"):
+        await stage.search()
+
+
+async def test_a_search_stops_where_an_earlier_one_would_tell_of_more_than_there_is(
+    stage: Stage, bucket: Any
+) -> None:
+    scanner = stage.scanner_with(presence=StoredPresenceIndex(bucket))
+    await bucket.put(
+        f"{footage_folder(stage.make.footage().footage_id)}manifest.json", b"{}", content_type=""
+    )
+    stage.empty(0, 10)
+    await stage.search(scanner=scanner)
+    stage.timeline = stage.make.timeline(5)
+
+    with pytest.raises(AssertionError, match="no more than the time that pictures answer for"):
+        await stage.search(scanner=scanner)
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """A recording, who walks through it, and how it is searched; times in microseconds."""
+
+    times: list[int]
+    """When its pictures are shown."""
+    keys: list[int]
+    """Numbers of those that others can be decoded from."""
+    large: list[int]
+    """Numbers of those that are large in the file."""
+    lost: list[int]
+    """Numbers of those that do not decode."""
+    walks: list[tuple[int, int, int]]
+    """Who, from when to when."""
+    borders: list[int]
+    """Where segments end and begin."""
+    gated: bool
+
+
+@st.composite
+def films(draw: Any) -> Filmed:
+    steady = st.lists(st.just(200_000), min_size=300, max_size=400)
+    waits = st.sampled_from([200_000, 210_000, 1_000_000, 2_000_000, 7_000_000, 20_000_000])
+    mixed = st.lists(waits, min_size=1, max_size=40)
+    times = np.cumsum([0, *draw(st.one_of(steady, steady, mixed))]).tolist()
+    numbers = st.integers(0, len(times) - 1)
+    instants = st.integers(0, times[-1])
+    some = st.lists(numbers, max_size=12)
+    pair = st.tuples(instants, st.one_of(instants, st.just(times[-1]))).map(sorted)
+    walks = st.tuples(st.sampled_from([ALICE, BOB]), pair).map(lambda one: (one[0], *one[1]))
+    often = draw(st.sampled_from([10, 10, 10, 5, 1, 1000]))
+    return Filmed(
+        times=times,
+        keys=list(range(0, len(times), often)),
+        large=[at + more for at in draw(some) for more in range(10) if at + more < len(times)],
+        lost=draw(some),
+        walks=draw(st.lists(walks, max_size=3)),
+        borders=sorted({0, *draw(st.lists(instants, max_size=3))}),
+        gated=draw(st.sampled_from([True, True, True, False])),
+    )
+
+
+def filmed(stage: Stage, film: Filmed) -> list[Segment]:
+    """Put a recording on stage; return the segments to search."""
+    # Key pictures vary, or all of it would look like a constant bit rate.
+    key_bytes = dict(zip(film.keys, cycle([50_000, 70_000, 90_000]), strict=False))
+    sizes = [
+        key_bytes.get(number, 3000 if number in film.large else 1000)
+        for number in range(len(film.times))
+    ]
+    at = [one / 1e6 for one in film.times]
+    stage.timeline = stage.make.timeline_at(at, keys=film.keys, sizes=sizes)
+    stage.source.timeline = stage.timeline
+    shown = [one for number, one in enumerate(film.times) if number not in film.lost]
+    stage.source.film = [stage.make.frame(one / 1e6) for one in shown]
+    for place, (who, start, end) in enumerate(film.walks):
+        for one in (one for one in shown if start <= one <= end):
+            face = stage.make.face(who=who, x=300 * place)
+            stage.faces.faces.setdefault(timedelta(microseconds=one), []).append(face)
+    stage.length = stage.timeline.duration.total_seconds()
+    stage.probe = {"duration": stage.timeline.duration}
+    ends = [*film.borders[1:], stage.timeline.duration // timedelta(microseconds=1)]
+    pieces = zip(film.borders, ends, strict=True)
+    return [stage.make.segment(start / 1e6, end / 1e6) for start, end in pieces]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What searches told of a segment, and the times of the pictures that they were given."""
+
+    segment: Segment
+    played: set[timedelta]
+
+
+async def told_of(
+    film: Filmed, make: Any, new_matcher: Any, clock: Any
+) -> tuple[Stage, list[Told]]:
+    """Search a recording for the first time, then for a second one where faces were."""
+    async with built(make, new_matcher(), clock) as stage:
+        segments = filmed(stage, film)
+        store = InMemoryFootageStore(lifecycle_days=29, clock=clock)
+        folder = footage_folder(make.footage().footage_id)
+        await store.put(f"{folder}manifest.json", b"{}", content_type="")
+        presence = StoredPresenceIndex(store)
+        scanner = stage.scanner_with(presence=presence, gated=film.gated)
+        told = []
+        for segment in [*segments, *segments]:
+            done = await stage.search(segment, scanner=scanner)
+            told.append(Told(done, set(stage.source.played)))
+        return stage, told
+
+
+some_films = settings(max_examples=30, deadline=None, derandomize=True)
+"""As many examples as find something, and the same ones each time."""
+
+
+@given(film=films())
+@some_films
+def test_no_search_tells_of_more_time_than_pictures_answer_for(
+    make: Any, new_matcher: Any, new_clock: Any, film: Filmed
+) -> None:
+    stage, told = asyncio.run(told_of(film, make, new_matcher, new_clock()))
+
+    pictured = stage.timeline.pictured
+    most = [(pictured & Spans.among([one.segment.stretch])).total for one in told]
+    assert all(one.segment.searched <= time for one, time in zip(told, most, strict=True)), told
+    assert all(
+        one.segment.searched + sum((gap.duration for gap in one.segment.gaps), timedelta())
+        == one.segment.duration
+        for one in told
+    )
+
+
+@given(film=films())
+@some_films
+def test_no_search_counts_a_picture_twice(
+    make: Any, new_matcher: Any, new_clock: Any, film: Filmed
+) -> None:
+    stage, told = asyncio.run(told_of(film, make, new_matcher, new_clock()))
+
+    first, again = told[: len(told) // 2], told[len(told) // 2 :]
+    counted = [one.segment.counts.frames for one in told]
+    assert counted == [
+        sum(one.segment.start <= at < one.segment.end for at in one.played) for one in told
+    ]
+    assert sum(one.segment.counts.frames for one in first) <= len(stage.source.film)
+    assert sum(one.segment.counts.frames for one in again) <= len(stage.source.film)
+    faces = sum(map(len, stage.faces.faces.values()))
+    assert sum(one.segment.counts.faces for one in first) <= faces
+
+
+@given(film=films())
+@some_films
+def test_every_sighting_lies_inside_the_recording(
+    make: Any, new_matcher: Any, new_clock: Any, film: Filmed
+) -> None:
+    stage, told = asyncio.run(told_of(film, make, new_matcher, new_clock()))
+
+    end = stage.timeline.duration
+    assert all(
+        timedelta() <= one.start <= one.best_shot <= one.end <= end for one in stage.matcher.sighted
+    )
+    candidates = [one for each in told for one in each.segment.candidates]
+    assert all(
+        make.recorded <= one.start_time <= one.end_time <= make.recorded + end for one in candidates
+    )
