@@ -291,23 +291,38 @@ def test_without_a_picture_that_was_looked_at_nothing_is_looked_at(
     assert coverage.looked_at == ()
 
 
-@given(searches())
+@st.composite
+def interrupted(draw: Any) -> dict[str, Any]:
+    """A search of all of a recording in which no picture was looked at for a while."""
+    waits = draw(st.lists(st.sampled_from([200_000, 1_000_000]), min_size=20, max_size=60))
+    times = np.cumsum([0, *waits]).tolist()
+    instants = st.integers(0, times[-1])
+    start, end = sorted(draw(st.tuples(instants, instants)))
+    return {
+        "times": times,
+        "hidden": [],
+        "stretch": (0, times[-1]),
+        "decoded": [(0, times[-1])],
+        "looked_at": [at for at in times if not start < at < end],
+        "ended": [],
+        "period": 200_000,
+    }
+
+
+@given(st.one_of(searches(), interrupted()))
 @many
 def test_time_is_looked_at_only_where_a_picture_that_was_looked_at_answers_for_it(
     make: Any, done: dict[str, Any]
 ) -> None:
     timeline, _, coverage = searched(make, done)
 
-    shown = timeline.shown.tolist()
-    glitch, end = GLITCH // TICK, timeline.duration // TICK
-    # Until the next one is due, and a glitch more on either side.
-    near = [
-        (
-            at - glitch,
-            min((one for one in shown if one >= at + done["period"]), default=end) + glitch,
-        )
-        for at in done["looked_at"]
+    shown, last = timeline.shown.tolist(), timeline.duration // TICK
+    glitch, looked_at = GLITCH // TICK, done["looked_at"]
+    due = [
+        min((one for one in shown if one >= at + done["period"]), default=last) for at in looked_at
     ]
+    # Until the next one is due, and a glitch more on either side.
+    near = [(at - glitch, end + glitch) for at, end in zip(looked_at, due, strict=True)]
     answered = Spans.among([stretch(one) for one in near])
     assert (Spans.among(coverage.looked_at) - answered).total == timedelta()
 

@@ -23,12 +23,12 @@ from homeward.ingestion.adapters.media import (
     task_of,
 )
 from homeward.ingestion.adapters.probe import described
-from homeward.ingestion.cage.messages import Done, Open
+from homeward.ingestion.cage.messages import Done, Open, Picture
 from homeward.ingestion.model import Frame, Orientation, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.ingestion.timeline import Timeline
 from homeward.servicekit import errors
-from homeward.servicekit.cage import CageBrokenError
+from homeward.servicekit.cage import Cage, CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.vision.regions import Region
 
@@ -605,6 +605,28 @@ async def test_a_piece_that_breaks_its_cage_is_told_and_the_others_are_decoded(
 def _crash(cage: MediaCage) -> Any:
     cage.close()
     raise CageBrokenError("it crashed the decoder")
+
+
+async def test_a_cage_that_gives_a_picture_twice_is_refused(
+    source: CagedFrameSource, take: Take, film: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive, given = Cage.receive, dict[int, int]()
+
+    def again(self: Cage, kind: Any) -> Any:
+        message = receive(self, kind)
+        if not isinstance(message, Picture):
+            return message
+        message.time = given.setdefault(id(self), message.time)
+        return message
+
+    monkeypatch.setattr(Cage, "receive", again)
+
+    seen = await watch(source, take(film(STEADY)))
+
+    assert {one.cause for one in seen if isinstance(one, Undecodable)} == {
+        "its decoder's answer made no sense"
+    }
+    assert offsets([one for one in seen if isinstance(one, Frame)]) == [0, 2]
 
 
 async def test_a_recording_that_is_no_longer_what_it_was_is_told(

@@ -287,7 +287,7 @@ class ScanProgress(_message.Message):
     segment_done_count: _builtins.int
     """Pieces dealt with."""
     frame_count: _builtins.int
-    """Pictures that were looked at."""
+    """Pictures that were looked at, each counted once."""
     face_count: _builtins.int
     """Faces found in pictures."""
     appearance_count: _builtins.int
