@@ -12,6 +12,9 @@ log = structlog.get_logger()
 def log_protections(cage: Cage, work: str) -> None:
     """Log which protections are in force in a cage; once in each service is enough.
 
+    Where calls are not forbidden, the bounds on memory, open files and processor time remain: the
+    first two cannot be raised, and the service itself watches the third.
+
     Args:
         cage: One of the service's.
         work: What is done in it: "photographs are decoded".

@@ -55,9 +55,32 @@ def limits_of_parent() -> tuple[int, int]:
     return resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)
 
 
+def allow_itself_more(pid: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.prlimit(pid, resource.RLIMIT_CPU, (hard, hard))
+
+
 def spin() -> None:
     while True:
         pass
+
+
+def work(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def spin_and_ignore() -> None:
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    spin()
+
+
+def spin_and_talk(door: CageDoor) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])
+    while True:
+        work(0.01)
+        door.send("still here")
 
 
 def thread() -> str:
@@ -122,7 +145,11 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "end its parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
     "limit its parent": limit_parent,
     "read the limits of its parent": limits_of_parent,
-    "limit itself": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)),
+    "limit itself": lambda: resource.prlimit(0, resource.RLIMIT_NOFILE, (32, 32)),
+    "allow itself more": lambda: allow_itself_more(0),
+    "allow itself more by its number": lambda: allow_itself_more(os.getpid()),
+    "allow itself more by the older call": lambda: system_call("setrlimit", 0, 0),
+    "read its own limits": lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
     "name an owner of its socket": lambda: command(fcntl.F_SETOWN, os.getppid()),
     "name an owner by kind": lambda: command(15, struct.pack("ii", 1, os.getppid())),
     "name a signal for its socket": lambda: command(10, signal.SIGKILL),
@@ -161,6 +188,9 @@ ANSWERS: dict[str, Callable[[], object]] = {
 ACTS: dict[str, Callable[[CageDoor], object]] = {
     "use memory": use_memory,
     "spin": lambda _: spin(),
+    "spin and ignore the signal": lambda _: spin_and_ignore(),
+    "spin and talk": spin_and_talk,
+    "work": lambda door: (work(0.8), door.send("done")),
     "sleep": lambda _: time.sleep(60),
     "say so and sleep": lambda door: (door.send("sleeping"), time.sleep(60)),
     "crash": lambda _: ctypes.string_at(0),
@@ -180,7 +210,6 @@ def main() -> None:
     door = locked_in(sys.argv[1:])
     while True:
         task = door.receive(str)
-        door.begin_task()
         if task in ATTEMPTS:
             door.send(attempt(ATTEMPTS[task]))
         elif task in ANSWERS:

@@ -45,7 +45,7 @@ def caged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 
 def ask(cage: Cage, task: str) -> str:
-    cage.send(task)
+    cage.send_task(task)
     answer: str = cage.receive(str)
     return answer
 
@@ -81,6 +81,10 @@ def test_this_machine_can_forbid_calls(caged: Open) -> None:
         "fork",
         "end its parent",
         "limit its parent",
+        "limit itself",
+        "allow itself more",
+        "allow itself more by its number",
+        "allow itself more by the older call",
         "name an owner of its socket",
         "name an owner by kind",
         "name a signal for its socket",
@@ -111,9 +115,9 @@ def test_a_call_that_is_newer_than_the_filter_is_not_there(caged: Open) -> None:
     assert ask(caged(), "make a call that is newer than the filter") == "ENOSYS"
 
 
-def test_a_caged_process_may_lower_its_own_limits(caged: Open) -> None:
+def test_a_caged_process_may_read_limits(caged: Open) -> None:
     cage = caged()
-    assert ask(cage, "limit itself") == "done: None"
+    assert ask(cage, "read its own limits") == "done: (64, 64)"
     assert ask(cage, "read the limits of its parent").startswith("done: ")
 
 
@@ -152,6 +156,24 @@ def test_too_much_processor_time_is_the_cause(caged: Open) -> None:
     )
 
 
+def test_the_bound_on_processor_time_is_for_each_task(caged: Open) -> None:
+    cage = caged()
+    assert [ask(cage, "work") for _ in range(4)] == ["done"] * 4
+    assert breakage(cage, "spin")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_ignores_the_signal_is_ended_all_the_same(caged: Open) -> None:
+    assert breakage(caged(), "spin and ignore the signal")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_ignores_the_signal_and_talks_is_ended_all_the_same(caged: Open) -> None:
+    cage = caged()
+    cage.send_task("spin and talk")
+    with pytest.raises(CageBrokenError) as broken:
+        [cage.receive(str) for _ in range(1_000)]  # in ten seconds of a processor
+    assert broken.value.breakage is Breakage.PROCESSOR_TIME
+
+
 @pytest.mark.parametrize("task", ["sleep", "answer half a message"])
 def test_silence_is_the_cause(caged: Open, task: str) -> None:
     assert breakage(caged(IMPATIENT), task) == (
@@ -177,7 +199,7 @@ def test_a_message_that_is_too_long_is_not_read(caged: Open) -> None:
 
 def test_a_cage_that_reads_nothing_holds_nobody_up(caged: Open) -> None:
     cage = caged(IMPATIENT)
-    cage.send("read nothing any more")
+    cage.send_task("read nothing any more")
     with pytest.raises(CageBrokenError, match="nothing was heard"):
         cage.send("photograph", bytes(2**24))
 

@@ -105,7 +105,7 @@ class CagedPictureDecoder(FrameDecoder):
                     self._next = self._start()
 
     def _decoded(self, cage: Cage, data: bytes) -> Photo:
-        cage.send(None, data)
+        cage.send_task(None, data)
         answer: Picture | Refusal = cage.receive(Picture | Refusal)
         if isinstance(answer, Refusal):
             error = DecodingError(answer.problem, answer.width, answer.height)

@@ -42,7 +42,6 @@ def main() -> None:
     while True:
         door.receive_bytes()  # an empty message, before the photograph
         data = door.receive_bytes()
-        door.begin_task()
         try:
             door.send(_decode(door, data))
         except MemoryError:
