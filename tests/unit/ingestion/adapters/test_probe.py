@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from homeward.ingestion.adapters import probe as module
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
@@ -210,6 +212,22 @@ async def test_the_prober_describes_a_file_from_a_cage_of_its_own(
     assert (probe.video.codec, probe.video.frame_count) == ("h264", 100)
     assert abs(probe.duration - timedelta(seconds=4)) < timedelta(seconds=0.05)
     assert probe.problems == ()
+
+
+async def test_the_prober_logs_what_keeps_its_cages_in(prober: CagedProber) -> None:
+    with capture_logs() as logs:
+        await prober.log_protections()
+    (line,) = logs
+    assert line["event"] == "recordings are read in a cage"
+    assert line["calls_forbidden"]
+
+
+async def test_the_prober_says_when_no_cage_starts(
+    prober: CagedProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(errors.UnavailableError, match="a process of its own"):
+        await prober.log_protections()
 
 
 async def test_the_prober_tells_what_was_cut_off(
