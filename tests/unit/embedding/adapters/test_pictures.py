@@ -27,15 +27,6 @@ def test_a_photo_comes_out_in_bgr() -> None:
     np.testing.assert_array_equal(photo.image[10, 5], [0, 0, 255])
 
 
-def test_a_frame_is_not_turned() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-
-    image = PillowPictureDecoder().decode_frame(encoded(RED_LEFT, "JPEG", exif=exif), 40, 20)
-
-    assert image.shape == (20, 40, 3)
-
-
 def test_a_photo_that_cannot_be_decoded_is_unreadable() -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         PillowPictureDecoder().decode_photo(encoded(RED_LEFT, "GIF"))
@@ -58,17 +49,3 @@ def test_a_photo_of_too_many_pixels_is_an_invalid_field() -> None:
     assert refused.value.violations[0].description == (
         "is 20000 x 20000 pixels, at most 109 megapixels are read; send a smaller copy"
     )
-
-
-def test_a_frame_of_another_size_than_stated_is_unreadable() -> None:
-    with pytest.raises(InvalidArgumentError) as refused:
-        PillowPictureDecoder().decode_frame(encoded(RED_LEFT, "JPEG"), 41, 20)
-
-    assert refused.value.reason is Reason.IMAGE_UNREADABLE
-
-
-def test_a_frame_that_is_no_jpeg_is_unreadable() -> None:
-    with pytest.raises(InvalidArgumentError) as refused:
-        PillowPictureDecoder().decode_frame(encoded(RED_LEFT), 40, 20)
-
-    assert refused.value.reason is Reason.IMAGE_UNREADABLE
