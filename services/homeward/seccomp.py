@@ -6,6 +6,11 @@ import errno
 import os
 from contextlib import suppress
 
+try:  # here, as a process that may open no more files could not import it later
+    import pyseccomp
+except (ImportError, OSError, RuntimeError):  # where libseccomp is not installed
+    pyseccomp = None
+
 _CLONE_THREAD = 0x00010000
 
 FORBIDDEN_CALLS = (
@@ -76,11 +81,9 @@ def forbid_calls() -> bool:
     """Have the system refuse `FORBIDDEN_CALLS`, and others by their arguments; return if it does.
 
     Without libseccomp, or in a kernel without its filters, the limits alone remain: the process
-    could then open files and sockets that its user may open. It has no secret in its environment.
+    could then remove or rename files, and signal processes, that its user may.
     """
-    try:
-        import pyseccomp  # noqa: PLC0415 - raises where libseccomp is not installed
-    except (ImportError, OSError, RuntimeError):
+    if pyseccomp is None:
         return False
     calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
     # For the threads that libraries have started too.

@@ -1,8 +1,8 @@
 """Processes under limits, for bytes that come from outside.
 
 A decoder reads files that anybody may have made. It runs in a cage: a process with bounds on its
-memory, processor time and open files, which can open no file, start no program and reach no
-network. A file that crashes, exhausts or takes over a decoder ends its cage, and nothing else.
+memory and processor time, which can open no file, start no program and reach no network. A file
+that crashes, exhausts or takes over a decoder ends its cage, and nothing else.
 
 The bound on processor time is for one task, and a cage may have many. So the service moves the
 limit with each task. A decoder that was taken over cannot change it, but it can block the signal
@@ -75,7 +75,6 @@ class CageLimits:
     """Processor time for one task."""
     silence_seconds: float
     """Wall time without a message while the service waits for one."""
-    open_files: int = 64
     message_bytes: int = 64 * 1024 * 1024
     """Most bytes of one message, or of the bytes after it, that the service takes from it."""
 
@@ -153,7 +152,6 @@ class Cage:
             )
             """What both ends have mapped."""
             numbers = [theirs.fileno(), memory, shared_bytes, limits.memory_bytes]
-            numbers += [limits.open_files]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", module, *map(str, numbers)],
                 pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
@@ -417,14 +415,17 @@ def locked_in(arguments: Sequence[str]) -> CageDoor:
     Args:
         arguments: Of the command line, as `Cage` wrote them.
     """
-    channel, memory, shared_bytes, memory_bytes, open_files = map(int, arguments)
-    threading.Thread(target=_end_with_service, args=[channel], name="service", daemon=True).start()
+    channel, memory, shared_bytes, memory_bytes = map(int, arguments)
+    watch = select.epoll()
+    watch.register(channel, 0)  # for a hang-up alone, which needs no asking
+    threading.Thread(target=_end_with_service, args=[watch], name="service", daemon=True).start()
     forbid_dumps()
     shared = mmap.mmap(memory, shared_bytes) if shared_bytes else None
     if memory >= 0:
         os.close(memory)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+    # It opens nothing more: that keeps it from files and sockets where calls cannot be forbidden.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -434,15 +435,16 @@ def locked_in(arguments: Sequence[str]) -> CageDoor:
     return door
 
 
-def _end_with_service(channel: int) -> None:
+def _end_with_service(watch: select.epoll) -> None:
     """Wait until the service's end of the channel is closed, and end this process.
 
     In a thread, as the main one may be busy in a decoder for long; decoders release the GIL. One
     that does not is ended by its bound of processor time. The system's own
     PR_SET_PDEATHSIG would not do: it follows the thread that started the process, which may end
     long before the service.
+
+    Args:
+        watch: Of the channel. The system's `poll` refuses to work for who may open no files.
     """
-    watch = select.poll()
-    watch.register(channel, 0)  # for a hang-up alone, which needs no asking
     watch.poll()
     os._exit(0)

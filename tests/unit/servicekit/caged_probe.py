@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -128,6 +127,7 @@ def endless_message() -> None:
     time.sleep(60)
 
 
+OPEN = os.memfd_create("open before it is locked in")
 LIBC = ctypes.CDLL(None, use_errno=True)
 SETXATTRAT = 463
 
@@ -139,7 +139,7 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "make a folder": lambda: os.mkdir("/tmp/caged"),  # noqa: PTH102 - the call itself
     "open a socket": lambda: socket.socket(socket.AF_INET),
     "open a local socket": lambda: socket.socket(socket.AF_UNIX),
-    "start a program": lambda: subprocess.run(["/bin/true"], check=False),
+    "start a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     "become a program": lambda: os.execv("/bin/true", ["true"]),
     "fork": os.fork,
     "end its parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
@@ -174,7 +174,8 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "date a file in a folder": lambda: system_call("futimesat", 0, 0, 0),
     "open /dev/null to nobody": lambda: os.fchmod(0, 0o666),
     "make a call that is newer than the filter": lambda: system_call(SETXATTRAT, -1, 0, 0, 0, 0, 0),
-    "have an open file grow": lambda: os.ftruncate(os.memfd_create("more"), 1),
+    "have an open file grow": lambda: os.ftruncate(OPEN, 1),
+    "make a file in memory": lambda: os.memfd_create("more"),
 }
 
 ANSWERS: dict[str, Callable[[], object]] = {

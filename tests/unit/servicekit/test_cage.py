@@ -117,12 +117,23 @@ def test_a_call_that_is_newer_than_the_filter_is_not_there(caged: Open) -> None:
 
 def test_a_caged_process_may_read_limits(caged: Open) -> None:
     cage = caged()
-    assert ask(cage, "read its own limits") == "done: (64, 64)"
+    assert ask(cage, "read its own limits") == "done: (0, 0)"
     assert ask(cage, "read the limits of its parent").startswith("done: ")
 
 
 def test_no_file_grows_in_a_cage(caged: Open) -> None:
     assert ask(caged(), "have an open file grow") == "EFBIG"
+
+
+@pytest.mark.parametrize(
+    "task", ["open a file to read", "open a socket", "open a local socket", "make a file in memory"]
+)
+def test_a_caged_process_opens_nothing_where_calls_cannot_be_forbidden(
+    caged: Open, task: str
+) -> None:
+    cage = caged(module="caged_probe_without_filter")
+    assert ask(cage, "calls forbidden") == "False"
+    assert ask(cage, task) == "EMFILE"
 
 
 def test_a_decoder_may_run_threads(caged: Open) -> None:
@@ -164,6 +175,14 @@ def test_the_bound_on_processor_time_is_for_each_task(caged: Open) -> None:
 
 def test_a_cage_that_ignores_the_signal_is_ended_all_the_same(caged: Open) -> None:
     assert breakage(caged(), "spin and ignore the signal")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_raises_its_bound_is_ended_where_calls_cannot_be_forbidden(
+    caged: Open,
+) -> None:
+    cage = caged(module="caged_probe_without_filter")
+    assert ask(cage, "allow itself more") == "done: None"
+    assert breakage(cage, "spin")[1] is Breakage.PROCESSOR_TIME
 
 
 def test_a_cage_that_ignores_the_signal_and_talks_is_ended_all_the_same(caged: Open) -> None:
@@ -273,7 +292,10 @@ def test_protections_that_are_missing_are_a_warning(caged: Open) -> None:
         log_protections(cage, "photographs are decoded")
     (line,) = logs
     assert line["log_level"] == "warning"
-    assert line["event"] == "photographs are decoded in a cage that could open files and sockets"
+    assert (
+        line["event"]
+        == "photographs are decoded in a cage that could remove files and signal processes"
+    )
 
 
 def test_a_cage_is_in_a_session_of_its_own(caged: Open) -> None:
