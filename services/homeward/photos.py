@@ -20,6 +20,10 @@ from PIL import AvifImagePlugin, Image, ImageChops
 MAX_PHOTO_PIXELS = 109_000_000
 """Of a photograph: what phones of 108 megapixels make, at most 12032 x 9024."""
 
+MAX_PHOTO_SIDE_PX = 65_535
+"""Of a photograph: what a JPEG file can have. A row of millions of pixels is no photograph, and
+would not become a quarter when it is halved."""
+
 FULL_SIZE_PIXELS = 50_000_000
 """A photograph with more is read at half its width and height, which bounds what the service holds
 of it: three bytes for each of these pixels."""
@@ -93,7 +97,7 @@ class DecodingProblem(StrEnum):
     LINES_MISSING = auto()
     """A part of the picture is missing at the end."""
     TOO_LARGE = auto()
-    """It has more than `MAX_PHOTO_PIXELS`."""
+    """It has more than `MAX_PHOTO_PIXELS`, or than `MAX_PHOTO_SIDE_PX` either way."""
     OTHER_SIZE = auto()
     """It is a frame of another size than was stated."""
 
@@ -261,7 +265,8 @@ def _refuse_other_size(picture: Image.Image, size: tuple[int, int]) -> None:
 
 
 def _refuse_too_large(picture: Image.Image) -> None:
-    if picture.width * picture.height > MAX_PHOTO_PIXELS:
+    too_long = max(picture.size) > MAX_PHOTO_SIDE_PX
+    if too_long or picture.width * picture.height > MAX_PHOTO_PIXELS:
         raise DecodingError(DecodingProblem.TOO_LARGE, picture.width, picture.height)
 
 

@@ -13,7 +13,12 @@ from PIL import Image as Pillow
 
 from homeward import photos
 from homeward.embedding.model import Frame, Image, Photo, PixelFormat
-from homeward.photos import MAX_PHOTO_PIXELS, DecodingError, DecodingProblem
+from homeward.photos import (
+    MAX_PHOTO_PIXELS,
+    MAX_PHOTO_SIDE_PX,
+    DecodingError,
+    DecodingProblem,
+)
 from homeward.servicekit.errors import InvalidArgumentError, Reason, invalid_field
 
 
@@ -68,10 +73,15 @@ def bgr(picture: Pillow.Image) -> Image:
 def refusal(data: bytes, error: DecodingError) -> InvalidArgumentError:
     """Return what to tell the caller who sent a file that cannot be decoded."""
     if error.problem is DecodingProblem.TOO_LARGE:
+        most = (
+            f"{MAX_PHOTO_SIDE_PX} either way"
+            if max(error.width, error.height) > MAX_PHOTO_SIDE_PX
+            else f"{MAX_PHOTO_PIXELS // 1_000_000} megapixels"
+        )
         return invalid_field(
             "photo",
-            f"is {error.width} x {error.height} pixels, at most"
-            f" {MAX_PHOTO_PIXELS // 1_000_000} megapixels are read; send a smaller copy",
+            f"is {error.width} x {error.height} pixels, at most {most} are read; send a smaller"
+            " copy",
         )
     return unreadable(photos.description(data, error))
 

@@ -49,3 +49,23 @@ def test_a_photo_of_too_many_pixels_is_an_invalid_field() -> None:
     assert refused.value.violations[0].description == (
         "is 20000 x 20000 pixels, at most 109 megapixels are read; send a smaller copy"
     )
+
+
+def test_a_photo_of_one_long_row_is_an_invalid_field() -> None:
+    header = encoded(RED_LEFT, "BMP")
+    sides = (65_536).to_bytes(4, "little") + (20).to_bytes(4, "little")
+    stated = header[:18] + sides + header[26:]
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        PillowPictureDecoder().decode_photo(stated)
+
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert refused.value.violations[0].description == (
+        "is 65536 x 20 pixels, at most 65535 either way are read; send a smaller copy"
+    )
+
+
+def test_a_photo_of_the_longest_row_is_read() -> None:
+    photo = PillowPictureDecoder().decode_photo(encoded(np.zeros((1, 65_535, 3), np.uint8)))
+
+    assert (photo.width, photo.height) == (65_535, 1)

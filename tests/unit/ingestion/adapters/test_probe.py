@@ -134,6 +134,21 @@ def test_sound_alone_cannot_be_searched(look: Look, sound: bytes) -> None:
     assert look(sound).problem == "it has no picture track, only sound"
 
 
+def test_a_file_without_any_track_is_refused(look: Look) -> None:
+    empty = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x01moov" + (2**63 - 1).to_bytes(8)
+    assert look(empty).problem == "it has no tracks: it is empty, or was cut off before its index"
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"avis", b"heic", b"mif1"])
+def test_a_photograph_in_the_container_of_a_video_is_refused(
+    look: Look, film: Any, brand: bytes
+) -> None:
+    content = film(TIMES[:10])
+    at = content.index(b"ftyp") + 4
+    branded = content[:at] + brand + content[at + 4 :]
+    assert look(branded).problem == "it is a still picture, not a video"
+
+
 def test_a_track_without_pictures_cannot_be_searched(look: Look, film: Any) -> None:
     content = film(TIMES, flags=FRAGMENTED)
 

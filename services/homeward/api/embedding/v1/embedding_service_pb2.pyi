@@ -246,7 +246,8 @@ class AnalyzePhotoRequest(_message.Message):
 
     PHOTO_FIELD_NUMBER: _builtins.int
     photo: _builtins.bytes
-    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels. A
+    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels and
+    65,535 pixels either way. A
     rotation stated in its EXIF data is applied first, what is transparent is white, and of several
     pictures the first counts. More than 50 megapixels are judged at half their width and height.
     """
