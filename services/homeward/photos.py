@@ -20,6 +20,10 @@ from PIL import AvifImagePlugin, Image, ImageChops
 MAX_PHOTO_PIXELS = 109_000_000
 """Of a photograph: what phones of 108 megapixels make, at most 12032 x 9024."""
 
+MAX_PHOTO_SIDE_PX = 65_535
+"""Of a photograph: what a JPEG file can have. A row of millions of pixels is no photograph, and
+would not become a quarter when it is halved."""
+
 FULL_SIZE_PIXELS = 50_000_000
 """A photograph with more is read at half its width and height, which bounds what the service holds
 of it: three bytes for each of these pixels."""
@@ -93,11 +97,13 @@ class DecodingProblem(StrEnum):
     LINES_MISSING = auto()
     """A part of the picture is missing at the end."""
     TOO_LARGE = auto()
-    """It has more than `MAX_PHOTO_PIXELS`."""
+    """It has more than `MAX_PHOTO_PIXELS`, or than `MAX_PHOTO_SIDE_PX` either way."""
+    OTHER_SIZE = auto()
+    """It is a frame of another size than was stated."""
 
 
 class DecodingError(Exception):
-    """A photograph that cannot be decoded.
+    """A photograph or a frame that cannot be decoded.
 
     Args:
         problem: Why.
@@ -152,6 +158,31 @@ def decode(data: bytes) -> DecodedPhoto:
         raise DecodingError(_problem_of(data, error)) from error
 
 
+def decode_frame(data: bytes, width: int, height: int) -> Image.Image:
+    """Return the picture in a JPEG file in mode RGB, as it is stored.
+
+    Args:
+        data: The file.
+        width: That it must have, pixels.
+        height: That it must have, pixels.
+
+    Raises:
+        DecodingError: It is of another size, is no JPEG file, or is damaged.
+        MemoryError: There is not enough memory for it.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
+            _refuse_other_size(picture, (width, height))
+            return picture.convert("RGB")
+    except (DecodingError, MemoryError):
+        raise
+    except Exception as error:  # a hostile file can make a parser raise anything
+        damaged = format_of(data) == "JPEG"
+        raise DecodingError(
+            DecodingProblem.DAMAGED if damaged else DecodingProblem.FORMAT
+        ) from error
+
+
 def description(data: bytes, error: DecodingError) -> str:
     """Return why a file cannot be decoded, and what to do, as part of a sentence."""
     name = format_of(data)
@@ -166,6 +197,8 @@ def description(data: bytes, error: DecodingError) -> str:
         DecodingProblem.LINES_MISSING: f"it is {named} file whose end is missing, and a part of"
         " the picture with it; copy it again",
         DecodingProblem.TOO_LARGE: f"it is {error.width} x {error.height} pixels",
+        DecodingProblem.OTHER_SIZE: f"it is {error.width} x {error.height} pixels, which is not the"
+        " size that was stated",
     }[error.problem]
 
 
@@ -226,8 +259,14 @@ def _load(data: bytes) -> tuple[Image.Image, int, int]:
     return picture, width, height
 
 
+def _refuse_other_size(picture: Image.Image, size: tuple[int, int]) -> None:
+    if picture.size != size:
+        raise DecodingError(DecodingProblem.OTHER_SIZE, *picture.size)
+
+
 def _refuse_too_large(picture: Image.Image) -> None:
-    if picture.width * picture.height > MAX_PHOTO_PIXELS:
+    too_long = max(picture.size) > MAX_PHOTO_SIDE_PX
+    if too_long or picture.width * picture.height > MAX_PHOTO_PIXELS:
         raise DecodingError(DecodingProblem.TOO_LARGE, picture.width, picture.height)
 
 

@@ -198,6 +198,15 @@ def test_a_scan_is_counted_by_what_came_of_it(shown: Shown) -> None:
 # nothing about anybody
 
 
+@pytest.mark.parametrize("process", ["embedding", "ingestion", "scanner"])
+def test_who_reads_bytes_from_outside_logs_once_what_keeps_a_decoder_in(
+    shown: Shown, process: str
+) -> None:
+    lines = [json.loads(line) for line in shown.logs[process].splitlines() if line[:1] == b"{"]
+    told = [line["calls_forbidden"] for line in lines if line["event"].endswith(" in a cage")]
+    assert told == [True]
+
+
 def test_no_marked_value_is_in_any_log(shown: Shown) -> None:
     assert {name: MARK.findall(log) for name, log in shown.logs.items() if MARK.search(log)} == {}
 

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from fuzz import bombs
+from fuzz.hostile import HOSTILE
 from fuzz.mutations import MUTATIONS
 from kinds.catalogue import BEGAN
 from kinds.dahua import dhav
@@ -116,6 +117,7 @@ def recordings(seed: int = SEED, *, of_a_kind: int = RECORDINGS_OF_A_KIND) -> li
         *_mutated(RECORDINGS, "recording", seed, of_a_kind),
         *_joined(seed),
         *(Input(f"bomb/{name}", make) for name, make in RECORDING_BOMBS.items()),
+        *(Input(f"hostile/{name}", make) for name, make in HOSTILE.items()),
         *(Input(f"photograph/{name}", make) for name, make in PHOTOGRAPHS.items()),
     ]
 
@@ -125,6 +127,7 @@ def photographs(seed: int = SEED, *, of_a_kind: int = PHOTOGRAPHS_OF_A_KIND) -> 
     return [
         *_mutated(PHOTOGRAPHS, "photograph", seed, of_a_kind),
         *(Input(f"bomb/{name}", make) for name, make in PHOTOGRAPH_BOMBS.items()),
+        *(Input(f"hostile/{name}", make) for name, make in HOSTILE.items()),
         *(Input(f"recording/{name}", make) for name, make in RECORDINGS.items()),
     ]
 

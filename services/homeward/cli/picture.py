@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from homeward import photos
+from homeward.cli import photo_process
 from homeward.cli.errors import CliError
 
 NOTICE = "Candidate for human review, not an identification"
@@ -179,9 +180,8 @@ class _Block:
 
 
 def _opened(content: bytes, what: str) -> photos.DecodedPhoto:
-    photos.load_plugins()
     try:
-        return photos.decode(content)
+        return photo_process.decode(content)
     except photos.DecodingError as error:
         problem = photos.description(content, error)
         raise CliError(f"the {what} that came is not a picture: {problem}") from error

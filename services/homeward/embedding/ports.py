@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.embedding.model import Detection, Image, ModelPack, Photo
+from homeward.embedding.model import Detection, Frame, Image, ModelPack, Photo
 
 
 class PictureDecoder(Protocol):
@@ -22,16 +23,14 @@ class PictureDecoder(Protocol):
         """
         ...
 
-    def decode_frame(self, data: bytes, width: int, height: int) -> Image:
-        """Return a JPEG file's picture as it is stored, which must have this size.
+    def decode_frames(self, frames: Sequence[Frame]) -> Generator[Image]:
+        """Yield the picture of each frame as it is stored; closed when no more are wanted.
 
         Raises:
-            InvalidArgumentError: `IMAGE_UNREADABLE`.
+            InvalidArgumentError: `IMAGE_UNREADABLE`: a JPEG file is damaged, or its size is not the
+                one that is stated.
+            UnavailableError: `COMPONENT_UNAVAILABLE`: JPEG files cannot be decoded at the moment.
         """
-        ...
-
-    def from_planes(self, data: bytes, width: int, height: int) -> Image:
-        """Return the picture that Y, U and V planes make, the latter two of half its size."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,6 @@ from homeward.embedding.model import (
     Image,
     PhotoAnalysis,
     PhotoProblem,
-    PixelFormat,
 )
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
 from homeward.vision.alignment import align
@@ -85,24 +85,17 @@ class DetectFaces:
 
         Raises:
             InvalidArgumentError: `IMAGE_UNREADABLE`.
+            UnavailableError: `COMPONENT_UNAVAILABLE`: as `PictureDecoder.decode_frames`.
         """
-        return [
-            FrameFaces(
-                frame.frame_id, self._faces(self._picture(frame), min_score, measured=measured)
-            )
-            for frame in frames
-        ]
+        with closing(self._decoder.decode_frames(frames)) as pictures:
+            return [
+                FrameFaces(frame.frame_id, self._faces(picture, min_score, measured=measured))
+                for frame, picture in zip(frames, pictures, strict=True)
+            ]
 
     def _faces(self, image: Image, min_score: float, *, measured: bool) -> tuple[Face, ...]:
         found = self._detector.detect(image, min_score)
         return _measured(image, found) if measured else tuple(Face(one, None) for one in found)
-
-    def _picture(self, frame: Frame) -> Image:
-        if frame.pixel_format is PixelFormat.JPEG:
-            return self._decoder.decode_frame(frame.data, frame.width, frame.height)
-        if frame.pixel_format is PixelFormat.I420:
-            return self._decoder.from_planes(frame.data, frame.width, frame.height)
-        return np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)
 
 
 class EmbedFaces:

@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 
 from homeward.cli.progress import shown
+from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
-from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import figures, metrics
@@ -51,7 +51,14 @@ from homeward.evaluation.photos import (
 from homeward.evaluation.report import Report, Way
 from homeward.packs import PackError
 from homeward.policy import Measurement, PolicyFile, write_policy
+from homeward.servicekit.cage import CageNotStartedError
+from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.logs import configure_logging
+
+PHOTOS_EACH = 100
+"""Photographs of the data set that are decoded in one cage. One that takes its decoder over could
+change the pictures of those after it, as whoever made the data set could anyway; starting a cage
+takes 0.14 seconds of a processor, decoding a photograph of LFW 0.001 (2026-11-28)."""
 
 FACE_WIDTHS_PX = (48, 37, 30, 23, 17, 12)
 BLURS_PERCENT = (1, 2, 4, 6, 8)
@@ -148,8 +155,13 @@ def evaluate(
         pack = load_configured(settings)
         data = _without(read_dataset(dataset), leave_out)
         clips = read_footage(footage_folder) if footage_folder else ()
-        found = _evaluated(data, clips, pack, wanted, settings.inference_threads)
-    except (DatasetError, PackError) as error:
+        with CagedPictureDecoder(photos_each=PHOTOS_EACH) as decoder:
+            measurer = Measurer(
+                decoder, pack.detector, pack.recogniser, threads=settings.inference_threads
+            )
+            threads = settings.inference_threads
+            found = _evaluated(data, clips, pack, measurer, wanted, threads=threads)
+    except (DatasetError, PackError, CageNotStartedError, UnavailableError) as error:
         click.echo(f"homeward evaluate: {error}", err=True)
         sys.exit(2)
     policy = _policy(found, policy_id, about, limits)
@@ -181,9 +193,14 @@ def _without(data: Dataset, names: Sequence[str]) -> Dataset:
 
 
 def _evaluated(
-    data: Dataset, clips: Sequence[Clip], pack: LoadedPack, wanted: Wanted, threads: int
+    data: Dataset,
+    clips: Sequence[Clip],
+    pack: LoadedPack,
+    measurer: Measurer,
+    wanted: Wanted,
+    *,
+    threads: int,
 ) -> Report:
-    measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=threads)
     samples = _measured("photographs", measurer, data.photos)
     photos = compared(samples, data.identities)
     enrollable = len(np.unique(photos.identity[photos.enrollable]))

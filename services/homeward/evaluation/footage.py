@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward import fusing
-from homeward.embedding.adapters.pictures import PillowPictureDecoder
+from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.model import ModelPack
 from homeward.embedding.ports import FaceDetector, FaceRecogniser
 from homeward.embedding.servicer import EmbeddingServicer
@@ -149,7 +149,7 @@ async def searcher(
         decoder = await stack.enter_async_context(
             BoundedExecutor("decode", workers=threads, queue=threads)
         )
-        pictures = PillowPictureDecoder()
+        pictures = CagedPictureDecoder()  # starts no cage: footage comes as planes
         servicer = EmbeddingServicer(
             detect=DetectFaces(pictures, detector),
             embed=EmbedFaces(recogniser),

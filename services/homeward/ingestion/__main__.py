@@ -14,6 +14,7 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
@@ -67,6 +68,8 @@ async def main() -> None:
                 read=settings.metrics_listen is not None,
             )
         )
+        # Beside the rest: nobody waits for it.
+        await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
         await GrpcServer.configured(
             settings,
             services(cameras=parts.cameras, footage=parts.footage, scans=scans),

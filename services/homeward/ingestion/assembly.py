@@ -30,6 +30,7 @@ class Parts:
     store: S3FootageStore
     cameras: Cameras
     footage: FootageLibrary
+    prober: CagedProber
     matcher: GrpcMatcher
     queue: NatsWorkQueue
     scans: KeyValueStore
@@ -75,11 +76,12 @@ async def assemble(
     )
     matcher = GrpcMatcher(channel, settings.matching_target)
     cameras = Cameras(registered, clock)
+    prober = CagedProber(probers)
     footage = FootageLibrary(
         store=store,
         uploads=uploads,
         cameras=cameras,
-        prober=CagedProber(probers),
+        prober=prober,
         matcher=matcher,
         erasures=erasures,
         executor=timelines,
@@ -92,6 +94,7 @@ async def assemble(
         store=store,
         cameras=cameras,
         footage=footage,
+        prober=prober,
         matcher=matcher,
         queue=queue,
         scans=scans,

@@ -1,12 +1,13 @@
 """Processes under limits, for bytes that come from outside.
 
 A decoder reads files that anybody may have made. It runs in a cage: a process with bounds on its
-memory, processor time and open files, which can open no file, start no program and reach no
-network. A file that crashes, exhausts or takes over a decoder ends its cage, and nothing else.
+memory and processor time, which can open no file, start no program and reach no network. A file
+that crashes, exhausts or takes over a decoder ends its cage, and nothing else.
 
-A decoder that was taken over can still raise its own bound of processor time, and ignore the signal
-that comes with it: the bound of each task is a soft one, as a cage may have many. It then uses one
-processor until the service closes its cage.
+The bound on processor time is for one task, and a cage may have many. So the service moves the
+limit with each task. A decoder that was taken over cannot change it, but it can block the signal
+that comes with it: so the service also reads the processor time while it waits for the cage, and
+ends the process itself.
 
 A cage ends with its service, however that ends.
 
@@ -18,7 +19,6 @@ in any file system, and is gone with the last of the two processes.
 from __future__ import annotations
 
 import ctypes
-import errno
 import math
 import mmap
 import os
@@ -40,6 +40,7 @@ from typing import Any
 
 import msgspec
 
+from homeward.seccomp import forbid_calls
 from homeward.servicekit.hardening import forbid_dumps
 
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -50,68 +51,15 @@ _ONE_TASK = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 processors the limit would be reached by those alone."""
 
 _PR_SET_NO_NEW_PRIVS = 38
-_CLONE_THREAD = 0x00010000
 
-FORBIDDEN_CALLS = (
-    # No network, by whichever call.
-    *("socket", "socketpair", "connect", "bind", "listen", "accept", "accept4", "io_uring_setup"),
-    # No other program, no other process; `clone` for threads alone, see `forbid_calls`.
-    *("execve", "execveat", "fork", "vfork", "kill", "tkill", "ptrace", "pidfd_open"),
-    *("process_vm_readv", "process_vm_writev", "rt_sigqueueinfo", "rt_tgsigqueueinfo"),
-    *("pidfd_send_signal", "shmget", "shmat", "msgget", "semget", "mq_open"),
-    # No memory or message that is found by its number.
-    *("shmctl", "msgctl", "msgsnd", "msgrcv", "semctl", "semop", "semtimedop"),
-    # No change to how another process runs; its limits are `prlimit64`, see `forbid_calls`.
-    *("setpriority", "ioprio_set", "sched_setaffinity", "sched_setscheduler", "sched_setparam"),
-    *("sched_setattr", "migrate_pages", "move_pages", "process_madvise", "process_mrelease"),
-    "pidfd_getfd",
-    # No file by name: what a cage needs is open before it is locked.
-    *(
-        "open",
-        "openat",
-        "openat2",
-        "creat",
-        "unlink",
-        "unlinkat",
-        "rename",
-        "renameat",
-        "renameat2",
-    ),
-    *(
-        "mkdir",
-        "mkdirat",
-        "link",
-        "linkat",
-        "symlink",
-        "symlinkat",
-        "truncate",
-        "chmod",
-        "fchmodat",
-    ),
-    *("rmdir", "mknod", "mknodat", "chown", "lchown", "fchownat", "open_by_handle_at"),
-    *("setxattr", "lsetxattr", "removexattr", "lremovexattr"),
-    *("utime", "utimes", "futimesat", "utimensat"),
-    # Nor of one that is open: `/dev/null` is, and is everybody's.
-    *("fchmod", "fchown", "fsetxattr", "fremovexattr"),
-    # No way around all this.
-    *("mount", "unshare", "setns", "chroot", "bpf", "keyctl", "add_key", "userfaultfd"),
-    *("fsopen", "open_tree", "move_mount", "perf_event_open", "request_key"),
-)
-"""System calls that fail with EPERM in a cage."""
+_PROCESS_CLOCK = 2
+"""CPUCLOCK_SCHED of the kernel: with a process's number, the clock of its processor time."""
 
-_NEW_CALLS = range(451, 512)
-"""Numbers of system calls that are newer than Linux 6.4: what they do is not known here, or is not
-needed, as `fchmodat2` and `setxattrat`. They fail with ENOSYS, as in an older system. All
-processors have the same numbers for them."""
+_LOOK_SECONDS = 0.5
+"""How often the service reads that clock while it waits."""
 
-_FCNTL_OWNER = (8, 10, 15)
-"""F_SETOWN, F_SETSIG and F_SETOWN_EX: which signal what process gets for a file."""
-
-_IOCTL_OWNER = (0x8901, 0x8902, 0x5452, 0x5412)
-"""FIOSETOWN, SIOCSPGRP and FIOASYNC, which are the same by another call; TIOCSTI, which types."""
-
-_COMMAND = 0xFFFF_FFFF
-"""The kernel looks at these bits of a command alone."""
+_SIGNAL_SECONDS = 1.0
+"""Processor time after which a process that the system has not ended by signal is killed."""
 
 START_SECONDS = 60.0
 """Wall time until a cage is locked in; without other work it takes one."""
@@ -127,7 +75,6 @@ class CageLimits:
     """Processor time for one task."""
     silence_seconds: float
     """Wall time without a message while the service waits for one."""
-    open_files: int = 64
     message_bytes: int = 64 * 1024 * 1024
     """Most bytes of one message, or of the bytes after it, that the service takes from it."""
 
@@ -194,6 +141,7 @@ class Cage:
         self._limits = limits
         self._ready: Ready | None = None
         self._broken_by: CageBrokenError | None = None
+        self._allowed_seconds = math.inf  # until its first task it runs our own code
         ours, theirs = socket.socketpair()
         memory = os.memfd_create("cage") if shared_bytes else -1
         try:
@@ -204,7 +152,6 @@ class Cage:
             )
             """What both ends have mapped."""
             numbers = [theirs.fileno(), memory, shared_bytes, limits.memory_bytes]
-            numbers += [limits.cpu_seconds, limits.open_files]
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", module, *map(str, numbers)],
                 pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
@@ -247,7 +194,7 @@ class Cage:
 
     @property
     def calls_forbidden(self) -> bool:
-        """Whether the system refuses it `FORBIDDEN_CALLS`, or the limits stand alone.
+        """Whether the system refuses it the calls of `homeward.seccomp`, or the limits stand alone.
 
         Raises:
             CageNotStartedError: As `ready`.
@@ -271,6 +218,29 @@ class Cage:
                 raise CageNotStartedError(message) from error
             self._ready = ready
         return self._ready
+
+    def send_task(self, message: object, payload: bytes | None = None) -> None:
+        """Allow it the processor time of one more task, and send that; raises as `send`."""
+        self.ready()
+        used = self._used_seconds()
+        if used is not None:
+            self._allowed_seconds = used + self._limits.cpu_seconds + 1
+            with suppress(ProcessLookupError):  # it has ended, as `send` will find
+                _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_CPU)
+                soft = int(self._allowed_seconds)
+                if hard != resource.RLIM_INFINITY:
+                    soft = min(soft, hard)
+                resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (soft, hard))
+        self.send(message, payload)
+
+    def _used_seconds(self) -> float | None:
+        """Return the processor time that it has used; None if it has ended."""
+        if not self.alive:
+            return None
+        try:
+            return time.clock_gettime(~self._process.pid << 3 | _PROCESS_CLOCK)
+        except OSError:
+            return None
 
     def send(self, message: object, payload: bytes | None = None) -> None:
         """Send a message, and bytes after it.
@@ -320,13 +290,34 @@ class Cage:
 
     def _next(self, patience_seconds: float) -> bytes:
         try:
-            if not self._connection.poll(patience_seconds):
-                raise self._silent(patience_seconds)
+            self._wait(patience_seconds)
             return self._connection.recv_bytes(self._limits.message_bytes)
         except BlockingIOError as error:
             raise self._silent(self._limits.silence_seconds) from error
         except (OSError, EOFError) as error:
             raise self._broken() from error
+
+    def _wait(self, patience_seconds: float) -> None:
+        """Wait for a message, and watch the processor time meanwhile.
+
+        Of each message too: one that sends many must not get around it.
+        """
+        until = time.monotonic() + patience_seconds
+        while True:
+            left = until - time.monotonic()
+            heard = self._connection.poll(max(0.0, min(left, _LOOK_SECONDS)))
+            used = self._used_seconds()
+            if used is not None and used > self._allowed_seconds + _SIGNAL_SECONDS:
+                raise self._ended(*self._out_of_time())
+            if heard:
+                return
+            if left <= 0:
+                raise self._silent(patience_seconds)
+
+    def _out_of_time(self) -> tuple[str, Breakage]:
+        seconds = self._limits.cpu_seconds
+        cause = f"its decoder used more than {seconds} seconds of a processor"
+        return cause, Breakage.PROCESSOR_TIME
 
     def _silent(self, seconds: float) -> CageBrokenError:
         cause = f"nothing was heard of its decoder for {seconds:g} seconds"
@@ -345,10 +336,7 @@ class Cage:
                 "the system ended its decoder, as it does when memory is short",
                 Breakage.KILLED,
             ),
-            -signal.SIGXCPU: (
-                f"its decoder used more than {limits.cpu_seconds} seconds of a processor",
-                Breakage.PROCESSOR_TIME,
-            ),
+            -signal.SIGXCPU: self._out_of_time(),
             OUT_OF_MEMORY: (
                 f"its decoder needs more than {limits.memory_bytes / 2**30:.1f} GiB of memory",
                 Breakage.MEMORY,
@@ -385,16 +373,14 @@ class CageDoor:
         self,
         connection: Connection,
         shared: mmap.mmap | None,
-        cpu_seconds: int,
         *,
         calls_forbidden: bool = False,
     ) -> None:
         self._connection = connection
-        self._cpu_seconds = cpu_seconds
         self.shared = shared
         """What both ends have mapped."""
         self.calls_forbidden = calls_forbidden
-        """Whether the system refuses `FORBIDDEN_CALLS`, or the limits stand alone."""
+        """Whether the system refuses the calls of `homeward.seccomp`, or the limits stand alone."""
 
     def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
         """Send a message, and bytes after it."""
@@ -420,12 +406,6 @@ class CageDoor:
         except (EOFError, OSError):
             os._exit(0)
 
-    def begin_task(self) -> None:
-        """Allow the processor time of one more task."""
-        used = time.process_time()
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used) + self._cpu_seconds + 1, hard))
-
 
 def locked_in(arguments: Sequence[str]) -> CageDoor:
     """Lock this process in, and return the door.
@@ -435,73 +415,36 @@ def locked_in(arguments: Sequence[str]) -> CageDoor:
     Args:
         arguments: Of the command line, as `Cage` wrote them.
     """
-    channel, memory, shared_bytes, memory_bytes, cpu_seconds, open_files = map(int, arguments)
-    threading.Thread(target=_end_with_service, args=[channel], name="service", daemon=True).start()
+    channel, memory, shared_bytes, memory_bytes = map(int, arguments)
+    watch = select.epoll()
+    watch.register(channel, 0)  # for a hang-up alone, which needs no asking
+    threading.Thread(target=_end_with_service, args=[watch], name="service", daemon=True).start()
     forbid_dumps()
     shared = mmap.mmap(memory, shared_bytes) if shared_bytes else None
     if memory >= 0:
         os.close(memory)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_files, open_files))
+    # It opens nothing more: that keeps it from files and sockets where calls cannot be forbidden.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     forbidden = forbid_calls()
-    door = CageDoor(Connection(channel), shared, cpu_seconds, calls_forbidden=forbidden)
-    door.begin_task()
+    door = CageDoor(Connection(channel), shared, calls_forbidden=forbidden)
     door.send(Ready(forbidden))
     return door
 
 
-def _end_with_service(channel: int) -> None:
+def _end_with_service(watch: select.epoll) -> None:
     """Wait until the service's end of the channel is closed, and end this process.
 
     In a thread, as the main one may be busy in a decoder for long; decoders release the GIL. One
     that does not is ended by its bound of processor time. The system's own
     PR_SET_PDEATHSIG would not do: it follows the thread that started the process, which may end
     long before the service.
+
+    Args:
+        watch: Of the channel. The system's `poll` refuses to work for who may open no files.
     """
-    watch = select.poll()
-    watch.register(channel, 0)  # for a hang-up alone, which needs no asking
     watch.poll()
     os._exit(0)
-
-
-def forbid_calls() -> bool:
-    """Have the system refuse `FORBIDDEN_CALLS`, and others by their arguments; return if it does.
-
-    Without libseccomp, or in a kernel without its filters, the limits alone remain: the process
-    could then open files and sockets that its user may open. It has no secret in its environment.
-    """
-    try:
-        import pyseccomp  # noqa: PLC0415 - raises where libseccomp is not installed
-    except (ImportError, OSError, RuntimeError):
-        return False
-    calls = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    # For the threads that libraries have started too.
-    calls.set_attr(pyseccomp.Attr.CTL_TSYNC, 1)
-    for name in FORBIDDEN_CALLS:
-        with suppress(OSError, ValueError):  # not of this processor
-            calls.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
-    for number in _NEW_CALLS:
-        calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), number)
-    # A thread is a clone with this flag. The flags of clone3 are out of a filter's sight: libraries
-    # that are told that there is none take clone.
-    no_thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
-    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "clone", no_thread)
-    calls.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    # A signal to this process alone, which is how it aborts.
-    other = pyseccomp.Arg(0, pyseccomp.NE, os.getpid())
-    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "tgkill", other)
-    # The limits of others may be read; its own are process 0.
-    other, changed = (pyseccomp.Arg(index, pyseccomp.NE, 0) for index in (0, 2))
-    calls.add_rule(pyseccomp.ERRNO(errno.EPERM), "prlimit64", other, changed)
-    for name, commands in (("fcntl", _FCNTL_OWNER), ("ioctl", _IOCTL_OWNER)):
-        for command in commands:
-            same = pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _COMMAND, command)
-            calls.add_rule(pyseccomp.ERRNO(errno.EPERM), name, same)
-    try:
-        calls.load()
-    except OSError:
-        return False
-    return True

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from heic import RED_LEFT_HEIC
+from homeward import photos
 from homeward.cli import picture
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
@@ -129,6 +130,7 @@ def test_the_file_is_png() -> None:
 
 def test_a_large_photograph_is_cut_around_the_face_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("homeward.photos.FULL_SIZE_PIXELS", 1000)
+    monkeypatch.setattr("homeward.cli.photo_process.decode", photos.decode)
     photo = Image.new("RGB", (2000, 2000), BLUE)
     photo.paste(RED, (1200, 1200, 1800, 1800))
     made = picture.side_by_side(png_of(photo), Box(1400, 1400, 200, 200), plain(640, 480), CAPTIONS)

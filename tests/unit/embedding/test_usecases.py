@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
+
 import cv2
 import numpy as np
 import pytest
@@ -31,9 +33,9 @@ class Given:
         height, width = self._image.shape[:2]
         return Photo(self._image, width * self._shrunk_by, height * self._shrunk_by)
 
-    def decode_frame(self, data: bytes, width: int, height: int) -> Image:
-        del data, width, height
-        return self._image
+    def decode_frames(self, frames: Sequence[Frame]) -> Generator[Image]:
+        for _ in frames:
+            yield self._image
 
 
 class Seen:

@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -55,9 +54,32 @@ def limits_of_parent() -> tuple[int, int]:
     return resource.prlimit(os.getppid(), resource.RLIMIT_NOFILE)
 
 
+def allow_itself_more(pid: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.prlimit(pid, resource.RLIMIT_CPU, (hard, hard))
+
+
 def spin() -> None:
     while True:
         pass
+
+
+def work(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def spin_and_ignore() -> None:
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    spin()
+
+
+def spin_and_talk(door: CageDoor) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGXCPU])
+    while True:
+        work(0.01)
+        door.send("still here")
 
 
 def thread() -> str:
@@ -105,6 +127,7 @@ def endless_message() -> None:
     time.sleep(60)
 
 
+OPEN = os.memfd_create("open before it is locked in")
 LIBC = ctypes.CDLL(None, use_errno=True)
 SETXATTRAT = 463
 
@@ -116,13 +139,17 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "make a folder": lambda: os.mkdir("/tmp/caged"),  # noqa: PTH102 - the call itself
     "open a socket": lambda: socket.socket(socket.AF_INET),
     "open a local socket": lambda: socket.socket(socket.AF_UNIX),
-    "start a program": lambda: subprocess.run(["/bin/true"], check=False),
+    "start a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
     "become a program": lambda: os.execv("/bin/true", ["true"]),
     "fork": os.fork,
     "end its parent": lambda: os.kill(os.getppid(), signal.SIGTERM),
     "limit its parent": limit_parent,
     "read the limits of its parent": limits_of_parent,
-    "limit itself": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)),
+    "limit itself": lambda: resource.prlimit(0, resource.RLIMIT_NOFILE, (32, 32)),
+    "allow itself more": lambda: allow_itself_more(0),
+    "allow itself more by its number": lambda: allow_itself_more(os.getpid()),
+    "allow itself more by the older call": lambda: system_call("setrlimit", 0, 0),
+    "read its own limits": lambda: resource.getrlimit(resource.RLIMIT_NOFILE),
     "name an owner of its socket": lambda: command(fcntl.F_SETOWN, os.getppid()),
     "name an owner by kind": lambda: command(15, struct.pack("ii", 1, os.getppid())),
     "name a signal for its socket": lambda: command(10, signal.SIGKILL),
@@ -147,7 +174,8 @@ ATTEMPTS: dict[str, Callable[[], object]] = {
     "date a file in a folder": lambda: system_call("futimesat", 0, 0, 0),
     "open /dev/null to nobody": lambda: os.fchmod(0, 0o666),
     "make a call that is newer than the filter": lambda: system_call(SETXATTRAT, -1, 0, 0, 0, 0, 0),
-    "have an open file grow": lambda: os.ftruncate(os.memfd_create("more"), 1),
+    "have an open file grow": lambda: os.ftruncate(OPEN, 1),
+    "make a file in memory": lambda: os.memfd_create("more"),
 }
 
 ANSWERS: dict[str, Callable[[], object]] = {
@@ -161,6 +189,9 @@ ANSWERS: dict[str, Callable[[], object]] = {
 ACTS: dict[str, Callable[[CageDoor], object]] = {
     "use memory": use_memory,
     "spin": lambda _: spin(),
+    "spin and ignore the signal": lambda _: spin_and_ignore(),
+    "spin and talk": spin_and_talk,
+    "work": lambda door: (work(0.8), door.send("done")),
     "sleep": lambda _: time.sleep(60),
     "say so and sleep": lambda door: (door.send("sleeping"), time.sleep(60)),
     "crash": lambda _: ctypes.string_at(0),
@@ -180,7 +211,6 @@ def main() -> None:
     door = locked_in(sys.argv[1:])
     while True:
         task = door.receive(str)
-        door.begin_task()
         if task in ATTEMPTS:
             door.send(attempt(ATTEMPTS[task]))
         elif task in ANSWERS:

@@ -45,7 +45,7 @@ def caged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 
 def ask(cage: Cage, task: str) -> str:
-    cage.send(task)
+    cage.send_task(task)
     answer: str = cage.receive(str)
     return answer
 
@@ -81,6 +81,10 @@ def test_this_machine_can_forbid_calls(caged: Open) -> None:
         "fork",
         "end its parent",
         "limit its parent",
+        "limit itself",
+        "allow itself more",
+        "allow itself more by its number",
+        "allow itself more by the older call",
         "name an owner of its socket",
         "name an owner by kind",
         "name a signal for its socket",
@@ -111,14 +115,25 @@ def test_a_call_that_is_newer_than_the_filter_is_not_there(caged: Open) -> None:
     assert ask(caged(), "make a call that is newer than the filter") == "ENOSYS"
 
 
-def test_a_caged_process_may_lower_its_own_limits(caged: Open) -> None:
+def test_a_caged_process_may_read_limits(caged: Open) -> None:
     cage = caged()
-    assert ask(cage, "limit itself") == "done: None"
+    assert ask(cage, "read its own limits") == "done: (0, 0)"
     assert ask(cage, "read the limits of its parent").startswith("done: ")
 
 
 def test_no_file_grows_in_a_cage(caged: Open) -> None:
     assert ask(caged(), "have an open file grow") == "EFBIG"
+
+
+@pytest.mark.parametrize(
+    "task", ["open a file to read", "open a socket", "open a local socket", "make a file in memory"]
+)
+def test_a_caged_process_opens_nothing_where_calls_cannot_be_forbidden(
+    caged: Open, task: str
+) -> None:
+    cage = caged(module="caged_probe_without_filter")
+    assert ask(cage, "calls forbidden") == "False"
+    assert ask(cage, task) == "EMFILE"
 
 
 def test_a_decoder_may_run_threads(caged: Open) -> None:
@@ -152,6 +167,32 @@ def test_too_much_processor_time_is_the_cause(caged: Open) -> None:
     )
 
 
+def test_the_bound_on_processor_time_is_for_each_task(caged: Open) -> None:
+    cage = caged()
+    assert [ask(cage, "work") for _ in range(4)] == ["done"] * 4
+    assert breakage(cage, "spin")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_ignores_the_signal_is_ended_all_the_same(caged: Open) -> None:
+    assert breakage(caged(), "spin and ignore the signal")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_raises_its_bound_is_ended_where_calls_cannot_be_forbidden(
+    caged: Open,
+) -> None:
+    cage = caged(module="caged_probe_without_filter")
+    assert ask(cage, "allow itself more") == "done: None"
+    assert breakage(cage, "spin")[1] is Breakage.PROCESSOR_TIME
+
+
+def test_a_cage_that_ignores_the_signal_and_talks_is_ended_all_the_same(caged: Open) -> None:
+    cage = caged()
+    cage.send_task("spin and talk")
+    with pytest.raises(CageBrokenError) as broken:
+        [cage.receive(str) for _ in range(1_000)]  # in ten seconds of a processor
+    assert broken.value.breakage is Breakage.PROCESSOR_TIME
+
+
 @pytest.mark.parametrize("task", ["sleep", "answer half a message"])
 def test_silence_is_the_cause(caged: Open, task: str) -> None:
     assert breakage(caged(IMPATIENT), task) == (
@@ -177,7 +218,7 @@ def test_a_message_that_is_too_long_is_not_read(caged: Open) -> None:
 
 def test_a_cage_that_reads_nothing_holds_nobody_up(caged: Open) -> None:
     cage = caged(IMPATIENT)
-    cage.send("read nothing any more")
+    cage.send_task("read nothing any more")
     with pytest.raises(CageBrokenError, match="nothing was heard"):
         cage.send("photograph", bytes(2**24))
 
@@ -251,7 +292,10 @@ def test_protections_that_are_missing_are_a_warning(caged: Open) -> None:
         log_protections(cage, "photographs are decoded")
     (line,) = logs
     assert line["log_level"] == "warning"
-    assert line["event"] == "photographs are decoded in a cage that could open files and sockets"
+    assert (
+        line["event"]
+        == "photographs are decoded in a cage that could remove files and signal processes"
+    )
 
 
 def test_a_cage_is_in_a_session_of_its_own(caged: Open) -> None:

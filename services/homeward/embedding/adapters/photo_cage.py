@@ -1,4 +1,4 @@
-"""`python -m homeward.embedding.adapters.photo_cage`: decodes photographs, locked in.
+"""`python -m homeward.embedding.adapters.photo_cage`: decodes photographs and frames, locked in.
 
 For `CagedPictureDecoder`, which starts it.
 """
@@ -12,12 +12,25 @@ import msgspec
 import numpy as np
 
 from homeward import photos
-from homeward.photos import DecodingError, DecodingProblem
+from homeward.photos import DecodedPhoto, DecodingError, DecodingProblem
 from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
 
 
+class DecodePhoto(msgspec.Struct, tag=True):
+    """Task: decode the photograph that follows. Answered by `Picture` or `Refusal`."""
+
+
+class DecodeFrame(msgspec.Struct, tag=True):
+    """Task: decode the JPEG file that follows as it is stored. Answered likewise."""
+
+    width: int
+    """That it must have, pixels."""
+    height: int
+    """That it must have, pixels."""
+
+
 class Picture(msgspec.Struct, tag=True):
-    """The photograph is in the shared memory: BGR, rows from the top, no padding."""
+    """The picture is in the shared memory: BGR, rows from the top, no padding."""
 
     width: int
     height: int
@@ -28,7 +41,7 @@ class Picture(msgspec.Struct, tag=True):
 
 
 class Refusal(msgspec.Struct, tag=True):
-    """The photograph cannot be decoded. The words for it are the service's."""
+    """The file cannot be decoded. The words for it are the service's."""
 
     problem: DecodingProblem
     width: int
@@ -36,22 +49,21 @@ class Refusal(msgspec.Struct, tag=True):
 
 
 def main() -> None:
-    """Answer each photograph, until the service has gone."""
+    """Answer each task, until the service has gone."""
     photos.load_plugins()
     door = locked_in(sys.argv[1:])
     while True:
-        door.receive_bytes()  # an empty message, before the photograph
+        task: DecodePhoto | DecodeFrame = door.receive(DecodePhoto | DecodeFrame)
         data = door.receive_bytes()
-        door.begin_task()
         try:
-            door.send(_decode(door, data))
+            door.send(_decode(door, task, data))
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
 
 
-def _decode(door: CageDoor, data: bytes) -> Picture | Refusal:
+def _decode(door: CageDoor, task: DecodePhoto | DecodeFrame, data: bytes) -> Picture | Refusal:
     try:
-        decoded = photos.decode(data)
+        decoded = _decoded(task, data)
     except DecodingError as error:
         return Refusal(error.problem, error.width, error.height)
     picture = decoded.picture
@@ -60,6 +72,13 @@ def _decode(door: CageDoor, data: bytes) -> Picture | Refusal:
     rows = shared.reshape(picture.height, picture.width, 3)
     rows[:] = np.asarray(picture)[:, :, ::-1]
     return Picture(picture.width, picture.height, decoded.width, decoded.height)
+
+
+def _decoded(task: DecodePhoto | DecodeFrame, data: bytes) -> DecodedPhoto:
+    if isinstance(task, DecodePhoto):
+        return photos.decode(data)
+    picture = photos.decode_frame(data, task.width, task.height)
+    return DecodedPhoto(picture, picture.width, picture.height)
 
 
 if __name__ == "__main__":

@@ -1,49 +1,29 @@
-"""Pictures in this process: photographs whose origin is known, and frames.
+"""Pictures in this process: frames that are not encoded, and files whose origin is known.
 
-The service decodes photographs in `caged_pictures` instead.
+The service decodes files in `caged_pictures` instead.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 
 import cv2
 import numpy as np
 from PIL import Image as Pillow
 
 from homeward import photos
-from homeward.embedding.model import Image, Photo
-from homeward.photos import MAX_PHOTO_PIXELS, DecodingError, DecodingProblem
+from homeward.embedding.model import Frame, Image, Photo, PixelFormat
+from homeward.photos import (
+    MAX_PHOTO_PIXELS,
+    MAX_PHOTO_SIDE_PX,
+    DecodingError,
+    DecodingProblem,
+)
 from homeward.servicekit.errors import InvalidArgumentError, Reason, invalid_field
 
 
-class FrameDecoder:
-    """Decodes frames; looks at the stated size before it makes room for the pixels."""
-
-    def decode_frame(self, data: bytes, width: int, height: int) -> Image:
-        """Return a JPEG file's picture as it is stored, which must have this size.
-
-        In this process, unlike photographs: only services may call `DetectFaces`, and their JPEG
-        files are encoded by themselves.
-
-        Raises:
-            InvalidArgumentError: `IMAGE_UNREADABLE`.
-        """
-        with _translated(), Pillow.open(io.BytesIO(data), formats=("JPEG",)) as picture:
-            if picture.size != (width, height):
-                raise unreadable("its size is not the one that was stated")
-            return bgr(picture.convert("RGB"))
-
-    def from_planes(self, data: bytes, width: int, height: int) -> Image:
-        """Return the picture that Y, U and V planes make, the latter two of half its size."""
-        planes = np.frombuffer(data, np.uint8).reshape(height * 3 // 2, width)
-        return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
-
-
-class PillowPictureDecoder(FrameDecoder):
-    """Decodes frames, and photographs in this process."""
+class PillowPictureDecoder:
+    """Decodes in this process."""
 
     def __init__(self) -> None:
         photos.load_plugins()
@@ -60,15 +40,29 @@ class PillowPictureDecoder(FrameDecoder):
             raise refusal(data, error) from error
         return Photo(bgr(decoded.picture), decoded.width, decoded.height)
 
+    def decode_frames(self, frames: Sequence[Frame]) -> Generator[Image]:
+        """Yield the picture of each frame.
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except InvalidArgumentError:
-        raise
-    except Exception as error:  # a damaged file can make a parser raise anything
-        raise unreadable("not a JPEG file, or damaged") from error
+        Raises:
+            InvalidArgumentError: `IMAGE_UNREADABLE`.
+        """
+        for number, frame in enumerate(frames):
+            if frame.pixel_format is not PixelFormat.JPEG:
+                yield raw_picture(frame)
+                continue
+            try:
+                picture = photos.decode_frame(frame.data, frame.width, frame.height)
+            except DecodingError as error:
+                raise frame_refusal(number, frame, error) from error
+            yield bgr(picture)
+
+
+def raw_picture(frame: Frame) -> Image:
+    """Return the picture of a frame that is not encoded."""
+    if frame.pixel_format is PixelFormat.I420:
+        planes = np.frombuffer(frame.data, np.uint8).reshape(frame.height * 3 // 2, frame.width)
+        return np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+    return np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width, 3)
 
 
 def bgr(picture: Pillow.Image) -> Image:
@@ -79,12 +73,36 @@ def bgr(picture: Pillow.Image) -> Image:
 def refusal(data: bytes, error: DecodingError) -> InvalidArgumentError:
     """Return what to tell the caller who sent a file that cannot be decoded."""
     if error.problem is DecodingProblem.TOO_LARGE:
+        most = (
+            f"{MAX_PHOTO_SIDE_PX} either way"
+            if max(error.width, error.height) > MAX_PHOTO_SIDE_PX
+            else f"{MAX_PHOTO_PIXELS // 1_000_000} megapixels"
+        )
         return invalid_field(
             "photo",
-            f"is {error.width} x {error.height} pixels, at most"
-            f" {MAX_PHOTO_PIXELS // 1_000_000} megapixels are read; send a smaller copy",
+            f"is {error.width} x {error.height} pixels, at most {most} are read; send a smaller"
+            " copy",
         )
     return unreadable(photos.description(data, error))
+
+
+def frame_refusal(number: int, frame: Frame, error: DecodingError) -> InvalidArgumentError:
+    """Return what to tell the caller who sent a JPEG frame that cannot be decoded.
+
+    Args:
+        number: Of the frame in its batch, from 0.
+        frame: Which one.
+        error: What is wrong with it.
+    """
+    problem = "it is no JPEG file"
+    if error.problem is DecodingProblem.DAMAGED:
+        problem = "it is damaged or not whole"
+    if error.problem is DecodingProblem.OTHER_SIZE:
+        problem = (
+            f"it is {error.width} x {error.height} pixels, not {frame.width} x {frame.height} as"
+            " stated"
+        )
+    return unreadable(f"frames[{number}]: {problem}")
 
 
 def unreadable(problem: str) -> InvalidArgumentError:

@@ -71,7 +71,7 @@ class MediaCage:
     def _send(self, task: Examine | Open | Decode) -> None:
         with _startable():
             self._cage.ready()
-        self._cage.send(task)
+        self._cage.send_task(task)
 
     @property
     def alive(self) -> bool:

@@ -67,6 +67,14 @@ class CagedProber:
         self._executor = executor
         self._places = asyncio.Semaphore(MAX_AT_ONCE)
 
+    async def log_protections(self) -> None:
+        """Try a cage, and write to the log what keeps it in.
+
+        Raises:
+            UnavailableError: It does not start.
+        """
+        await self._executor.run(_try_a_cage)
+
     async def probe(self, url: str) -> Examined:
         """Read the structure of the file at `url`, and decode its first pictures."""
         async with self._places:
@@ -76,6 +84,11 @@ class CagedProber:
             except asyncio.CancelledError:
                 ended.set()  # its cage ends with the next block that it asks for
                 raise
+
+
+def _try_a_cage() -> None:
+    with closing(MediaCage(EXAMINING)) as cage:
+        cage.log_protections()
 
 
 def _examined(url: str, ended: threading.Event) -> Examined:

@@ -39,7 +39,6 @@ def _serve(door: CageDoor) -> None:
     opened: OpenFile | None = None
     while True:
         task: ToCage = door.receive(ToCage)
-        door.begin_task()
         service = Service(door)
         try:
             if isinstance(task, Examine):

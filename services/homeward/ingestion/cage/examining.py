@@ -33,6 +33,11 @@ STAMPS = ("dts", "pts", "positions", "sizes", "keys")
 
 _STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
 
+_STILL_BRANDS = frozenset(
+    {"avif", "avis", "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1"}
+)
+"""Brands of photographs in the container of MP4, ISO/IEC 23008-12: FFmpeg plays one as a video."""
+
 
 @dataclass(slots=True)
 class _Track:
@@ -105,8 +110,12 @@ def examine(service: Service, size: int) -> tuple[Examined, list[array[int]]]:
     except av.error.FFmpegError:
         return Examined(problem="it is not a video, or it was cut off before its index"), []
     with opened as tracks:
-        if tracks.container.format.name.endswith(_STILLS):
+        brand = str(tracks.container.metadata.get("major_brand", "")).strip()
+        if tracks.container.format.name.endswith(_STILLS) or brand in _STILL_BRANDS:
             return Examined(problem="it is a still picture, not a video"), []
+        if not tracks.container.streams:
+            problem = "it has no tracks: it is empty, or was cut off before its index"
+            return Examined(problem=problem), []
         if not tracks.streams:
             return Examined(problem="it has no picture track, only sound"), []
         if len(tracks.streams) > MAX_TRACKS:

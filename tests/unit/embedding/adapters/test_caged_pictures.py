@@ -107,10 +107,10 @@ def test_a_cage_that_hangs_is_given_up_and_the_next_photo_is_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with CagedPictureDecoder(replace(LIMITS, silence_seconds=5)) as decoder:
-        stopped = decoder._ready()
+        stopped = decoder._photos.take()
         os.kill(stopped.pid, signal.SIGSTOP)
         with monkeypatch.context() as patched:
-            patched.setattr(decoder, "_ready", lambda: stopped)
+            patched.setattr(decoder._photos, "take", lambda: stopped)
             said = problem(decoder, encoded())
 
         assert said == (
@@ -143,10 +143,10 @@ def test_a_cage_that_ends_is_unreadable_and_the_next_photo_is_decoded(
     cause: str,
     advice: str,
 ) -> None:
-    crashed = decoder._ready()
+    crashed = decoder._photos.take()
     os.kill(crashed.pid, number)
     with monkeypatch.context() as patched:
-        patched.setattr(decoder, "_ready", lambda: crashed)
+        patched.setattr(decoder._photos, "take", lambda: crashed)
         said = problem(decoder, encoded())
 
     assert said == f"decoding it was ended: {cause}; {advice}"
@@ -154,7 +154,7 @@ def test_a_cage_that_ends_is_unreadable_and_the_next_photo_is_decoded(
 
 
 def test_a_cage_that_ended_while_it_waited_is_replaced(decoder: CagedPictureDecoder) -> None:
-    waiting = decoder._next
+    waiting = decoder._photos.waiting
     assert waiting is not None
     os.kill(waiting.pid, signal.SIGKILL)
     waiting._process.wait()
@@ -188,10 +188,10 @@ def test_a_cage_that_ends_while_it_starts_is_no_fault_of_a_photo(
 
 def test_no_two_photos_share_a_cage(decoder: CagedPictureDecoder) -> None:
     decoder.decode_photo(encoded())
-    first = decoder._next
+    first = decoder._photos.waiting
     decoder.decode_photo(encoded())
 
-    assert decoder._next is not first
+    assert decoder._photos.waiting is not first
     assert first is not None
     assert not first.alive
 
@@ -209,7 +209,26 @@ def test_several_threads_may_decode(decoder: CagedPictureDecoder) -> None:
 
 def test_no_cage_is_left_when_the_service_ends() -> None:
     with CagedPictureDecoder() as decoder:
-        waiting = decoder._next
+        waiting = decoder._photos.waiting
 
     assert waiting is not None
     assert not waiting.alive
+
+
+def test_photos_share_a_cage_where_that_is_asked_for() -> None:
+    with CagedPictureDecoder(photos_each=3) as decoder:
+        used = []
+        for _ in range(5):
+            waiting = decoder._photos.waiting
+            assert waiting is not None
+            used.append(waiting.pid)
+            decoder.decode_photo(encoded())
+
+    assert used[0] == used[1] == used[2] != used[3] == used[4]
+
+
+def test_a_photo_that_breaks_a_shared_cage_costs_the_next_one_nothing() -> None:
+    with CagedPictureDecoder(replace(LIMITS, memory_bytes=500 * 2**20), photos_each=100) as decoder:
+        decoder.decode_photo(encoded())
+        assert "0.5 GiB of memory" in problem(decoder, png_of(9000, 9000))
+        assert decoder.decode_photo(encoded()).width == 40

@@ -27,15 +27,6 @@ def test_a_photo_comes_out_in_bgr() -> None:
     np.testing.assert_array_equal(photo.image[10, 5], [0, 0, 255])
 
 
-def test_a_frame_is_not_turned() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-
-    image = PillowPictureDecoder().decode_frame(encoded(RED_LEFT, "JPEG", exif=exif), 40, 20)
-
-    assert image.shape == (20, 40, 3)
-
-
 def test_a_photo_that_cannot_be_decoded_is_unreadable() -> None:
     with pytest.raises(InvalidArgumentError) as refused:
         PillowPictureDecoder().decode_photo(encoded(RED_LEFT, "GIF"))
@@ -60,15 +51,21 @@ def test_a_photo_of_too_many_pixels_is_an_invalid_field() -> None:
     )
 
 
-def test_a_frame_of_another_size_than_stated_is_unreadable() -> None:
+def test_a_photo_of_one_long_row_is_an_invalid_field() -> None:
+    header = encoded(RED_LEFT, "BMP")
+    sides = (65_536).to_bytes(4, "little") + (20).to_bytes(4, "little")
+    stated = header[:18] + sides + header[26:]
+
     with pytest.raises(InvalidArgumentError) as refused:
-        PillowPictureDecoder().decode_frame(encoded(RED_LEFT, "JPEG"), 41, 20)
+        PillowPictureDecoder().decode_photo(stated)
 
-    assert refused.value.reason is Reason.IMAGE_UNREADABLE
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert refused.value.violations[0].description == (
+        "is 65536 x 20 pixels, at most 65535 either way are read; send a smaller copy"
+    )
 
 
-def test_a_frame_that_is_no_jpeg_is_unreadable() -> None:
-    with pytest.raises(InvalidArgumentError) as refused:
-        PillowPictureDecoder().decode_frame(encoded(RED_LEFT), 40, 20)
+def test_a_photo_of_the_longest_row_is_read() -> None:
+    photo = PillowPictureDecoder().decode_photo(encoded(np.zeros((1, 65_535, 3), np.uint8)))
 
-    assert refused.value.reason is Reason.IMAGE_UNREADABLE
+    assert (photo.width, photo.height) == (65_535, 1)

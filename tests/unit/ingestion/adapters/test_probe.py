@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from homeward.ingestion.adapters import probe as module
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
@@ -132,6 +134,21 @@ def test_sound_alone_cannot_be_searched(look: Look, sound: bytes) -> None:
     assert look(sound).problem == "it has no picture track, only sound"
 
 
+def test_a_file_without_any_track_is_refused(look: Look) -> None:
+    empty = b"\0\0\0\x10ftypisom\0\0\0\0" + b"\0\0\0\x01moov" + (2**63 - 1).to_bytes(8)
+    assert look(empty).problem == "it has no tracks: it is empty, or was cut off before its index"
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"avis", b"heic", b"mif1"])
+def test_a_photograph_in_the_container_of_a_video_is_refused(
+    look: Look, film: Any, brand: bytes
+) -> None:
+    content = film(TIMES[:10])
+    at = content.index(b"ftyp") + 4
+    branded = content[:at] + brand + content[at + 4 :]
+    assert look(branded).problem == "it is a still picture, not a video"
+
+
 def test_a_track_without_pictures_cannot_be_searched(look: Look, film: Any) -> None:
     content = film(TIMES, flags=FRAGMENTED)
 
@@ -210,6 +227,22 @@ async def test_the_prober_describes_a_file_from_a_cage_of_its_own(
     assert (probe.video.codec, probe.video.frame_count) == ("h264", 100)
     assert abs(probe.duration - timedelta(seconds=4)) < timedelta(seconds=0.05)
     assert probe.problems == ()
+
+
+async def test_the_prober_logs_what_keeps_its_cages_in(prober: CagedProber) -> None:
+    with capture_logs() as logs:
+        await prober.log_protections()
+    (line,) = logs
+    assert line["event"] == "recordings are read in a cage"
+    assert line["calls_forbidden"]
+
+
+async def test_the_prober_says_when_no_cage_starts(
+    prober: CagedProber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(errors.UnavailableError, match="a process of its own"):
+        await prober.log_protections()
 
 
 async def test_the_prober_tells_what_was_cut_off(

@@ -35,8 +35,9 @@ class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelForm
     machine.
     """
     PIXEL_FORMAT_JPEG: _PixelFormat.ValueType  # 2
-    """A JPEG file. For peers on different machines, which encode it themselves: unlike a photograph,
-    it is decoded in the service's own process.
+    """A JPEG file, for peers on different machines. It is decoded in a process of its own under limits,
+    as a photograph is; the frames of one message share that process, which takes a quarter of a
+    second to start.
     """
     PIXEL_FORMAT_I420: _PixelFormat.ValueType  # 3
     """Brightness in full and colour in half resolution, as video decoders give them: width × height
@@ -54,8 +55,9 @@ PIXEL_FORMAT_BGR24: PixelFormat.ValueType  # 1
 machine.
 """
 PIXEL_FORMAT_JPEG: PixelFormat.ValueType  # 2
-"""A JPEG file. For peers on different machines, which encode it themselves: unlike a photograph,
-it is decoded in the service's own process.
+"""A JPEG file, for peers on different machines. It is decoded in a process of its own under limits,
+as a photograph is; the frames of one message share that process, which takes a quarter of a
+second to start.
 """
 PIXEL_FORMAT_I420: PixelFormat.ValueType  # 3
 """Brightness in full and colour in half resolution, as video decoders give them: width × height
@@ -244,7 +246,8 @@ class AnalyzePhotoRequest(_message.Message):
 
     PHOTO_FIELD_NUMBER: _builtins.int
     photo: _builtins.bytes
-    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels. A
+    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels and
+    65,535 pixels either way. A
     rotation stated in its EXIF data is applied first, what is transparent is white, and of several
     pictures the first counts. More than 50 megapixels are judged at half their width and height.
     """

@@ -70,6 +70,7 @@ class EmbeddingServiceServicer:
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
         - RESOURCE_EXHAUSTED `QUEUE_FULL`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`, for JPEG files alone
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

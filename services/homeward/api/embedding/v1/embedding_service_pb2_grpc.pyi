@@ -42,6 +42,7 @@ class EmbeddingServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
     - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`, for JPEG files alone
     """
     EmbedFaces: _grpc.UnaryUnaryMultiCallable[_embedding_service_pb2.EmbedFacesRequest, _embedding_service_pb2.EmbedFacesResponse]
     """Turns aligned faces into templates.
@@ -76,6 +77,7 @@ class EmbeddingServiceAsyncStub(EmbeddingServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
     - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`, for JPEG files alone
     """
     EmbedFaces: _aio.UnaryUnaryMultiCallable[_embedding_service_pb2.EmbedFacesRequest, _embedding_service_pb2.EmbedFacesResponse]  # type: ignore[assignment]
     """Turns aligned faces into templates.
@@ -113,6 +115,7 @@ class EmbeddingServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `IMAGE_UNREADABLE`
         - RESOURCE_EXHAUSTED `QUEUE_FULL`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`, for JPEG files alone
         """
 
     @_abc_1.abstractmethod

@@ -86,7 +86,8 @@ class AddReferencePhotoRequest(_message.Message):
     subject_id: _builtins.str
     """The subject. Required."""
     photo: _builtins.bytes
-    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels, with
+    """A JPEG, PNG, WebP, BMP, TIFF, HEIC or AVIF file, 1 byte to 32 MiB, at most 109 megapixels and
+    65,535 pixels either way, with
     the face upright. Required.
     """
     def __init__(
