@@ -14,8 +14,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -117,14 +117,13 @@ class Street:
         cast = _cast(self, faces, detector or _pack_detector())
         walks = self.walks(len(cast))
         length = self.length(walks)
-        part = cache / f"{stem.name}.{os.getpid()}.part.mp4"
-        truth = _record(self, cast, walks, length, part)
-        truth.save(part.with_suffix(".npz"))
-        part.with_suffix(".npz").replace(table)
-        part.replace(video)
-        written = part.with_suffix(".json")
-        written.write_text(json.dumps(_told(self, cast, truth, length), indent=1))
-        written.replace(told)
+        with tempfile.TemporaryDirectory(dir=cache) as folder:
+            parts = [Path(folder, path.name) for path in (video, table, told)]
+            truth = _record(self, cast, walks, length, parts[0])
+            truth.save(parts[1])
+            parts[2].write_text(json.dumps(_told(self, cast, truth, length), indent=1))
+            for part in parts:  # the truth file last: it tells that all is there
+                part.replace(cache / part.name)
         took = time.monotonic() - begun
         print(f"made {video.name}: {length:.0f} s in {took:.0f} s", file=sys.stderr)
         return video, told, table
@@ -263,7 +262,7 @@ def _cast(street: Street, faces: Path, detector: Any) -> list[Member]:  # noqa: 
         for name in names:
             if not left:
                 break
-            if name in taken or (is_subject and len(known[name]) < 2):  # noqa: PLR2004
+            if name in taken or (is_subject and len(known[name]) == 1):
                 continue
             member = _member(
                 street, name, known[name], is_subject=is_subject, detector=detector, rng=rng

@@ -17,6 +17,9 @@ MIN_SCORE = 0.7
 """Of the detector: photographs with a less certain face are not walked with."""
 LEAST_PHOTO_FACE = 60
 """Width in pixels of the smallest face in a photograph that is walked with."""
+DETECTOR_ZERO = 0.5
+"""What YuNet says of the centre of the first pixel. Measured: it and the mirror image of a picture
+differ by twice 0.3 to 0.7 px, 60 photographs at each of three sizes."""
 SOFT = 0.06
 """Width of a head's soft edge, of its half height."""
 LEAST_SOFT_PX = 1.2
@@ -80,36 +83,20 @@ def head_of_file(path: Path, detector: Any) -> Head | None:  # noqa: ANN401 - a 
     photo = cv2.imread(str(path))
     if photo is None:
         return None
-    middle, width = np.array(photo.shape[1::-1]) / 2, photo.shape[1]
+    size = np.array(photo.shape[1::-1])
     boxes, points = [], []
     for scale in (1.0, 1.5):
         sized = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
         for mirror in (False, True):
             look = np.ascontiguousarray(sized[:, ::-1]) if mirror else sized
             found = [
-                (np.array([one.box.x, one.box.y, one.box.width, one.box.height]), one.landmarks)
+                _placed(one, scale, float(size[0])) if mirror else _placed(one, scale)
                 for one in detector.detect(look, MIN_SCORE)
             ]
             if not found:
                 return None
-            # The centre of pixel 0 is at 0.5 of its width in every size.
-            placed = [
-                (
-                    np.append((box[:2] + 0.5) / scale - 0.5, box[2:] / scale),
-                    (five + 0.5) / scale - 0.5,
-                )
-                for box, five in found
-            ]
-            if mirror:
-                placed = [
-                    (
-                        np.array([width - 1 - box[0] - box[2], *box[1:]]),
-                        np.column_stack([width - 1 - five[:, 0], five[:, 1]])[[1, 0, 2, 4, 3]],
-                    )
-                    for box, five in placed
-                ]
             box, five = min(
-                placed, key=lambda one: np.linalg.norm(one[0][:2] + one[0][2:] / 2 - middle)
+                found, key=lambda one: np.linalg.norm(one[0][:2] + one[0][2:] / 2 - size / 2)
             )
             boxes.append(box)
             points.append(five)
@@ -117,6 +104,24 @@ def head_of_file(path: Path, detector: Any) -> Head | None:  # noqa: ANN401 - a 
     if box[2] < LEAST_PHOTO_FACE or not is_frontal(five):
         return None
     return head_of(np.asarray(photo, np.uint8), box.astype(np.float32), five)
+
+
+def _placed(
+    found: Any,  # noqa: ANN401 - a `Detection`
+    scale: float,
+    mirrored: float | None = None,
+) -> tuple[Floats, Floats]:
+    """Return a detection's box and landmarks in pixels of a photograph, `DETECTOR_ZERO` less.
+
+    `mirrored` is the width of the photograph if the detector saw its mirror image.
+    """
+    box = np.array([found.box.x, found.box.y, found.box.width, found.box.height]) / scale
+    five = found.landmarks / scale
+    if mirrored is not None:
+        box[0] = mirrored - box[0] - box[2]
+        five = np.column_stack([mirrored - five[:, 0], five[:, 1]])[[1, 0, 2, 4, 3]]
+    box[:2] -= DETECTOR_ZERO
+    return box.astype(np.float32), (five - DETECTOR_ZERO).astype(np.float32)
 
 
 def _levels(photo: Picture) -> tuple[tuple[float, Picture], ...]:

@@ -17,7 +17,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One person in one frame. Pixels of the recording; the time is the middle of the exposure."""
+    """One person in one frame, at the middle of the exposure.
+
+    Places are in pixels of the recording; the first pixel's centre is 0, as in OpenCV's warps.
+    YuNet says 0.5 there (see `street_heads.DETECTOR_ZERO`).
+    """
 
     person: int
     """Number of the person in the recording; a person walks through once."""
