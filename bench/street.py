@@ -32,7 +32,7 @@ from street_truth import Person, Truth
 from street_walks import Camera, Kind, Manner, Walk, plan
 
 CACHE = Path(__file__).parent / ".footage"
-VERSION = 1
+VERSION = 2
 """Rises when the same street looks different; the name of the files has it."""
 WRONG_LABELS = frozenset({"Hasan_Wirayuda", "Hassan_Wirajuda"})
 """One person under two names in Labeled Faces in the Wild: never walks."""
@@ -61,9 +61,9 @@ class Street:
     heads: tuple[float, float] = (24, 80)
     """Least and greatest head height, pixels; 58 is 250 pixels per metre, 29 is 125."""
     groups: tuple[int, int] = (1, 3)
-    """Least and greatest number of people who walk together."""
+    """Least and greatest number of people in one event; `cross` and `meet` part them in two."""
     kinds: tuple[Kind, ...] = ("across", "towards", "away", "cross", "meet", "towards")
-    """What happens, drawn for each event. `cross` and `meet` take two groups."""
+    """What happens, in random order; `cross` and `meet` need two people."""
     manner: Manner = field(default_factory=Manner)
     caps: float = 0.1
     """Share of people who wear one."""
@@ -211,12 +211,12 @@ def _events(
         if len(kinds) % len(order) == 0:
             rng.shuffle(order)
         kind = order[len(kinds) % len(order)]
-        event = []
-        for _ in range(2 if kind in {"cross", "meet"} else 1):
-            size = min(int(rng.integers(street.groups[0], street.groups[1] + 1)), people)
-            if size:
-                event.append(size)
-            people -= size
+        size = min(int(rng.integers(street.groups[0], street.groups[1] + 1)), people)
+        event = [size]
+        if kind in {"cross", "meet"}:
+            size = min(max(size, 2), people)
+            event = [part for part in (size - size // 2, size // 2) if part]
+        people -= size
         kinds.append(kind)
         sizes.append(event)
     return kinds, sizes
@@ -414,8 +414,9 @@ def _groups(seed: int) -> tuple[Street, ...]:
             heads=(low, high),
             groups=sizes[number % 6],
             kinds=kinds,
-            subjects=7,
-            strangers=9,
+            seconds=90,
+            subjects=8,
+            strangers=10,
             half=number // 6,
             manner=Manner(turned=(10, 25)[number % 2], pauses=0.4),
             umbrellas=(0.0, 0.15)[number // 6],

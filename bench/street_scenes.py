@@ -13,7 +13,7 @@ from street_heads import Head, Picture, Pose, lay, project, render
 from street_truth import Person
 from street_walks import Walk
 
-NOISE_FRAMES = 8
+NOISE_FRAMES = 5
 OWN = 100
 """In the map of who is seen where, a person's umbrella is the person's number and this."""
 
@@ -85,7 +85,8 @@ def noise(optics: Optics) -> Iterator[NDArray[np.int8]] | None:
         return None
     rng = np.random.default_rng([optics.seed, 3])
     width, height = optics.size
-    field = rng.normal(0, optics.noise, (NOISE_FRAMES, height + 64, width + 64))
+    shape = (NOISE_FRAMES, height + 64, width + 64)
+    field = rng.standard_normal(shape, np.float32) * np.float32(optics.noise)
     grain = np.clip(np.rint(field), -127, 127).astype(np.int8)
 
     def forever() -> Iterator[NDArray[np.int8]]:
