@@ -32,7 +32,7 @@ from street_truth import Person, Truth
 from street_walks import Camera, Kind, Manner, Walk, plan
 
 CACHE = Path(__file__).parent / ".footage"
-VERSION = 2
+VERSION = 4
 """Rises when the same street looks different; the name of the files has it."""
 WRONG_LABELS = frozenset({"Hasan_Wirayuda", "Hassan_Wirajuda"})
 """One person under two names in Labeled Faces in the Wild: never walks."""
@@ -173,11 +173,14 @@ class Street:
         )
 
     def encoding(self) -> dict[str, str]:
-        """Return options of libx264. One thread, so that the same street gives the same bytes."""
+        """Return options of libx264, for an encoder like a camera's: it does not look ahead.
+
+        With a look ahead (and with threads), x264 gives the same pictures other bytes now and then.
+        """
         rate = {"qp": "0"} if self.lossless else {"crf": str(self.crf)}
-        # Cameras do not cut scenes.
-        keys = {"g": str(int(self.fps * self.gop)), "sc_threshold": "0", "threads": "1"}
-        return {**rate, **keys, "preset": "ultrafast" if self.lossless else self.preset}
+        keys = {"g": str(int(self.fps * self.gop)), "sc_threshold": "0"}
+        blind = {"threads": "1", "rc-lookahead": "0", "bf": "0"}
+        return {**rate, **keys, **blind, "preset": "ultrafast" if self.lossless else self.preset}
 
     def without(self, *causes: str) -> Street:
         """Return the same walk without causes of misses, each a name of `CAUSES`.

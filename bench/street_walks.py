@@ -192,7 +192,7 @@ def _route(
             [
                 [side * camera.edge(z0) * 0.9, z0],
                 [rng.uniform(-0.35, 0.35) * camera.edge(through), through],
-                [rng.choice([-1.0, 1.0]) * camera.edge(z1), z1],
+                [-side * camera.edge(z1), z1],
             ]
         )
         if kind == "away":
