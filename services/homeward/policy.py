@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -16,6 +17,15 @@ FORMAT = 1
 
 MOST_BYTES = 1_000_000
 """Of the file."""
+
+
+LEAST_GROUP = 20
+"""Fewer people than this tell nothing about the error rate of their group: where none of 20 is
+missed, the rate may still be 14 % (the rule of three)."""
+
+
+MOST_AGE_GROUPS = 20
+"""Age groups that a policy tells of, as they travel with each candidate; an evaluation makes 5."""
 
 
 class PolicyError(ValueError):
@@ -37,6 +47,31 @@ class Rate:
             raise ValueError("not 0 <= low <= value <= high <= 1 over at least one search")
 
 
+class Basis(StrEnum):
+    """What a rate was counted on."""
+
+    PHOTOGRAPHS = "photographs"
+    FOOTAGE = "footage"
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Ages in whole years, both ends included."""
+
+    youngest: int
+    oldest: int | None = None
+    """None: however old."""
+
+    def __post_init__(self) -> None:
+        if self.youngest < 0 or (self.oldest is not None and self.oldest < self.youngest):
+            raise ValueError("not 0 <= youngest <= oldest")
+
+    def holds(self, other: Ages) -> bool:
+        """Whether everybody of other ages is of these."""
+        ends = self.oldest is None or (other.oldest is not None and other.oldest <= self.oldest)
+        return self.youngest <= other.youngest and ends
+
+
 @dataclass(frozen=True, slots=True)
 class Cohort:
     """The rates of one group of people, in the sense of ISO/IEC 19795-10."""
@@ -47,6 +82,16 @@ class Cohort:
     """None without a search of anybody of it who is not enrolled."""
     fnir: Rate | None
     """None without a search of anybody of it who is enrolled."""
+    attribute: str = ""
+    """By what the people were told apart, such as `age`."""
+    ages: Ages | None = None
+    """Theirs, where the group is one of age."""
+    basis: Basis = Basis.PHOTOGRAPHS
+    """What its rates were counted on."""
+    fpir_identities: int = 0
+    """People whose searches `fpir` was counted over."""
+    fnir_identities: int = 0
+    """People whose searches `fnir` was counted over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +118,21 @@ class Measurement:
     """How far the data are from what the policy is for, in plain words."""
     cohorts: tuple[Cohort, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(measured_ages(self)) > MOST_AGE_GROUPS:
+            raise ValueError(f"more than {MOST_AGE_GROUPS} groups of age")
+
+
+@dataclass(frozen=True, slots=True)
+class AgeFigures:
+    """How often people of some ages are missed, where enough of them were measured."""
+
+    ages: Ages
+    fnir: Rate
+    identities: int
+    """People whose searches it was counted over, at least `LEAST_GROUP`."""
+    basis: Basis
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyFigures:
@@ -86,6 +146,8 @@ class PolicyFigures:
     fnir: Rate
     """As measured."""
     measured_gallery_size: int
+    ages: tuple[AgeFigures, ...] = ()
+    """The ages that the policy was measured on, youngest first; of others nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +226,20 @@ def figures_of(measured: Measurement, *, approved: bool, gallery_size: int) -> P
         expected_fpir=Rate(value, low, high, rate.trials),
         fnir=measured.fnir,
         measured_gallery_size=measured.gallery_size,
+        ages=measured_ages(measured),
+    )
+
+
+def measured_ages(measured: Measurement) -> tuple[AgeFigures, ...]:
+    """Return the ages that a measurement tells of, youngest first.
+
+    A group of fewer than `LEAST_GROUP` people tells of nobody. Where one was measured on footage
+    and on photographs, footage counts, as it is what is searched.
+    """
+    found: dict[Ages, AgeFigures] = {}
+    for one in sorted(measured.cohorts, key=lambda each: each.basis is Basis.FOOTAGE):
+        if one.ages and one.fnir and one.fnir_identities >= LEAST_GROUP:
+            found[one.ages] = AgeFigures(one.ages, one.fnir, one.fnir_identities, one.basis)
+    return tuple(
+        sorted(found.values(), key=lambda each: (each.ages.youngest, each.ages.oldest or math.inf))
     )

@@ -30,7 +30,13 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image
 
-from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
+from homeward.api.common.v1.policy_pb2 import (
+    MEASUREMENT_BASIS_FOOTAGE,
+    AgeFigures,
+    AgeRange,
+    ErrorRate,
+    PolicyFigures,
+)
 from homeward.api.common.v1.types_pb2 import BoundingBox, TimeInterval
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, model_pb2
 from homeward.api.ingestion.v1 import (
@@ -96,8 +102,19 @@ class Refusal:
         context.abort(self.code, self.message)
 
 
-def worth(*, approved: bool = True, enrolled: int = 12) -> PolicyFigures:
+CHILDREN = AgeFigures(
+    ages=AgeRange(youngest_years=0, oldest_years=17),
+    fnir=ErrorRate(value=0.5, low=0.4, high=0.6, trial_count=80),
+    identity_count=40,
+    basis=MEASUREMENT_BASIS_FOOTAGE,
+)
+
+
+def worth(
+    *, approved: bool = True, enrolled: int = 12, ages: Iterable[AgeFigures] = ()
+) -> PolicyFigures:
     return PolicyFigures(
+        age_figures=ages,
         approved=approved,
         gallery_size=enrolled,
         expected_fpir=ErrorRate(value=0.00024, low=0.0001, high=0.0005, trial_count=1000),
@@ -569,12 +586,14 @@ def written(folder: Path, name: str, content: bytes) -> str:
     return str(folder / name)
 
 
-def enrolled(homeward: Homeward, subject_id: str = ANNA) -> subject_pb2.Subject:
+def enrolled(
+    homeward: Homeward, subject_id: str = ANNA, *, child: bool = False
+) -> subject_pb2.Subject:
     subject = subject_pb2.Subject(
         subject_id=subject_id,
         case_reference="MP-1",
         label="Anna",
-        age_group=subject_pb2.AGE_GROUP_ADULT,
+        age_group=subject_pb2.AGE_GROUP_CHILD if child else subject_pb2.AGE_GROUP_ADULT,
         state=subject_pb2.Subject.STATE_OPEN,
     )
     homeward.subjects.held[subject_id] = subject
@@ -609,10 +628,12 @@ def ended(
     gaps: Iterable[scan_pb2.CoverageGap] = (),
     incomparable: int = 0,
     efforts: Iterable[scan_pb2.FootageEffort] = (),
+    subject_ids: Iterable[str] = (),
 ) -> Any:
     return scan_service_pb2.WatchScanResponse(
         scan=scan_pb2.Scan(
             scan_id=SCAN,
+            scope=scan_pb2.ScanScope(subject_ids=subject_ids),
             state=scan_pb2.Scan.STATE_SUCCEEDED,
             coverage=scan_pb2.ScanCoverage(
                 requested_duration=Duration(seconds=600),
@@ -657,6 +678,11 @@ UNAPPROVED = "EVALUATION: nobody answers for policy yunet-sface/1"
 NOT_APPROVED = Refusal(
     grpc.StatusCode.FAILED_PRECONDITION, "POLICY_NOT_APPROVED", "approve one", {"policy_id": ""}
 )
+CHILD_WARNING = (
+    "WARNING: enrolled as a child (under 18): Anna. Policy yunet-sface/1 does not say that it was"
+    " measured on children. Children are found far less often than adults"
+)
+CHILD_MEASURED = "Children missed, by age, as measured: 0 to 17: 50.0 % (40.0 to 60.0) in footage."
 ADD_SUBJECT = ("subject", "add", "--case", "MP-1", "--label", "Anna")
 ADD_FOOTAGE = ("footage", "add", "--camera", "gate", "--start", "2026-11-20T10:00:00Z")
 BLURRED = Refusal(
@@ -840,6 +866,56 @@ def test_a_subject_is_enrolled_with_photographs(
     told = capsys.readouterr().out
     assert "a.jpg: accepted, quality 0.80" in told
     assert f"Subject {ANNA}: MP-1 Anna, photographs: 1." in told
+
+
+def test_whoever_enrols_a_child_is_told_what_no_finding_is_worth(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = written(tmp_path, "a.jpg", b"a")
+    assert run([*ADD_SUBJECT, "--child", photo]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
+    assert run([*ADD_SUBJECT, "--child", "--output", "json", photo]) == 0
+    (caveat,) = json.loads(capsys.readouterr().out)["caveats"]
+    assert caveat.startswith(CHILD_WARNING)
+    assert run([*ADD_SUBJECT, photo]) == 0
+    assert "WARNING" not in capsys.readouterr().out
+
+
+def test_a_policy_that_was_measured_on_children_silences_that(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.policy.figures.CopyFrom(worth(ages=[CHILDREN]))
+    assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
+    told = capsys.readouterr().out
+    assert "WARNING" not in told
+    assert CHILD_MEASURED in told
+
+
+def test_a_child_is_enrolled_and_warned_of_without_a_policy(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.refusal = NOT_APPROVED
+    assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
+    told = capsys.readouterr()
+    assert "No policy in force could be asked how often children are found." in told.out
+    assert told.err == ""
+
+
+def test_a_child_is_enrolled_when_nothing_can_be_asked_about_the_policy(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.matching.refusal = Refusal(grpc.StatusCode.INTERNAL, message="broken")
+    assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
+    told = capsys.readouterr()
+    assert "No policy in force could be asked how often children are found." in told.out
+    assert "whom the policy was measured on is not known: matching at" in told.err
+
+
+def test_a_subject_that_becomes_a_child_is_warned_of(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["subject", "update", ANNA, "--child", "--label", "Anna"]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
 
 
 def test_a_refused_photograph_does_not_hold_up_the_others(
@@ -1358,6 +1434,63 @@ def test_candidates_of_a_policy_that_nobody_approved_say_so(
     assert UNAPPROVED in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [("search",), ("scan", "watch", SCAN)])
+def test_a_search_that_finds_nothing_of_a_child_says_how_little_that_means(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.scans.script = [[ended()]]
+    assert run(words) == 0
+    told = capsys.readouterr()
+    assert CHILD_WARNING in told.out
+    assert (CHILD_WARNING in told.err) is (words == ("search",))  # before the scan, too
+
+
+def test_a_search_for_somebody_else_does_not_speak_of_the_child(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    other = enrolled(homeward, ANNA.replace("3", "4"))
+    homeward.scans.script = [[ended(subject_ids=[other.subject_id])]]
+    assert run(["search", "--subject", other.subject_id]) == 0
+    told = capsys.readouterr()
+    assert "WARNING" not in told.out + told.err
+
+
+def test_a_scan_is_shown_with_what_it_means_for_a_child(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    assert run(["scan", "show", SCAN]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
+
+
+def test_a_candidate_of_a_child_is_marked_in_its_line(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.scans.script = [[candidate(figures=worth()), ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if SIGHTING in line]
+    assert "NOT MEASURED ON" in told
+    assert line.endswith("child")
+    assert told.count(CHILD_WARNING) == 1
+
+
+def test_a_candidate_of_an_earlier_policy_is_told_by_that(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.matching.policy.policy_id = "yunet-sface/9"
+    homeward.matching.policy.figures.CopyFrom(worth(ages=[CHILDREN]))
+    homeward.scans.script = [[candidate(figures=worth()), ended()]]
+    assert run(["search", "--output", "json"]) == 0
+    measured, warned = json.loads(capsys.readouterr().out)["caveats"]
+    assert measured == CHILD_MEASURED
+    assert warned.startswith(CHILD_WARNING)
+
+
 def test_a_candidate_that_is_like_somebody_else_too_is_marked(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -1671,6 +1804,50 @@ def test_a_saved_picture_says_that_its_time_is_uncertain(
     assert list(captions.still).count("Time uncertain: clock set anew") == lines
 
 
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_of_a_child_says_that_children_were_not_measured(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.sightings.sighting.figures.CopyFrom(worth())
+    assert run(["sighting", *words]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
+    assert run(["sighting", *words, "--output", "json"]) == 0
+    (caveat,) = json.loads(capsys.readouterr().out)["caveats"]
+    assert caveat.startswith(CHILD_WARNING)
+
+
+def test_a_sighting_of_a_child_by_a_policy_of_children_has_no_warning(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.sightings.sighting.figures.CopyFrom(worth(ages=[CHILDREN]))
+    assert run(["sighting", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "WARNING" not in told
+    assert "NOT MEASURED ON" not in told
+    assert CHILD_MEASURED in told
+
+
+def test_a_picture_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: Path) -> None:
+    paths = [tmp_path / "adult.png", tmp_path / "child.png"]
+    enrolled(homeward)
+    assert run(["sighting", "show", SIGHTING, "--save", str(paths[0])]) == 0
+    enrolled(homeward, child=True)
+    assert run(["sighting", "show", SIGHTING, "--save", str(paths[1])]) == 0
+    adult, child = map(opened, paths)
+    assert child.height > adult.height  # by its lines
+
+
+def test_an_export_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: Path) -> None:
+    enrolled(homeward, child=True)
+    homeward.sightings.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 0
+    facts = json.loads((tmp_path / f"sighting-{SIGHTING}.json").read_text())
+    (caveat,) = facts["caveats"]
+    assert caveat.startswith(CHILD_WARNING)
+
+
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:
     assert run(["sighting", "show", SIGHTING]) == 0
     assert homeward.sightings.requests[0].view == sighting_service_pb2.SIGHTING_VIEW_BASIC
@@ -1814,7 +1991,16 @@ def test_a_policy_is_shown_with_its_groups(
     told = capsys.readouterr().out
     assert "1.0 % (0.5 to 2.0) in 1000 searches" in told
     assert "18 to 30  200" in told
+    assert "0, too few to tell" in told
     assert "came with Homeward" in told
+
+
+def test_a_policy_without_groups_says_that_nothing_is_known_of_any(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.policies.policy.measurement.ClearField("cohorts")
+    assert run(["policy", "show", "yunet-sface/1"]) == 0
+    assert "nothing is known of how often children" in capsys.readouterr().out
 
 
 def test_a_policy_that_is_not_there_is_told(

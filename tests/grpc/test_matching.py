@@ -45,7 +45,16 @@ from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
-from homeward.policy import MOST_BYTES, Cohort, Measurement, PolicyFile, Rate, write_policy
+from homeward.policy import (
+    MOST_BYTES,
+    Ages,
+    Basis,
+    Cohort,
+    Measurement,
+    PolicyFile,
+    Rate,
+    write_policy,
+)
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
@@ -874,6 +883,34 @@ async def test_get_policy_tells_what_was_measured(world: World) -> None:
     (cohort,) = measured.cohorts
     assert (cohort.name, cohort.fpir.trial_count) == ("18 to 30", 100)
     assert not cohort.HasField("fnir")
+
+
+async def test_the_ages_that_a_policy_was_measured_on_travel_with_each_candidate(
+    world: World,
+) -> None:
+    rate = Rate(0.3, 0.2, 0.4, trials=50)
+    band = Cohort(
+        "6 to 12", 30, rate, rate, "age", Ages(6, 12), Basis.FOOTAGE, 28, fnir_identities=25
+    )
+    await add_policy(world, policy_file("yunet-sface/2", cohorts=(band,)))
+    await approve(world, "yunet-sface/2")
+    await activate(world, "yunet-sface/2")
+
+    (cohort,) = (await get_policy(world, "yunet-sface/2")).policy.measurement.cohorts
+    in_force = (
+        await world.matching.GetThresholdPolicy(matching.GetThresholdPolicyRequest())
+    ).policy
+    (told,) = in_force.figures.age_figures
+
+    assert (cohort.attribute, cohort.fpir_identity_count, cohort.fnir_identity_count) == (
+        "age",
+        28,
+        25,
+    )
+    assert (cohort.ages.youngest_years, cohort.ages.oldest_years) == (6, 12)
+    assert told.ages == cohort.ages
+    assert told.basis == cohort.basis == figures_pb2.MEASUREMENT_BASIS_FOOTAGE
+    assert (told.identity_count, told.fnir.trial_count) == (25, 50)
 
 
 async def test_list_policies_goes_page_by_page(world: World) -> None:

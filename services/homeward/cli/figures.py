@@ -78,6 +78,8 @@ class Scored(Protocol):
     """A sighting, or a candidate of a scan."""
 
     @property
+    def subject_id(self) -> str: ...  # noqa: D102
+    @property
     def policy_id(self) -> str: ...  # noqa: D102
     @property
     def figures(self) -> PolicyFigures: ...  # noqa: D102

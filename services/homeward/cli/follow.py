@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import click
@@ -11,9 +11,8 @@ from google.rpc import code_pb2
 from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
-from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import figures, patience, progress, times
+from homeward.api.matching.v1 import subject_pb2
+from homeward.cli import caveats, figures, patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -122,13 +121,15 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
 def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
+    known = caveats.subjects(session)
+    warned = _warned(session, findings, known)
     if session.view.json:
-        session.view.document({"scan": findings.scan, "candidates": candidates})
+        session.view.document({"scan": findings.scan, "candidates": candidates, "caveats": warned})
         return
     state = enum_word(scan_pb2.Scan.State.Name(findings.scan.state), "STATE_")
     session.view.say(f"Scan {findings.scan.scan_id}: {state}")
     if candidates:
-        _tell_candidates(session, candidates)
+        _tell_candidates(session, candidates, known)
     else:
         searched = findings.scan.coverage.searched_duration
         session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
@@ -141,7 +142,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
             f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
             f" {crowded}."
         )
-    for line in figures.notes(candidates):
+    for line in (*figures.notes(candidates), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan.coverage)
@@ -206,12 +207,32 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         )
 
 
-def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate]) -> None:
-    subjects, places = _names(session)
+def _warned(
+    session: Session, findings: Findings, known: Mapping[str, subject_pb2.Subject]
+) -> list[str]:
+    """Return of whom the figures do not hold: of all who were looked for, found or not."""
+    wanted = set(findings.scan.scope.subject_ids)
+    looked_for = [one for name, one in known.items() if not wanted or name in wanted]
+    worth = caveats.in_force(session) if looked_for else caveats.NOT_IN_FORCE
+    earlier = [one for one in findings.best_first() if one.policy_id != worth.policy_id]
+    return caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
+
+
+def _tell_candidates(
+    session: Session,
+    candidates: list[scan_pb2.ScanCandidate],
+    known: Mapping[str, subject_pb2.Subject],
+) -> None:
+    subjects = {name: each.label or each.case_reference for name, each in known.items()}
+    places = _places(session)
+    marks = [caveats.mark(known.get(each.subject_id), each) for each in candidates]
     shown = session.view.ids([each.sighting_id for each in candidates])
     subject_ids = session.view.ids([each.subject_id for each in candidates])
     session.view.table(
-        ("subject", "subject id", "camera", "from", "to", "score", "threshold", "sighting"),
+        (
+            *("subject", "subject id", "camera", "from", "to", "score", "threshold", "sighting"),
+            *(["not measured on"] if any(marks) else []),
+        ),
         [
             (
                 subjects.get(each.subject_id, ""),
@@ -222,8 +243,9 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
                 figures.score(each),
                 f"{each.threshold:.3f}",
                 shown[each.sighting_id],
+                *([note] if any(marks) else []),
             )
-            for each in candidates
+            for each, note in zip(candidates, marks, strict=True)
         ],
         optional=("threshold", "subject id", "to"),
     )
@@ -231,25 +253,18 @@ def _tell_candidates(session: Session, candidates: list[scan_pb2.ScanCandidate])
         session.view.say(times.UNCERTAIN)
 
 
-def _names(session: Session) -> tuple[dict[str, str], dict[str, str]]:
+def _places(session: Session) -> dict[str, str]:
     # The ids tell enough to go on with, so that a failure here takes nothing away.
-    subjects: list[subject_pb2.Subject] = []
-    places: dict[str, str] = {}
     try:
-        subjects = all_pages(
-            SubjectServiceStub(session.connections.channel("matching")).ListSubjects,
-            subject_service_pb2.ListSubjectsRequest(show_closed=True),
-            lambda page: page.subjects,
-        )
         cameras = all_pages(
             CameraServiceStub(session.connections.channel("ingestion")).ListCameras,
             camera_service_pb2.ListCamerasRequest(),
             lambda page: page.cameras,
         )
-        places = {camera.camera_id: camera.place for camera in cameras}
     except CliError as error:
-        tell(error, about="names are left out")
-    return {each.subject_id: each.label or each.case_reference for each in subjects}, places
+        tell(error, about="the cameras' places are left out")
+        return {}
+    return {camera.camera_id: camera.place for camera in cameras}
 
 
 def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings) -> None:

@@ -20,7 +20,7 @@ from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.evaluation import figures, metrics
+from homeward.evaluation import cohorts, figures, metrics
 from homeward.evaluation.dataset import (
     Clip,
     Dataset,
@@ -178,6 +178,7 @@ def evaluate(
         f" with {measured.gallery_size} people enrolled,"
         f" FNIR {measured.fnir.value:.4f} [{measured.fnir.low:.4f}, {measured.fnir.high:.4f}]"
     )
+    click.echo("\n".join(cohorts.lines(found.cohorts)))
     wrong = len(found.suspects) + len(found.doubtful)
     if wrong:
         click.echo(f"{wrong} pairs of photographs may have a wrong label: see the page")
@@ -252,7 +253,10 @@ def _evaluated(
             figures.condition(way, worse, samples, threshold=threshold, how=how)
             for way, worse in _worse(measurer, data.photos, wanted.seed)
         ),
-        cohorts=figures.cohorts(data, photos, gallery_size=size, threshold=threshold, how=how),
+        cohorts=(
+            *cohorts.of_photographs(data, photos, gallery_size=size, threshold=threshold, how=how),
+            *(cohorts.of_footage(data, found, threshold=threshold, how=how) if found else ()),
+        ),
         suspects=figures.suspects(samples, photos),
         doubtful=figures.doubtful(samples, photos),
         footage=seen,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,10 @@ PICTURES = frozenset(
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".avi", ".ts", ".webm"})
 LEAST_IDENTITIES = 20
 """Fewer people than this tell nothing about error rates."""
+
+
+OLDEST = 130
+"""Years; a number above it is no age."""
 
 
 class DatasetError(Exception):
@@ -98,9 +103,22 @@ def _cohorts(table: Path, identities: Sequence[str]) -> dict[str, dict[str, str]
                     f"{table}, line {rows.line_num}: no photographs of {row['identity']!r}"
                 )
             for name in attributes:
+                if name.lower() == "age":
+                    _check_age(row[name] or "", f"{table}, line {rows.line_num}")
                 if row[name]:
                     found[name][row["identity"]] = row[name]
     return found
+
+
+def _check_age(cell: str, place: str) -> None:
+    """Refuse a number that is nobody's age: a year of birth would make everybody an adult."""
+    numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", cell)]
+    falling = numbers != sorted(numbers)
+    if cell.strip().startswith("-") or falling or max(numbers, default=0) > OLDEST:
+        raise DatasetError(
+            f"{place}: {cell!r} is nobody's age in years, 0 to {OLDEST}; write 7, 6-12, 18+,"
+            " child or adult"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.evaluation import metrics
-from homeward.evaluation.dataset import Dataset
 from homeward.evaluation.footage import Search
 from homeward.evaluation.metrics import NOTHING, THRESHOLDS, Bootstrap, Curve, OpenSet, Photographs
 from homeward.evaluation.photos import Sample, similarities
@@ -26,7 +25,7 @@ from homeward.evaluation.report import (
     Suspect,
     Way,
 )
-from homeward.policy import Cohort, Rate, fpir_at
+from homeward.policy import Rate, fpir_at
 
 FMRS = (1e-2, 1e-3, 1e-4)
 SUSPECT = 0.6
@@ -216,66 +215,6 @@ def _pairs_where(
         )
         for a, b in np.argwhere(np.triu(chosen, 1)).tolist()
     ]
-
-
-def cohorts(
-    dataset: Dataset,
-    photos: Photographs,
-    *,
-    gallery_size: int,
-    threshold: float,
-    how: Bootstrap,
-) -> tuple[tuple[str, tuple[Cohort, ...]], ...]:
-    """Return the error rates of each group of people, as ISO/IEC 19795-10 asks for.
-
-    Everybody is drawn as for the whole; the searches of each group are counted apart.
-    """
-    tables = []
-    for attribute, values in dataset.cohorts.items():
-        group = np.array([values.get(name, "") for name in dataset.identities])
-        rows = [
-            _cohort(
-                value,
-                group == value,
-                photos,
-                gallery_size=gallery_size,
-                threshold=threshold,
-                how=how,
-            )
-            for value in sorted(set(values.values()))
-        ]
-        tables.append((attribute, tuple(rows)))
-    return tuple(tables)
-
-
-def _cohort(
-    name: str,
-    members: NDArray[np.bool_],
-    photos: Photographs,
-    *,
-    gallery_size: int,
-    threshold: float,
-    how: Bootstrap,
-) -> Cohort:
-    rng = np.random.default_rng([how.seed, gallery_size])  # the draws of the whole
-    false: list[NDArray[np.bool_]] = []
-    missed: list[NDArray[np.bool_]] = []
-    others: list[NDArray[np.int64]] = []
-    mated: list[NDArray[np.int64]] = []
-    for _ in range(max(1, how.draws // 10)):
-        one = metrics.draw(photos, gallery_size=gallery_size, rng=rng)
-        stranger, own = members[one.other_person], members[one.mated_person]
-        false.append(one.other_score[stranger] >= threshold)
-        others.append(one.other_person[stranger])
-        missed.append(one.mated_score[own] < threshold)
-        mated.append(one.mated_person[own])
-
-    def rate(errors: list[NDArray[np.bool_]], people: list[NDArray[np.int64]]) -> Rate | None:
-        if not sum(map(len, errors)):
-            return None
-        return share(np.concatenate(errors), np.concatenate(people), how)
-
-    return Cohort(name, int(members.sum()), fpir=rate(false, others), fnir=rate(missed, mated))
 
 
 def footage_report(

@@ -11,6 +11,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from homeward.evaluation.cohorts import remark
 from homeward.evaluation.report import Report, Series, Suspect
 from homeward.policy import Rate
 
@@ -280,25 +281,30 @@ def _cohorts(report: Report) -> list[str]:
         return [
             (
                 "<h2>Groups of people</h2><p>The data set has no <code>cohorts.csv</code>: nothing"
-                " is known of whether errors fall on some groups more than on others.</p>"
+                " is known of whether errors fall on some groups more than on others, nor of how"
+                " well children are found.</p>"
             )
         ]
     parts = ["<h2>Groups of people</h2>"]
     for attribute, rows in report.cohorts:
-        parts.append(
+        parts += [
+            f"<h3>{escape(attribute)}, on {rows[0].basis}</h3>",
             _table(
-                (attribute, "people", "FPIR", "FNIR"),
+                (attribute, "people", "FNIR", "of people", "FPIR", "of people", ""),
                 [
                     (
                         one.name,
                         str(one.identities),
-                        _rate(one.fpir) if one.fpir else "no search",
                         _rate(one.fnir) if one.fnir else "no search",
+                        str(one.fnir_identities),
+                        _rate(one.fpir) if one.fpir else "no search",
+                        str(one.fpir_identities),
+                        remark(one),
                     )
                     for one in rows
                 ],
-            )
-        )
+            ),
+        ]
     return parts
 
 

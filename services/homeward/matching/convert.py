@@ -359,6 +359,11 @@ def to_measurement(measured: Measurement, *, cohorts: bool) -> policy_pb2.Policy
                 identity_count=cohort.identities,
                 fpir=wire.to_rate(cohort.fpir) if cohort.fpir else None,
                 fnir=wire.to_rate(cohort.fnir) if cohort.fnir else None,
+                attribute=cohort.attribute,
+                ages=wire.to_ages(cohort.ages) if cohort.ages else None,
+                basis=wire.BASES[cohort.basis],
+                fpir_identity_count=cohort.fpir_identities,
+                fnir_identity_count=cohort.fnir_identities,
             )
             for cohort in (measured.cohorts if cohorts else ())
         ],

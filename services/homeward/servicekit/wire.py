@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -14,11 +14,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeward.api.common.v1 import policy_pb2, retention_pb2, types_pb2
 from homeward.inventory import HeldData
-from homeward.policy import PolicyFigures, Rate
+from homeward.policy import MOST_AGE_GROUPS, AgeFigures, Ages, Basis, PolicyFigures, Rate
 from homeward.servicekit.errors import invalid_field
 
 MAX_GALLERY = 10_000_000
 """People who may be enrolled, as far as figures go."""
+
+BASES: Mapping[Basis, policy_pb2.MeasurementBasis.ValueType] = {
+    Basis.PHOTOGRAPHS: policy_pb2.MEASUREMENT_BASIS_PHOTOGRAPHS,
+    Basis.FOOTAGE: policy_pb2.MEASUREMENT_BASIS_FOOTAGE,
+}
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -208,7 +213,21 @@ def to_figures(figures: PolicyFigures) -> policy_pb2.PolicyFigures:
         expected_fpir=to_rate(figures.expected_fpir),
         fnir=to_rate(figures.fnir),
         measured_gallery_size=figures.measured_gallery_size,
+        age_figures=[
+            policy_pb2.AgeFigures(
+                ages=to_ages(one.ages),
+                fnir=to_rate(one.fnir),
+                identity_count=one.identities,
+                basis=BASES[one.basis],
+            )
+            for one in figures.ages
+        ],
     )
+
+
+def to_ages(ages: Ages) -> policy_pb2.AgeRange:
+    """Return ages as protobuf has them."""
+    return policy_pb2.AgeRange(youngest_years=ages.youngest, oldest_years=ages.oldest)
 
 
 def figures_from(figures: policy_pb2.PolicyFigures, path: str) -> PolicyFigures:
@@ -219,12 +238,36 @@ def figures_from(figures: policy_pb2.PolicyFigures, path: str) -> PolicyFigures:
     """
     for name in ("gallery_size", "measured_gallery_size"):
         number_between(getattr(figures, name), f"{path}.{name}", least=0, most=MAX_GALLERY)
+    count_between(len(figures.age_figures), f"{path}.age_figures", least=0, most=MOST_AGE_GROUPS)
     return PolicyFigures(
         approved=figures.approved,
         gallery_size=figures.gallery_size,
         expected_fpir=rate_from(figures.expected_fpir, f"{path}.expected_fpir"),
         fnir=rate_from(figures.fnir, f"{path}.fnir"),
         measured_gallery_size=figures.measured_gallery_size,
+        ages=tuple(
+            _age_figures_from(one, f"{path}.age_figures[{index}]")
+            for index, one in enumerate(figures.age_figures)
+        ),
+    )
+
+
+def _age_figures_from(told: policy_pb2.AgeFigures, path: str) -> AgeFigures:
+    known = {value: basis for basis, value in BASES.items()}
+    if told.basis not in known:
+        raise invalid_field(f"{path}.basis", "is required: photographs or footage")
+    oldest = told.ages.oldest_years if told.ages.HasField("oldest_years") else None
+    try:
+        ages = Ages(told.ages.youngest_years, oldest)
+    except ValueError as error:
+        raise invalid_field(f"{path}.ages", f"are no ages: {error}") from error
+    return AgeFigures(
+        ages=ages,
+        fnir=rate_from(told.fnir, f"{path}.fnir"),
+        identities=int(
+            number_between(told.identity_count, f"{path}.identity_count", least=0, most=MAX_GALLERY)
+        ),
+        basis=known[told.basis],
     )
 
 

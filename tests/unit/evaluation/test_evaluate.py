@@ -17,7 +17,7 @@ from homeward.embedding.ports import LoadedPack
 from homeward.evaluation import command
 from homeward.evaluation.dataset import read_dataset
 from homeward.evaluation.photos import Measurer, blurred_by, darkened_to, shrunk_to
-from homeward.policy import read_policy
+from homeward.policy import Ages, measured_ages, read_policy
 
 Run = Callable[..., Result]
 
@@ -119,6 +119,34 @@ def test_cohorts_are_told_apart(run: Run, people: Callable[..., Path], tmp_path:
     assert attribute == "number"
     assert [(row["name"], row["identities"]) for row in rows] == [("even", 20), ("odd", 20)]
     assert all(row["fpir"]["trials"] and row["fnir"]["trials"] for row in rows)
+
+
+def test_children_are_printed_by_age_band_and_stand_in_the_policy(
+    run: Run, people: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = people()
+    ages = ["4", "9", "15", "adult"]
+    lines = [f"p{number:03},{ages[min(number // 5, 3)]}" for number in range(40)]
+    (folder / "cohorts.csv").write_text("identity,age\n" + "\n".join(lines) + "\n")
+
+    done = run(folder)
+
+    assert done.exit_code == 0, done.output
+    (band,) = [line for line in done.output.splitlines() if line.startswith("6 to 12")]
+    assert band.split()[3] == "5"
+    assert "too few people to tell (20 are needed)" in band
+    measured = read_policy((tmp_path / "out" / "policy.json").read_bytes()).measurement
+    assert [row.name for row in measured.cohorts] == [
+        "0 to 5", "6 to 12", "13 to 17", "under 18", "18 and older"
+    ]  # fmt: skip
+    assert [one.ages for one in measured_ages(measured)] == [Ages(18)]  # 15 children are too few
+    assert "too few people to tell" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_data_set_without_groups_is_told_to_say_nothing_of_children(
+    run: Run, people: Callable[..., Path]
+) -> None:
+    assert "nothing is known of any" in run(people(25)).output
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from homeward.api.common.v1 import types_pb2
+from homeward.api.common.v1 import policy_pb2, types_pb2
 from homeward.api.matching.v1 import sighting_pb2
+from homeward.policy import MOST_AGE_GROUPS, AgeFigures, Ages, Basis, PolicyFigures, Rate
 from homeward.servicekit import wire
 from homeward.servicekit.errors import InvalidArgumentError, Reason
 
@@ -210,3 +211,63 @@ def test_a_mask_of_nothing_or_of_what_may_not_change_is_refused(paths: list[str]
         wire.mask_paths(FieldMask(paths=paths), "update_mask", {"label"})
 
     assert at_fault(refused) == ["update_mask"]
+
+
+RATE = Rate(0.25, 0.125, 0.5, trials=8)
+
+
+def figures(*ages: AgeFigures) -> PolicyFigures:
+    return PolicyFigures(
+        approved=True,
+        gallery_size=1,
+        expected_fpir=RATE,
+        fnir=RATE,
+        measured_gallery_size=9,
+        ages=ages,
+    )
+
+
+def of_age(youngest: int, oldest: int | None) -> AgeFigures:
+    return AgeFigures(Ages(youngest, oldest), RATE, 20, Basis.FOOTAGE)
+
+
+def test_figures_are_the_same_on_the_other_side() -> None:
+    told = figures(of_age(0, 0), of_age(6, 12), of_age(18, None))
+
+    assert wire.figures_from(wire.to_figures(told), "figures") == told
+
+
+def test_figures_of_more_groups_of_age_than_a_policy_has_are_refused() -> None:
+    most = [of_age(age, age) for age in range(MOST_AGE_GROUPS)]
+    wire.figures_from(wire.to_figures(figures(*most)), "figures")
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        wire.figures_from(wire.to_figures(figures(*most, of_age(99, 99))), "figures")
+
+    assert at_fault(refused) == ["figures.age_figures"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"ages": policy_pb2.AgeRange(youngest_years=9, oldest_years=8)}, "ages"),
+        ({"ages": policy_pb2.AgeRange(youngest_years=-1)}, "ages"),
+        ({"basis": policy_pb2.MEASUREMENT_BASIS_UNSPECIFIED}, "basis"),
+        ({"fnir": policy_pb2.ErrorRate(value=2)}, "fnir"),
+        ({"identity_count": -1}, "identity_count"),
+    ],
+)
+def test_figures_of_no_age_are_refused_with_their_place(change: Any, field: str) -> None:
+    values = {
+        "ages": policy_pb2.AgeRange(youngest_years=6, oldest_years=12),
+        "basis": policy_pb2.MEASUREMENT_BASIS_FOOTAGE,
+        "fnir": wire.to_rate(RATE),
+        "identity_count": 20,
+    }
+    message = wire.to_figures(figures())
+    message.age_figures.append(policy_pb2.AgeFigures(**values | change))
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        wire.figures_from(message, "figures")
+
+    assert at_fault(refused) == [f"figures.age_figures[0].{field}"]

@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from homeward.api.common.v1.policy_pb2 import ErrorRate
+from homeward.api.common.v1.policy_pb2 import ErrorRate, MeasurementBasis
 from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
 from homeward.cli import figures, times
@@ -15,6 +15,9 @@ from homeward.cli.files import existing_file
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
+
+_LEAST_GROUP = 20
+"""Fewer people tell nothing of their group; as `PolicyCohort.fnir_identity_count` says."""
 
 
 @click.group(cls=Group)
@@ -192,17 +195,34 @@ def _tell(session: Session, told: policy_pb2.Policy) -> None:
     )
     if measured.cohorts:
         session.view.table(
-            ("group", "people", "FPIR", "FNIR"),
+            ("group", "people", "FPIR", "FNIR", "FNIR of people", "counted on"),
             [
                 (
-                    cohort.name,
+                    " ".join(filter(None, (cohort.attribute, cohort.name))),
                     str(cohort.identity_count),
                     _counted(cohort.fpir) if cohort.HasField("fpir") else "",
                     _counted(cohort.fnir) if cohort.HasField("fnir") else "",
+                    _few(cohort),
+                    _basis(cohort),
                 )
                 for cohort in measured.cohorts
             ],
+            optional=("counted on",),
         )
+    else:
+        session.view.say(
+            "No groups of people were told apart: nothing is known of how often children, or any"
+            " other group, are missed or listed wrongly."
+        )
+
+
+def _few(cohort: policy_pb2.PolicyCohort) -> str:
+    count = cohort.fnir_identity_count
+    return f"{count}{', too few to tell' if count < _LEAST_GROUP else ''}"
+
+
+def _basis(cohort: policy_pb2.PolicyCohort) -> str:
+    return enum_word(MeasurementBasis.Name(cohort.basis), "MEASUREMENT_BASIS_")
 
 
 def _counted(rate: ErrorRate) -> str:

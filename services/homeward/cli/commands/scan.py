@@ -6,7 +6,7 @@ import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.cli import times
+from homeward.cli import caveats, times
 from homeward.cli.errors import ExitCode
 from homeward.cli.follow import follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
@@ -53,8 +53,9 @@ def show(session: Session, *, scan_id: str) -> None:
     """Show a scan as it is now. `scan watch` shows its candidates."""
     request = scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id))
     told = _stub(session).GetScan(request).scan
+    warned = caveats.of_scope(session, told.scope.subject_ids, caveats.in_force(session))
     if session.view.json:
-        session.view.document({"scan": told})
+        session.view.document({"scan": told, "caveats": warned})
         return
     progress = told.progress
     session.view.details(
@@ -76,6 +77,8 @@ def show(session: Session, *, scan_id: str) -> None:
             ("ended", times.utc(told.end_time)),
         ]
     )
+    for line in warned:
+        session.view.say(line)
     tell_coverage(session, told.coverage)
     tell_efforts(session, told.coverage)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -11,7 +12,7 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
-from homeward.cli import figures, times
+from homeward.cli import caveats, figures, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, ExitCode
@@ -62,20 +63,24 @@ def search(
         interval=interval(begin, end),
         footage_ids=[full_footage_id(session, given) for given in recordings],
     )
-    _warn(session, len(subjects))
+    _warn(session, scope.subject_ids)
     created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
         scan_service_pb2.CreateScanRequest(scope=scope, request_id=str(uuid.uuid4()))
     )
     return follow(session, created.scan)
 
 
-def _warn(session: Session, subjects: int) -> None:
+def _warn(session: Session, subject_ids: Sequence[str]) -> None:
     """Tell what speaks against relying on the policy, before the scan."""
     stub = MatchingServiceStub(session.connections.channel("matching"))
-    request = matching_service_pb2.GetThresholdPolicyRequest(gallery_size=subjects)
+    request = matching_service_pb2.GetThresholdPolicyRequest(gallery_size=len(subject_ids))
     try:
         policy = stub.GetThresholdPolicy(request).policy
     except CliError:  # ingestion is about to refuse the scan, and says why
         return
-    for line in figures.warnings(policy.policy_id, policy.figures):
+    worth = caveats.Worth(policy.policy_id, policy.figures)
+    for line in (
+        *figures.warnings(policy.policy_id, policy.figures),
+        *caveats.of_scope(session, subject_ids, worth),
+    ):
         click.echo(line, err=True)

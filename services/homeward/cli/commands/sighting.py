@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import figures, times
+from homeward.cli import caveats, figures, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, tell
@@ -75,15 +75,21 @@ def list_sightings(
         interval=interval(begin, end),
     )
     sightings = _list(session, request)
+    known = caveats.subjects(session) if sightings else {}
+    warned = caveats.beside(sightings, known)
     if session.view.json:
-        session.view.document({"sightings": sightings})
+        session.view.document({"sightings": sightings, "caveats": warned})
     elif not sightings:
         session.view.say("No sightings.")
     else:
         ids = session.view.ids([each.sighting_id for each in sightings])
         subject_ids = session.view.ids([each.subject_id for each in sightings])
+        marks = [caveats.mark(known.get(each.subject_id), each) for each in sightings]
         session.view.table(
-            ("id", "subject", "camera", "from", "to", "score", "threshold", "state"),
+            (
+                *("id", "subject", "camera", "from", "to", "score", "threshold", "state"),
+                *(["not measured on"] if any(marks) else []),
+            ),
             [
                 (
                     ids[each.sighting_id],
@@ -94,12 +100,13 @@ def list_sightings(
                     figures.score(each),
                     f"{each.threshold:.3f}",
                     _state(each),
+                    *([note] if any(marks) else []),
                 )
-                for each in sightings
+                for each, note in zip(sightings, marks, strict=True)
             ],
             optional=("threshold", "to"),
         )
-        for line in _notes(sightings):
+        for line in (*_notes(sightings), *warned):
             session.view.say(line)
         session.view.say(SENTENCE)
 
@@ -133,12 +140,13 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
             ),
         )
     )
+    warned = caveats.beside([answer.sighting], caveats.subjects(session))
     if save is not None:
-        write_new(save, _picture(session, answer), force=force)
+        write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
-        session.view.document({"sighting": answer.sighting})
+        session.view.document({"sighting": answer.sighting, "caveats": warned})
     else:
-        _tell(session, answer.sighting)
+        _tell(session, answer.sighting, warned)
     if save is not None:
         click.echo(f"Picture: {save}", err=session.view.json)
 
@@ -233,6 +241,7 @@ def export(session: Session, *, sighting_id: str, save: Path, force: bool) -> No
     document = {
         "sighting": answer.sighting,
         "exportTime": answer.export_time.ToJsonString(),
+        "caveats": caveats.beside([answer.sighting], caveats.subjects(session)),
         "still": still.name,
     }
     write_new(still, answer.still, force=force)
@@ -276,7 +285,7 @@ def _notes(told: Sequence[sighting_pb2.Sighting]) -> list[str]:
     return ([times.UNCERTAIN] if uncertain else []) + figures.notes(told)
 
 
-def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
+def _tell(session: Session, told: sighting_pb2.Sighting, warned: Sequence[str]) -> None:
     uncertain = told.time_uncertain
     session.view.details(
         [
@@ -301,7 +310,7 @@ def _tell(session: Session, told: sighting_pb2.Sighting) -> None:
             ("kept", _kept(told)),
         ]
     )
-    for line in _notes([told]):
+    for line in (*_notes([told]), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
 
@@ -336,7 +345,9 @@ def _kept(told: sighting_pb2.Sighting) -> str:
     return f"until {times.utc(told.delete_time)}, unless it is confirmed before"
 
 
-def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse) -> bytes:
+def _picture(
+    session: Session, answer: sighting_service_pb2.GetSightingResponse, warned: Sequence[str]
+) -> bytes:
     from homeward.cli import picture  # noqa: PLC0415 - Pillow, which only this needs
 
     told, box = answer.sighting, answer.reference_face_box
@@ -361,6 +372,7 @@ def _picture(session: Session, answer: sighting_service_pb2.GetSightingResponse)
         figures=_cleaned(
             f"Score {told.score:.3f}   |   threshold {_threshold(told)}",
             *([f"Somebody else: {told.rival_score:.3f}"] if figures.doubtful(told) else []),
+            *warned,
             f"State: {' '.join(filter(None, (_state(told), _reviewed(told))))}",
             f"Sighting {told.sighting_id}",
         ),

@@ -14,7 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import reenrolment, times
+from homeward.cli import caveats, reenrolment, times
 from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
 from homeward.cli.errors import CallError, CliError, ExitCode, tell
 from homeward.cli.files import read_photos
@@ -341,14 +341,17 @@ def _offer(
 
 def _tell_offered(session: Session, offered: _Offered) -> ExitCode:
     enrolled = offered.subject
+    warned = _caveats(session, enrolled) if enrolled else []
     if session.view.json:
-        told = {"subject": enrolled} if enrolled else {}
+        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
         session.view.document({**told, "photos": offered.outcomes})
     elif enrolled:
         session.view.say(
             f"Subject {enrolled.subject_id}: {_named(enrolled)}, "
             f"photographs: {len(enrolled.reference_photos)}."
         )
+        for line in warned:
+            session.view.say(line)
     if not enrolled:
         tell(CliError("no photograph can serve, so nobody was enrolled"))
     if offered.all_refused:
@@ -393,9 +396,14 @@ def _get(session: Session, given: str) -> subject_pb2.Subject:
     return _stub(session).GetSubject(request).subject
 
 
+def _caveats(session: Session, told: subject_pb2.Subject) -> list[str]:
+    return caveats.of_subjects([told], caveats.in_force(session))
+
+
 def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
+    warned = _caveats(session, told)
     if session.view.json:
-        session.view.document({"subject": told})
+        session.view.document({"subject": told, "caveats": warned})
         return
     session.view.details(
         [
@@ -412,6 +420,8 @@ def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
             ("photographs", _photo_count(told)),
         ]
     )
+    for line in warned:
+        session.view.say(line)
     if told.reference_photos:
         session.view.table(
             ("photograph", "quality", "added", "used"),

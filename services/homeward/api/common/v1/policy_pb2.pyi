@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -15,6 +18,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MeasurementBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasurementBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MeasurementBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASUREMENT_BASIS_UNSPECIFIED: _MeasurementBasis.ValueType  # 0
+    """Not a basis; never sent."""
+    MEASUREMENT_BASIS_PHOTOGRAPHS: _MeasurementBasis.ValueType  # 1
+    """Single photographs."""
+    MEASUREMENT_BASIS_FOOTAGE: _MeasurementBasis.ValueType  # 2
+    """Appearances in recordings."""
+
+class MeasurementBasis(_MeasurementBasis, metaclass=_MeasurementBasisEnumTypeWrapper):
+    """What a rate was counted on."""
+
+MEASUREMENT_BASIS_UNSPECIFIED: MeasurementBasis.ValueType  # 0
+"""Not a basis; never sent."""
+MEASUREMENT_BASIS_PHOTOGRAPHS: MeasurementBasis.ValueType  # 1
+"""Single photographs."""
+MEASUREMENT_BASIS_FOOTAGE: MeasurementBasis.ValueType  # 2
+"""Appearances in recordings."""
+Global___MeasurementBasis: _TypeAlias = MeasurementBasis  # noqa: Y015
 
 @_typing.final
 class ErrorRate(_message.Message):
@@ -51,6 +78,72 @@ class ErrorRate(_message.Message):
 Global___ErrorRate: _TypeAlias = ErrorRate  # noqa: Y015
 
 @_typing.final
+class AgeRange(_message.Message):
+    """Ages in whole years, both ends included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    YOUNGEST_YEARS_FIELD_NUMBER: _builtins.int
+    OLDEST_YEARS_FIELD_NUMBER: _builtins.int
+    youngest_years: _builtins.int
+    """The youngest, 0 or more."""
+    oldest_years: _builtins.int
+    """The oldest. Absent: however old."""
+    def __init__(
+        self,
+        *,
+        youngest_years: _builtins.int = ...,
+        oldest_years: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_oldest_years", b"_oldest_years", "oldest_years", b"oldest_years"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_oldest_years", b"_oldest_years", "oldest_years", b"oldest_years", "youngest_years", b"youngest_years"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__oldest_years: _TypeAlias = _typing.Literal["oldest_years"]  # noqa: Y015
+    _WhichOneofArgType__oldest_years: _TypeAlias = _typing.Literal["_oldest_years", b"_oldest_years"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__oldest_years) -> _WhichOneofReturnType__oldest_years | None: ...
+
+Global___AgeRange: _TypeAlias = AgeRange  # noqa: Y015
+
+@_typing.final
+class AgeFigures(_message.Message):
+    """How often people of some ages are missed, where enough of them were measured."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGES_FIELD_NUMBER: _builtins.int
+    FNIR_FIELD_NUMBER: _builtins.int
+    IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    identity_count: _builtins.int
+    """People whose searches it was counted over; 20 at least."""
+    basis: Global___MeasurementBasis.ValueType
+    """What it was counted on."""
+    @_builtins.property
+    def ages(self) -> Global___AgeRange:
+        """Whose figures they are."""
+
+    @_builtins.property
+    def fnir(self) -> Global___ErrorRate:
+        """Their false negative identification rate, as measured."""
+
+    def __init__(
+        self,
+        *,
+        ages: Global___AgeRange | None = ...,
+        fnir: Global___ErrorRate | None = ...,
+        identity_count: _builtins.int = ...,
+        basis: Global___MeasurementBasis.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ages", b"ages", "fnir", b"fnir"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ages", b"ages", "basis", b"basis", "fnir", b"fnir", "identity_count", b"identity_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgeFigures: _TypeAlias = AgeFigures  # noqa: Y015
+
+@_typing.final
 class PolicyFigures(_message.Message):
     """What a candidate's threshold is worth. Travels with every candidate, as of when it was found."""
 
@@ -61,6 +154,7 @@ class PolicyFigures(_message.Message):
     EXPECTED_FPIR_FIELD_NUMBER: _builtins.int
     FNIR_FIELD_NUMBER: _builtins.int
     MEASURED_GALLERY_SIZE_FIELD_NUMBER: _builtins.int
+    AGE_FIGURES_FIELD_NUMBER: _builtins.int
     approved: _builtins.bool
     """True when somebody had approved the policy and the approval was in force. False only in
     evaluation mode: such a candidate is to try Homeward out, and nothing to act on.
@@ -84,6 +178,14 @@ class PolicyFigures(_message.Message):
         enrolled that do not list them.
         """
 
+    @_builtins.property
+    def age_figures(self) -> _containers.RepeatedCompositeFieldContainer[Global___AgeFigures]:
+        """The ages that the policy was measured on, youngest first. Of any other age nothing is known: a
+        client says so of a subject of that age, at enrolment, at a search and beside each candidate.
+        Children that a policy was not measured on are found far less often than `fnir` says. Empty
+        when the policy does not say whom it was measured on.
+        """
+
     def __init__(
         self,
         *,
@@ -92,10 +194,11 @@ class PolicyFigures(_message.Message):
         expected_fpir: Global___ErrorRate | None = ...,
         fnir: Global___ErrorRate | None = ...,
         measured_gallery_size: _builtins.int = ...,
+        age_figures: _abc.Iterable[Global___AgeFigures] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expected_fpir", b"expected_fpir", "fnir", b"fnir"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved", b"approved", "expected_fpir", b"expected_fpir", "fnir", b"fnir", "gallery_size", b"gallery_size", "measured_gallery_size", b"measured_gallery_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age_figures", b"age_figures", "approved", b"approved", "expected_fpir", b"expected_fpir", "fnir", b"fnir", "gallery_size", b"gallery_size", "measured_gallery_size", b"measured_gallery_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

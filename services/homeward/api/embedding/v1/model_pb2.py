@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeward/api/embedding/v1/model.proto\x12\x19homeward.api.embedding.v1\"\xc0\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x15\n\rtemplate_size\x18\x03 \x01(\x05\x12\x17\n\x0f\x61ligned_side_px\x18\x04 \x01(\x05\x12\x33\n\x05\x66iles\x18\x05 \x03(\x0b\x32$.homeward.api.embedding.v1.ModelFile\x12\x18\n\x10\x64\x65tector_runtime\x18\x06 \x01(\t\x12\x1a\n\x12recogniser_runtime\x18\x07 \x01(\t\"H\n\tModelFile\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%homeward/api/embedding/v1/model.proto\x12\x19homeward.api.embedding.v1\"\xc0\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x15\n\rtemplate_size\x18\x03 \x01(\x05\x12\x17\n\x0f\x61ligned_side_px\x18\x04 \x01(\x05\x12\x33\n\x05\x66iles\x18\x05 \x03(\x0b\x32$.homeward.api.embedding.v1.ModelFile\x12\x18\n\x10\x64\x65tector_runtime\x18\x06 \x01(\t\x12\x1a\n\x12recogniser_runtime\x18\x07 \x01(\t\"}\n\tModelFile\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07licence\x18\x04 \x01(\t\x12\x15\n\rtraining_data\x18\x05 \x01(\t\x12\x1c\n\x14training_data_source\x18\x06 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL']._serialized_start=69
   _globals['_MODEL']._serialized_end=261
   _globals['_MODELFILE']._serialized_start=263
-  _globals['_MODELFILE']._serialized_end=335
+  _globals['_MODELFILE']._serialized_end=388
 # @@protoc_insertion_point(module_scope)

@@ -78,6 +78,8 @@ class ModelFile(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
+    TRAINING_DATA_FIELD_NUMBER: _builtins.int
+    TRAINING_DATA_SOURCE_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """What it does: `detector` or `recogniser`."""
     name: _builtins.str
@@ -86,6 +88,10 @@ class ModelFile(_message.Message):
     """SHA-256 of the file, hexadecimal."""
     licence: _builtins.str
     """Its licence, an SPDX identifier or the operator's statement."""
+    training_data: _builtins.str
+    """What data it was trained on, or `not documented`. A licence says nothing of it."""
+    training_data_source: _builtins.str
+    """Who says so, and where. May be empty for a pack whose operator stated nothing."""
     def __init__(
         self,
         *,
@@ -93,10 +99,12 @@ class ModelFile(_message.Message):
         name: _builtins.str = ...,
         sha256: _builtins.str = ...,
         licence: _builtins.str = ...,
+        training_data: _builtins.str = ...,
+        training_data_source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["licence", b"licence", "name", b"name", "role", b"role", "sha256", b"sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["licence", b"licence", "name", b"name", "role", b"role", "sha256", b"sha256", "training_data", b"training_data", "training_data_source", b"training_data_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

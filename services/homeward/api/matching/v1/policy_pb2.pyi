@@ -240,10 +240,23 @@ class PolicyCohort(_message.Message):
     IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
     FPIR_FIELD_NUMBER: _builtins.int
     FNIR_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    AGES_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    FPIR_IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
+    FNIR_IDENTITY_COUNT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     identity_count: _builtins.int
     """People of it in the data set."""
+    attribute: _builtins.str
+    """By what the people were told apart, such as `age`. Empty in policies that do not say."""
+    basis: _policy_pb2.MeasurementBasis.ValueType
+    """What the rates were counted on."""
+    fpir_identity_count: _builtins.int
+    """People whose searches `fpir` was counted over."""
+    fnir_identity_count: _builtins.int
+    """People whose searches `fnir` was counted over. Fewer than 20 tell nothing."""
     @_builtins.property
     def fpir(self) -> _policy_pb2.ErrorRate:
         """Absent without a search of anybody of it who is not enrolled."""
@@ -252,6 +265,10 @@ class PolicyCohort(_message.Message):
     def fnir(self) -> _policy_pb2.ErrorRate:
         """Absent without a search of anybody of it who is enrolled."""
 
+    @_builtins.property
+    def ages(self) -> _policy_pb2.AgeRange:
+        """Their ages. Absent where the group is not one of age."""
+
     def __init__(
         self,
         *,
@@ -259,10 +276,15 @@ class PolicyCohort(_message.Message):
         identity_count: _builtins.int = ...,
         fpir: _policy_pb2.ErrorRate | None = ...,
         fnir: _policy_pb2.ErrorRate | None = ...,
+        attribute: _builtins.str = ...,
+        ages: _policy_pb2.AgeRange | None = ...,
+        basis: _policy_pb2.MeasurementBasis.ValueType = ...,
+        fpir_identity_count: _builtins.int = ...,
+        fnir_identity_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fnir", b"fnir", "fpir", b"fpir"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ages", b"ages", "fnir", b"fnir", "fpir", b"fpir"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fnir", b"fnir", "fpir", b"fpir", "identity_count", b"identity_count", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ages", b"ages", "attribute", b"attribute", "basis", b"basis", "fnir", b"fnir", "fnir_identity_count", b"fnir_identity_count", "fpir", b"fpir", "fpir_identity_count", b"fpir_identity_count", "identity_count", b"identity_count", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,198 @@
+"""Of whom a policy's figures do not hold, in sentences that an investigator cannot misread.
+
+A subject is marked as a child or as an adult. Which ages a policy was measured on, it says itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from homeward.api.common.v1 import policy_pb2
+from homeward.api.common.v1.policy_pb2 import AgeFigures, PolicyFigures
+from homeward.api.matching.v1 import matching_service_pb2, subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import figures
+from homeward.cli.errors import CliError, ExitCode, tell
+from homeward.cli.options import Session
+from homeward.cli.paging import all_pages
+
+MAJORITY = 18
+"""Years: whoever is younger is enrolled as a child."""
+
+_OLDEST = 130
+_FAR_LESS = (
+    "Children are found far less often than adults, the younger the less often: that a search finds"
+    " nothing says little, and a candidate needs a closer look."
+)
+_BASES = {
+    policy_pb2.MEASUREMENT_BASIS_PHOTOGRAPHS: "in photographs",
+    policy_pb2.MEASUREMENT_BASIS_FOOTAGE: "in footage",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a policy says of itself."""
+
+    policy_id: str
+    """Empty when none is in force."""
+    figures: PolicyFigures
+
+
+NOT_IN_FORCE = Worth("", PolicyFigures())
+
+
+def in_force(session: Session) -> Worth:
+    """Return the policy in force, or `NOT_IN_FORCE`."""
+    stub = MatchingServiceStub(session.connections.channel("matching"))
+    try:
+        policy = stub.GetThresholdPolicy(matching_service_pb2.GetThresholdPolicyRequest()).policy
+    except CliError as error:  # what was asked for is done; this is said beside it
+        if error.exit_code is not ExitCode.PRECONDITION:
+            tell(error, about="whom the policy was measured on is not known")
+        return NOT_IN_FORCE
+    return Worth(policy.policy_id, policy.figures)
+
+
+def of_ages(worth: Worth, *, child: bool) -> str:
+    """Return what a policy's figures are worth for children, or for adults; mostly nothing."""
+    told = list(worth.figures.age_figures)
+    known = {age for one in told for age in _years(one)}
+    if not child:
+        if not told or any(age >= MAJORITY for age in known):
+            return ""
+        return (
+            f"policy {worth.policy_id} was measured on people of {_named(known)} alone: its"
+            " figures do not hold for adults, and that a search finds nothing says little."
+        )
+    missing = set(range(MAJORITY)) - known
+    if not worth.policy_id:
+        return f"no policy in force could be asked how often children are found. {_FAR_LESS}"
+    if len(missing) == MAJORITY:
+        return (
+            f"policy {worth.policy_id} does not say that it was measured on children. {_FAR_LESS}"
+        )
+    if missing:
+        return (
+            f"policy {worth.policy_id} was measured on children, but on none of"
+            f" {_named(missing)}. Such children may be found far less often: of them, that a search"
+            " finds nothing says little."
+        )
+    return ""
+
+
+def measured(worth: Worth) -> str:
+    """Return how often children are missed, where a policy was measured on them."""
+    rates = [
+        f"{_named(set(_years(one)))}: {figures.percent(one.fnir)} {_BASES.get(one.basis, '')}"
+        for one in worth.figures.age_figures
+        if min(_years(one)) < MAJORITY
+    ]
+    return f"Children missed, by age, as measured: {'; '.join(rates)}." if rates else ""
+
+
+def of_subjects(found: Iterable[subject_pb2.Subject], worth: Worth) -> list[str]:
+    """Return what to say of subjects: a line for those marked as children, one for the adults."""
+    children: list[str] = []
+    adults: list[str] = []
+    for each in found:
+        if each.state == subject_pb2.Subject.STATE_CLOSED:
+            continue
+        names = children if _is_child(each) else adults
+        names.append(each.label or each.case_reference or each.subject_id)
+    lines = []
+    for child, names in ((True, children), (False, adults)):
+        if names and (told := of_ages(worth, child=child)):
+            as_what = "as a child (under 18)" if child else "as an adult"
+            if len(names) > 1:
+                as_what = "as children (under 18)" if child else "as adults"
+            lines.append(
+                f"WARNING: enrolled {as_what}: {_listed(names)}. {told[0].upper()}{told[1:]}"
+            )
+        elif child and names and (rates := measured(worth)):
+            lines.append(rates)
+    return lines
+
+
+def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list[str]:
+    """Return what to say of a search for some subjects, or for all when none is named."""
+    wanted = set(subject_ids)
+    return of_subjects(
+        (one for one in subjects(session).values() if not wanted or one.subject_id in wanted), worth
+    )
+
+
+def beside(told: Iterable[figures.Scored], known: Mapping[str, subject_pb2.Subject]) -> list[str]:
+    """Return what to say of candidates: by the policies that they were found by.
+
+    Args:
+        told: Candidates or sightings.
+        known: Subjects by id; one that is not in it is said nothing of.
+    """
+    by_policy: dict[str, tuple[Worth, dict[str, subject_pb2.Subject]]] = {}
+    for one in told:
+        worth = Worth(one.policy_id, one.figures)
+        _, found = by_policy.setdefault(one.policy_id, (worth, {}))
+        if one.subject_id in known:
+            found[one.subject_id] = known[one.subject_id]
+    return [
+        line for worth, found in by_policy.values() for line in of_subjects(found.values(), worth)
+    ]
+
+
+def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
+    """Return all subjects by id; none, and a word why, when they cannot be read."""
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    try:
+        found = all_pages(
+            stub.ListSubjects,
+            subject_service_pb2.ListSubjectsRequest(show_closed=True),
+            lambda page: page.subjects,
+        )
+    except CliError as error:
+        tell(error, about="names are left out, and who is a child")
+        return {}
+    return {each.subject_id: each for each in found}
+
+
+def mark(subject: subject_pb2.Subject | None, one: figures.Scored) -> str:
+    """Return a short word to put beside a candidate whose figures do not hold, or nothing."""
+    if subject is None:
+        return ""
+    child = _is_child(subject)
+    if not of_ages(Worth(one.policy_id, one.figures), child=child):
+        return ""
+    return "child" if child else "adult"
+
+
+def _is_child(subject: subject_pb2.Subject) -> bool:
+    return subject.age_group == subject_pb2.AGE_GROUP_CHILD
+
+
+def _years(one: AgeFigures) -> range:
+    oldest = one.ages.oldest_years if one.ages.HasField("oldest_years") else _OLDEST
+    return range(one.ages.youngest_years, max(oldest, one.ages.youngest_years) + 1)
+
+
+def _named(ages: set[int]) -> str:
+    """Return ages to read, such as `0 to 5 and 13 to 17`."""
+    spans: list[list[int]] = []
+    for age in sorted(ages):
+        if spans and spans[-1][1] == age - 1:
+            spans[-1][1] = age
+        else:
+            spans.append([age, age])
+    return " and ".join(_span(*span) for span in spans)
+
+
+def _span(first: int, last: int) -> str:
+    if last >= _OLDEST:
+        return f"{first} and older"
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def _listed(names: Sequence[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
