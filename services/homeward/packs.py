@@ -22,6 +22,9 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 
+from homeward import pack_manifest
+from homeward.pack_manifest import Manifest
+
 MANIFEST = "homeward-pack.json"
 """Not `manifest.json`, which InsightFace gives a meaning."""
 MAX_BYTES = 2 * 1024**3
@@ -80,6 +83,8 @@ class Pack:
     """Where they were installed from."""
     licence: str = ""
     """What the operator stated when installing them."""
+    manifest: Manifest = pack_manifest.DEFAULT
+    """Which pictures its recogniser takes, and what trained it."""
 
     @property
     def name(self) -> str:
@@ -128,8 +133,12 @@ def find(name: str, folder: Path) -> Pack:
     return _read_manifest(folder / name)
 
 
-def at(folder: Path) -> Pack:
+def at(folder: Path, *, alone: bool = False) -> Pack:
     """Return the pack that a folder is, whether it was installed or not.
+
+    Args:
+        folder: Has the models.
+        alone: Whether a recogniser without a detector will do.
 
     Raises:
         PackError: There is no folder, no model in it, or its manifest cannot be read.
@@ -138,7 +147,7 @@ def at(folder: Path) -> Pack:
         raise PackError(f"{folder} is not a folder", "name the folder that holds the *.onnx files")
     if (folder / MANIFEST).is_file():
         return _read_manifest(folder)
-    paths = _models_in(folder)
+    paths = _models_in(folder, alone=alone)
     return Pack(folder, tuple(_described(path) for path in paths))
 
 
@@ -156,6 +165,7 @@ def install(
     name: str = "",
     sha256: str = "",
     licence: str = "",
+    manifest: Manifest = pack_manifest.DEFAULT,
     replace: bool = False,
     show: Show = lambda _done, _total: None,
     fetch: Fetch | None = None,
@@ -168,6 +178,7 @@ def install(
         name: What the pack is called from now on; by default as its source.
         sha256: Of the zip file, hexadecimal. A URL needs it; it is checked before unpacking.
         licence: Under which the operator uses the weights, in their words.
+        manifest: Which pictures its recogniser takes, and what trained it.
         replace: Whether a pack of the same name goes.
         show: Told how far it is.
         fetch: Opens a URL; by default over https alone.
@@ -198,7 +209,8 @@ def install(
             files = _copy_all(Path(source), staged, show)
         else:
             files = _unpack(Path(source), staged, sha256, source, show)
-        pack = Pack(target, tuple(files), source=source, licence=licence)
+        _check_names([file.name for file in files], source, alone=manifest.recogniser_alone)
+        pack = Pack(target, tuple(files), source=source, licence=licence, manifest=manifest)
         _write_manifest(staged, pack)
         if target.exists():
             target.rename(Path(scratch, "replaced"))
@@ -235,18 +247,18 @@ def _name_of(source: str, *, url: bool) -> str:
     return path.name.removesuffix(".zip")
 
 
-def _models_in(folder: Path) -> list[Path]:
+def _models_in(folder: Path, *, alone: bool) -> list[Path]:
     paths = sorted(path for path in folder.glob("*.onnx") if path.is_file())
-    _check_names([path.name for path in paths], str(folder))
+    _check_names([path.name for path in paths], str(folder), alone=alone)
     return paths
 
 
-def _check_names(names: Sequence[str], source: str) -> None:
+def _check_names(names: Sequence[str], source: str, *, alone: bool) -> None:
     if not names:
         raise PackError(
             f"{source} has no *.onnx file", "a pack has at least a detector and a recogniser"
         )
-    if len(names) < _MIN_FILES:
+    if len(names) < _MIN_FILES and not alone:
         raise PackError(
             f"{source} is only a part of a pack: {names[0]}",
             "a pack has at least a detector and a recogniser",
@@ -263,7 +275,7 @@ def _described(path: Path) -> PackFile:
 
 
 def _copy_all(source: Path, target: Path, show: Show) -> list[PackFile]:
-    paths = _models_in(source)
+    paths = _models_in(source, alone=True)
     total = sum(path.stat().st_size for path in paths)
     files: list[PackFile] = []
     for path in paths:
@@ -319,7 +331,7 @@ def _models_among(entries: Sequence[Any], source: str) -> list[Any]:
         raise PackError(
             f"{source} has models in several folders", "unpack it, and install one of the folders"
         )
-    _check_names([PurePosixPath(entry.filename).name for entry in models], source)
+    _check_names([PurePosixPath(entry.filename).name for entry in models], source, alone=True)
     return sorted(models, key=lambda entry: str(entry.filename))
 
 
@@ -380,9 +392,10 @@ def _open_https(url: str) -> AbstractContextManager[IO[bytes]]:
 
 def _write_manifest(folder: Path, pack: Pack) -> None:
     content = {
-        "version": 1,
+        "version": pack_manifest.VERSION,
         "source": pack.source,
         "licence": pack.licence,
+        **pack_manifest.to_fields(pack.manifest),
         "files": [asdict(file) for file in pack.files],
     }
     (folder / MANIFEST).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -395,10 +408,18 @@ def _read_manifest(folder: Path) -> Pack:
             PackFile(str(one["name"]), str(one["sha256"]), int(one["size_bytes"]))
             for one in content["files"]
         )
-        pack = Pack(folder, files, str(content["source"]), str(content["licence"]))
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        pack = Pack(
+            folder,
+            files,
+            str(content["source"]),
+            str(content["licence"]),
+            pack_manifest.from_fields(content),
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise PackError(
-            f"{folder / MANIFEST} cannot be read", "install the pack again, with --force"
+            f"{folder / MANIFEST} cannot be read ({type(error).__name__}: {error})",
+            "install the pack again, with --force",
         ) from error
-    _check_names([file.name for file in files], str(folder / MANIFEST))
+    alone = pack.manifest.recogniser_alone
+    _check_names([file.name for file in files], str(folder / MANIFEST), alone=alone)
     return pack

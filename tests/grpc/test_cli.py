@@ -432,7 +432,10 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
                         name="sface.onnx",
                         sha256="5b9e",
                         licence="Apache-2.0",
-                    )
+                        training_data="not documented",
+                        training_data_source="asked for and not answered",
+                    ),
+                    model_pb2.ModelFile(role="detector", name="yunet.onnx"),
                 ],
             )
         )
@@ -2115,6 +2118,19 @@ def test_model_show_tells_digest_runtimes_files_and_licences(
     assert "sface.onnx" in told
 
 
+def test_model_show_says_of_each_file_what_trained_it(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["model", "show"]) == 0
+    told = capsys.readouterr().out
+    (sface,) = [line for line in told.splitlines() if "sface.onnx" in line]
+    (yunet,) = [line for line in told.splitlines() if "yunet.onnx" in line]
+    assert "not documented" in sface
+    assert "not documented" in yunet  # of a service that does not say
+    assert "Of the recogniser's training data: asked for and not answered." in told
+    assert "Of the detector's" not in told
+
+
 def test_model_show_prints_the_resource(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -2136,6 +2152,45 @@ def test_model_install_then_list_shows_the_pack(
         "sha256": hashlib.sha256(b"recogniser").hexdigest(),
         "sizeBytes": 10,
     }
+
+
+def test_model_install_keeps_how_a_family_takes_pictures_and_what_is_stated_of_its_training(
+    installed: Path, pack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pack / "det.onnx").unlink()
+    words = ("--family", "adaface", "--training-data", "recogniser=WebFace12M")
+    assert run(["model", "install", str(pack), *words]) == 0
+    told = capsys.readouterr().out
+    assert "takes faces as BGR, less 127.5, divided by 127.5, 112 x 112 (adaface)." in told
+    assert "The recogniser was trained on: WebFace12M." in told
+    assert "The detector" not in told  # there is none
+    assert "HOMEWARD_MODEL_PACK=onnx:buffalo," in told
+    assert run(["model", "list", "--output", "json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["packs"]
+    assert listed["recogniserInput"] == {
+        "colourOrder": "BGR",
+        "mean": 127.5,
+        "scale": 127.5,
+        "sidePx": 112,
+        "templateSize": 512,
+        "normalised": True,
+    }
+    assert listed["trainingData"] == {
+        "detector": {"data": "not documented", "source": ""},
+        "recogniser": {"data": "WebFace12M", "source": "stated at the installation"},
+    }
+    assert run(["model", "list"]) == 0
+    assert "BGR" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "statement", ["WebFace12M", "landmarks=300W", "recogniser=", f"recogniser={'x' * 501}"]
+)
+def test_model_install_refuses_a_statement_of_no_role_or_no_data(
+    installed: Path, pack: Path, statement: str
+) -> None:
+    assert run(["model", "install", str(pack), "--training-data", statement]) == 2
+    assert not installed.exists()
 
 
 def test_model_list_tells_a_pack_that_is_damaged(

@@ -84,9 +84,22 @@ def test_the_manifest_names_files_digests_and_source(source: Path, folder: Path)
     pack = packs.install(str(source), folder=folder)
 
     assert json.loads((pack.folder / packs.MANIFEST).read_text()) == {
-        "version": 1,
+        "version": 2,
         "source": str(source),
         "licence": "",
+        "recogniser_input": {
+            "colour_order": "RGB",
+            "mean": 127.5,
+            "scale": 127.5,
+            "side_px": 112,
+            "template_size": None,
+            "normalised": False,
+        },
+        "recogniser_alone": False,
+        "training_data": {
+            "detector": {"data": "not documented", "source": ""},
+            "recogniser": {"data": "not documented", "source": ""},
+        },
         "files": [
             {"name": "det.onnx", "sha256": sha256(DETECTOR), "size_bytes": len(DETECTOR)},
             {"name": "w.onnx", "sha256": sha256(RECOGNISER), "size_bytes": len(RECOGNISER)},

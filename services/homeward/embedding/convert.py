@@ -166,7 +166,12 @@ def model_response(pack: ModelPack) -> wire.GetModelResponse:
             aligned_side_px=pack.aligned_side_px,
             files=[
                 model_pb2.ModelFile(
-                    role=file.role, name=file.name, sha256=file.sha256, licence=file.licence
+                    role=file.role,
+                    name=file.name,
+                    sha256=file.sha256,
+                    licence=file.licence,
+                    training_data=file.training_data,
+                    training_data_source=file.training_data_source,
                 )
                 for file in pack.files
             ],

@@ -10,6 +10,7 @@ from enum import StrEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.pack_manifest import NOT_DOCUMENTED, RecogniserInput
 from homeward.vision.quality import FaceQuality
 
 Image = NDArray[np.uint8]
@@ -134,6 +135,10 @@ class ModelFile:
     """Of the file, hexadecimal."""
     licence: str
     """SPDX identifier, or the operator's statement."""
+    training_data: str = NOT_DOCUMENTED
+    """What it was trained on."""
+    training_data_source: str = ""
+    """Who says so, and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +155,18 @@ class ModelPack:
     recogniser_runtime: str
 
 
-def pack_digest(files: Sequence[ModelFile], alignment_version: str) -> str:
-    """Return SHA-256, hexadecimal, over the files' digests in order and the alignment's version."""
-    return hashlib.sha256(
-        "\n".join([*(f.sha256 for f in files), alignment_version]).encode()
-    ).hexdigest()
+def pack_digest(
+    files: Sequence[ModelFile], alignment_version: str, pictures: RecogniserInput | None = None
+) -> str:
+    """Return SHA-256, hexadecimal, over what decides on a template.
+
+    Args:
+        files: Their digests count, in order.
+        alignment_version: Of the alignment.
+        pictures: What the recogniser takes. Counts unless it is what all took before packs said so:
+            RGB, 112 x 112, less 127.5 and divided by it.
+    """
+    parts = [*(f.sha256 for f in files), alignment_version]
+    if pictures is not None and pictures.words() != RecogniserInput().words():
+        parts.append(pictures.words())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -20,7 +20,8 @@ class EmbeddingSettings(ServiceSettings):
     model_pack: str = Field(
         default="yunet-sface",
         description="Models to run: `yunet-sface`, `insightface:NAME` for a pack that"
-        " `homeward model install` installed, or `insightface:/FOLDER`.",
+        " `homeward model install` installed, `onnx:NAME` for its recogniser alone, beside YuNet;"
+        " `/FOLDER` for NAME takes a folder as it is.",
     )
     model_dir: Path = Field(
         default_factory=default_folder, description="Folder of the installed packs."
@@ -28,8 +29,8 @@ class EmbeddingSettings(ServiceSettings):
     model_licence: str = Field(
         default="",
         max_length=500,
-        description="The licence under which the operator uses the weights of an `insightface:`"
-        " pack, in their words; without one such a pack is refused.",
+        description="The licence under which the operator uses the weights of an `insightface:` or"
+        " `onnx:` pack, in their words; without one such a pack is refused.",
     )
     execution_providers: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("CPUExecutionProvider",),

@@ -30,6 +30,9 @@ AGE_BANDS = {
 }
 """Each is told whether or not somebody is of it: that nobody is must be seen."""
 
+LEAST_DRAWS = 20
+"""Draws that a group is counted over: after so many, one person in a million was never enrolled."""
+
 LEAST_OF_BAND = 5
 """People of each band of children without whom all children together stand for none of them: twenty
 of seventeen years tell nothing of those of five."""
@@ -114,7 +117,7 @@ def of_photographs(
     rng = np.random.default_rng([how.seed, gallery_size])  # the draws of the whole
     draws = [
         metrics.draw(photos, gallery_size=gallery_size, rng=rng)
-        for _ in range(max(1, how.draws // 10))
+        for _ in range(max(LEAST_DRAWS, how.draws // 10))
     ]
     others = np.concatenate([one.other_person for one in draws])
     mated = np.concatenate([one.mated_person for one in draws])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from homeward import packs
+from homeward import pack_manifest, packs
 from homeward.api.embedding.v1 import embedding_service_pb2
 from homeward.api.embedding.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from homeward.cli import progress, render
@@ -25,9 +26,10 @@ others."""
 def model() -> None:
     """Show which models are in use; install others.
 
-    The services run `yunet-sface` unless HOMEWARD_MODEL_PACK says otherwise, such as
-    `insightface:NAME` for a pack that is installed here. The licence of its weights is the
-    operator's matter, and is stated in HOMEWARD_MODEL_LICENCE.
+    The services run `yunet-sface` unless HOMEWARD_MODEL_PACK says otherwise: `insightface:NAME` for
+    detector and recogniser of a pack that is installed here, `onnx:NAME` for its recogniser beside
+    YuNet. The licence of its weights is the operator's matter, and is stated in
+    HOMEWARD_MODEL_LICENCE.
     """
 
 
@@ -63,17 +65,20 @@ def list_packs(*, folder: Path, output: str) -> ExitCode:
         view.say(_NONE.format(folder=folder))
     else:
         view.table(
-            ("pack", "size", "licence stated", "source", "state"),
+            ("pack", "size", "licence stated", "faces as", "trained on", "source", "state"),
             [
                 (
                     str(pack["name"]),
                     render.size(sum(file["sizeBytes"] for file in pack["files"])),
                     str(pack["licence"]),
+                    str(pack["recogniserInput"]["colourOrder"]),
+                    str(pack["trainingData"]["recogniser"]["data"]),
                     str(pack["source"]),
                     str(pack["problem"] or "ok"),
                 )
                 for pack in found
             ],
+            optional=("source", "faces as"),
         )
     return ExitCode.INVALID if any(pack["problem"] for pack in found) else ExitCode.OK
 
@@ -83,7 +88,8 @@ def list_packs(*, folder: Path, output: str) -> ExitCode:
 def show(session: Session) -> None:
     """Show the models that the embedding service runs.
 
-    With what runs them, their digest, files and licences.
+    With what runs them, their digest, files, licences and the data that trained them. A licence to
+    use weights says nothing of what they were trained on, nor of whom they recognise well.
     """
     stub = EmbeddingServiceStub(session.connections.channel("embedding"))
     used = stub.GetModel(embedding_service_pb2.GetModelRequest()).model
@@ -101,9 +107,22 @@ def show(session: Session) -> None:
     )
     session.view.say()
     session.view.table(
-        ("role", "file", "licence", "sha256"),
-        [(file.role, file.name, file.licence, file.sha256) for file in used.files],
+        ("role", "file", "licence", "trained on", "sha256"),
+        [
+            (
+                file.role,
+                file.name,
+                file.licence,
+                file.training_data or pack_manifest.NOT_DOCUMENTED,
+                file.sha256,
+            )
+            for file in used.files
+        ],
+        optional=("sha256",),
     )
+    for file in used.files:
+        if file.training_data_source:
+            session.view.say(f"Of the {file.role}'s training data: {file.training_data_source}.")
 
 
 @model.command(
@@ -112,6 +131,8 @@ def show(session: Session) -> None:
         "homeward model install ~/.insightface/models/buffalo_l",
         'homeward model install antelopev2.zip --licence "agreed with the owner on 2026-10-01"',
         "homeward model install https://models.example/pack.zip --sha256 5b9e... --name force-1",
+        "homeward model install ~/adaface_ir101 --family adaface \\",
+        "    --training-data recogniser=WebFace12M --licence 'agreed with the owner'",
     ],
 )
 @_local
@@ -122,6 +143,20 @@ def show(session: Session) -> None:
     "--licence", default="", metavar="TEXT",
     help="Under which you use the weights; kept with them, and shown by `list`.",
 )  # fmt: skip
+@click.option(
+    "--family",
+    type=click.Choice(sorted(pack_manifest.FAMILIES)),
+    default="insightface",
+    show_default=True,
+    help="Of which kind its recogniser is: how it takes pictures.",
+)
+@click.option(
+    "--training-data",
+    "stated",
+    multiple=True,
+    metavar="ROLE=TEXT",
+    help="What the detector or the recogniser was trained on, as far as you know.",
+)
 @click.option("--force", is_flag=True, help="Replace the pack of this name.")
 def install(
     *,
@@ -129,6 +164,8 @@ def install(
     name: str,
     sha256: str,
     licence: str,
+    family: str,
+    stated: tuple[str, ...],
     force: bool,
     folder: Path,
     output: str,
@@ -138,8 +175,12 @@ def install(
     Weights have licences of their own, which are yours to know and to keep: InsightFace's public
     ones are for non-commercial research only. Nothing is fetched from the net without --sha256, and
     nothing is unpacked that is not the file it names.
+
+    A model does not say in which order it takes colours: a wrong --family costs accuracy, and
+    nothing else shows it. docs/licensed-models.md goes through all steps.
     """
     view = render.View(output)
+    manifest = pack_manifest.FAMILIES[family].stating(dict(map(_statement, stated)))
     with _as_ours(), progress.shown("installing") as bar:
         pack = packs.install(
             source,
@@ -147,6 +188,7 @@ def install(
             name=name,
             sha256=sha256,
             licence=licence,
+            manifest=manifest,
             replace=force,
             show=lambda done, total: bar(done, total, render.size(done)),
         )
@@ -154,8 +196,22 @@ def install(
         view.document({"pack": _plain(pack)})
         return
     view.say(f"Installed {pack.name} in {pack.folder}: {len(pack.files)} files.")
-    view.say(f"To use it: HOMEWARD_MODEL_PACK=insightface:{pack.name}, and the licence of its")
+    runner = "onnx" if manifest.recogniser_alone else "insightface"
+    view.say(f"Its recogniser takes faces as {manifest.recogniser_input.words()} ({family}).")
+    for role in pack_manifest.ROLES[len(pack.files) < len(pack_manifest.ROLES) :]:
+        view.say(f"The {role} was trained on: {manifest.trained_on(role).data}.")
+    view.say(f"To use it: HOMEWARD_MODEL_PACK={runner}:{pack.name}, and the licence of its")
     view.say("weights in HOMEWARD_MODEL_LICENCE, in the environment of the embedding service.")
+
+
+def _statement(text: str) -> tuple[str, str]:
+    role, _, data = text.partition("=")
+    if role not in pack_manifest.ROLES or not 1 <= len(data.strip()) <= pack_manifest.MOST_TEXT:
+        raise click.UsageError(
+            f"--training-data {text!r} is not like recogniser=WebFace12M: detector or recogniser,"
+            f" =, and 1 to {pack_manifest.MOST_TEXT} characters"
+        )
+    return role, data
 
 
 def _checked(folder: Path) -> dict[str, Any]:
@@ -173,6 +229,17 @@ def _plain(pack: packs.Pack) -> dict[str, Any]:
         "name": pack.name,
         "source": pack.source,
         "licence": pack.licence,
+        "recogniserInput": {
+            "colourOrder": pack.manifest.recogniser_input.colour_order,
+            "mean": pack.manifest.recogniser_input.mean,
+            "scale": pack.manifest.recogniser_input.scale,
+            "sidePx": pack.manifest.recogniser_input.side_px,
+            "templateSize": pack.manifest.recogniser_input.template_size,
+            "normalised": pack.manifest.recogniser_input.normalised,
+        },
+        "trainingData": {
+            role: asdict(pack.manifest.trained_on(role)) for role in pack_manifest.ROLES
+        },
         "files": [
             {"name": file.name, "sha256": file.sha256, "sizeBytes": file.size_bytes}
             for file in pack.files

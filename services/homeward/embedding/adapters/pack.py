@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from homeward import packs
-from homeward.embedding.adapters import scrfd_arcface, yunet_sface
+from homeward.embedding.adapters import scrfd_arcface, yunet_onnx, yunet_sface
 from homeward.embedding.adapters.sessions import CPU, require_providers
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
@@ -29,8 +29,8 @@ def load_pack(
     """Read, check and warm up a model pack. Downloads nothing.
 
     Args:
-        name: `yunet-sface`, `insightface:NAME` for an installed pack, or
-            `insightface:/a/directory`.
+        name: `yunet-sface`; `insightface:NAME` for detector and recogniser of an installed pack;
+            `onnx:NAME` for its recogniser, beside YuNet. A folder from the root may stand for NAME.
         runtime: What runs the recogniser.
         threads: How many calls may run at a time.
         cache: Directory for prepared models; None prepares them at each start.
@@ -44,17 +44,29 @@ def load_pack(
     require_providers(providers)
     if name == yunet_sface.NAME:
         return yunet_sface.load(runtime=runtime, threads=threads, cache=cache, providers=providers)
+    packs_folder = folder or packs.default_folder()
+    if name.startswith(yunet_onnx.PREFIX):
+        scrfd_arcface.require_licence(name, licence)
+        return yunet_onnx.load(
+            _find(name, yunet_onnx.PREFIX, packs_folder),
+            licence=licence,
+            runtime=runtime,
+            threads=threads,
+            cache=cache,
+            providers=providers,
+        )
     if not name.startswith(_INSIGHTFACE):
         raise PackError(
             f"there is no model pack {name!r}",
-            f"HOMEWARD_MODEL_PACK is {yunet_sface.NAME}, insightface:NAME or insightface:/FOLDER",
+            f"HOMEWARD_MODEL_PACK is {yunet_sface.NAME}, insightface:NAME, insightface:/FOLDER,"
+            " onnx:NAME or onnx:/FOLDER",
         )
     if runtime == "openvino":
         raise PackError(
             f"{name} runs on onnxruntime only", "leave HOMEWARD_RECOGNISER_RUNTIME unset"
         )
     scrfd_arcface.require_licence(name, licence)
-    pack = _find(name.removeprefix(_INSIGHTFACE), folder or packs.default_folder())
+    pack = _find(name, _INSIGHTFACE, packs_folder)
     return scrfd_arcface.load(pack, licence=licence, providers=providers)
 
 
@@ -75,13 +87,14 @@ def load_configured(settings: EmbeddingSettings) -> LoadedPack:
     )
 
 
-def _find(name: str, folder: Path) -> packs.Pack:
+def _find(given: str, prefix: str, folder: Path) -> packs.Pack:
+    name = given.removeprefix(prefix)
     path = Path(name).expanduser()
     if path.is_absolute():
-        return packs.at(path)
+        return packs.at(path, alone=prefix == yunet_onnx.PREFIX)
     if "/" in name:
         raise PackError(
-            f"insightface:{name} names no folder that could be told from another",
-            "give the folder from the root, such as insightface:/srv/packs/buffalo_l",
+            f"{given} names no folder that could be told from another",
+            f"give the folder from the root, such as {prefix}/srv/packs/buffalo_l",
         )
     return packs.find(name, folder)

@@ -14,10 +14,13 @@ import cv2
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
+from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.sessions import open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image, ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
+from homeward.pack_manifest import ColourOrder
 from homeward.packs import Pack, PackError, PackFile
 from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
@@ -43,7 +46,7 @@ def require_licence(name: str, licence: str) -> None:
     if not licence.strip():
         raise PackError(
             f"nobody has said under which licence {name} is used (InsightFace's public weights are"
-            " for non-commercial research only)",
+            " for non-commercial research only; AdaFace's rest on data that are)",
             "when you have the right to use them, set HOMEWARD_MODEL_LICENCE to the licence's name"
             " or to what you agreed with their owner; clients see it",
         )
@@ -64,21 +67,28 @@ def load(pack: Pack, *, licence: str, providers: Sequence[str]) -> LoadedPack:
     models = _by_role(pack)
     arcface, scrfd = _classes(pack)
     files = tuple(
-        ModelFile(role=role, name=file.name, sha256=file.sha256, licence=licence.strip())
+        ModelFile(
+            role=role,
+            name=file.name,
+            sha256=file.sha256,
+            licence=licence.strip(),
+            training_data=pack.manifest.trained_on(role).data,
+            training_data_source=pack.manifest.trained_on(role).source,
+        )
         for role, (file, _) in models.items()
     )
+    pictures = pack.manifest.recogniser_input
     with _refused_as_ours(pack):
         eyes, memory = (open_session(data, providers) for _, data in models.values())
         # By default each picture size would get a session of its own, for ever.
         detector = ScrfdFaceDetector(scrfd(session=eyes, static_shape_sessions=False))
-        path = pack.folder / models["recogniser"][0].name
-        recogniser = ArcfaceRecogniser(arcface(model_file=str(path), session=memory))
+        recogniser = _recogniser(pack, models["recogniser"][0], arcface, memory)
     return LoadedPack(
         detector,
         recogniser,
         ModelPack(
             name=f"insightface:{pack.name}",
-            digest=pack_digest(files, ALIGNMENT_VERSION),
+            digest=pack_digest(files, ALIGNMENT_VERSION, pictures),
             template_size=recogniser.template_size,
             aligned_side_px=ALIGNED_SIDE,
             files=files,
@@ -86,6 +96,27 @@ def load(pack: Pack, *, licence: str, providers: Sequence[str]) -> LoadedPack:
             recogniser_runtime=runtime_of(memory),
         ),
     )
+
+
+def _recogniser(
+    pack: Pack,
+    file: PackFile,
+    arcface: Any,  # noqa: ANN401 - insightface ships no types
+    session: InferenceSession,
+) -> ArcfaceRecogniser | OnnxRecogniser:
+    """Return what runs the recogniser: the package's own class where that gives what it takes."""
+    pictures = pack.manifest.recogniser_input
+    if (pictures.colour_order, pictures.mean, pictures.scale) != (ColourOrder.RGB, _MEAN, _STD):
+        return OnnxRecogniser(session, pictures, name=file.name)
+    path = pack.folder / file.name
+    recogniser = ArcfaceRecogniser(arcface(model_file=str(path), session=session))
+    if pictures.template_size not in (None, recogniser.template_size):
+        raise PackError(
+            f"{path} gives templates of {recogniser.template_size} values, and the pack's manifest"
+            f" says {pictures.template_size}",
+            "`homeward model install --family` says of which kind a pack is",
+        )
+    return recogniser
 
 
 class ScrfdFaceDetector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.embedding.adapters.sessions import CPU, open_session, runtime_of
+from homeward.embedding.adapters.sessions import CPU, open_session, openvino_runner, runtime_of
 
 TEMPLATE_SIZE = 128
 BATCH = 4
@@ -32,27 +31,14 @@ class OpenvinoSface:
     runtime = "openvino/CPU"
 
     def __init__(self, folded: bytes, *, threads: int) -> None:
-        import openvino  # noqa: PLC0415 - slow to import, and absent on some machines
-
-        core = openvino.Core()
-        options = {
-            # The default is bf16 where the CPU claims it, and some of those die with SIGILL.
-            "INFERENCE_PRECISION_HINT": "f32",
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": threads,
-        }
-        self._compiled = core.compile_model(core.read_model(folded), "CPU", options)
-        self._local = threading.local()
+        self._answer = openvino_runner(folded, threads=threads)
 
     def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, 128), of faces, BGR, shape (n, 112, 112, 3)."""
         return _embed(faces, self._run)
 
     def _run(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
-        if not hasattr(self._local, "request"):  # a request serves one thread
-            self._local.request = self._compiled.create_infer_request()
-        result: NDArray[np.float32] = self._local.request.infer(blob)[0]
-        return result
+        return self._answer(blob)[0]
 
 
 class OnnxruntimeSface:

@@ -18,6 +18,7 @@ from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeS
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
+from homeward.pack_manifest import NOT_DOCUMENTED
 from homeward.packs import PackError
 from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
@@ -28,12 +29,17 @@ YUNET = ModelFile(
     name="face_detection_yunet_2023mar_int8bq.onnx",
     sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
     licence="MIT",
+    training_data="WIDER FACE",
+    training_data_source="github.com/ShiqiYu/libfacedetection.train, README.md, which OpenCV Zoo"
+    " names as its source",
 )
 SFACE = ModelFile(
     role="recogniser",
     name="face_recognition_sface_2021dec_int8bq.onnx",
     sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
     licence="Apache-2.0",
+    training_data=NOT_DOCUMENTED,
+    training_data_source="asked for and not answered: github.com/opencv/opencv_zoo/issues/124, 313",
 )
 """The digests are those of OpenCV Zoo's own files."""
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
+from homeward import packs
+from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
+from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.scrfd_arcface import ArcfaceRecogniser, ScrfdFaceDetector
+from homeward.pack_manifest import FAMILIES, Manifest
 from homeward.packs import PackError
 
 
@@ -121,3 +130,91 @@ def test_faces_are_embedded_in_the_batches_that_the_graph_takes(
     recogniser.embed(np.zeros((9, 112, 112, 3), np.uint8))
 
     assert arcface.batches == expected
+
+
+# what the manifest of a pack says of its recogniser
+
+
+def network(shape: tuple[int, ...], sizes: tuple[int, ...]) -> bytes:
+    """Return a model that gives so many of the values it takes, in one output for each size."""
+    nodes = [helper.make_node("Flatten", ["in"], ["flat"])]
+    outputs = []
+    for number, size in enumerate(sizes):
+        cut = helper.make_node("Slice", ["flat", "zero", f"n{number}", "one"], [f"out{number}"])
+        nodes.append(cut)
+        outputs.append(helper.make_tensor_value_info(f"out{number}", TensorProto.FLOAT, [1, size]))
+    values = [
+        helper.make_tensor(name, TensorProto.INT64, [1], [value])
+        for name, value in (
+            ("zero", 0),
+            ("one", 1),
+            *((f"n{number}", size) for number, size in enumerate(sizes)),
+        )
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "stand-in",
+        [helper.make_tensor_value_info("in", TensorProto.FLOAT, [1, *shape])],
+        outputs,
+        values,
+    )
+    opset = helper.make_opsetid("", 17)
+    return bytes(helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString())
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Installs a detector and a recogniser, to be run by stand-ins for InsightFace's classes."""
+    package, zoo = ModuleType("insightface"), ModuleType("insightface.model_zoo")
+    zoo.SCRFD = lambda **_: Scrfd()  # type: ignore[attr-defined]
+    zoo.ArcFaceONNX = lambda **_: Arcface()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "insightface", package)
+    monkeypatch.setitem(sys.modules, "insightface.model_zoo", zoo)
+
+    def install(family: str, manifest: Manifest | None = None) -> Any:
+        source = tmp_path / family
+        source.mkdir()
+        (source / "det.onnx").write_bytes(network((3, 64, 64), (1,) * 9))
+        (source / "w.onnx").write_bytes(network((3, 112, 112), (512, 1)))
+        packs.install(str(source), folder=tmp_path / "packs", manifest=manifest or FAMILIES[family])
+        return load_pack(
+            f"insightface:{family}",
+            runtime="auto",
+            threads=1,
+            cache=None,
+            folder=tmp_path / "packs",
+            licence="for a test",
+        )
+
+    return install
+
+
+def test_a_pack_that_takes_what_insightface_gives_is_run_by_its_class(install: Any) -> None:
+    pack = install("insightface")
+
+    assert isinstance(pack.recogniser, ArcfaceRecogniser)
+    assert {file.training_data for file in pack.model.files} == {"not documented"}
+
+
+def test_a_pack_that_takes_blue_first_is_not_given_red_by_insightfaces_class(
+    install: Any,
+) -> None:
+    adaface = FAMILIES["adaface"]
+    unscaled = replace(
+        adaface, recogniser_input=replace(adaface.recogniser_input, normalised=False)
+    )
+    faces = np.zeros((1, 112, 112, 3), np.uint8)
+    faces[0, 0, :, 0] = 255  # blue
+
+    pack = install("adaface", unscaled)
+
+    assert isinstance(pack.recogniser, OnnxRecogniser)
+    blue = (
+        np.where(np.arange(512) < 112, 1.0, -1.0) / 512**0.5
+    )  # the first values are the blue ones
+    np.testing.assert_allclose(pack.recogniser.embed(faces)[0], blue, atol=1e-6)
+
+
+def test_a_pack_of_another_dimension_than_its_family_is_refused(install: Any) -> None:
+    with pytest.raises(PackError, match=r"gives templates of 3 values, .* manifest says 512"):
+        install("buffalo_l")

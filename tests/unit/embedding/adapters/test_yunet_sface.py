@@ -22,6 +22,13 @@ def test_a_file_that_is_not_the_pinned_one_is_refused() -> None:
         read_file(other)
 
 
+def test_each_file_says_what_trained_it_and_who_says_so() -> None:
+    assert YUNET.training_data == "WIDER FACE"
+    assert "libfacedetection.train" in YUNET.training_data_source
+    assert SFACE.training_data == "not documented"
+    assert "opencv_zoo/issues/124" in SFACE.training_data_source
+
+
 def test_a_missing_file_is_refused_with_what_to_install() -> None:
     other = dataclasses.replace(YUNET, name="other.onnx")
 
