@@ -373,6 +373,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
         self.requests: list[Any] = []
+        self.more: list[str] = []
+        """Other subjects, each of whom has one as well."""
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -385,7 +387,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
 
     def ListSightings(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
-        return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting])
+        others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
+        return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting, *others])
 
     def ReviewSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -1830,6 +1833,27 @@ def test_a_sighting_of_a_child_by_a_policy_of_children_has_no_warning(
     assert "WARNING" not in told
     assert "NOT MEASURED ON" not in told
     assert CHILD_MEASURED in told
+
+
+def test_sightings_of_many_subjects_are_told_of_whom_as_well(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.more = [f"{number:036}" for number in range(11)]
+    for name in homeward.sightings.more:
+        enrolled(homeward, name, child=True).label = f"Child {int(name)}"
+    assert run(["sighting", "list", "--output", "json"]) == 0
+    (caveat,) = json.loads(capsys.readouterr().out)["caveats"]
+    assert "Child 4 and 6 more." in caveat
+
+
+def test_a_sighting_whose_subject_cannot_be_read_is_told_all_the_same(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.failures = [Refusal(grpc.StatusCode.INTERNAL, message="broken")]
+    assert run(["sighting", "list"]) == 0
+    told = capsys.readouterr()
+    assert SIGHTING in told.out
+    assert "who is a child is left out: matching at" in told.err
 
 
 def test_a_picture_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: Path) -> None:

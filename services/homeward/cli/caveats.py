@@ -22,6 +22,9 @@ MAJORITY = 18
 """Years: whoever is younger is enrolled as a child."""
 
 _OLDEST = 130
+_FEW = 10
+"""Subjects that are read one by one, rather than all of them in pages of a thousand."""
+
 _FAR_LESS = (
     "Children are found far less often than adults, the younger the less often: that a search finds"
     " nothing says little, and a candidate needs a closer look."
@@ -64,7 +67,7 @@ def of_ages(worth: Worth, *, child: bool) -> str:
         if not told or any(age >= MAJORITY for age in known):
             return ""
         return (
-            f"policy {worth.policy_id} was measured on people of {_named(known)} alone: its"
+            f"policy {worth.policy_id} was measured on people of {_named(known)} years alone: its"
             " figures do not hold for adults, and that a search finds nothing says little."
         )
     missing = set(range(MAJORITY)) - known
@@ -77,8 +80,8 @@ def of_ages(worth: Worth, *, child: bool) -> str:
     if missing:
         return (
             f"policy {worth.policy_id} was measured on children, but on none of"
-            f" {_named(missing)}. Such children may be found far less often: of them, that a search"
-            " finds nothing says little."
+            f" {_named(missing)} years. Such children may be found far less often: of them, that a"
+            " search finds nothing says little."
         )
     return ""
 
@@ -155,6 +158,24 @@ def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
         tell(error, about="names are left out, and who is a child")
         return {}
     return {each.subject_id: each for each in found}
+
+
+def subjects_of(session: Session, told: Iterable[figures.Scored]) -> dict[str, subject_pb2.Subject]:
+    """Return the subjects of candidates by id; of a few, without reading all that there are."""
+    wanted = {one.subject_id for one in told}
+    if len(wanted) > _FEW:
+        return {name: one for name, one in subjects(session).items() if name in wanted}
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    found = {}
+    for name in sorted(wanted):
+        try:
+            request = subject_service_pb2.GetSubjectRequest(subject_id=name)
+            found[name] = stub.GetSubject(request).subject
+        except CliError as error:
+            if error.exit_code is not ExitCode.NOT_FOUND:  # erased meanwhile
+                tell(error, about="who is a child is left out")
+                break
+    return found
 
 
 def mark(subject: subject_pb2.Subject | None, one: figures.Scored) -> str:

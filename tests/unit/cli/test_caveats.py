@@ -76,7 +76,7 @@ def test_how_often_children_are_missed_is_told_where_it_was_measured() -> None:
 
 @pytest.mark.parametrize(
     ("ages", "missing"),
-    [([(13, 17)], "0 to 12"), ([(6, 12)], "0 to 5 and 13 to 17"), ([(0, 16)], "none of 17.")],
+    [([(13, 17)], "0 to 12"), ([(6, 12)], "0 to 5 and 13 to 17"), ([(0, 16)], "none of 17 years.")],
 )
 def test_a_policy_that_was_measured_on_some_children_names_the_other_ages(
     ages: list[tuple[int, int | None]], missing: str
@@ -98,7 +98,7 @@ def test_an_adult_is_warned_of_when_children_alone_were_measured() -> None:
     (line,) = caveats.of_subjects([subject(age=ADULT)], worth((0, 17)))
 
     assert line.startswith("WARNING: enrolled as an adult: Anna.")
-    assert "was measured on people of 0 to 17 alone" in line
+    assert "was measured on people of 0 to 17 years alone" in line
 
 
 @pytest.mark.parametrize("ages", [[], [(18, None)], [(13, 17), (18, None)], [(0, 18)]])

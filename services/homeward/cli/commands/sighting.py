@@ -75,7 +75,7 @@ def list_sightings(
         interval=interval(begin, end),
     )
     sightings = _list(session, request)
-    known = caveats.subjects(session) if sightings else {}
+    known = caveats.subjects_of(session, sightings)
     warned = caveats.beside(sightings, known)
     if session.view.json:
         session.view.document({"sightings": sightings, "caveats": warned})
@@ -140,7 +140,8 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
             ),
         )
     )
-    warned = caveats.beside([answer.sighting], caveats.subjects(session))
+    told = [answer.sighting]
+    warned = caveats.beside(told, caveats.subjects_of(session, told))
     if save is not None:
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
@@ -238,10 +239,11 @@ def export(session: Session, *, sighting_id: str, save: Path, force: bool) -> No
     answer = _stub(session).ExportSighting(
         sighting_service_pb2.ExportSightingRequest(sighting_id=full)
     )
+    told = [answer.sighting]
     document = {
         "sighting": answer.sighting,
         "exportTime": answer.export_time.ToJsonString(),
-        "caveats": caveats.beside([answer.sighting], caveats.subjects(session)),
+        "caveats": caveats.beside(told, caveats.subjects_of(session, told)),
         "still": still.name,
     }
     write_new(still, answer.still, force=force)

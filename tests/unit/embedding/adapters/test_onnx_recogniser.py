@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import adaface
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -254,3 +255,18 @@ def test_a_file_that_is_no_model_is_refused_with_what_to_do(tmp_path: Path) -> N
     (tmp_path / "w.onnx").write_bytes(b"no model")
 
     assert "w.onnx cannot be run" in refusal(f"onnx:{tmp_path}", tmp_path)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_a_real_recogniser_in_adafaces_convention_answers_as_it_does_itself(
+    tmp_path: Path, runtime: str
+) -> None:
+    packs.install(
+        str(adaface.write(tmp_path / "adaface")), folder=tmp_path, manifest=ADAFACE, name="a"
+    )
+    sface = load("yunet-sface", tmp_path).recogniser.embed(faces())
+
+    vectors = load("onnx:a", tmp_path, runtime=runtime).recogniser.embed(faces())
+
+    assert vectors.shape == (3, SIZE)
+    np.testing.assert_allclose(vectors[:, :128], sface, atol=1e-4)
