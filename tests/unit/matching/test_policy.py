@@ -16,8 +16,22 @@ from homeward.embedding.model import pack_digest
 from homeward.matching.metrics import measure_policy
 from homeward.matching.model import ModelInfo, Policy, PolicyState
 from homeward.matching.usecases.policy import COUNTED, FRESH, Policies
-from homeward.policy import Measurement, PolicyFile, Rate, read_policy, write_policy
-from homeward.servicekit import errors
+from homeward.policy import (
+    LEAST_GROUP,
+    MOST_AGE_GROUPS,
+    Ages,
+    Basis,
+    Cohort,
+    Measurement,
+    PolicyError,
+    PolicyFigures,
+    PolicyFile,
+    Rate,
+    figures_of,
+    read_policy,
+    write_policy,
+)
+from homeward.servicekit import errors, records
 from homeward.servicekit.errors import Reason
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.vision.alignment import ALIGNMENT_VERSION
@@ -619,3 +633,47 @@ async def test_the_enrolled_are_counted_once_a_minute(
     await in_use.in_force()
 
     assert (before, office.counts) == (1, 2)
+
+
+# whom it was measured on
+
+
+def of_ages(*ages: Ages) -> PolicyFile:
+    rate = Rate(0.3, 0.2, 0.4, trials=50)
+    groups = tuple(
+        Cohort("", 30, rate, rate, "age", one, Basis.FOOTAGE, 28, LEAST_GROUP) for one in ages
+    )
+    return policy_file(measurement=replace(policy_file().measurement, cohorts=groups))
+
+
+def test_a_policys_file_keeps_whom_it_was_measured_on() -> None:
+    file = of_ages(Ages(0, 5), Ages(18))
+
+    assert read_policy(write_policy(file)) == file
+
+
+def test_a_candidates_record_keeps_the_ages_that_its_policy_was_measured_on() -> None:
+    told = figures_of(of_ages(Ages(6, 12)).measurement, approved=True, gallery_size=1)
+
+    assert [one.ages for one in told.ages] == [Ages(6, 12)]
+    assert records.from_plain(records.to_plain(told), PolicyFigures) == told
+
+
+def test_a_candidates_record_of_before_says_nothing_of_ages() -> None:
+    told = figures_of(policy_file().measurement, approved=True, gallery_size=1)
+    plain = records.to_plain(told)
+    del plain["ages"]
+
+    assert records.from_plain(plain, PolicyFigures) == told
+
+
+def test_a_file_of_more_groups_of_age_than_travel_with_a_candidate_is_no_policy() -> None:
+    most = [Ages(age, age) for age in range(MOST_AGE_GROUPS)]
+    file = write_policy(of_ages(*most))
+    group = read_policy(file).measurement.cohorts[0]
+    too_many = file.replace(
+        b'"cohorts": [',
+        b'"cohorts": [' + records.encode(replace(group, ages=Ages(99, 99))) + b",",
+    )
+    with pytest.raises(PolicyError, match="more than 20 groups of age"):
+        read_policy(too_many)
