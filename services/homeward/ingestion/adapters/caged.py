@@ -44,7 +44,7 @@ EXAMINING = CageLimits(
 )
 DECODING = CageLimits(
     memory_bytes=3 * 1024**3,  # a picture of the most pixels, and 16 that others build on
-    cpu_seconds=240,  # of one piece: a minute of 4K takes 150
+    cpu_seconds=240,  # for each `BUDGET_PICTURES`: a minute of 4K takes 150
     silence_seconds=60.0,
 )
 

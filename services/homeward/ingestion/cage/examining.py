@@ -135,7 +135,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
                 continue
             count += 1
             if count > MAX_PICTURES:
-                return Examined(problem=f"it has more than {MAX_PICTURES} pictures"), []
+                return Examined(problem=f"it has more than {MAX_PICTURES} pictures: split it"), []
             seen[packet.stream.index].take(packet)
             service.still_at_it()
         complete = True

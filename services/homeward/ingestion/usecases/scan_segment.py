@@ -66,7 +66,7 @@ MOST_ENDED = 3
 
 INSTANT = timedelta(microseconds=1)
 
-SCAN_VERSION = 2
+SCAN_VERSION = 3
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 log = structlog.get_logger()

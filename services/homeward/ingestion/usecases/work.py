@@ -178,7 +178,9 @@ class ScanWorker:
 
         while True:
             try:
-                footage = await self._footage.get(segment.footage_id)
+                held = await self._footage.get(segment.footage_id)
+                # An earlier version may have planned the scan.
+                footage = await self._footage.up_to_date(held)
                 task = Task(
                     scan_id=scan.scan_id,
                     subject_ids=scan.scope.subject_ids,
@@ -219,6 +221,7 @@ def _as_set(footage: Footage, segment: Segment) -> Footage:
 _LASTING = {
     errors.Reason.FOOTAGE_NOT_FOUND: GapReason.FOOTAGE_GONE,
     errors.Reason.FOOTAGE_EXPIRED: GapReason.FOOTAGE_GONE,
+    errors.Reason.FOOTAGE_UNREADABLE: GapReason.UNDECODABLE,
     errors.Reason.EMBEDDING_MODEL_MISMATCH: GapReason.GIVEN_UP,
     errors.Reason.POLICY_NOT_APPROVED: GapReason.GIVEN_UP,
     errors.Reason.POLICY_EXPIRED: GapReason.GIVEN_UP,

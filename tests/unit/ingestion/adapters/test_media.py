@@ -13,7 +13,7 @@ import pytest
 
 from homeward.ingestion.adapters import shared_pictures
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
-from homeward.ingestion.adapters.http_file import HttpBlocks
+from homeward.ingestion.adapters.http_file import BLOCK_BYTES, HttpBlocks
 from homeward.ingestion.adapters.media import (
     AHEAD,
     MOST_EARLIER,
@@ -23,7 +23,10 @@ from homeward.ingestion.adapters.media import (
     task_of,
 )
 from homeward.ingestion.adapters.probe import described
-from homeward.ingestion.cage.messages import Done, Open, Picture
+from homeward.ingestion.cage import decoding as decoding_module
+from homeward.ingestion.cage.decoding import OpenFile
+from homeward.ingestion.cage.file import Service
+from homeward.ingestion.cage.messages import Block, Done, Go, Need, Open, Picture
 from homeward.ingestion.model import Frame, Orientation, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.ingestion.timeline import Timeline
@@ -644,3 +647,46 @@ async def test_a_recording_that_is_no_longer_what_it_was_is_told(
     assert {one.cause for one in seen} == {
         "it can no longer be read as it was when it was taken in"
     }
+
+
+class OneDoor:
+    """The door of a cage to a service that gives a file's blocks and takes all pictures."""
+
+    def __init__(self, content: bytes) -> None:
+        self.shared = bytearray(1024 * 1024)
+        self.begun = 0
+        """How often the processor time of a task was allowed."""
+        self._content = content
+        self._asked: list[Need] = []
+
+    def send(self, message: Any) -> None:
+        if isinstance(message, Need):
+            self._asked.append(message)
+
+    def receive(self, _: Any) -> Any:
+        return Block() if self._asked else Go()
+
+    def receive_bytes(self) -> bytes:
+        start = self._asked.pop().number * BLOCK_BYTES
+        return self._content[start : start + BLOCK_BYTES]
+
+    def begin_task(self) -> None:
+        self.begun += 1
+
+
+@pytest.mark.parametrize(("pictures", "begun"), [(39, 0), (40, 1), (79, 1), (80, 2), (100, 2)])
+def test_a_decoder_has_its_processor_time_for_so_many_pictures(
+    take: Take, film: Any, monkeypatch: pytest.MonkeyPatch, pictures: int, begun: int
+) -> None:
+    monkeypatch.setattr(decoding_module, "BUDGET_PICTURES", 40)
+    content = film(STEADY[:pictures], gop=100)
+    held = take(content)
+    told = task_of(held.timeline, piece(0, 10), rate=5, skip="DEFAULT", earlier=0)
+    assert told is not None
+    door: Any = OneDoor(content)
+    with closing(
+        OpenFile(Service(door), Open(len(content), 0, False, False, False, 1.0))
+    ) as opened:
+        opened.decode(decoding_module.Piece(told[0], *told[1]))
+
+    assert door.begun == begun
