@@ -40,8 +40,8 @@ RARE_RATE = 0.5
 """Pictures a second, on average, below which it is told that whoever passes may be on none."""
 
 RARE_KEY_PICTURES = 3000
-"""So many pictures after a key picture, two minutes at 25 a second, it is told that key pictures
-are rare, and a segment is not cut before the next one: its search decodes all of them first."""
+"""After a key picture, up to the next one: two minutes at 25 a second. Where there are more it is
+told, and no segment ends between them: the next one's search would decode all of them again."""
 
 MAX_KEY_PICTURES = 1_000_000
 """After a key picture, up to the next one: 11 hours at 25 a second. A segment in the middle decodes

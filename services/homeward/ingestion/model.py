@@ -130,8 +130,8 @@ class Probe:
     holes: tuple[Stretch, ...] = ()
     """The times that none of its pictures answers for."""
     keyless: tuple[Stretch, ...] = ()
-    """From a key picture to the next one or the end, where `RARE_KEY_PICTURES` lie between them: a
-    search that begins inside decodes from the beginning."""
+    """From a key picture to the next one or the end, where more than `RARE_KEY_PICTURES` lie
+    between: a search that begins inside decodes from the key picture on."""
     uncertain_from: timedelta | None = None
     """From where on its times are uncertain, because its clock was set; None if they are not."""
     version: int = 0

@@ -219,9 +219,9 @@ class KeyRuns:
         """The greatest of the counts."""
         return int(self.counts.max())
 
-    def at_least(self, pictures: int) -> tuple[Stretch, ...]:
-        """Return when those are shown that have as many pictures after the key picture, or more."""
-        edges = self.edges[self.counts >= pictures].tolist()
+    def longer_than(self, pictures: int) -> tuple[Stretch, ...]:
+        """Return when those are shown that have more pictures after the key picture."""
+        edges = self.edges[self.counts > pictures].tolist()
         return tuple(Stretch(start * _TICK, end * _TICK) for start, end in edges)
 
 

@@ -56,6 +56,8 @@ log = structlog.get_logger()
 WALL_SECONDS = 900.0
 """For reading a file: one of 50 GB comes from the embedded store in this time."""
 
+TOO_LONG = f"it takes more than {WALL_SECONDS / 60:g} minutes"
+
 MAX_UNSTEADY = 2.5
 """Most that one in a hundred gaps between pictures may be longer than most of them are."""
 
@@ -133,7 +135,7 @@ class _Blocks(HttpBlocks):
         if self._ended.is_set():
             raise CageBrokenError("nobody waits for it any more")
         if time.monotonic() > self._until:
-            raise CageBrokenError(f"it takes more than {WALL_SECONDS / 60:g} minutes")
+            raise CageBrokenError(TOO_LONG)
         return super().block(number)
 
 
@@ -163,7 +165,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     holes = timeline.holes
     key_runs = timeline.key_runs
     _require_bounded(timeline, holes, key_runs)
-    keyless = key_runs.at_least(RARE_KEY_PICTURES)
+    keyless = key_runs.longer_than(RARE_KEY_PICTURES)
     pictured = timeline.pictured.total.total_seconds()
     rate = len(timeline.order) / pictured
     truncated = facts.cut_off or len(timeline) < facts.declared_pictures
@@ -236,7 +238,7 @@ def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
     if rate < RARE_RATE:
         detail = f"it has a picture every {1 / rate:.1f} s: whoever passes between two is on none"
         found.append(Finding(FootageProblem.PICTURES_RARE, detail))
-    if key_runs.longest >= RARE_KEY_PICTURES:
+    if key_runs.longest > RARE_KEY_PICTURES:
         detail = (
             f"it has up to {key_runs.longest} pictures in a row without a key"
             " picture: a search of a part of them decodes all that come before, and takes longer;"

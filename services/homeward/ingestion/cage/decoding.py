@@ -33,10 +33,6 @@ BY_BYTES = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo", "dhav", "vob")
 LATE = 200_000
 """Microseconds by which the first picture may be late: the sampling period of a scan."""
 
-BUDGET_PICTURES = 1500
-"""A decoder has its processor time for so many pictures: a minute at 25 a second. A piece with no
-key picture may have many more, and is decoded in one go."""
-
 _MAX_UNMATCHED = 4096
 """Packets after a seek in which one that the timeline knows has to come."""
 
@@ -115,9 +111,7 @@ class OpenFile:
         task, last = piece.task, piece.task.first + len(piece.times) - 1
         self._stream.codec_context.skip_frame = task.skip
         shown, begun = task.start - 1, task.may_be_late
-        for count, packet in enumerate(self._numbered(piece, last)):
-            if count and count % BUDGET_PICTURES == 0:
-                self._service.door.begin_task()
+        for packet in self._numbered(piece, last):
             for frame in self._decoded(packet):
                 time = self._time(frame, piece)
                 if time is None:

@@ -556,14 +556,16 @@ def with_keys(count: int, *keys: int) -> dict[str, Any]:
 
 def test_it_is_told_where_key_pictures_are_rare() -> None:
     key = RARE_KEY_PICTURES
-    examined = described(facts(), with_keys(2 * key + 2, 0, key, 2 * key + 1))
+    # After the first key picture as many as may be, after the second one more.
+    examined = described(facts(), with_keys(2 * key + 4, 0, key + 1, 2 * key + 3))
 
-    assert examined.probe.keyless == (Stretch(seconds(key / 25), seconds((2 * key + 1) / 25)),)
+    keyless = Stretch(seconds((key + 1) / 25), seconds((2 * key + 3) / 25))
+    assert examined.probe.keyless == (keyless,)
     assert findings(examined) == [
         (
             FootageProblem.KEY_PICTURES_RARE,
             (
-                f"it has up to {RARE_KEY_PICTURES} pictures in a row without a key picture: a"
+                f"it has up to {key + 1} pictures in a row without a key picture: a"
                 " search of a part of them decodes all that come before, and takes longer; a"
                 " conversion with more key pictures is searched faster"
             ),
