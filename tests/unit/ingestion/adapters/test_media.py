@@ -549,6 +549,30 @@ async def test_a_recording_that_is_open_twice_is_read_once(
     assert len(server.ranges) == 2
 
 
+async def test_a_recording_that_nobody_searches_gives_its_cages_up_to_another(
+    source: CagedFrameSource, take: Take, server: Any, film: Any
+) -> None:
+    held = take(film(STEADY))
+    await watch(source, held)
+    await watch(source, held, url=held.url.replace("file", "file/another"))
+
+    await watch(source, held)  # it did not linger
+
+    assert len(server.ranges) == 3
+
+
+async def test_a_recording_that_is_searched_keeps_its_cages(
+    source: CagedFrameSource, take: Take, server: Any, film: Any
+) -> None:
+    held = take(film(STEADY))
+    async with source.open(held.url, held.video, held.timeline) as recording:
+        await play_all(recording)
+        await watch(source, held, url=held.url.replace("file", "file/another"))
+        await play_all(recording)
+
+    assert len(server.ranges) == 2
+
+
 async def test_a_recording_that_is_shown_in_two_ways_is_two(
     source: CagedFrameSource, take: Take, film: Any
 ) -> None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -155,6 +157,18 @@ async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
         "discarded": 0,
         "candidates": 0,
     }
+
+
+async def test_the_docs_show_a_segment_with_the_attributes_that_it_has(
+    desk: Desk, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    await desk.run()
+
+    (span,) = spans()
+    page = (Path(__file__).parents[4] / "docs" / "observability.md").read_text(encoding="utf-8")
+    shown = re.findall(r"scanner +segment  (segment=.*)", page)
+    named = [[one.partition("=")[0] for one in line.split()] for line in shown]
+    assert named == [[name for name in span.attributes or {} if name != "scan_id"]] * 2
 
 
 async def test_segments_that_break_the_scanner_and_those_taken_again_are_counted(
