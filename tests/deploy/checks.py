@@ -344,8 +344,10 @@ def caged(manifests: Manifests) -> Problems:
             cages = set_to.scanner_segments * set_to.decoders * DECODING.memory_bytes
         elif workload.component == "ingestion":
             cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes
-        limit = quantity(container["resources"]["limits"]["memory"])
-        if cages and limit < cages + ITSELF_BYTES:
+        if not cages:
+            continue
+        limit = quantity(container["resources"]["limits"].get("memory", "0"))  # see `resources`
+        if limit < cages + ITSELF_BYTES:
             where = f"{workload.name} {container['name']}"
             yield f"{where}: its decoders may take {cages / 2**30:.0f} GiB, all may {limit / 2**30}"
 
