@@ -34,8 +34,8 @@ class IngestionSettings(EngineSettings):
         60.0,
         ge=10,
         le=3600,
-        description="Length of the pieces that scanners work on; up to an hour where pictures or key "
-        "pictures are rare.",
+        description="Length of the pieces that scanners work on; up to an hour where pictures or "
+        "key pictures are rare.",
     )
 
     @property

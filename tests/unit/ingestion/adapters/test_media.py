@@ -6,14 +6,17 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from homeward.ingestion.adapters import shared_pictures
+from homeward.ingestion.adapters import caged
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
-from homeward.ingestion.adapters.http_file import BLOCK_BYTES, HttpBlocks
+from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.media import (
     AHEAD,
     MOST_EARLIER,
@@ -23,10 +26,8 @@ from homeward.ingestion.adapters.media import (
     task_of,
 )
 from homeward.ingestion.adapters.probe import described
-from homeward.ingestion.cage import decoding as decoding_module
-from homeward.ingestion.cage.decoding import OpenFile
-from homeward.ingestion.cage.file import Service
-from homeward.ingestion.cage.messages import Block, Done, Go, Need, Open, Picture
+from homeward.ingestion.cage.messages import Decode, Done, Examine, Open, Picture
+from homeward.ingestion.limits import RARE_KEY_PICTURES
 from homeward.ingestion.model import Frame, Orientation, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.ingestion.timeline import Timeline
@@ -673,44 +674,48 @@ async def test_a_recording_that_is_no_longer_what_it_was_is_told(
     }
 
 
-class OneDoor:
-    """The door of a cage to a service that gives a file's blocks and takes all pictures."""
-
-    def __init__(self, content: bytes) -> None:
-        self.shared = bytearray(1024 * 1024)
-        self.begun = 0
-        """How often the processor time of a task was allowed."""
-        self._content = content
-        self._asked: list[Need] = []
-
-    def send(self, message: Any) -> None:
-        if isinstance(message, Need):
-            self._asked.append(message)
-
-    def receive(self, _: Any) -> Any:
-        return Block() if self._asked else Go(room=len(self.shared))
-
-    def receive_bytes(self) -> bytes:
-        start = self._asked.pop().number * BLOCK_BYTES
-        return self._content[start : start + BLOCK_BYTES]
-
-    def begin_task(self) -> None:
-        self.begun += 1
-
-
-@pytest.mark.parametrize(("pictures", "begun"), [(39, 0), (40, 1), (79, 1), (80, 2), (100, 2)])
-def test_a_decoder_has_its_processor_time_for_so_many_pictures(
-    take: Take, film: Any, monkeypatch: pytest.MonkeyPatch, pictures: int, begun: int
+def test_a_recording_with_one_key_picture_is_decoded_in_one_go(
+    take: Take, play: Play, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(decoding_module, "BUDGET_PICTURES", 40)
-    content = film(STEADY[:pictures], gop=100)
-    held = take(content)
-    told = task_of(held.timeline, piece(0, 10), rate=5, skip="DEFAULT", earlier=0)
-    assert told is not None
-    door: Any = OneDoor(content)
-    with closing(
-        OpenFile(Service(door), Open(len(content), 0, False, False, False, 1.0))
-    ) as opened:
-        opened.decode(decoding_module.Piece(told[0], *told[1]))
+    path, count = tmp_path / "one-key.mp4", RARE_KEY_PICTURES + 2
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.options = {"preset": "ultrafast", "x264-params": "keyint=infinite:scenecut=0"}
+        for number in range(count):
+            grey = np.full((96, 64), number % 200, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="yuv420p")))
+        output.mux(stream.encode(None))
 
-    assert door.begun == begun
+    held = take(path.read_bytes())
+
+    assert held.timeline.key_runs.longer_than(RARE_KEY_PICTURES) == (held.whole,)
+    seen = play(held, rate=5)
+    times = np.array([0.0, *offsets(seen), count * PICTURE])
+    assert np.diff(times).max() <= 0.2 + PICTURE + EXACT
+
+
+@pytest.mark.parametrize(("pictures", "times"), [(39, 1), (40, 1), (41, 2), (80, 2), (81, 3)])
+def test_a_decoder_has_its_processor_time_for_so_many_pictures(
+    *,
+    take: Take,
+    play: Play,
+    film: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: int,
+    times: int,
+) -> None:
+    allowed = []
+    send_task = Cage.send_task
+
+    def watched(self: Cage, task: Any, *, times: int) -> None:
+        allowed.append((type(task), times))
+        send_task(self, task, times=times)
+
+    monkeypatch.setattr(Cage, "send_task", watched)
+    monkeypatch.setattr(caged, "BUDGET_PICTURES", 40)
+
+    held = take(film(STEADY[:pictures], gop=100))
+    play(held, piece(0, 10), rate=5)
+
+    assert allowed == [(Examine, 1), (Open, 1), (Decode, times)]
