@@ -13,8 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from homeward.ingestion.adapters import shared_pictures
-from homeward.ingestion.adapters import caged
+from homeward.ingestion.adapters import caged, shared_pictures
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.media import (
