@@ -339,9 +339,12 @@ def caged(manifests: Manifests) -> Problems:
     for workload, container in manifests.containers():
         cages = 0
         if workload.component == "scanner":
-            set_to = _settings(manifests, workload, container)
-            assert isinstance(set_to, ScannerSettings), "see SETTINGS"
-            cages = set_to.scanner_segments * set_to.decoders * DECODING.memory_bytes
+            # Not by `_settings`: whether others are valid is for another check.
+            set_to = _environment(manifests, container)
+            usual = ScannerSettings.model_fields["scanner_segments"].default
+            segments = int(set_to.get("HOMEWARD_SCANNER_SEGMENTS", usual))
+            decoders = int(set_to.get("HOMEWARD_DECODERS", "64"))  # else as many as the node has
+            cages = segments * decoders * DECODING.memory_bytes
         elif workload.component == "ingestion":
             cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes
         if not cages:
