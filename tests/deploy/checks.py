@@ -28,6 +28,8 @@ from homeward.cli.app import app
 from homeward.cli.connect import SERVICES
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
+from homeward.ingestion.adapters.caged import DECODING, EXAMINING
+from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.settings import IngestionSettings, ScannerSettings
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.clients import RECONNECT_MS, RESOLVE_MS
@@ -69,6 +71,9 @@ GROW = ("embedding", "scanner")
 """Components with more replicas the more there is to do, in production."""
 
 COMMAND_LINE = {f"HOMEWARD_{service.upper()}_TARGET" for service in SERVICES} | set(TLS_FILES)
+
+ITSELF_BYTES = 2**30
+"""Memory of a service that reads recordings, beside its cages, at the least."""
 
 _TARGET = re.compile(r"HOMEWARD_(?:NEXT_)?(?P<service>\w+)_TARGET")
 _ADDRESS = re.compile(  # with the names that certificates have
@@ -323,6 +328,31 @@ def resources(manifests: Manifests) -> Problems:
         for volume in workload.pod.get("volumes", []):
             if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
                 yield f"{workload.name}: volume {volume['name']} may fill the node's disk"
+
+
+def caged(manifests: Manifests) -> Problems:
+    """What reads recordings has room for all of its cages, each at its bound, and for itself.
+
+    Kubernetes ends all of a container that reaches its limit: a recording that exhausts a decoder
+    would end the service.
+    """
+    for workload, container in manifests.containers():
+        cages = 0
+        if workload.component == "scanner":
+            # Not by `_settings`: whether others are valid is for another check.
+            set_to = _environment(manifests, container)
+            usual = ScannerSettings.model_fields["scanner_segments"].default
+            segments = int(set_to.get("HOMEWARD_SCANNER_SEGMENTS", usual))
+            decoders = int(set_to.get("HOMEWARD_DECODERS", "64"))  # else as many as the node has
+            cages = segments * decoders * DECODING.memory_bytes
+        elif workload.component == "ingestion":
+            cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes
+        if not cages:
+            continue
+        limit = quantity(container["resources"]["limits"].get("memory", "0"))  # see `resources`
+        if limit < cages + ITSELF_BYTES:
+            where = f"{workload.name} {container['name']}"
+            yield f"{where}: its decoders may take {cages / 2**30:.0f} GiB, all may {limit / 2**30}"
 
 
 def disruption(manifests: Manifests) -> Problems:
@@ -638,6 +668,7 @@ QUICK: Sequence[Check] = (
     probes,
     ports,
     resources,
+    caged,
     disruption,
     spread,
     grace,

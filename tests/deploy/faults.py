@@ -296,6 +296,18 @@ FAULTS: Sequence[Fault] = (
         lambda m: _container(m)["resources"]["requests"].update(memory="8Gi"),
     ),
     Fault(
+        "more decoders than there is memory for",
+        checks.caged,
+        lambda m: _container(m, "scanner")["env"].append(
+            {"name": "HOMEWARD_SCANNER_SEGMENTS", "value": "3"}
+        ),
+    ),
+    Fault(
+        "less memory than two examined recordings may take",
+        checks.caged,
+        lambda m: _container(m, "ingestion")["resources"]["limits"].update(memory="6Gi"),
+    ),
+    Fault(
         "a scratch volume without a bound",
         checks.resources,
         lambda m: _pod(m)["volumes"][0].update(emptyDir={}),

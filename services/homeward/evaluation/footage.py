@@ -30,7 +30,8 @@ from homeward.evaluation.photos import Sample
 from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
-from homeward.ingestion.adapters.probe import MAX_AT_ONCE, CagedProber
+from homeward.ingestion.adapters.probe import CagedProber
+from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.model import (
     Candidate,
     Footage,
@@ -167,7 +168,7 @@ async def searcher(
         target = f"127.0.0.1:{server.port}"
         channel = await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,)))
         probers = await stack.enter_async_context(
-            BoundedExecutor("probe", workers=MAX_AT_ONCE, queue=MAX_AT_ONCE)
+            BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
         )
         source = CagedFrameSource(decoder, decoders=threads)
         stack.callback(source.close)

@@ -8,9 +8,10 @@ from functools import partial
 
 from homeward import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
-from homeward.ingestion.adapters.probe import MAX_AT_ONCE, CagedProber
+from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
+from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.settings import IngestionSettings
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
@@ -50,7 +51,7 @@ async def assemble(
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
     probers = await stack.enter_async_context(
-        BoundedExecutor("probe", workers=MAX_AT_ONCE, queue=MAX_AT_ONCE)
+        BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
     )
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
     client = s3.connect(
@@ -89,6 +90,7 @@ async def assemble(
         min_footage_age=settings.min_footage_age,
         keep=settings.footage_keep,
     )
+    stack.push_async_callback(footage.close)  # before its threads are waited for
     return Parts(
         bus=bus,
         store=store,

@@ -65,6 +65,10 @@ MAX_LITTLE = timedelta(seconds=3)
 """A longer group of pictures is decoded even if only little happens in it: its key pictures are too
 far apart to show whoever comes and goes."""
 
+MAX_QUIET = timedelta(minutes=2)
+"""A longer group of pictures is decoded whatever its packets tell: it has no key picture to look
+at."""
+
 MAX_RISE = 0.16
 """If it takes more, somebody small could pass unnoticed, and packets do not tell. Of 400 people
 with heads of 36 to 200 pixels, in 1080p footage with sensor noise of 5 grey levels, each added 15 %
@@ -203,6 +207,7 @@ def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = Non
         for group in groups
         # Nothing is known of one that has no second with enough pictures.
         if group.start not in rises
+        or group.duration > MAX_QUIET
         or rises[group.start] >= STRONG_RISE
         or (rises[group.start] > 0 and (still or group.duration > MAX_LITTLE))
     }

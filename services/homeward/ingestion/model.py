@@ -102,6 +102,8 @@ class FootageProblem(StrEnum):
     BEGINNING_LOST = "beginning lost"
     OTHER_TRACKS = "other tracks"
     SHRUNK = "shrunk"
+    PICTURES_RARE = "pictures rare"
+    KEY_PICTURES_RARE = "key pictures rare"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,9 @@ class Probe:
     """What is odd about it."""
     holes: tuple[Stretch, ...] = ()
     """The times that none of its pictures answers for."""
+    keyless: tuple[Stretch, ...] = ()
+    """From a key picture to the next one or the end, where more than `RARE_KEY_PICTURES` lie
+    between: a search that begins inside decodes from the key picture on."""
     uncertain_from: timedelta | None = None
     """From where on its times are uncertain, because its clock was set; None if they are not."""
     version: int = 0

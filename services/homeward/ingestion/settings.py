@@ -31,7 +31,11 @@ class IngestionSettings(EngineSettings):
         600.0, gt=0, le=3600, description="How often the sweeper looks for what is due."
     )
     segment_seconds: float = Field(
-        60.0, ge=10, le=3600, description="Length of the pieces that scanners work on."
+        60.0,
+        ge=10,
+        le=3600,
+        description="Length of the pieces that scanners work on; up to an hour where pictures or "
+        "key pictures are rare.",
     )
 
     @property

@@ -133,6 +133,16 @@ class Timeline:
         """The time, up to the end, that no picture answers for."""
         return Spans.between(timedelta(), self.duration) - self.pictured
 
+    @property
+    def key_runs(self) -> KeyRuns:
+        """Which pictures come after each key picture, up to the next one."""
+        keys = self.flags[self.order] & KEY != 0
+        keys[0] = True
+        first = np.flatnonzero(keys)
+        ends = np.append(self.shown[first[1:]], self.ends[-1])
+        counts = np.diff(np.append(first, len(keys))) - 1
+        return KeyRuns(counts, np.stack([self.shown[first], ends], axis=1))
+
     def shown_at(self, at: timedelta) -> timedelta:
         """Return since when the picture has been there that answers for a time; `at` in a hole."""
         number = int(np.searchsorted(self.shown, at // _TICK, side="right")) - 1
@@ -190,6 +200,29 @@ class Timeline:
     def profile(self) -> Profile:
         """What the sizes of its pictures say about the whole recording."""
         return Profile.of(self.groups)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyRuns:
+    """The pictures from each key picture up to the next one, in the order in which they are shown.
+
+    The first run begins with the recording, whether its first picture is a key picture or not.
+    """
+
+    counts: NDArray[np.int64]
+    """How many pictures come after the key picture of each. Shape (r,)."""
+    edges: NDArray[np.int64]
+    """When each begins and ends, microseconds. Shape (r, 2)."""
+
+    @property
+    def longest(self) -> int:
+        """The greatest of the counts."""
+        return int(self.counts.max())
+
+    def longer_than(self, pictures: int) -> tuple[Stretch, ...]:
+        """Return when those are shown that have more pictures after the key picture."""
+        edges = self.edges[self.counts > pictures].tolist()
+        return tuple(Stretch(start * _TICK, end * _TICK) for start, end in edges)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -305,8 +338,10 @@ def decode(data: bytes) -> Timeline:
         )
 
 
-VERSION = 1
-"""Of how timelines are made: raise it, and recordings are examined again when next searched."""
+VERSION = 2
+"""Of how recordings are examined: raise it, and they are examined again when next searched. Each
+version has a timeline of its own beside the recording: where replicas of two versions examine one
+at the same time, the manifest that stays has its timeline."""
 
 
 def _differences(values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -33,7 +33,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from multiprocessing.connection import Connection
 from typing import Any
@@ -93,6 +93,25 @@ class Breakage(Enum):
     """It was no message, or one of impossible values."""
 
 
+def cause_of(breakage: Breakage, limits: CageLimits) -> str:
+    """Return what is said of a broken cage, in words that follow "decoding was ended: "."""
+    causes = {
+        Breakage.CRASH: "its decoder crashed",
+        Breakage.MEMORY: (
+            f"its decoder needs more than {limits.memory_bytes / 2**30:.1f} GiB of memory"
+        ),
+        Breakage.PROCESSOR_TIME: (
+            f"its decoder used more than {limits.cpu_seconds} seconds of a processor"
+        ),
+        Breakage.SILENCE: (
+            f"nothing was heard of its decoder for {limits.silence_seconds:g} seconds"
+        ),
+        Breakage.KILLED: "the system ended its decoder, as it does when memory is short",
+        Breakage.ANSWER: "its decoder's answer made no sense",
+    }
+    return causes[breakage]
+
+
 class CageBrokenError(Exception):
     """A cage ended, or was ended, before it had answered.
 
@@ -142,6 +161,7 @@ class Cage:
         self._ready: Ready | None = None
         self._broken_by: CageBrokenError | None = None
         self._allowed_seconds = math.inf  # until its first task it runs our own code
+        self._task_limits = limits
         ours, theirs = socket.socketpair()
         memory = os.memfd_create("cage") if shared_bytes else -1
         try:
@@ -219,12 +239,19 @@ class Cage:
             self._ready = ready
         return self._ready
 
-    def send_task(self, message: object, payload: bytes | None = None) -> None:
-        """Allow it the processor time of one more task, and send that; raises as `send`."""
+    def send_task(self, message: object, payload: bytes | None = None, *, times: int = 1) -> None:
+        """Allow it the processor time of one more task, and send that; raises as `send`.
+
+        Args:
+            message: The task.
+            payload: Bytes after it.
+            times: As many times as long as others it may take.
+        """
         self.ready()
+        self._task_limits = replace(self._limits, cpu_seconds=self._limits.cpu_seconds * times)
         used = self._used_seconds()
         if used is not None:
-            self._allowed_seconds = used + self._limits.cpu_seconds + 1
+            self._allowed_seconds = used + self._task_limits.cpu_seconds + 1
             with suppress(ProcessLookupError):  # it has ended, as `send` will find
                 _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_CPU)
                 soft = int(self._allowed_seconds)
@@ -280,7 +307,7 @@ class Cage:
 
     def refused(self) -> CageBrokenError:
         """End the process for an answer of impossible values; return the error to raise."""
-        return self._ended("its decoder's answer made no sense", Breakage.ANSWER)
+        return self._ended(Breakage.ANSWER, self._limits)
 
     def _decoded(self, data: bytes, kind: Any) -> Any:  # noqa: ANN401 - as `receive`
         try:
@@ -308,20 +335,14 @@ class Cage:
             heard = self._connection.poll(max(0.0, min(left, _LOOK_SECONDS)))
             used = self._used_seconds()
             if used is not None and used > self._allowed_seconds + _SIGNAL_SECONDS:
-                raise self._ended(*self._out_of_time())
+                raise self._ended(Breakage.PROCESSOR_TIME, self._task_limits)
             if heard:
                 return
             if left <= 0:
                 raise self._silent(patience_seconds)
 
-    def _out_of_time(self) -> tuple[str, Breakage]:
-        seconds = self._limits.cpu_seconds
-        cause = f"its decoder used more than {seconds} seconds of a processor"
-        return cause, Breakage.PROCESSOR_TIME
-
     def _silent(self, seconds: float) -> CageBrokenError:
-        cause = f"nothing was heard of its decoder for {seconds:g} seconds"
-        return self._ended(cause, Breakage.SILENCE)
+        return self._ended(Breakage.SILENCE, replace(self._limits, silence_seconds=seconds))
 
     def _broken(self) -> CageBrokenError:
         """Return why the process has ended."""
@@ -330,25 +351,18 @@ class Cage:
         status = self._process.poll()
         if status is None:  # it has not: what it sends is longer than a message may be
             return self.refused()
-        limits = self._limits
-        causes = {
-            -signal.SIGKILL: (
-                "the system ended its decoder, as it does when memory is short",
-                Breakage.KILLED,
-            ),
-            -signal.SIGXCPU: self._out_of_time(),
-            OUT_OF_MEMORY: (
-                f"its decoder needs more than {limits.memory_bytes / 2**30:.1f} GiB of memory",
-                Breakage.MEMORY,
-            ),
+        breakages = {
+            -signal.SIGKILL: Breakage.KILLED,
+            -signal.SIGXCPU: Breakage.PROCESSOR_TIME,
+            OUT_OF_MEMORY: Breakage.MEMORY,
         }
-        return self._ended(*causes.get(status, ("its decoder crashed", Breakage.CRASH)))
+        return self._ended(breakages.get(status, Breakage.CRASH), self._task_limits)
 
-    def _ended(self, cause: str, breakage: Breakage) -> CageBrokenError:
+    def _ended(self, breakage: Breakage, limits: CageLimits) -> CageBrokenError:
         """End the process, and return why: what broke it first, however often it is asked."""
         self.close()
         if self._broken_by is None:
-            self._broken_by = CageBrokenError(cause, breakage)
+            self._broken_by = CageBrokenError(cause_of(breakage, limits), breakage)
         return CageBrokenError(self._broken_by.cause, self._broken_by.breakage)
 
     def close(self) -> None:

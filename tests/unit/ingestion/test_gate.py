@@ -195,6 +195,21 @@ def test_a_long_group_is_decoded_even_if_only_little_happens_in_it() -> None:
     assert (offsets(surveyed.active), offsets(surveyed.slight)) == ([40], [])
 
 
+@pytest.mark.parametrize(("length", "active"), [(120, False), (121, True)])
+def test_a_group_in_which_there_is_nothing_to_look_at_is_decoded(
+    length: float,
+    active: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    packets = recording(noise=0.02)
+    last = Stretch(seconds(LENGTH - 2), seconds(LENGTH - 2 + length))
+
+    surveyed = survey(packets, Stretch(seconds(0), last.end))
+
+    assert surveyed.thoroughness is Thoroughness.GATED
+    assert (last.start in surveyed.active) is active
+    assert seconds(120) == gate.MAX_QUIET
+
+
 def test_a_group_without_enough_pictures_to_judge_is_decoded() -> None:
     packets = recording()
     packets[5] = replace(packets[5], sizes=(5000,), pictures=(1,))

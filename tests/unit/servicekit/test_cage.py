@@ -173,6 +173,16 @@ def test_the_bound_on_processor_time_is_for_each_task(caged: Open) -> None:
     assert breakage(cage, "spin")[1] is Breakage.PROCESSOR_TIME
 
 
+def test_a_task_may_take_as_long_as_several(caged: Open) -> None:
+    cage = caged()
+    cage.send_task("spin", times=2)
+
+    with pytest.raises(CageBrokenError) as broken:
+        cage.receive(str)
+
+    assert broken.value.cause == "its decoder used more than 2 seconds of a processor"
+
+
 def test_a_cage_that_ignores_the_signal_is_ended_all_the_same(caged: Open) -> None:
     assert breakage(caged(), "spin and ignore the signal")[1] is Breakage.PROCESSOR_TIME
 

@@ -44,9 +44,13 @@ EXAMINING = CageLimits(
 )
 DECODING = CageLimits(
     memory_bytes=3 * 1024**3,  # a picture of the most pixels, and 16 that others build on
-    cpu_seconds=240,  # of one piece: a minute of 4K takes 150
+    cpu_seconds=240,  # for each `BUDGET_PICTURES`: a minute of 4K takes 150
     silence_seconds=60.0,
 )
+
+BUDGET_PICTURES = 1500
+"""A decoder has its processor time for so many pictures: a minute at 25 a second. A piece with no
+key picture may have many more, and is decoded in one go."""
 
 _TICK = timedelta(microseconds=1)
 _MODULE = "homeward.ingestion.cage"
@@ -68,10 +72,10 @@ class MediaCage:
         with _startable():
             log_protections(self._cage, "recordings are read")
 
-    def _send(self, task: Examine | Open | Decode) -> None:
+    def _send(self, task: Examine | Open | Decode, *, times: int = 1) -> None:
         with _startable():
             self._cage.ready()
-        self._cage.send_task(task)
+        self._cage.send_task(task, times=times)
 
     @property
     def alive(self) -> bool:
@@ -116,7 +120,7 @@ class MediaCage:
         stopped: Callable[[], bool],
     ) -> Iterator[Frame | Done]:
         """Yield the pictures of a piece of the open file, and at last the end; raises as above."""
-        self._send(task)
+        self._send(task, times=math.ceil(len(arrays[0]) / BUDGET_PICTURES))
         for array in arrays:
             self._cage.send_bytes(array.astype(np.int64).tobytes())
         reached = task.start - 1

@@ -76,6 +76,9 @@ class CagedFrameSource:
         name = f"{urlsplit(url)._replace(query='').geturl()} {video.presentation}"
         recording = self._open.get(name)
         if recording is None:
+            # Those that linger have cages, which only recordings that are searched may keep.
+            for other, unused in list(self._open.items()):
+                self._close_unused(other, unused)
             recording = CagedRecording(
                 video, timeline, self._executor, self._cages, decoders=self._decoders
             )

@@ -22,7 +22,15 @@ from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
 from homeward.ingestion.clocks import Stamps, Steps, place
-from homeward.ingestion.limits import MAX_HOLES, MAX_SIDE_PX, MAX_SPAN
+from homeward.ingestion.limits import (
+    MAX_EXAMINED_AT_ONCE,
+    MAX_HOLES,
+    MAX_KEY_PICTURES,
+    MAX_SIDE_PX,
+    MAX_SPAN,
+    RARE_KEY_PICTURES,
+    RARE_RATE,
+)
 from homeward.ingestion.model import (
     Finding,
     FootageProblem,
@@ -31,16 +39,24 @@ from homeward.ingestion.model import (
     Probe,
     VideoTrack,
 )
-from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined, Timeline
+from homeward.ingestion.timeline import (
+    UNKNOWN,
+    VERSION,
+    Examined,
+    KeyRuns,
+    Spans,
+    Timeline,
+)
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
 
 log = structlog.get_logger()
 
-MAX_AT_ONCE = 2
 WALL_SECONDS = 900.0
 """For reading a file: one of 50 GB comes from the embedded store in this time."""
+
+TOO_LONG = f"it takes more than {WALL_SECONDS / 60:g} minutes"
 
 MAX_UNSTEADY = 2.5
 """Most that one in a hundred gaps between pictures may be longer than most of them are."""
@@ -65,7 +81,7 @@ class CagedProber:
 
     def __init__(self, executor: BoundedExecutor) -> None:
         self._executor = executor
-        self._places = asyncio.Semaphore(MAX_AT_ONCE)
+        self._places = asyncio.Semaphore(MAX_EXAMINED_AT_ONCE)
 
     async def log_protections(self) -> None:
         """Try a cage, and write to the log what keeps it in.
@@ -119,7 +135,7 @@ class _Blocks(HttpBlocks):
         if self._ended.is_set():
             raise CageBrokenError("nobody waits for it any more")
         if time.monotonic() > self._until:
-            raise CageBrokenError(f"it takes more than {WALL_SECONDS / 60:g} minutes")
+            raise CageBrokenError(TOO_LONG)
         return super().block(number)
 
 
@@ -147,13 +163,9 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     )
     timeline, steps = place(stamps)
     holes = timeline.holes
-    if not timedelta() < timeline.duration <= MAX_SPAN:
-        raise _unreadable(f"its pictures lie {timeline.duration.days} days apart")
-    if len(holes) > MAX_HOLES:
-        raise _unreadable(
-            f"its pictures are missing at {len(holes)} places, more than {MAX_HOLES}: it is a"
-            " series of pictures rather than a recording"
-        )
+    key_runs = timeline.key_runs
+    _require_bounded(timeline, holes, key_runs)
+    keyless = key_runs.longer_than(RARE_KEY_PICTURES)
     pictured = timeline.pictured.total.total_seconds()
     rate = len(timeline.order) / pictured
     truncated = facts.cut_off or len(timeline) < facts.declared_pictures
@@ -161,6 +173,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     stated = truncated and declared <= MAX_SPAN.total_seconds()  # more is no length, but nonsense
     missing = declared - timeline.duration.total_seconds() if stated else 0.0
     findings = _findings(facts, timeline, steps, stamps.rate)
+    findings += _rare(rate, key_runs)
     if truncated:
         findings.insert(0, _cut_off(missing))
     width, height = shown_size(*_stored_size(facts), facts.pixel_aspect)
@@ -185,6 +198,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
         missing=timedelta(seconds=max(0.0, missing)),
         findings=tuple(findings),
         holes=tuple(holes),
+        keyless=keyless,
         uncertain_from=min(
             [*steps.backward, *(one.end for one in holes if one.duration >= UNCERTAIN_HOLE)],
             default=None,
@@ -192,6 +206,46 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
         version=VERSION,
     )
     return Examined(probe, timeline)
+
+
+def _require_bounded(timeline: Timeline, holes: Spans, key_runs: KeyRuns) -> None:
+    """Refuse what would take more work than its footage is worth.
+
+    Raises:
+        InvalidArgumentError: `FOOTAGE_UNREADABLE`.
+    """
+    if not timedelta() < timeline.duration <= MAX_SPAN:
+        raise _unreadable(
+            f"its pictures lie {_span(timeline.duration)} apart, more than {MAX_SPAN.days} days:"
+            " split it"
+        )
+    if len(holes) > MAX_HOLES:
+        raise _unreadable(
+            f"its pictures are missing at {len(holes)} places, more than {MAX_HOLES}: it is a"
+            " series of pictures rather than a recording; split it, or convert it to one with a"
+            " steady rate"
+        )
+    if key_runs.longest > MAX_KEY_PICTURES:
+        raise _unreadable(
+            f"it has {key_runs.longest} pictures in a row without a key picture; at most"
+            f" {MAX_KEY_PICTURES} are searched: convert it, with key pictures"
+        )
+
+
+def _rare(rate: float, key_runs: KeyRuns) -> list[Finding]:
+    """Return what a recording has too few of."""
+    found = []
+    if rate < RARE_RATE:
+        detail = f"it has a picture every {1 / rate:.1f} s: whoever passes between two is on none"
+        found.append(Finding(FootageProblem.PICTURES_RARE, detail))
+    if key_runs.longest > RARE_KEY_PICTURES:
+        detail = (
+            f"it has up to {key_runs.longest} pictures in a row without a key"
+            " picture: a search of a part of them decodes all that come before, and takes longer;"
+            " a conversion with more key pictures is searched faster"
+        )
+        found.append(Finding(FootageProblem.KEY_PICTURES_RARE, detail))
+    return found
 
 
 def _stored_size(facts: Facts) -> tuple[int, int]:

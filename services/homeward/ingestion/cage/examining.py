@@ -119,7 +119,10 @@ def examine(service: Service, size: int) -> tuple[Examined, list[array[int]]]:
         if not tracks.streams:
             return Examined(problem="it has no picture track, only sound"), []
         if len(tracks.streams) > MAX_TRACKS:
-            problem = f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read"
+            problem = (
+                f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read: copy"
+                " the one of the camera to a file of its own"
+            )
             return Examined(problem=problem), []
         return _structure(service, tracks)
 
@@ -135,7 +138,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
                 continue
             count += 1
             if count > MAX_PICTURES:
-                return Examined(problem=f"it has more than {MAX_PICTURES} pictures"), []
+                return Examined(problem=f"it has more than {MAX_PICTURES} pictures: split it"), []
             seen[packet.stream.index].take(packet)
             service.still_at_it()
         complete = True
@@ -149,7 +152,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
     if context.width * context.height > MAX_PICTURE_PIXELS:
         problem = (
             f"its pictures have {context.width} x {context.height} pixels; at most"
-            f" {MAX_PICTURE_PIXELS / 1e6:.0f} million are searched"
+            f" {MAX_PICTURE_PIXELS / 1e6:.0f} million are searched: convert it to smaller ones"
         )
         return Examined(problem=problem, tracks=facts), []
     if chosen.first is None:

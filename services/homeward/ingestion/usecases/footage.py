@@ -20,6 +20,7 @@ from homeward.ingestion.model import (
 from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
 from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.usecases.cameras import Cameras
+from homeward.ingestion.usecases.examining import Examinations
 from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -30,7 +31,7 @@ from homeward.servicekit.objects import ObjectInfo
 PART_BYTES = 8 * 1024 * 1024
 """An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
 
-TIMELINE = "timeline.npz"
+TIMELINE = f"timeline-{timeline.VERSION}.npz"
 """When each picture of a recording is shown and where it is, beside the recording."""
 
 PICTURES_HELD = 2_000_000
@@ -106,6 +107,7 @@ class FootageLibrary:
         self._rules_right: datetime | None = None
         self._executor = executor
         self._reading = asyncio.Lock()
+        self._examinations = Examinations(self._examine_again)
         self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
         """By recording, and version of its examination: another one makes another timeline."""
         self._cameras = cameras
@@ -356,13 +358,16 @@ class FootageLibrary:
         if held not in self._timelines:
             async with self._reading:  # once, for all segments that begin together
                 if held not in self._timelines:
-                    self._timelines[held] = await self._read(footage.footage_id)
+                    self._timelines[held] = await self._read(*held)
                     self._forget_others(held)
         self._timelines.move_to_end(held)
         return self._timelines[held]
 
-    async def _read(self, footage_id: str) -> Timeline:
-        data = await self._store.get(_timeline(footage_id))
+    async def _read(self, footage_id: str, version: int) -> Timeline:
+        data = await self._store.get(_timeline(footage_id, version))
+        if data is None:  # lost, or the recording is gone, which the examination finds out
+            await self._examinations.of(footage_id)
+            data = await self._store.get(_timeline(footage_id, timeline.VERSION))
         if data is None:
             raise _gone(footage_id)
         return await self._executor.run(_prepared, data)
@@ -382,20 +387,34 @@ class FootageLibrary:
         """
         if footage.probe.version == timeline.VERSION:
             return footage
+        return await self._examinations.of(footage.footage_id)
+
+    async def close(self) -> None:
+        """End what is being examined again."""
+        await self._examinations.close()
+
+    async def _examine_again(self, footage_id: str) -> Footage:
+        """Examine a recording and write what was found out, unless that has been done meanwhile."""
+        footage = await self.get(footage_id)
+        timeline_held = await self._store.stat(_timeline(footage_id, timeline.VERSION))
+        if footage.probe.version == timeline.VERSION and timeline_held is not None:
+            return footage
+        if await self._store.stat(_file(footage_id)) is None:
+            raise _gone(footage_id)
         examined = await self._prober.probe(await self.url(footage))
         current = replace(footage, probe=examined.probe)
         await self._write(current, examined.timeline)
         if await self._store.stat(_file(footage.footage_id)) is None:  # deleted meanwhile
-            for key in (manifest_key(footage.footage_id), _timeline(footage.footage_id)):
+            for key in (manifest_key(footage_id), _timeline(footage_id, timeline.VERSION)):
                 await self._store.delete(key)
-            raise _gone(footage.footage_id)
+            raise _gone(footage_id)
         return current
 
     async def _write(self, footage: Footage, line: Timeline) -> None:
         """Write a recording's timeline, and then its manifest: by that it is there."""
         name = footage.footage_id
         await self._store.put(
-            _timeline(name),
+            _timeline(name, footage.probe.version),
             await self._executor.run(timeline.encode, line),
             content_type="application/octet-stream",
         )
@@ -669,8 +688,8 @@ def _prepared(data: bytes) -> Timeline:
     return line
 
 
-def _timeline(footage_id: str) -> str:
-    return f"{footage_folder(footage_id)}{TIMELINE}"
+def _timeline(footage_id: str, version: int) -> str:
+    return f"{footage_folder(footage_id)}timeline-{version}.npz"
 
 
 def manifest_key(footage_id: str) -> str:

@@ -64,9 +64,11 @@ PIECE = timedelta(seconds=2)
 MOST_ENDED = 3
 """Pieces of a segment whose decoding was ended, after which the rest of it is given up."""
 
+REST_GIVEN_UP = f"; the rest was given up after {MOST_ENDED} tries"
+
 INSTANT = timedelta(microseconds=1)
 
-SCAN_VERSION = 2
+SCAN_VERSION = 3
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 log = structlog.get_logger()
@@ -396,7 +398,7 @@ class _Search:
         log.warning("decoding ended", cause=item.cause)
         if len(self.ended) + 1 >= MOST_ENDED:
             self.over, end = True, max(item.end, self._stretch.end)
-            cause += f"; the rest was given up after {MOST_ENDED} tries"
+            cause += REST_GIVEN_UP
         self.ended.append((Stretch(item.start, end), cause))
 
     def finish(self) -> list[Track[Shots]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from bisect import bisect_right
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from operator import attrgetter
 
+from homeward.ingestion.limits import MAX_SEGMENT, SPARSE_RATE
 from homeward.ingestion.model import (
     Footage,
     GapReason,
@@ -209,13 +213,13 @@ class Scans:
 
     async def _plan(self, scope: ScanScope) -> list[Segment]:
         segments = []
-        for held in await self._footage_of(scope):
-            camera, _ = await self._cameras.get(held.header.camera_id)
-            true_start = held.header.start_time - camera.details.clock_offset
-            try:
-                footage = await self._footage.up_to_date(held)
-            except errors.InvalidArgumentError as error:  # it would not be taken in today
-                segments.append(_refused(held, true_start, error.message, self._clock.now()))
+        held = await self._footage_of(scope)
+        current = await asyncio.gather(*map(self._up_to_date, held))
+        for footage, refusal in current:
+            camera, _ = await self._cameras.get(footage.header.camera_id)
+            true_start = footage.header.start_time - camera.details.clock_offset
+            if refusal:
+                segments.append(_refused(footage, true_start, refusal, self._clock.now()))
                 continue
             first, last = timedelta(), footage.probe.duration
             if scope.start_time:
@@ -255,6 +259,13 @@ class Scans:
             )
         return segments
 
+    async def _up_to_date(self, held: Footage) -> tuple[Footage, str]:
+        """Return a recording as it is examined today, and why it would not be taken in today."""
+        try:
+            return await self._footage.up_to_date(held), ""
+        except errors.InvalidArgumentError as error:
+            return held, error.message
+
     async def _footage_of(self, scope: ScanScope) -> list[Footage]:
         if scope.footage_ids:
             return [await self._footage.get(name) for name in scope.footage_ids]
@@ -274,24 +285,38 @@ class Scans:
 def pieces_of(probe: Probe, length: timedelta) -> list[Stretch]:
     """Return the pieces that a recording is searched in: always the same, whatever is asked for.
 
-    Each has pictures for `length`, but the last: one that has none for hours is no more work.
+    Each has pictures for `length`, but the last: one that has none for hours is no more work. Where
+    pictures are rare all along, each has for as many times as long, so that it has as much work.
+    One does not end where key pictures are rare: the next one would decode all of it again. None
+    has pictures for more than `MAX_SEGMENT`, or `length`.
     """
+    most = max(length, MAX_SEGMENT)
+    length = min(most, length * max(1, int(SPARSE_RATE / probe.video.average_frame_rate)))
     holes = iter([*probe.holes, Stretch(probe.duration, probe.duration)])
     hole = next(holes)
     pieces: list[Stretch] = []
     start = at = timedelta()
-    left = length
+    left, used = length, timedelta()
     while at < probe.duration:
         run = min(hole.start - at, left)
-        at, left = at + run, left - run
+        at, left, used = at + run, left - run, used + run
+        if not left:
+            left = min(_until_key(probe, at), most - used)
         if at == hole.start and hole.end < probe.duration:
             at, hole = hole.end, next(holes)
         elif at == hole.start:
             at = probe.duration
         if not left or at == probe.duration:
             pieces.append(Stretch(start, at))
-            start, left = at, length
+            start, left, used = at, length, timedelta()
     return pieces
+
+
+def _until_key(probe: Probe, at: timedelta) -> timedelta:
+    """Return how long it is to the next key picture, where those are rare; else nothing."""
+    number = bisect_right(probe.keyless, at, key=attrgetter("start")) - 1
+    here = probe.keyless[number] if number >= 0 else Stretch(at, at)
+    return here.end - at if here.start < at < here.end else timedelta()
 
 
 def _refused(footage: Footage, true_start: datetime, why: str, now: datetime) -> Segment:

@@ -26,6 +26,8 @@ from homeward.servicekit.keyvalue import KeyValueStore
 MAX_ATTEMPTS = 5
 """A segment on which scanners failed, or died, this often is reported as not searched."""
 
+FAILED_TOO_OFTEN = f"searching it failed {MAX_ATTEMPTS} times; see the log"
+
 HEARTBEAT_SECONDS = 5.0
 """A third of the time after which the queue gives an unacknowledged segment to another scanner."""
 
@@ -146,9 +148,7 @@ class ScanWorker:
         if scan.cancelled:
             return segment.given_up(GapReason.CANCELLED, "the scan was cancelled", now)
         if work.attempt - segment.handed_back > MAX_ATTEMPTS:
-            return segment.given_up(
-                GapReason.GIVEN_UP, f"searching it failed {MAX_ATTEMPTS} times; see the log", now
-            )
+            return segment.given_up(GapReason.GIVEN_UP, FAILED_TOO_OFTEN, now)
         try:
             return await self._search(work, scan, segment)
         except CancelledScan as cancelled:
@@ -178,7 +178,9 @@ class ScanWorker:
 
         while True:
             try:
-                footage = await self._footage.get(segment.footage_id)
+                held = await self._footage.get(segment.footage_id)
+                # An earlier version may have planned the scan.
+                footage = await self._footage.up_to_date(held)
                 task = Task(
                     scan_id=scan.scan_id,
                     subject_ids=scan.scope.subject_ids,
@@ -219,6 +221,7 @@ def _as_set(footage: Footage, segment: Segment) -> Footage:
 _LASTING = {
     errors.Reason.FOOTAGE_NOT_FOUND: GapReason.FOOTAGE_GONE,
     errors.Reason.FOOTAGE_EXPIRED: GapReason.FOOTAGE_GONE,
+    errors.Reason.FOOTAGE_UNREADABLE: GapReason.UNDECODABLE,
     errors.Reason.EMBEDDING_MODEL_MISMATCH: GapReason.GIVEN_UP,
     errors.Reason.POLICY_NOT_APPROVED: GapReason.GIVEN_UP,
     errors.Reason.POLICY_EXPIRED: GapReason.GIVEN_UP,

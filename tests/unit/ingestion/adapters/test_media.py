@@ -6,12 +6,14 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
-from homeward.ingestion.adapters import shared_pictures
+from homeward.ingestion.adapters import caged, shared_pictures
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.media import (
@@ -23,7 +25,8 @@ from homeward.ingestion.adapters.media import (
     task_of,
 )
 from homeward.ingestion.adapters.probe import described
-from homeward.ingestion.cage.messages import Done, Open, Picture
+from homeward.ingestion.cage.messages import Decode, Done, Examine, Open, Picture
+from homeward.ingestion.limits import RARE_KEY_PICTURES
 from homeward.ingestion.model import Frame, Orientation, Stretch, VideoTrack
 from homeward.ingestion.ports import Piece, Undecodable
 from homeward.ingestion.timeline import Timeline
@@ -546,6 +549,30 @@ async def test_a_recording_that_is_open_twice_is_read_once(
     assert len(server.ranges) == 2
 
 
+async def test_a_recording_that_nobody_searches_gives_its_cages_up_to_another(
+    source: CagedFrameSource, take: Take, server: Any, film: Any
+) -> None:
+    held = take(film(STEADY))
+    await watch(source, held)
+    await watch(source, held, url=held.url.replace("file", "file/another"))
+
+    await watch(source, held)  # it did not linger
+
+    assert len(server.ranges) == 3
+
+
+async def test_a_recording_that_is_searched_keeps_its_cages(
+    source: CagedFrameSource, take: Take, server: Any, film: Any
+) -> None:
+    held = take(film(STEADY))
+    async with source.open(held.url, held.video, held.timeline) as recording:
+        await play_all(recording)
+        await watch(source, held, url=held.url.replace("file", "file/another"))
+        await play_all(recording)
+
+    assert len(server.ranges) == 2
+
+
 async def test_a_recording_that_is_shown_in_two_ways_is_two(
     source: CagedFrameSource, take: Take, film: Any
 ) -> None:
@@ -644,3 +671,50 @@ async def test_a_recording_that_is_no_longer_what_it_was_is_told(
     assert {one.cause for one in seen} == {
         "it can no longer be read as it was when it was taken in"
     }
+
+
+def test_a_recording_with_one_key_picture_is_decoded_in_one_go(
+    take: Take, play: Play, tmp_path: Path
+) -> None:
+    path, count = tmp_path / "one-key.mp4", RARE_KEY_PICTURES + 2
+    with av.open(str(path), "w") as output:
+        stream: Any = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        stream.options = {"preset": "ultrafast", "x264-params": "keyint=infinite:scenecut=0"}
+        for number in range(count):
+            grey = np.full((96, 64), number % 200, np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="yuv420p")))
+        output.mux(stream.encode(None))
+
+    held = take(path.read_bytes())
+
+    assert held.timeline.key_runs.longer_than(RARE_KEY_PICTURES) == (held.whole,)
+    seen = play(held, rate=5)
+    times = np.array([0.0, *offsets(seen), count * PICTURE])
+    assert np.diff(times).max() <= 0.2 + PICTURE + EXACT
+
+
+@pytest.mark.parametrize(("pictures", "times"), [(39, 1), (40, 1), (41, 2), (80, 2), (81, 3)])
+def test_a_decoder_has_its_processor_time_for_so_many_pictures(
+    *,
+    take: Take,
+    play: Play,
+    film: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: int,
+    times: int,
+) -> None:
+    allowed = []
+    send_task = Cage.send_task
+
+    def watched(self: Cage, task: Any, *, times: int) -> None:
+        allowed.append((type(task), times))
+        send_task(self, task, times=times)
+
+    monkeypatch.setattr(Cage, "send_task", watched)
+    monkeypatch.setattr(caged, "BUDGET_PICTURES", 40)
+
+    held = take(film(STEADY[:pictures], gop=100))
+    play(held, piece(0, 10), rate=5)
+
+    assert allowed == [(Examine, 1), (Open, 1), (Decode, times)]

@@ -24,7 +24,14 @@ from homeward.ingestion.adapters.probe import (
 )
 from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
-from homeward.ingestion.limits import MAX_HOLES, MAX_SIDE_PX, MAX_SPAN
+from homeward.ingestion.limits import (
+    MAX_HOLES,
+    MAX_KEY_PICTURES,
+    MAX_SIDE_PX,
+    MAX_SPAN,
+    RARE_KEY_PICTURES,
+    RARE_RATE,
+)
 from homeward.ingestion.model import FootageProblem, Orientation, Presentation, Stretch
 from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined
 from homeward.servicekit import errors
@@ -472,25 +479,116 @@ def test_pictures_that_an_edit_list_leaves_out_are_not_counted() -> None:
     assert examined.probe.duration == seconds(8 - 0.4)
 
 
+def bursts(holes: int) -> list[int]:
+    """Ten pictures at a time, with so many holes between."""
+    return [start + at for start in range(0, (holes + 1) * 3000, 3000) for at in range(0, 400, 40)]
+
+
+WEEK = MAX_SPAN // timedelta(milliseconds=1)
+
+
 @pytest.mark.parametrize(
     ("pts", "problem"),
     [
-        ([0, 40, 80, *range(0, 9 * 86_400_000, 43_200_000)], "days apart"),
         (
-            [
-                start + at
-                for start in range(0, (MAX_HOLES + 2) * 3000, 3000)
-                for at in range(0, 400, 40)
-            ],
-            f"missing at {MAX_HOLES + 1} places",
+            range(0, WEEK + 10_000, 10_000),
+            "its pictures lie 168:00:10 apart, more than 7 days: split it",
+        ),
+        (
+            [0, 40, 80, *range(0, 9 * 86_400_000, 43_200_000)],
+            "its pictures lie 216:00:10 apart, more than 7 days: split it",
+        ),
+        (
+            bursts(MAX_HOLES + 1),
+            (
+                f"its pictures are missing at {MAX_HOLES + 1} places, more than {MAX_HOLES}: it is"
+                " a series of pictures rather than a recording; split it, or convert it to one"
+                " with a steady rate"
+            ),
         ),
     ],
-    ids=["too long", "too many holes"],
+    ids=["a little too long", "too long", "too many holes"],
 )
-def test_what_is_no_recording_is_refused(pts: list[int], problem: str) -> None:
+def test_what_is_no_recording_is_refused_with_what_to_do(pts: Any, problem: str) -> None:
     with pytest.raises(errors.InvalidArgumentError) as refused:
         described(facts(), stamped(pts))
 
     assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
-    assert problem in refused.value.metadata["problem"]
+    assert refused.value.metadata["problem"] == problem
     assert timedelta(days=7) == MAX_SPAN
+
+
+def test_a_week_with_a_picture_in_ten_seconds_is_a_recording() -> None:
+    examined = described(facts(), stamped(range(0, WEEK, 10_000)))
+
+    assert (examined.probe.duration, examined.probe.holes) == (MAX_SPAN, ())
+    assert findings(examined) == [
+        (
+            FootageProblem.PICTURES_RARE,
+            "it has a picture every 10.0 s: whoever passes between two is on none",
+        )
+    ]
+
+
+def test_as_many_holes_as_may_be_are_told() -> None:
+    assert len(described(facts(), stamped(bursts(MAX_HOLES))).probe.holes) == MAX_HOLES
+
+
+@pytest.mark.parametrize(
+    ("apart", "problems"), [(2000, []), (2001, [FootageProblem.PICTURES_RARE])]
+)
+def test_it_is_told_where_whoever_passes_may_be_on_no_picture(
+    apart: int, problems: list[FootageProblem]
+) -> None:
+    examined = described(facts(), stamped(range(0, 200 * apart, apart)))
+
+    assert [problem for problem, _ in findings(examined)] == problems
+    assert RARE_RATE == 1 / 2
+
+
+def with_keys(count: int, *keys: int) -> dict[str, Any]:
+    """The stamps of so many pictures at 25 a second, of which these are key pictures."""
+    arrays = stamped(range(0, 40 * count, 40))
+    arrays["keys"][:] = 0
+    arrays["keys"][list(keys)] = 1
+    return arrays
+
+
+def test_it_is_told_where_key_pictures_are_rare() -> None:
+    key = RARE_KEY_PICTURES
+    # After the first key picture as many as may be, after the second one more.
+    examined = described(facts(), with_keys(2 * key + 4, 0, key + 1, 2 * key + 3))
+
+    keyless = Stretch(seconds((key + 1) / 25), seconds((2 * key + 3) / 25))
+    assert examined.probe.keyless == (keyless,)
+    assert findings(examined) == [
+        (
+            FootageProblem.KEY_PICTURES_RARE,
+            (
+                f"it has up to {key + 1} pictures in a row without a key picture: a"
+                " search of a part of them decodes all that come before, and takes longer; a"
+                " conversion with more key pictures is searched faster"
+            ),
+        )
+    ]
+
+
+@pytest.mark.parametrize("keys", [(0,), (2,)], ids=["a key picture at first", "one a little later"])
+def test_a_recording_with_one_key_picture_is_searched_from_there(keys: tuple[int, ...]) -> None:
+    examined = described(facts(), with_keys(2 * RARE_KEY_PICTURES, *keys))
+
+    (keyless,) = examined.probe.keyless
+    assert keyless == Stretch(seconds(keys[0] / 25), examined.probe.duration)
+
+
+def test_more_pictures_without_a_key_picture_are_refused_with_what_to_do() -> None:
+    assert described(facts(), with_keys(MAX_KEY_PICTURES + 1, 0)).probe.keyless
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        described(facts(), with_keys(MAX_KEY_PICTURES + 2, 0))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_UNREADABLE
+    assert refused.value.metadata["problem"] == (
+        f"it has {MAX_KEY_PICTURES + 1} pictures in a row without a key picture; at most"
+        f" {MAX_KEY_PICTURES} are searched: convert it, with key pictures"
+    )

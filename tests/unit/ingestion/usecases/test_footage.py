@@ -26,7 +26,7 @@ from homeward.ingestion.usecases.footage import (
     FootageLibrary,
 )
 from homeward.inventory import FOOTAGE_LIMIT
-from homeward.servicekit import errors
+from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 CONTENT = b"recording"
@@ -91,7 +91,7 @@ async def test_a_recording_is_kept_as_it_came(
         f"by-sha256/{footage.header.sha256}",
         f"{folder}/manifest.json",
         f"{folder}/original",
-        f"{folder}/timeline.npz",
+        f"{folder}/{module.TIMELINE}",
     ]
 
 
@@ -164,11 +164,28 @@ async def taken_in(
     return footage
 
 
-async def test_a_recording_without_a_timeline_is_gone(
-    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+async def test_a_timeline_that_was_lost_is_made_again(
+    library: FootageLibrary, bucket: InMemoryFootageStore, prober: Any, make: Any
 ) -> None:
     footage, _ = await upload(library, make.header())
     await bucket.delete((await keys(bucket))[3])
+
+    held = await library.timeline(footage)
+
+    np.testing.assert_array_equal(held.times, prober.timeline.times)
+    assert len(prober.urls) == 2
+    assert await bucket.get((await keys(bucket))[3]) is not None
+
+
+@pytest.mark.parametrize("left", [[], [1], [1, 3]], ids=["all", "file and timeline", "the file"])
+async def test_the_timeline_of_a_recording_that_is_gone_is_not_made_again(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any, left: list[int]
+) -> None:
+    footage, _ = await upload(library, make.header())
+    held = await keys(bucket)
+    for number in {1, 2, 3} - set(left):
+        await bucket.delete(held[number])
+    await bucket.delete(held[3])
 
     with pytest.raises(errors.NotFoundError) as refused:
         await library.timeline(footage)
@@ -198,6 +215,71 @@ async def test_a_recording_that_came_earlier_is_examined_again_and_kept(
     assert current == replace(old, probe=make.probe(29))
     assert await library.get(old.footage_id) == current
     assert len(await library.timeline(current)) == 29 * 25
+
+
+async def test_two_scans_at_once_examine_a_recording_once(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    prober.answer = make.probe(30, version=0)
+    old, _ = await upload(library, make.header())
+    prober.answer = make.probe(29)
+
+    first, second = await asyncio.gather(library.up_to_date(old), library.up_to_date(old))
+
+    assert first == second == replace(old, probe=make.probe(29))
+    assert len(prober.urls) == 2
+
+
+async def test_a_recording_that_another_replica_has_examined_is_not_examined_again(
+    library: FootageLibrary, prober: Any, make: Any
+) -> None:
+    prober.answer = make.probe(30, version=0)
+    old, _ = await upload(library, make.header())
+    prober.answer = make.probe(29)
+    current = await library.up_to_date(old)
+
+    assert await library.up_to_date(old) == current
+    assert len(prober.urls) == 2
+
+
+async def test_replicas_of_two_versions_leave_each_manifest_with_its_timeline(
+    library: FootageLibrary,
+    bucket: InMemoryFootageStore,
+    prober: Any,
+    make: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prober.answer, prober.timeline = make.probe(30, version=0), make.timeline(30)
+    old, _ = await upload(library, make.header())
+    prober.answer, prober.timeline = make.probe(29), make.timeline(29)
+    current = await library.up_to_date(old)
+    manifest = await bucket.get(module.manifest_key(old.footage_id))
+    assert manifest is not None
+
+    # The other version's replica, which examined it at the same time, writes its manifest last.
+    await bucket.put(
+        module.manifest_key(old.footage_id), records.encode(old), content_type="application/json"
+    )
+    monkeypatch.setattr(module.timeline, "VERSION", 0)
+
+    held = await library.get(old.footage_id)
+    assert len(await library.timeline(held)) == 30 * 25
+    assert len(await library.timeline(current)) == 29 * 25
+
+
+async def test_what_is_examined_ends_with_the_service(
+    library: FootageLibrary, prober: Any, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prober.answer = make.probe(30, version=0)
+    old, _ = await upload(library, make.header())
+    monkeypatch.setattr(prober, "probe", lambda _: asyncio.Event().wait())
+    waiting = asyncio.create_task(library.up_to_date(old))
+    await asyncio.sleep(0)
+
+    await library.close()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_the_prober_is_shown_the_stored_file(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
 from homeward.ingestion.model import (
     CameraDetails,
     Counts,
@@ -18,8 +19,9 @@ from homeward.ingestion.model import (
     Segment,
     Stretch,
 )
+from homeward.ingestion.timeline import VERSION
 from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.scans import Scans, scan_key, segment_key
+from homeward.ingestion.usecases.scans import Scans, pieces_of, scan_key, segment_key
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -234,6 +236,89 @@ async def test_a_hole_makes_a_segment_longer_and_adds_no_work(office: Office) ->
     await office.record(length=7500, holes=[(100, 7300)])
 
     assert await office.plan() == [("cam-1", 0, 7320), ("cam-1", 7320, 7440), ("cam-1", 7440, 7500)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "times"),
+    [(25, 1), (5, 1), (4.9, 1), (2.6, 1), (2.5, 2), (1, 5), (0.5, 10), (0.17, 29), (0.1, 30)],
+)
+def test_segments_of_few_pictures_are_longer_up_to_an_hour(
+    make: Any, rate: float, times: int
+) -> None:
+    first, *_ = pieces_of(make.probe(24 * 3600, rate), seconds(120))
+
+    assert first == Stretch(seconds(0), seconds(120 * times))
+    assert seconds(3600) == MAX_SEGMENT
+
+
+def test_a_week_with_a_picture_in_ten_seconds_is_no_work_for_weeks(make: Any) -> None:
+    pieces = pieces_of(make.probe(7 * 24 * 3600, 0.1), seconds(60))
+
+    assert len(pieces) == 202  # 300 pictures each
+    assert pieces[-1].end == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("keyless", "ends"),
+    [
+        ([], [120, 240, 360, 480, 500]),
+        ([(0, 500)], [500]),
+        ([(60, 300)], [300, 420, 500]),
+        ([(60, 200), (200, 310)], [200, 320, 440, 500]),
+        ([(130, 230), (300, 360)], [120, 240, 360, 480, 500]),
+    ],
+    ids=["none", "all of it", "one", "two that follow", "between two borders"],
+)
+def test_a_segment_does_not_end_where_key_pictures_are_rare(
+    make: Any, keyless: list[tuple[float, float]], ends: list[float]
+) -> None:
+    stretches = tuple(Stretch(seconds(start), seconds(end)) for start, end in keyless)
+
+    pieces = pieces_of(make.probe(500, keyless=stretches), seconds(120))
+
+    assert [piece.end for piece in pieces] == [seconds(end) for end in ends]
+    assert [piece.start for piece in pieces] == [seconds(end) for end in [0, *ends[:-1]]]
+
+
+def test_a_segment_without_key_pictures_ends_after_an_hour(make: Any) -> None:
+    whole = Stretch(seconds(0), seconds(9000))
+
+    pieces = pieces_of(make.probe(9000, keyless=(whole,)), seconds(120))
+
+    assert [piece.end for piece in pieces] == [MAX_SEGMENT, 2 * MAX_SEGMENT, seconds(9000)]
+
+
+def test_a_hole_where_key_pictures_are_rare_counts_for_nothing(make: Any) -> None:
+    keyless = (Stretch(seconds(0), seconds(8000)),)
+
+    first, *_ = pieces_of(make.probe(9000, holes=[(100, 7300)], keyless=keyless), seconds(120))
+
+    assert first == Stretch(seconds(0), seconds(8000))
+
+
+async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
+    office: Office, prober: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [await office.record(at=100 * number, version=0) for number in range(20)]
+    prober.answer = office.make.probe()
+    under_way = most = 0
+    probe = prober.probe
+
+    async def slowly(url: str) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return await probe(url)
+
+    monkeypatch.setattr(prober, "probe", slowly)
+
+    segments = await office.segments(await office.create())
+
+    assert [one.footage_id for one in segments] == names
+    assert most == MAX_EXAMINED_AT_ONCE
+    assert [(await office.library.get(name)).probe.version for name in names] == [VERSION] * 20
 
 
 async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from homeward.ingestion.model import (
     ScanState,
     Segment,
 )
+from homeward.ingestion.timeline import VERSION
 from homeward.ingestion.usecases import work as module
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import Report, Task
@@ -154,6 +157,18 @@ async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
         "discarded": 0,
         "candidates": 0,
     }
+
+
+async def test_the_docs_show_a_segment_with_the_attributes_that_it_has(
+    desk: Desk, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    await desk.run()
+
+    (span,) = spans()
+    page = (Path(__file__).parents[4] / "docs" / "observability.md").read_text(encoding="utf-8")
+    shown = re.findall(r"scanner +segment  (segment=.*)", page)
+    named = [[one.partition("=")[0] for one in line.split()] for line in shown]
+    assert named == [[name for name in span.attributes or {} if name != "scan_id"]] * 2
 
 
 async def test_segments_that_break_the_scanner_and_those_taken_again_are_counted(
@@ -344,6 +359,40 @@ async def test_a_segment_whose_footage_is_gone_is_not_searched(
     assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
     segment = await desk.segment()
     assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.FOOTAGE_GONE)
+
+
+async def test_a_segment_that_an_earlier_version_planned_has_its_recording_examined(
+    desk: Desk, prober: Any, bucket: Any
+) -> None:
+    current = prober.answer
+    await desk.record(replace(current, version=0))
+    for held in await bucket.objects("footage/"):
+        if "timeline" in held.key:
+            await bucket.delete(held.key)
+    prober.answer = current
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.footage.probe.version == VERSION
+    np.testing.assert_array_equal(task.timeline.times, prober.timeline.times)
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_whose_recording_would_not_be_taken_in_today_says_why(
+    desk: Desk, prober: Any
+) -> None:
+    await desk.record(replace(prober.answer, version=0))
+    prober.problem = errors.InvalidArgumentError(
+        "the file cannot be searched: it is a bomb", reason=errors.Reason.FOOTAGE_UNREADABLE
+    )
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    (gap,) = (await desk.segment()).gaps
+    assert gap.reason is GapReason.UNDECODABLE
+    assert gap.detail == "the file cannot be searched: it is a bomb"
 
 
 async def test_a_segment_whose_footage_goes_meanwhile_is_given_up(desk: Desk) -> None:

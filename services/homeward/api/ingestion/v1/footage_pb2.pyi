@@ -47,6 +47,10 @@ class _FootageProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Footag
     """It has other picture tracks, which are not searched."""
     FOOTAGE_PROBLEM_SHRUNK: _FootageProblem.ValueType  # 8
     """Its pictures are so large that they are searched shrunk."""
+    FOOTAGE_PROBLEM_PICTURES_RARE: _FootageProblem.ValueType  # 9
+    """It has so few pictures that whoever passes may be on none."""
+    FOOTAGE_PROBLEM_KEY_PICTURES_RARE: _FootageProblem.ValueType  # 10
+    """It has so few key pictures, from which others can be decoded, that a search takes longer."""
 
 class FootageProblem(_FootageProblem, metaclass=_FootageProblemEnumTypeWrapper):
     """Something odd about a recording that does not prevent searching it."""
@@ -71,6 +75,10 @@ FOOTAGE_PROBLEM_OTHER_TRACKS: FootageProblem.ValueType  # 7
 """It has other picture tracks, which are not searched."""
 FOOTAGE_PROBLEM_SHRUNK: FootageProblem.ValueType  # 8
 """Its pictures are so large that they are searched shrunk."""
+FOOTAGE_PROBLEM_PICTURES_RARE: FootageProblem.ValueType  # 9
+"""It has so few pictures that whoever passes may be on none."""
+FOOTAGE_PROBLEM_KEY_PICTURES_RARE: FootageProblem.ValueType  # 10
+"""It has so few key pictures, from which others can be decoded, that a search takes longer."""
 Global___FootageProblem: _TypeAlias = FootageProblem  # noqa: Y015
 
 @_typing.final
