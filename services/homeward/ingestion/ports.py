@@ -319,6 +319,9 @@ class FaceImages(Protocol):
     def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
         """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
 
+    def patch(self, frame: Frame, face: Box) -> NDArray[np.float32]:
+        """Return somebody's head and shoulders very small: grey levels 0 to 255, of one shape."""
+
     def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
         """Return how well a face serves recognition, in [0, 1]; higher is better.
 

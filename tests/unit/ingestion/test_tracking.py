@@ -9,20 +9,45 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.model import Box, Face
-from homeward.ingestion.tracking import LOST_AFTER, MAX_JUMP, MAX_LENGTH, MAX_SCALE, Tracker, is_cut
+from homeward.ingestion.tracking import (
+    ALIKE,
+    LOST_AFTER,
+    MAX_ALIKE_JUMP,
+    MAX_JUMP,
+    MAX_LENGTH,
+    MAX_SCALE,
+    Patch,
+    Tracker,
+    is_cut,
+)
 
 STEP = timedelta(seconds=0.2)
 
 
-def follow(tracker: Tracker[str], pictures: Sequence[Sequence[Face]]) -> list[list[str]]:
-    """Run a tracker; what it kept of a new face is its picture and place in it."""
+def looks(grey: float) -> Patch:
+    return np.full((8, 6), grey, np.float32)
+
+
+SAME = looks(100)
+
+
+def follow(
+    tracker: Tracker[str],
+    pictures: Sequence[Sequence[Face]],
+    patches: Sequence[Sequence[Patch]] | None = None,
+) -> list[list[str]]:
+    """Run a tracker; what it kept of a new face is its picture and place in it.
+
+    Without patches, all look the same.
+    """
     names = []
     for number, faces in enumerate(pictures):
         at = number * STEP
+        seen = patches[number] if patches else [SAME for _ in faces]
         tracks = [
-            track or tracker.begin(at, face.box, f"{number}.{place}")
-            for place, (face, track) in enumerate(
-                zip(faces, tracker.assign(at, faces), strict=True)
+            track or tracker.begin(at, face.box, patch, f"{number}.{place}")
+            for place, (face, patch, track) in enumerate(
+                zip(faces, seen, tracker.assign(at, faces, seen), strict=True)
             )
         ]
         names.append([track.kept for track in tracks])
@@ -41,15 +66,46 @@ def test_a_face_that_appears_further_away_than_anybody_walks_is_somebody_else(ma
     assert follow(Tracker(), jump) == [["0.0"], ["1.0"]]
 
 
-@pytest.mark.parametrize(("sizes", "same"), [(MAX_JUMP - 0.01, True), (MAX_JUMP + 0.01, False)])
-def test_how_far_a_face_may_jump_grows_with_it(make: Any, sizes: float, *, same: bool) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "difference", "same"),
+    [
+        (MAX_JUMP - 0.01, 100, True),
+        (MAX_JUMP + 0.01, ALIKE + 0.1, False),
+        (MAX_JUMP + 0.01, ALIKE, True),
+        (MAX_ALIKE_JUMP - 0.01, ALIKE, True),
+        (MAX_ALIKE_JUMP + 0.01, 0, False),
+    ],
+)
+def test_how_far_a_face_may_jump_grows_with_it_and_with_how_it_looks(
+    make: Any, sizes: float, difference: float, *, same: bool
+) -> None:
     diagonal = float(np.hypot(80, 100))
+    faces = [[make.face(x=0, width=80)], [make.face(x=sizes * diagonal, width=80)]]
 
-    names = follow(
-        Tracker(), [[make.face(x=0, width=80)], [make.face(x=sizes * diagonal, width=80)]]
-    )
+    names = follow(Tracker(), faces, [[looks(50)], [looks(50 + difference)]])
 
     assert (names[0] == names[1]) is same
+
+
+def test_who_walks_behind_somebody_does_not_take_over_their_track(make: Any) -> None:
+    """Each moves by two sizes of a face, to just beside where the other one was."""
+    walk = [
+        [make.face(x=100 + 130 * step), make.face(x=100 + 130 * (step - 1) - 20)]
+        for step in range(6)
+    ]
+
+    names = follow(Tracker(), walk, [[looks(60), looks(90)]] * 6)
+
+    assert names == [["0.0", "0.1"]] * 6
+
+
+def test_a_track_looks_as_it_did_lately(make: Any) -> None:
+    tracker: Tracker[str] = Tracker()
+
+    follow(tracker, [[make.face()]] * 3, [[looks(40)], [looks(60)], [looks(100)]])
+
+    (track,) = tracker.open
+    np.testing.assert_allclose(track.patch, looks(75))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +175,7 @@ def test_a_walker_hidden_for_a_moment_goes_on_where_they_would_be(make: Any) -> 
 )
 def test_a_track_ends_when_it_was_not_seen_for_long(after: timedelta, *, lost: bool) -> None:
     tracker: Tracker[str] = Tracker()
-    track = tracker.begin(STEP, Box(0, 0, 40, 50), "kept")
+    track = tracker.begin(STEP, Box(0, 0, 40, 50), SAME, "kept")
 
     assert tracker.ended(STEP + after) == [track] * lost
     assert tracker.open == [track] * (not lost)
@@ -127,16 +183,16 @@ def test_a_track_ends_when_it_was_not_seen_for_long(after: timedelta, *, lost: b
 
 def test_an_ended_track_is_not_continued(make: Any) -> None:
     tracker: Tracker[str] = Tracker()
-    tracker.begin(timedelta(), make.face().box, "kept")
+    tracker.begin(timedelta(), make.face().box, SAME, "kept")
     later = LOST_AFTER * 2
     tracker.ended(later)
 
-    assert tracker.assign(later, [make.face()]) == [None]
+    assert tracker.assign(later, [make.face()], [SAME]) == [None]
 
 
 def test_finishing_ends_every_track() -> None:
     tracker: Tracker[str] = Tracker()
-    tracks = [tracker.begin(STEP, Box(x, 0, 40, 50), "kept") for x in (0, 500)]
+    tracks = [tracker.begin(STEP, Box(x, 0, 40, 50), SAME, "kept") for x in (0, 500)]
 
     assert tracker.finish() == tracks
     assert tracker.open == []
@@ -189,8 +245,8 @@ def test_a_cut_is_where_a_picture_shows_another_scene(
 
 def test_a_track_is_cut_when_it_has_become_too_long(make: Any) -> None:
     tracker: Tracker[str] = Tracker()
-    track = tracker.begin(timedelta(), make.face().box, "kept")
-    track.follow(MAX_LENGTH, make.face().box)
+    track = tracker.begin(timedelta(), make.face().box, SAME, "kept")
+    track.follow(MAX_LENGTH, make.face().box, SAME)
 
     assert tracker.ended(MAX_LENGTH) == []
     assert tracker.ended(MAX_LENGTH + STEP) == [track]

@@ -19,6 +19,10 @@ from homeward.vision.scaling import shrink
 THUMBNAIL_SIZE = (32, 18)
 """Width and height, pixels: enough to tell scenes apart, too small to show anybody."""
 
+PATCH_SIZE = (6, 8)
+"""Width and height, pixels, of somebody's head and shoulders: enough to tell those apart who are in
+view together, too small to recognise anybody."""
+
 ALIGNMENT_REACH = 2.5
 """How far beyond the landmarks alignment samples, at most, in parts of their extent: the aligned
 face is 3.2 times as wide as its eyes are apart, and may stand on a corner."""
@@ -53,6 +57,16 @@ class CvFaceImages:
     def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
         """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
         few = cv2.resize(frame.grey, THUMBNAIL_SIZE, interpolation=cv2.INTER_AREA)
+        return np.asarray(few, np.float32)
+
+    def patch(self, frame: Frame, face: Box) -> NDArray[np.float32]:
+        """Return a face, twice as wide as it is, and its shoulders, very small: grey levels."""
+        x, _ = face.centre
+        around = Box(x - face.width, face.y - 0.3 * face.height, 2 * face.width, 2.5 * face.height)
+        seen = frame.grey[_cells(around.scaled(frame.scale), frame.grey, margin=0)]
+        if not seen.size:  # at the very edge, by rounding
+            seen = frame.grey[:1, :1]
+        few = cv2.resize(np.ascontiguousarray(seen), PATCH_SIZE, interpolation=cv2.INTER_AREA)
         return np.asarray(few, np.float32)
 
     def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:

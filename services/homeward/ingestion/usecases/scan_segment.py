@@ -68,7 +68,7 @@ REST_GIVEN_UP = f"; the rest was given up after {MOST_ENDED} tries"
 
 INSTANT = timedelta(microseconds=1)
 
-SCAN_VERSION = 3
+SCAN_VERSION = 4
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 log = structlog.get_logger()
@@ -418,12 +418,13 @@ class _Search:
         within = frame.offset < self._stretch.end
         counted = _within(self._stretch, frame.offset)
         self.frames += counted
-        for number, (face, track) in enumerate(
-            zip(faces, self._tracker.assign(frame.offset, faces), strict=True)
+        patches = [self._images.patch(frame, face.box) for face in faces]
+        for number, (face, patch, track) in enumerate(
+            zip(faces, patches, self._tracker.assign(frame.offset, faces, patches), strict=True)
         ):
             sure = face.detector_score >= BEGIN_SCORE
             if track is None and sure and within:
-                track = self._tracker.begin(frame.offset, face.box, Shots())  # noqa: PLW2901 - a new one
+                track = self._tracker.begin(frame.offset, face.box, patch, Shots())  # noqa: PLW2901 - a new one
             if track is not None and counted:
                 self._sights[id(track)] += 1
                 self.faces += 1
@@ -474,7 +475,10 @@ class _Visit:
 
 def _track(person: PresentPerson, shots: Sequence[Shot]) -> Track[Shots]:
     box = shots[-1].box if shots else Box(0, 0, 0, 0)
-    return Track(person.start, person.end, box, Shots.of(shots), seen=person.sights)
+    followed_by_nothing = np.zeros((0, 0), np.float32)
+    return Track(
+        person.start, person.end, box, followed_by_nothing, Shots.of(shots), seen=person.sights
+    )
 
 
 def _consider(

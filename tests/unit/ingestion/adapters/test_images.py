@@ -192,3 +192,27 @@ def test_a_thumbnail_is_small_and_grey() -> None:
     assert thumbnail.shape == (height, width)
     assert thumbnail.dtype == np.float32
     assert np.all(thumbnail == 90)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_a_patch_shows_head_and_shoulders_very_small(scale: float) -> None:
+    grey = np.full((600, 400), 50, np.uint8)
+    grey[170:420, 120:280] = 200  # twice as wide as the face, from above it to the shoulders
+    copy = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    frame = Frame(
+        timedelta(),
+        InMemoryPicture(noise()),
+        np.concatenate([copy, np.full_like(copy[: copy.shape[0] // 2], 128)]),
+        scale,
+    )
+
+    patch = CvFaceImages().patch(frame, Box(160, 200, 80, 100))
+
+    np.testing.assert_array_equal(patch, np.full((8, 6), 200, np.float32))
+
+
+@pytest.mark.parametrize("box", [Box(-50, -60, 40, 50), Box(390, 590, 40, 50), Box(500, 0, 1, 1)])
+def test_a_patch_at_the_edge_shows_what_is_in_the_picture(box: Box) -> None:
+    frame = Frame(timedelta(), InMemoryPicture(noise()), np.full((900, 400), 70, np.uint8), 1.0)
+
+    assert CvFaceImages().patch(frame, box).tolist() == [[70.0] * 6] * 8
