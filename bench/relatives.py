@@ -56,9 +56,10 @@ class People:
     """Photographs with their templates."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
-        usable = [(one.identity, one.template) for one in samples if not one.problems]
-        self.names = [name for name, _ in usable]
-        self._templates = np.array([template for _, template in usable], np.float32)
+        usable = [one for one in samples if not one.problems]
+        self.names = [one.identity for one in usable]
+        self._probes = np.array([one.template for one in usable], np.float32)
+        self._references = np.array([one.reference for one in usable], np.float32)
 
     def of(self, names: Iterator[str] | Sequence[str]) -> list[int]:
         """Return the numbers of some people's photographs."""
@@ -72,7 +73,7 @@ class People:
             if number != probe:
                 photos.setdefault(self.names[number], []).append(number)
         return {
-            name: float(fusing.fuse(self._templates[numbers]) @ self._templates[probe])
+            name: float(fusing.fuse(self._references[numbers]) @ self._probes[probe])
             for name, numbers in photos.items()
         }
 

@@ -323,6 +323,7 @@ async def test_get_model_names_the_files_and_what_runs_them(stub: Any, pack: Loa
     assert [(file.role, file.licence) for file in model.files] == [
         ("detector", "MIT"),
         ("recogniser", "Apache-2.0"),
+        ("centre", "Apache-2.0"),
     ]
     assert model.recogniser_runtime == "openvino/CPU"
 

@@ -156,17 +156,17 @@ class ModelPack:
 
 
 def pack_digest(
-    files: Sequence[ModelFile], alignment_version: str, pictures: RecogniserInput | None = None
+    files: Sequence[ModelFile], versions: str, pictures: RecogniserInput | None = None
 ) -> str:
     """Return SHA-256, hexadecimal, over what decides on a template.
 
     Args:
         files: Their digests count, in order.
-        alignment_version: Of the alignment.
+        versions: Of what else decides on a template.
         pictures: What the recogniser takes. Counts unless it is what all took before packs said so:
             RGB, 112 x 112, less 127.5 and divided by it.
     """
-    parts = [*(f.sha256 for f in files), alignment_version]
+    parts = [*(f.sha256 for f in files), versions]
     if pictures is not None and pictures.words() != RecogniserInput().words():
         parts.append(pictures.words())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -21,6 +21,7 @@ from homeward.embedding.model import (
     PhotoProblem,
 )
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
+from homeward.embedding.references import reference
 from homeward.vision.alignment import align
 from homeward.vision.quality import FaceQuality, measure_quality
 from homeward.vision.scaling import shrink
@@ -155,7 +156,7 @@ class AnalyzePhoto:
         template = None
         if not problems:
             aligned = align(image, faces[0].detection.landmarks)
-            template = self._recogniser.embed(aligned[None])[0]
+            template = reference(self._recogniser, aligned)
         return PhotoAnalysis(problems, faces, template, width, height)
 
     def _turned_score(self, image: Image) -> float:

@@ -110,9 +110,9 @@ def reference_photos(clips: Sequence[Clip], leave_out: Collection[str]) -> list[
 def usable(photos: Sequence[Photo], samples: Sequence[Sample]) -> dict[Photo, NDArray[np.float32]]:
     """Return the templates of the photographs that enrolment takes."""
     return {
-        photo: sample.template
+        photo: sample.reference
         for photo, sample in zip(photos, samples, strict=True)
-        if sample.template is not None and not sample.problems
+        if sample.reference is not None and not sample.problems
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from homeward.embedding.model import Face, Image, PhotoProblem
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
+from homeward.embedding.references import reference
 from homeward.embedding.usecases import AnalyzePhoto
 from homeward.evaluation.dataset import Photo
 from homeward.evaluation.metrics import NOTHING, Photographs
@@ -31,7 +32,10 @@ class Sample:
     problems: tuple[PhotoProblem, ...]
     """Why it would be refused at enrolment; empty when it would not."""
     template: NDArray[np.float32] | None
-    """Unit length, shape (d,); None without a face. Of a refused photograph too."""
+    """As of a face in footage, unit length, shape (d,); None without a face. Of a refused
+    photograph too."""
+    reference: NDArray[np.float32] | None
+    """As of an enrolled photograph, likewise."""
     face: Face | None
     """The face that the template is of."""
 
@@ -84,7 +88,7 @@ class Measurer:
 
     def _measured(self, photo: Photo, degrade: Degrade | None) -> Sample:
         data = photo.path.read_bytes()
-        nothing = Sample(photo.identity, photo.path.name, (PhotoProblem.NO_FACE,), None, None)
+        nothing = Sample(photo.identity, photo.path.name, (PhotoProblem.NO_FACE,), None, None, None)
         try:
             image = self._decoder.decode_photo(data).image
             if degrade is not None:
@@ -97,11 +101,16 @@ class Measurer:
             return nothing
         if not found.faces:
             return nothing
-        template = found.template
-        if template is None:  # refused, which the error rates of refused ones are measured by
-            aligned = align(image, found.faces[0].detection.landmarks)
-            template = self._recogniser.embed(aligned[None])[0]
-        return Sample(photo.identity, photo.path.name, found.problems, template, found.faces[0])
+        # Of refused ones too, which the error rates of those are measured by.
+        aligned = align(image, found.faces[0].detection.landmarks)
+        return Sample(
+            identity=photo.identity,
+            name=photo.path.name,
+            problems=found.problems,
+            template=self._recogniser.embed(aligned[None])[0],
+            reference=reference(self._recogniser, aligned),
+            face=found.faces[0],
+        )
 
 
 def shrunk_to(face_width: float) -> Degrade:
@@ -155,15 +164,21 @@ def compared(samples: Sequence[Sample], identities: Sequence[str]) -> Photograph
 
 
 def similarities(rows: Sequence[Sample], columns: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return the cosine of each two, shape (rows, columns); `NOTHING` without a face."""
-    left, has_left = _matrix(rows)
-    right, has_right = _matrix(columns)
+    """Return how alike each is to each reference, shape (rows, columns); `NOTHING` without a face.
+
+    Args:
+        rows: Searched for, as faces in footage are.
+        columns: Enrolled.
+    """
+    left, has_left = _matrix([sample.template for sample in rows])
+    right, has_right = _matrix([sample.reference for sample in columns])
     cosine = np.clip(left.astype(np.float64) @ right.T.astype(np.float64), -1, 1)
     return np.where(np.outer(has_left, has_right), cosine, NOTHING)
 
 
-def _matrix(samples: Iterable[Sample]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    templates = [sample.template for sample in samples]
+def _matrix(
+    templates: Sequence[NDArray[np.float32] | None],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     size = next((len(one) for one in templates if one is not None), 1)
     empty = np.zeros(size, np.float32)
     return (

