@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import groups
 import msgspec
 import numpy as np
 import psutil
@@ -496,11 +497,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, help="folder with data/ and tools/")
     parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
-    parser.add_argument("--only", choices=["speed", "gate", "scanners", "memory"])
+    parser.add_argument("--only", choices=["speed", "gate", "groups", "scanners", "memory"])
     options = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     speed: list[Figures] = []
     gate: list[Figures] = []
+    crowds: list[Figures] = []
     scanners: Figures = {}
     memory: Figures = {}
     with tempfile.TemporaryDirectory() as name:
@@ -513,6 +515,8 @@ def main() -> None:
                 speed = measure_speed(speed_clips(options.seeds), options.shared, Path(name))
             if options.only in (None, "gate"):
                 gate = measure_gate(gate_clips(), options.shared)
+            if options.only in (None, "groups"):
+                crowds = groups.told(options.shared / "data" / "faces")
             if options.only in (None, "scanners"):
                 scanners = measure_scanners(speed_clips([21])[1], options.shared)
                 print(scanners)
@@ -520,7 +524,13 @@ def main() -> None:
                 memory = measure_memory(speed_clips([21])[1], clip_4k(), options.shared)
     text = table(speed, gate)
     (RESULTS / "bench.md").write_text(text)
-    figures = {"speed": speed, "gate": gate, "scanners": scanners, "memory": memory}
+    figures = {
+        "speed": speed,
+        "gate": gate,
+        "groups": crowds,
+        "scanners": scanners,
+        "memory": memory,
+    }
     (RESULTS / "bench.json").write_text(json.dumps(figures, indent=1))
     print("\n" + text)
     if PEERS_PYTHON.exists():

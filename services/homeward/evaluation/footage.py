@@ -203,7 +203,12 @@ class FootageSearcher:
         self._prober = prober
 
     async def search(
-        self, path: Path, gallery: Mapping[str, NDArray[np.float32]], sample_rate: float
+        self,
+        path: Path,
+        gallery: Mapping[str, NDArray[np.float32]],
+        sample_rate: float,
+        *,
+        threshold: float = EVERYBODY,
     ) -> list[Scored]:
         """Return how alike each appearance of a recording is to each enrolled person.
 
@@ -211,8 +216,10 @@ class FootageSearcher:
             path: The recording.
             gallery: Of each person the templates of their photographs, shape (k, d).
             sample_rate: Pictures looked at per second of footage.
+            threshold: Least cosine similarity of what is returned. With one, whoever is clearly
+                below it is forgotten early, as by a scanner.
         """
-        matcher = _Scorer(gallery)
+        matcher = _Scorer(gallery, threshold)
         scanner = SegmentScanner(
             source=self._source,
             faces=self._faces,
@@ -262,7 +269,8 @@ class _NoStills(CvFaceImages):
 class _Scorer:
     """A `Matcher` that compares as the gallery does, and keeps scores and nothing else."""
 
-    def __init__(self, gallery: Mapping[str, NDArray[np.float32]]) -> None:
+    def __init__(self, gallery: Mapping[str, NDArray[np.float32]], threshold: float) -> None:
+        self._threshold = threshold
         self._gallery = {name: fusing.fuse(templates) for name, templates in gallery.items()}
         self._templates = np.stack(list(self._gallery.values()))
         self.scored: list[Scored] = []
@@ -270,18 +278,19 @@ class _Scorer:
     async def match(
         self, probes: Sequence[Template], _: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Match]], MatchPolicy]:
-        del margin  # everybody is told of
         scores = np.clip(np.array([probe.values for probe in probes]) @ self._templates.T, -1, 1)
-        return [self._matches(row) for row in scores], MatchPolicy("evaluation", EVERYBODY)
+        least = max(self._threshold - margin, EVERYBODY)
+        policy = MatchPolicy("evaluation", self._threshold)
+        return [self._matches(row, least) for row in scores], policy
 
-    def _matches(self, scores: NDArray[np.float32]) -> list[Match]:
+    def _matches(self, scores: NDArray[np.float32], least: float) -> list[Match]:
         told = zip(self._gallery, scores.tolist(), strict=True)
-        return [Match(name, "", score) for name, score in sorted(told, key=lambda one: -one[1])]
+        ranked = sorted(told, key=lambda one: -one[1])
+        return [Match(name, "", score) for name, score in ranked if score >= least]
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
         for one in sighted:
             fused = float(self._gallery[one.match.subject_id] @ one.template.values)
-            assert one.best_shot_score is not None, "everybody is above the threshold"
             self.scored.append(
                 Scored(
                     identity=one.match.subject_id,
@@ -290,7 +299,7 @@ class _Scorer:
                     face_px=one.face_height_px,
                     score=one.match.score,
                     fused=min(max(fused, -1.0), 1.0),
-                    best_shot=one.best_shot_score,
+                    best_shot=NOTHING if one.best_shot_score is None else one.best_shot_score,
                 )
             )
         return [None] * len(sighted)
