@@ -43,6 +43,10 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.timeline import KEY, VERSION, Examined, Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.incomparable import (
+    IncomparableStretches,
+    StoredIncomparableTimes,
+)
 from homeward.ingestion.usecases.scans import Scans, segment_key
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records, wire
@@ -133,8 +137,14 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
         clock=outside,
         segment_length=timedelta(seconds=30),
     )
+    times = StoredIncomparableTimes(bucket)
     server = GrpcServer(
-        services(cameras=cameras, footage=footage, scans=scans),
+        services(
+            cameras=cameras,
+            footage=footage,
+            scans=scans,
+            stretches=IncomparableStretches(scans=scans, footage=footage, times=times),
+        ),
         listen="localhost:0",
         checks={},
         grace_seconds=1,
@@ -144,6 +154,7 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
         stubs = SimpleNamespace(
             bucket=bucket,
             scan_records=scan_records,
+            times=times,
             cameras=camera_service_pb2_grpc.CameraServiceStub(channel),
             footage=footage_service_pb2_grpc.FootageServiceStub(channel),
             scans=scan_service_pb2_grpc.ScanServiceStub(channel),
