@@ -140,7 +140,7 @@ UPLOADS = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, ids and scores of candidates",
+    holds="scope, progress, coverage, how many faces were how wide, ids and scores of candidates",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",

@@ -1584,7 +1584,7 @@ def test_what_was_not_searched_is_told_apart_from_the_stretches(
 
     assert run(["scan", "stretches", SCAN]) == 0
 
-    listed, _, apart = capsys.readouterr().out.partition("1 stretches")
+    listed, _, apart = capsys.readouterr().out.partition("1 stretch, 1.0 s to watch.")
     assert "another" not in listed
     assert "The scan has not ended" in apart
     assert re.search(r"Not searched.*\n.*\nanother ", apart)

@@ -74,7 +74,8 @@ def tell(
     if found:
         view.say("Somebody was in view whose face could not be compared:")
         view.table(TABLE, [row(one) for one in found], optional=("footage", "why", "file"))
-        view.say(f"{len(found)} stretches, {times.span(total_seconds(found))} to watch.")
+        count = "1 stretch" if len(found) == 1 else f"{len(found)} stretches"
+        view.say(f"{count}, {times.span(total_seconds(found))} to watch.")
         if any(one.time_uncertain for one in found):
             view.say(times.UNCERTAIN)
     elif not unlisted:
