@@ -1071,6 +1071,22 @@ async def test_somebody_counts_with_their_widest_face_wherever_the_best_picture_
     assert done.counts.sizes == FaceSizes.of([36])
 
 
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_knows_the_widest_face_that_no_kept_picture_shows(
+    stage: Stage,
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(NOBODY, 2, 3, width=30, sure=0.95)
+    stage.walks(NOBODY, 3, 3.2, width=36, sure=0.7)
+    stage.walks(NOBODY, 3.2, 4, width=30, sure=0.95)
+
+    first = await stage.search()
+    again = await stage.search()
+
+    assert again.thoroughness is Thoroughness.PRESENCE
+    assert first.counts.sizes == again.counts.sizes == FaceSizes.of([36])
+
+
 class TimesKept:
     """Takes when somebody was in view who could not be compared."""
 
