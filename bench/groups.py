@@ -39,7 +39,7 @@ from homeward.evaluation.footage import (
     usable,
 )
 from homeward.evaluation.photos import Measurer
-from homeward.ingestion.shots import MIN_FACE_WIDTH_PX
+from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX
 from homeward.policy import read_policy
 from homeward.servicekit.logs import configure_logging
 from homeward.vision.alignment import align

@@ -93,12 +93,25 @@ FOOTAGE = DataClass(
 )
 PRESENCE = DataClass(
     name="presence index",
-    holds="times and boxes where some face was seen, and how well it shows; what was searched;"
-    " no picture, no landmark, no template",
+    holds="times and boxes where some face was seen, how wide it was at most, how well it shows;"
+    " what was searched; no picture, no landmark, no template",
     owner="ingestion",
     engine=Engine.S3,
     place=FOOTAGE.place,
     keys="…/{footage_id}/presence/…",
+    kept="with its recording",
+    removed_by="with its recording",
+    limit=FOOTAGE_LIMIT,
+    engine_limit=FOOTAGE.engine_limit,
+)
+INCOMPARABLE = DataClass(
+    name="times without comparison",
+    holds="when somebody was in view, in a scan, whose face could not be compared, and whether it"
+    " was too small; no box, no picture",
+    owner="ingestion",
+    engine=Engine.S3,
+    place=FOOTAGE.place,
+    keys="…/{footage_id}/incomparable/…",
     kept="with its recording",
     removed_by="with its recording",
     limit=FOOTAGE_LIMIT,
@@ -127,7 +140,7 @@ UPLOADS = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, ids and scores of candidates",
+    holds="scope, progress, coverage, how many faces were how wide, ids and scores of candidates",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",
@@ -264,6 +277,7 @@ LEASES = DataClass(
 INVENTORY = (
     FOOTAGE,
     PRESENCE,
+    INCOMPARABLE,
     CAMERAS,
     UPLOADS,
     SCANS,

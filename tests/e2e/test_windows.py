@@ -43,6 +43,7 @@ class Searched:
             "searched": coverage.get("searchedDuration"),
             "asked for": coverage.get("requestedDuration"),
             "gaps": coverage.get("gaps", []),
+            "faces": (coverage.get("faceSizes"), coverage.get("cameraFaceSizes")),
         }
 
 

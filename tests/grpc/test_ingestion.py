@@ -28,7 +28,10 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2_grpc,
 )
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.face_sizes import FaceSizes
+from homeward.ingestion.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.model import (
+    Counts,
     Finding,
     FootageProblem,
     GapReason,
@@ -43,6 +46,10 @@ from homeward.ingestion.servicer import services
 from homeward.ingestion.timeline import KEY, VERSION, Examined, Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.incomparable import (
+    IncomparableStretches,
+    StoredIncomparableTimes,
+)
 from homeward.ingestion.usecases.scans import Scans, segment_key
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records, wire
@@ -133,8 +140,14 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
         clock=outside,
         segment_length=timedelta(seconds=30),
     )
+    times = StoredIncomparableTimes(bucket)
     server = GrpcServer(
-        services(cameras=cameras, footage=footage, scans=scans),
+        services(
+            cameras=cameras,
+            footage=footage,
+            scans=scans,
+            stretches=IncomparableStretches(scans=scans, footage=footage, times=times),
+        ),
         listen="localhost:0",
         checks={},
         grace_seconds=1,
@@ -144,6 +157,7 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
         stubs = SimpleNamespace(
             bucket=bucket,
             scan_records=scan_records,
+            times=times,
             cameras=camera_service_pb2_grpc.CameraServiceStub(channel),
             footage=footage_service_pb2_grpc.FootageServiceStub(channel),
             scans=scan_service_pb2_grpc.ScanServiceStub(channel),
@@ -870,7 +884,7 @@ UNKNOWN_SCAN = (grpc.StatusCode.NOT_FOUND, errors.Reason.SCAN_NOT_FOUND)
 @pytest.mark.parametrize(
     ("scan_id", "refused"), [("", INVALID), ("a scan", INVALID), (NO_SCAN, UNKNOWN_SCAN)]
 )
-@pytest.mark.parametrize("rpc", ["GetScan", "CancelScan"])
+@pytest.mark.parametrize("rpc", ["GetScan", "CancelScan", "ListIncomparableStretches"])
 async def test_a_scan_that_is_not_there_is_not_found(
     api: Any, rpc: str, scan_id: str, refused: Any
 ) -> None:
@@ -888,3 +902,157 @@ async def test_a_scan_that_is_not_there_is_not_watched(
     watch = api.scans.WatchScan(scan_service_pb2.WatchScanRequest(scan_id=scan_id))
 
     assert await refusal(watch.read()) == refused
+
+
+async def searched_with_somebody_too_small(api: Any, *, keep: bool = True) -> str:
+    """Return a scan of two segments, in each of which two people could not be compared."""
+    scan_id: str = (await new_scan(api)).scan_id
+    for number, entry in enumerate(await api.scan_records.entries(f"segment.{scan_id}.*")):
+        segment = records.decode(entry.value, Segment)
+        counts = Counts(
+            incomparable=2, sizes=FaceSizes.of([17.2, 40]) + FaceSizes(unclear=1), appearances=0
+        )
+        done = replace(
+            segment, state=ScanState.SUCCEEDED, looked_at=segment.duration, counts=counts
+        )
+        await api.scan_records.put(segment_key(scan_id, number), records.encode(done))
+        if keep:
+            people = tuple(
+                IncomparablePerson(
+                    segment.start + timedelta(seconds=start),
+                    segment.start + timedelta(seconds=start + 2),
+                    too_small=small,
+                )
+                for start, small in ((10, True), (20, False))
+            )
+            await api.times.keep(
+                segment.footage_id, IncomparablePeople(scan_id, segment.stretch, people)
+            )
+    return scan_id
+
+
+def stretches_of(scan_id: str, **page: Any) -> Any:
+    return scan_service_pb2.ListIncomparableStretchesRequest(scan_id=scan_id, **page)
+
+
+async def test_a_scan_tells_how_wide_faces_were(api: Any) -> None:
+    await upload(api)
+    scan_id = await searched_with_somebody_too_small(api)
+
+    read = await api.scans.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id))
+
+    coverage = read.scan.coverage
+    assert coverage.face_sizes == scan_pb2.FaceSizes(
+        least_width_px=24,
+        appearance_count=4,
+        too_small_appearance_count=2,
+        unclear_appearance_count=2,
+        median_width_px=17,
+        width_counts=[
+            scan_pb2.FaceWidthCount(width_px=17, appearance_count=2),
+            scan_pb2.FaceWidthCount(width_px=40, appearance_count=2),
+        ],
+    )
+    (camera,) = coverage.camera_face_sizes
+    assert (camera.camera_id, camera.face_sizes) == ("cam-1", coverage.face_sizes)
+
+
+async def test_a_scan_that_saw_nobody_has_no_sizes(api: Any) -> None:
+    await upload(api)
+
+    coverage = (await new_scan(api)).coverage
+
+    assert not coverage.HasField("face_sizes")
+    assert not coverage.camera_face_sizes
+
+
+async def test_list_incomparable_stretches_goes_page_by_page(api: Any) -> None:
+    footage = (await upload(api)).footage
+    scan_id = await searched_with_somebody_too_small(api)
+
+    first = await api.scans.ListIncomparableStretches(stretches_of(scan_id, page_size=3))
+    last = await api.scans.ListIncomparableStretches(
+        stretches_of(scan_id, page_size=3, page_token=first.next_page_token)
+    )
+
+    listed = [*first.incomparable_stretches, *last.incomparable_stretches]
+    assert [one.start_offset.seconds for one in listed] == [10, 20, 40, 50]
+    assert listed[1] == scan_pb2.IncomparableStretch(
+        camera_id="cam-1",
+        footage_id=footage.footage_id,
+        file_name=footage.file_name,
+        interval=wire.to_interval(
+            RECORDED + timedelta(seconds=20), RECORDED + timedelta(seconds=22)
+        ),
+        start_offset=wire.to_duration(timedelta(seconds=20)),
+        end_offset=wire.to_duration(timedelta(seconds=22)),
+        peak_person_count=1,
+        appearance_count=1,
+    )
+    assert (last.next_page_token, list(first.unlisted_footage)) == ("", [])
+
+
+async def test_what_is_past_its_deadline_is_not_listed_and_that_is_told_once(
+    api: Any, outside: Outside
+) -> None:
+    footage = (await upload(api)).footage
+    scan_id = await searched_with_somebody_too_small(api)
+    outside.time = NOW + FOOTAGE_LIMIT
+
+    told = await api.scans.ListIncomparableStretches(stretches_of(scan_id))
+
+    assert not told.incomparable_stretches
+    assert list(told.unlisted_footage) == [
+        scan_pb2.UnlistedFootage(
+            footage_id=footage.footage_id,
+            reason=scan_pb2.UNLISTED_REASON_FOOTAGE_GONE,
+            appearance_count=4,
+        )
+    ]
+
+
+async def test_times_that_are_not_kept_are_told_of(api: Any) -> None:
+    await upload(api)
+    scan_id = await searched_with_somebody_too_small(api, keep=False)
+
+    told = await api.scans.ListIncomparableStretches(stretches_of(scan_id))
+
+    (unlisted,) = told.unlisted_footage
+    assert unlisted.reason == scan_pb2.UNLISTED_REASON_TIMES_GONE
+
+
+@pytest.mark.parametrize(
+    ("page", "refused"),
+    [
+        ({"page_size": 1001}, INVALID),
+        ({"page_size": -1}, INVALID),
+        (
+            {"page_token": "another"},
+            (grpc.StatusCode.INVALID_ARGUMENT, errors.Reason.PAGE_TOKEN_INVALID),
+        ),
+    ],
+)
+async def test_list_incomparable_stretches_refuses_pages_that_are_none(
+    api: Any, page: Any, refused: Any
+) -> None:
+    await upload(api)
+    scan_id = (await new_scan(api)).scan_id
+
+    call = api.scans.ListIncomparableStretches(stretches_of(scan_id, **page))
+
+    assert await refusal(call) == refused
+
+
+async def test_a_page_of_stretches_is_of_one_scan(api: Any) -> None:
+    await upload(api)
+    scan_id, other = [await searched_with_somebody_too_small(api) for _ in range(2)]
+    first = await api.scans.ListIncomparableStretches(stretches_of(scan_id, page_size=1))
+
+    call = api.scans.ListIncomparableStretches(
+        stretches_of(other, page_size=1, page_token=first.next_page_token)
+    )
+
+    assert await refusal(call) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.PAGE_TOKEN_INVALID,
+    )

@@ -12,7 +12,7 @@ from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2
-from homeward.cli import caveats, figures, patience, progress, times
+from homeward.cli import caveats, face_sizes, figures, patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -145,12 +145,12 @@ def tell_findings(session: Session, findings: Findings) -> None:
     for line in (*figures.notes(candidates), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
-    tell_coverage(session, findings.scan.coverage)
+    tell_coverage(session, findings.scan)
 
 
-def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
-    """Print what was searched and what was not."""
-    say = session.view.say
+def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
+    """Print what was searched and what was not, and who could not be compared."""
+    say, coverage = session.view.say, scan.coverage
     say(
         f"Coverage: {times.span(coverage.searched_duration)} searched of "
         f"{times.span(coverage.requested_duration)} of footage asked for."
@@ -165,28 +165,35 @@ def tell_coverage(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
             " view."
         )
     if coverage.gaps:
-        say("Not searched, so that nothing is known of who was there:")
-        session.view.table(
-            ("footage", "from", "to", "why", "detail"),
-            [
-                (
-                    gap.footage_id,
-                    times.utc(gap.interval.start_time),
-                    times.utc(gap.interval.end_time),
-                    _GAP_REASONS.get(gap.reason, "unknown"),
-                    gap.detail,
-                )
-                for gap in coverage.gaps
-            ],
-            optional=("detail",),
-        )
+        tell_gaps(session, coverage)
     elif missing >= 1:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
-    if coverage.incomparable_appearance_count:
-        say(
-            "Appearances seen, but too small or too poor to compare with anybody: "
-            f"{coverage.incomparable_appearance_count}."
-        )
+    told = face_sizes.sentences(coverage)
+    for line in told:
+        say(line)
+    if told and len(coverage.camera_face_sizes) > 1:
+        session.view.table(face_sizes.COLUMNS, face_sizes.rows(coverage))
+    if told:
+        say(f"`homeward scan stretches {scan.scan_id}` lists when that was, to watch by eye.")
+
+
+def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
+    """Print what was not searched."""
+    session.view.say("Not searched, so that nothing is known of who was there:")
+    session.view.table(
+        ("footage", "from", "to", "why", "detail"),
+        [
+            (
+                gap.footage_id,
+                times.utc(gap.interval.start_time),
+                times.utc(gap.interval.end_time),
+                _GAP_REASONS.get(gap.reason, "unknown"),
+                gap.detail,
+            )
+            for gap in coverage.gaps
+        ],
+        optional=("detail",),
+    )
 
 
 def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:

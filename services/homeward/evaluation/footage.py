@@ -226,6 +226,7 @@ class FootageSearcher:
             images=_NoStills(),
             matcher=matcher,
             presence=None,
+            incomparable=None,
             executor=self._executor,
             clock=SystemClock(),
             sample_rate=sample_rate,

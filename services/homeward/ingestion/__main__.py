@@ -12,6 +12,10 @@ from homeward.ingestion.assembly import assemble
 from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
+from homeward.ingestion.usecases.incomparable import (
+    IncomparableStretches,
+    StoredIncomparableTimes,
+)
 from homeward.ingestion.usecases.scans import Scans
 from homeward.ingestion.usecases.sweep import FootageSweeper
 from homeward.servicekit.background import in_background
@@ -41,6 +45,9 @@ async def main() -> None:
             matcher=parts.matcher,
             clock=clock,
             segment_length=timedelta(seconds=settings.segment_seconds),
+        )
+        stretches = IncomparableStretches(
+            scans=scans, footage=parts.footage, times=StoredIncomparableTimes(parts.store)
         )
         sweeper = FootageSweeper(
             library=parts.footage,
@@ -72,7 +79,9 @@ async def main() -> None:
         await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
         await GrpcServer.configured(
             settings,
-            services(cameras=parts.cameras, footage=parts.footage, scans=scans),
+            services(
+                cameras=parts.cameras, footage=parts.footage, scans=scans, stretches=stretches
+            ),
             checks={
                 "nats": parts.bus.ping,
                 "s3": parts.store.ping,

@@ -17,6 +17,7 @@ from homeward.api.ingestion.v1 import (
     scan_pb2,
 )
 from homeward.ingestion.coverage import total
+from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
 from homeward.ingestion.limits import MAX_PIXEL_ASPECT
 from homeward.ingestion.model import (
     MAX_FOOTAGE_BYTES,
@@ -36,6 +37,7 @@ from homeward.ingestion.model import (
     footage_folder,
 )
 from homeward.ingestion.usecases.footage import RetentionReport
+from homeward.ingestion.usecases.incomparable import ListedStretch, Unlisted
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -286,6 +288,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
     """Return a scan as protobuf has it."""
     scope = scan.scope
     has_interval = scope.start_time or scope.end_time
+    sizes = summary.counts.sizes
     return scan_pb2.Scan(
         scan_id=scan.scan_id,
         scope=scan_pb2.ScanScope(
@@ -317,10 +320,58 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             gaps=[_to_gap(gap) for gap in summary.gaps],
             incomparable_appearance_count=summary.counts.incomparable,
             footage_efforts=[_to_effort(effort) for effort in summary.efforts],
+            face_sizes=_to_sizes(sizes) if sizes.total else None,
+            camera_face_sizes=[
+                scan_pb2.CameraFaceSizes(camera_id=camera_id, face_sizes=_to_sizes(one))
+                for camera_id, one in summary.camera_sizes
+            ],
         ),
         error=_error(summary),
         create_time=wire.to_timestamp(scan.create_time),
         end_time=wire.to_timestamp(summary.end_time) if summary.end_time else None,
+    )
+
+
+def _to_sizes(sizes: FaceSizes) -> scan_pb2.FaceSizes:
+    return scan_pb2.FaceSizes(
+        least_width_px=int(MIN_FACE_WIDTH_PX),
+        appearance_count=sizes.total,
+        too_small_appearance_count=sizes.too_small,
+        unclear_appearance_count=sizes.unclear,
+        median_width_px=sizes.median,
+        width_counts=[
+            scan_pb2.FaceWidthCount(width_px=width, appearance_count=count)
+            for width, count in enumerate(sizes.counts)
+            if count
+        ],
+    )
+
+
+def to_stretch(listed: ListedStretch) -> scan_pb2.IncomparableStretch:
+    """Return a stretch as protobuf has it."""
+    footage, stretch = listed.footage, listed.stretch
+    return scan_pb2.IncomparableStretch(
+        camera_id=footage.header.camera_id,
+        footage_id=footage.footage_id,
+        file_name=footage.header.file_name,
+        interval=wire.to_interval(
+            listed.true_start + stretch.start, listed.true_start + stretch.end
+        ),
+        start_offset=wire.to_duration(stretch.start),
+        end_offset=wire.to_duration(stretch.end),
+        peak_person_count=stretch.peak,
+        appearance_count=stretch.appearances,
+        too_small_appearance_count=stretch.too_small,
+        time_uncertain=listed.time_uncertain,
+    )
+
+
+def to_unlisted(unlisted: Unlisted) -> scan_pb2.UnlistedFootage:
+    """Return a recording whose stretches are not known as protobuf has it."""
+    return scan_pb2.UnlistedFootage(
+        footage_id=unlisted.footage_id,
+        reason=scan_pb2.UnlistedReason.Value(f"UNLISTED_REASON_{unlisted.reason.name}"),
+        appearance_count=unlisted.appearances,
     )
 
 

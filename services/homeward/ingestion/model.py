@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.face_sizes import FaceSizes
 from homeward.policy import PolicyFigures
 from homeward.vision.regions import Region
 
@@ -467,6 +468,8 @@ class Counts:
     """Matches not recorded: rejected by a reviewer before, or of a subject closed meanwhile."""
     crowded: int = 0
     """Alike to more subjects than are listed."""
+    sizes: FaceSizes = field(default_factory=FaceSizes)
+    """Of all who were followed, compared or not. An earlier version of Homeward kept none."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -477,6 +480,7 @@ class Counts:
             self.incomparable + other.incomparable,
             self.dropped + other.dropped,
             self.crowded + other.crowded,
+            self.sizes + other.sizes,
         )
 
 
@@ -600,6 +604,8 @@ class ScanSummary:
     end_time: datetime | None = None
     passed_over: timedelta = timedelta()
     """Of what was searched, what was not looked at."""
+    camera_sizes: tuple[tuple[str, FaceSizes], ...] = ()
+    """How wide faces were by camera, in the order of their ids."""
 
     @property
     def looked_at(self) -> timedelta:
@@ -631,9 +637,13 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
     looked_at = sum((segment.looked_at for segment in ended), timedelta())
     passed_over = sum((segment.passed_over for segment in ended), timedelta())
     counts = Counts()
+    sizes: dict[str, FaceSizes] = {}
     candidates: dict[str, Candidate] = {}
     for segment in segments:
         counts += segment.counts
+        if segment.counts.sizes.total:
+            held_sizes = sizes.get(segment.camera_id, FaceSizes())
+            sizes[segment.camera_id] = held_sizes + segment.counts.sizes
         for candidate in segment.candidates:
             held = candidates.get(candidate.sighting_id)
             candidates[candidate.sighting_id] = held.joined(candidate) if held else candidate
@@ -662,6 +672,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         gaps=gaps,
         efforts=_efforts(segments) if complete else (),
         end_time=max(times) if complete and times else None,
+        camera_sizes=tuple(sorted(sizes.items())),
     )
 
 

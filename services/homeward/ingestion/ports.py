@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.incomparable import IncomparablePeople
 from homeward.ingestion.model import (
     Box,
     Candidate,
@@ -142,6 +143,18 @@ class PresenceIndex(Protocol):
 
     async def keep(self, footage_id: str, presence: Presence) -> None:
         """Write down what was found, unless the recording has been deleted meanwhile."""
+
+
+class IncomparableTimes(Protocol):
+    """When somebody was in view, in a scan of a recording, whose face could not be compared."""
+
+    async def keep(self, footage_id: str, found: IncomparablePeople) -> None:
+        """Write down those of a segment, unless the recording has been deleted meanwhile."""
+
+    async def find(
+        self, footage_id: str, scan_id: str, piece: Stretch
+    ) -> IncomparablePeople | None:
+        """Return those of a segment; None when they are not kept, or not any more."""
 
 
 Looked = tuple[Frame | Undecodable, Sequence[Face]]

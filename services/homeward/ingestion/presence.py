@@ -34,6 +34,8 @@ class PresentPerson:
     end: timedelta
     sights: int
     """Pictures of the piece in which a face of theirs was found."""
+    widest: float
+    """Width of the face where it was widest, pixels of the picture as shown."""
     shots: tuple[PresentShot, ...]
     """Best first; none of somebody whose face is too small or too poor to compare."""
 

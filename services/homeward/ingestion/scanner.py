@@ -15,6 +15,7 @@ from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.assembly import assemble
 from homeward.ingestion.settings import ScannerSettings
+from homeward.ingestion.usecases.incomparable import StoredIncomparableTimes
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.work import ScanWorker
@@ -58,6 +59,7 @@ async def main() -> None:
             images=CvFaceImages(),
             matcher=parts.matcher,
             presence=StoredPresenceIndex(parts.store) if settings.presence_index else None,
+            incomparable=StoredIncomparableTimes(parts.store),
             executor=looker,
             clock=clock,
             sample_rate=settings.sample_rate,

@@ -20,6 +20,7 @@ from homeward.ingestion import convert
 from homeward.ingestion.model import Candidate, Footage
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.incomparable import IncomparableStretches
 from homeward.ingestion.usecases.scans import Scans
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
@@ -172,8 +173,9 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     """`homeward.api.ingestion.v1.ScanService`."""
 
-    def __init__(self, scans: Scans) -> None:
+    def __init__(self, scans: Scans, stretches: IncomparableStretches) -> None:
         self._scans = scans
+        self._stretches = stretches
 
     async def CreateScan(
         self, request: scan_service_pb2.CreateScanRequest, _: Context
@@ -204,6 +206,25 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
             next_page_token=token,
         )
 
+    async def ListIncomparableStretches(
+        self, request: scan_service_pb2.ListIncomparableStretchesRequest, _: Context
+    ) -> scan_service_pb2.ListIncomparableStretchesResponse:
+        scan_id = wire.uuid_text(request.scan_id, "scan_id")
+        found = await self._stretches.of(scan_id)
+        page, token = page_of(
+            found.stretches,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=scan_id.encode(),
+        )
+        return scan_service_pb2.ListIncomparableStretchesResponse(
+            incomparable_stretches=[convert.to_stretch(one) for one in page],
+            next_page_token=token,
+            unlisted_footage=(
+                [] if request.page_token else [convert.to_unlisted(one) for one in found.unlisted]
+            ),
+        )
+
     async def CancelScan(
         self, request: scan_service_pb2.CancelScanRequest, _: Context
     ) -> scan_service_pb2.CancelScanResponse:
@@ -226,7 +247,13 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
                 yield scan_service_pb2.WatchScanResponse(scan=convert.to_scan(scan, summary))
 
 
-def services(*, cameras: Cameras, footage: FootageLibrary, scans: Scans) -> list[Service]:
+def services(
+    *,
+    cameras: Cameras,
+    footage: FootageLibrary,
+    scans: Scans,
+    stretches: IncomparableStretches,
+) -> list[Service]:
     """Return what the ingestion server serves."""
     package = "homeward.api.ingestion.v1"
     return [
@@ -243,6 +270,6 @@ def services(*, cameras: Cameras, footage: FootageLibrary, scans: Scans) -> list
         Service(
             f"{package}.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(scans),
+            ScanServicer(scans, stretches),
         ),
     ]

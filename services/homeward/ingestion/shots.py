@@ -21,10 +21,6 @@ MAX_SHOTS = 6
 FIRST_WINDOW = timedelta(seconds=0.5)
 """Pictures nearer to each other show the same pose and blur, and add nothing."""
 
-MIN_FACE_WIDTH_PX = 24.0
-"""Narrower faces are not compared: on LFW, SFace misses 11 % of the faces 23 pixels wide, and half
-of those 17 pixels wide."""
-
 SAME_PERSON = 0.30
 """Pictures of one track less alike than this are not one person: the track has jumped. Different
 people are at 0.08 ± 0.09, the same person at 0.66 ± 0.11 (LFW, SFace)."""
@@ -55,12 +51,15 @@ class Shots:
     """
 
     window: timedelta = FIRST_WINDOW
+    widest: float = 0.0
+    """Width of the face where it was widest, pixels of the recording; of one that is too small to
+    be kept too."""
     _held: dict[int, Shot] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, chosen: Sequence[Shot]) -> Shots:
+    def of(cls, chosen: Sequence[Shot], widest: float) -> Shots:
         """Return pictures that were chosen before."""
-        return cls(_held=dict(enumerate(chosen)))
+        return cls(widest=widest, _held=dict(enumerate(chosen)))
 
     @property
     def best(self) -> list[Shot]:

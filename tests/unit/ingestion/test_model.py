@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from homeward.ingestion.face_sizes import FaceSizes
 from homeward.ingestion.model import (
     Box,
     Counts,
@@ -22,6 +23,7 @@ from homeward.ingestion.model import (
     merged,
     summarise,
 )
+from homeward.servicekit import records
 
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -194,9 +196,34 @@ def test_a_segment_that_is_given_up_is_one_gap(
 
 
 def test_counts_add_up() -> None:
-    total = Counts(1, 2, 3, 4, 5) + Counts(10, 20, 30, 40, 50)
+    total = Counts(1, 2, 3, 4, 5, sizes=FaceSizes.of([9])) + Counts(
+        10, 20, 30, 40, 50, sizes=FaceSizes.of([30])
+    )
 
-    assert total == Counts(11, 22, 33, 44, 55)
+    assert total == Counts(11, 22, 33, 44, 55, sizes=FaceSizes.of([9, 30]))
+
+
+def test_a_scan_tells_how_wide_faces_were_in_all_and_by_camera(make: Any) -> None:
+    counts = [Counts(sizes=FaceSizes.of(widths)) for widths in ([12, 30], [20], [], [40])]
+    cameras = ["gate", "gate", "yard", "door"]
+    segments = tuple(
+        replace(searched(make.segment(0, 30, counts=count)), camera_id=camera)
+        for count, camera in zip(counts, cameras, strict=True)
+    )
+
+    summary = summarise(scan(4), segments)
+
+    assert summary.counts.sizes == FaceSizes.of([12, 20, 30, 40])
+    assert summary.camera_sizes == (
+        ("door", FaceSizes.of([40])),
+        ("gate", FaceSizes.of([12, 20, 30])),
+    )
+
+
+def test_counts_of_an_earlier_version_have_no_sizes() -> None:
+    held = records.decode(b'{"frames": 3, "incomparable": 2}', Counts)
+
+    assert (held.sizes.total, held.sizes.median) == (0, 0)
 
 
 def test_a_scan_is_pending_until_a_scanner_begins(make: Any) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.cli import caveats, times
-from homeward.cli.errors import ExitCode
+from homeward.cli import caveats, stretches, times
+from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.follow import follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
 from homeward.cli.paging import all_pages
@@ -79,7 +82,7 @@ def show(session: Session, *, scan_id: str) -> None:
     )
     for line in warned:
         session.view.say(line)
-    tell_coverage(session, told.coverage)
+    tell_coverage(session, told)
     tell_efforts(session, told.coverage)
 
 
@@ -89,6 +92,64 @@ def show(session: Session, *, scan_id: str) -> None:
 def watch(session: Session, *, scan_id: str) -> ExitCode:
     """Follow a scan to its end, and show its candidates and coverage; at once if it has ended."""
     return follow(session, scan_pb2.Scan(scan_id=_full(session, scan_id)))
+
+
+@scan.command(
+    "stretches",
+    examples=[
+        "homeward scan stretches 8c41f7d2",
+        "homeward scan stretches 8c41f7d2 --csv watch.csv --playlist watch.m3u8",
+    ],
+)
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option(
+    "--csv",
+    "table",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write them into FILE for a spreadsheet.",
+)
+@click.option(
+    "--playlist",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write them into FILE for VLC; put it beside the recordings.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def list_stretches(
+    session: Session, *, scan_id: str, table: Path | None, playlist: Path | None, force: bool
+) -> None:
+    """List when somebody was in view whose face could not be compared.
+
+    To be watched by eye: camera, recording, true time, and the place in the file. What was not
+    searched at all is told apart.
+    """
+    files = [path for path in (table, playlist) if path is not None]
+    if table is not None and table == playlist:
+        raise click.UsageError("--csv and --playlist name the same file")
+    for path in files:
+        refuse_existing(path, force=force)
+    told = (
+        _stub(session)
+        .GetScan(scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id)))
+        .scan
+    )
+    found, unlisted = stretches.read(_stub(session), told.scan_id)
+    if files and unlisted and not found:
+        stretches.tell(session, told, found, unlisted)
+        raise CliError(
+            "no file was written: nothing is known of when that was",
+            exit_code=ExitCode.PRECONDITION,
+            advice="search the footage again, if it is still held",
+        )
+    if table is not None:
+        write_new(table, stretches.as_csv(found), force=force)
+    if playlist is not None:
+        write_new(playlist, stretches.as_playlist(found), force=force)
+    stretches.tell(session, told, found, unlisted)
+    if playlist is not None:
+        stretches.warn_of_names(found)
 
 
 @scan.command("cancel", examples=["homeward scan cancel 8c41f7d2"])

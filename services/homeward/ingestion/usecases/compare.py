@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import islice
 from types import TracebackType
@@ -14,6 +14,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.face_sizes import FaceSizes
+from homeward.ingestion.incomparable import IncomparablePerson, clipped
 from homeward.ingestion.model import (
     Box,
     Candidate,
@@ -76,6 +78,15 @@ class Task:
             return True
         return start < window.end and self.timeline.end_of(end) > window.start
 
+    def incomparable(self, track: Track[Shots], *, too_small: bool) -> list[IncomparablePerson]:
+        """Return somebody who could not be compared, in the part that was asked for.
+
+        What is seen of them beyond the segment's end, the next segment tells.
+        """
+        end = self.timeline.end_of(track.end)
+        person = clipped(track.start, end, self.segment.asked_for, too_small=too_small)
+        return [person] if person else []
+
 
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:
     """Return the best picture and the one farthest from it in time: enough to forget somebody by.
@@ -85,6 +96,15 @@ def glimpse(shots: Sequence[Shot]) -> list[Shot]:
     best = shots[0]
     farthest = max(shots, key=lambda shot: abs(shot.offset - best.offset))
     return [best] if farthest is best else [best, farthest]
+
+
+@dataclass(slots=True)
+class Compared:
+    """What comparing tracks adds to their segment."""
+
+    counts: Counts = field(default_factory=Counts)
+    candidates: list[Candidate] = field(default_factory=list)
+    incomparable: list[IncomparablePerson] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,21 +223,24 @@ class Comparer:
         self._matcher = matcher
         self._executor = executor
 
-    async def compare(
-        self, task: Task, tracks: Sequence[Track[Shots]]
-    ) -> tuple[Counts, list[Candidate]]:
+    async def compare(self, task: Task, tracks: Sequence[Track[Shots]]) -> Compared:
         """Compare tracks that have ended; return what that adds to the segment."""
         concerned = [track for track in tracks if task.concerns(track.start, track.end)]
+        small = [track for track in concerned if not track.kept.best]
         comparable = [track for track in concerned if track.kept.best]
-        counts = Counts(incomparable=len(concerned) - len(comparable))
-        if not comparable:
-            return counts, []
-        with tracing.span("compare", {"tracks": len(comparable)}):
-            return await self._compare(task, comparable, counts)
+        sizes = FaceSizes.of(track.kept.widest for track in concerned)
+        assert sizes.too_small == len(small), "a face that is wide enough leaves a picture"
+        compared = Compared(Counts(incomparable=len(small), sizes=sizes))
+        for track in small:
+            compared.incomparable += task.incomparable(track, too_small=True)
+        if comparable:
+            with tracing.span("compare", {"tracks": len(comparable)}):
+                await self._compare(task, comparable, compared)
+        return compared
 
     async def _compare(
-        self, task: Task, comparable: Sequence[Track[Shots]], counts: Counts
-    ) -> tuple[Counts, list[Candidate]]:
+        self, task: Task, comparable: Sequence[Track[Shots]], compared: Compared
+    ) -> None:
         """Forget those who are clearly like nobody, and look closer at the others."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         glimpsed = [shot for shots in glimpses for shot in shots]
@@ -227,11 +250,11 @@ class Comparer:
         ]
         promising = await self._promising(task, seen)
         nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
-        counts += Counts(appearances=nobody, discarded=nobody)
+        compared.counts += Counts(appearances=nobody, discarded=nobody)
         closer = [track for track, more in zip(comparable, promising, strict=True) if more]
         tried = {id(shot) for shot in glimpsed}
         rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
-        return await self._look_closer(task, closer, known | await self._embedded(rest), counts)
+        await self._look_closer(task, closer, known | await self._embedded(rest), compared)
 
     async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
         """Tell which tracks are not clearly like nobody; it is unclear where nothing was seen."""
@@ -247,14 +270,17 @@ class Comparer:
         task: Task,
         tracks: Sequence[Track[Shots]],
         known: dict[int, EmbeddedShot],
-        counts: Counts,
-    ) -> tuple[Counts, list[Candidate]]:
+        compared: Compared,
+    ) -> None:
         """Compare all pictures of some tracks, and record who is alike to somebody."""
         people = [_people(track, track.kept.best, known) for track in tracks]
         found = [one for several in people for one in several if task.concerns(one.start, one.end)]
-        counts += Counts(incomparable=people.count([]))
+        unclear = [track for track, several in zip(tracks, people, strict=True) if not several]
+        compared.counts += Counts(incomparable=len(unclear), sizes=FaceSizes(unclear=len(unclear)))
+        for track in unclear:
+            compared.incomparable += task.incomparable(track, too_small=False)
         if not found:
-            return counts, []
+            return
         ranked, policy = await self._ranked(found, task.subject_ids)
         alike = [
             (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
@@ -268,13 +294,13 @@ class Comparer:
             for likeness in likenesses[:MOST_LISTED]
         ]
         recorded = await self._recorded(sighted)
-        counts += Counts(
+        compared.counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
             dropped=recorded.count(None),
             crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
         )
-        return counts, [one for one in recorded if one is not None]
+        compared.candidates += [one for one in recorded if one is not None]
 
     async def _ranked(
         self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
@@ -399,6 +425,8 @@ class Comparisons:
         self._waiting: list[Track[Shots]] = []
         self._running: set[asyncio.Task[None]] = set()
         self.counts = Counts()
+        self.incomparable: list[IncomparablePerson] = []
+        """Those in view in what was asked for."""
         self._candidates = {one.sighting_id: one for one in task.segment.candidates}
 
     @property
@@ -433,9 +461,10 @@ class Comparisons:
             batch.result()
 
     async def _compare(self, batch: Sequence[Track[Shots]]) -> None:
-        counts, candidates = await self._comparer.compare(self._task, batch)
-        self.counts += counts
-        for one in candidates:
+        compared = await self._comparer.compare(self._task, batch)
+        self.counts += compared.counts
+        self.incomparable += compared.incomparable
+        for one in compared.candidates:
             held = self._candidates.get(one.sighting_id)
             self._candidates[one.sighting_id] = held.joined(one) if held else one
 

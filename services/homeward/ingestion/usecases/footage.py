@@ -21,7 +21,15 @@ from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
 from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.examining import Examinations
-from homeward.inventory import CAMERAS, FOOTAGE, PRESENCE, UPLOADS, HeldData
+from homeward.inventory import (
+    CAMERAS,
+    FOOTAGE,
+    INCOMPARABLE,
+    PRESENCE,
+    UPLOADS,
+    DataClass,
+    HeldData,
+)
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
@@ -427,7 +435,6 @@ class FootageLibrary:
         now = self._clock.now()
         objects = await self._store.objects("footage/")
         footage = await self._manifests_among(objects)
-        presence = [item for item in objects if "/presence/" in item.key]
         uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
         overdue = tuple(one.footage_id for one in footage if now >= one.delete_time)
         limit = now - (UPLOADS.limit or timedelta.max)
@@ -439,13 +446,8 @@ class FootageLibrary:
                 oldest=min((one.receive_time for one in footage), default=None),
                 overdue=len(overdue),
             ),
-            HeldData(
-                PRESENCE.name,
-                count=len(presence),
-                size_bytes=sum(item.size for item in presence),
-                oldest=min((item.modified for item in presence), default=None),
-                overdue=sum(now - item.modified >= self._keep for item in presence),
-            ),
+            self._held_beside(PRESENCE, objects, "presence", now),
+            self._held_beside(INCOMPARABLE, objects, "incomparable", now),
             HeldData(
                 UPLOADS.name,
                 count=len(uploads),
@@ -461,6 +463,19 @@ class FootageLibrary:
             lifecycle_days=await self._store.lifecycle_days(),
             deviations=tuple(await self._store.deviations()),
             erasures=tuple(await self._recent_erasures(now)),
+        )
+
+    def _held_beside(
+        self, kind: DataClass, objects: Sequence[ObjectInfo], folder: str, now: datetime
+    ) -> HeldData:
+        """Return how much there is of what scans keep beside recordings, in a folder of each."""
+        held = [item for item in objects if f"/{folder}/" in item.key]
+        return HeldData(
+            kind.name,
+            count=len(held),
+            size_bytes=sum(item.size for item in held),
+            oldest=min((item.modified for item in held), default=None),
+            overdue=sum(now - item.modified >= self._keep for item in held),
         )
 
     async def _recent_erasures(self, now: datetime) -> list[FootageErasure]:

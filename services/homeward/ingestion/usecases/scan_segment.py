@@ -20,7 +20,9 @@ import structlog
 from numpy.typing import NDArray
 
 from homeward.ingestion.coverage import cover, require_sound, total
+from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX
 from homeward.ingestion.gate import Survey, all_of, course, groups_of, survey
+from homeward.ingestion.incomparable import IncomparablePeople
 from homeward.ingestion.model import (
     Box,
     Counts,
@@ -36,6 +38,7 @@ from homeward.ingestion.ports import (
     FaceFinder,
     FaceImages,
     FrameSource,
+    IncomparableTimes,
     Looked,
     Matcher,
     Piece,
@@ -45,7 +48,7 @@ from homeward.ingestion.ports import (
 )
 from homeward.ingestion.presence import Presence, PresentPerson, PresentShot
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
-from homeward.ingestion.shots import MIN_FACE_WIDTH_PX, Shot, Shots
+from homeward.ingestion.shots import Shot, Shots
 from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.tracking import TAIL, Track, Tracker, is_cut
 from homeward.ingestion.usecases.compare import Comparer, Comparisons, Task
@@ -68,7 +71,7 @@ REST_GIVEN_UP = f"; the rest was given up after {MOST_ENDED} tries"
 
 INSTANT = timedelta(microseconds=1)
 
-SCAN_VERSION = 4
+SCAN_VERSION = 5
 """Part of the presence index's version: raise it whenever a scan would select other pictures."""
 
 log = structlog.get_logger()
@@ -85,6 +88,7 @@ class SegmentScanner:
         images: Does the work on pixels, in a thread of `executor`.
         matcher: Compares, and records sightings.
         presence: Where earlier scans found faces; None to find them anew each time.
+        incomparable: Takes when somebody was in view who could not be compared; None to forget it.
         executor: Has a worker for each segment that is searched at a time.
         clock: Tells the time of checkpoints.
         sample_rate: Pictures looked at per second of footage.
@@ -99,6 +103,7 @@ class SegmentScanner:
         images: FaceImages,
         matcher: Matcher,
         presence: PresenceIndex | None,
+        incomparable: IncomparableTimes | None,
         executor: BoundedExecutor,
         clock: Clock,
         sample_rate: float,
@@ -109,6 +114,7 @@ class SegmentScanner:
         self._images = images
         self._comparer = Comparer(faces=faces, images=images, matcher=matcher, executor=executor)
         self._presence = presence
+        self._incomparable = incomparable
         self._executor = executor
         self._clock = clock
         self._sample_rate = sample_rate
@@ -232,8 +238,16 @@ class SegmentScanner:
                 if search.over:
                     break
             await comparisons.take(search.finish())
-            await comparisons.finish()
+            await self._finish(task, comparisons)
         return _with(done, comparisons, search.frames, search.faces)
+
+    async def _finish(self, task: Task, comparisons: Comparisons) -> None:
+        """Have all compared, and keep when those were in view who could not be."""
+        await comparisons.finish()
+        if self._incomparable is not None and comparisons.counts.incomparable:
+            people = tuple(sorted(comparisons.incomparable, key=lambda one: (one.start, one.end)))
+            found = IncomparablePeople(task.scan_id, task.segment.stretch, people)
+            await self._incomparable.keep(task.footage.footage_id, found)
 
     def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
         item = looked[-1][0]
@@ -339,7 +353,7 @@ class SegmentScanner:
                     await report(begun)
                 if not visit.complete:
                     return None
-                await comparisons.finish()
+                await self._finish(task, comparisons)
         done = _with(begun, comparisons, visit.frames)
         return self._finished(task, done, presence, frames=visit.frames)
 
@@ -428,6 +442,8 @@ class _Search:
             if track is not None and counted:
                 self._sights[id(track)] += 1
                 self.faces += 1
+            if track is not None:
+                track.kept.widest = max(track.kept.widest, face.box.width)
             if track is not None and face.box.width >= MIN_FACE_WIDTH_PX:
                 others = [other.box for other in (*faces[:number], *faces[number + 1 :])]
                 _consider(self._images, track.kept, frame, face, others)
@@ -476,9 +492,8 @@ class _Visit:
 def _track(person: PresentPerson, shots: Sequence[Shot]) -> Track[Shots]:
     box = shots[-1].box if shots else Box(0, 0, 0, 0)
     followed_by_nothing = np.zeros((0, 0), np.float32)
-    return Track(
-        person.start, person.end, box, followed_by_nothing, Shots.of(shots), seen=person.sights
-    )
+    kept = Shots.of(shots, person.widest)
+    return Track(person.start, person.end, box, followed_by_nothing, kept, seen=person.sights)
 
 
 def _consider(
@@ -505,6 +520,7 @@ def _present(track: Track[Shots], sights: int) -> PresentPerson:
         track.start,
         track.end,
         sights,
+        track.kept.widest,
         tuple(
             PresentShot(shot.offset, shot.box, shot.others, shot.quality)
             for shot in track.kept.best

@@ -118,8 +118,22 @@ class Scans:
             raise _not_found(scan_id)
         return await self._summarised(records.decode(entry.value, Scan))
 
+    async def segments(self, scan_id: str) -> list[Segment]:
+        """Return the pieces of a scan, as far as they have come.
+
+        Raises:
+            NotFoundError: `SCAN_NOT_FOUND`.
+        """
+        if await self._store.get(scan_key(scan_id)) is None:
+            raise _not_found(scan_id)
+        entries = await self._store.entries(f"segment.{scan_id}.*")
+        return [records.decode(entry.value, Segment) for entry in entries]
+
     async def find(self) -> list[tuple[Scan, ScanSummary]]:
-        """Return all scans, newest first; those that have ended without gaps and candidates."""
+        """Return all scans, newest first.
+
+        Those that have ended come without gaps, candidates, and sizes by camera.
+        """
         scans = [records.decode(entry.value, Scan) for entry in await self._store.entries("scan.*")]
         found = [
             (scan, scan.final) if scan.final else await self._summarised(scan) for scan in scans
@@ -202,7 +216,7 @@ class Scans:
 
     async def _settle(self, scan: Scan, summary: ScanSummary) -> None:
         # A scan of thousands of segments has more gaps than a record may hold.
-        final = replace(summary, gaps=(), candidates=(), efforts=())
+        final = replace(summary, gaps=(), candidates=(), efforts=(), camera_sizes=())
 
         async def keep(value: bytes | None) -> bytes | None:
             if value is None:

@@ -850,6 +850,24 @@ async def test_the_report_counts_what_is_held_and_names_what_is_overdue(
     assert (footage.oldest, report.overdue) == (old.receive_time, (old.footage_id,))
 
 
+async def test_the_report_counts_what_scans_keep_beside_recordings(
+    library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    folder = footage_folder(footage.footage_id)
+    await bucket.put(f"{folder}presence/v-0-1.json", b"12", content_type="")
+    await bucket.put(f"{folder}incomparable/scan-0-1.json", b"123", content_type="")
+    clock.advance(FOOTAGE_LIMIT)
+
+    report = await library.report()
+
+    beside = report.held[1:3]
+    assert [(one.name, one.count, one.size_bytes, one.overdue) for one in beside] == [
+        ("presence index", 1, 2, 1),
+        ("times without comparison", 1, 3, 1),
+    ]
+
+
 async def test_a_deletion_is_written_down_from_its_beginning(
     library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
 ) -> None:

@@ -15,6 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
+from homeward.ingestion.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.model import (
     Box,
     Counts,
@@ -32,7 +34,7 @@ from homeward.ingestion.model import (
     footage_folder,
 )
 from homeward.ingestion.ports import Closeup, Looked, Piece, Undecodable
-from homeward.ingestion.shots import MAX_SHOTS, MIN_FACE_WIDTH_PX
+from homeward.ingestion.shots import MAX_SHOTS
 from homeward.ingestion.timeline import VERSION, Spans, Timeline
 from homeward.ingestion.usecases.compare import MOST_WAITING, Task
 from homeward.ingestion.usecases.presence import StoredPresenceIndex
@@ -287,6 +289,7 @@ async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, No
             "matcher": matcher,
             "images": FakeImages(faces),
             "presence": None,
+            "incomparable": None,
             "executor": executor,
             "clock": clock,
             "sample_rate": RATE,
@@ -312,7 +315,8 @@ async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
     assert (sighted.start, sighted.end) == (seconds(2), seconds(5.8 + 1 / 25))
     assert (sighted.match.subject_id, sighted.scan_id) == ("subject-1", "scan-1")
     assert [one.subject_id for one in done.candidates] == ["subject-1"]
-    assert done.counts == Counts(frames=50, faces=20, appearances=1)
+    widths = FaceSizes.of([40])
+    assert done.counts == Counts(frames=50, faces=20, appearances=1, sizes=widths)
 
 
 async def test_a_sighting_carries_its_best_shot(stage: Stage) -> None:
@@ -440,7 +444,7 @@ async def test_a_person_in_view_across_the_end_is_one_appearance(stage: Stage) -
     assert (sighted.start, sighted.end) == (seconds(8), seconds(12.8 + 1 / 25))
     assert (done.position, done.counts) == (
         seconds(10),
-        Counts(frames=50, faces=10, appearances=1),
+        Counts(frames=50, faces=10, appearances=1, sizes=FaceSizes.of([40])),
     )
 
 
@@ -498,8 +502,8 @@ async def test_nothing_is_asked_for_beyond_the_recording(stage: Stage) -> None:
 @pytest.mark.parametrize(
     ("width", "counts"),
     [
-        (MIN_FACE_WIDTH_PX, Counts(50, 20, 1, 0, 0)),
-        (MIN_FACE_WIDTH_PX - 0.5, Counts(50, 20, 0, 0, 1)),
+        (MIN_FACE_WIDTH_PX, Counts(50, 20, 1, 0, 0, sizes=FaceSizes.of([24]))),
+        (MIN_FACE_WIDTH_PX - 0.5, Counts(50, 20, 0, 0, 1, sizes=FaceSizes.of([23]))),
     ],
 )
 async def test_who_is_seen_only_too_small_is_not_compared(
@@ -930,7 +934,7 @@ async def test_the_index_holds_times_and_boxes_and_nothing_else(
     (person,) = written["people"]
     assert set(written) == {"version", "stretch", "people", "coverage"}
     assert set(written["coverage"]) == {"looked_at", "passed_over", "gaps"}
-    assert set(person) == {"start", "end", "sights", "shots"}
+    assert set(person) == {"start", "end", "sights", "widest", "shots"}
     assert {frozenset(shot) for shot in person["shots"]} == {
         frozenset({"offset", "box", "others", "quality"})
     }
@@ -947,6 +951,7 @@ async def test_gaps_and_small_faces_are_told_again(stage: Stage) -> None:
 
     assert again.thoroughness is Thoroughness.PRESENCE
     assert (again.gaps, again.counts.incomparable) == (first.gaps, 1)
+    assert again.counts.sizes == first.counts.sizes == FaceSizes.of([23])
 
 
 @pytest.mark.usefixtures("presence", "kept")
@@ -1051,6 +1056,136 @@ async def test_who_is_found_on_no_close_up_is_incomparable(stage: Stage) -> None
 
     assert [one.subject_id for one in done.candidates] == ["subject-2"]
     assert (done.counts.appearances, done.counts.incomparable) == (1, 1)
+    assert done.counts.sizes == FaceSizes.of([40, 40]) + FaceSizes(unclear=1)
+
+
+async def test_somebody_counts_with_their_widest_face_wherever_the_best_picture_is(
+    stage: Stage,
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(NOBODY, 2, 4, width=30, sure=0.95)
+    stage.walks(NOBODY, 4, 6, width=36, sure=0.7)
+
+    done = await stage.search()
+
+    assert done.counts.sizes == FaceSizes.of([36])
+
+
+@pytest.mark.usefixtures("presence", "kept")
+async def test_a_second_search_knows_the_widest_face_that_no_kept_picture_shows(
+    stage: Stage,
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(NOBODY, 2, 3, width=30, sure=0.95)
+    stage.walks(NOBODY, 3, 3.2, width=36, sure=0.7)
+    stage.walks(NOBODY, 3.2, 4, width=30, sure=0.95)
+
+    first = await stage.search()
+    again = await stage.search()
+
+    assert again.thoroughness is Thoroughness.PRESENCE
+    assert first.counts.sizes == again.counts.sizes == FaceSizes.of([36])
+
+
+class TimesKept:
+    """Takes when somebody was in view who could not be compared."""
+
+    def __init__(self) -> None:
+        self.found: list[IncomparablePeople] = []
+
+    async def keep(self, footage_id: str, found: IncomparablePeople) -> None:
+        del footage_id
+        self.found.append(found)
+
+    async def find(self, footage_id: str, scan_id: str, piece: Stretch) -> None:
+        raise NotImplementedError
+
+    @property
+    def times(self) -> list[tuple[float, float, bool]]:
+        """Of the last search."""
+        people = self.found[-1].people
+        return [
+            (one.start.total_seconds(), one.end.total_seconds(), one.too_small) for one in people
+        ]
+
+
+@pytest.fixture
+def times(stage: Stage) -> TimesKept:
+    kept = TimesKept()
+    stage.parts["incomparable"] = kept
+    stage.scanner = stage.scanner_with()
+    return kept
+
+
+async def test_it_is_kept_when_somebody_could_not_be_compared(
+    stage: Stage, times: TimesKept
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(BOB, 1, 2, x=600)
+    stage.walks(NOBODY, 2, 3, width=MIN_FACE_WIDTH_PX - 1)
+    stage.walks(ALICE, 5, 6)
+    stage.faces.hidden.add(ALICE)
+
+    await stage.search()
+
+    assert times.times == [(2, 2.84, True), (5, 5.84, False)]
+    assert (times.found[0].scan_id, times.found[0].stretch) == (
+        "scan-1",
+        Stretch(seconds(0), seconds(10)),
+    )
+
+
+async def test_where_all_could_be_compared_nothing_is_kept(stage: Stage, times: TimesKept) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    await stage.search()
+
+    assert times.found == []
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_second_search_keeps_the_same_times(
+    stage: Stage, times: TimesKept, bucket: Any
+) -> None:
+    stage.scanner = stage.scanner_with(presence=StoredPresenceIndex(bucket))
+    stage.empty(0, 10)
+    stage.walks(NOBODY, 2, 3, width=MIN_FACE_WIDTH_PX - 1)
+    stage.walks(ALICE, 5, 6)
+    stage.faces.hidden.add(ALICE)
+    await stage.search()
+
+    again = await stage.search()
+
+    first, second = times.found
+    assert again.thoroughness is Thoroughness.PRESENCE
+    assert first == second
+
+
+async def test_times_are_of_what_was_asked_for_alone(stage: Stage, times: TimesKept) -> None:
+    stage.empty(0, 60)
+    stage.walks(NOBODY, 2, 4, width=12)
+    stage.walks(NOBODY, 18, 22, width=12)
+
+    done = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
+
+    assert times.times == [(20, 21.84, True)]
+    assert done.counts.sizes == FaceSizes.of([12])
+
+
+async def test_what_is_seen_beyond_a_segment_the_next_one_tells(
+    stage: Stage, times: TimesKept
+) -> None:
+    stage.empty(0, 30)
+    stage.walks(NOBODY, 8, 13, width=12)
+
+    await stage.search(stage.make.segment(0, 10))
+    await stage.search(stage.make.segment(10, 20))
+
+    assert [one.people for one in times.found] == [
+        (IncomparablePerson(seconds(8), seconds(10), too_small=True),),
+        (IncomparablePerson(seconds(10), seconds(12.84), too_small=True),),
+    ]
 
 
 async def test_times_after_a_clock_was_set_are_uncertain(stage: Stage) -> None:
@@ -1219,6 +1354,8 @@ class Filmed:
     """Numbers of those that do not decode."""
     walks: list[tuple[int, int, int]]
     """Who, from when to when."""
+    widths: list[float]
+    """How wide the faces of those who walk are."""
     borders: list[int]
     """Where segments end and begin."""
     gated: bool
@@ -1236,12 +1373,14 @@ def films(draw: Any) -> Filmed:
     pair = st.tuples(instants, st.one_of(instants, st.just(times[-1]))).map(sorted)
     walks = st.tuples(st.sampled_from([ALICE, BOB]), pair).map(lambda one: (one[0], *one[1]))
     often = draw(st.sampled_from([10, 10, 10, 5, 1, 1000]))
+    shown = draw(st.lists(walks, max_size=3))
     return Filmed(
         times=times,
         keys=list(range(0, len(times), often)),
         large=[at + more for at in draw(some) for more in range(10) if at + more < len(times)],
         lost=draw(some),
-        walks=draw(st.lists(walks, max_size=3)),
+        walks=shown,
+        widths=[draw(st.sampled_from([40, 24, 23.9, 12])) for _ in shown],
         borders=sorted({0, *draw(st.lists(instants, max_size=3))}),
         gated=draw(st.sampled_from([True, True, True, False])),
     )
@@ -1260,9 +1399,9 @@ def filmed(stage: Stage, film: Filmed) -> list[Segment]:
     stage.source.timeline = stage.timeline
     shown = [one for number, one in enumerate(film.times) if number not in film.lost]
     stage.source.film = [stage.make.frame(one / 1e6) for one in shown]
-    for place, (who, start, end) in enumerate(film.walks):
+    for place, ((who, start, end), width) in enumerate(zip(film.walks, film.widths, strict=True)):
         for one in (one for one in shown if start <= one <= end):
-            face = stage.make.face(who=who, x=300 * place)
+            face = stage.make.face(who=who, x=300 * place, width=width)
             stage.faces.faces.setdefault(timedelta(microseconds=one), []).append(face)
     stage.length = stage.timeline.duration.total_seconds()
     stage.probe = {"duration": stage.timeline.duration}
@@ -1277,6 +1416,7 @@ class Told:
 
     segment: Segment
     played: set[timedelta]
+    incomparable: tuple[IncomparablePerson, ...]
 
 
 async def told_of(
@@ -1289,11 +1429,14 @@ async def told_of(
         folder = footage_folder(make.footage().footage_id)
         await store.put(f"{folder}manifest.json", b"{}", content_type="")
         presence = StoredPresenceIndex(store)
-        scanner = stage.scanner_with(presence=presence, gated=film.gated)
+        times = TimesKept()
+        scanner = stage.scanner_with(presence=presence, incomparable=times, gated=film.gated)
         told = []
         for segment in [*segments, *segments]:
+            times.found.clear()
             done = await stage.search(segment, scanner=scanner)
-            told.append(Told(done, set(stage.source.played)))
+            people = tuple(person for found in times.found for person in found.people)
+            told.append(Told(done, set(stage.source.played), people))
         return stage, told
 
 
@@ -1334,6 +1477,28 @@ def test_no_search_counts_a_picture_twice(
     assert sum(one.segment.counts.frames for one in again) <= len(stage.source.film)
     faces = sum(map(len, stage.faces.faces.values()))
     assert sum(one.segment.counts.faces for one in first) <= faces
+
+
+@given(film=films())
+@some_films
+def test_a_second_search_tells_of_the_same_people_who_could_not_be_compared(
+    make: Any, new_matcher: Any, new_clock: Any, film: Filmed
+) -> None:
+    _, told = asyncio.run(told_of(film, make, new_matcher, new_clock()))
+
+    first, again = told[: len(told) // 2], told[len(told) // 2 :]
+    counts = [one.segment.counts for one in first]
+    assert [one.segment.counts.sizes for one in again] == [one.sizes for one in counts]
+    assert [one.segment.counts.incomparable for one in again] == [
+        one.incomparable for one in counts
+    ]
+    assert [one.incomparable for one in again] == [one.incomparable for one in first]
+    assert all(one.sizes.too_small + one.sizes.unclear == one.incomparable for one in counts)
+    assert all(
+        one.segment.start <= person.start < person.end <= one.segment.end
+        for one in told
+        for person in one.incomparable
+    )
 
 
 @given(film=films())

@@ -109,7 +109,7 @@ async def test_a_recording_that_cannot_be_removed_keeps_no_other(
     assert await sweeper.sweep(yes) == Swept(footage_ids=(stuck,))
 
 
-@pytest.mark.parametrize("last", range(8))
+@pytest.mark.parametrize("last", range(10))
 async def test_a_removal_that_broke_off_anywhere_is_finished_by_the_next_sweep(
     sweeper: FootageSweeper,
     library: FootageLibrary,
@@ -122,6 +122,9 @@ async def test_a_removal_that_broke_off_anywhere_is_finished_by_the_next_sweep(
     name = await added(library, make)
     await bucket.put(
         f"{footage_folder(name)}presence/v-0-1.json", b"{}", content_type="application/json"
+    )
+    await bucket.put(
+        f"{footage_folder(name)}incomparable/scan-0-1.json", b"{}", content_type="application/json"
     )
     clock.advance(DUE)
     left = last

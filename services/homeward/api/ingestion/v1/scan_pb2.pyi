@@ -24,6 +24,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _UnlistedReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _UnlistedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_UnlistedReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    UNLISTED_REASON_UNSPECIFIED: _UnlistedReason.ValueType  # 0
+    """Not a reason; never sent."""
+    UNLISTED_REASON_FOOTAGE_GONE: _UnlistedReason.ValueType  # 1
+    """The recording was deleted or reached its deadline, and the times went with it."""
+    UNLISTED_REASON_TIMES_GONE: _UnlistedReason.ValueType  # 2
+    """The recording is there, and the times are not: they were removed, or an earlier version of
+    Homeward searched it, which kept none. Another scan makes them.
+    """
+
+class UnlistedReason(_UnlistedReason, metaclass=_UnlistedReasonEnumTypeWrapper):
+    """Why the stretches of a recording are not known."""
+
+UNLISTED_REASON_UNSPECIFIED: UnlistedReason.ValueType  # 0
+"""Not a reason; never sent."""
+UNLISTED_REASON_FOOTAGE_GONE: UnlistedReason.ValueType  # 1
+"""The recording was deleted or reached its deadline, and the times went with it."""
+UNLISTED_REASON_TIMES_GONE: UnlistedReason.ValueType  # 2
+"""The recording is there, and the times are not: they were removed, or an earlier version of
+Homeward searched it, which kept none. Another scan makes them.
+"""
+Global___UnlistedReason: _TypeAlias = UnlistedReason  # noqa: Y015
+
 class _Thoroughness:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -347,6 +375,8 @@ class ScanCoverage(_message.Message):
     FOOTAGE_EFFORTS_FIELD_NUMBER: _builtins.int
     LOOKED_AT_DURATION_FIELD_NUMBER: _builtins.int
     PASSED_OVER_DURATION_FIELD_NUMBER: _builtins.int
+    FACE_SIZES_FIELD_NUMBER: _builtins.int
+    CAMERA_FACE_SIZES_FIELD_NUMBER: _builtins.int
     incomparable_appearance_count: _builtins.int
     """Appearances seen but too small or too poor to compare with anybody."""
     @_builtins.property
@@ -379,6 +409,16 @@ class ScanCoverage(_message.Message):
         and the key pictures among them told that nobody is in view.
         """
 
+    @_builtins.property
+    def face_sizes(self) -> Global___FaceSizes:
+        """How wide the faces of those in view were. Absent while nobody was followed, and where an earlier
+        version of Homeward searched, which did not measure them.
+        """
+
+    @_builtins.property
+    def camera_face_sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CameraFaceSizes]:
+        """The same by camera, in the order of their ids; those alone that somebody was followed on."""
+
     def __init__(
         self,
         *,
@@ -389,14 +429,220 @@ class ScanCoverage(_message.Message):
         footage_efforts: _abc.Iterable[Global___FootageEffort] | None = ...,
         looked_at_duration: _duration_pb2.Duration | None = ...,
         passed_over_duration: _duration_pb2.Duration | None = ...,
+        face_sizes: Global___FaceSizes | None = ...,
+        camera_face_sizes: _abc.Iterable[Global___CameraFaceSizes] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["face_sizes", b"face_sizes", "looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_efforts", b"footage_efforts", "gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_face_sizes", b"camera_face_sizes", "face_sizes", b"face_sizes", "footage_efforts", b"footage_efforts", "gaps", b"gaps", "incomparable_appearance_count", b"incomparable_appearance_count", "looked_at_duration", b"looked_at_duration", "passed_over_duration", b"passed_over_duration", "requested_duration", b"requested_duration", "searched_duration", b"searched_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScanCoverage: _TypeAlias = ScanCoverage  # noqa: Y015
+
+@_typing.final
+class FaceSizes(_message.Message):
+    """How wide the faces of people in view were, each at its widest. An appearance counts once, so that
+    somebody who stays in view for long, or comes back, counts more than once.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAST_WIDTH_PX_FIELD_NUMBER: _builtins.int
+    APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    TOO_SMALL_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    UNCLEAR_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    MEDIAN_WIDTH_PX_FIELD_NUMBER: _builtins.int
+    WIDTH_COUNTS_FIELD_NUMBER: _builtins.int
+    least_width_px: _builtins.int
+    """Faces narrower than this are not compared with anybody. Pixels of the recording."""
+    appearance_count: _builtins.int
+    """Appearances, compared or not. The other counts are of these."""
+    too_small_appearance_count: _builtins.int
+    """Appearances whose face was never `least_width_px` wide."""
+    unclear_appearance_count: _builtins.int
+    """Appearances whose face was wide enough, but not clear enough: too blurred, too far turned away,
+    or half hidden in each picture that was kept to compare.
+    """
+    median_width_px: _builtins.int
+    """Half of the appearances had a face this wide or narrower. Whole pixels, rounded down; 64 for 64
+    and more.
+    """
+    @_builtins.property
+    def width_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceWidthCount]:
+        """How many appearances had a face so wide, narrowest first; those alone that occur."""
+
+    def __init__(
+        self,
+        *,
+        least_width_px: _builtins.int = ...,
+        appearance_count: _builtins.int = ...,
+        too_small_appearance_count: _builtins.int = ...,
+        unclear_appearance_count: _builtins.int = ...,
+        median_width_px: _builtins.int = ...,
+        width_counts: _abc.Iterable[Global___FaceWidthCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "least_width_px", b"least_width_px", "median_width_px", b"median_width_px", "too_small_appearance_count", b"too_small_appearance_count", "unclear_appearance_count", b"unclear_appearance_count", "width_counts", b"width_counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaceSizes: _TypeAlias = FaceSizes  # noqa: Y015
+
+@_typing.final
+class FaceWidthCount(_message.Message):
+    """How many appearances had a face of one width."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_PX_FIELD_NUMBER: _builtins.int
+    APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    width_px: _builtins.int
+    """The width, whole pixels, rounded down; 64 for 64 and more."""
+    appearance_count: _builtins.int
+    """How many."""
+    def __init__(
+        self,
+        *,
+        width_px: _builtins.int = ...,
+        appearance_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "width_px", b"width_px"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaceWidthCount: _TypeAlias = FaceWidthCount  # noqa: Y015
+
+@_typing.final
+class CameraFaceSizes(_message.Message):
+    """How wide the faces were that one camera recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMERA_ID_FIELD_NUMBER: _builtins.int
+    FACE_SIZES_FIELD_NUMBER: _builtins.int
+    camera_id: _builtins.str
+    """The camera."""
+    @_builtins.property
+    def face_sizes(self) -> Global___FaceSizes:
+        """How wide they were."""
+
+    def __init__(
+        self,
+        *,
+        camera_id: _builtins.str = ...,
+        face_sizes: Global___FaceSizes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["face_sizes", b"face_sizes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_id", b"camera_id", "face_sizes", b"face_sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CameraFaceSizes: _TypeAlias = CameraFaceSizes  # noqa: Y015
+
+@_typing.final
+class IncomparableStretch(_message.Message):
+    """A time in which somebody was in view whose face could not be compared, to be watched by eye.
+    Nothing tells who it was.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAMERA_ID_FIELD_NUMBER: _builtins.int
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
+    PEAK_PERSON_COUNT_FIELD_NUMBER: _builtins.int
+    APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    TOO_SMALL_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
+    camera_id: _builtins.str
+    """The camera."""
+    footage_id: _builtins.str
+    """The recording."""
+    file_name: _builtins.str
+    """The name of the recording's file, as it was uploaded."""
+    peak_person_count: _builtins.int
+    """Most people who were in view at the same time and could not be compared. At least 1."""
+    appearance_count: _builtins.int
+    """Appearances that could not be compared. At least 1; more than there were people, where somebody
+    stayed for long or came back.
+    """
+    too_small_appearance_count: _builtins.int
+    """Of these, those whose face was too small; that of the others was not clear enough."""
+    time_uncertain: _builtins.bool
+    """Whether `interval` is uncertain, because the recorder's clock had been set anew before it; see
+    `FOOTAGE_PROBLEM_CLOCK_STEPPED`. The offsets are certain.
+    """
+    @_builtins.property
+    def interval(self) -> _types_pb2.TimeInterval:
+        """The stretch, in true time."""
+
+    @_builtins.property
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Where it begins in the recording, from its first picture."""
+
+    @_builtins.property
+    def end_offset(self) -> _duration_pb2.Duration:
+        """Where it ends in the recording, from its first picture."""
+
+    def __init__(
+        self,
+        *,
+        camera_id: _builtins.str = ...,
+        footage_id: _builtins.str = ...,
+        file_name: _builtins.str = ...,
+        interval: _types_pb2.TimeInterval | None = ...,
+        start_offset: _duration_pb2.Duration | None = ...,
+        end_offset: _duration_pb2.Duration | None = ...,
+        peak_person_count: _builtins.int = ...,
+        appearance_count: _builtins.int = ...,
+        too_small_appearance_count: _builtins.int = ...,
+        time_uncertain: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "interval", b"interval", "start_offset", b"start_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "camera_id", b"camera_id", "end_offset", b"end_offset", "file_name", b"file_name", "footage_id", b"footage_id", "interval", b"interval", "peak_person_count", b"peak_person_count", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain", "too_small_appearance_count", b"too_small_appearance_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IncomparableStretch: _TypeAlias = IncomparableStretch  # noqa: Y015
+
+@_typing.final
+class UnlistedFootage(_message.Message):
+    """A recording in which people could not be compared, and when that was is not known, or not all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    footage_id: _builtins.str
+    """The recording."""
+    reason: Global___UnlistedReason.ValueType
+    """Why."""
+    appearance_count: _builtins.int
+    """How many appearances that is."""
+    def __init__(
+        self,
+        *,
+        footage_id: _builtins.str = ...,
+        reason: Global___UnlistedReason.ValueType = ...,
+        appearance_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "footage_id", b"footage_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnlistedFootage: _TypeAlias = UnlistedFootage  # noqa: Y015
 
 @_typing.final
 class FootageEffort(_message.Message):

@@ -174,6 +174,74 @@ class ListScansResponse(_message.Message):
 Global___ListScansResponse: _TypeAlias = ListScansResponse  # noqa: Y015
 
 @_typing.final
+class ListIncomparableStretchesRequest(_message.Message):
+    """Whose stretches to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scan's id. Required."""
+    page_size: _builtins.int
+    """Most stretches to return, 1 to 1000. 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. Empty: the first page."""
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncomparableStretchesRequest: _TypeAlias = ListIncomparableStretchesRequest  # noqa: Y015
+
+@_typing.final
+class ListIncomparableStretchesResponse(_message.Message):
+    """One page of stretches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INCOMPARABLE_STRETCHES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    UNLISTED_FOOTAGE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page. Empty: this is the last."""
+    @_builtins.property
+    def incomparable_stretches(self) -> _containers.RepeatedCompositeFieldContainer[_scan_pb2.IncomparableStretch]:
+        """The stretches. Those of a recording that follow each other within five seconds are one, unless
+        something between them was not searched.
+        """
+
+    @_builtins.property
+    def unlisted_footage(self) -> _containers.RepeatedCompositeFieldContainer[_scan_pb2.UnlistedFootage]:
+        """The recordings whose stretches are not in the list, or not all, though there were some. Told with
+        the first page.
+        """
+
+    def __init__(
+        self,
+        *,
+        incomparable_stretches: _abc.Iterable[_scan_pb2.IncomparableStretch] | None = ...,
+        next_page_token: _builtins.str = ...,
+        unlisted_footage: _abc.Iterable[_scan_pb2.UnlistedFootage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["incomparable_stretches", b"incomparable_stretches", "next_page_token", b"next_page_token", "unlisted_footage", b"unlisted_footage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListIncomparableStretchesResponse: _TypeAlias = ListIncomparableStretchesResponse  # noqa: Y015
+
+@_typing.final
 class CancelScanRequest(_message.Message):
     """Which scan to stop."""
 

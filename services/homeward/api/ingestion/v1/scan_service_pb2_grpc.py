@@ -51,6 +51,11 @@ class ScanServiceStub:
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansResponse.FromString,
                 _registered_method=True)
+        self.ListIncomparableStretches = channel.unary_unary(
+                '/homeward.api.ingestion.v1.ScanService/ListIncomparableStretches',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesResponse.FromString,
+                _registered_method=True)
         self.CancelScan = channel.unary_unary(
                 '/homeward.api.ingestion.v1.ScanService/CancelScan',
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanRequest.SerializeToString,
@@ -97,11 +102,25 @@ class ScanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListScans(self, request, context):
-        """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
-        has them.
+        """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
+        its face sizes by camera: `GetScan` has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListIncomparableStretches(self, request, context):
+        """Lists when somebody was in view whose face could not be compared, by camera and time, to be
+        watched by eye. While the scan runs, of the pieces that are done. What was not searched at all is
+        not among them: it is in the gaps of `Scan.coverage`. The times are kept with their recording.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,6 +170,11 @@ def add_ScanServiceServicer_to_server(servicer, server):
                     servicer.ListScans,
                     request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansRequest.FromString,
                     response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansResponse.SerializeToString,
+            ),
+            'ListIncomparableStretches': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListIncomparableStretches,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesResponse.SerializeToString,
             ),
             'CancelScan': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelScan,
@@ -246,6 +270,33 @@ class ScanService:
             '/homeward.api.ingestion.v1.ScanService/ListScans',
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansRequest.SerializeToString,
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListScansResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListIncomparableStretches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.ScanService/ListIncomparableStretches',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.ListIncomparableStretchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

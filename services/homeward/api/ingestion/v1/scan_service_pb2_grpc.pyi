@@ -56,11 +56,21 @@ class ScanServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]
-    """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
-    has them.
+    """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
+    its face sizes by camera: `GetScan` has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    ListIncomparableStretches: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.ListIncomparableStretchesRequest, _scan_service_pb2.ListIncomparableStretchesResponse]
+    """Lists when somebody was in view whose face could not be compared, by camera and time, to be
+    watched by eye. While the scan runs, of the pieces that are done. What was not searched at all is
+    not among them: it is in the gaps of `Scan.coverage`. The times are kept with their recording.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     CancelScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.CancelScanRequest, _scan_service_pb2.CancelScanResponse]
@@ -110,11 +120,21 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]  # type: ignore[assignment]
-    """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
-    has them.
+    """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
+    its face sizes by camera: `GetScan` has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    ListIncomparableStretches: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.ListIncomparableStretchesRequest, _scan_service_pb2.ListIncomparableStretchesResponse]  # type: ignore[assignment]
+    """Lists when somebody was in view whose face could not be compared, by camera and time, to be
+    watched by eye. While the scan runs, of the pieces that are done. What was not searched at all is
+    not among them: it is in the gaps of `Scan.coverage`. The times are kept with their recording.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     CancelScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.CancelScanRequest, _scan_service_pb2.CancelScanResponse]  # type: ignore[assignment]
@@ -179,11 +199,27 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.ListScansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scan_service_pb2.ListScansResponse, _abc.Awaitable[_scan_service_pb2.ListScansResponse]]:
-        """Lists scans, newest first. The coverage of those that have ended is without its gaps: `GetScan`
-        has them.
+        """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
+        its face sizes by camera: `GetScan` has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def ListIncomparableStretches(
+        self,
+        request: _scan_service_pb2.ListIncomparableStretchesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scan_service_pb2.ListIncomparableStretchesResponse, _abc.Awaitable[_scan_service_pb2.ListIncomparableStretchesResponse]]:
+        """Lists when somebody was in view whose face could not be compared, by camera and time, to be
+        watched by eye. While the scan runs, of the pieces that are done. What was not searched at all is
+        not among them: it is in the gaps of `Scan.coverage`. The times are kept with their recording.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
