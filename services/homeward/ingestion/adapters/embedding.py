@@ -36,6 +36,9 @@ FRAMES_PER_MESSAGE = 4
 REGIONS_PER_MESSAGE = 32
 """Half of what the service takes: one more picture fits."""
 
+CLOSEUPS_PER_MESSAGE = 6
+"""Few, so that several processors find faces on those of one appearance."""
+
 MESSAGE_BYTES = 4 * 1024 * 1024
 """A message goes as soon as it has more than this: another picture of 8K still fits."""
 
@@ -147,8 +150,8 @@ class GrpcFaceFinder:
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return the faces in each of some small pictures, BGR, in their pixels."""
         batches = [
-            closeups[start : start + REGIONS_PER_MESSAGE]
-            for start in range(0, len(closeups), REGIONS_PER_MESSAGE)
+            closeups[start : start + CLOSEUPS_PER_MESSAGE]
+            for start in range(0, len(closeups), CLOSEUPS_PER_MESSAGE)
         ]
         found: list[list[Face]] = []
         async with translated("embedding", self._target):
