@@ -139,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=Path, required=True, help="photographs, `identity/*.jpg`")
     parser.add_argument("--set", choices=sorted(SETS), default="development")
+    parser.add_argument("--seed", type=int, action="append", help="only these of the set")
     asked = parser.parse_args()
     configure_logging("decompose", "error")
     cv2.setNumThreads(1)
@@ -152,7 +153,11 @@ def main() -> None:
     )
     for number in range(len(CAUSES) + 1):
         taken = CAUSES[:number]
-        streets = [street.without(*taken) for street in SETS[asked.set]]
+        streets = [
+            street.without(*taken)
+            for street in SETS[asked.set]
+            if not asked.seed or street.seed in asked.seed
+        ]
         rows = asyncio.run(measure(streets, asked.faces, pack))
         print(line(", ".join(taken) or "nothing: as it is", rows, threshold), flush=True)
 
