@@ -1,7 +1,9 @@
-"""A stand-in for an AdaFace that an operator exported, whose right answers are known: SFace's own.
+"""A stand-in for an AdaFace that an operator exported, whose right answers are known: those of
+`yunet-sface`.
 
 SFace takes RGB, 0 to 255. Before it stand nodes that take what AdaFace takes (BGR, -1 to 1), and
-after it such as give what AdaFace gives: 512 values of unit length, and the length beside them.
+after it such as measure from the pack's centre, and give what AdaFace gives: 512 values of unit
+length, and the length beside them.
 """
 
 from __future__ import annotations
@@ -32,7 +34,12 @@ def model() -> bytes:
     ]
     after = [
         helper.make_node("ReduceL2", [answer.name, "adaface_axis"], ["adaface_norm"], keepdims=1),
-        helper.make_node("Div", [answer.name, "adaface_norm"], ["adaface_unit"]),
+        helper.make_node("Div", [answer.name, "adaface_norm"], ["adaface_sface"]),
+        helper.make_node("Sub", ["adaface_sface", "adaface_centre"], ["adaface_centred"]),
+        helper.make_node(
+            "ReduceL2", ["adaface_centred", "adaface_axis"], ["adaface_length"], keepdims=1
+        ),
+        helper.make_node("Div", ["adaface_centred", "adaface_length"], ["adaface_unit"]),
         helper.make_node("Pad", ["adaface_unit", "adaface_pads"], ["adaface_vector"]),
     ]
     size = answer.type.tensor_type.shape.dim[1].dim_value
@@ -41,6 +48,7 @@ def model() -> bytes:
             numpy_helper.from_array(np.float32(127.5), "adaface_scale"),
             numpy_helper.from_array(np.array([2, 1, 0]), "adaface_rgb"),
             numpy_helper.from_array(np.array([1]), "adaface_axis"),
+            numpy_helper.from_array(yunet_sface.centre(), "adaface_centre"),
             numpy_helper.from_array(np.array([0, 0, 0, SIZE - size]), "adaface_pads"),
         ]
     )

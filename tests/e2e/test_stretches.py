@@ -111,7 +111,7 @@ def test_a_search_tells_that_faces_were_too_small(indexed: LiveStack) -> None:
     told = indexed.run("search").out
 
     assert (
-        "of the people in view had faces too small to compare: 24 px wide needed, median " in told
+        "of the appearances the face was too small to compare: 24 px wide needed, median " in told
     )
     assert "lists when that was, to watch by eye." in told
 

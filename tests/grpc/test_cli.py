@@ -1421,7 +1421,7 @@ def face_sizes(
 
 SIZES = face_sizes(50, too_small=31, unclear=2)
 TOO_SMALL = (
-    "62 % of the people in view had faces too small to compare: 24 px wide needed, median 17 px."
+    "In 62 % of the appearances the face was too small to compare: 24 px wide needed, median 17 px."
 )
 
 
@@ -1437,7 +1437,7 @@ def test_a_search_tells_how_many_faces_were_too_small_and_where_to_look(
     told = capsys.readouterr().out
     assert "too small or too poor to compare with anybody: 33 of 50." in told
     assert TOO_SMALL in told
-    assert "4 % had faces that were wide enough, but not clear enough" in told
+    assert "In 4 % it was wide enough, but not clear enough" in told
     assert f"`homeward scan stretches {SCAN}` lists when that was, to watch by eye." in told
 
 
@@ -1552,7 +1552,29 @@ def test_when_all_could_be_compared_that_is_said(
     assert run(["scan", "stretches", SCAN]) == 0
 
     told = capsys.readouterr().out
-    assert told == "Everybody who was seen in what was searched could be compared.\n"
+    assert told == (
+        "Every face that was found in what was searched could be compared. Whoever showed no face"
+        " is not told of.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("scan", "said"),
+    [
+        ({"incomparable": 3, "sizes": SIZES}, "is not known: that was in pieces"),
+        ({"searched": 0}, "Nothing was searched, so that nothing is known"),
+    ],
+)
+def test_that_nothing_is_listed_does_not_mean_that_all_could_be_compared(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], scan: dict[str, Any], said: str
+) -> None:
+    homeward.scans.told = scan
+
+    assert run(["scan", "stretches", SCAN]) == 0
+
+    told = capsys.readouterr().out
+    assert said in told
+    assert "could be compared." not in told
 
 
 def test_what_is_gone_is_said_instead_of_an_empty_list(
@@ -1941,7 +1963,7 @@ def test_a_candidate_whose_time_is_uncertain_is_marked(
     assert run(["search"]) == 0
     told = capsys.readouterr().out
     assert told.count("Z*") == marks
-    assert told.count("* The time is uncertain: the recorder's clock had been set anew") == marks
+    assert told.count("* The time is uncertain: the recorder's clock was set before") == marks
 
 
 # plan
@@ -2042,7 +2064,7 @@ def test_a_sighting_whose_time_is_uncertain_is_marked_as_a_candidate_is(
     assert run(["sighting", *words]) == 0
     told = capsys.readouterr().out
     assert told.count("Z*") == marks * times
-    assert told.count("* The time is uncertain: the recorder's clock had been set anew") == marks
+    assert told.count("* The time is uncertain: the recorder's clock was set before") == marks
 
 
 @pytest.mark.parametrize(("uncertain", "unknown"), [(True, 0), (False, 0), (None, 1)])
@@ -2112,7 +2134,7 @@ def test_a_saved_picture_says_that_its_time_is_uncertain(
     monkeypatch.setattr(picture, "side_by_side", side_by_side)
     assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 0
     (captions,) = written_under
-    assert list(captions.still).count("Time uncertain: clock set anew") == lines
+    assert list(captions.still).count("Time uncertain: clock set, or a long pause") == lines
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])

@@ -72,6 +72,7 @@ CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
         True,
         (
             "homeward.api.ingestion.v1.ScanService/CreateScan",
+            "homeward.api.ingestion.v1.ScanService/ListIncomparableStretches",
             "homeward.api.matching.v1.SubjectService/AddReferencePhoto",
             "homeward.api.matching.v1.SubjectService/CloseSubject",
         ),

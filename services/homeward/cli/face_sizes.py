@@ -7,7 +7,7 @@ from homeward.api.ingestion.v1.scan_pb2 import FaceSizes, ScanCoverage
 _WIDEST_TOLD_PX = 64
 """The service counts wider faces as this wide."""
 
-COLUMNS = ("camera", "people in view", "too small", "not clear", "median width")
+COLUMNS = ("camera", "appearances", "too small", "not clear", "median width")
 
 
 def sentences(coverage: ScanCoverage) -> list[str]:
@@ -16,20 +16,20 @@ def sentences(coverage: ScanCoverage) -> list[str]:
     if not incomparable:
         return []
     # Of a scan that an earlier version began, not all were measured.
-    known = sizes.appearance_count >= incomparable
+    known = sizes.too_small_appearance_count + sizes.unclear_appearance_count == incomparable
     count = f"{incomparable} of {sizes.appearance_count}" if known else f"{incomparable}"
     told = [f"Appearances seen, but too small or too poor to compare with anybody: {count}."]
     if sizes.too_small_appearance_count:
         share = percent(sizes.too_small_appearance_count, sizes.appearance_count)
         told.append(
-            f"{share} of the people in view had faces too small to compare:"
+            f"In {share} of the appearances the face was too small to compare:"
             f" {sizes.least_width_px} px wide needed, median {median(sizes)}."
         )
     if sizes.unclear_appearance_count:
         share = percent(sizes.unclear_appearance_count, sizes.appearance_count)
         told.append(
-            f"{share} had faces that were wide enough, but not clear enough: blurred, turned away"
-            " or half hidden."
+            f"In {share} it was wide enough, but not clear enough: blurred, turned away or half"
+            " hidden."
         )
     return told
 

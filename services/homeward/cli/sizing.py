@@ -15,7 +15,7 @@ CORE_SECONDS_QUIET = 0.029
 CORE_SECONDS_BUSY = 0.13
 """Per second in which somebody is: several people at a time."""
 
-RESCAN_SHARE = 0.47
+RESCAN_SHARE = 0.52
 """Of a first scan, when the footage has been searched before and is looked at for somebody new."""
 
 CORES_PER_SCANNER = 2

@@ -79,7 +79,7 @@ def tell(
         if any(one.time_uncertain for one in found):
             view.say(times.UNCERTAIN)
     elif not unlisted:
-        view.say("Everybody who was seen in what was searched could be compared.")
+        view.say(_nothing_listed(scan.coverage))
     if unlisted:
         view.say("Not listed, though somebody there could not be compared:")
         view.table(
@@ -200,3 +200,18 @@ def _address(name: str) -> str:
         for one in name
     )
     return f"%20{kept[1:]}" if kept.startswith(" ") else kept
+
+
+def _nothing_listed(coverage: scan_pb2.ScanCoverage) -> str:
+    """Return what it means that there is no stretch, and nothing that is not listed."""
+    if coverage.incomparable_appearance_count:
+        return (
+            "When somebody was in view who could not be compared is not known: that was in pieces"
+            " that were not searched to their end."
+        )
+    if not coverage.searched_duration.ToTimedelta():
+        return "Nothing was searched, so that nothing is known of who was in view."
+    return (
+        "Every face that was found in what was searched could be compared. Whoever showed no face"
+        " is not told of."
+    )

@@ -26,8 +26,8 @@ _DIRECTIVES = {
 }
 
 UNCERTAIN = (
-    "* The time is uncertain: the recorder's clock had been set anew before; see"
-    " `homeward footage show`."
+    "* The time is uncertain: the recorder's clock was set before, or nothing was recorded for an"
+    " hour or more, after which nobody can tell; see `homeward footage show`."
 )
 
 

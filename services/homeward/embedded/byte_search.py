@@ -26,8 +26,8 @@ SAME_VECTOR = 0.75
 numbers the cosine has a standard deviation of 0.09; the templates of two pictures of one walk are
 at 0.8 and more."""
 
-SAME_FACE = 0.45
-"""Cosine from which a face in a picture is somebody's: the default threshold of a search."""
+SAME_FACE = 0.405
+"""Cosine from which a face in a picture is somebody's: the threshold of the shipped policy."""
 
 SAME_CROP = 0.7
 """Correlation from which a run of bytes is a raw crop: two pictures of one walk are at 0.8."""

@@ -22,8 +22,9 @@ FIRST_WINDOW = timedelta(seconds=0.5)
 """Pictures nearer to each other show the same pose and blur, and add nothing."""
 
 SAME_PERSON = 0.30
-"""Pictures of one track less alike than this are not one person: the track has jumped. Different
-people are at 0.08 ± 0.09, the same person at 0.66 ± 0.11 (LFW, SFace)."""
+"""Pictures of one track less alike than this are not one person: the track has jumped. Of two
+pictures of one person in a track 1 % are less alike than 0.37, of two people 1 % more than 0.32
+(2346 and 181 pairs, heads of 24 to 200 px; any value from 0.15 to 0.35 finds the same people)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -266,8 +266,12 @@ class Cage:
             return None
         try:
             return time.clock_gettime(~self._process.pid << 3 | _PROCESS_CLOCK)
-        except OSError:
-            return None
+        except OSError as error:
+            if not self.alive:
+                return None
+            self.close()
+            message = f"the system does not tell how long {self._module} has run: {error}"
+            raise CageNotStartedError(message) from error
 
     def send(self, message: object, payload: bytes | None = None) -> None:
         """Send a message, and bytes after it.

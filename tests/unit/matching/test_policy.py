@@ -11,8 +11,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from homeward import policies as package
-from homeward.embedding.adapters.yunet_sface import SFACE, YUNET
+from homeward.embedding.adapters.yunet_sface import CENTRE, SFACE, YUNET
 from homeward.embedding.model import pack_digest
+from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.matching.metrics import measure_policy
 from homeward.matching.model import ModelInfo, Policy, PolicyState
 from homeward.matching.usecases.policy import COUNTED, FRESH, Policies
@@ -34,7 +35,6 @@ from homeward.policy import (
 from homeward.servicekit import errors, records
 from homeward.servicekit.errors import Reason
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
-from homeward.vision.alignment import ALIGNMENT_VERSION
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -194,7 +194,7 @@ def test_what_is_shipped_can_be_read_and_names_its_policy_after_its_pack() -> No
 def test_a_policy_is_shipped_for_the_pack_that_comes_with_homeward() -> None:
     digests = {read_policy(data).model_digest for data in package.shipped()}
 
-    assert pack_digest((YUNET, SFACE), ALIGNMENT_VERSION) in digests
+    assert pack_digest((YUNET, SFACE, CENTRE), TEMPLATE_VERSIONS) in digests
 
 
 async def test_shipped_and_added_policies_are_listed_unapproved(

@@ -369,7 +369,7 @@ def _picture(
             f"Camera {told.camera_id}",
             f"{times.utc(told.best_shot_time).removesuffix('Z')} UTC",
             f"{times.local(told.best_shot_time)} (local)",
-            *(["Time uncertain: clock set anew"] if told.time_uncertain else []),
+            *(["Time uncertain: clock set, or a long pause"] if told.time_uncertain else []),
         ),
         figures=_cleaned(
             f"Score {told.score:.3f}   |   threshold {_threshold(told)}",

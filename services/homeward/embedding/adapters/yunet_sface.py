@@ -83,7 +83,7 @@ def load(
             start.
     """
     detector, inner = models(runtime=runtime, threads=threads, cache=cache, providers=providers)
-    recogniser = Centred(inner, _centre())
+    recogniser = Centred(inner, centre())
     detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
     for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
         recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
@@ -120,7 +120,12 @@ def models(
     return detector, recogniser
 
 
-def _centre() -> NDArray[np.float32]:
+def centre() -> NDArray[np.float32]:
+    """Return where SFace puts a mean face, shape (128,).
+
+    Raises:
+        PackError: The file is missing or another one.
+    """
     try:
         data = (FOLDER / CENTRE.name).read_bytes()
     except OSError as error:

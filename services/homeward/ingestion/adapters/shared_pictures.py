@@ -52,9 +52,12 @@ class SharedPictures:
         return self._given
 
     def take(self, shared: Any, size: int) -> NDArray[np.uint8] | None:  # noqa: ANN401 - any buffer
-        """Return what was written to the room that was given; None if that is not so large."""
+        """Return what was written to the room that was given.
+
+        None if that is not so large, or was taken: what only a cage would do that was taken over.
+        """
         place, room = self._given.place, self._given.room
-        if size > room:
+        if size > room or place in self._held:
             return None
         data = np.frombuffer(shared, np.uint8, size, place)
         if place == COPIED_FROM:

@@ -232,9 +232,6 @@ class Scans:
         for footage, refusal in current:
             camera, _ = await self._cameras.get(footage.header.camera_id)
             true_start = footage.header.start_time - camera.details.clock_offset
-            if refusal:
-                segments.append(_refused(footage, true_start, refusal, self._clock.now()))
-                continue
             first, last = timedelta(), footage.probe.duration
             if scope.start_time:
                 first = max(first, scope.start_time - true_start)
@@ -243,6 +240,9 @@ class Scans:
             if first >= last:
                 continue
             window = Stretch(first, last)
+            if refusal:
+                segments.append(_refused(footage, window, true_start, refusal, self._clock.now()))
+                continue
             segments += [
                 Segment(
                     footage_id=footage.footage_id,
@@ -258,7 +258,8 @@ class Scans:
                 if piece.start < last and piece.end + TAIL > first
             ]
             if footage.probe.missing and last == footage.probe.duration:
-                segments.append(_cut_off(footage, true_start, self._clock.now()))
+                lost = _cut_off(footage, true_start, scope.end_time, self._clock.now())
+                segments += [lost] if lost.duration else []
         if not segments:
             held_count = len(await self._footage.find())
             raise errors.FailedPreconditionError(
@@ -333,26 +334,33 @@ def _until_key(probe: Probe, at: timedelta) -> timedelta:
     return here.end - at if here.start < at < here.end else timedelta()
 
 
-def _refused(footage: Footage, true_start: datetime, why: str, now: datetime) -> Segment:
-    """Return a recording that cannot be searched any more: asked for, and not searched."""
-    whole = Segment(
+def _refused(
+    footage: Footage, window: Stretch, true_start: datetime, why: str, now: datetime
+) -> Segment:
+    """Return what of a recording that cannot be searched any more was asked for."""
+    asked_for = Segment(
         footage_id=footage.footage_id,
         camera_id=footage.header.camera_id,
-        start=timedelta(),
-        end=footage.probe.duration,
+        start=window.start,
+        end=window.end,
         true_start=true_start,
     )
-    return whole.given_up(GapReason.UNDECODABLE, why, now)
+    return asked_for.given_up(GapReason.UNDECODABLE, why, now)
 
 
-def _cut_off(footage: Footage, true_start: datetime, now: datetime) -> Segment:
-    """Return what a file that was cut off should have had: asked for, and not searched."""
+def _cut_off(
+    footage: Footage, true_start: datetime, until: datetime | None, now: datetime
+) -> Segment:
+    """Return what a file that was cut off should have had of what was asked for."""
     end = footage.probe.duration
+    lost_until = end + footage.probe.missing
+    if until is not None:
+        lost_until = min(lost_until, max(end, until - true_start))
     lost = Segment(
         footage_id=footage.footage_id,
         camera_id=footage.header.camera_id,
         start=end,
-        end=end + footage.probe.missing,
+        end=lost_until,
         true_start=true_start,
     )
     return lost.given_up(GapReason.UNDECODABLE, "the file ends before the length it states", now)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from homeward import packs
-from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser, to_blob
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.sessions import CPU, open_session
@@ -265,8 +264,7 @@ def test_a_real_recogniser_in_adafaces_convention_answers_as_it_does_itself(
     packs.install(
         str(adaface.write(tmp_path / "adaface")), folder=tmp_path, manifest=ADAFACE, name="a"
     )
-    _, recogniser = yunet_sface.models(runtime="onnxruntime", threads=1, cache=None)
-    sface = recogniser.embed(faces())
+    sface = load("yunet-sface", tmp_path).recogniser.embed(faces())
 
     vectors = load("onnx:a", tmp_path, runtime=runtime).recogniser.embed(faces())
 

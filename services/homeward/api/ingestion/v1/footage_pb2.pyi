@@ -152,7 +152,7 @@ class Footage(_message.Message):
 
     @_builtins.property
     def uncertain_from_offset(self) -> _duration_pb2.Duration:
-        """From where on its times are uncertain, because the recorder's clock had been set anew; absent
+        """From where on its times are uncertain, because the recorder's clock may have been set anew; absent
         when they are not. Counted from the recording's first picture.
         """
 

@@ -577,7 +577,7 @@ class IncomparableStretch(_message.Message):
     too_small_appearance_count: _builtins.int
     """Of these, those whose face was too small; that of the others was not clear enough."""
     time_uncertain: _builtins.bool
-    """Whether `interval` is uncertain, because the recorder's clock had been set anew before it; see
+    """Whether `interval` is uncertain, because the recorder's clock may have been set anew before it; see
     `FOOTAGE_PROBLEM_CLOCK_STEPPED`. The offsets are certain.
     """
     @_builtins.property
@@ -758,7 +758,7 @@ class ScanCandidate(_message.Message):
     `Sighting.rival_score`. Absent when nobody else is.
     """
     time_uncertain: _builtins.bool
-    """Whether `interval` is uncertain, because the recorder's clock had been set anew before it; see
+    """Whether `interval` is uncertain, because the recorder's clock may have been set anew before it; see
     `FOOTAGE_PROBLEM_CLOCK_STEPPED`.
     """
     @_builtins.property

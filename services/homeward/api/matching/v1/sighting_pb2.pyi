@@ -150,7 +150,7 @@ class Sighting(_message.Message):
     """
     time_uncertain: _builtins.bool
     """Whether `interval` and `best_shot_time` are uncertain, in all or in part, because the recorder's
-    clock had been set anew in the recording before the appearance ends; see
+    clock may have been set anew in the recording before the appearance ends; see
     `FOOTAGE_PROBLEM_CLOCK_STEPPED`. Absent when nobody knows: an earlier version of Homeward found
     at least a part of it and did not tell.
     """
