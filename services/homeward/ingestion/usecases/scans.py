@@ -228,7 +228,8 @@ class Scans:
     async def _plan(self, scope: ScanScope) -> list[Segment]:
         segments = []
         held = await self._footage_of(scope)
-        current = await asyncio.gather(*map(self._up_to_date, held))
+        named = bool(scope.footage_ids)
+        current = await asyncio.gather(*(self._up_to_date(one, named=named) for one in held))
         for footage, refusal in current:
             camera, _ = await self._cameras.get(footage.header.camera_id)
             true_start = footage.header.start_time - camera.details.clock_offset
@@ -241,7 +242,14 @@ class Scans:
                 continue
             window = Stretch(first, last)
             if refusal:
-                segments.append(_refused(footage, window, true_start, refusal, self._clock.now()))
+                whole = Segment(
+                    footage_id=footage.footage_id,
+                    camera_id=footage.header.camera_id,
+                    start=first,
+                    end=last,
+                    true_start=true_start,
+                )
+                segments.append(whole.given_up(*refusal, self._clock.now()))
                 continue
             segments += [
                 Segment(
@@ -274,12 +282,23 @@ class Scans:
             )
         return segments
 
-    async def _up_to_date(self, held: Footage) -> tuple[Footage, str]:
-        """Return a recording as it is examined today, and why it would not be taken in today."""
+    async def _up_to_date(
+        self, held: Footage, *, named: bool
+    ) -> tuple[Footage, tuple[GapReason, str] | None]:
+        """Return a recording as it is examined today, and why it cannot be searched, if so.
+
+        Args:
+            held: The recording.
+            named: Whether it was asked for by name: then it is an error that it has gone meanwhile.
+        """
         try:
-            return await self._footage.up_to_date(held), ""
-        except errors.InvalidArgumentError as error:
-            return held, error.message
+            return await self._footage.up_to_date(held), None
+        except errors.InvalidArgumentError as error:  # it would not be taken in today
+            return held, (GapReason.UNDECODABLE, error.message)
+        except (errors.NotFoundError, errors.FailedPreconditionError) as error:
+            if named:
+                raise
+            return held, (GapReason.FOOTAGE_GONE, error.message)
 
     async def _footage_of(self, scope: ScanScope) -> list[Footage]:
         if scope.footage_ids:
@@ -332,20 +351,6 @@ def _until_key(probe: Probe, at: timedelta) -> timedelta:
     number = bisect_right(probe.keyless, at, key=attrgetter("start")) - 1
     here = probe.keyless[number] if number >= 0 else Stretch(at, at)
     return here.end - at if here.start < at < here.end else timedelta()
-
-
-def _refused(
-    footage: Footage, window: Stretch, true_start: datetime, why: str, now: datetime
-) -> Segment:
-    """Return what of a recording that cannot be searched any more was asked for."""
-    asked_for = Segment(
-        footage_id=footage.footage_id,
-        camera_id=footage.header.camera_id,
-        start=window.start,
-        end=window.end,
-        true_start=true_start,
-    )
-    return asked_for.given_up(GapReason.UNDECODABLE, why, now)
 
 
 def _cut_off(

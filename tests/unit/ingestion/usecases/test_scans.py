@@ -330,6 +330,64 @@ async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
     assert await office.plan() == [("cam-1", 0, 100)]
 
 
+def window(office: Office, start: float, end: float) -> ScanScope:
+    recorded = office.make.recorded
+    return ScanScope(start_time=recorded + seconds(start), end_time=recorded + seconds(end))
+
+
+async def test_of_a_recording_that_would_be_refused_today_what_was_asked_for_is_a_gap(
+    office: Office, prober: Any
+) -> None:
+    await office.record(length=600, version=0)
+    prober.problem = errors.InvalidArgumentError(
+        "too few key pictures", reason=errors.Reason.FOOTAGE_UNREADABLE
+    )
+
+    (segment,) = await office.segments(await office.create(window(office, 60, 90)))
+
+    (gap,) = segment.gaps
+    assert (segment.start, segment.end, gap.duration) == (seconds(60), seconds(90), seconds(30))
+    assert (gap.reason, gap.detail) == (GapReason.UNDECODABLE, "too few key pictures")
+
+
+GONE = errors.NotFoundError("there is no such recording", reason=errors.Reason.FOOTAGE_NOT_FOUND)
+
+
+async def test_a_recording_that_goes_while_it_is_examined_is_a_gap(
+    office: Office, prober: Any
+) -> None:
+    await office.record(length=60, version=0)
+    prober.problem = GONE
+
+    (segment,) = await office.segments(await office.create())
+
+    assert [gap.reason for gap in segment.gaps] == [GapReason.FOOTAGE_GONE]
+
+
+async def test_a_recording_that_was_asked_for_by_name_and_goes_is_an_error(
+    office: Office, prober: Any
+) -> None:
+    name = await office.record(length=60, version=0)
+    prober.problem = GONE
+
+    with pytest.raises(errors.NotFoundError):
+        await office.create(ScanScope(footage_ids=(name,)))
+
+
+@pytest.mark.parametrize(
+    ("end", "lost"), [(60, None), (70, (60, 70)), (85, (60, 85)), (200, (60, 85))]
+)
+async def test_of_what_a_cut_off_file_lacks_what_was_asked_for_is_a_gap(
+    office: Office, end: float, lost: tuple[float, float] | None
+) -> None:
+    await office.record(length=60, missing=25)
+
+    segments = await office.segments(await office.create(window(office, 0, end)))
+
+    gaps = [(one.start, one.end) for one in segments if one.gaps]
+    assert gaps == ([] if lost is None else [(seconds(lost[0]), seconds(lost[1]))])
+
+
 async def test_segments_know_the_shape_of_pixels_that_their_camera_is_set_to(
     office: Office,
 ) -> None:
