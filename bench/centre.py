@@ -16,10 +16,9 @@ import numpy as np
 
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
-from homeward.embedding.references import CLEAR_WEIGHT
+from homeward.embedding.references import WEIGHTS, seen
 from homeward.embedding.usecases import AnalyzePhoto
 from homeward.vision.alignment import align
-from homeward.vision.degrading import FACE_WIDTHS_PX, as_cameras_see
 
 OUT = yunet_sface.FOLDER / yunet_sface.CENTRE.name
 
@@ -36,14 +35,12 @@ def main() -> None:
     detector, recogniser = yunet_sface.models(runtime="auto", threads=1, cache=None)
     judge = AnalyzePhoto(PillowPictureDecoder(), detector, recogniser).judge
     means = []
-    weights = [CLEAR_WEIGHT, *(1.0 for _ in FACE_WIDTHS_PX)]
     for photo in people:
         image = PillowPictureDecoder().decode_photo(photo.read_bytes()).image
         found = judge(image)
         if not found.problems:
             face = align(image, found.faces[0].detection.landmarks)
-            templates = recogniser.embed(np.concatenate([face[None], as_cameras_see(face)]))
-            means.append(np.average(templates, axis=0, weights=weights))
+            means.append(np.average(recogniser.embed(seen(face)), axis=0, weights=WEIGHTS))
     centre = np.mean(means, axis=0)
     OUT.write_text("".join(f"{value:.5f}\n" for value in centre))
     print(f"{len(means)} people; length {np.linalg.norm(centre):.3f}")

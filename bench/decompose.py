@@ -20,6 +20,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from groups import known_photos, shipped_threshold
 from numpy.typing import NDArray
 from street import CACHE, SETS, Street
 from street_heads import DETECTOR_ZERO
@@ -27,18 +28,14 @@ from street_truth import Truth
 
 from homeward import fusing
 from homeward.embedding.adapters.pack import load_configured
-from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import dataset
-from homeward.evaluation.footage import gallery_of, reference_photos, searcher, searches, usable
+from homeward.evaluation.footage import gallery_of, searcher, searches
 from homeward.evaluation.metrics import NOTHING
-from homeward.evaluation.photos import Measurer
-from homeward.policy import read_policy
 from homeward.servicekit.logs import configure_logging
 from homeward.vision.alignment import align
 
-POLICY = Path(__file__).parent.parent / "services/homeward/policies/yunet-sface.json"
 CAUSES = ("codec", "blur", "noise", "pose", "headwear")
 BANDS = ((24, 48), (48, 80), (80, 201))
 EVERY_SECONDS = 0.2
@@ -92,9 +89,7 @@ async def measure(streets: Sequence[Street], faces: Path, pack: LoadedPack) -> l
     """Search recordings in both ways."""
     made = [street.make(faces, CACHE, pack.detector) for street in streets]
     clips = [dataset.read_clip(video) for video, _, _ in made]
-    photos = reference_photos(clips, ())
-    measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=2)
-    known = usable(photos, measurer.measure(photos))
+    known = known_photos(clips, pack)
     rows = []
     async with searcher(
         detector=pack.detector, recogniser=pack.recogniser, model=pack.model, threads=2
@@ -144,7 +139,7 @@ def main() -> None:
     configure_logging("decompose", "error")
     cv2.setNumThreads(1)
     pack = load_configured(EmbeddingSettings())
-    threshold = read_policy(POLICY.read_bytes()).threshold
+    threshold = shipped_threshold()
     bands = ", ".join(f"{low} to {high} px" for low, high in BANDS)
     print(f"Missed at {threshold:.3f}, per cent, and of heads of {bands}\n")
     print(

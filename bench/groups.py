@@ -130,14 +130,26 @@ def outcome(clip: dataset.Clip, listed: Sequence[Listed], seconds: float) -> Out
     return Outcome(found, len(wrong), seconds)
 
 
+def shipped_threshold() -> float:
+    """Return the threshold of the policy that comes with Homeward."""
+    return read_policy(POLICY.read_bytes()).threshold
+
+
+def known_photos(
+    clips: Sequence[dataset.Clip], pack: LoadedPack
+) -> dict[dataset.Photo, NDArray[np.float32]]:
+    """Return the templates of all photographs that are references in recordings."""
+    photos = reference_photos(clips, ())
+    measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=2)
+    return usable(photos, measurer.measure(photos))
+
+
 async def compare(streets: Sequence[Street], faces: Path, threshold: float) -> list[dict[str, Any]]:
     """Search recordings in both ways; print and return a row for each."""
     pack = load_configured(EmbeddingSettings())
     files = [street.make(faces, CACHE, pack.detector)[0] for street in streets]
     clips = [dataset.read_clip(path) for path in files]
-    photos = reference_photos(clips, ())
-    measurer = Measurer(PillowPictureDecoder(), pack.detector, pack.recogniser, threads=2)
-    known = usable(photos, measurer.measure(photos))
+    known = known_photos(clips, pack)
     rows = []
     async with searcher(
         detector=pack.detector, recogniser=pack.recogniser, model=pack.model, threads=2
@@ -190,8 +202,7 @@ def told(faces: Path) -> list[dict[str, Any]]:
         "| clip | subjects | scan: found / wrong | loop: found / wrong | only by the loop, at"
         " | scan | loop |\n|---|---|---|---|---|---|---|"
     )
-    threshold = read_policy(POLICY.read_bytes()).threshold
-    rows = asyncio.run(compare(SETS["groups"], faces, threshold))
+    rows = asyncio.run(compare(SETS["groups"], faces, shipped_threshold()))
     total = {
         way: (sum(row[way]["found"] for row in rows), sum(row[way]["wrong"] for row in rows))
         for way in ("scan", "loop")

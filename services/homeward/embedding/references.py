@@ -20,6 +20,15 @@ CLEAR_WEIGHT = 2.0
 """What the photograph as it is counts for, where each picture of a camera counts for one."""
 
 
+WEIGHTS = np.array([CLEAR_WEIGHT, *(1.0 for _ in FACE_WIDTHS_PX)], np.float32)
+"""Of the faces that `seen` returns."""
+
+
+def seen(aligned: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the face of a photograph as it is, and as cameras see it, shape (n, side, side, 3)."""
+    return np.concatenate([aligned[None], as_cameras_see(aligned)])
+
+
 def reference(recogniser: FaceRecogniser, aligned: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the template of a reference photograph, unit length, shape (d,).
 
@@ -32,6 +41,4 @@ def reference(recogniser: FaceRecogniser, aligned: NDArray[np.uint8]) -> NDArray
         recogniser: Makes templates.
         aligned: The face of the photograph, BGR, shape (side, side, 3).
     """
-    templates = recogniser.embed(np.concatenate([aligned[None], as_cameras_see(aligned)]))
-    weights = np.array([CLEAR_WEIGHT, *(1.0 for _ in FACE_WIDTHS_PX)], np.float32)
-    return fusing.fuse(templates, weights)
+    return fusing.fuse(recogniser.embed(seen(aligned)), WEIGHTS)

@@ -101,14 +101,17 @@ class Measurer:
             return nothing
         if not found.faces:
             return nothing
-        # Of refused ones too, which the error rates of those are measured by.
+        # Of refused ones too, which the error rates of those are measured by. Of the others the
+        # analysis has made it.
         aligned = align(image, found.faces[0].detection.landmarks)
         return Sample(
             identity=photo.identity,
             name=photo.path.name,
             problems=found.problems,
             template=self._recogniser.embed(aligned[None])[0],
-            reference=reference(self._recogniser, aligned),
+            reference=(
+                reference(self._recogniser, aligned) if found.template is None else found.template
+            ),
             face=found.faces[0],
         )
 

@@ -241,23 +241,21 @@ class Scans:
             if first >= last:
                 continue
             window = Stretch(first, last)
+            whole = Segment(
+                footage_id=footage.footage_id,
+                camera_id=footage.header.camera_id,
+                start=first,
+                end=last,
+                true_start=true_start,
+            )
             if refusal:
-                whole = Segment(
-                    footage_id=footage.footage_id,
-                    camera_id=footage.header.camera_id,
-                    start=first,
-                    end=last,
-                    true_start=true_start,
-                )
                 segments.append(whole.given_up(*refusal, self._clock.now()))
                 continue
             segments += [
-                Segment(
-                    footage_id=footage.footage_id,
-                    camera_id=footage.header.camera_id,
+                replace(
+                    whole,
                     start=piece.start,
                     end=piece.end,
-                    true_start=true_start,
                     window=None if first <= piece.start and piece.end <= last else window,
                     pixel_aspect=camera.details.pixel_aspect_ratio,
                 )
