@@ -69,8 +69,11 @@ def photo_decoder() -> Iterator[PhotoDecoder]:
 async def media_reader() -> AsyncGenerator[tuple[MediaProber, FrameSource], None]:
     """Open what reads recordings: the one place that knows the classes."""
     async with BoundedExecutor("decode", workers=2, queue=8) as executor:
-        with closing(CagedFrameSource(executor, decoders=2)) as source:
-            yield CagedProber(executor), source
+        with (
+            closing(CagedFrameSource(executor, decoders=2)) as source,
+            closing(CagedProber(executor)) as prober,
+        ):
+            yield prober, source
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,8 @@ ENCRYPTED = ".dat"
 What they hold is read through the store's own interface."""
 
 CAGE = "homeward.ingestion.cage"
-BUSY_TICKS = 80
-"""Processor time, in hundredths of a second, from which on a process has done more than start."""
+BUSY_TICKS = 30
+"""Processor time of a cage, in hundredths of a second, from which on it has decoded pictures."""
 
 LOOK_SECONDS = 0.02
 """Between two looks for processes that decode."""
@@ -301,16 +301,19 @@ def prove(
 def _busy_cages(*, below: int) -> list[int]:
     """Return the processes that decode, of those that a process has started."""
     parents: dict[int, int] = {}
+    named: set[int] = set()
     busy: list[int] = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
             stat = (folder / "stat").read_text().rpartition(")")[2].split()
             number = int(folder.name)
             parents[number] = int(stat[1])
-            decodes = CAGE.encode() in (folder / "cmdline").read_bytes()
-            if decodes and int(stat[11]) >= BUSY_TICKS:
-                busy.append(number)
-    return [one for one in busy if below in _ancestors(one, parents)]
+            if CAGE.encode() in (folder / "cmdline").read_bytes():
+                named.add(number)
+                if int(stat[11]) >= BUSY_TICKS:
+                    busy.append(number)
+    # A cage is a fork of one that has its name, and only starts others.
+    return [one for one in busy if parents[one] in named and below in _ancestors(one, parents)]
 
 
 def _ancestors(process: int, parents: Mapping[int, int]) -> set[int]:

@@ -172,12 +172,9 @@ async def searcher(
         )
         source = CagedFrameSource(decoder, decoders=threads)
         stack.callback(source.close)
-        yield FootageSearcher(
-            GrpcFaceFinder(channel, target),
-            source,
-            CagedProber(probers),
-            looker,
-        )
+        prober = CagedProber(probers)
+        stack.callback(prober.close)
+        yield FootageSearcher(GrpcFaceFinder(channel, target), source, prober, looker)
 
 
 class FootageSearcher:

@@ -78,6 +78,7 @@ async def assemble(
     matcher = GrpcMatcher(channel, settings.matching_target)
     cameras = Cameras(registered, clock)
     prober = CagedProber(probers)
+    stack.callback(prober.close)
     footage = FootageLibrary(
         store=store,
         uploads=uploads,

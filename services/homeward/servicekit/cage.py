@@ -27,11 +27,10 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -41,10 +40,11 @@ from typing import Any
 import msgspec
 
 from homeward.seccomp import forbid_calls
+from homeward.servicekit.fork_server import ForkServer, ForkServerError, serve_forks
 from homeward.servicekit.hardening import forbid_dumps
 
 _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""What a cage gets of the service's environment: none of its secrets."""
+"""What a cage and its server get of the service's environment: none of its secrets."""
 
 _ONE_TASK = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 """Threads that nobody uses, and memory set aside for each, count as address space: with many
@@ -62,7 +62,8 @@ _SIGNAL_SECONDS = 1.0
 """Processor time after which a process that the system has not ended by signal is killed."""
 
 START_SECONDS = 60.0
-"""Wall time until a cage is locked in; without other work it takes one."""
+"""Wall time until the server of cages has loaded what they need, and until a cage is locked in;
+without other work it takes half a second and some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +141,23 @@ class Ready(msgspec.Struct, tag=True):
     """As `CageDoor.calls_forbidden`."""
 
 
+def cage_server(module: str) -> ForkServer:
+    """Return what starts cages.
+
+    Args:
+        module: Runs in them; its main loads what they need, and calls `serve_cages`.
+    """
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    return ForkServer(module, environment | _ONE_TASK, start_seconds=START_SECONDS)
+
+
 class Cage:
     """The service's end of a cage. For one thread at a time.
 
     The first use of a cage waits until it is ready; that may raise `CageNotStartedError`.
 
     Args:
-        module: Runs in the cage; its main calls `locked_in`.
+        server: Of `cage_server`; the cage is a fork of it.
         limits: What it may use.
         shared_bytes: Size of the memory that both ends have mapped; its pages are taken only when
             something is written to them.
@@ -155,8 +166,8 @@ class Cage:
         CageNotStartedError: The system starts no process.
     """
 
-    def __init__(self, module: str, limits: CageLimits, *, shared_bytes: int = 0) -> None:
-        self._module = module
+    def __init__(self, server: ForkServer, limits: CageLimits, *, shared_bytes: int = 0) -> None:
+        self._module = server.module
         self._limits = limits
         self._ready: Ready | None = None
         self._broken_by: CageBrokenError | None = None
@@ -171,24 +182,13 @@ class Cage:
                 mmap.mmap(memory, shared_bytes) if shared_bytes else None
             )
             """What both ends have mapped."""
-            numbers = [theirs.fileno(), memory, shared_bytes, limits.memory_bytes]
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
-                [sys.executable, "-m", module, *map(str, numbers)],
-                pass_fds=[fd for fd in (theirs.fileno(), memory) if fd >= 0],
-                env={
-                    **{name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
-                    **_ONE_TASK,
-                },
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                # Ctrl-C is for the service, which ends its cages when it has answered.
-                start_new_session=True,
+            self._process = server.fork(
+                [shared_bytes, limits.memory_bytes],
+                [fd for fd in (theirs.fileno(), memory) if fd >= 0],
             )
-        except OSError as error:
+        except (ForkServerError, OSError) as error:
             ours.close()
-            message = f"the caged process {module} did not start: {error.strerror}"
-            raise CageNotStartedError(message) from error
+            raise CageNotStartedError(f"no caged process starts: {error}") from error
         except BaseException:
             ours.close()
             raise
@@ -350,9 +350,7 @@ class Cage:
 
     def _broken(self) -> CageBrokenError:
         """Return why the process has ended."""
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        status = self._process.poll()
+        status = self._process.wait(1)
         if status is None:  # it has not: what it sends is longer than a message may be
             return self.refused()
         breakages = {
@@ -371,8 +369,7 @@ class Cage:
 
     def close(self) -> None:
         """End the process, whatever it does."""
-        with suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
         self._connection.close()
         if self.shared is not None:
@@ -425,22 +422,34 @@ class CageDoor:
             os._exit(0)
 
 
-def locked_in(arguments: Sequence[str]) -> CageDoor:
-    """Lock this process in, and return the door.
+def serve_cages(serve: Callable[[CageDoor], None]) -> None:
+    """Start a cage whenever the service asks for one, until it goes.
 
-    Call it after all imports: nothing can be opened afterwards.
+    Call it after all imports: a cage opens nothing.
 
     Args:
-        arguments: Of the command line, as `Cage` wrote them.
+        serve: What a cage does; it ends with it.
     """
-    channel, memory, shared_bytes, memory_bytes = map(int, arguments)
+    number = int(sys.argv[1])  # as `ForkServer` wrote it
+    serve_forks(number, lambda arguments, fds: serve(locked_in(arguments, fds)))
+
+
+def locked_in(arguments: Sequence[int], fds: Sequence[int]) -> CageDoor:
+    """Lock this process in, and return the door.
+
+    Args:
+        arguments: Of the fork, as `Cage` gave them.
+        fds: The channel, and the shared memory if there is any.
+    """
+    shared_bytes, memory_bytes = arguments
+    channel, *memory = fds
     watch = select.epoll()
     watch.register(channel, 0)  # for a hang-up alone, which needs no asking
     threading.Thread(target=_end_with_service, args=[watch], name="service", daemon=True).start()
     forbid_dumps()
-    shared = mmap.mmap(memory, shared_bytes) if shared_bytes else None
-    if memory >= 0:
-        os.close(memory)
+    shared = mmap.mmap(memory[0], shared_bytes) if memory else None
+    for one in memory:
+        os.close(one)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     # It opens nothing more: that keeps it from files and sockets where calls cannot be forbidden.
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))

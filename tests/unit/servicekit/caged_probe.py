@@ -13,11 +13,12 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyseccomp
 
 from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
+from homeward.servicekit.fork_server import serve_forks
 
 
 def attempt(act: Callable[[], object]) -> str:
@@ -39,11 +40,11 @@ def system_call(call: str | int, *arguments: int) -> int:
 
 
 def command(number: int, argument: int | bytes) -> object:
-    return fcntl.fcntl(int(sys.argv[1]), number, argument)
+    return fcntl.fcntl(CHANNEL, number, argument)
 
 
 def control(number: int) -> object:
-    return fcntl.ioctl(int(sys.argv[1]), number, struct.pack("i", os.getppid()))
+    return fcntl.ioctl(CHANNEL, number, struct.pack("i", os.getppid()))
 
 
 def limit_parent() -> None:
@@ -118,14 +119,17 @@ def write_shared(door: CageDoor) -> None:
 
 
 def half_a_message() -> None:
-    os.write(int(sys.argv[1]), b"\x00\x00\x00\xffhalf")
+    os.write(CHANNEL, b"\x00\x00\x00\xffhalf")
     time.sleep(60)
 
 
 def endless_message() -> None:
-    os.write(int(sys.argv[1]), b"\x7f\xff\xff\xff")
+    os.write(CHANNEL, b"\x7f\xff\xff\xff")
     time.sleep(60)
 
+
+CHANNEL = -1
+"""The socket to the service."""
 
 OPEN = os.memfd_create("open before it is locked in")
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -198,7 +202,7 @@ ACTS: dict[str, Callable[[CageDoor], object]] = {
     "abort": lambda _: os.abort(),
     "end": lambda _: sys.exit(3),
     "answer nonsense": lambda door: door.send({"no": "text"}),
-    "answer no message": lambda _: os.write(int(sys.argv[1]), b"\x00\x00\x00\x01\xc1"),
+    "answer no message": lambda _: os.write(CHANNEL, b"\x00\x00\x00\x01\xc1"),
     "answer half a message": lambda _: half_a_message(),
     "answer without end": lambda _: endless_message(),
     "write shared": write_shared,
@@ -207,8 +211,14 @@ ACTS: dict[str, Callable[[CageDoor], object]] = {
 
 
 def main() -> None:
+    serve_forks(int(sys.argv[1]), serve)
+
+
+def serve(arguments: Sequence[int], fds: Sequence[int]) -> None:
+    global CHANNEL  # noqa: PLW0603 - a number that is known only here
+    CHANNEL = fds[0]
     threading.Thread(target=wait_and_open, daemon=True).start()
-    door = locked_in(sys.argv[1:])
+    door = locked_in(arguments, fds)
     while True:
         task = door.receive(str)
         if task in ATTEMPTS:

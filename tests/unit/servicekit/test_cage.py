@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from homeward.servicekit.cage import (
     CageLimits,
     CageNotStartedError,
     Ready,
+    cage_server,
 )
+from homeward.servicekit.fork_server import ForkServer
 from homeward.servicekit.protections import log_protections
 
 LIMITS = CageLimits(memory_bytes=2**30, cpu_seconds=1, silence_seconds=20)
@@ -28,17 +31,33 @@ IMPATIENT = CageLimits(memory_bytes=2**30, cpu_seconds=20, silence_seconds=0.5, 
 Open = Callable[..., Cage]
 
 
-@pytest.fixture
-def caged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """Open cages that run `caged_probe`."""
+Server = Callable[[str], ForkServer]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Return what starts cages that run a module beside this one; each starts once."""
     path = os.environ.get("PYTHONPATH", "")
-    monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{path}")
+    with pytest.MonkeyPatch.context() as environment, ExitStack() as stack:
+        environment.setenv("PYTHONPATH", f"{Path(__file__).parent}{os.pathsep}{path}")
+        environment.setenv("HOMEWARD_S3_SECRET_KEY", "do-not-show")
+
+        @cache
+        def started(module: str) -> ForkServer:
+            return stack.enter_context(closing(cage_server(module)))
+
+        yield started
+
+
+@pytest.fixture
+def caged(server: Server) -> Iterator[Open]:
+    """Open cages that run `caged_probe`."""
     with ExitStack() as stack:
 
         def opened(
             limits: CageLimits = LIMITS, shared_bytes: int = 0, module: str = "caged_probe"
         ) -> Cage:
-            cage = Cage(module, limits, shared_bytes=shared_bytes)
+            cage = Cage(server(module), limits, shared_bytes=shared_bytes)
             return stack.enter_context(closing(cage))
 
         yield opened
@@ -140,10 +159,8 @@ def test_a_decoder_may_run_threads(caged: Open) -> None:
     assert ask(caged(), "run a thread") == "ran"
 
 
-def test_a_caged_process_has_no_secret_in_its_environment(
-    caged: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOMEWARD_S3_SECRET_KEY", "do-not-show")
+def test_a_caged_process_has_no_secret_in_its_environment(caged: Open) -> None:
+    assert "HOMEWARD_S3_SECRET_KEY" in os.environ
     assert "HOMEWARD" not in ask(caged(), "environment")
 
 
@@ -263,11 +280,8 @@ def test_a_cage_that_is_killed_leaves_no_shared_memory(caged: Open) -> None:
 
 
 def test_a_cage_that_does_not_start_is_no_fault_of_a_file(caged: Open) -> None:
-    cage = caged(module="no_such_module")
-    with pytest.raises(CageNotStartedError, match="no_such_module did not start"):
-        ask(cage, "dump size")
-    with pytest.raises(CageNotStartedError):
-        cage.ready()
+    with pytest.raises(CageNotStartedError, match="no_such_module does not start: it has ended"):
+        caged(module="no_such_module")
     assert not issubclass(CageNotStartedError, CageBrokenError)
 
 
@@ -276,7 +290,7 @@ def test_a_system_that_starts_no_process_is_no_fault_of_a_file(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(CageNotStartedError, match="No such file"):
-        Cage("caged_probe", LIMITS)
+        Cage(cage_server("caged_probe"), LIMITS)
 
 
 def test_a_cage_is_ready_as_often_as_it_is_asked(caged: Open) -> None:
@@ -315,9 +329,10 @@ def test_a_cage_is_in_a_session_of_its_own(caged: Open) -> None:
 
 
 SERVICE = """
-from homeward.servicekit.cage import Cage, CageLimits
+from homeward.servicekit.cage import Cage, CageLimits, cage_server
 
-cage = Cage("caged_probe", CageLimits(memory_bytes=2**30, cpu_seconds=20, silence_seconds=60))
+limits = CageLimits(memory_bytes=2**30, cpu_seconds=20, silence_seconds=60)
+cage = Cage(cage_server("caged_probe"), limits)
 cage.send("say so and sleep")
 print(cage.receive(str), cage.pid, flush=True)
 cage.receive(str)

@@ -25,8 +25,10 @@ from homeward.servicekit.cage import (
     CageBrokenError,
     CageLimits,
     CageNotStartedError,
+    cage_server,
 )
 from homeward.servicekit.errors import Reason, UnavailableError
+from homeward.servicekit.fork_server import ForkServer
 from homeward.servicekit.protections import log_protections
 
 _MODULE = "homeward.embedding.adapters.photo_cage"
@@ -72,7 +74,7 @@ class CagedPictureDecoder:
         limits: Of each cage for photographs.
         frame_limits: Of each cage for frames.
         photos_each: Photographs that share a cage. More than one is for a data set that one person
-            answers for: starting a cage takes longer than decoding a hundred small photographs.
+            answers for: starting a cage takes longer than decoding a small photograph.
     """
 
     def __init__(
@@ -82,8 +84,9 @@ class CagedPictureDecoder:
         *,
         photos_each: int = 1,
     ) -> None:
-        self._photos = _Spare(limits, "photograph")
-        self._frames = _Spare(frame_limits, "JPEG frame")
+        self._server = cage_server(_MODULE)
+        self._photos = _Spare(self._server, limits, "photograph")
+        self._frames = _Spare(self._server, frame_limits, "JPEG frame")
         self._photos_each = photos_each
         self._decoded_photos = 0
         self._lock = threading.Lock()
@@ -104,6 +107,7 @@ class CagedPictureDecoder:
         with self._lock:
             self._photos.close()
         self._frames.close()
+        self._server.close()
 
     def decode_photo(self, data: bytes) -> Photo:
         """Return a photograph, upright.
@@ -188,11 +192,13 @@ class _Spare:
     """A cage that waits for the next file. Several threads may call.
 
     Args:
+        server: Starts them.
         limits: Of each cage.
         what: Is decoded in it, for messages: "photograph".
     """
 
-    def __init__(self, limits: CageLimits, what: str) -> None:
+    def __init__(self, server: ForkServer, limits: CageLimits, what: str) -> None:
+        self._server = server
         self._limits = limits
         self._what = what
         self._lock = threading.Lock()
@@ -204,7 +210,7 @@ class _Spare:
         Raises:
             CageNotStartedError: None starts.
         """
-        return Cage(_MODULE, self._limits, shared_bytes=SHARED_BYTES)
+        return Cage(self._server, self._limits, shared_bytes=SHARED_BYTES)
 
     def take(self) -> Cage:
         """Return a cage that is ready.

@@ -6,14 +6,13 @@ For `CagedPictureDecoder`, which starts it.
 from __future__ import annotations
 
 import os
-import sys
 
 import msgspec
 import numpy as np
 
 from homeward import photos
 from homeward.photos import DecodedPhoto, DecodingError, DecodingProblem
-from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
+from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, serve_cages
 
 
 class DecodePhoto(msgspec.Struct, tag=True):
@@ -49,9 +48,12 @@ class Refusal(msgspec.Struct, tag=True):
 
 
 def main() -> None:
-    """Answer each task, until the service has gone."""
+    """Start cages until the service has gone."""
     photos.load_plugins()
-    door = locked_in(sys.argv[1:])
+    serve_cages(_serve)
+
+
+def _serve(door: CageDoor) -> None:
     while True:
         task: DecodePhoto | DecodeFrame = door.receive(DecodePhoto | DecodeFrame)
         data = door.receive_bytes()

@@ -32,7 +32,14 @@ from homeward.ingestion.cage.messages import (
 from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
 from homeward.ingestion.model import Frame
 from homeward.servicekit import errors
-from homeward.servicekit.cage import Cage, CageBrokenError, CageLimits, CageNotStartedError
+from homeward.servicekit.cage import (
+    Cage,
+    CageBrokenError,
+    CageLimits,
+    CageNotStartedError,
+    cage_server,
+)
+from homeward.servicekit.fork_server import ForkServer
 from homeward.servicekit.protections import log_protections
 from homeward.vision.planes import plane_sizes, unstack
 
@@ -56,15 +63,20 @@ _TICK = timedelta(microseconds=1)
 _MODULE = "homeward.ingestion.cage"
 
 
+def media_cage_server() -> ForkServer:
+    """Return what starts `MediaCage`s."""
+    return cage_server(_MODULE)
+
+
 class MediaCage:
     """A cage that reads one file. For one thread at a time.
 
     Each of its calls raises `UnavailableError` where no cage can be started: no file is to blame.
     """
 
-    def __init__(self, limits: CageLimits) -> None:
+    def __init__(self, server: ForkServer, limits: CageLimits) -> None:
         with _startable():
-            self._cage = Cage(_MODULE, limits, shared_bytes=SHARED_BYTES)
+            self._cage = Cage(server, limits, shared_bytes=SHARED_BYTES)
         self._pictures = SharedPictures()
 
     def log_protections(self) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.adapters.caged import DECODING, MediaCage
+from homeward.ingestion.adapters.caged import DECODING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Decode, Open
 from homeward.ingestion.model import Frame, VideoTrack
@@ -110,9 +110,10 @@ class CagedFrameSource:
 
 
 class _Cages:
-    """Cages that wait for their next file. Starting one takes a third of a second."""
+    """Cages that wait for their next file."""
 
     def __init__(self, limits: CageLimits) -> None:
+        self._server = media_cage_server()
         self._limits = limits
         self._idle: list[MediaCage] = []
 
@@ -123,7 +124,7 @@ class _Cages:
             if cage.alive:
                 return cage
             cage.close()
-        return MediaCage(self._limits)
+        return MediaCage(self._server, self._limits)
 
     def log_protections(self) -> None:
         """Write to the log what keeps a cage in."""
@@ -134,12 +135,13 @@ class _Cages:
     def warm(self, number: int) -> None:
         """Have so many wait for the next file."""
         while len(self._idle) < number:
-            self._idle.append(MediaCage(self._limits))
+            self._idle.append(MediaCage(self._server, self._limits))
 
     def close(self) -> None:
         """End those that wait."""
         while self._idle:
             self._idle.pop().close()
+        self._server.close()
 
 
 class CagedRecording:

@@ -16,7 +16,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
+from homeward.ingestion.adapters.caged import EXAMINING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
@@ -50,6 +50,7 @@ from homeward.ingestion.timeline import (
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.fork_server import ForkServer
 
 log = structlog.get_logger()
 
@@ -81,6 +82,7 @@ class CagedProber:
 
     def __init__(self, executor: BoundedExecutor) -> None:
         self._executor = executor
+        self._server = media_cage_server()
         self._places = asyncio.Semaphore(MAX_EXAMINED_AT_ONCE)
 
     async def log_protections(self) -> None:
@@ -89,26 +91,30 @@ class CagedProber:
         Raises:
             UnavailableError: It does not start.
         """
-        await self._executor.run(_try_a_cage)
+        await self._executor.run(_try_a_cage, self._server)
 
     async def probe(self, url: str) -> Examined:
         """Read the structure of the file at `url`, and decode its first pictures."""
         async with self._places:
             ended = threading.Event()
             try:
-                return await self._executor.run(_examined, url, ended)
+                return await self._executor.run(_examined, self._server, url, ended)
             except asyncio.CancelledError:
                 ended.set()  # its cage ends with the next block that it asks for
                 raise
 
+    def close(self) -> None:
+        """End what starts the cages."""
+        self._server.close()
 
-def _try_a_cage() -> None:
-    with closing(MediaCage(EXAMINING)) as cage:
+
+def _try_a_cage(server: ForkServer) -> None:
+    with closing(MediaCage(server, EXAMINING)) as cage:
         cage.log_protections()
 
 
-def _examined(url: str, ended: threading.Event) -> Examined:
-    with closing(_Blocks(url, ended)) as blocks, closing(MediaCage(EXAMINING)) as cage:
+def _examined(server: ForkServer, url: str, ended: threading.Event) -> Examined:
+    with closing(_Blocks(url, ended)) as blocks, closing(MediaCage(server, EXAMINING)) as cage:
         try:
             facts, arrays = cage.examine(blocks)
         except CageBrokenError as error:

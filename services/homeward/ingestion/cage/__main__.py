@@ -1,11 +1,10 @@
-"""The caged process: waits for tasks, one after the other."""
+"""The caged processes, and what they are forks of: each waits for tasks, one after the other."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import pkgutil
-import sys
 
 import av
 import av.error
@@ -17,13 +16,13 @@ from homeward.ingestion.cage.decoding import LateError, OpenFile, Piece
 from homeward.ingestion.cage.examining import examine
 from homeward.ingestion.cage.file import Service, StoppedError
 from homeward.ingestion.cage.messages import Decode, Done, Examine, Open, ToCage
-from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, locked_in
+from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, serve_cages
 
 
 def main() -> None:
-    """Serve tasks until the service goes."""
+    """Start cages until the service goes."""
     _import_all()
-    _serve(locked_in(sys.argv[1:]))
+    serve_cages(_serve)
 
 
 def _import_all() -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import signal
-import sys
 import threading
 import zlib
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from PIL import Image
 from homeward.embedding.adapters import caged_pictures
 from homeward.embedding.adapters.caged_pictures import LIMITS, CagedPictureDecoder
 from homeward.servicekit.errors import InvalidArgumentError, Reason, UnavailableError
+from homeward.servicekit.fork_server import ForkServer, ForkServerError
 
 RED_LEFT = np.zeros((20, 40, 3), np.uint8)
 RED_LEFT[:, :20, 0] = 255  # RGB
@@ -162,12 +162,16 @@ def test_a_cage_that_ended_while_it_waited_is_replaced(decoder: CagedPictureDeco
     assert decoder.decode_photo(encoded()).width == 40
 
 
+def refuse(*_: object) -> None:
+    raise ForkServerError("the system has no process left")
+
+
 def test_a_cage_that_does_not_start_is_no_fault_of_a_photo(
     decoder: CagedPictureDecoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoder.decode_photo(encoded())
     with monkeypatch.context() as patched:
-        patched.setattr(sys, "executable", "/no/such/python")
+        patched.setattr(ForkServer, "fork", refuse)
         assert decoder.decode_photo(encoded()).width == 40  # by the cage that waited
         with pytest.raises(UnavailableError) as refused:
             decoder.decode_photo(encoded())
@@ -179,8 +183,8 @@ def test_a_cage_that_does_not_start_is_no_fault_of_a_photo(
 def test_a_cage_that_ends_while_it_starts_is_no_fault_of_a_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    decoder = CagedPictureDecoder()
     monkeypatch.setattr(caged_pictures, "_MODULE", "homeward.no_such_module")
+    decoder = CagedPictureDecoder()
 
     with pytest.raises(UnavailableError):
         decoder.decode_photo(encoded())

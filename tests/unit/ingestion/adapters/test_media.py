@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from homeward.ingestion.adapters import caged, shared_pictures
-from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage
+from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.media import (
     AHEAD,
@@ -64,13 +64,13 @@ class Held:
 
 @pytest.fixture(scope="module")
 def examining() -> Iterator[MediaCage]:
-    with closing(MediaCage(EXAMINING)) as cage:
+    with closing(media_cage_server()) as server, closing(MediaCage(server, EXAMINING)) as cage:
         yield cage
 
 
 @pytest.fixture(scope="module")
 def decoding() -> Iterator[MediaCage]:
-    with closing(MediaCage(DECODING)) as cage:
+    with closing(media_cage_server()) as server, closing(MediaCage(server, DECODING)) as cage:
         yield cage
 
 

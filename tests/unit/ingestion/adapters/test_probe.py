@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from homeward.ingestion.adapters import probe as module
-from homeward.ingestion.adapters.caged import EXAMINING, MediaCage
+from homeward.ingestion.adapters.caged import EXAMINING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.adapters.probe import (
     ASSUMED_RATE,
@@ -52,7 +52,7 @@ def seconds(number: float) -> timedelta:
 @pytest.fixture(scope="module")
 def cage() -> Iterator[MediaCage]:
     """One cage for all: a file that cannot be searched leaves it as it was."""
-    with closing(MediaCage(EXAMINING)) as cage:
+    with closing(media_cage_server()) as server, closing(MediaCage(server, EXAMINING)) as cage:
         yield cage
 
 
@@ -223,7 +223,8 @@ def test_a_cage_is_as_good_after_a_file_that_cannot_be_read(look: Look, film: An
 @pytest.fixture
 async def prober() -> AsyncIterator[CagedProber]:
     async with BoundedExecutor("probe", workers=1, queue=1) as executor:
-        yield CagedProber(executor)
+        with closing(CagedProber(executor)) as prober:
+            yield prober
 
 
 async def test_the_prober_describes_a_file_from_a_cage_of_its_own(
