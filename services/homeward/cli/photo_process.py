@@ -34,11 +34,16 @@ _HEAD = struct.Struct(">16s4I")
 _MOST_BYTES = 3 * (FULL_SIZE_PIXELS + 2 * 20_000)
 
 
+class DecodingEndedError(Exception):
+    """Decoding took too much time or memory, or crashed: which, the process cannot say any more."""
+
+
 def decode(data: bytes) -> DecodedPhoto:
     """Return the picture in a photograph file, as `photos.decode`.
 
     Raises:
-        DecodingError: It cannot be read, or reading it took too much.
+        DecodingError: It cannot be read.
+        DecodingEndedError: Its decoding did not come to an end.
     """
     with subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", __name__],
@@ -65,7 +70,7 @@ def decode(data: bytes) -> DecodedPhoto:
 def _understood(answer: bytes) -> DecodedPhoto:
     """Return what the process said, which a photograph may have taken over."""
     if len(answer) < _HEAD.size:
-        raise DecodingError(DecodingProblem.DAMAGED)
+        raise DecodingEndedError
     name, width, height, whole_width, whole_height = _HEAD.unpack_from(answer)
     problem = name.rstrip(b"\0").decode("ascii", "replace")
     if problem:

@@ -185,6 +185,13 @@ def _opened(content: bytes, what: str) -> photos.DecodedPhoto:
     except photos.DecodingError as error:
         problem = photos.description(content, error)
         raise CliError(f"the {what} that came is not a picture: {problem}") from error
+    except photo_process.DecodingEndedError as error:
+        raise CliError(
+            f"the {what} that came could not be drawn: its decoder crashed, or needed more than"
+            f" {photo_process.CPU_SECONDS} seconds of a processor or"
+            f" {photo_process.MEMORY_BYTES / 2**30:.0f} GiB of memory; try again on a machine that"
+            " does less"
+        ) from error
 
 
 def _cut(decoded: photos.DecodedPhoto, face: Box | None) -> Image.Image:

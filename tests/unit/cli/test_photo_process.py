@@ -10,6 +10,7 @@ from PIL import Image
 from heic import RED_LEFT_HEIC
 from homeward import photos
 from homeward.cli import photo_process
+from homeward.cli.photo_process import DecodingEndedError
 from homeward.photos import DecodingError, DecodingProblem
 
 _HEAD = photo_process._HEAD
@@ -71,7 +72,6 @@ def test_a_refusal_is_the_same_as_in_this_process(data: bytes, problem: Decoding
 @pytest.mark.parametrize(
     "answer",
     [
-        b"",
         _HEAD.pack(b"unheard of", 0, 0, 0, 0),
         _HEAD.pack(b"", 0, 0, 0, 0),
         _HEAD.pack(b"", 2, 2, 2, 2) + bytes(11),
@@ -98,8 +98,14 @@ def test_the_process_signals_nobody_where_calls_can_be_forbidden() -> None:
 
 def test_a_process_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_process, "WALL_SECONDS", 0.0)
-    with pytest.raises(DecodingError):
+    with pytest.raises(DecodingEndedError):
         photo_process.decode(encoded("PNG"))
+
+
+@pytest.mark.parametrize("answer", [b"", _HEAD.pack(b"", 2, 2, 2, 2)[:-1]])
+def test_a_process_that_said_nothing_is_no_damaged_photograph(answer: bytes) -> None:
+    with pytest.raises(DecodingEndedError):
+        photo_process._understood(answer)
 
 
 def test_the_process_needs_nothing_that_the_client_is_not_installed_with() -> None:
