@@ -1,10 +1,10 @@
-"""Make the centre of SFace's templates from labelled photographs: see `adapters/centred.py`.
+"""Make the centres of SFace's templates from labelled photographs: see `adapters/centred.py`.
 
     python bench/centre.py --faces ../shared/data/faces
 
-Of the people with one photograph, whom no evaluation enrols, the mean of what `reference` takes the
-mean of: two parts of each photograph as it is, one of each picture that a camera would have made of
-it. What is written is one vector for all of them together; it tells nothing of any of them.
+Of the people with one photograph, whom no evaluation enrols, the mean of each photograph as it is,
+and the means of what cameras would have made of it from farther away. What is written is a vector
+for each size, of all of them together; it tells nothing of any of them.
 """
 
 from __future__ import annotations
@@ -13,14 +13,22 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from degrading import FACE_WIDTHS_PX, as_cameras_see
 
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
-from homeward.embedding.references import WEIGHTS, seen
 from homeward.embedding.usecases import AnalyzePhoto
 from homeward.vision.alignment import align
 
-OUT = yunet_sface.FOLDER / yunet_sface.CENTRE.name
+OUT = yunet_sface.FOLDER / yunet_sface.CENTRES.name
+
+CLEAR_WIDTH_PX = 80.0
+"""Width of a face from which on it is as clear as in a photograph: twice the largest of
+`FACE_WIDTHS_PX`, whose mean already is near."""
+
+PHOTOGRAPH_WEIGHTS = np.array([*(1.0 for _ in FACE_WIDTHS_PX), 2.0])
+"""Of the means at the widths that cameras see, and of the photographs as they are, in the centre of
+reference photographs: those are of all kinds."""
 
 
 def main() -> None:
@@ -34,16 +42,20 @@ def main() -> None:
     ]
     detector, recogniser = yunet_sface.models(runtime="auto", threads=1, cache=None)
     judge = AnalyzePhoto(PillowPictureDecoder(), detector, recogniser).judge
-    means = []
+    seen = []
     for photo in people:
         image = PillowPictureDecoder().decode_photo(photo.read_bytes()).image
         found = judge(image)
         if not found.problems:
             face = align(image, found.faces[0].detection.landmarks)
-            means.append(np.average(recogniser.embed(seen(face)), axis=0, weights=WEIGHTS))
-    centre = np.mean(means, axis=0)
-    OUT.write_text("".join(f"{value:.5f}\n" for value in centre))
-    print(f"{len(means)} people; length {np.linalg.norm(centre):.3f}")
+            seen.append(recogniser.embed(np.concatenate([as_cameras_see(face), face[None]])))
+    means = np.mean(seen, axis=0)
+    photograph = np.average(means, axis=0, weights=PHOTOGRAPH_WEIGHTS)
+    columns = np.stack([photograph, *means], axis=1)
+    widths = " ".join(f"{width:g}" for width in (*FACE_WIDTHS_PX, CLEAR_WIDTH_PX))
+    rows = (" ".join(f"{value:.5f}" for value in row) for row in columns)
+    OUT.write_text("\n".join([f"photograph {widths}", *rows, ""]))
+    print(f"{len(seen)} people; lengths {np.linalg.norm(columns, axis=0).round(3)}")
     print(f"SHA-256 of {OUT.name}: {yunet_sface.digest_of(OUT.read_bytes())}")
 
 

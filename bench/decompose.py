@@ -68,6 +68,7 @@ def true_scores(
     """
     step = max(1, round(truth.fps * EVERY_SECONDS))
     faces: dict[str, list[NDArray[np.uint8]]] = {}
+    widths: dict[str, list[float]] = {}
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             people = [one for one in truth.at(number) if one.identity in wanted and one.is_open()]
@@ -77,9 +78,10 @@ def true_scores(
             for one in people:
                 face = align(image, one.landmarks + DETECTOR_ZERO)
                 faces.setdefault(one.identity, []).append(face)
+                widths.setdefault(one.identity, []).append(one.face[2])
     found = {}
     for name, own in faces.items():
-        templates = pack.recogniser.embed(np.stack(own))
+        templates = pack.recogniser.embed(np.stack(own), np.array(widths[name], np.float32))
         scores = templates @ wanted[name]
         found[name] = (float(fusing.fuse(templates) @ wanted[name]), float(scores.max()))
     return found

@@ -82,12 +82,14 @@ def plain_loop(path: Path, gallery: Gallery, pack: LoadedPack, threshold: float)
     listed = []
     for at, image in _pictures(path):
         faces = [
-            align(image, one.landmarks)
+            one
             for one in pack.detector.detect(image, LEAST_SCORE)
             if one.box.width >= MIN_FACE_WIDTH_PX
         ]
         if faces:
-            scores = pack.recogniser.embed(np.stack(faces)) @ templates.T
+            aligned = np.stack([align(image, one.landmarks) for one in faces])
+            widths = np.array([one.box.width for one in faces], np.float32)
+            scores = pack.recogniser.embed(aligned, widths) @ templates.T
             listed += [
                 Listed(names[column], at, at, float(scores[row, column]))
                 for row, column in np.argwhere(scores >= threshold)

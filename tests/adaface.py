@@ -48,7 +48,7 @@ def model() -> bytes:
             numpy_helper.from_array(np.float32(127.5), "adaface_scale"),
             numpy_helper.from_array(np.array([2, 1, 0]), "adaface_rgb"),
             numpy_helper.from_array(np.array([1]), "adaface_axis"),
-            numpy_helper.from_array(yunet_sface.centre(), "adaface_centre"),
+            numpy_helper.from_array(yunet_sface.centres().photograph, "adaface_centre"),
             numpy_helper.from_array(np.array([0, 0, 0, SIZE - size]), "adaface_pads"),
         ]
     )

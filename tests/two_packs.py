@@ -33,8 +33,10 @@ class Turned:
     def __init__(self, recogniser: FaceRecogniser) -> None:
         self._recogniser = recogniser
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.pad(self._recogniser.embed(faces)[:, ::-1], ((0, 0), (0, 2)))
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        return np.pad(self._recogniser.embed(faces, widths_px)[:, ::-1], ((0, 0), (0, 2)))
 
 
 def turned(settings: EmbeddingSettings) -> LoadedPack:

@@ -230,6 +230,36 @@ async def test_embed_faces_gives_unit_vectors_of_the_pack(
     assert {template.model_digest for template in response.templates} == {pack.model.digest}
 
 
+async def test_a_face_in_footage_is_measured_from_where_those_of_its_size_are(
+    stub: Any, photo: np.ndarray, pack: LoadedPack
+) -> None:
+    (found,) = await detect(stub, wire.DetectFacesRequest(frames=[frame(photo)]))
+    crops = [align(photo, landmarks_of(face)) for face in found.frames[0].faces][:2] * 5
+    widths = [20.0, 30.0, 40.0, 60.0, 80.0, 20.0, 30.0, 40.0, 60.0, 80.0]
+
+    response = await stub.EmbedFaces(
+        wire.EmbedFacesRequest(
+            aligned_faces=[crop.tobytes() for crop in crops], face_widths_px=widths
+        )
+    )
+
+    vectors = np.array([template.values for template in response.templates])
+    expected = pack.recogniser.embed(np.stack(crops), np.array(widths, np.float32))
+    np.testing.assert_allclose(vectors, expected, atol=1e-5)
+    assert np.abs(vectors - pack.recogniser.embed(np.stack(crops))).max() > 0.01
+
+
+@pytest.mark.parametrize("widths", [[20.0], [20.0] * 3, [0.5, 20.0], [20.0, 65_537.0]])
+async def test_embed_faces_refuses_widths_that_break_a_rule(stub: Any, widths: list[float]) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await stub.EmbedFaces(
+            wire.EmbedFacesRequest(aligned_faces=[bytes(112 * 112 * 3)] * 2, face_widths_px=widths)
+        )
+
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert explained(refused).reason is Reason.FIELD_INVALID
+
+
 @pytest.mark.parametrize("crops", [[], [b"short"], [bytes(112 * 112 * 3)] * 257])
 async def test_embed_faces_refuses_crops_that_break_a_rule(stub: Any, crops: list[bytes]) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -323,7 +353,7 @@ async def test_get_model_names_the_files_and_what_runs_them(stub: Any, pack: Loa
     assert [(file.role, file.licence) for file in model.files] == [
         ("detector", "MIT"),
         ("recogniser", "Apache-2.0"),
-        ("centre", "Apache-2.0"),
+        ("centres", "Apache-2.0"),
     ]
     assert model.recogniser_runtime == "openvino/CPU"
 

@@ -28,6 +28,7 @@ MAX_ALIGNED_FACES = 256
 MAX_PHOTO_BYTES = 32 * 1024 * 1024
 """What phones of 108 megapixels make is 15 to 30 MB."""
 MIN_SIDE_PX, MAX_SIDE_PX = 16, 4096
+MIN_FACE_WIDTH_PX, MAX_FACE_WIDTH_PX = 1, 65_536
 MIN_DETECTOR_SCORE = 0.1
 
 _PIXEL_FORMATS = {
@@ -111,6 +112,30 @@ def aligned_faces_from(request: wire.EmbedFacesRequest, side: int) -> NDArray[np
                 f"must be {side} x {side} x 3 = {expected} bytes, is {len(face)}",
             )
     return np.frombuffer(b"".join(faces), np.uint8).reshape(-1, side, side, 3)
+
+
+def face_widths_from(request: wire.EmbedFacesRequest) -> NDArray[np.float32] | None:
+    """Return how wide the faces were, pixels, shape (n,); None of photographs.
+
+    Raises:
+        InvalidArgumentError: `FIELD_INVALID`.
+    """
+    if not request.face_widths_px:
+        return None
+    if len(request.face_widths_px) != len(request.aligned_faces):
+        raise invalid_field(
+            "face_widths_px",
+            f"must be none or as many as faces, {len(request.aligned_faces)}, are"
+            f" {len(request.face_widths_px)}",
+        )
+    widths = np.array(request.face_widths_px, np.float32)
+    for i, width in enumerate(widths):
+        if not MIN_FACE_WIDTH_PX <= width <= MAX_FACE_WIDTH_PX:
+            raise invalid_field(
+                f"face_widths_px[{i}]",
+                f"must be {MIN_FACE_WIDTH_PX} to {MAX_FACE_WIDTH_PX} pixels, is {width:g}",
+            )
+    return widths
 
 
 def photo_from(request: wire.AnalyzePhotoRequest) -> bytes:

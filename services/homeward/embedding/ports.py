@@ -45,8 +45,16 @@ class FaceDetector(Protocol):
 class FaceRecogniser(Protocol):
     """Turns faces into vectors that are the closer the more alike two faces are."""
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return unit-length vectors, shape (n, d), of aligned faces, BGR, shape (n, s, s, 3)."""
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return unit-length vectors, shape (n, d), of aligned faces.
+
+        Args:
+            faces: BGR, shape (n, s, s, 3).
+            widths_px: Of each face in the picture that it was cut out of, shape (n,): a recogniser
+                may make something of it. None of photographs.
+        """
         ...
 
 

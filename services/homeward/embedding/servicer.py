@@ -92,10 +92,16 @@ class EmbeddingServicer(wire_grpc.EmbeddingServiceServicer):
         """Turn aligned faces into templates."""
         del context
         faces = convert.aligned_faces_from(request, self._model.aligned_side_px)
-        batches = [faces[i : i + _FACES_PER_CALL] for i in range(0, len(faces), _FACES_PER_CALL)]
+        widths = convert.face_widths_from(request)
+        batches = [slice(i, i + _FACES_PER_CALL) for i in range(0, len(faces), _FACES_PER_CALL)]
         parts = await asyncio.gather(
             *(
-                self._executor.run(_timed, "embed", len(batch), partial(self._embed, batch))
+                self._executor.run(
+                    _timed,
+                    "embed",
+                    len(faces[batch]),
+                    partial(self._embed, faces[batch], None if widths is None else widths[batch]),
+                )
                 for batch in batches
             )
         )

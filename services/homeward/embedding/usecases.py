@@ -21,7 +21,6 @@ from homeward.embedding.model import (
     PhotoProblem,
 )
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
-from homeward.embedding.references import reference
 from homeward.vision.alignment import align
 from homeward.vision.quality import FaceQuality, measure_quality
 from homeward.vision.scaling import shrink
@@ -105,9 +104,11 @@ class EmbedFaces:
     def __init__(self, recogniser: FaceRecogniser) -> None:
         self._recogniser = recogniser
 
-    def __call__(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return unit-length templates, shape (n, d), of aligned faces, shape (n, s, s, 3)."""
-        return self._recogniser.embed(faces)
+    def __call__(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return unit-length templates, shape (n, d); see `FaceRecogniser.embed`."""
+        return self._recogniser.embed(faces, widths_px)
 
 
 class AnalyzePhoto:
@@ -156,7 +157,7 @@ class AnalyzePhoto:
         template = None
         if not problems:
             aligned = align(image, faces[0].detection.landmarks)
-            template = reference(self._recogniser, aligned)
+            template = self._recogniser.embed(aligned[None])[0]
         return PhotoAnalysis(problems, faces, template, width, height)
 
     def _turned_score(self, image: Image) -> float:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from homeward.embedding.model import Face, Image, PhotoProblem
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
-from homeward.embedding.references import reference
 from homeward.embedding.usecases import AnalyzePhoto
 from homeward.evaluation.dataset import Photo
 from homeward.evaluation.metrics import NOTHING, Photographs
@@ -103,14 +102,16 @@ class Measurer:
             return nothing
         # Of refused ones too, which the error rates of those are measured by. Of the others the
         # analysis has made it.
-        aligned = align(image, found.faces[0].detection.landmarks)
+        detection = found.faces[0].detection
+        aligned = align(image, detection.landmarks)[None]
+        width = np.array([detection.box.width], np.float32)
         return Sample(
             identity=photo.identity,
             name=photo.path.name,
             problems=found.problems,
-            template=self._recogniser.embed(aligned[None])[0],
+            template=self._recogniser.embed(aligned, width)[0],
             reference=(
-                reference(self._recogniser, aligned) if found.template is None else found.template
+                self._recogniser.embed(aligned)[0] if found.template is None else found.template
             ),
             face=found.faces[0],
         )

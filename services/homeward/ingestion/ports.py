@@ -187,8 +187,15 @@ class FaceFinder(Protocol):
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
         """Return the faces in each of some small pictures, BGR, in their pixels."""
 
-    async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
-        """Return one template for each aligned face, shape (112, 112, 3), BGR."""
+    async def embed(
+        self, aligned: Sequence[NDArray[np.uint8]], widths_px: Sequence[float]
+    ) -> list[Template]:
+        """Return one template for each aligned face.
+
+        Args:
+            aligned: BGR, shape (112, 112, 3) each.
+            widths_px: Of the faces in the pictures that they were cut out of.
+        """
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -41,7 +41,8 @@ class FakeRecogniser:
 
     runtime = "fake"
 
-    def embed(self, faces: np.ndarray) -> np.ndarray:
+    def embed(self, faces: np.ndarray, widths_px: np.ndarray | None = None) -> np.ndarray:
+        del widths_px
         small = np.array([cv2.resize(face, (6, 6), interpolation=cv2.INTER_AREA) for face in faces])
         vectors = small.reshape(len(faces), -1).astype(np.float32) - 127.5
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -11,9 +11,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from homeward import policies as package
-from homeward.embedding.adapters.yunet_sface import CENTRE, SFACE, YUNET
+from homeward.embedding.adapters.yunet_sface import CENTRES, SFACE, TEMPLATE_VERSIONS, YUNET
 from homeward.embedding.model import pack_digest
-from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.matching.metrics import measure_policy
 from homeward.matching.model import ModelInfo, Policy, PolicyState
 from homeward.matching.usecases.policy import COUNTED, FRESH, Policies
@@ -194,7 +193,7 @@ def test_what_is_shipped_can_be_read_and_names_its_policy_after_its_pack() -> No
 def test_a_policy_is_shipped_for_the_pack_that_comes_with_homeward() -> None:
     digests = {read_policy(data).model_digest for data in package.shipped()}
 
-    assert pack_digest((YUNET, SFACE, CENTRE), TEMPLATE_VERSIONS) in digests
+    assert pack_digest((YUNET, SFACE, CENTRES), TEMPLATE_VERSIONS) in digests
 
 
 async def test_shipped_and_added_policies_are_listed_unapproved(

@@ -64,8 +64,11 @@ class OnnxRecogniser:
         self.template_size = outputs[self._output].shape[1]
         self._require_sense(name)
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, d), of faces, BGR, shape (n, 112, 112, 3)."""
+        del widths_px
         vectors = self._vectors(faces)
         result: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return result

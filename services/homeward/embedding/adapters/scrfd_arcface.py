@@ -20,10 +20,9 @@ from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.sessions import open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image, ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.pack_manifest import ColourOrder
 from homeward.packs import Pack, PackError, PackFile
-from homeward.vision.alignment import ALIGNED_SIDE
+from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 _STEP = 32
 """SCRFD's coarsest grid, pixels."""
@@ -89,7 +88,7 @@ def load(pack: Pack, *, licence: str, providers: Sequence[str]) -> LoadedPack:
         recogniser,
         ModelPack(
             name=f"insightface:{pack.name}",
-            digest=pack_digest(files, TEMPLATE_VERSIONS, pictures),
+            digest=pack_digest(files, ALIGNMENT_VERSION, pictures),
             template_size=recogniser.template_size,
             aligned_side_px=ALIGNED_SIDE,
             files=files,
@@ -186,8 +185,11 @@ class ArcfaceRecogniser:
         empty = np.zeros((self._batch + 1, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8)
         self.template_size = self.embed(empty).shape[1]
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, d), of faces, BGR, shape (n, 112, 112, 3)."""
+        del widths_px
         vectors = np.concatenate(
             [
                 self._arcface.get_feat(list(faces[i : i + self._batch]))

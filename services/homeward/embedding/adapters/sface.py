@@ -33,8 +33,11 @@ class OpenvinoSface:
     def __init__(self, folded: bytes, *, threads: int) -> None:
         self._answer = openvino_runner(folded, threads=threads)
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, 128), of faces, BGR, shape (n, 112, 112, 3)."""
+        del widths_px
         return _embed(faces, self._run)
 
     def _run(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -53,8 +56,11 @@ class OnnxruntimeSface:
         self._session = open_session(folded, providers)
         self.runtime = runtime_of(self._session)
 
-    def embed(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def embed(
+        self, faces: NDArray[np.uint8], widths_px: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         """Return unit-length vectors, shape (n, 128), of faces, BGR, shape (n, 112, 112, 3)."""
+        del widths_px
         return _embed(faces, self._run)
 
     def _run(self, blob: NDArray[np.float32]) -> NDArray[np.float32]:

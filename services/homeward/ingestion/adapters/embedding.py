@@ -166,12 +166,16 @@ class GrpcFaceFinder:
                 ]
         return found
 
-    async def embed(self, aligned: Sequence[NDArray[np.uint8]]) -> list[Template]:
+    async def embed(
+        self, aligned: Sequence[NDArray[np.uint8]], widths_px: Sequence[float]
+    ) -> list[Template]:
         """Return one template for each aligned face."""
         templates: list[Template] = []
         for start in range(0, len(aligned), EMBED_BATCH):
+            batch = slice(start, start + EMBED_BATCH)
             request = embedding_service_pb2.EmbedFacesRequest(
-                aligned_faces=[face.tobytes() for face in aligned[start : start + EMBED_BATCH]]
+                aligned_faces=[face.tobytes() for face in aligned[batch]],
+                face_widths_px=widths_px[batch],
             )
             async with translated("embedding", self._target):
                 answer = await self._stub.EmbedFaces(request, timeout=EMBED_TIMEOUT_SECONDS)

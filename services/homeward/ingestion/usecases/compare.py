@@ -334,7 +334,10 @@ class Comparer:
         if not refined:
             return {}
         with stage("embed", {"faces": len(refined)}):
-            templates = await self._faces.embed([aligned for _, aligned, _ in refined])
+            templates = await self._faces.embed(
+                [aligned for _, aligned, _ in refined],
+                [shot.box.width for shot, _, _ in refined],
+            )
         return {
             id(shot): EmbeddedShot(replace(shot, quality=quality), template)
             for (shot, _, quality), template in zip(refined, templates, strict=True)

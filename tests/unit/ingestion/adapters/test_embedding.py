@@ -42,6 +42,7 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
         self.answers_left = 10_000
         self.refuses = grpc.StatusCode.OK
         self.embedded: list[int] = []
+        self.widths: list[float] = []
         self.left = 0.25
         """Where faces begin, as a part of the picture's width."""
 
@@ -77,6 +78,7 @@ class FakeEmbedding(wire_grpc.EmbeddingServiceServicer):
 
     async def EmbedFaces(self, request: wire.EmbedFacesRequest, _: Any) -> Any:  # noqa: N802 - gRPC's name
         self.embedded.append(len(request.aligned_faces))
+        self.widths += request.face_widths_px
         return wire.EmbedFacesResponse(
             templates=[
                 types_pb2.Template(values=[face[0], 1], model_digest="model-1")
@@ -379,7 +381,11 @@ async def test_templates_come_in_the_order_of_their_faces(
 ) -> None:
     crops = [np.full((112, 112, 3), number, np.uint8) for number in range(EMBED_BATCH + 5)]
 
-    templates = await finder.embed(crops)
+    widths = [20.0 + number for number in range(EMBED_BATCH + 5)]
+
+    templates = await finder.embed(crops, widths)
+
+    assert service.widths == widths
 
     assert [one.values[0] for one in templates] == list(range(EMBED_BATCH + 5))
     assert {one.model_digest for one in templates} == {"model-1"}

@@ -159,7 +159,10 @@ class FakeFaces:
             for image in closeups
         ]
 
-    async def embed(self, aligned: Sequence[np.ndarray]) -> list[Template]:
+    async def embed(
+        self, aligned: Sequence[np.ndarray], widths_px: Sequence[float]
+    ) -> list[Template]:
+        assert len(widths_px) == len(aligned)
         self.embedded.append(len(aligned))
         return [
             Template(np.eye(8, dtype=np.float32)[int(crop[0, 0, 0])], "model-1") for crop in aligned

@@ -28,7 +28,7 @@ from homeward.api.embedding.v1 import face_pb2 as homeward_dot_api_dot_embedding
 from homeward.api.embedding.v1 import model_pb2 as homeward_dot_api_dot_embedding_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1homeward/api/embedding/v1/embedding_service.proto\x12\x19homeward.api.embedding.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a$homeward/api/embedding/v1/face.proto\x1a%homeward/api/embedding/v1/model.proto\"\x84\x01\n\x05\x46rame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12<\n\x0cpixel_format\x18\x02 \x01(\x0e\x32&.homeward.api.embedding.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"x\n\x12\x44\x65tectFacesRequest\x12\x30\n\x06\x66rames\x18\x01 \x03(\x0b\x32 .homeward.api.embedding.v1.Frame\x12\x1a\n\x12min_detector_score\x18\x02 \x01(\x02\x12\x14\n\x0comit_quality\x18\x03 \x01(\x08\"L\n\x13\x44\x65tectFacesResponse\x12\x35\n\x06\x66rames\x18\x01 \x03(\x0b\x32%.homeward.api.embedding.v1.FrameFaces\"N\n\nFrameFaces\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\"*\n\x11\x45mbedFacesRequest\x12\x15\n\raligned_faces\x18\x01 \x03(\x0c\"I\n\x12\x45mbedFacesResponse\x12\x33\n\ttemplates\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\"$\n\x13\x41nalyzePhotoRequest\x12\r\n\x05photo\x18\x01 \x01(\x0c\"\xd4\x01\n\x14\x41nalyzePhotoResponse\x12\x39\n\x08problems\x18\x01 \x03(\x0e\x32\'.homeward.api.embedding.v1.PhotoProblem\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\x12\x32\n\x08template\x18\x03 \x01(\x0b\x32 .homeward.api.common.v1.Template\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .homeward.api.embedding.v1.Model*q\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_BGR24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02\x12\x15\n\x11PIXEL_FORMAT_I420\x10\x03\x32\xfc\x03\n\x10\x45mbeddingService\x12}\n\x0b\x44\x65tectFaces\x12-.homeward.api.embedding.v1.DetectFacesRequest\x1a..homeward.api.embedding.v1.DetectFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06(\x01\x30\x01\x12v\n\nEmbedFaces\x12,.homeward.api.embedding.v1.EmbedFacesRequest\x1a-.homeward.api.embedding.v1.EmbedFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12|\n\x0c\x41nalyzePhoto\x12..homeward.api.embedding.v1.AnalyzePhotoRequest\x1a/.homeward.api.embedding.v1.AnalyzePhotoResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12s\n\x08GetModel\x12*.homeward.api.embedding.v1.GetModelRequest\x1a+.homeward.api.embedding.v1.GetModelResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x07\x06\x05\x01\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1homeward/api/embedding/v1/embedding_service.proto\x12\x19homeward.api.embedding.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a$homeward/api/embedding/v1/face.proto\x1a%homeward/api/embedding/v1/model.proto\"\x84\x01\n\x05\x46rame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12<\n\x0cpixel_format\x18\x02 \x01(\x0e\x32&.homeward.api.embedding.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"x\n\x12\x44\x65tectFacesRequest\x12\x30\n\x06\x66rames\x18\x01 \x03(\x0b\x32 .homeward.api.embedding.v1.Frame\x12\x1a\n\x12min_detector_score\x18\x02 \x01(\x02\x12\x14\n\x0comit_quality\x18\x03 \x01(\x08\"L\n\x13\x44\x65tectFacesResponse\x12\x35\n\x06\x66rames\x18\x01 \x03(\x0b\x32%.homeward.api.embedding.v1.FrameFaces\"N\n\nFrameFaces\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\"B\n\x11\x45mbedFacesRequest\x12\x15\n\raligned_faces\x18\x01 \x03(\x0c\x12\x16\n\x0e\x66\x61\x63\x65_widths_px\x18\x02 \x03(\x02\"I\n\x12\x45mbedFacesResponse\x12\x33\n\ttemplates\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\"$\n\x13\x41nalyzePhotoRequest\x12\r\n\x05photo\x18\x01 \x01(\x0c\"\xd4\x01\n\x14\x41nalyzePhotoResponse\x12\x39\n\x08problems\x18\x01 \x03(\x0e\x32\'.homeward.api.embedding.v1.PhotoProblem\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\x12\x32\n\x08template\x18\x03 \x01(\x0b\x32 .homeward.api.common.v1.Template\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .homeward.api.embedding.v1.Model*q\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_BGR24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02\x12\x15\n\x11PIXEL_FORMAT_I420\x10\x03\x32\xfc\x03\n\x10\x45mbeddingService\x12}\n\x0b\x44\x65tectFaces\x12-.homeward.api.embedding.v1.DetectFacesRequest\x1a..homeward.api.embedding.v1.DetectFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06(\x01\x30\x01\x12v\n\nEmbedFaces\x12,.homeward.api.embedding.v1.EmbedFacesRequest\x1a-.homeward.api.embedding.v1.EmbedFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12|\n\x0c\x41nalyzePhoto\x12..homeward.api.embedding.v1.AnalyzePhotoRequest\x1a/.homeward.api.embedding.v1.AnalyzePhotoResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12s\n\x08GetModel\x12*.homeward.api.embedding.v1.GetModelRequest\x1a+.homeward.api.embedding.v1.GetModelResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x07\x06\x05\x01\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,8 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDDINGSERVICE'].methods_by_name['AnalyzePhoto']._serialized_options = b'\212\265\030\003\n\001\007\220\265\030\006'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['GetModel']._loaded_options = None
   _globals['_EMBEDDINGSERVICE'].methods_by_name['GetModel']._serialized_options = b'\212\265\030\006\n\004\007\006\005\001\220\265\030\001'
-  _globals['_PIXELFORMAT']._serialized_start=1106
-  _globals['_PIXELFORMAT']._serialized_end=1219
+  _globals['_PIXELFORMAT']._serialized_start=1130
+  _globals['_PIXELFORMAT']._serialized_end=1243
   _globals['_FRAME']._serialized_start=232
   _globals['_FRAME']._serialized_end=364
   _globals['_DETECTFACESREQUEST']._serialized_start=366
@@ -54,17 +54,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FRAMEFACES']._serialized_start=566
   _globals['_FRAMEFACES']._serialized_end=644
   _globals['_EMBEDFACESREQUEST']._serialized_start=646
-  _globals['_EMBEDFACESREQUEST']._serialized_end=688
-  _globals['_EMBEDFACESRESPONSE']._serialized_start=690
-  _globals['_EMBEDFACESRESPONSE']._serialized_end=763
-  _globals['_ANALYZEPHOTOREQUEST']._serialized_start=765
-  _globals['_ANALYZEPHOTOREQUEST']._serialized_end=801
-  _globals['_ANALYZEPHOTORESPONSE']._serialized_start=804
-  _globals['_ANALYZEPHOTORESPONSE']._serialized_end=1016
-  _globals['_GETMODELREQUEST']._serialized_start=1018
-  _globals['_GETMODELREQUEST']._serialized_end=1035
-  _globals['_GETMODELRESPONSE']._serialized_start=1037
-  _globals['_GETMODELRESPONSE']._serialized_end=1104
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1222
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1730
+  _globals['_EMBEDFACESREQUEST']._serialized_end=712
+  _globals['_EMBEDFACESRESPONSE']._serialized_start=714
+  _globals['_EMBEDFACESRESPONSE']._serialized_end=787
+  _globals['_ANALYZEPHOTOREQUEST']._serialized_start=789
+  _globals['_ANALYZEPHOTOREQUEST']._serialized_end=825
+  _globals['_ANALYZEPHOTORESPONSE']._serialized_start=828
+  _globals['_ANALYZEPHOTORESPONSE']._serialized_end=1040
+  _globals['_GETMODELREQUEST']._serialized_start=1042
+  _globals['_GETMODELREQUEST']._serialized_end=1059
+  _globals['_GETMODELRESPONSE']._serialized_start=1061
+  _globals['_GETMODELRESPONSE']._serialized_end=1128
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1246
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1754
 # @@protoc_insertion_point(module_scope)

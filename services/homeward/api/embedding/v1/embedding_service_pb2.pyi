@@ -36,8 +36,7 @@ class _PixelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PixelForm
     """
     PIXEL_FORMAT_JPEG: _PixelFormat.ValueType  # 2
     """A JPEG file, for peers on different machines. It is decoded in a process of its own under limits,
-    as a photograph is; the frames of one message share that process, which takes a quarter of a
-    second to start.
+    as a photograph is; the frames of one message share that process.
     """
     PIXEL_FORMAT_I420: _PixelFormat.ValueType  # 3
     """Brightness in full and colour in half resolution, as video decoders give them: width × height
@@ -56,8 +55,7 @@ machine.
 """
 PIXEL_FORMAT_JPEG: PixelFormat.ValueType  # 2
 """A JPEG file, for peers on different machines. It is decoded in a process of its own under limits,
-as a photograph is; the frames of one message share that process, which takes a quarter of a
-second to start.
+as a photograph is; the frames of one message share that process.
 """
 PIXEL_FORMAT_I420: PixelFormat.ValueType  # 3
 """Brightness in full and colour in half resolution, as video decoders give them: width × height
@@ -195,20 +193,29 @@ class EmbedFacesRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ALIGNED_FACES_FIELD_NUMBER: _builtins.int
+    FACE_WIDTHS_PX_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def aligned_faces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The faces, 1 to 256; each `aligned_side_px` × `aligned_side_px` × 3 bytes (BGR, rows from the
         top): 112 × 112 × 3 for `yunet-sface`.
         """
 
+    @_builtins.property
+    def face_widths_px(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Of faces in footage: how wide each is in its picture as recorded, pixels, 1 to 65536, in the
+        order of the faces. A recogniser puts small and blurred faces elsewhere than clear ones, and
+        templates are measured from where those of their size are. Empty: the faces are of photographs.
+        """
+
     def __init__(
         self,
         *,
         aligned_faces: _abc.Iterable[_builtins.bytes] | None = ...,
+        face_widths_px: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aligned_faces", b"aligned_faces"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aligned_faces", b"aligned_faces", "face_widths_px", b"face_widths_px"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

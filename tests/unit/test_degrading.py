@@ -3,8 +3,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-
-from homeward.vision.degrading import FACE_WIDTHS_PX, NOISE, as_cameras_see
+from degrading import FACE_WIDTHS_PX, NOISE, as_cameras_see
 
 
 def face(seed: int = 1) -> np.ndarray:
