@@ -31,7 +31,7 @@ from homeward.api.matching.v1 import policy_service_pb2 as policies
 from homeward.api.matching.v1 import retention_service_pb2 as retention_pb
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
-from homeward.inventory import REFERENCES, SIGHTINGS
+from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
@@ -40,11 +40,17 @@ from homeward.matching.adapters.memory import (
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
+from homeward.matching.usecases.subjects import (
+    Subjects,
+    count_enrolled,
+    is_open,
+    subject_rules,
+)
 from homeward.policy import (
     MOST_BYTES,
     Ages,
@@ -160,7 +166,10 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         clock=clock,
     )
     certificates = Certificates(
-        Breakable(InMemoryKeyValueStore()), {REFERENCES.name: gallery, SIGHTINGS.name: index}, clock
+        Breakable(InMemoryKeyValueStore()),
+        {REFERENCES.name: gallery, SIGHTINGS.name: index},
+        {PHOTOGRAPHS.name: photos, STILLS.name: evidence},
+        clock,
     )
     enrolled = Subjects(
         subjects=records,
@@ -169,14 +178,16 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         sightings=recorded,
         certificates=certificates,
         faces=faces,
+        objects=ObjectErasures(clock, None),
+        rules=subject_rules(no_problems, clock),
         clock=clock,
-        frees_after=None,
     )
     retention = Retention(
         subjects=enrolled,
         sightings=recorded,
         indexes=(gallery, index),
         deviations=no_problems,
+        old_versions=photos.remove_old_versions,
         clock=clock,
         grace=timedelta(days=7),
     )

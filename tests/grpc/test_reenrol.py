@@ -40,7 +40,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.cli.__main__ import run
-from homeward.inventory import REFERENCES, SIGHTINGS
+from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
@@ -54,11 +54,17 @@ from homeward.matching.adapters.qdrant import (
 from homeward.matching.servicer import services
 from homeward.matching.usecases import reenrol
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.reenrol import AT_ONCE, Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
+from homeward.matching.usecases.subjects import (
+    Subjects,
+    count_enrolled,
+    is_open,
+    subject_rules,
+)
 from homeward.policy import Measurement, PolicyFile, Rate, write_policy
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
@@ -235,7 +241,10 @@ class World:
                 clock=self.clock,
             )
             certificates = Certificates(
-                self.erasures, {REFERENCES.name: gallery, SIGHTINGS.name: index}, self.clock
+                self.erasures,
+                {REFERENCES.name: gallery, SIGHTINGS.name: index},
+                {PHOTOGRAPHS.name: self.photos},
+                self.clock,
             )
             enrolled = Subjects(
                 subjects=self.records,
@@ -244,8 +253,9 @@ class World:
                 sightings=seen,
                 certificates=certificates,
                 faces=faces,
+                objects=ObjectErasures(self.clock, None),
+                rules=subject_rules(no_problems, self.clock),
                 clock=self.clock,
-                frees_after=None,
             )
             lease = partial(Lease, self.leases, "collections", "this")
             reenrolment = Reenrolment(
@@ -260,6 +270,7 @@ class World:
                 sightings=seen,
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
                 deviations=no_problems,
+                old_versions=self.photos.remove_old_versions,
                 clock=self.clock,
                 grace=timedelta(days=7),
             )

@@ -88,7 +88,7 @@ _ADVICE: Mapping[str, str] = {
     "SCAN_NOT_FOUND": "`homeward scan list` shows the scans",
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
     "SCAN_ENDED": "`homeward scan watch` shows what it found",
-    "RETENTION_UNSAFE": "tell the operator: the store must remove footage within 31 days",
+    "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
     "PHOTO_LIMIT": "the photographs there are will do",

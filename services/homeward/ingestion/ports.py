@@ -70,9 +70,6 @@ class FootageStore(ObjectStore, Protocol):
     async def lifecycle_days(self) -> int:
         """Return after how many days the store itself removes objects; 0 for never."""
 
-    async def deviations(self) -> list[str]:
-        """Return what keeps the store from forgetting what is deleted, each with its remedy."""
-
 
 class MediaProber(Protocol):
     """Finds out what a file is."""

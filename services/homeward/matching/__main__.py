@@ -14,11 +14,17 @@ from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
+from homeward.matching.usecases.subjects import (
+    Subjects,
+    count_enrolled,
+    is_open,
+    subject_rules,
+)
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
@@ -48,6 +54,7 @@ async def main() -> None:
         certificates = Certificates(
             parts.erasures,
             {inventory.REFERENCES.name: parts.gallery, inventory.SIGHTINGS.name: parts.seen},
+            {inventory.PHOTOGRAPHS.name: parts.photos, inventory.STILLS.name: parts.evidence},
             clock,
         )
         subjects = Subjects(
@@ -57,8 +64,9 @@ async def main() -> None:
             sightings=sightings,
             certificates=certificates,
             faces=parts.faces,
+            objects=ObjectErasures(clock, settings.frees_after()),
+            rules=subject_rules(parts.deviations, clock),
             clock=clock,
-            frees_after=settings.frees_after(),
         )
         replacing = partial(Lease, parts.leases, "matching-collections", socket.gethostname())
         retention = Retention(
@@ -66,6 +74,7 @@ async def main() -> None:
             sightings=sightings,
             indexes=[Leased(index, replacing()) for index in (parts.gallery, parts.seen)],
             deviations=parts.deviations,
+            old_versions=parts.remove_old_versions,
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
         )

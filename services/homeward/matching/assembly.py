@@ -46,6 +46,10 @@ class Parts:
         """Return what keeps the buckets from forgetting."""
         return [*await self.photos.deviations(), *await self.evidence.deviations()]
 
+    async def remove_old_versions(self) -> int:
+        """Remove what deleting and overwriting left in the buckets; return how many versions."""
+        return await self.photos.remove_old_versions() + await self.evidence.remove_old_versions()
+
 
 async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: str) -> Parts:
     """Open the engines, waiting for those that are not there yet.

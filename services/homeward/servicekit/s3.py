@@ -14,11 +14,18 @@ from minio import Minio
 from minio.commonconfig import ENABLED, Filter
 from minio.error import MinioException, S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
-from minio.versioningconfig import SUSPENDED
 
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
-from homeward.servicekit.objects import ObjectInfo
+from homeward.servicekit.objects import (
+    LOCKED,
+    REPLICATED,
+    ObjectInfo,
+    Purge,
+    Versioning,
+    kept_version,
+)
+from homeward.servicekit.s3_versions import BucketVersions, Removal
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 30.0
@@ -70,6 +77,7 @@ class S3ObjectStore:
         self._executor = executor
         self._endpoint = endpoint
         self._expire: tuple[str, int | None] = ("", None)
+        self._versions = BucketVersions(client, bucket)
 
     async def ensure(self, *, expire_prefix: str = "", expire_days: int | None = None) -> None:
         """Make the bucket if it is not there, and set its lifecycle rule.
@@ -120,12 +128,40 @@ class S3ObjectStore:
         return await self.run(self._stat, key)
 
     async def delete(self, key: str) -> None:
-        """Remove an object, if it is there."""
-        await self.run(self.client.remove_object, self.bucket, key)
+        """Remove an object, if it is there, and every version of it.
+
+        Raises:
+            FailedPreconditionError: `RETENTION_UNSAFE`: the store refuses to remove a version.
+        """
+        if (await self.run(self._delete, key)).refused:
+            raise kept_version(self.bucket, "; ".join(await self.keeping()) or _REFUSED)
 
     async def objects(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
         return await self.run(self._list, prefix)
+
+    async def purge(self, prefix: str) -> Purge:
+        """Remove all objects whose keys begin with `prefix`, every version, and look again.
+
+        What the store refuses to remove does not keep the others.
+        """
+        return await self.run(self._purge, prefix)
+
+    async def left(self, prefix: str) -> int:
+        """Return how many objects and versions there are whose keys begin with `prefix`."""
+        return await self.run(self._left, prefix)
+
+    async def keeping(self) -> list[str]:
+        """Return why the store keeps what is deleted, as it is set up now, each with its remedy."""
+        return await self.run(self._keeping)
+
+    async def replicated(self) -> bool:
+        """Tell whether what is written is copied elsewhere, where it is not deleted with it."""
+        return await self.run(self._replication) is not None
+
+    async def remove_old_versions(self) -> int:
+        """Remove what is left of deleted and overwritten objects; return how many versions."""
+        return (await self.run(self._versions.remove_old)).removed
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run an SDK call in a thread.
@@ -155,38 +191,41 @@ class S3ObjectStore:
             self.client.set_bucket_lifecycle(self.bucket, LifecycleConfig([rule]))
 
     def _deviations(self) -> list[str]:
-        return [
-            f"bucket {self.bucket}: {problem}"
-            for problem in (
-                self._versions(),
-                self._lock(),
-                self._replication(),
-                self._lifecycle(),
-            )
-            if problem
-        ]
+        problems = [*self._keeping(), *filter(None, [self._lifecycle()])]
+        return [f"bucket {self.bucket}: {problem}" for problem in problems]
 
-    def _versions(self) -> str | None:
-        status = self.client.get_bucket_versioning(self.bucket).status
-        if status == ENABLED:
-            return (
-                "versioning is on, so that deleted objects stay as old versions; suspend it, remove"
-                " the old versions, or give Homeward a bucket that never had it"
-            )
-        if status == SUSPENDED and any(
-            item.is_latest != "true"
-            for item in self.client.list_objects(self.bucket, recursive=True, include_version=True)
-        ):
-            return "versioning is suspended, and old versions are still there; remove them"
-        return None
+    def _keeping(self) -> list[str]:
+        asked = (self._versions.problem(), self._lock(), self._replication())
+        return [problem for problem in asked if problem]
+
+    def _delete(self, key: str) -> Removal:
+        if self._versions.status() is Versioning.NEVER:
+            self.client.remove_object(self.bucket, key)
+            return Removal()
+        found = self._versions.of(key)
+        return self._versions.remove(item for item in found if item.object_name == key)
+
+    def _purge(self, prefix: str) -> Purge:
+        if self._versions.status() is Versioning.NEVER:
+            keys = [info.key for info in self._list(prefix)]
+            for key in keys:
+                self.client.remove_object(self.bucket, key)
+            # Somebody may have turned versioning on meanwhile.
+            return Purge(len(keys), left=self._left(prefix))
+        found = self._versions.of(prefix)
+        held = {item.object_name for item in found if not item.is_delete_marker}
+        removal = self._versions.remove(found)
+        return Purge(len(held), removal.removed, self._left(prefix))
+
+    def _left(self, prefix: str) -> int:
+        if self._versions.status() is Versioning.NEVER:
+            return len(self._list(prefix))
+        return sum(not item.is_delete_marker for item in self._versions.of(prefix))
 
     def _lock(self) -> str | None:
         if self._configured(self.client.get_object_lock_config) is None:
             return None
-        return (
-            "object lock is on, so that objects cannot be deleted; it cannot be turned off: give"
-            " Homeward a bucket that was made without it"
-        )
+        return LOCKED
 
     def _replication(self) -> str | None:
         try:
@@ -197,7 +236,7 @@ class S3ObjectStore:
             return None
         if config is None or not any(rule.status == ENABLED for rule in config.rules):
             return None
-        return "it is replicated, and copies are not deleted with it; remove the replication"
+        return REPLICATED
 
     def _lifecycle(self) -> str | None:
         prefix, days = self._expire
@@ -286,6 +325,7 @@ class S3ObjectStore:
 
 
 _RULE = "homeward-backstop"
+_REFUSED = "its account may not remove versions by their ids (s3:DeleteObjectVersion)"
 _NOT_CONFIGURED = frozenset(
     {
         "ObjectLockConfigurationNotFoundError",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from homeward.inventory import REFERENCES, SIGHTINGS
+from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
@@ -28,9 +28,10 @@ from homeward.matching.model import (
     Template,
 )
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, is_open
+from homeward.matching.usecases.subjects import Subjects, is_open, subject_rules
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import InMemoryObjectStore
@@ -98,8 +99,12 @@ class Matching:
             clock=self.clock,
         )
         self.certificates = Certificates(
-            self.erasures, {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index}, self.clock
+            self.erasures,
+            {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index},
+            {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence},
+            self.clock,
         )
+        self.objects = ObjectErasures(self.clock, None)
         self.subjects = Subjects(
             subjects=self.records,
             photos=self.photos,
@@ -107,20 +112,26 @@ class Matching:
             sightings=self.sightings,
             certificates=self.certificates,
             faces=self.faces,
+            objects=self.objects,
+            rules=subject_rules(self.deviations, self.clock),
             clock=self.clock,
-            frees_after=None,
         )
         self.retention = Retention(
             subjects=self.subjects,
             sightings=self.sightings,
             indexes=(self.gallery, self.index),
             deviations=self.deviations,
+            old_versions=self.remove_old_versions,
             clock=self.clock,
             grace=timedelta(days=7),
         )
 
     async def deviations(self) -> list[str]:
-        return self.problems
+        stores = (self.photos, self.evidence)
+        return [*self.problems, *[why for store in stores for why in await store.deviations()]]
+
+    async def remove_old_versions(self) -> int:
+        return sum([await one.remove_old_versions() for one in (self.photos, self.evidence)])
 
     async def everything(self) -> Mapping[str, int]:
         """Return how much each store holds."""

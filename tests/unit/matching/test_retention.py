@@ -10,8 +10,15 @@ import pytest
 from homeward.matching.model import Decision, ErasureOutcome, Finding, SubjectDetails
 from homeward.matching.usecases.certificates import Certificates
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.errors import NotFoundError, unavailable
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    Reason,
+    unavailable,
+)
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.objects import Versioning, kept_version
+from homeward.servicekit.store_rules import RULES_TRUSTED
 
 GRACE = timedelta(days=7)
 MOMENT = timedelta(microseconds=1)
@@ -162,7 +169,7 @@ async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
 async def test_photographs_are_erased_at_once_where_the_store_frees_their_bytes(
     matching: Any, filled: str
 ) -> None:
-    matching.subjects._frees_after = timedelta()
+    matching.objects._frees_after = timedelta()
 
     _, _, told = await matching.subjects.close(filled)
 
@@ -172,7 +179,7 @@ async def test_photographs_are_erased_at_once_where_the_store_frees_their_bytes(
 async def test_photographs_are_erased_once_the_store_has_had_its_time_to_free_their_bytes(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.subjects._frees_after = timedelta(days=1)
+    matching.objects._frees_after = timedelta(days=1)
     await matching.subjects.close(filled)
 
     pass_time(timedelta(days=1) - MOMENT)
@@ -193,6 +200,124 @@ async def test_photographs_stay_pending_while_nobody_knows_when_the_store_frees_
 
     now = outcomes(await matching.certificates.get(filled))
     assert now["reference photographs"] is ErasureOutcome.PENDING
+
+
+async def test_photographs_and_stills_in_buckets_with_versions_go_with_every_version(
+    matching: Any, filled: str
+) -> None:
+    for store in (matching.photos, matching.evidence):
+        store.versioning = Versioning.ENABLED
+        for item in await store.objects(""):
+            await store.put(item.key, b"again", content_type="image/jpeg")
+    matching.objects._frees_after = timedelta(minutes=10)
+
+    _, _, told = await matching.subjects.close(filled)
+
+    assert await matching.photos.left("") == await matching.evidence.left("") == 0
+    (entry,) = [one for one in told.entries if one.data == "reference photographs"]
+    assert (entry.outcome, entry.item_count) == (ErasureOutcome.PENDING, 2)
+    assert "after 4 versions were removed by their ids" in entry.verification
+
+
+async def test_what_a_lock_keeps_is_not_erased_until_it_has_gone(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    matching.objects._frees_after = timedelta(minutes=10)
+    matching.photos.locked = matching.evidence.locked = True
+    _, _, kept = await matching.subjects.close(filled)
+    pass_time(timedelta(days=365))
+    later = await matching.certificates.get(filled)
+    matching.photos.locked = matching.evidence.locked = False
+    _, _, gone = await matching.subjects.close(filled)
+
+    stored = ("reference photographs", "stills")
+    assert {outcomes(kept)[one] for one in stored} == {ErasureOutcome.FAILED}
+    assert {outcomes(later)[one] for one in stored} == {ErasureOutcome.FAILED}
+    assert {outcomes(gone)[one] for one in stored} == {ErasureOutcome.PENDING}
+    reasons = [one.verification for one in kept.entries if one.data in stored]
+    assert ["object lock is on" in reason for reason in reasons] == [True, True]
+
+
+async def test_what_was_copied_elsewhere_is_never_said_to_be_erased(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    matching.objects._frees_after = timedelta(minutes=10)
+    matching.photos.copied = True
+    await matching.subjects.close(filled)
+    matching.photos.copied = False
+    pass_time(timedelta(days=365))
+    await matching.subjects.close(filled)
+
+    told = await matching.certificates.get(filled)
+
+    (entry,) = [one for one in told.entries if one.data == "reference photographs"]
+    assert entry.outcome is ErasureOutcome.PENDING
+    assert "copies are not deleted with it" in entry.verification
+
+
+async def test_a_photograph_that_is_there_again_when_its_time_has_passed_is_told(
+    matching: Any, filled: str, pass_time: Any
+) -> None:
+    matching.objects._frees_after = timedelta(minutes=10)
+    await matching.subjects.close(filled)
+    await matching.photos.put(f"subjects/{filled}/again", b"1", content_type="image/jpeg")
+
+    pass_time(timedelta(minutes=10))
+
+    told = outcomes(await matching.certificates.get(filled))
+    assert told["reference photographs"] is ErasureOutcome.FAILED
+    assert told["stills"] is ErasureOutcome.ERASED
+
+
+@pytest.mark.parametrize("wrong", ["versioning is on", "object lock is on", "it is replicated"])
+async def test_nobody_is_enrolled_whose_data_the_store_would_keep(
+    matching: Any, subject_id: str, details: SubjectDetails, pass_time: Any, wrong: str
+) -> None:
+    matching.photos.locked = wrong == "object lock is on"
+    matching.photos.copied = wrong == "it is replicated"
+    versions = wrong == "versioning is on"
+    matching.evidence.versioning = Versioning.ENABLED if versions else Versioning.NEVER
+    pass_time(RULES_TRUSTED)
+
+    with pytest.raises(FailedPreconditionError, match=wrong) as refused:
+        await matching.subjects.create(replace(details, label="Another"), request_id="second")
+    with pytest.raises(FailedPreconditionError, match=wrong):
+        await matching.subjects.add_photo(subject_id, b"first")
+
+    assert refused.value.reason is Reason.RETENTION_UNSAFE
+    assert refused.value.metadata["bucket"] == "homeward-subjects, homeward-evidence"
+    assert len(await matching.records.entries()) == 1
+    assert await matching.photos.left("") == 0
+
+
+async def test_a_sweep_removes_old_versions(matching: Any, subject_id: str) -> None:
+    matching.photos.versioning = Versioning.ENABLED
+    key = f"subjects/{subject_id}/a"
+    await matching.photos.put(key, b"1", content_type="image/jpeg")
+    await matching.photos.hide(key)
+
+    await matching.retention.sweep(yes)
+
+    assert await matching.photos.left("") == 0
+
+
+async def test_a_still_that_cannot_be_removed_keeps_no_other(
+    matching: Any, filled: str, finding: Callable[..., Finding], pass_time: Any
+) -> None:
+    del filled
+    _, other = await matching.sightings.record(finding(100, 104))
+    remove = matching.evidence.delete
+
+    async def refuses(key: str) -> None:
+        if other.sighting_id in key:
+            raise kept_version("homeward-evidence", "object lock is on")
+        await remove(key)
+
+    matching.evidence.delete = refuses
+    pass_time(timedelta(days=30))
+    await matching.retention.sweep(yes)
+
+    assert [one.sighting_id for one in await matching.index.find()] == [other.sighting_id]
 
 
 async def test_a_certificate_names_nobody(
@@ -265,4 +390,4 @@ async def test_certificates_of_repeated_erasures_add_up(matching: Any, filled: s
 
 async def test_there_is_no_certificate_of_nothing(clock: Clock) -> None:
     with pytest.raises(NotFoundError):
-        await Certificates(InMemoryKeyValueStore(), {}, clock).get("nobody")
+        await Certificates(InMemoryKeyValueStore(), {}, {}, clock).get("nobody")

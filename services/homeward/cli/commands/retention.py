@@ -34,7 +34,7 @@ def retention(session: Session) -> ExitCode:
     else:
         _show(session, footage, people, held)
     for problem in problems:
-        tell(CliError(problem, advice="until this is mended no footage is taken in"))
+        tell(CliError(problem, advice="until this is mended nothing is taken into it"))
     overdue = [one for one in held if one.overdue_count]
     for one in overdue:
         named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""

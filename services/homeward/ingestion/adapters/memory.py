@@ -35,14 +35,10 @@ class InMemoryFootageStore(InMemoryObjectStore):
     Args:
         lifecycle_days: What it says that it removes objects after; it removes none.
         clock: Tells when objects are written.
-
-    Attributes:
-        problems: What `deviations` tells.
     """
 
     def __init__(self, *, lifecycle_days: int = 0, clock: Clock | None = None) -> None:
         super().__init__(clock)
-        self.problems: list[str] = []
         self._lifecycle_days = lifecycle_days
         self._uploads: dict[str, _Multipart] = {}
         self._begun = 0
@@ -115,10 +111,6 @@ class InMemoryFootageStore(InMemoryObjectStore):
     async def lifecycle_days(self) -> int:
         """Return after how many days the store itself removes objects; 0 for never."""
         return self._lifecycle_days
-
-    async def deviations(self) -> list[str]:
-        """Return `problems`."""
-        return self.problems
 
     def _upload(self, key: str, upload_id: str) -> _Multipart:
         upload = self._uploads.get(upload_id)

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from homeward.ingestion import timeline
 from homeward.ingestion.model import (
     Footage,
@@ -34,7 +36,10 @@ from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
-from homeward.servicekit.objects import ObjectInfo
+from homeward.servicekit.objects import REPLICATED, ObjectInfo, kept_version
+from homeward.servicekit.store_rules import StoreRules
+
+log = structlog.get_logger()
 
 PART_BYTES = 8 * 1024 * 1024
 """An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
@@ -51,9 +56,6 @@ from it, 2026-11-28, `pytest -k test_a_timeline_takes`)."""
 URL_LIFETIME = timedelta(hours=6)
 PROBE_URL_LIFETIME = timedelta(hours=1)
 
-
-RULES_TRUSTED = timedelta(minutes=1)
-"""How long the store's rules, once found right, are not read again."""
 
 ERASURES_SHOWN_DAYS = 7
 
@@ -112,7 +114,12 @@ class FootageLibrary:
         self._uploads = uploads
         self._erasures = erasures
         self._keep = keep
-        self._rules_right: datetime | None = None
+        self._rules = StoreRules(
+            store.deviations,
+            clock,
+            bucket=FOOTAGE.place,
+            would_keep="recordings past their deadline",
+        )
         self._executor = executor
         self._reading = asyncio.Lock()
         self._examinations = Examinations(self._examine_again)
@@ -282,6 +289,8 @@ class FootageLibrary:
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
+            FailedPreconditionError: `RETENTION_UNSAFE`: the store keeps versions of it that it
+                refuses to remove, or has copied it elsewhere.
             UnavailableError: A store does not answer; repeating the call finishes the work.
         """
         footage = await self._manifest(footage_id)
@@ -301,16 +310,35 @@ class FootageLibrary:
             if item.key != manifest_key(footage_id):
                 await self._remove(item.key, footage_id)
         await self._remove(manifest_key(footage_id), footage_id)
-        # What a scan under way wrote down before it could see that the manifest is gone.
-        await self._clear(await self._store.objects(folder), footage_id)
+        # What a scan under way wrote down before it could see that the manifest is gone, and old
+        # versions of what was deleted or written over before.
+        await self._store.purge(folder)
+        await self._require_gone(folder, footage_id)
         await self._erased(begun)
+
+    async def _require_gone(self, folder: str, footage_id: str) -> None:
+        """Ask the store, as it is set up now, whether it keeps anything of a recording."""
+        if await self._store.left(folder):
+            if keeping := await self._store.keeping():
+                raise kept_version(FOOTAGE.place, "; ".join(keeping))
+            raise _still_there(footage_id)
+        if await self._store.replicated():
+            raise kept_version(FOOTAGE.place, REPLICATED)
 
     async def finish_erasures(self) -> None:
         """Write down the end of deletions that broke off after their last object was gone."""
         for entry in await self._erasures.entries("begun.*"):
             begun = records.decode(entry.value, FootageErasure)
-            if not await self._store.objects(footage_folder(begun.footage_id) or ""):
-                await self._erased(begun)
+            folder = footage_folder(begun.footage_id)
+            if folder is None or await self._store.objects(folder):
+                continue  # of a deletion that can be repeated
+            await self._store.purge(folder)
+            try:
+                await self._require_gone(folder, begun.footage_id)
+            except errors.FailedPreconditionError as error:
+                log.warning("not gone", footage_id=begun.footage_id, problem=error.message)
+                continue
+            await self._erased(begun)
 
     async def discard(self, footage_id: str, objects: Sequence[ObjectInfo]) -> None:
         """Remove what is left of something that is no recording, or none any more, and prove it.
@@ -341,9 +369,7 @@ class FootageLibrary:
     async def _remove(self, key: str, footage_id: str) -> None:
         await self._store.delete(key)
         if await self._store.stat(key) is not None:
-            raise errors.unavailable(
-                "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
-            )
+            raise _still_there(footage_id)
 
     async def url(self, footage: Footage) -> str:
         """Return a URL to read a recording's file by, which ends with the recording's deadline.
@@ -487,28 +513,9 @@ class FootageLibrary:
             for entry in await self._erasures.entries(pattern)
         ]
 
-    async def _require_rules(self) -> None:
-        """Refuse to take anything in that the store would not forget.
-
-        Raises:
-            FailedPreconditionError: `RETENTION_UNSAFE`.
-        """
-        now = self._clock.now()
-        if self._rules_right and timedelta() <= now - self._rules_right < RULES_TRUSTED:
-            return
-        deviations = await self._store.deviations()
-        if deviations:
-            raise errors.FailedPreconditionError(
-                "the object store would keep recordings past their deadline: "
-                + "; ".join(deviations),
-                reason=errors.Reason.RETENTION_UNSAFE,
-                metadata={"bucket": FOOTAGE.place, "problem": "; ".join(deviations)},
-            )
-        self._rules_right = now
-
     async def _admit(self, header: FootageHeader) -> Footage | None:
         """Refuse what cannot become footage; return the footage if the file is held already."""
-        await self._require_rules()
+        await self._rules.require()
         start = await self._true_time(header, header.start_time)
         now = self._clock.now()
         if start > now:
@@ -664,6 +671,12 @@ def _gone(footage_id: str) -> errors.NotFoundError:
         f"there is no footage {footage_id}; it may have been deleted",
         reason=errors.Reason.FOOTAGE_NOT_FOUND,
         metadata={"footage_id": footage_id},
+    )
+
+
+def _still_there(footage_id: str) -> errors.UnavailableError:
+    return errors.unavailable(
+        "S3", "its bucket", f"{footage_id} is still there after its deletion; repeat it"
     )
 
 

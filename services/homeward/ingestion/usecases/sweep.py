@@ -35,6 +35,8 @@ class Swept:
     """Objects that belonged to no recording."""
     failed: tuple[str, ...] = ()
     """Recordings that could not be removed; the next sweep tries again."""
+    versions: int = 0
+    """Old versions that were removed, of a bucket that has or had versioning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ class FootageSweeper:
                 log.warning("not removed", footage_id=footage_id, problem=error.message)
                 failed.append(footage_id)
         leftovers += await self._pointers_to_nothing()
+        versions = await self._store.remove_old_versions()
         await self._library.finish_erasures()
-        swept = Swept(tuple(removed), uploads, leftovers, tuple(failed))
+        swept = Swept(tuple(removed), uploads, leftovers, tuple(failed), versions)
         if swept != Swept():
             log.info(
                 "swept",
@@ -120,6 +123,7 @@ class FootageSweeper:
                 uploads=uploads,
                 leftovers=leftovers,
                 failed=len(failed),
+                versions=versions,
             )
         return swept
 
@@ -186,9 +190,14 @@ class FootageSweeper:
             if item.key.rpartition("/")[2] in held or not self._is_old(item.modified):
                 continue
             data = await self._store.get(item.key)
-            if data is not None and await self._store.stat(manifest_key(data.decode())) is None:
+            if data is None or await self._store.stat(manifest_key(data.decode())) is not None:
+                continue
+            try:
                 await self._store.delete(item.key)
-                count += 1
+            except errors.FailedPreconditionError as error:
+                log.warning("pointer not removed", problem=error.message)
+                continue
+            count += 1
         return count
 
     def _is_old(self, written: datetime) -> bool:

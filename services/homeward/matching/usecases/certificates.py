@@ -10,6 +10,7 @@ from homeward.matching.ports import Purgeable
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
+from homeward.servicekit.objects import ObjectStore
 
 
 class Certificates:
@@ -18,12 +19,20 @@ class Certificates:
     Args:
         store: Keeps them, under `subject.<id>`.
         files: What keeps bytes until it is rebuilt, by the name of the data.
+        buckets: Where objects were that an entry names the prefix of, by the name of the data.
         clock: Tells the time.
     """
 
-    def __init__(self, store: KeyValueStore, files: Mapping[str, Purgeable], clock: Clock) -> None:
+    def __init__(
+        self,
+        store: KeyValueStore,
+        files: Mapping[str, Purgeable],
+        buckets: Mapping[str, ObjectStore],
+        clock: Clock,
+    ) -> None:
         self._store = store
         self._files = files
+        self._buckets = buckets
         self._clock = clock
 
     async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
@@ -60,6 +69,8 @@ class Certificates:
     async def _now(self, entry: ErasureEntry) -> ErasureEntry:
         if entry.outcome is not ErasureOutcome.PENDING:
             return entry
+        if entry.data in self._buckets:
+            return await self._freed(entry, self._buckets[entry.data])
         if entry.until is not None and self._clock.now() >= entry.until:
             return replace(
                 entry,
@@ -76,6 +87,25 @@ class Certificates:
             outcome=ErasureOutcome.ERASED,
             verification="what was left was moved to other files under another key, and the"
             " engine says that the old ones are not there",
+        )
+
+    async def _freed(self, entry: ErasureEntry, bucket: ObjectStore) -> ErasureEntry:
+        """Tell whether a store has had its time to free the bytes of objects, and look again."""
+        if entry.until is None or self._clock.now() < entry.until:
+            return entry
+        left = sum([await bucket.left(place) for place in entry.places])
+        if left:
+            why = "; ".join([f"{left} are there again, or still", *await bucket.keeping()])
+            return replace(
+                entry,
+                outcome=ErasureOutcome.FAILED,
+                verification=f"{why}; then close the subject again",
+            )
+        return replace(
+            entry,
+            outcome=ErasureOutcome.ERASED,
+            verification="the store says of each that it is not there, and the time within which it"
+            " frees their bytes has passed",
         )
 
 

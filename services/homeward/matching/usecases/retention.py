@@ -82,6 +82,7 @@ class Retention:
         sightings: Erases those whose deadline has passed.
         indexes: What keeps bytes of what was removed until it is rebuilt.
         deviations: Asks the object store for what keeps it from forgetting.
+        old_versions: Removes what deleting and overwriting left in buckets with versions.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
     """
@@ -93,6 +94,7 @@ class Retention:
         sightings: Sightings,
         indexes: Sequence[Purgeable],
         deviations: Callable[[], Awaitable[list[str]]],
+        old_versions: Callable[[], Awaitable[int]],
         clock: Clock,
         grace: timedelta,
     ) -> None:
@@ -100,6 +102,7 @@ class Retention:
         self._sightings = sightings
         self._indexes = indexes
         self._deviations = deviations
+        self._old_versions = old_versions
         self._clock = clock
         self._grace = grace
 
@@ -113,6 +116,7 @@ class Retention:
             How many subjects, sightings, stills and files were removed.
         """
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
+        removed += await self._old_versions()
         for index in self._indexes:
             if await index.holds_erased():
                 removed += await index.rebuild(proceed)

@@ -7,11 +7,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import structlog
+
 from homeward import inventory
 from homeward.inventory import HeldData
 from homeward.matching.model import (
     Decision,
     Disposition,
+    ErasureEntry,
     Finding,
     Review,
     Sighting,
@@ -19,10 +22,13 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import Removed, SightingFeed, SightingIndex
 from homeward.matching.spans import Placement, Span, place
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 from homeward.servicekit.objects import ObjectStore
+
+log = structlog.get_logger()
 
 CLEARLY_BETTER = 0.01
 """By how much a finding has to be more alike to replace the picture of a sighting: a search that is
@@ -203,15 +209,19 @@ class Sightings:
         """Erase every sighting of a subject, confirmed ones too.
 
         Returns:
-            What was removed, and how many of their stills are still there.
+            What was removed, and how many of their stills, old versions included, are still there.
         """
         async with self._joining:
             found = await self._index.find(subject_ids=[subject_id])
             removed = await self._forget([item.sighting_id for item in found])
             for entry in await self._ledger.entries(f"*.{subject_id}"):
                 await self._ledger.erase(entry.key)
-        left = [item for item in found if await self._evidence.stat(_still(item)) is not None]
-        return removed, len(left)
+        left = [await self._evidence.left(_still(item)) for item in found]
+        return removed, sum(left)
+
+    async def tell_of_stills(self, objects: ObjectErasures, count: int, left: int) -> ErasureEntry:
+        """Return what a certificate says of the stills that `remove_subject` removed."""
+        return await objects.entry(inventory.STILLS, self._evidence, count=count, left=left)
 
     async def sweep(self) -> int:
         """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.
@@ -224,7 +234,10 @@ class Sightings:
         async with self._joining:
             found = await self._index.find()
             due = [item.sighting_id for item in found if self._expired(item)]
-            await self._forget(due)
+            try:
+                await self._forget(due)
+            except errors.FailedPreconditionError as error:  # it must not keep what else is due
+                log.warning("stills not removed", problem=error.message)
         held = {item.sighting_id for item in found}.difference(due)
         strays = [
             item
@@ -233,7 +246,7 @@ class Sightings:
             and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
-            await self._evidence.delete(item.key)
+            await self._evidence.purge(item.key)
         return len(due) + len(strays)
 
     async def held(self) -> tuple[HeldData, HeldData, HeldData]:
@@ -342,10 +355,18 @@ class Sightings:
     async def _forget(self, sighting_ids: list[str]) -> Removed:
         if not sighting_ids:
             return Removed(0)
+        kept: dict[str, errors.FailedPreconditionError] = {}
         for name in sighting_ids:
-            await self._evidence.delete(f"pending/{name}.jpg")
-            await self._evidence.delete(f"confirmed/{name}.jpg")
-        return await self._index.remove(sighting_ids)
+            for folder in ("pending", "confirmed"):
+                try:
+                    await self._evidence.delete(f"{folder}/{name}.jpg")
+                except errors.FailedPreconditionError as error:
+                    kept[name] = error
+        # One whose still the store keeps stays, so that it is tried again.
+        removed = await self._index.remove([name for name in sighting_ids if name not in kept])
+        if kept:
+            raise next(iter(kept.values()))
+        return removed
 
     def _expired(self, sighting: Sighting) -> bool:
         kept = sighting.state is SightingState.CONFIRMED

@@ -33,15 +33,15 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import NOTHING_THERE, ObjectErasures
 from homeward.matching.usecases.sightings import Sightings
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectStore
+from homeward.servicekit.store_rules import StoreRules
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
-
-NOTHING_THERE = "there was none"
 
 SWEPT_LATE = timedelta(days=1)
 """A subject whose end is overdue for longer than this is reported: sweeps do not work."""
@@ -69,9 +69,9 @@ class Subjects:
         sightings: Goes along with a subject.
         certificates: Keep what became of erased data.
         faces: Judges photographs.
+        objects: Tells what became of objects that were erased.
+        rules: Refuse to enrol anybody while the object store would keep what is deleted.
         clock: Tells the time.
-        frees_after: Within what time the object store frees the bytes of what was deleted; None if
-            nobody has stated it.
     """
 
     def __init__(
@@ -83,8 +83,9 @@ class Subjects:
         sightings: Sightings,
         certificates: Certificates,
         faces: FaceAnalyzer,
+        objects: ObjectErasures,
+        rules: StoreRules,
         clock: Clock,
-        frees_after: timedelta | None,
     ) -> None:
         self._subjects = subjects
         self._photos = photos
@@ -93,14 +94,17 @@ class Subjects:
         self._certificates = certificates
         self._faces = faces
         self._clock = clock
-        self._frees_after = frees_after
+        self._objects = objects
+        self._rules = rules
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
         """Enrol a subject without photographs; return it and its etag.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
+            FailedPreconditionError: `RETENTION_UNSAFE`.
         """
+        await self._rules.require()
         now = self._clock.now()
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
         subject = Subject(
@@ -130,10 +134,12 @@ class Subjects:
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
-            FailedPreconditionError: `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`,
+                `RETENTION_UNSAFE`.
             ResourceExhaustedError: `PHOTO_LIMIT`.
             InvalidArgumentError: `PHOTO_REFUSED`, `IMAGE_UNREADABLE`.
         """
+        await self._rules.require()
         subject, etag = await self._open_subject(subject_id)
         photo_id = str(uuid.uuid5(uuid.UUID(subject_id), hashlib.sha256(photo).hexdigest()))
         if any(held.photo_id == photo_id for held in subject.photos):
@@ -401,7 +407,7 @@ class Subjects:
         removed, left = await self._sightings.remove_subject(subject_id)
         return [
             _in_files(SIGHTINGS, removed),
-            self._in_bucket(STILLS, removed.count, left),
+            await self._sightings.tell_of_stills(self._objects, removed.count, left),
             self._in_scans(removed.count),
         ]
 
@@ -419,30 +425,13 @@ class Subjects:
         )
         return replace(entry, until=until)
 
-    def _in_bucket(self, data: DataClass, count: int, left: int) -> ErasureEntry:
-        """Tell of objects, which the store says are not there any more."""
-        if left:
-            still = f"{left} are still there; close the subject again"
-            return _told(data, count, ErasureOutcome.FAILED, still)
-        if not count:
-            return _told(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
-        gone = "the store says of each that it is not there"
-        if self._frees_after is None:
-            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_DAYS)"
-            return _told(data, count, ErasureOutcome.PENDING, f"{gone}; {unknown}")
-        if not self._frees_after:
-            return _told(data, count, ErasureOutcome.ERASED, f"{gone}, and frees bytes at once")
-        until = self._clock.now() + self._frees_after
-        by = f"it frees their bytes by {until:%Y-%m-%d %H:%M} UTC"
-        entry = _told(data, count, ErasureOutcome.PENDING, f"{gone}; {by}")
-        return replace(entry, until=until)
-
     async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
-        held = await self._photos.objects(f"subjects/{subject_id}/")
-        for item in held:
-            await self._photos.delete(item.key)
-        left = await self._photos.objects(f"subjects/{subject_id}/")
-        return [self._in_bucket(PHOTOGRAPHS, len(held), len(left))]
+        folder = f"subjects/{subject_id}/"
+        purge = await self._photos.purge(folder)
+        entry = await self._objects.entry(
+            PHOTOGRAPHS, self._photos, count=purge.keys, left=purge.left, versions=purge.versions
+        )
+        return [replace(entry, places=(folder,)) if purge.keys else entry]
 
     async def _erase_record(self, subject_id: str) -> list[ErasureEntry]:
         erased = await self._subjects.erase(_open(subject_id))
@@ -457,6 +446,16 @@ class Subjects:
                 else "the record is still there; close the subject again",
             )
         ]
+
+
+def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
+    """Return what refuses to enrol anybody whose data the object store would keep."""
+    return StoreRules(
+        deviations,
+        clock,
+        bucket=f"{PHOTOGRAPHS.place}, {STILLS.place}",
+        would_keep="photographs or stills after they were erased",
+    )
 
 
 async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:
@@ -482,7 +481,7 @@ async def _entries(
     """Carry one erasure out; a store that does not answer is an entry, not the end."""
     try:
         return await erasure
-    except errors.UnavailableError as error:
+    except (errors.UnavailableError, errors.FailedPreconditionError) as error:
         again = f"{error.message}; then close the subject again"
         return [_told(one, 0, ErasureOutcome.FAILED, again) for one in data]
 

@@ -21,13 +21,14 @@ from homeward.ingestion.usecases import footage as module
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import (
     PART_BYTES,
-    RULES_TRUSTED,
     URL_LIFETIME,
     FootageLibrary,
 )
 from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.objects import Versioning
+from homeward.servicekit.store_rules import RULES_TRUSTED
 
 CONTENT = b"recording"
 LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
@@ -799,6 +800,74 @@ async def test_a_deletion_that_did_not_work_is_said_and_can_be_repeated(
 
     assert await keys(bucket) == []
     assert matcher.erased == [footage.footage_id]
+
+
+async def test_a_deletion_in_a_bucket_with_versions_leaves_none(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    bucket.versioning = Versioning.ENABLED
+    await bucket.put(f"{footage_folder(footage.footage_id)}presence/a", b"1", content_type="a/b")
+    await bucket.hide(f"{footage_folder(footage.footage_id)}presence/a")
+
+    await library.delete(footage.footage_id)
+
+    assert await bucket.left("") == 0
+    (erasure,) = (await library.report()).erasures
+    assert erasure.erase_time is not None
+
+
+async def test_a_recording_that_a_lock_keeps_is_not_said_to_be_deleted(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    bucket.locked = True
+
+    with pytest.raises(errors.FailedPreconditionError, match="object lock is on") as refused:
+        await library.delete(footage.footage_id)
+    under_way = (await library.report()).erasures
+    bucket.locked = False
+    await library.delete(footage.footage_id)
+
+    assert refused.value.reason is errors.Reason.RETENTION_UNSAFE
+    assert [one.erase_time for one in under_way] == [None]
+    assert await keys(bucket) == []
+
+
+async def test_a_recording_that_was_copied_elsewhere_is_not_said_to_be_gone(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    bucket.copied = True
+
+    with pytest.raises(errors.FailedPreconditionError, match="copies are not deleted") as refused:
+        await library.delete(footage.footage_id)
+    await library.finish_erasures()
+
+    assert refused.value.reason is errors.Reason.RETENTION_UNSAFE
+    assert await keys(bucket) == []
+    assert [one.erase_time for one in (await library.report()).erasures] == [None]
+
+
+async def test_a_deletion_is_not_at_its_end_while_an_old_version_is_there(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    footage, _ = await upload(library, make.header())
+    bucket.versioning, left = Versioning.ENABLED, bucket.left
+
+    async def one_is_left(prefix: str) -> int:
+        return await left(prefix) + 1
+
+    bucket.left = one_is_left  # type: ignore[method-assign]
+    with pytest.raises(errors.FailedPreconditionError, match="versioning is on"):
+        await library.delete(footage.footage_id)
+    await library.finish_erasures()
+    under_way = (await library.report()).erasures
+    bucket.left = left  # type: ignore[method-assign]
+    await library.finish_erasures()
+
+    assert [one.erase_time for one in under_way] == [None]
+    assert None not in [one.erase_time for one in (await library.report()).erasures]
 
 
 async def test_footage_is_deleted_once(library: FootageLibrary, make: Any) -> None:

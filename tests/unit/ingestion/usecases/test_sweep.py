@@ -14,6 +14,7 @@ from homeward.ingestion.usecases.sweep import FootageSweeper, Swept
 from homeward.inventory import ABANDONED_AFTER, FOOTAGE_LIMIT, SWEPT_AHEAD
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.objects import Versioning
 
 DUE = FOOTAGE_LIMIT - SWEPT_AHEAD
 MOMENT = timedelta(microseconds=1)
@@ -51,6 +52,17 @@ async def keys(bucket: InMemoryFootageStore) -> list[str]:
 async def added(library: FootageLibrary, make: Any, content: bytes = b"recording") -> str:
     footage, _ = await library.upload(content.hex()[:20], make.header(content), 0, stream(content))
     return footage.footage_id
+
+
+async def hidden(library: FootageLibrary, bucket: InMemoryFootageStore, make: Any) -> str:
+    """Add a recording, and delete it as a lifecycle rule does."""
+    bucket.versioning, versioning = Versioning.NEVER, bucket.versioning
+    name = await added(library, make)
+    bucket.versioning = versioning
+    for key in await keys(bucket):
+        await bucket.put(key, b"again", content_type="x/y")
+        await bucket.hide(key)
+    return name
 
 
 async def test_a_recording_stays_until_a_day_before_its_deadline_and_no_longer(
@@ -217,6 +229,19 @@ async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
     clock.advance(DUE)
 
     assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+
+
+async def test_old_versions_go_with_the_next_sweep(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+) -> None:
+    bucket.versioning = Versioning.ENABLED
+    name = await hidden(library, bucket, make)
+    bucket.versioning = Versioning.SUSPENDED
+
+    assert (await sweeper.sweep(yes)).versions > 0
+
+    assert await bucket.left(footage_folder(name)) == 0
+    assert await bucket.keeping() == []
 
 
 async def test_a_manifest_is_read_once(

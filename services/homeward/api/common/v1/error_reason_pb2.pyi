@@ -93,8 +93,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SCAN_ENDED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
     ERROR_REASON_RETENTION_UNSAFE: _ErrorReason.ValueType  # 34
-    """FAILED_PRECONDITION. The footage store is set up so that it could keep footage past its
-    deadline. Metadata: `bucket`, `problem`.
+    """FAILED_PRECONDITION. The object store is set up so that it would keep what is deleted, or
+    footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
+    what was removed. Metadata: `bucket`, `problem`.
     """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
@@ -232,8 +233,9 @@ ERROR_REASON_SCAN_SCOPE_EMPTY: ErrorReason.ValueType  # 32
 ERROR_REASON_SCAN_ENDED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
 ERROR_REASON_RETENTION_UNSAFE: ErrorReason.ValueType  # 34
-"""FAILED_PRECONDITION. The footage store is set up so that it could keep footage past its
-deadline. Metadata: `bucket`, `problem`.
+"""FAILED_PRECONDITION. The object store is set up so that it would keep what is deleted, or
+footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
+what was removed. Metadata: `bucket`, `problem`.
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""

@@ -178,11 +178,15 @@ class FootageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteFootage(self, request, context):
-        """Removes a recording before its deadline. Its object is proven gone before the call returns.
+        """Removes a recording before its deadline, with every version of its objects. The store says of
+        each that it is not there before the call returns; when it frees their bytes is its own matter.
+
+        `RETENTION_UNSAFE` tells that the store keeps a version or a copy of what was removed.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `FOOTAGE_NOT_FOUND`
+        - FAILED_PRECONDITION `RETENTION_UNSAFE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

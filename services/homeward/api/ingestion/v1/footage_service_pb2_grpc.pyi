@@ -102,11 +102,15 @@ class FootageServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     DeleteFootage: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.DeleteFootageRequest, _footage_service_pb2.DeleteFootageResponse]
-    """Removes a recording before its deadline. Its object is proven gone before the call returns.
+    """Removes a recording before its deadline, with every version of its objects. The store says of
+    each that it is not there before the call returns; when it frees their bytes is its own matter.
+
+    `RETENTION_UNSAFE` tells that the store keeps a version or a copy of what was removed.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `FOOTAGE_NOT_FOUND`
+    - FAILED_PRECONDITION `RETENTION_UNSAFE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetRetentionReport: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]
@@ -190,11 +194,15 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     DeleteFootage: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.DeleteFootageRequest, _footage_service_pb2.DeleteFootageResponse]  # type: ignore[assignment]
-    """Removes a recording before its deadline. Its object is proven gone before the call returns.
+    """Removes a recording before its deadline, with every version of its objects. The store says of
+    each that it is not there before the call returns; when it frees their bytes is its own matter.
+
+    `RETENTION_UNSAFE` tells that the store keeps a version or a copy of what was removed.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `FOOTAGE_NOT_FOUND`
+    - FAILED_PRECONDITION `RETENTION_UNSAFE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetRetentionReport: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]  # type: ignore[assignment]
@@ -317,11 +325,15 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _footage_service_pb2.DeleteFootageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.DeleteFootageResponse, _abc.Awaitable[_footage_service_pb2.DeleteFootageResponse]]:
-        """Removes a recording before its deadline. Its object is proven gone before the call returns.
+        """Removes a recording before its deadline, with every version of its objects. The store says of
+        each that it is not there before the call returns; when it frees their bytes is its own matter.
+
+        `RETENTION_UNSAFE` tells that the store keeps a version or a copy of what was removed.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `FOOTAGE_NOT_FOUND`
+        - FAILED_PRECONDITION `RETENTION_UNSAFE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

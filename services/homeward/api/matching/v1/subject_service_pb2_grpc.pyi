@@ -42,6 +42,7 @@ class SubjectServiceStub:
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+    - FAILED_PRECONDITION `RETENTION_UNSAFE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     AddReferencePhoto: _grpc.UnaryUnaryMultiCallable[_subject_service_pb2.AddReferencePhotoRequest, _subject_service_pb2.AddReferencePhotoResponse]
@@ -51,7 +52,7 @@ class SubjectServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`
     - NOT_FOUND `SUBJECT_NOT_FOUND`
-    - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`, `RETENTION_UNSAFE`
     - RESOURCE_EXHAUSTED `PHOTO_LIMIT`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
@@ -131,6 +132,7 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+    - FAILED_PRECONDITION `RETENTION_UNSAFE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     AddReferencePhoto: _aio.UnaryUnaryMultiCallable[_subject_service_pb2.AddReferencePhotoRequest, _subject_service_pb2.AddReferencePhotoResponse]  # type: ignore[assignment]
@@ -140,7 +142,7 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`
     - NOT_FOUND `SUBJECT_NOT_FOUND`
-    - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`, `RETENTION_UNSAFE`
     - RESOURCE_EXHAUSTED `PHOTO_LIMIT`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
@@ -223,6 +225,7 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+        - FAILED_PRECONDITION `RETENTION_UNSAFE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -238,7 +241,7 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`
         - NOT_FOUND `SUBJECT_NOT_FOUND`
-        - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`
+        - FAILED_PRECONDITION `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`, `RETENTION_UNSAFE`
         - RESOURCE_EXHAUSTED `PHOTO_LIMIT`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
