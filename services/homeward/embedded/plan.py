@@ -96,7 +96,7 @@ def service_specs(
         fixed["HOMEWARD_S3_ENDPOINT"] = f"http://{address(ports['s3'])}"
         fixed["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
         fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
-        fixed["HOMEWARD_S3_FREES_DAYS"] = str(FREES_AFTER / timedelta(days=1))
+        fixed["HOMEWARD_S3_FREES_MINUTES"] = str(FREES_AFTER / timedelta(minutes=1))
 
     if next_model:
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])

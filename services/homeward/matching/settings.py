@@ -36,13 +36,13 @@ class MatchingSettings(EngineSettings):
         description="Evaluation mode: candidates may be chosen by a policy that nobody has"
         " approved, or that has expired, and say so. To try Homeward out; never in an enquiry.",
     )
-    s3_frees_days: float | None = Field(
+    s3_frees_minutes: float | None = Field(
         None,
-        ge=0,
-        le=31,
-        description="Days within which the S3 server frees the bytes of an object that was deleted:"
-        " 0 for one that removes them at once, as MinIO does. Certificates say `pending` until"
-        " then, and without end if it is not set.",
+        ge=1,
+        le=31 * 24 * 60,
+        description="Minutes within which the S3 server frees the bytes of an object that was"
+        " deleted: 15 for MinIO, 1440 for Ceph, each with its defaults. Certificates say `pending`"
+        " until then, and without end if it is not set.",
     )
     review_grace_days: float = Field(
         7.0,
@@ -71,8 +71,8 @@ class MatchingSettings(EngineSettings):
         return self
 
     def frees_after(self) -> timedelta | None:
-        """Return `s3_frees_days` as a span."""
-        return None if self.s3_frees_days is None else timedelta(days=self.s3_frees_days)
+        """Return `s3_frees_minutes` as a span."""
+        return None if self.s3_frees_minutes is None else timedelta(minutes=self.s3_frees_minutes)
 
     def gallery_key(self) -> bytes:
         """Read the gallery key.

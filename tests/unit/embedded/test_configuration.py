@@ -144,7 +144,7 @@ def test_services_find_the_embedded_engines_and_each_other(tmp_path: Path) -> No
     assert matching["HOMEWARD_NATS_URL"] == f"nats://TOKEN@127.0.0.1:{PORTS['nats']}"
     assert matching["HOMEWARD_S3_ENDPOINT"] == f"http://127.0.0.1:{PORTS['s3']}"
     assert matching["HOMEWARD_S3_SECRET_KEY"] == "SECRET"
-    assert matching["HOMEWARD_S3_FREES_DAYS"] == "1.0"
+    assert matching["HOMEWARD_S3_FREES_MINUTES"] == "1440.0"
     assert matching["HOMEWARD_QDRANT_PATH"] == str(tmp_path / "qdrant")
     assert matching["HOMEWARD_EMBEDDING_TARGET"] == f"127.0.0.1:{PORTS['embedding']}"
     assert matching["HOMEWARD_LISTEN"] == f"127.0.0.1:{PORTS['matching']}"
@@ -199,7 +199,7 @@ def test_engines_that_run_elsewhere_are_not_started_and_their_addresses_pass_thr
     assert own == []
     assert matching["HOMEWARD_NATS_URL"] == "nats://nats:4222"
     assert "HOMEWARD_QDRANT_PATH" not in matching
-    assert "HOMEWARD_S3_FREES_DAYS" not in matching  # whoever runs it knows
+    assert "HOMEWARD_S3_FREES_MINUTES" not in matching  # whoever runs it knows
 
 
 def test_an_s3_server_without_its_keys_is_refused() -> None:

@@ -166,29 +166,22 @@ async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
     assert now["reference templates"] is ErasureOutcome.PENDING
 
 
-async def test_photographs_are_erased_at_once_where_the_store_frees_their_bytes(
-    matching: Any, filled: str
-) -> None:
-    matching.objects._frees_after = timedelta()
-
-    _, _, told = await matching.subjects.close(filled)
-
-    assert outcomes(told)["reference photographs"] is ErasureOutcome.ERASED
-
-
-async def test_photographs_are_erased_once_the_store_has_had_its_time_to_free_their_bytes(
+async def test_photographs_and_stills_are_erased_once_the_store_has_had_its_time_to_free_bytes(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(days=1)
-    await matching.subjects.close(filled)
+    matching.objects._frees_after = timedelta(minutes=15)
+    until = matching.clock.now() + timedelta(minutes=15)
+    _, _, told = await matching.subjects.close(filled)
 
-    pass_time(timedelta(days=1) - MOMENT)
+    pass_time(timedelta(minutes=15) - MOMENT)
     before = outcomes(await matching.certificates.get(filled))
     pass_time(MOMENT)
     after = outcomes(await matching.certificates.get(filled))
 
-    photos = "reference photographs"
-    assert (before[photos], after[photos]) == (ErasureOutcome.PENDING, ErasureOutcome.ERASED)
+    stored = ("reference photographs", "stills")
+    assert [one.until for one in told.entries if one.data in stored] == [until, until]
+    assert {before[one] for one in stored} == {ErasureOutcome.PENDING}
+    assert {after[one] for one in stored} == {ErasureOutcome.ERASED}
 
 
 async def test_photographs_stay_pending_while_nobody_knows_when_the_store_frees_bytes(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from pydantic import ValidationError
 from qdrant_client.qdrant_remote import QdrantRemote
@@ -33,3 +35,22 @@ def test_a_key_to_qdrant_goes_with_each_request() -> None:
     assert isinstance(client._client, QdrantRemote)
     assert client._client._rest_headers["api-key"] == "secret"
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "span"), [(1, timedelta(minutes=1)), (44640, timedelta(days=31))]
+)
+def test_a_store_frees_bytes_within_minutes(minutes: float, span: timedelta) -> None:
+    settings = MatchingSettings(**REQUIRED, qdrant_path="/q", s3_frees_minutes=minutes)
+
+    assert settings.frees_after() == span
+
+
+@pytest.mark.parametrize("minutes", [0, 0.9, 44641])
+def test_no_store_frees_bytes_at_once_nor_after_a_month(minutes: float) -> None:
+    with pytest.raises(ValidationError, match="s3_frees_minutes"):
+        MatchingSettings(**REQUIRED, qdrant_path="/q", s3_frees_minutes=minutes)
+
+
+def test_nobody_knows_when_a_store_frees_bytes_while_it_is_not_stated() -> None:
+    assert MatchingSettings(**REQUIRED, qdrant_path="/q").frees_after() is None

@@ -55,18 +55,12 @@ class ObjectErasures:
             gone += f", after {versions} versions were removed by their ids"
         if await store.replicated():
             return replace(told, verification=f"{gone}; but the bucket: {REPLICATED}")
-        if self._frees_after == timedelta():
-            return replace(
-                told,
-                outcome=ErasureOutcome.ERASED,
-                verification=f"{gone}, and frees bytes at once",
-            )
         if self._frees_after is None:
-            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_DAYS)"
+            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_MINUTES)"
             return replace(told, verification=f"{gone}; {unknown}")
         until = self._clock.now() + self._frees_after
         return replace(
             told,
-            verification=f"{gone}; it frees their bytes by {until:%Y-%m-%d %H:%M} UTC",
+            verification=f"{gone}; it frees their bytes by {until:%Y-%m-%d %H:%M:%S} UTC",
             until=until,
         )
