@@ -138,6 +138,29 @@ UPLOADS = DataClass(
     removed_by="the end of the upload, the sweeper with the parts that came",
     limit=2 * ABANDONED_AFTER,
 )
+STAGED = DataClass(
+    name="staged files",
+    holds="a recording that came by URL and is not checked yet; nothing reads it but that check",
+    owner="ingestion",
+    engine=Engine.S3,
+    place=FOOTAGE.place,
+    keys="staging/…",
+    kept="until done, a day at most",
+    removed_by="the end of the upload, the sweeper by the record of the upload, a lifecycle rule",
+    limit=2 * ABANDONED_AFTER,
+)
+UNCLAIMED = DataClass(
+    name="unclaimed objects",
+    holds="what belongs to no recording and no upload: left by what broke off, put to the URL of an"
+    " upload that is done, or somebody else's",
+    owner="ingestion",
+    engine=Engine.S3,
+    place=FOOTAGE.place,
+    keys="anything",
+    kept="under `staging/` until the next sweep, beside recordings a day; of elsewhere this tells",
+    removed_by="the sweeper, a lifecycle rule",
+    limit=2 * ABANDONED_AFTER,
+)
 SCANS = DataClass(
     name="scans",
     holds="scope, progress, coverage, how many faces were how wide, ids and scores of candidates",
@@ -280,6 +303,8 @@ INVENTORY = (
     INCOMPARABLE,
     CAMERAS,
     UPLOADS,
+    STAGED,
+    UNCLAIMED,
     SCANS,
     SCAN_WORK,
     FACES,

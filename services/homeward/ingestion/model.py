@@ -246,6 +246,11 @@ class Upload:
     """When its first byte may have come: the 31 days count from here."""
     multipart_id: str | None
     """Of the store's multipart upload; None for an upload by URL."""
+    staging: str = ""
+    """Key that the URL writes to. Empty for an upload by gRPC, and for one by URL that an earlier
+    version began: its URL writes to the recording's own key, and it has to be begun again."""
+    admissions: tuple[str, ...] = ()
+    """Multipart uploads by which a staged file is copied to its recording's key."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class FootageStore(ObjectStore, Protocol):
     async def abort_multipart(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts, if it is there."""
 
+    async def read(self, key: str, offset: int, length: int) -> bytes:
+        """Return bytes of an object; fewer where it ends, and none where there is none."""
+
     async def sha256(self, key: str) -> str:
         """Read an object through and return its SHA-256, hexadecimal."""
 

@@ -40,7 +40,7 @@ def retention(session: Session) -> ExitCode:
         named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""
         tell(
             CliError(
-                f"{one.overdue_count} of {one.name} past the deadline{named}",
+                f"{one.overdue_count} of {one.name} past the deadline, or dated ahead{named}",
                 advice="this is a breach: see the logs of ingestion and matching for why the"
                 " sweeper does not remove it, and tell the operator",
             )

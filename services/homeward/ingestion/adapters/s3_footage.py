@@ -14,6 +14,7 @@ from homeward.servicekit import errors
 from homeward.servicekit.s3 import S3ObjectStore
 
 _HASH_BLOCK = 1024 * 1024
+_NOTHING_THERE = frozenset({"NoSuchKey", "InvalidRange"})
 _NO_UPLOAD = frozenset({"NoSuchUpload", "NoSuchKey"})  # Ceph names the key when it lists its parts
 
 
@@ -64,6 +65,10 @@ class S3FootageStore(S3ObjectStore):
         """Drop an upload and its parts, if it is there."""
         await self.run(self._abort, key, upload_id)
 
+    async def read(self, key: str, offset: int, length: int) -> bytes:
+        """Return bytes of an object; fewer where it ends, and none where there is none."""
+        return await self.run(self._read, key, offset, length)
+
     async def sha256(self, key: str) -> str:
         """Read an object through and return its SHA-256, hexadecimal."""
         return await self.run(self._sha256, key)
@@ -99,6 +104,19 @@ class S3FootageStore(S3ObjectStore):
         except S3Error as error:
             if error.code not in _NO_UPLOAD:
                 raise
+
+    def _read(self, key: str, offset: int, length: int) -> bytes:
+        try:
+            response = self.client.get_object(self.bucket, key, offset=offset, length=length)
+        except S3Error as error:
+            if error.code in _NOTHING_THERE:
+                return b""
+            raise
+        try:
+            return bytes(response.data)
+        finally:
+            response.close()
+            response.release_conn()
 
     def _sha256(self, key: str) -> str:
         try:

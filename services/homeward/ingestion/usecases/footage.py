@@ -23,6 +23,15 @@ from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
 from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.examining import Examinations
+from homeward.ingestion.usecases.staging import (
+    Staging,
+    Unfinished,
+    dated_ahead,
+    digest_mismatch,
+    footage_in,
+    new_key,
+    upload_not_found,
+)
 from homeward.inventory import (
     CAMERAS,
     FOOTAGE,
@@ -112,6 +121,7 @@ class FootageLibrary:
     ) -> None:
         self._store = store
         self._uploads = uploads
+        self._staging = Staging(store, uploads)
         self._erasures = erasures
         self._keep = keep
         self._rules = StoreRules(
@@ -225,8 +235,8 @@ class FootageLibrary:
         held = await self._admit(header)
         if held is not None:
             return held
-        await self._ticket(request_id, header, multipart=False)
-        url = await self._store.url_to_put(_file(header.footage_id), URL_LIFETIME)
+        upload = await self._ticket(request_id, header, multipart=False)
+        url = await self._store.url_to_put(upload.staging, URL_LIFETIME)
         return url, self._clock.now() + URL_LIFETIME
 
     async def complete_upload(self, request_id: str) -> Footage:
@@ -242,10 +252,22 @@ class FootageLibrary:
         if held is not None:  # the answer to the first call was lost
             await self._uploads.erase(request_id)
             return held
-        stored = await self._store.stat(_file(header.footage_id))
-        if stored is None or stored.size != header.size_bytes:
-            raise _size_mismatch(header.size_bytes, stored.size if stored else 0)
-        return await self._accept(request_id, upload, digest=None)
+        file = _file(header.footage_id)
+        staged = await self._store.stat(upload.staging) if upload.staging else None
+        admitted = await self._store.stat(file)
+        if staged is None and admitted is not None and admitted.size == header.size_bytes:
+            # It was admitted by an earlier call, of which only the rest broke off.
+            return await self._accept(request_id, upload, digest=None)
+        if staged is None or staged.size != header.size_bytes:
+            raise _size_mismatch(header.size_bytes, staged.size if staged else 0)
+        try:
+            digest = await self._staging.admit(request_id, upload, file)
+        except errors.InvalidArgumentError:
+            await self._store.purge(upload.staging)
+            await self._uploads.erase(request_id)
+            raise
+        await self._store.purge(upload.staging)
+        return await self._accept(request_id, upload, digest=digest)
 
     async def get(self, footage_id: str) -> Footage:
         """Return a recording.
@@ -459,10 +481,14 @@ class FootageLibrary:
     async def report(self) -> RetentionReport:
         """Report what is held and whether anything is past its deadline."""
         now = self._clock.now()
-        objects = await self._store.objects("footage/")
+        objects = await self._store.objects("")
         footage = await self._manifests_among(objects)
         uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
-        overdue = tuple(one.footage_id for one in footage if now >= one.delete_time)
+        # What says that it is of the future would never be old enough for the store's own rule.
+        ahead = {footage_in(item.key) for item in objects if dated_ahead(item, now)}
+        overdue = tuple(
+            one.footage_id for one in footage if now >= one.delete_time or one.footage_id in ahead
+        )
         limit = now - (UPLOADS.limit or timedelta.max)
         held = (
             HeldData(
@@ -480,6 +506,7 @@ class FootageLibrary:
                 oldest=min((one.create_time for one in uploads), default=None),
                 overdue=sum(one.create_time <= limit for one in uploads),
             ),
+            *Unfinished.among(objects, footage, uploads).held(now),
             HeldData(CAMERAS.name, count=len(await self._cameras.find())),
         )
         return RetentionReport(
@@ -556,7 +583,9 @@ class FootageLibrary:
         if entry is None:
             key = _file(header.footage_id)
             begun = await self._store.begin_multipart(key) if multipart else None
-            upload = Upload(header, self._clock.now(), begun)
+            upload = Upload(
+                header, self._clock.now(), begun, staging="" if multipart else new_key()
+            )
             try:
                 await self._uploads.create(request_id, records.encode(upload))
             except ConflictError:  # the same upload, twice at once
@@ -565,6 +594,9 @@ class FootageLibrary:
                 return await self._ticket(request_id, header, multipart=multipart)
             return upload
         upload = records.decode(entry.value, Upload)
+        if upload.multipart_id is None and not upload.staging:  # begun by an earlier version
+            await self._uploads.erase(request_id)
+            return await self._ticket(request_id, header, multipart=multipart)
         if upload.header != header or (upload.multipart_id is not None) != multipart:
             raise errors.InvalidArgumentError(
                 f"request_id {request_id} came before with another upload; use a new one",
@@ -576,12 +608,11 @@ class FootageLibrary:
     async def _pending(self, request_id: str) -> Upload:
         entry = await self._uploads.get(request_id)
         if entry is None:
-            raise errors.NotFoundError(
-                f"no upload {request_id} is under way; begin it again",
-                reason=errors.Reason.UPLOAD_NOT_FOUND,
-                metadata={"request_id": request_id},
-            )
-        return records.decode(entry.value, Upload)
+            raise upload_not_found(request_id)
+        upload = records.decode(entry.value, Upload)
+        if upload.multipart_id is None and not upload.staging:  # begun by an earlier version
+            raise upload_not_found(request_id)
+        return upload
 
     async def _committed(self, header: FootageHeader, parts: Collection[Part]) -> int:
         """Return how many bytes of an upload are stored, in its parts or as the whole file."""
@@ -600,7 +631,7 @@ class FootageLibrary:
         header = upload.header
         key = _file(header.footage_id)
         try:
-            _require_digest(header.sha256, digest or await self._store.sha256(key))
+            _require_digest(header.sha256, digest or await self._read_through(upload, key))
             url = await self._store.url_to_get(key, PROBE_URL_LIFETIME)
             examined = await self._prober.probe(url)
             probe = examined.probe
@@ -631,6 +662,16 @@ class FootageLibrary:
         await self._write(footage, examined.timeline)
         await self._uploads.erase(request_id)
         return footage
+
+    async def _read_through(self, upload: Upload, key: str) -> str:
+        """Return the SHA-256 of a stored file."""
+        digest = await self._store.sha256(key)
+        footage_id = upload.header.footage_id
+        if digest != upload.header.sha256 and await self._manifest(footage_id) is not None:
+            # It was written over the file of a recording that another upload had just finished:
+            # better none than one that is not what its manifest says.
+            await self.delete(footage_id)
+        return digest
 
     def _require_age(self, end: datetime) -> None:
         if end + self._min_age > self._clock.now():
@@ -690,11 +731,7 @@ def _expired(footage_id: str) -> errors.FailedPreconditionError:
 
 def _require_digest(expected: str, received: str) -> None:
     if received != expected:
-        raise errors.InvalidArgumentError(
-            "the bytes that came are not those that were announced; upload the file again",
-            reason=errors.Reason.UPLOAD_DIGEST_MISMATCH,
-            metadata={"expected": expected, "received": received},
-        )
+        raise digest_mismatch(expected, received)
 
 
 def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:

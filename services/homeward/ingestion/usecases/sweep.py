@@ -13,6 +13,7 @@ import structlog
 from homeward.ingestion.model import Footage, Upload, footage_folder
 from homeward.ingestion.ports import FootageStore
 from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
+from homeward.ingestion.usecases.staging import Staging, dated_ahead
 from homeward.inventory import ABANDONED_AFTER
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -75,6 +76,7 @@ class FootageSweeper:
         self._library = library
         self._store = store
         self._uploads = uploads
+        self._staging = Staging(store, uploads)
         self._clock = clock
         self._limit = limit
         self._ahead = ahead
@@ -88,10 +90,10 @@ class FootageSweeper:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
         uploads = await self._abandoned_uploads()
+        leftovers = await self._staging.sweep()
         known, self._known = self._known, {}
         removed: list[str] = []
         failed: list[str] = []
-        leftovers = 0
         for folder, objects in _folders(await self._store.objects("footage/")):
             if not await proceed():
                 break
@@ -163,10 +165,12 @@ class FootageSweeper:
 
     async def _abandon(self, upload: Upload) -> None:
         key = f"{footage_folder(upload.header.footage_id)}original"
-        if upload.multipart_id is not None:
-            await self._store.abort_multipart(key, upload.multipart_id)
-            if await self._store.parts(key, upload.multipart_id):
+        for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
+            await self._store.abort_multipart(key, multipart)
+            if await self._store.parts(key, multipart):
                 raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")
+        if upload.staging:
+            await self._store.delete(upload.staging)
         if await self._store.stat(manifest_key(upload.header.footage_id)) is None:
             await self._store.delete(key)
 
@@ -177,17 +181,29 @@ class FootageSweeper:
 
         Without any, it is of a deletion or an upload that broke off, or of an upload under way.
         """
-        age = self._clock.now() - max(item.modified for item in objects)
-        if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER):
+        now = self._clock.now()
+        age = now - max(item.modified for item in objects)
+        ahead = any(dated_ahead(item, now) for item in objects)
+        if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER) and not ahead:
             return 0
+        if manifest is None and await self._is_coming(footage_id):
+            return 0  # its end is by the record of its upload
         await self._library.discard(footage_id, objects)
         return len(objects)
+
+    async def _is_coming(self, footage_id: str) -> bool:
+        """Tell whether an upload of a recording is under way."""
+        return any(
+            records.decode(entry.value, Upload).header.footage_id == footage_id
+            for entry in await self._uploads.entries()
+        )
 
     async def _pointers_to_nothing(self) -> int:
         count = 0
         held = {recording.sha256 for recording in self._known.values()}
         for item in await self._store.objects("by-sha256/"):
-            if item.key.rpartition("/")[2] in held or not self._is_old(item.modified):
+            ahead = dated_ahead(item, self._clock.now())
+            if item.key.rpartition("/")[2] in held or not (ahead or self._is_old(item.modified)):
                 continue
             data = await self._store.get(item.key)
             if data is None or await self._store.stat(manifest_key(data.decode())) is not None:

@@ -15,6 +15,7 @@ from homeward.ingestion.model import (
     CameraDetails,
     Footage,
     FootageHeader,
+    Upload,
     footage_folder,
 )
 from homeward.ingestion.usecases import footage as module
@@ -24,7 +25,8 @@ from homeward.ingestion.usecases.footage import (
     URL_LIFETIME,
     FootageLibrary,
 )
-from homeward.inventory import FOOTAGE_LIMIT
+from homeward.ingestion.usecases.staging import CLOCKS_APART
+from homeward.inventory import ABANDONED_AFTER, FOOTAGE_LIMIT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
@@ -572,6 +574,62 @@ async def test_a_file_put_to_its_url_becomes_footage(
     assert await library.get(footage.footage_id) == footage
 
 
+async def test_an_upload_by_url_that_an_earlier_version_began_is_begun_again(
+    library: FootageLibrary, bucket: InMemoryFootageStore, uploads: Any, clock: Any, make: Any
+) -> None:
+    header = make.header()
+    written = records.encode(Upload(header, clock.now(), None))
+    before = written.replace(b',"staging":"","admissions":[]', b"")
+    await uploads.create("up-1", before)
+    await bucket.put(f"{footage_folder(header.footage_id)}original", CONTENT, content_type="x/y")
+
+    with pytest.raises(errors.NotFoundError, match="begin it again"):
+        await library.complete_upload("up-1")
+    await put(library, bucket, header, CONTENT)
+
+    assert before != written
+    assert (await library.complete_upload("up-1")).header == header
+
+
+async def test_an_upload_by_url_whose_check_could_not_be_made_is_finished_by_completing_it(
+    library: FootageLibrary, bucket: InMemoryFootageStore, prober: Any, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    prober.problem = errors.unavailable("S3", "somewhere", "start it")
+    with pytest.raises(errors.UnavailableError):
+        await library.complete_upload("up-1")
+    prober.problem = None
+
+    footage = await library.complete_upload("up-1")
+
+    assert await library.get(footage.footage_id) == footage
+    assert await bucket.objects("staging/") == []
+
+
+async def test_a_recording_whose_file_was_written_over_by_another_upload_is_removed(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any, monkeypatch: Any
+) -> None:
+    header = make.header(LARGE)
+    changed = LARGE[:-1] + b"!"
+    with pytest.raises(ConnectionResetError):
+        await library.upload("up-1", header, 0, broken(changed[:-100]))
+    offset = await library.committed("up-1")
+    complete = bucket.complete_multipart
+
+    async def after_another(*args: Any) -> None:
+        monkeypatch.setattr(bucket, "complete_multipart", complete)
+        await upload(library, header, LARGE, request_id="up-2")
+        await complete(*args)
+
+    monkeypatch.setattr(bucket, "complete_multipart", after_another)
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await library.upload("up-1", header, offset, stream(changed[offset:]))
+
+    assert refused.value.reason is errors.Reason.UPLOAD_DIGEST_MISMATCH
+    assert await library.find() == []
+    assert await keys(bucket) == []
+
+
 async def test_an_upload_url_says_when_it_expires(
     library: FootageLibrary, clock: Any, make: Any
 ) -> None:
@@ -917,6 +975,51 @@ async def test_the_report_counts_what_is_held_and_names_what_is_overdue(
         1,
     )
     assert (footage.oldest, report.overdue) == (old.receive_time, (old.footage_id,))
+
+
+async def test_the_report_counts_what_belongs_to_nothing(
+    *, library: FootageLibrary, bucket: InMemoryFootageStore, clock: Any, make: Any
+) -> None:
+    await upload(library, make.header(), request_id="up-0")
+    other = make.header(b"another")
+    await put(library, bucket, other, b"another")
+    known = {one.name: one for one in (await library.report()).held}
+    for key in ("staging/x", "by-sha256/0", "elsewhere", "footage/cam-1/2026/11/20/x/original"):
+        await bucket.put(key, b"12", content_type="x/y")
+    clock.advance(2 * ABANDONED_AFTER)
+
+    told = {one.name: one for one in (await library.report()).held}
+
+    staged, unclaimed = known["staged files"], known["unclaimed objects"]
+    assert (staged.count, staged.size_bytes, staged.overdue, unclaimed.count) == (1, 7, 0, 0)
+    assert told["staged files"].overdue == 1
+    unclaimed = told["unclaimed objects"]
+    assert (unclaimed.count, unclaimed.size_bytes, unclaimed.overdue) == (4, 8, 4)
+    assert told["footage"].overdue == 0
+
+
+@pytest.mark.parametrize(("ahead", "overdue"), [(CLOCKS_APART, 0), (2 * CLOCKS_APART, 1)])
+async def test_what_is_dated_ahead_is_told_as_a_breach(
+    *,
+    library: FootageLibrary,
+    bucket: InMemoryFootageStore,
+    clock: Any,
+    make: Any,
+    ahead: timedelta,
+    overdue: int,
+) -> None:
+    footage, _ = await upload(library, make.header())
+    clock.advance(ahead)
+    await bucket.put("elsewhere", b"12", content_type="x/y")
+    file = f"{footage_folder(footage.footage_id)}original"
+    await bucket.put(file, CONTENT, content_type="x/y")
+    clock.advance(-ahead)
+
+    report = await library.report()
+
+    told = {one.name: one.overdue for one in report.held}
+    assert (told["footage"], told["unclaimed objects"]) == (overdue, overdue)
+    assert report.overdue == (footage.footage_id,) * overdue
 
 
 async def test_the_report_counts_what_scans_keep_beside_recordings(

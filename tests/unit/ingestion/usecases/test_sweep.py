@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.model import footage_folder
+from homeward.ingestion.model import Upload, footage_folder
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.sweep import FootageSweeper, Swept
 from homeward.inventory import ABANDONED_AFTER, FOOTAGE_LIMIT, SWEPT_AHEAD
-from homeward.servicekit import errors
+from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 
@@ -181,9 +181,9 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     with pytest.raises(errors.InvalidArgumentError):
         await library.upload("up-1", header, 0, stream(b"reco"))
     await library.upload_url("up-2", make.header(b"another"))
-    await bucket.put(
-        f"{footage_folder(make.header(b'another').footage_id)}original", b"anot", content_type="x/y"
-    )
+    (awaited,) = [one for one in await uploads.entries() if one.key == "up-2"]
+    staging = records.decode(awaited.value, Upload).staging
+    await bucket.put(staging, b"anot", content_type="x/y")
     (multipart,) = bucket._uploads
 
     clock.advance(ABANDONED_AFTER - MOMENT)
@@ -229,6 +229,102 @@ async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
     clock.advance(DUE)
 
     assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+
+
+async def put_ahead(bucket: Any, key: str, data: bytes) -> None:
+    """Write an object whose writer told the store a time far ahead, as MinIO believes."""
+    clock, bucket._clock = bucket._clock, type(bucket._clock)()
+    bucket._clock.advance(timedelta(days=365 * 70))
+    await bucket.put(key, data, content_type="x/y")
+    bucket._clock = clock
+
+
+async def test_what_is_dated_ahead_and_belongs_to_nothing_goes_at_once(
+    sweeper: FootageSweeper, bucket: Any, make: Any
+) -> None:
+    folder = footage_folder(make.footage().footage_id)
+    await put_ahead(bucket, f"{folder}original", b"put back")
+    await put_ahead(bucket, "by-sha256/0", make.footage().footage_id.encode())
+
+    assert await sweeper.sweep(yes) == Swept(leftovers=2)
+
+    assert await keys(bucket) == []
+
+
+async def test_what_is_dated_ahead_stays_while_its_upload_is_under_way(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    header = make.header(b"recording")
+    with pytest.raises(errors.InvalidArgumentError):
+        await library.upload("up-1", header, 0, stream(b"reco"))
+    key = f"{footage_folder(header.footage_id)}original"
+    await put_ahead(bucket, key, b"recording")
+    assert await sweeper.sweep(yes) == Swept()
+    assert await keys(bucket) == [key]
+
+    clock.advance(ABANDONED_AFTER)
+
+    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert await keys(bucket) == []
+
+
+async def test_a_damaged_manifest_that_is_dated_ahead_keeps_nothing(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+) -> None:
+    name = await added(library, make)
+    await put_ahead(bucket, f"{footage_folder(name)}manifest.json", b"{")
+
+    await sweeper.sweep(yes)
+
+    assert [key for key in await keys(bucket) if name in key] == []
+
+
+async def test_a_staged_file_goes_as_soon_as_its_upload_does(
+    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+) -> None:
+    url, _ = await library.upload_url("up-1", make.header(b"recording"))
+    key = url.removeprefix("memory:///").partition("?")[0]
+    await put_ahead(bucket, key, b"recording")
+    assert await sweeper.sweep(yes) == Swept()
+    await library.complete_upload("up-1")
+    await put_ahead(bucket, key, b"recording")
+
+    assert await sweeper.sweep(yes) == Swept(leftovers=1)
+
+    assert await bucket.objects("staging/") == []
+
+
+async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, _ = await library.upload_url("up-1", make.header(b"recording"))
+    await put_ahead(bucket, url.removeprefix("memory:///").partition("?")[0], b"recording")
+
+    async def does_not_answer(*_: Any) -> None:
+        raise errors.unavailable("S3", "http://s3:1", "start it")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(bucket, "read", does_not_answer)
+        broken.setattr(bucket, "abort_multipart", does_not_answer)
+        with pytest.raises(errors.UnavailableError):
+            await library.complete_upload("up-1")
+    assert len(bucket._uploads) == 1
+
+    clock.advance(ABANDONED_AFTER)
+
+    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert (await keys(bucket), bucket._uploads) == ([], {})
 
 
 async def test_old_versions_go_with_the_next_sweep(

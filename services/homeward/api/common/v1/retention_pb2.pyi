@@ -35,7 +35,9 @@ class HeldData(_message.Message):
     size_bytes: _builtins.int
     """Their size, bytes. Absent where it is not known."""
     overdue_count: _builtins.int
-    """How many are past their deadline. More than none is a breach."""
+    """How many are past their deadline, or have a date in the future by which they would never be.
+    More than none is a breach.
+    """
     @_builtins.property
     def oldest_time(self) -> _timestamp_pb2.Timestamp:
         """When the oldest came. Absent when there is none, or age says nothing."""

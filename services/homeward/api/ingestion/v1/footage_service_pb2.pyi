@@ -477,7 +477,9 @@ class GetRetentionReportResponse(_message.Message):
 
     @_builtins.property
     def overdue_footage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Recordings that are past their deadline. More than none is a breach."""
+        """Recordings that are past their deadline, or of which the store says that an object was written
+        in the future. More than none is a breach.
+        """
 
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:

@@ -124,7 +124,8 @@ class FootageServiceServicer:
 
     def CreateUploadUrl(self, request, context):
         """Gives a URL that takes the recording by one HTTP PUT, straight into the object store. Nothing
-        is searchable before `CompleteUpload`.
+        is searchable before `CompleteUpload`, which takes the file from there: what is put to the URL
+        afterwards is removed.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`

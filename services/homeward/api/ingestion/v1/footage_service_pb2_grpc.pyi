@@ -64,7 +64,8 @@ class FootageServiceStub:
     """
     CreateUploadUrl: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.CreateUploadUrlRequest, _footage_service_pb2.CreateUploadUrlResponse]
     """Gives a URL that takes the recording by one HTTP PUT, straight into the object store. Nothing
-    is searchable before `CompleteUpload`.
+    is searchable before `CompleteUpload`, which takes the file from there: what is put to the URL
+    afterwards is removed.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -156,7 +157,8 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """
     CreateUploadUrl: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.CreateUploadUrlRequest, _footage_service_pb2.CreateUploadUrlResponse]  # type: ignore[assignment]
     """Gives a URL that takes the recording by one HTTP PUT, straight into the object store. Nothing
-    is searchable before `CompleteUpload`.
+    is searchable before `CompleteUpload`, which takes the file from there: what is put to the URL
+    afterwards is removed.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -263,7 +265,8 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.CreateUploadUrlResponse, _abc.Awaitable[_footage_service_pb2.CreateUploadUrlResponse]]:
         """Gives a URL that takes the recording by one HTTP PUT, straight into the object store. Nothing
-        is searchable before `CompleteUpload`.
+        is searchable before `CompleteUpload`, which takes the file from there: what is put to the URL
+        afterwards is removed.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
