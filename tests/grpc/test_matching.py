@@ -165,10 +165,12 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         subject_is_open=partial(is_open, records),
         clock=clock,
     )
+    buckets = {PHOTOGRAPHS.name: photos, STILLS.name: evidence}
+    objects = ObjectErasures(buckets, clock, None)
     certificates = Certificates(
         Breakable(InMemoryKeyValueStore()),
         {REFERENCES.name: gallery, SIGHTINGS.name: index},
-        {PHOTOGRAPHS.name: photos, STILLS.name: evidence},
+        objects,
         clock,
     )
     enrolled = Subjects(
@@ -178,7 +180,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         sightings=recorded,
         certificates=certificates,
         faces=faces,
-        objects=ObjectErasures(clock, None),
+        objects=objects,
         rules=subject_rules(no_problems, clock),
         clock=clock,
     )

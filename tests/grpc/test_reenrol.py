@@ -40,7 +40,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.cli.__main__ import run
-from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS
+from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
@@ -240,10 +240,12 @@ class World:
                 subject_is_open=partial(is_open, self.records),
                 clock=self.clock,
             )
+            buckets = {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence}
+            objects = ObjectErasures(buckets, self.clock, None)
             certificates = Certificates(
                 self.erasures,
                 {REFERENCES.name: gallery, SIGHTINGS.name: index},
-                {PHOTOGRAPHS.name: self.photos},
+                objects,
                 self.clock,
             )
             enrolled = Subjects(
@@ -253,7 +255,7 @@ class World:
                 sightings=seen,
                 certificates=certificates,
                 faces=faces,
-                objects=ObjectErasures(self.clock, None),
+                objects=objects,
                 rules=subject_rules(no_problems, self.clock),
                 clock=self.clock,
             )

@@ -51,10 +51,15 @@ async def main() -> None:
             subject_is_open=partial(is_open, parts.records),
             clock=clock,
         )
+        objects = ObjectErasures(
+            {inventory.PHOTOGRAPHS.name: parts.photos, inventory.STILLS.name: parts.evidence},
+            clock,
+            settings.frees_after(),
+        )
         certificates = Certificates(
             parts.erasures,
             {inventory.REFERENCES.name: parts.gallery, inventory.SIGHTINGS.name: parts.seen},
-            {inventory.PHOTOGRAPHS.name: parts.photos, inventory.STILLS.name: parts.evidence},
+            objects,
             clock,
         )
         subjects = Subjects(
@@ -64,7 +69,7 @@ async def main() -> None:
             sightings=sightings,
             certificates=certificates,
             faces=parts.faces,
-            objects=ObjectErasures(clock, settings.frees_after()),
+            objects=objects,
             rules=subject_rules(parts.deviations, clock),
             clock=clock,
         )

@@ -34,7 +34,7 @@ FOOTAGE_OLDEST = Gauge(
 )
 STORE_PROBLEMS = Gauge(
     "homeward_store_problems",
-    "What keeps the object store from forgetting; no footage is taken in.",
+    "What keeps the object store from forgetting; nothing is taken in.",
 )
 
 

@@ -98,13 +98,14 @@ class Matching:
             subject_is_open=partial(is_open, self.records),
             clock=self.clock,
         )
+        buckets = {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence}
+        self.objects = ObjectErasures(buckets, self.clock, None)
         self.certificates = Certificates(
             self.erasures,
             {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index},
-            {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence},
+            self.objects,
             self.clock,
         )
-        self.objects = ObjectErasures(self.clock, None)
         self.subjects = Subjects(
             subjects=self.records,
             photos=self.photos,

@@ -9,6 +9,7 @@ import pytest
 
 from homeward.matching.model import Decision, ErasureOutcome, Finding, SubjectDetails
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import (
     FailedPreconditionError,
@@ -238,14 +239,36 @@ async def test_what_was_copied_elsewhere_is_never_said_to_be_erased(
     matching.photos.copied = True
     await matching.subjects.close(filled)
     matching.photos.copied = False
-    pass_time(timedelta(days=365))
+    await matching.photos.put(f"subjects/{filled}/late", b"1", content_type="image/jpeg")
     await matching.subjects.close(filled)
+    pass_time(timedelta(days=365))
 
     told = await matching.certificates.get(filled)
 
     (entry,) = [one for one in told.entries if one.data == "reference photographs"]
-    assert entry.outcome is ErasureOutcome.PENDING
+    assert (entry.outcome, entry.item_count) == (ErasureOutcome.PENDING, 3)
     assert "copies are not deleted with it" in entry.verification
+
+
+async def test_what_was_deleted_before_a_store_went_away_has_its_time_to_be_freed_too(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch, pass_time: Any
+) -> None:
+    matching.objects._frees_after = timedelta(minutes=15)
+    purge = matching.photos.purge
+
+    async def then_goes_away(prefix: str) -> Any:
+        await purge(prefix)
+        raise unavailable("S3", "somewhere", "start it")
+
+    with monkeypatch.context() as this_time:
+        this_time.setattr(matching.photos, "purge", then_goes_away)
+        _, _, broken_off = await matching.subjects.close(filled)
+    _, _, repeated = await matching.subjects.close(filled)
+    pass_time(timedelta(minutes=15))
+    later = await matching.certificates.get(filled)
+
+    told = [outcomes(one)["reference photographs"] for one in (broken_off, repeated, later)]
+    assert told == [ErasureOutcome.FAILED, ErasureOutcome.PENDING, ErasureOutcome.ERASED]
 
 
 async def test_a_photograph_that_is_there_again_when_its_time_has_passed_is_told(
@@ -383,4 +406,6 @@ async def test_certificates_of_repeated_erasures_add_up(matching: Any, filled: s
 
 async def test_there_is_no_certificate_of_nothing(clock: Clock) -> None:
     with pytest.raises(NotFoundError):
-        await Certificates(InMemoryKeyValueStore(), {}, {}, clock).get("nobody")
+        await Certificates(InMemoryKeyValueStore(), {}, ObjectErasures({}, clock, None), clock).get(
+            "nobody"
+        )

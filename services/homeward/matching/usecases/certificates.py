@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from homeward.matching.model import ErasureCertificate, ErasureEntry, ErasureOutcome
 from homeward.matching.ports import Purgeable
+from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
-from homeward.servicekit.objects import ObjectStore
 
 
 class Certificates:
@@ -19,7 +19,7 @@ class Certificates:
     Args:
         store: Keeps them, under `subject.<id>`.
         files: What keeps bytes until it is rebuilt, by the name of the data.
-        buckets: Where objects were that an entry names the prefix of, by the name of the data.
+        objects: Tells what became of objects.
         clock: Tells the time.
     """
 
@@ -27,12 +27,12 @@ class Certificates:
         self,
         store: KeyValueStore,
         files: Mapping[str, Purgeable],
-        buckets: Mapping[str, ObjectStore],
+        objects: ObjectErasures,
         clock: Clock,
     ) -> None:
         self._store = store
         self._files = files
-        self._buckets = buckets
+        self._objects = objects
         self._clock = clock
 
     async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
@@ -41,7 +41,7 @@ class Certificates:
 
         async def add(value: bytes | None) -> bytes:
             before = records.decode(value, ErasureCertificate) if value else None
-            kept.append(_merged(before, made))
+            kept.append(_merged(before, made, self._objects))
             return records.encode(kept[-1])
 
         await edit(self._store, _key(made.subject_id), add)
@@ -69,8 +69,8 @@ class Certificates:
     async def _now(self, entry: ErasureEntry) -> ErasureEntry:
         if entry.outcome is not ErasureOutcome.PENDING:
             return entry
-        if entry.data in self._buckets:
-            return await self._freed(entry, self._buckets[entry.data])
+        if (told := await self._objects.now(entry)) is not None:
+            return told
         if entry.until is not None and self._clock.now() >= entry.until:
             return replace(
                 entry,
@@ -89,27 +89,10 @@ class Certificates:
             " engine says that the old ones are not there",
         )
 
-    async def _freed(self, entry: ErasureEntry, bucket: ObjectStore) -> ErasureEntry:
-        """Tell whether a store has had its time to free the bytes of objects, and look again."""
-        if entry.until is None or self._clock.now() < entry.until:
-            return entry
-        left = sum([await bucket.left(place) for place in entry.places])
-        if left:
-            why = "; ".join([f"{left} are there again, or still", *await bucket.keeping()])
-            return replace(
-                entry,
-                outcome=ErasureOutcome.FAILED,
-                verification=f"{why}; then close the subject again",
-            )
-        return replace(
-            entry,
-            outcome=ErasureOutcome.ERASED,
-            verification="the store says of each that it is not there, and the time within which it"
-            " frees their bytes has passed",
-        )
 
-
-def _merged(before: ErasureCertificate | None, made: ErasureCertificate) -> ErasureCertificate:
+def _merged(
+    before: ErasureCertificate | None, made: ErasureCertificate, objects: ObjectErasures
+) -> ErasureCertificate:
     """Return a certificate with what was erased before: a repeated erasure finds nothing."""
     if before is None:
         return made
@@ -117,12 +100,14 @@ def _merged(before: ErasureCertificate | None, made: ErasureCertificate) -> Eras
 
     def merged(entry: ErasureEntry) -> ErasureEntry:
         told = earlier.get(entry.data)
-        if told is None or told.outcome is ErasureOutcome.FAILED:
+        if told is None:
             return entry
+        if told.outcome is ErasureOutcome.FAILED:
+            return objects.merged(told, entry)
         if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:
             return told if entry.outcome is not ErasureOutcome.FAILED else entry
         return replace(
-            entry,
+            objects.merged(told, entry),
             item_count=told.item_count + entry.item_count,
             places=(*told.places, *entry.places),
         )

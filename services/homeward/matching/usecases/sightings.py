@@ -14,7 +14,6 @@ from homeward.inventory import HeldData
 from homeward.matching.model import (
     Decision,
     Disposition,
-    ErasureEntry,
     Finding,
     Review,
     Sighting,
@@ -22,7 +21,6 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import Removed, SightingFeed, SightingIndex
 from homeward.matching.spans import Placement, Span, place
-from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
@@ -218,10 +216,6 @@ class Sightings:
                 await self._ledger.erase(entry.key)
         left = [await self._evidence.left(_still(item)) for item in found]
         return removed, sum(left)
-
-    async def tell_of_stills(self, objects: ObjectErasures, count: int, left: int) -> ErasureEntry:
-        """Return what a certificate says of the stills that `remove_subject` removed."""
-        return await objects.entry(inventory.STILLS, self._evidence, count=count, left=left)
 
     async def sweep(self) -> int:
         """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.

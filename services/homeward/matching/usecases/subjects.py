@@ -407,7 +407,7 @@ class Subjects:
         removed, left = await self._sightings.remove_subject(subject_id)
         return [
             _in_files(SIGHTINGS, removed),
-            await self._sightings.tell_of_stills(self._objects, removed.count, left),
+            await self._objects.entry(STILLS, count=removed.count, left=left),
             self._in_scans(removed.count),
         ]
 
@@ -429,7 +429,7 @@ class Subjects:
         folder = f"subjects/{subject_id}/"
         purge = await self._photos.purge(folder)
         entry = await self._objects.entry(
-            PHOTOGRAPHS, self._photos, count=purge.keys, left=purge.left, versions=purge.versions
+            PHOTOGRAPHS, count=purge.keys, left=purge.left, versions=purge.versions
         )
         return [replace(entry, places=(folder,)) if purge.keys else entry]
 
