@@ -1352,6 +1352,31 @@ async def test_watch_sightings_follows_the_subjects_asked_for(
     assert nothing == set()
 
 
+async def test_watch_sightings_names_what_was_erased_with_its_subject_and_no_more(
+    world: World, finding: Any, subject_id: str
+) -> None:
+    followers = Followers()
+    world.stores[-1].store._followers = followers
+    watch = world.sightings.WatchSightings(sightings.WatchSightingsRequest())
+    await asyncio.wait_for(followers.came.acquire(), 5)
+    answer = await record(world, finding())
+    held = answer.results[0].sighting
+
+    await world.subjects.CloseSubject(subjects.CloseSubjectRequest(subject_id=subject_id))
+    told = [await asyncio.wait_for(watch.read(), 5) for _ in range(2)]
+    watch.cancel()
+
+    assert [one.sighting for one in told] == [
+        held,
+        sighting_pb2.Sighting(
+            sighting_id=held.sighting_id,
+            subject_id=held.subject_id,
+            footage_id=held.footage_id,
+            state=sighting_pb2.Sighting.STATE_ERASED,
+        ),
+    ]
+
+
 async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:
     call = world.sightings.WatchSightings(sightings.WatchSightingsRequest(subject_ids=["x"]))
 

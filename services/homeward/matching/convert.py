@@ -27,6 +27,7 @@ from homeward.matching.model import (
     Candidate,
     Decision,
     Disposition,
+    ErasedSighting,
     ErasureCertificate,
     ErasureOutcome,
     Finding,
@@ -539,6 +540,18 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+    )
+
+
+def to_change(change: Sighting | ErasedSighting) -> sighting_pb2.Sighting:
+    """Return a sighting that changed as protobuf has it; of an erased one its ids."""
+    if isinstance(change, Sighting):
+        return to_sighting(change)
+    return sighting_pb2.Sighting(
+        sighting_id=change.sighting_id,
+        subject_id=change.subject_id,
+        footage_id=change.footage_id,
+        state=sighting_pb2.Sighting.STATE_ERASED,
     )
 
 

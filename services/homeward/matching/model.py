@@ -260,6 +260,15 @@ class Sighting:
     review: Review | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedSighting:
+    """Names a sighting that is not there any more."""
+
+    sighting_id: str
+    subject_id: str
+    footage_id: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """What a scan found, before it is recorded. Its sighting has no id yet."""

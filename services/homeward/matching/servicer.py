@@ -335,10 +335,10 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
         wanted = convert.scope_from(request.subject_ids, "subject_ids")
         async with aclosing(self._sightings.follow()) as changes:
-            async for sighting in changes:
-                if not wanted or sighting.subject_id in wanted:
+            async for change in changes:
+                if not wanted or change.subject_id in wanted:
                     yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert.to_sighting(sighting)
+                        sighting=convert.to_change(change)
                     )
 
 

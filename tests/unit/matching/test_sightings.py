@@ -13,6 +13,7 @@ import pytest
 from homeward.matching.model import (
     Decision,
     Disposition,
+    ErasedSighting,
     Finding,
     ModelInfo,
     Review,
@@ -21,7 +22,13 @@ from homeward.matching.model import (
     Template,
 )
 from homeward.policy import PolicyFigures, Rate
-from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    Reason,
+    UnavailableError,
+    unavailable,
+)
 
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
 RATE = Rate(0.01, 0.005, 0.02, trials=1000)
@@ -41,6 +48,14 @@ async def review(matching: Any, sighting: Sighting, decision: Decision) -> Sight
     return await matching.sightings.review(
         sighting.sighting_id, decision=decision, reason="the same scar", reviewer="R. Viewer"
     )
+
+
+async def away(*_: Any) -> None:
+    raise unavailable("Qdrant", "nowhere", "start it")
+
+
+def named(sighting: Sighting) -> ErasedSighting:
+    return ErasedSighting(sighting.sighting_id, sighting.subject_id, sighting.footage_id)
 
 
 async def found(matching: Any, **changes: Any) -> list[Sighting]:
@@ -489,6 +504,69 @@ async def test_a_follower_sees_what_is_recorded_and_reviewed(matching: Any, find
         rejected = await review(matching, sighting, REJECT)
 
         assert [await first, await anext(changes)] == [sighting, rejected]
+
+
+async def closed(matching: Any, sighting: Sighting, _: Any) -> None:
+    await matching.subjects.close(sighting.subject_id)
+
+
+async def without_footage(matching: Any, sighting: Sighting, _: Any) -> None:
+    await matching.sightings.erase_footage(sighting.footage_id)
+
+
+async def swept(matching: Any, _sighting: Sighting, pass_time: Any) -> None:
+    pass_time(timedelta(days=30))
+    await matching.sightings.sweep()
+
+
+@pytest.mark.parametrize("erase", [closed, without_footage, swept])
+async def test_a_follower_is_told_that_a_sighting_was_erased(
+    matching: Any, finding: Any, pass_time: Any, erase: Any
+) -> None:
+    sighting = await recorded(matching, finding())
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        await erase(matching, sighting, pass_time)
+
+        assert await asyncio.wait_for(following, 1) == named(sighting)
+
+
+async def test_a_follower_is_told_of_the_sightings_that_another_one_took_in(
+    matching: Any, finding: Any
+) -> None:
+    await recorded(matching, finding(10, 14))
+    second = await recorded(matching, finding(20, 24))
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        _, joined = await matching.sightings.record(finding(13, 21))
+
+        assert [await following, await asyncio.wait_for(anext(changes), 1)] == [
+            joined,
+            named(second),
+        ]
+
+
+async def test_a_follower_is_told_again_when_an_erasure_that_broke_off_is_repeated(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighting = await recorded(matching, finding())
+    remove = matching.index.remove
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(matching.index, "remove", away)
+        with pytest.raises(UnavailableError):
+            await matching.sightings.erase_footage(sighting.footage_id)
+        monkeypatch.setattr(matching.index, "remove", remove)
+
+        await matching.sightings.erase_footage(sighting.footage_id)
+
+        told = [await following, await asyncio.wait_for(anext(changes), 1)]
+        assert told == [named(sighting), named(sighting)]
 
 
 async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, finding: Any) -> None:

@@ -12,6 +12,7 @@ from homeward.inventory import HeldData
 from homeward.matching.model import (
     Decision,
     Disposition,
+    ErasedSighting,
     Finding,
     Review,
     Sighting,
@@ -85,10 +86,10 @@ class Sightings:
             if held is not None and held.state is not SightingState.UNREVIEWED:
                 return Disposition.JOINED, held
             joined = await self._join(held, finding, placement)
-            await self._forget(list(placement.absorbed))
+            await self._forget([_erased(sighting, name) for name in placement.absorbed])
             if not await self._subject_is_open(sighting.subject_id):
                 # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
-                await self._forget([joined.sighting_id])
+                await self._forget([_erased(joined)])
                 await self._ledger.erase(_ledger_key(sighting))
                 return Disposition.SUBJECT_CLOSED, None
         new = placement.is_new or held is None
@@ -158,7 +159,6 @@ class Sightings:
                 review=Review(decision, reason, reviewer, self._clock.now()),
             )
             await self._decide(sighting, decided)
-        await self._feed.publish(decided)
         return decided
 
     async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
@@ -185,8 +185,8 @@ class Sightings:
             )
         return sighting, still
 
-    def follow(self) -> AsyncGenerator[Sighting, None]:
-        """Yield sightings as they are recorded and reviewed, from now on."""
+    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
+        """Yield sightings as they are recorded, reviewed and erased, from now on."""
         return self._feed.follow()
 
     async def erase_footage(self, footage_id: str) -> int:
@@ -194,7 +194,7 @@ class Sightings:
         async with self._joining:
             found = await self._index.find(footage_ids=[footage_id])
             going = [item for item in found if item.state is not SightingState.CONFIRMED]
-            await self._forget([item.sighting_id for item in going])
+            await self._forget([_erased(item) for item in going])
             for entry in await self._ledger.entries(f"{footage_id}.*"):
                 await self._ledger.erase(entry.key)
         return len(going)
@@ -207,7 +207,7 @@ class Sightings:
         """
         async with self._joining:
             found = await self._index.find(subject_ids=[subject_id])
-            removed = await self._forget([item.sighting_id for item in found])
+            removed = await self._forget([_erased(item) for item in found])
             for entry in await self._ledger.entries(f"*.{subject_id}"):
                 await self._ledger.erase(entry.key)
         left = [item for item in found if await self._evidence.stat(_still(item)) is not None]
@@ -223,9 +223,9 @@ class Sightings:
         """
         async with self._joining:
             found = await self._index.find()
-            due = [item.sighting_id for item in found if self._expired(item)]
-            await self._forget(due)
-        held = {item.sighting_id for item in found}.difference(due)
+            due = [item for item in found if self._expired(item)]
+            await self._forget([_erased(item) for item in due])
+        held = {item.sighting_id for item in found}.difference(item.sighting_id for item in due)
         strays = [
             item
             for item in await self._evidence.objects("")
@@ -329,7 +329,8 @@ class Sightings:
 
         await edit(self._ledger, _ledger_key(sighting), settle)
         if rejected:
-            await self._forget([sighting.sighting_id])
+            await self._feed.publish(decided)
+            await self._remove([_erased(sighting)])
             return
         if _still(decided) != _still(sighting):
             still = await self._evidence.get(_still(sighting))
@@ -338,14 +339,21 @@ class Sightings:
         await self._index.update(decided)
         if _still(decided) != _still(sighting):
             await self._evidence.delete(_still(sighting))
+        await self._feed.publish(decided)
 
-    async def _forget(self, sighting_ids: list[str]) -> Removed:
-        if not sighting_ids:
+    async def _forget(self, going: list[ErasedSighting]) -> Removed:
+        # Told first: if this breaks off, it is repeated for what is still there, and told again.
+        for item in going:
+            await self._feed.publish(item)
+        return await self._remove(going)
+
+    async def _remove(self, going: list[ErasedSighting]) -> Removed:
+        if not going:
             return Removed(0)
-        for name in sighting_ids:
-            await self._evidence.delete(f"pending/{name}.jpg")
-            await self._evidence.delete(f"confirmed/{name}.jpg")
-        return await self._index.remove(sighting_ids)
+        for item in going:
+            await self._evidence.delete(f"pending/{item.sighting_id}.jpg")
+            await self._evidence.delete(f"confirmed/{item.sighting_id}.jpg")
+        return await self._index.remove([item.sighting_id for item in going])
 
     def _expired(self, sighting: Sighting) -> bool:
         kept = sighting.state is SightingState.CONFIRMED
@@ -380,6 +388,12 @@ def _stretched(sighting: Sighting, span: Span) -> Sighting:
         start_offset=span.start,
         end_offset=span.end,
     )
+
+
+def _erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
+    """Return what names a sighting, or another one of the same subject in the same recording."""
+    name = sighting_id or sighting.sighting_id
+    return ErasedSighting(name, sighting.subject_id, sighting.footage_id)
 
 
 def _still(sighting: Sighting) -> str:

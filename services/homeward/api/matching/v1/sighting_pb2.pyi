@@ -73,6 +73,11 @@ class Sighting(_message.Message):
         """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
         STATE_INCONCLUSIVE: Sighting._State.ValueType  # 4
         """A reviewer could not tell. Erased with its footage."""
+        STATE_ERASED: Sighting._State.ValueType  # 5
+        """It was erased, with its subject or its footage, or because another sighting took it in; only
+        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
+        `footage_id` and `state`.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a sighting is in its life."""
@@ -87,6 +92,11 @@ class Sighting(_message.Message):
     """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
     STATE_INCONCLUSIVE: Sighting.State.ValueType  # 4
     """A reviewer could not tell. Erased with its footage."""
+    STATE_ERASED: Sighting.State.ValueType  # 5
+    """It was erased, with its subject or its footage, or because another sighting took it in; only
+    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
+    `footage_id` and `state`.
+    """
 
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int

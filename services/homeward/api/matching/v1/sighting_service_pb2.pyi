@@ -527,7 +527,7 @@ class WatchSightingsResponse(_message.Message):
     SIGHTING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
-        """The sighting as it is now."""
+        """The sighting as it is now; its ids alone when it was erased."""
 
     def __init__(
         self,

@@ -156,8 +156,13 @@ class SightingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSightings(self, request, context):
-        """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-        ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+        services; ends when the client closes it.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+        told at least once, and may be told of what the copy does not have. What happens while a client
+        is not connected is not told later: after each new call, read `ListSightings`, and give up what
+        it does not list.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`

@@ -89,8 +89,13 @@ class SightingServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
-    """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-    ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+    services; ends when the client closes it.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+    told at least once, and may be told of what the copy does not have. What happens while a client
+    is not connected is not told later: after each new call, read `ListSightings`, and give up what
+    it does not list.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -157,8 +162,13 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
-    """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-    ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+    services; ends when the client closes it.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+    told at least once, and may be told of what the copy does not have. What happens while a client
+    is not connected is not told later: after each new call, read `ListSightings`, and give up what
+    it does not list.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -264,8 +274,13 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sighting_service_pb2.WatchSightingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sighting_service_pb2.WatchSightingsResponse], _abc.AsyncIterator[_sighting_service_pb2.WatchSightingsResponse]]:
-        """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-        ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+        services; ends when the client closes it.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+        told at least once, and may be told of what the copy does not have. What happens while a client
+        is not connected is not told later: after each new call, read `ListSightings`, and give up what
+        it does not list.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
