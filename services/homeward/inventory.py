@@ -221,7 +221,8 @@ STILLS = DataClass(
 )
 SPANS = DataClass(
     name="spans",
-    holds="which stretches of a recording have a sighting, or one that was rejected",
+    holds="which stretches of a recording have a sighting, or one that was rejected, by whom and"
+    " when",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",

@@ -390,6 +390,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
+        self.rejections: list[sighting_pb2.Rejection] = []
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -404,6 +405,10 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
         return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting, *others])
+
+    def ListRejections(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ListRejectionsResponse(rejections=self.rejections)
 
     def ReviewSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -2019,6 +2024,82 @@ def test_sightings_are_listed_as_asked(
     assert list(request.subject_ids) == [ANNA]
     assert list(request.states) == [sighting_pb2.Sighting.STATE_UNREVIEWED]
     assert "0.612  0.450      unreviewed" in capsys.readouterr().out
+
+
+def rejection(**changes: Any) -> sighting_pb2.Rejection:
+    values = {
+        "sighting_id": SIGHTING,
+        "subject_id": ANNA,
+        "footage_id": FOOTAGE,
+        "start_offset": Duration(seconds=10),
+        "end_offset": Duration(seconds=14),
+        "interval": IN_VIEW,
+        "reviewer": "R. Viewer",
+        "review_time": BEGIN,
+    }
+    return sighting_pb2.Rejection(**values | changes)
+
+
+def test_rejections_are_listed_with_who_and_when_and_how_to_look_again(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", "--subject", ANNA]) == 0
+    (request,) = homeward.sightings.requests
+    assert list(request.subject_ids) == [ANNA]
+    told = capsys.readouterr().out
+    assert f"{ANNA}  {FOOTAGE}  10.0 s to 14.0 s" in told
+    assert "R. Viewer    2026-11-20 10:00:00Z" in told
+    assert "homeward search --include-rejected --subject ID" in told
+    assert "A candidate is a lead" not in told
+
+
+def test_rejections_of_an_earlier_version_say_what_was_not_kept(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection(interval=None, reviewer="", review_time=None))
+    assert run(["sighting", "list", "--rejected"]) == 0
+    assert capsys.readouterr().out.count("not kept") == 4
+
+
+@pytest.mark.parametrize(
+    ("window", "count"),
+    [
+        (("--from", "2026-11-20T09:00:00Z"), 1),
+        (("--to", "2026-11-20T10:00:00Z"), 0),
+        (("--from", "2026-11-21T09:00:00Z"), 0),
+    ],
+)
+def test_rejections_are_listed_by_true_time(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], window: tuple[str, str], count: int
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", *window, "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rejections"]) == count
+
+
+def test_rejections_have_no_state_to_ask_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--rejected", "--state", "confirmed"]) == 2
+    assert "leave --state out" in capsys.readouterr().err
+
+
+def test_a_search_looks_again_where_sightings_were_rejected_if_asked_to(
+    homeward: Homeward,
+) -> None:
+    enrolled(homeward)
+    homeward.scans.script = [[running(300), ended()]]
+    assert run(["search", "--include-rejected", "--subject", ANNA]) == 0
+    assert homeward.scans.created[0].scope.include_rejected
+
+
+def test_a_search_for_everybody_does_not_look_again_where_sightings_were_rejected(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", "--include-rejected"]) == 2
+    assert "needs --subject" in capsys.readouterr().err
+    assert homeward.scans.created == []
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])

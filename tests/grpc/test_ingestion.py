@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -718,6 +719,7 @@ async def test_create_scan_plans_it(api: Any) -> None:
         ({"subject_ids": ["nobody"]}, INVALID),
         ({"camera_ids": ["Cam 1"]}, INVALID),
         ({"camera_ids": ["cam-1"] * 1001}, INVALID),
+        ({"include_rejected": True}, INVALID),
         ({"footage_ids": ["a"]}, INVALID),
         ({"interval": wire.to_interval(NOW, RECORDED)}, INVALID),
         ({"camera_ids": ["cam-9"]}, (grpc.StatusCode.NOT_FOUND, errors.Reason.CAMERA_NOT_FOUND)),
@@ -769,6 +771,19 @@ async def test_create_scan_passes_on_what_matching_refuses(
     outside.matching = error("no", reason=reason)
 
     assert await refusal(new_scan(api)) == (code, reason)
+
+
+async def test_create_scan_keeps_that_it_looks_again_where_sightings_were_rejected(
+    api: Any,
+) -> None:
+    await upload(api)
+    scope = {"subject_ids": [str(uuid.uuid4())], "include_rejected": True}
+
+    scan = await new_scan(api, **scope)
+
+    request = scan_service_pb2.GetScanRequest(scan_id=scan.scan_id)
+    held = (await api.scans.GetScan(request)).scan
+    assert held.scope == scan_pb2.ScanScope(**scope)
 
 
 async def test_create_scan_refuses_a_request_id_of_another_scope(api: Any) -> None:

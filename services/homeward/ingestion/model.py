@@ -436,6 +436,8 @@ class ScanScope:
     start_time: datetime | None = None
     end_time: datetime | None = None
     footage_ids: tuple[str, ...] = ()
+    include_rejected: bool = False
+    """List candidates where a reviewer has rejected one before the scan was created, too."""
 
 
 class ScanState(StrEnum):

@@ -492,7 +492,12 @@ def _finding_from(
         else None,
         time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
     )
-    return Finding(sighting, template, finding.still)
+    before = None
+    if finding.HasField("include_rejected_before_time"):
+        before = wire.from_timestamp(
+            finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
+        )
+    return Finding(sighting, template, finding.still, before)
 
 
 def to_recorded(

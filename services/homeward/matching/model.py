@@ -223,6 +223,11 @@ class Review:
     reviewer: str
     review_time: datetime
 
+    @property
+    def judgement(self) -> tuple[Decision, str, str]:
+        """What the reviewer said: decision, reason and name."""
+        return (self.decision, self.reason, self.reviewer)
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -277,6 +282,8 @@ class Finding:
     template: Template
     still: bytes
     """JPEG, every other face blurred."""
+    include_rejected_before: datetime | None = None
+    """Record it even where a sighting was rejected before then."""
 
 
 class Disposition(Enum):

@@ -21,7 +21,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert, metrics
+from homeward.matching import convert, convert_rejections, metrics
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
@@ -308,7 +308,33 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             reviewer=wire.text(request.reviewer, "reviewer", least=1, most=200),
         )
         metrics.REVIEWS.labels(decision.value).inc()
-        return sighting_service_pb2.ReviewSightingResponse(sighting=convert.to_sighting(sighting))
+        return sighting_service_pb2.ReviewSightingResponse(
+            sighting=convert_rejections.to_reviewed(sighting)
+        )
+
+    async def ListRejections(
+        self, request: sighting_service_pb2.ListRejectionsRequest, _: Context
+    ) -> sighting_service_pb2.ListRejectionsResponse:
+        found = await self._sightings.rejections(
+            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            footage_ids=frozenset(
+                convert.footage_id_from(name, f"footage_ids[{index}]")
+                for index, name in enumerate(request.footage_ids)
+            ),
+        )
+        asked = sighting_service_pb2.ListRejectionsRequest(
+            subject_ids=request.subject_ids, footage_ids=request.footage_ids
+        )
+        page, token = page_of(
+            found,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=asked.SerializeToString(deterministic=True),
+        )
+        return sighting_service_pb2.ListRejectionsResponse(
+            rejections=[convert_rejections.to_rejection(one) for one in page],
+            next_page_token=token,
+        )
 
     async def ExportSighting(
         self, request: sighting_service_pb2.ExportSightingRequest, _: Context

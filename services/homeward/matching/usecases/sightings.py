@@ -19,7 +19,8 @@ from homeward.matching.model import (
     SightingState,
 )
 from homeward.matching.ports import Removed, SightingFeed, SightingIndex
-from homeward.matching.spans import Placement, Span, place
+from homeward.matching.spans import Placement, Rejection, Span, place
+from homeward.matching.usecases.rejections import RejectedSpan, find_rejected
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
@@ -79,7 +80,7 @@ class Sightings:
         if not await self._subject_is_open(sighting.subject_id):
             return Disposition.SUBJECT_CLOSED, None
         async with self._joining:
-            placement = await self._place(sighting)
+            placement = await self._place(finding)
             if placement.span.rejected:
                 return Disposition.REJECTED_BEFORE, None
             held = await self._index.get(placement.span.sighting_id)
@@ -138,15 +139,25 @@ class Sightings:
 
     async def review(
         self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
-    ) -> Sighting:
+    ) -> Sighting | RejectedSpan:
         """Record a reviewer's decision. A rejected sighting is erased at once.
+
+        Returns:
+            The sighting as decided. What the same reviewer has decided so before is answered again,
+            for whoever lost the first answer: of a rejection, what is remembered.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before.
         """
         async with self._joining:
+            if decision is Decision.REJECT:
+                before = await self._rejected_before(sighting_id, reviewer)
+                if before is not None:
+                    return before
             sighting = await self.get(sighting_id)
+            if sighting.review and (decision, reason, reviewer) == sighting.review.judgement:
+                return sighting
             if sighting.state is SightingState.CONFIRMED:
                 raise errors.FailedPreconditionError(
                     f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
@@ -160,6 +171,12 @@ class Sightings:
             )
             await self._decide(sighting, decided)
         return decided
+
+    async def rejections(
+        self, *, subject_ids: Collection[str], footage_ids: Collection[str]
+    ) -> list[RejectedSpan]:
+        """Return what is remembered of rejected sightings, newest first; no filter fits all."""
+        return await find_rejected(self._ledger, subject_ids=subject_ids, footage_ids=footage_ids)
 
     async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
         """Return a confirmed sighting and its still, to disclose.
@@ -256,8 +273,8 @@ class Sightings:
             HeldData(inventory.SPANS.name, count=len(await self._ledger.entries())),
         )
 
-    async def _place(self, sighting: Sighting) -> Placement:
-        placed: list[Placement] = []
+    async def _place(self, finding: Finding) -> Placement:
+        sighting, placed = finding.sighting, list[Placement]()
 
         async def change(value: bytes | None) -> bytes:
             spans, placement = place(
@@ -266,6 +283,7 @@ class Sightings:
                 subject_id=sighting.subject_id,
                 start=sighting.start_offset,
                 end=sighting.end_offset,
+                include_rejected_before=finding.include_rejected_before,
             )
             placed.append(placement)
             return records.encode(spans)
@@ -313,14 +331,26 @@ class Sightings:
         return joined
 
     async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
+        assert decided.review is not None, "it was decided"
         rejected = decided.state is SightingState.REJECTED
+        rejection = Rejection(
+            decided.review.reviewer,
+            decided.review.review_time,
+            decided.start_time,
+            decided.time_uncertain,
+        )
 
         async def settle(value: bytes | None) -> bytes | None:
             if value is None:
                 return None
             return records.encode(
                 tuple(
-                    replace(span, rejected=rejected, settled=not rejected)
+                    replace(
+                        span,
+                        rejected=rejected,
+                        settled=not rejected,
+                        rejection=rejection if rejected else None,
+                    )
                     if span.sighting_id == sighting.sighting_id
                     else span
                     for span in records.decode(value, _Spans)
@@ -340,6 +370,16 @@ class Sightings:
         if _still(decided) != _still(sighting):
             await self._evidence.delete(_still(sighting))
         await self._feed.publish(decided)
+
+    async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:
+        """Return a sighting that the reviewer has rejected, if all of it is gone."""
+        if await self._index.get(sighting_id) is not None:
+            return None
+        for one in await find_rejected(self._ledger):
+            known = one.rejection is not None and one.rejection.reviewer == reviewer
+            if known and one.sighting_id == sighting_id:
+                return one
+        return None
 
     async def _forget(self, going: list[ErasedSighting]) -> Removed:
         # Told first: if this breaks off, it is repeated for what is still there, and told again.

@@ -60,10 +60,20 @@ class SightingServiceStub:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    ListRejections: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ListRejectionsRequest, _sighting_service_pb2.ListRejectionsResponse]
+    """Lists what is remembered of rejected sightings, newest rejection first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     ReviewSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ReviewSightingRequest, _sighting_service_pb2.ReviewSightingResponse]
-    """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-    subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-    be decided later.
+    """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+    remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+    The same decision by the same reviewer again changes nothing and gives the same answer, so that
+    a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+    remembered.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -133,10 +143,20 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    ListRejections: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ListRejectionsRequest, _sighting_service_pb2.ListRejectionsResponse]  # type: ignore[assignment]
+    """Lists what is remembered of rejected sightings, newest rejection first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     ReviewSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ReviewSightingRequest, _sighting_service_pb2.ReviewSightingResponse]  # type: ignore[assignment]
-    """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-    subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-    be decided later.
+    """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+    remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+    The same decision by the same reviewer again changes nothing and gives the same answer, so that
+    a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+    remembered.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -223,14 +243,30 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListRejections(
+        self,
+        request: _sighting_service_pb2.ListRejectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.ListRejectionsResponse, _abc.Awaitable[_sighting_service_pb2.ListRejectionsResponse]]:
+        """Lists what is remembered of rejected sightings, newest rejection first.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
     def ReviewSighting(
         self,
         request: _sighting_service_pb2.ReviewSightingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sighting_service_pb2.ReviewSightingResponse, _abc.Awaitable[_sighting_service_pb2.ReviewSightingResponse]]:
-        """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-        subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-        be decided later.
+        """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+        remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+        The same decision by the same reviewer again changes nothing and gives the same answer, so that
+        a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+        remembered.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
