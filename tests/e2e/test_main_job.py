@@ -201,6 +201,23 @@ def test_a_photograph_without_a_face_is_refused_and_leaves_no_subject(
     assert "WALL" not in cases
 
 
+def test_photographs_of_several_people_and_a_person_enrolled_twice_are_told(
+    stack: LiveStack, street: Street
+) -> None:
+    add = ("subject", "add", "--output", "json", "--case")
+    several = stack.run(*add, "SEVERAL", *map(str, (street.portraits[0], street.portraits[1])))
+    twice = stack.run(*add, "several", str(street.portraits[0]))
+    for done in (several, twice):
+        stack.run("subject", "erase", done.json["subject"]["subjectId"], "--yes")
+    first, second = several.json["photos"]
+    assert "warnings" not in first
+    (unlike,) = second["warnings"]
+    assert "not very alike to the subject's other photographs" in unlike
+    assert "case several: subject" in twice.stderr
+    (same,) = twice.json["photos"][0]["warnings"]
+    assert "the same file is a photograph of subject" in same
+
+
 def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else(
     new_stack: Callable[[str], LiveStack], street: Street
 ) -> None:

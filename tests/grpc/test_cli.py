@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import grpc
 import pytest
 from google.protobuf import any_pb2
@@ -66,10 +67,11 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.cli import patience, picture
+from homeward.cli import enrolment, patience, picture
 from homeward.cli.__main__ import run
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
+BERT = "5e0d2b7c-91a4-4c3e-8f27-6b1d90a4c2e8"
 SCAN = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"
 SIGHTING = "91b5e0c4-2d7e-5f10-a3a4-6f3f6f1f7c22"
 FOOTAGE = "5d0c77aa-6b1d-5c3f-8d2b-1c2d3e4f5a33"
@@ -156,6 +158,10 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         self.failures: list[Refusal] = []
         self.requests: list[Any] = []
         self.reenrolments: list[list[Any]] = []
+        self.warnings: dict[bytes, list[Any]] = {}
+        """Of photographs, by their content."""
+        self.same_case: list[str] = []
+        self.not_compared = ""
 
     def _get(self, subject_id: str, context: grpc.ServicerContext) -> subject_pb2.Subject:
         self.remaining_seconds.append(context.time_remaining() or 0.0)
@@ -174,7 +180,12 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         made.subject_id = ANNA
         made.state = subject_pb2.Subject.STATE_OPEN
         self.held[ANNA] = made
-        return subject_service_pb2.CreateSubjectResponse(subject=made)
+        same = subject_service_pb2.EnrolmentWarning.KIND_SAME_CASE
+        warnings = [
+            subject_service_pb2.EnrolmentWarning(kind=same, subject_id=name)
+            for name in self.same_case
+        ]
+        return subject_service_pb2.CreateSubjectResponse(subject=made, warnings=warnings)
 
     def AddReferencePhoto(self, request: Any, context: Any) -> Any:
         subject = self._get(request.subject_id, context)
@@ -183,8 +194,16 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         photo = subject_pb2.ReferencePhoto(
             photo_id=hashlib.sha256(request.photo).hexdigest(), quality=0.8
         )
+        warnings = self.warnings.get(request.photo, [])
+        if request.only_without_warnings and warnings:
+            return subject_service_pb2.AddReferencePhotoResponse(subject=subject, warnings=warnings)
         subject.reference_photos.append(photo)
-        return subject_service_pb2.AddReferencePhotoResponse(reference_photo=photo, subject=subject)
+        return subject_service_pb2.AddReferencePhotoResponse(
+            reference_photo=photo,
+            subject=subject,
+            warnings=warnings,
+            not_compared_reason=self.not_compared,
+        )
 
     def GetSubject(self, request: Any, context: Any) -> Any:
         return subject_service_pb2.GetSubjectResponse(
@@ -994,6 +1013,141 @@ def test_a_photograph_that_is_not_there_is_refused_before_anything_is_enrolled(
     assert run([*ADD_SUBJECT, str(tmp_path / "a.jpg")]) == 4
     assert homeward.subjects.requests == []
     assert "no such file" in capsys.readouterr().err
+
+
+def warning(kind: Any, subject_id: str = ANNA, score: float = 0.123) -> Any:
+    return subject_service_pb2.EnrolmentWarning(
+        kind=kind, subject_id=subject_id, score=score, threshold=0.45, policy_id="yunet-sface/1"
+    )
+
+
+UNLIKE = warning(subject_service_pb2.EnrolmentWarning.KIND_UNLIKE_OTHER_PHOTOS)
+TWICE = warning(subject_service_pb2.EnrolmentWarning.KIND_LIKE_ANOTHER_SUBJECT, BERT, 0.789)
+SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1.0)
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: bool | type[Exception]) -> list[str]:
+    """Let somebody be there who answers; return what is asked."""
+    asked: list[str] = []
+    left = iter(answers)
+
+    def confirm(question: str, **_: Any) -> bool:
+        asked.append(question)
+        answer = next(left)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(enrolment, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (UNLIKE, "b.jpg: it is not very alike to the subject's other photographs (0.123; a"),
+        (
+            TWICE,
+            f"b.jpg: it is alike to subject {BERT} (MP-2 Bert) (0.789; a candidate needs 0.450",
+        ),
+        (TWICE, "twins, other relatives and people who look alike are alike as well"),
+        (SAME_FILE, f"b.jpg: the same file is a photograph of subject {BERT} (MP-2 Bert)."),
+    ],
+)
+def test_a_photograph_that_may_be_a_mistake_is_told(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str], told: Any, words: str
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.held[BERT] = subject_pb2.Subject(
+        subject_id=BERT, case_reference="MP-2", label="Bert"
+    )
+    homeward.subjects.warnings = {b"b": [told]}
+    assert run(["subject", "add-photo", ANNA, written(tmp_path, "b.jpg", b"b")]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("WARNING: ")
+    assert words in err
+
+
+def test_whoever_is_there_decides_on_a_warned_photograph_before_it_counts(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = at_a_terminal(monkeypatch, False, True)
+    homeward.subjects.warnings = {b"b": [UNLIKE], b"c": [UNLIKE]}
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "abc"]
+    assert run([*ADD_SUBJECT, *files]) == 10
+    assert asked == [f"Add {name} all the same?" for name in files[1:]]
+    held = {one.photo_id for one in homeward.subjects.held[ANNA].reference_photos}
+    assert held == {hashlib.sha256(name).hexdigest() for name in (b"a", b"c")}
+
+
+def test_nobody_is_enrolled_when_no_photograph_is_wanted(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_a_terminal(monkeypatch, False)
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, written(tmp_path, "b.jpg", b"b")]) == 130
+    assert homeward.subjects.held == {}
+    assert "nobody was enrolled" in capsys.readouterr().err
+
+
+def test_nobody_is_enrolled_when_the_question_is_interrupted(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_a_terminal(monkeypatch, click.Abort)
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, written(tmp_path, "b.jpg", b"b")]) == 130
+    assert homeward.subjects.held == {}
+
+
+def test_nobody_is_asked_with_yes(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = at_a_terminal(monkeypatch)
+    homeward.subjects.same_case = [BERT]
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, "--yes", written(tmp_path, "b.jpg", b"b")]) == 0
+    assert asked == []
+    assert len(homeward.subjects.held[ANNA].reference_photos) == 1
+
+
+def test_the_same_case_twice_is_told_and_asked_before_any_photograph(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = at_a_terminal(monkeypatch, False)
+    homeward.subjects.same_case = [BERT]
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 130
+    assert asked == ["Enrol another subject of this case?"]
+    assert homeward.subjects.held == {}
+    assert f"case MP-1: subject {BERT} has the same case reference" in capsys.readouterr().err
+
+
+def test_json_tells_what_was_warned_of(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.warnings = {b"b": [UNLIKE]}
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"]
+    assert run([*ADD_SUBJECT, "--output", "json", *files]) == 0
+    first, second = json.loads(capsys.readouterr().out)["photos"]
+    assert "warnings" not in first
+    assert len(second["warnings"]) == 1
+
+
+def test_that_nobody_was_compared_is_told_once(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.not_compared = "no threshold policy is active"
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"]
+    assert run([*ADD_SUBJECT, *files]) == 0
+    err = capsys.readouterr().err
+    assert err.count("NOT COMPARED: ") == 1
+    assert "no threshold policy is active" in err
 
 
 def test_json_tells_each_photograph(

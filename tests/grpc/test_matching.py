@@ -90,7 +90,8 @@ class FakeFaceAnalyzer:
         if photo == b"two people":
             return PhotoAnalysis(("SEVERAL_FACES",), None, 0.0, None)
         model = OTHER_MODEL if photo == b"other model" else MODEL
-        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(axis(0), model))
+        person = 1 if photo.startswith(b"somebody else") else 0
+        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(axis(person), model))
 
     async def model(self) -> ModelInfo:
         if self.down:
@@ -379,8 +380,8 @@ async def create(world: World, subject: subject_pb2.Subject, request_id: str = "
     return await world.subjects.CreateSubject(request)
 
 
-async def add(world: World, subject_id: str, photo: bytes = b"another") -> Any:
-    request = subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=photo)
+async def add(world: World, subject_id: str, photo: bytes = b"another", **asked: Any) -> Any:
+    request = subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=photo, **asked)
     return await world.subjects.AddReferencePhoto(request)
 
 
@@ -416,6 +417,72 @@ async def test_create_subject_answers_the_subject_as_enrolled(
         etag=subject.etag,
     )
     assert subject == expected
+
+
+async def test_add_reference_photo_warns_of_another_person_by_the_policys_threshold(
+    world: World, subject_id: str
+) -> None:
+    answer = await add(world, subject_id, b"somebody else")
+
+    (warning,) = answer.warnings
+    assert warning == subjects.EnrolmentWarning(
+        kind=subjects.EnrolmentWarning.KIND_UNLIKE_OTHER_PHOTOS,
+        subject_id=subject_id,
+        score=0.0,
+        threshold=warning.threshold,
+        policy_id=POLICY,
+    )
+    assert warning.threshold == pytest.approx(0.45)
+    assert answer.HasField("reference_photo")
+    assert answer.not_compared_reason == ""
+
+
+async def test_add_reference_photo_leaves_out_what_it_warns_of_if_asked_to(
+    world: World, subject_id: str
+) -> None:
+    answer = await add(world, subject_id, b"somebody else", only_without_warnings=True)
+
+    assert len(answer.warnings) == 1
+    assert not answer.HasField("reference_photo")
+    assert len(answer.subject.reference_photos) == 1
+
+
+async def test_add_reference_photo_warns_of_whoever_is_enrolled_already(
+    world: World, subject_id: str, stated: Any
+) -> None:
+    again = (await create(world, stated(case_reference="another case"))).subject.subject_id
+
+    answer = await add(world, again, b"photo")
+
+    (warning,) = answer.warnings
+    assert warning.kind == subjects.EnrolmentWarning.KIND_SAME_FILE
+    assert warning.subject_id == subject_id
+
+
+async def test_add_reference_photo_says_that_it_compared_with_nobody(
+    world: World, subject_id: str
+) -> None:
+    await world.policies.ExpirePolicy(
+        policies.ExpirePolicyRequest(policy_id=POLICY, reason="measured wrongly")
+    )
+
+    answer = await add(world, subject_id, b"somebody else", only_without_warnings=True)
+
+    assert answer.HasField("reference_photo")
+    assert list(answer.warnings) == []
+    assert POLICY in answer.not_compared_reason
+
+
+async def test_create_subject_warns_of_the_same_case(
+    world: World, subject_id: str, stated: Any
+) -> None:
+    answer = await create(world, stated(label="Another"))
+
+    assert list(answer.warnings) == [
+        subjects.EnrolmentWarning(
+            kind=subjects.EnrolmentWarning.KIND_SAME_CASE, subject_id=subject_id
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,12 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert, convert_rejections, metrics
+from homeward.matching import convert, convert_enrolment, convert_rejections, metrics
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.enrolment import Enrolment
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
@@ -42,8 +43,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
-    def __init__(self, subjects: Subjects, reenrolment: Reenrolment, clock: Clock) -> None:
+    def __init__(
+        self, subjects: Subjects, enrolment: Enrolment, reenrolment: Reenrolment, clock: Clock
+    ) -> None:
         self._subjects = subjects
+        self._enrolment = enrolment
         self._reenrolment = reenrolment
         self._clock = clock
 
@@ -52,21 +56,21 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.CreateSubjectResponse:
         details = convert.details_from(request.subject, now=self._clock.now())
         request_id = wire.request_id(request.request_id, "request_id")
-        subject, etag = await self._subjects.create(details, request_id=request_id)
-        return subject_service_pb2.CreateSubjectResponse(subject=convert.to_subject(subject, etag))
+        subject, etag, warnings = await self._enrolment.create(details, request_id=request_id)
+        return subject_service_pb2.CreateSubjectResponse(
+            subject=convert.to_subject(subject, etag),
+            warnings=convert_enrolment.to_warnings(warnings),
+        )
 
     async def AddReferencePhoto(
         self, request: subject_service_pb2.AddReferencePhotoRequest, _: Context
     ) -> subject_service_pb2.AddReferencePhotoResponse:
-        subject, etag, photo_id, held = await self._subjects.add_photo(
-            wire.uuid_text(request.subject_id, "subject_id"), convert.photo_from(request.photo)
+        added = await self._enrolment.add_photo(
+            wire.uuid_text(request.subject_id, "subject_id"),
+            convert.photo_from(request.photo),
+            only_without_warnings=request.only_without_warnings,
         )
-        photo = next(photo for photo in subject.photos if photo.photo_id == photo_id)
-        return subject_service_pb2.AddReferencePhotoResponse(
-            reference_photo=convert.to_photo(photo),
-            subject=convert.to_subject(subject, etag),
-            already_held=held,
-        )
+        return convert_enrolment.to_added(added)
 
     async def GetSubject(
         self, request: subject_service_pb2.GetSubjectRequest, _: Context
@@ -406,7 +410,7 @@ def services(
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(subjects, reenrolment, clock),
+            SubjectServicer(subjects, Enrolment(subjects, gallery, policies), reenrolment, clock),
         ),
         Service(
             f"{package}.MatchingService",
