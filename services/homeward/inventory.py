@@ -129,12 +129,13 @@ CAMERAS = DataClass(
 )
 UPLOADS = DataClass(
     name="uploads under way",
-    holds="what was announced, and the store's id of the parts that came",
+    holds="what was announced, and the store's id of the parts that came; of uploads by URL also"
+    " those that were done",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="UPLOADS",
     keys="{request_id}",
-    kept="until done, a day at most",
+    kept="until done, or a day after they began",
     removed_by="the end of the upload, the sweeper with the parts that came",
     limit=2 * ABANDONED_AFTER,
 )

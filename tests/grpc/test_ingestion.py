@@ -603,6 +603,10 @@ async def test_complete_upload_makes_footage_of_what_was_put(api: Any) -> None:
     )
 
     assert answer.footage.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    again = await api.footage.CompleteUpload(
+        footage_service_pb2.CompleteUploadRequest(request_id="up-1")
+    )
+    assert again == answer
 
 
 async def test_complete_upload_refuses_a_file_that_did_not_come(api: Any) -> None:

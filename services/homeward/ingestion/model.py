@@ -246,6 +246,8 @@ class Upload:
     """When its first byte may have come: the 31 days count from here."""
     multipart_id: str | None
     """Of the store's multipart upload; None for an upload by URL."""
+    done: bool = False
+    """Whether an upload by URL has become footage: kept to answer whoever lost the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,7 +207,7 @@ class FootageLibrary:
         """
         upload = await self._pending(request_id)
         if upload.multipart_id is None:
-            return 0
+            return upload.header.size_bytes if upload.done else 0
         parts = await self._store.parts(_file(upload.header.footage_id), upload.multipart_id)
         return await self._committed(upload.header, parts)
 
@@ -233,8 +233,10 @@ class FootageLibrary:
         header = upload.header
         held = await self._manifest(header.footage_id)
         if held is not None:  # the answer to the first call was lost
-            await self._uploads.erase(request_id)
+            await self._end(request_id, upload)
             return held
+        if upload.done:  # and then it was removed
+            raise _no_upload(request_id)
         stored = await self._store.stat(_file(header.footage_id))
         if stored is None or stored.size != header.size_bytes:
             raise _size_mismatch(header.size_bytes, stored.size if stored else 0)
@@ -546,12 +548,16 @@ class FootageLibrary:
     async def _ticket(self, request_id: str, header: FootageHeader, *, multipart: bool) -> Upload:
         """Return the record of an upload, begun now or before."""
         entry = await self._uploads.get(request_id)
-        if entry is None:
+        if entry is None or records.decode(entry.value, Upload).done:
             key = _file(header.footage_id)
             begun = await self._store.begin_multipart(key) if multipart else None
             upload = Upload(header, self._clock.now(), begun)
+            value = records.encode(upload)
             try:
-                await self._uploads.create(request_id, records.encode(upload))
+                if entry is None:
+                    await self._uploads.create(request_id, value)
+                else:
+                    await self._uploads.update(request_id, value, revision=entry.revision)
             except ConflictError:  # the same upload, twice at once
                 if begun:
                     await self._store.abort_multipart(key, begun)
@@ -569,12 +575,18 @@ class FootageLibrary:
     async def _pending(self, request_id: str) -> Upload:
         entry = await self._uploads.get(request_id)
         if entry is None:
-            raise errors.NotFoundError(
-                f"no upload {request_id} is under way; begin it again",
-                reason=errors.Reason.UPLOAD_NOT_FOUND,
-                metadata={"request_id": request_id},
-            )
+            raise _no_upload(request_id)
         return records.decode(entry.value, Upload)
+
+    async def _end(self, request_id: str, upload: Upload) -> None:
+        """Forget an upload that has become footage; keep one by URL a day for a repeated call.
+
+        A repeated `UploadFootage` needs no record: the file that comes again finds its footage.
+        """
+        if upload.multipart_id is not None:
+            await self._uploads.erase(request_id)
+        elif not upload.done:
+            await self._uploads.put(request_id, records.encode(replace(upload, done=True)))
 
     async def _committed(self, header: FootageHeader, parts: Collection[Part]) -> int:
         """Return how many bytes of an upload are stored, in its parts or as the whole file."""
@@ -609,7 +621,7 @@ class FootageLibrary:
             await self._uploads.erase(request_id)
             raise
         if held is not None:  # its deadline is the earlier one, and stays
-            await self._uploads.erase(request_id)
+            await self._end(request_id, upload)
             return held
         footage = Footage(
             footage_id=header.footage_id,
@@ -622,7 +634,7 @@ class FootageLibrary:
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
         await self._write(footage, examined.timeline)
-        await self._uploads.erase(request_id)
+        await self._end(request_id, upload)
         return footage
 
     def _require_age(self, end: datetime) -> None:
@@ -675,6 +687,14 @@ def _expired(footage_id: str) -> errors.FailedPreconditionError:
     )
 
 
+def _no_upload(request_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"no upload {request_id} is under way; begin it again",
+        reason=errors.Reason.UPLOAD_NOT_FOUND,
+        metadata={"request_id": request_id},
+    )
+
+
 def _require_digest(expected: str, received: str) -> None:
     if received != expected:
         raise errors.InvalidArgumentError(
@@ -686,8 +706,9 @@ def _require_digest(expected: str, received: str) -> None:
 
 def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:
     return errors.InvalidArgumentError(
-        f"the upload announced {expected} bytes, {received} came; resume it with the same"
-        " request_id",
+        f"the upload announced {expected} bytes, {received} came; whole parts of"
+        f" {PART_BYTES // 1024**2} MiB are kept, so resume it with the same request_id from where"
+        " GetUpload says",
         reason=errors.Reason.UPLOAD_SIZE_MISMATCH,
         metadata={"expected": str(expected), "received": str(received)},
     )

@@ -149,12 +149,13 @@ class FootageSweeper:
             if not self._is_old(upload.create_time):
                 continue
             try:
-                await self._abandon(upload)
+                if not upload.done:
+                    await self._abandon(upload)
             except errors.DomainError as error:  # it must not keep any recording
                 log.warning("upload not removed", request_id=entry.key, problem=error.message)
                 continue
             await self._uploads.erase(entry.key)
-            count += 1
+            count += not upload.done
         return count
 
     async def _abandon(self, upload: Upload) -> None:

@@ -15,6 +15,7 @@ from homeward.ingestion.model import (
     CameraDetails,
     Footage,
     FootageHeader,
+    Upload,
     footage_folder,
 )
 from homeward.ingestion.usecases import footage as module
@@ -587,23 +588,71 @@ async def test_a_file_that_is_held_needs_no_url(library: FootageLibrary, make: A
 
 
 async def test_completing_an_upload_twice_gives_the_same_footage(
-    library: FootageLibrary,
-    bucket: InMemoryFootageStore,
-    uploads: InMemoryKeyValueStore,
-    prober: Any,
-    make: Any,
+    library: FootageLibrary, bucket: InMemoryFootageStore, prober: Any, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    first = await library.complete_upload("up-1")
+
+    again = await library.complete_upload("up-1")  # the answer was lost
+
+    assert again == first
+    assert len(prober.urls) == 1
+    assert await library.committed("up-1") == len(CONTENT)
+
+
+async def test_completing_an_upload_that_broke_off_after_its_manifest_is_finished(
+    library: FootageLibrary, bucket: InMemoryFootageStore, uploads: InMemoryKeyValueStore, make: Any
 ) -> None:
     await put(library, bucket, make.header(), CONTENT)
     ticket = await uploads.get("up-1")
     assert ticket is not None
     first = await library.complete_upload("up-1")
-    await uploads.put("up-1", ticket.value)  # the answer was lost before this was erased
+    await uploads.put("up-1", ticket.value)
 
     again = await library.complete_upload("up-1")
 
+    (entry,) = await uploads.entries()
     assert again == first
-    assert len(prober.urls) == 1
-    assert await uploads.entries() == []
+    assert records.decode(entry.value, Upload).done
+
+
+async def test_an_upload_whose_footage_was_removed_is_not_complete_any_more(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    footage = await library.complete_upload("up-1")
+    await library.delete(footage.footage_id)
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_NOT_FOUND
+
+
+@pytest.mark.parametrize("content", [CONTENT, CONTENT[::-1]], ids=["the same", "another"])
+async def test_the_request_id_of_an_upload_that_is_done_may_be_used_again(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any, content: bytes
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    await library.delete((await library.complete_upload("up-1")).footage_id)
+
+    await put(library, bucket, make.header(content), content)
+    again = await library.complete_upload("up-1")
+
+    assert await library.find() == [again]
+
+
+async def test_an_upload_that_was_recorded_by_an_earlier_version_is_under_way(
+    library: FootageLibrary, bucket: InMemoryFootageStore, uploads: InMemoryKeyValueStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    entry = await uploads.get("up-1")
+    assert entry is not None
+    await uploads.put("up-1", entry.value.replace(b',"done":false', b""))
+
+    footage = await library.complete_upload("up-1")
+
+    assert await library.get(footage.footage_id) == footage
 
 
 @pytest.mark.parametrize(("content", "received"), [(CONTENT[:-1], "8"), (CONTENT + b"!", "10")])

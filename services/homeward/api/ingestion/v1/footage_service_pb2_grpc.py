@@ -111,7 +111,9 @@ class FootageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Tells how far an upload through `UploadFootage` has come.
+        """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
+        rest once the file is complete: of an upload that broke off, what came after its last whole part
+        is not kept, and is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -139,7 +141,8 @@ class FootageServiceServicer:
 
     def CompleteUpload(self, request, context):
         """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-        that fails a check is removed.
+        that fails a check is removed. The same call again, within a day, gives the same footage while it
+        is held, so that a call whose answer was lost can be repeated.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,

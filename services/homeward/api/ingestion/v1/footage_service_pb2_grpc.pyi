@@ -55,7 +55,9 @@ class FootageServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]
-    """Tells how far an upload through `UploadFootage` has come.
+    """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
+    rest once the file is complete: of an upload that broke off, what came after its last whole part
+    is not kept, and is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -75,7 +77,8 @@ class FootageServiceStub:
     """
     CompleteUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.CompleteUploadRequest, _footage_service_pb2.CompleteUploadResponse]
     """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-    that fails a check is removed.
+    that fails a check is removed. The same call again, within a day, gives the same footage while it
+    is held, so that a call whose answer was lost can be repeated.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -143,7 +146,9 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]  # type: ignore[assignment]
-    """Tells how far an upload through `UploadFootage` has come.
+    """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
+    rest once the file is complete: of an upload that broke off, what came after its last whole part
+    is not kept, and is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -163,7 +168,8 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """
     CompleteUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.CompleteUploadRequest, _footage_service_pb2.CompleteUploadResponse]  # type: ignore[assignment]
     """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-    that fails a check is removed.
+    that fails a check is removed. The same call again, within a day, gives the same footage while it
+    is held, so that a call whose answer was lost can be repeated.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -240,7 +246,9 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _footage_service_pb2.GetUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.GetUploadResponse, _abc.Awaitable[_footage_service_pb2.GetUploadResponse]]:
-        """Tells how far an upload through `UploadFootage` has come.
+        """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
+        rest once the file is complete: of an upload that broke off, what came after its last whole part
+        is not kept, and is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -272,7 +280,8 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.CompleteUploadResponse, _abc.Awaitable[_footage_service_pb2.CompleteUploadResponse]]:
         """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-        that fails a check is removed.
+        that fails a check is removed. The same call again, within a day, gives the same footage while it
+        is held, so that a call whose answer was lost can be repeated.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
