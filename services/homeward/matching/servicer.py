@@ -108,6 +108,8 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             convert.details_change(request.subject, paths, now=self._clock.now()),
             etag=request.subject.etag,
         )
+        if "case_reference" in paths:
+            self._enrolment.reread_cases()
         unusable = await self._subjects.unusable([subject])
         return subject_service_pb2.UpdateSubjectResponse(
             subject=convert.to_subject(subject, etag, unusable=unusable)
@@ -410,7 +412,9 @@ def services(
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(subjects, Enrolment(subjects, gallery, policies), reenrolment, clock),
+            SubjectServicer(
+                subjects, Enrolment(subjects, gallery, policies, clock), reenrolment, clock
+            ),
         ),
         Service(
             f"{package}.MatchingService",

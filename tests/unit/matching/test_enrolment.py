@@ -9,6 +9,7 @@ import pytest
 
 from homeward.matching.model import Box, PhotoAnalysis, SubjectDetails, Template
 from homeward.matching.usecases.enrolment import (
+    CASES_KEPT,
     MOST_TOLD,
     Enrolment,
     EnrolmentWarning,
@@ -45,7 +46,11 @@ class Clerk:
             clock=matching.clock,
             evaluation=approved,
         )
-        self.enrolment = Enrolment(matching.subjects, matching.gallery, self.policies)
+        self.enrolment = self.replica()
+
+    def replica(self) -> Enrolment:
+        matching = self.matching
+        return Enrolment(matching.subjects, matching.gallery, self.policies, matching.clock)
 
     async def analyze(self, photo: bytes) -> PhotoAnalysis:
         person, likeness, _ = photo.split()
@@ -236,6 +241,53 @@ async def test_the_same_case_is_not_told_of_the_subject_itself_or_of_one_that_wa
     _, _, warnings = await clerk.enrolment.create(details, request_id="second")
 
     assert warnings == ()
+
+
+async def test_a_case_that_is_not_the_subjects_any_more_is_not_told(
+    clerk: Clerk, details: SubjectDetails
+) -> None:
+    first = await clerk.enrol(case="one")
+    await clerk.matching.subjects.update(
+        first, lambda held: replace(held, case_reference="two"), etag=""
+    )
+    clerk.enrolment.reread_cases()
+
+    told = [
+        (await clerk.enrolment.create(replace(details, case_reference=case), request_id=""))[2]
+        for case in ("one", "two")
+    ]
+
+    assert told == [(), (EnrolmentWarning(WarningKind.SAME_CASE, first),)]
+
+
+async def test_what_another_replica_enrolled_is_told_a_minute_later(
+    clerk: Clerk, details: SubjectDetails, pass_time: Any
+) -> None:
+    here = clerk.enrolment
+    await here.create(replace(details, case_reference="another"), request_id="")
+    theirs, _, _ = await clerk.replica().create(details, request_id="")
+    pass_time(CASES_KEPT)
+
+    _, _, warnings = await here.create(details, request_id="")
+
+    assert warnings == (EnrolmentWarning(WarningKind.SAME_CASE, theirs.subject_id),)
+
+
+async def test_many_are_enrolled_without_reading_all_that_there_are_each_time(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[bool] = []
+    find = clerk.matching.subjects.find
+
+    async def counted(*, show_closed: bool) -> Any:
+        reads.append(show_closed)
+        return await find(show_closed=show_closed)
+
+    monkeypatch.setattr(clerk.matching.subjects, "find", counted)
+    for number in range(5):
+        await clerk.enrol(case=f"case {number}")
+
+    assert len(reads) == 1
 
 
 async def test_a_request_id_of_another_subject_is_refused_as_before(

@@ -481,6 +481,25 @@ async def test_the_same_decision_again_gives_the_same_answer(
     assert await found(matching) == [decided]
 
 
+async def test_a_confirmation_that_broke_off_after_it_was_written_is_finished_by_the_retry(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighting = await recorded(matching, finding())
+    delete = matching.evidence.delete
+    monkeypatch.setattr(matching.evidence, "delete", away)
+    with pytest.raises(UnavailableError):
+        await review(matching, sighting, CONFIRM)
+    monkeypatch.setattr(matching.evidence, "delete", delete)
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        confirmed = await review(matching, sighting, CONFIRM)
+
+        assert await asyncio.wait_for(following, 1) == confirmed
+    assert await stills(matching) == ["confirmed"]
+
+
 async def test_the_same_rejection_again_tells_what_is_remembered(
     matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
 ) -> None:

@@ -8,6 +8,7 @@ who looks at the photographs can say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import Enum
 
 from homeward.matching.model import (
@@ -23,9 +24,15 @@ from homeward.matching.usecases.compare import match
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.subjects import Subjects, photo_id_of
 from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
 
 MOST_TOLD = 5
 """Other subjects that a photograph is told to be alike to, the most alike ones."""
+
+CASES_KEPT = timedelta(minutes=1)
+"""How long the known case references are not read again: those of 5,000 subjects take a second, which
+a caller who enrols so many would wait for each time. What this process enrols is known at once; what
+another replica has enrolled since may be missed."""
 
 _LEAST = -1.0
 """No cosine similarity is lower."""
@@ -74,12 +81,18 @@ class Enrolment:
         subjects: Keep them.
         gallery: Compares photographs with everybody who is enrolled.
         policies: Tell from which similarity on people count as alike.
+        clock: Tells the time.
     """
 
-    def __init__(self, subjects: Subjects, gallery: SubjectIndex, policies: Policies) -> None:
+    def __init__(
+        self, subjects: Subjects, gallery: SubjectIndex, policies: Policies, clock: Clock
+    ) -> None:
         self._subjects = subjects
         self._gallery = gallery
         self._policies = policies
+        self._clock = clock
+        self._cases: dict[str, set[str]] = {}
+        self._read: datetime | None = None
 
     async def create(
         self, details: SubjectDetails, *, request_id: str
@@ -91,15 +104,37 @@ class Enrolment:
         """
         subject, etag = await self._subjects.create(details, request_id=request_id)
         case = _normalised(details.case_reference)
+        known = await self._known(case)
+        known.add(subject.subject_id)
         same = [
-            other.subject_id
-            for other, _ in await self._subjects.find(show_closed=False)
-            if other.details is not None
-            and other.subject_id != subject.subject_id
-            and _normalised(other.details.case_reference) == case
+            name for name in sorted(known - {subject.subject_id}) if await self._is_of(name, case)
         ]
         warnings = tuple(EnrolmentWarning(WarningKind.SAME_CASE, name) for name in same)
         return subject, etag, warnings
+
+    def reread_cases(self) -> None:
+        """Take note that a subject's case reference may be another now."""
+        self._read = None
+
+    async def _known(self, case: str) -> set[str]:
+        """Return the subjects that are known to be of a case, those closed since included."""
+        now = self._clock.now()
+        if self._read is None or not timedelta() <= now - self._read < CASES_KEPT:
+            self._cases = {}
+            for subject, _ in await self._subjects.find(show_closed=False):
+                if subject.details is not None:
+                    name = _normalised(subject.details.case_reference)
+                    self._cases.setdefault(name, set()).add(subject.subject_id)
+            self._read = now
+        return self._cases.setdefault(case, set())
+
+    async def _is_of(self, subject_id: str, case: str) -> bool:
+        """Tell whether a subject is open, and of a case, as things are now."""
+        try:
+            subject, _ = await self._subjects.get(subject_id)
+        except errors.NotFoundError:
+            return False
+        return subject.details is not None and _normalised(subject.details.case_reference) == case
 
     async def add_photo(
         self, subject_id: str, photo: bytes, *, only_without_warnings: bool

@@ -157,6 +157,7 @@ class Sightings:
                     return before
             sighting = await self.get(sighting_id)
             if sighting.review and (decision, reason, reviewer) == sighting.review.judgement:
+                await self._finish(sighting)
                 return sighting
             if sighting.state is SightingState.CONFIRMED:
                 raise errors.FailedPreconditionError(
@@ -367,8 +368,12 @@ class Sightings:
             if still is not None:
                 await self._evidence.put(_still(decided), still, content_type="image/jpeg")
         await self._index.update(decided)
-        if _still(decided) != _still(sighting):
-            await self._evidence.delete(_still(sighting))
+        await self._finish(decided)
+
+    async def _finish(self, decided: Sighting) -> None:
+        """Do what is left once a decision is written; again, where that broke off."""
+        if decided.state is SightingState.CONFIRMED:
+            await self._evidence.delete(f"pending/{decided.sighting_id}.jpg")
         await self._feed.publish(decided)
 
     async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:

@@ -66,7 +66,7 @@ class CreateSubjectResponse(_message.Message):
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolmentWarning]:
         """What to look at: other open subjects of the same case. Capitals and spaces in case references
-        make no difference.
+        make no difference. One that another replica has enrolled in the last minute may be missing.
         """
 
     def __init__(
