@@ -30,9 +30,9 @@ MOST_TOLD = 5
 """Other subjects that a photograph is told to be alike to, the most alike ones."""
 
 CASES_KEPT = timedelta(minutes=1)
-"""How long the known case references are not read again: those of 5,000 subjects take a second, which
-a caller who enrols so many would wait for each time. What this process enrols is known at once; what
-another replica has enrolled since may be missed."""
+"""How long the known case references are not read again: those of 5,000 subjects take a second,
+which a caller who enrols so many would wait for each time. What this process enrols is known at
+once; what another replica has enrolled since may be missed."""
 
 _LEAST = -1.0
 """No cosine similarity is lower."""
