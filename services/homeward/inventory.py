@@ -129,8 +129,8 @@ CAMERAS = DataClass(
 )
 UPLOADS = DataClass(
     name="uploads under way",
-    holds="what was announced, and the store's id of the parts that came; of uploads by URL also"
-    " those that were done",
+    holds="what was announced, and the store's id of the parts that came, beside which the bucket"
+    " has what came after the last whole one; of uploads by URL also those that were done",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="UPLOADS",

@@ -21,6 +21,7 @@ from homeward.ingestion.ports import FootageStore, Matcher, MediaProber, Part
 from homeward.ingestion.timeline import Timeline
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.examining import Examinations
+from homeward.ingestion.usecases.tails import Tail
 from homeward.inventory import (
     CAMERAS,
     FOOTAGE,
@@ -37,7 +38,7 @@ from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectInfo
 
 PART_BYTES = 8 * 1024 * 1024
-"""An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
+"""Of an upload that is in memory. S3 takes no part under 5 MiB but the last."""
 
 TIMELINE = f"timeline-{timeline.VERSION}.npz"
 """When each picture of a recording is shown and where it is, beside the recording."""
@@ -149,21 +150,26 @@ class FootageLibrary:
         assert upload.multipart_id is not None, "begun as multipart"
         key = _file(header.footage_id)
         parts = await self._store.parts(key, upload.multipart_id)
-        committed = await self._committed(header, parts)
-        if offset != committed:
+        committed = await self._committed(upload, parts)
+        # The rest of a call that broke off may have been kept since the uploader asked.
+        whole = sum(part.size for part in parts)
+        if offset not in {committed, whole}:
             raise errors.AbortedError(
                 f"the upload continues at byte {committed}, not at {offset}",
                 reason=errors.Reason.UPLOAD_OFFSET_MISMATCH,
                 metadata={"committed_size_bytes": str(committed)},
             )
+        tail = Tail(self._store, upload)
         digest = await self._receive(key, upload, parts, chunks, offset)
         if digest and digest != header.sha256:
             # Before the parts become the object: another upload of the same file may have made it.
+            await tail.drop()
             await self._store.abort_multipart(key, upload.multipart_id)
             await self._uploads.erase(request_id)
             _require_digest(header.sha256, digest)
         if parts:  # none when the file was complete before, and only its check broke off
             await self._store.complete_multipart(key, upload.multipart_id, parts)
+        await tail.drop()
         return await self._accept(request_id, upload, digest=digest), False
 
     async def _receive(
@@ -181,18 +187,26 @@ class FootageLibrary:
         """
         size = upload.header.size_bytes
         digest = hashlib.sha256() if offset == 0 else None
-        buffer = bytearray()
+        tail = Tail(self._store, upload)
+        rest = await tail.read(len(parts))
+        goes_on = offset == sum(part.size for part in parts) + len(rest)
+        buffer = bytearray(rest if goes_on else b"")
         received = offset
-        async for chunk in chunks:
-            received += len(chunk)
-            if received > size:
-                raise _size_mismatch(size, received)
-            buffer += chunk
-            if digest:
-                digest.update(chunk)
-            if len(buffer) >= PART_BYTES:
-                parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
-                buffer.clear()
+        try:
+            async for chunk in chunks:
+                received += len(chunk)
+                if received > size:
+                    raise _size_mismatch(size, received)
+                buffer += chunk
+                if digest:
+                    digest.update(chunk)
+                if len(buffer) >= PART_BYTES:
+                    parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
+                    buffer.clear()
+        finally:
+            # Whether the uploader ended the call, left, or was cut off.
+            if buffer and received < size:
+                await tail.keep(len(parts), bytes(buffer))
         if received != size:
             raise _size_mismatch(size, received)
         if buffer:
@@ -209,7 +223,7 @@ class FootageLibrary:
         if upload.multipart_id is None:
             return upload.header.size_bytes if upload.done else 0
         parts = await self._store.parts(_file(upload.header.footage_id), upload.multipart_id)
-        return await self._committed(upload.header, parts)
+        return await self._committed(upload, parts)
 
     async def upload_url(
         self, request_id: str, header: FootageHeader
@@ -588,13 +602,15 @@ class FootageLibrary:
         elif not upload.done:
             await self._uploads.put(request_id, records.encode(replace(upload, done=True)))
 
-    async def _committed(self, header: FootageHeader, parts: Collection[Part]) -> int:
-        """Return how many bytes of an upload are stored, in its parts or as the whole file."""
+    async def _committed(self, upload: Upload, parts: Collection[Part]) -> int:
+        """Return how many bytes of an upload are stored, as the whole file or in pieces."""
+        header = upload.header
         if not parts:
             stored = await self._store.stat(_file(header.footage_id))
             if stored is not None and stored.size == header.size_bytes:
                 return stored.size
-        return sum(part.size for part in parts)
+        rest = await Tail(self._store, upload).size(len(parts))
+        return sum(part.size for part in parts) + rest
 
     async def _put_part(self, key: str, upload: Upload, parts: list[Part], data: bytes) -> Part:
         assert upload.multipart_id is not None, "begun as multipart"
@@ -706,9 +722,8 @@ def _require_digest(expected: str, received: str) -> None:
 
 def _size_mismatch(expected: int, received: int) -> errors.InvalidArgumentError:
     return errors.InvalidArgumentError(
-        f"the upload announced {expected} bytes, {received} came; whole parts of"
-        f" {PART_BYTES // 1024**2} MiB are kept, so resume it with the same request_id from where"
-        " GetUpload says",
+        f"the upload announced {expected} bytes, {received} came; resume it with the same"
+        " request_id",
         reason=errors.Reason.UPLOAD_SIZE_MISMATCH,
         metadata={"expected": str(expected), "received": str(received)},
     )

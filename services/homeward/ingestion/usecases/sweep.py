@@ -13,6 +13,7 @@ import structlog
 from homeward.ingestion.model import Footage, Upload, footage_folder
 from homeward.ingestion.ports import FootageStore
 from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
+from homeward.ingestion.usecases.tails import Tail
 from homeward.inventory import ABANDONED_AFTER
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -161,6 +162,7 @@ class FootageSweeper:
     async def _abandon(self, upload: Upload) -> None:
         key = f"{footage_folder(upload.header.footage_id)}original"
         if upload.multipart_id is not None:
+            await Tail(self._store, upload).drop()
             await self._store.abort_multipart(key, upload.multipart_id)
             if await self._store.parts(key, upload.multipart_id):
                 raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")

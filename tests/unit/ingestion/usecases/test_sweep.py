@@ -173,6 +173,7 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
         f"{footage_folder(make.header(b'another').footage_id)}original", b"anot", content_type="x/y"
     )
     (multipart,) = bucket._uploads
+    assert len(await keys(bucket)) == 2  # what came of each
 
     clock.advance(ABANDONED_AFTER - MOMENT)
     assert await sweeper.sweep(yes) == Swept()

@@ -84,8 +84,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     live video. Metadata: `end_time`, `min_footage_age`.
     """
     ERROR_REASON_UPLOAD_SIZE_MISMATCH: _ErrorReason.ValueType  # 27
-    """INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. The whole parts of 8 MiB
-    of them are kept for a day: resume with the same `request_id` from where `GetUpload` says.
+    """INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. If they were fewer, they
+    are kept for a day: resume with the same `request_id` from where `GetUpload` says.
     Metadata: `expected`, `received`.
     """
     ERROR_REASON_UPLOAD_DIGEST_MISMATCH: _ErrorReason.ValueType  # 28
@@ -238,8 +238,8 @@ ERROR_REASON_FOOTAGE_TOO_RECENT: ErrorReason.ValueType  # 26
 live video. Metadata: `end_time`, `min_footage_age`.
 """
 ERROR_REASON_UPLOAD_SIZE_MISMATCH: ErrorReason.ValueType  # 27
-"""INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. The whole parts of 8 MiB
-of them are kept for a day: resume with the same `request_id` from where `GetUpload` says.
+"""INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. If they were fewer, they
+are kept for a day: resume with the same `request_id` from where `GetUpload` says.
 Metadata: `expected`, `received`.
 """
 ERROR_REASON_UPLOAD_DIGEST_MISMATCH: ErrorReason.ValueType  # 28

@@ -111,9 +111,9 @@ class FootageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
-        rest once the file is complete: of an upload that broke off, what came after its last whole part
-        is not kept, and is sent again.
+        """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+        are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+        its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

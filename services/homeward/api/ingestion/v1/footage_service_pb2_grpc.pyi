@@ -55,9 +55,9 @@ class FootageServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]
-    """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
-    rest once the file is complete: of an upload that broke off, what came after its last whole part
-    is not kept, and is sent again.
+    """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+    are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+    its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -146,9 +146,9 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]  # type: ignore[assignment]
-    """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
-    rest once the file is complete: of an upload that broke off, what came after its last whole part
-    is not kept, and is sent again.
+    """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+    are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+    its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -246,9 +246,9 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _footage_service_pb2.GetUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.GetUploadResponse, _abc.Awaitable[_footage_service_pb2.GetUploadResponse]]:
-        """Tells how far an upload through `UploadFootage` has come. It is stored in parts of 8 MiB, and the
-        rest once the file is complete: of an upload that broke off, what came after its last whole part
-        is not kept, and is sent again.
+        """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+        are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+        its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
