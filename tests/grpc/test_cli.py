@@ -1132,9 +1132,17 @@ def test_json_tells_what_was_warned_of(
     homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     homeward.subjects.warnings = {b"b": [UNLIKE]}
+    homeward.subjects.same_case = [BERT]
     files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"]
     assert run([*ADD_SUBJECT, "--output", "json", *files]) == 0
-    first, second = json.loads(capsys.readouterr().out)["photos"]
+    document = json.loads(capsys.readouterr().out)
+    first, second = document["photos"]
+    assert document["warnings"] == [
+        (
+            f"case MP-1: subject {BERT} has the same case reference. If they are one person, close"
+            " one of the two."
+        )
+    ]
     assert "warnings" not in first
     assert len(second["warnings"]) == 1
 

@@ -31,6 +31,8 @@ class Offered:
     outcomes: list[dict[str, object]] = field(default_factory=list)
     refused: list[CliError] = field(default_factory=list)
     """Why some were not added: by the service, or by whoever was asked."""
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of before any photograph was offered."""
 
     @property
     def all_refused(self) -> bool:
@@ -38,10 +40,11 @@ class Offered:
         return len(self.refused) == len(self.outcomes)
 
 
-def create(
-    session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool
-) -> subject_pb2.Subject:
+def create(session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool) -> Offered:
     """Enrol somebody without photographs, and tell of others of the same case.
+
+    Returns:
+        The subject, to whom no photograph was offered yet, and what was warned of.
 
     Raises:
         CliError: Whoever was asked does not want it; nobody is enrolled then.
@@ -51,32 +54,33 @@ def create(
         subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
     )
     case = f"case {stated.case_reference}"
-    tell_warnings(session, answer.warnings, about=case)
+    warned = tell_warnings(session, answer.warnings, about=case)
     if answer.warnings and ask and not _agreed("Enrol another subject of this case?"):
         forget_if_empty(stub, answer.subject.subject_id)
         raise CliError(f"{case}: nobody was enrolled", exit_code=ExitCode.INTERRUPTED)
-    return answer.subject
+    return Offered(answer.subject, warnings=warned)
 
 
 def offer(
     session: Session,
-    enrolled: subject_pb2.Subject,
+    offered: Offered,
     pictures: Mapping[Path, bytes],
     *,
     ask: bool,
-) -> Offered:
+) -> None:
     """Offer photographs one by one; one that is refused does not hold up the others.
 
     Args:
         session: To tell in.
-        enrolled: Whose they are.
+        offered: Whose they are; takes what becomes of them.
         pictures: Their bytes.
         ask: Ask before one is added that the service warns of.
     """
-    offered = Offered(enrolled)
+    assert offered.subject is not None, "somebody is enrolled"
+    subject_id = offered.subject.subject_id
     for path, photo in pictures.items():
         request = subject_service_pb2.AddReferencePhotoRequest(
-            subject_id=enrolled.subject_id, photo=photo, only_without_warnings=ask
+            subject_id=subject_id, photo=photo, only_without_warnings=ask
         )
         try:
             added, warned = _added(session, request, path)
@@ -103,7 +107,6 @@ def offer(
             quality = f"quality {added.reference_photo.quality:.2f}"
             session.view.say(f"{path}: accepted, {quality}{held}")
     _tell_not_compared(offered.outcomes)
-    return offered
 
 
 def _added(
@@ -131,6 +134,7 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
     if session.view.json:
         told = {"subject": enrolled, "caveats": warned} if enrolled else {}
+        told |= {"warnings": offered.warnings} if offered.warnings else {}
         session.view.document({**told, "photos": offered.outcomes})
     elif enrolled:
         session.view.say(

@@ -95,13 +95,15 @@ def add(
         authorised_by=authorised_by,
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
-    created = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    offered = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    assert offered.subject is not None, "it was created"
+    subject_id = offered.subject.subject_id
     try:
-        offered = enrolment.offer(session, created, pictures, ask=ask)
+        enrolment.offer(session, offered, pictures, ask=ask)
     except (CliError, click.Abort):
-        enrolment.forget_if_empty(stub, created.subject_id)
+        enrolment.forget_if_empty(stub, subject_id)
         raise
-    if offered.all_refused and enrolment.forget_if_empty(stub, created.subject_id):
+    if offered.all_refused and enrolment.forget_if_empty(stub, subject_id):
         offered.subject = None
     return enrolment.tell_offered(session, offered)
 
@@ -115,9 +117,9 @@ def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes
     """Add photographs to a subject; what may be a mistake is told as `add` does."""
     pictures = read_photos(photos)
     ask = not yes and enrolment.somebody_is_there()
-    return enrolment.tell_offered(
-        session, enrolment.offer(session, _get(session, subject_id), pictures, ask=ask)
-    )
+    offered = enrolment.Offered(_get(session, subject_id))
+    enrolment.offer(session, offered, pictures, ask=ask)
+    return enrolment.tell_offered(session, offered)
 
 
 @subject.command(
