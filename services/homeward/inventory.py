@@ -129,12 +129,13 @@ CAMERAS = DataClass(
 )
 UPLOADS = DataClass(
     name="uploads under way",
-    holds="what was announced, and the store's id of the parts that came",
+    holds="what was announced, and the store's id of the parts that came, beside which the bucket"
+    " has what came after the last whole one; of uploads by URL also those that were done",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="UPLOADS",
     keys="{request_id}",
-    kept="until done, a day at most",
+    kept="until done, or a day after they began",
     removed_by="the end of the upload, the sweeper with the parts that came",
     limit=2 * ABANDONED_AFTER,
 )
@@ -244,7 +245,8 @@ STILLS = DataClass(
 )
 SPANS = DataClass(
     name="spans",
-    holds="which stretches of a recording have a sighting, or one that was rejected",
+    holds="which stretches of a recording have a sighting, or one that was rejected, by whom and"
+    " when",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",

@@ -201,6 +201,23 @@ def test_a_photograph_without_a_face_is_refused_and_leaves_no_subject(
     assert "WALL" not in cases
 
 
+def test_photographs_of_several_people_and_a_person_enrolled_twice_are_told(
+    stack: LiveStack, street: Street
+) -> None:
+    add = ("subject", "add", "--output", "json", "--case")
+    several = stack.run(*add, "SEVERAL", *map(str, (street.portraits[0], street.portraits[1])))
+    twice = stack.run(*add, "several", str(street.portraits[0]))
+    for done in (several, twice):
+        stack.run("subject", "erase", done.json["subject"]["subjectId"], "--yes")
+    first, second = several.json["photos"]
+    assert "warnings" not in first
+    (unlike,) = second["warnings"]
+    assert "not very alike to the subject's other photographs" in unlike
+    assert "case several: subject" in twice.err
+    (same,) = twice.json["photos"][0]["warnings"]
+    assert "the same file is a photograph of subject" in same
+
+
 def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else(
     new_stack: Callable[[str], LiveStack], street: Street
 ) -> None:
@@ -216,6 +233,40 @@ def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else
     assert vectors == {"photo": 1, "subject": 1, "appearance": 1}
     assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
     assert (counts.subjects, counts.spans, counts.messages) == (1, 1, 0)
+
+
+def test_a_wrong_rejection_is_listed_and_its_span_can_be_searched_again(
+    new_stack: Callable[[str], LiveStack], street: Street
+) -> None:
+    stack = new_stack("rejected")
+    subject = stack.run(
+        "subject", "add", "--case", "REJECTED", str(street.portraits[2]), "--output", "json"
+    ).json["subject"]["subjectId"]
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    (found,) = stack.run("search", "--output", "json").json["candidates"]
+    review = ("sighting", "review", found["sightingId"], "--reject", "--yes", "--reviewer", "R. V.")
+    stack.run(*review)
+    repeated = stack.run(*review)  # as whoever lost the first answer does
+    (rejection,) = stack.run("sighting", "list", "--rejected", "--output", "json").json[
+        "rejections"
+    ]
+    counts = count_engines(stack.data)
+
+    plain = stack.run("search", "--output", "json").json
+    scope = ("--subject", subject, "--footage", rejection["footageId"])
+    again = stack.run("search", "--include-rejected", *scope, "--output", "json").json
+
+    listed = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    stack.stop()
+    assert repeated.code == 0
+    assert rejection["reviewer"] == "R. V."
+    assert rejection["interval"] == found["interval"]
+    assert (counts.stills, counts.spans) == (0, 1)
+    assert (plain["candidates"], plain["scan"]["progress"]["droppedMatchCount"]) == ([], "1")
+    assert [one["sightingId"] for one in again["candidates"]] == [found["sightingId"]]
+    assert [one["state"] for one in listed] == ["STATE_UNREVIEWED"]
+    shutil.rmtree(stack.data)
 
 
 def test_closing_a_subject_takes_their_sightings_along(

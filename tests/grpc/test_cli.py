@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import grpc
 import pytest
 from google.protobuf import any_pb2
@@ -66,10 +67,11 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.cli import patience, picture
+from homeward.cli import enrolment, patience, picture
 from homeward.cli.__main__ import run
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
+BERT = "5e0d2b7c-91a4-4c3e-8f27-6b1d90a4c2e8"
 SCAN = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"
 SIGHTING = "91b5e0c4-2d7e-5f10-a3a4-6f3f6f1f7c22"
 FOOTAGE = "5d0c77aa-6b1d-5c3f-8d2b-1c2d3e4f5a33"
@@ -156,6 +158,10 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         self.failures: list[Refusal] = []
         self.requests: list[Any] = []
         self.reenrolments: list[list[Any]] = []
+        self.warnings: dict[bytes, list[Any]] = {}
+        """Of photographs, by their content."""
+        self.same_case: list[str] = []
+        self.not_compared = ""
 
     def _get(self, subject_id: str, context: grpc.ServicerContext) -> subject_pb2.Subject:
         self.remaining_seconds.append(context.time_remaining() or 0.0)
@@ -174,7 +180,12 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         made.subject_id = ANNA
         made.state = subject_pb2.Subject.STATE_OPEN
         self.held[ANNA] = made
-        return subject_service_pb2.CreateSubjectResponse(subject=made)
+        same = subject_service_pb2.EnrolmentWarning.KIND_SAME_CASE
+        warnings = [
+            subject_service_pb2.EnrolmentWarning(kind=same, subject_id=name)
+            for name in self.same_case
+        ]
+        return subject_service_pb2.CreateSubjectResponse(subject=made, warnings=warnings)
 
     def AddReferencePhoto(self, request: Any, context: Any) -> Any:
         subject = self._get(request.subject_id, context)
@@ -183,8 +194,16 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         photo = subject_pb2.ReferencePhoto(
             photo_id=hashlib.sha256(request.photo).hexdigest(), quality=0.8
         )
+        warnings = self.warnings.get(request.photo, [])
+        if request.only_without_warnings and warnings:
+            return subject_service_pb2.AddReferencePhotoResponse(subject=subject, warnings=warnings)
         subject.reference_photos.append(photo)
-        return subject_service_pb2.AddReferencePhotoResponse(reference_photo=photo, subject=subject)
+        return subject_service_pb2.AddReferencePhotoResponse(
+            reference_photo=photo,
+            subject=subject,
+            warnings=warnings,
+            not_compared_reason=self.not_compared,
+        )
 
     def GetSubject(self, request: Any, context: Any) -> Any:
         return subject_service_pb2.GetSubjectResponse(
@@ -390,6 +409,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
+        self.rejections: list[sighting_pb2.Rejection] = []
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -404,6 +424,10 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
         return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting, *others])
+
+    def ListRejections(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ListRejectionsResponse(rejections=self.rejections)
 
     def ReviewSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -989,6 +1013,149 @@ def test_a_photograph_that_is_not_there_is_refused_before_anything_is_enrolled(
     assert run([*ADD_SUBJECT, str(tmp_path / "a.jpg")]) == 4
     assert homeward.subjects.requests == []
     assert "no such file" in capsys.readouterr().err
+
+
+def warning(kind: Any, subject_id: str = ANNA, score: float = 0.123) -> Any:
+    return subject_service_pb2.EnrolmentWarning(
+        kind=kind, subject_id=subject_id, score=score, threshold=0.45, policy_id="yunet-sface/1"
+    )
+
+
+UNLIKE = warning(subject_service_pb2.EnrolmentWarning.KIND_UNLIKE_OTHER_PHOTOS)
+TWICE = warning(subject_service_pb2.EnrolmentWarning.KIND_LIKE_ANOTHER_SUBJECT, BERT, 0.789)
+SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1.0)
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: bool | type[Exception]) -> list[str]:
+    """Let somebody be there who answers; return what is asked."""
+    asked: list[str] = []
+    left = iter(answers)
+
+    def confirm(question: str, **_: Any) -> bool:
+        asked.append(question)
+        answer = next(left)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(enrolment, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (UNLIKE, "b.jpg: it is not very alike to the subject's other photographs (0.123; a"),
+        (
+            TWICE,
+            f"b.jpg: it is alike to subject {BERT} (MP-2 Bert) (0.789; a candidate needs 0.450",
+        ),
+        (TWICE, "twins, other relatives and people who look alike are alike as well"),
+        (SAME_FILE, f"b.jpg: the same file is a photograph of subject {BERT} (MP-2 Bert)."),
+    ],
+)
+def test_a_photograph_that_may_be_a_mistake_is_told(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str], told: Any, words: str
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.held[BERT] = subject_pb2.Subject(
+        subject_id=BERT, case_reference="MP-2", label="Bert"
+    )
+    homeward.subjects.warnings = {b"b": [told]}
+    assert run(["subject", "add-photo", ANNA, written(tmp_path, "b.jpg", b"b")]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("WARNING: ")
+    assert words in err
+
+
+def test_whoever_is_there_decides_on_a_warned_photograph_before_it_counts(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = at_a_terminal(monkeypatch, False, True)
+    homeward.subjects.warnings = {b"b": [UNLIKE], b"c": [UNLIKE]}
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "abc"]
+    assert run([*ADD_SUBJECT, *files]) == 10
+    assert asked == [f"Add {name} all the same?" for name in files[1:]]
+    held = {one.photo_id for one in homeward.subjects.held[ANNA].reference_photos}
+    assert held == {hashlib.sha256(name).hexdigest() for name in (b"a", b"c")}
+
+
+def test_nobody_is_enrolled_when_no_photograph_is_wanted(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_a_terminal(monkeypatch, False)
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, written(tmp_path, "b.jpg", b"b")]) == 130
+    assert homeward.subjects.held == {}
+    assert "nobody was enrolled" in capsys.readouterr().err
+
+
+def test_nobody_is_enrolled_when_the_question_is_interrupted(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_a_terminal(monkeypatch, click.Abort)
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, written(tmp_path, "b.jpg", b"b")]) == 130
+    assert homeward.subjects.held == {}
+
+
+def test_nobody_is_asked_with_yes(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = at_a_terminal(monkeypatch)
+    homeward.subjects.same_case = [BERT]
+    homeward.subjects.warnings = {b"b": [TWICE]}
+    assert run([*ADD_SUBJECT, "--yes", written(tmp_path, "b.jpg", b"b")]) == 0
+    assert asked == []
+    assert len(homeward.subjects.held[ANNA].reference_photos) == 1
+
+
+def test_the_same_case_twice_is_told_and_asked_before_any_photograph(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = at_a_terminal(monkeypatch, False)
+    homeward.subjects.same_case = [BERT]
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 130
+    assert asked == ["Enrol another subject of this case?"]
+    assert homeward.subjects.held == {}
+    assert f"case MP-1: subject {BERT} has the same case reference" in capsys.readouterr().err
+
+
+def test_json_tells_what_was_warned_of(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.warnings = {b"b": [UNLIKE]}
+    homeward.subjects.same_case = [BERT]
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"]
+    assert run([*ADD_SUBJECT, "--output", "json", *files]) == 0
+    document = json.loads(capsys.readouterr().out)
+    first, second = document["photos"]
+    assert document["warnings"] == [
+        (
+            f"case MP-1: subject {BERT} has the same case reference. If they are one person, close"
+            " one of the two."
+        )
+    ]
+    assert "warnings" not in first
+    assert len(second["warnings"]) == 1
+
+
+def test_that_nobody_was_compared_is_told_once(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.not_compared = "no threshold policy is active"
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"]
+    assert run([*ADD_SUBJECT, *files]) == 0
+    err = capsys.readouterr().err
+    assert err.count("NOT COMPARED: ") == 1
+    assert "no threshold policy is active" in err
 
 
 def test_json_tells_each_photograph(
@@ -2019,6 +2186,82 @@ def test_sightings_are_listed_as_asked(
     assert list(request.subject_ids) == [ANNA]
     assert list(request.states) == [sighting_pb2.Sighting.STATE_UNREVIEWED]
     assert "0.612  0.450      unreviewed" in capsys.readouterr().out
+
+
+def rejection(**changes: Any) -> sighting_pb2.Rejection:
+    values = {
+        "sighting_id": SIGHTING,
+        "subject_id": ANNA,
+        "footage_id": FOOTAGE,
+        "start_offset": Duration(seconds=10),
+        "end_offset": Duration(seconds=14),
+        "interval": IN_VIEW,
+        "reviewer": "R. Viewer",
+        "review_time": BEGIN,
+    }
+    return sighting_pb2.Rejection(**values | changes)
+
+
+def test_rejections_are_listed_with_who_and_when_and_how_to_look_again(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", "--subject", ANNA]) == 0
+    (request,) = homeward.sightings.requests
+    assert list(request.subject_ids) == [ANNA]
+    told = capsys.readouterr().out
+    assert f"{ANNA}  {FOOTAGE}  10.0 s to 14.0 s" in told
+    assert "R. Viewer    2026-11-20 10:00:00Z" in told
+    assert "homeward search --include-rejected --subject ID" in told
+    assert "A candidate is a lead" not in told
+
+
+def test_rejections_of_an_earlier_version_say_what_was_not_kept(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection(interval=None, reviewer="", review_time=None))
+    assert run(["sighting", "list", "--rejected"]) == 0
+    assert capsys.readouterr().out.count("not kept") == 4
+
+
+@pytest.mark.parametrize(
+    ("window", "count"),
+    [
+        (("--from", "2026-11-20T09:00:00Z"), 1),
+        (("--to", "2026-11-20T10:00:00Z"), 0),
+        (("--from", "2026-11-21T09:00:00Z"), 0),
+    ],
+)
+def test_rejections_are_listed_by_true_time(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], window: tuple[str, str], count: int
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", *window, "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rejections"]) == count
+
+
+def test_rejections_have_no_state_to_ask_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--rejected", "--state", "confirmed"]) == 2
+    assert "leave --state out" in capsys.readouterr().err
+
+
+def test_a_search_looks_again_where_sightings_were_rejected_if_asked_to(
+    homeward: Homeward,
+) -> None:
+    enrolled(homeward)
+    homeward.scans.script = [[running(300), ended()]]
+    assert run(["search", "--include-rejected", "--subject", ANNA]) == 0
+    assert homeward.scans.created[0].scope.include_rejected
+
+
+def test_a_search_for_everybody_does_not_look_again_where_sightings_were_rejected(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["search", "--include-rejected"]) == 2
+    assert "needs --subject" in capsys.readouterr().err
+    assert homeward.scans.created == []
 
 
 @pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -541,7 +542,9 @@ async def test_get_upload_tells_how_far_it_has_come(api: Any) -> None:
 
     answer = await api.footage.GetUpload(footage_service_pb2.GetUploadRequest(request_id="up-1"))
 
-    assert answer.committed_size_bytes == 0  # less than a whole part came
+    assert answer.committed_size_bytes == 5
+    resumed = await upload(api, header(offset_bytes=5), CONTENT[5:])
+    assert resumed.footage.sha256 == hashlib.sha256(CONTENT).hexdigest()
 
 
 def by_url(**changes: Any) -> Any:
@@ -602,6 +605,10 @@ async def test_complete_upload_makes_footage_of_what_was_put(api: Any) -> None:
     )
 
     assert answer.footage.sha256 == hashlib.sha256(CONTENT).hexdigest()
+    again = await api.footage.CompleteUpload(
+        footage_service_pb2.CompleteUploadRequest(request_id="up-1")
+    )
+    assert again == answer
 
 
 async def test_complete_upload_refuses_a_file_that_did_not_come(api: Any) -> None:
@@ -718,6 +725,7 @@ async def test_create_scan_plans_it(api: Any) -> None:
         ({"subject_ids": ["nobody"]}, INVALID),
         ({"camera_ids": ["Cam 1"]}, INVALID),
         ({"camera_ids": ["cam-1"] * 1001}, INVALID),
+        ({"include_rejected": True}, INVALID),
         ({"footage_ids": ["a"]}, INVALID),
         ({"interval": wire.to_interval(NOW, RECORDED)}, INVALID),
         ({"camera_ids": ["cam-9"]}, (grpc.StatusCode.NOT_FOUND, errors.Reason.CAMERA_NOT_FOUND)),
@@ -769,6 +777,19 @@ async def test_create_scan_passes_on_what_matching_refuses(
     outside.matching = error("no", reason=reason)
 
     assert await refusal(new_scan(api)) == (code, reason)
+
+
+async def test_create_scan_keeps_that_it_looks_again_where_sightings_were_rejected(
+    api: Any,
+) -> None:
+    await upload(api)
+    scope = {"subject_ids": [str(uuid.uuid4())], "include_rejected": True}
+
+    scan = await new_scan(api, **scope)
+
+    request = scan_service_pb2.GetScanRequest(scan_id=scan.scan_id)
+    held = (await api.scans.GetScan(request)).scan
+    assert held.scope == scan_pb2.ScanScope(**scope)
 
 
 async def test_create_scan_refuses_a_request_id_of_another_scope(api: Any) -> None:

@@ -96,7 +96,8 @@ class FakeFaceAnalyzer:
         if photo == b"two people":
             return PhotoAnalysis(("SEVERAL_FACES",), None, 0.0, None)
         model = OTHER_MODEL if photo == b"other model" else MODEL
-        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(axis(0), model))
+        person = 1 if photo.startswith(b"somebody else") else 0
+        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(axis(person), model))
 
     async def model(self) -> ModelInfo:
         if self.down:
@@ -392,8 +393,8 @@ async def create(world: World, subject: subject_pb2.Subject, request_id: str = "
     return await world.subjects.CreateSubject(request)
 
 
-async def add(world: World, subject_id: str, photo: bytes = b"another") -> Any:
-    request = subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=photo)
+async def add(world: World, subject_id: str, photo: bytes = b"another", **asked: Any) -> Any:
+    request = subjects.AddReferencePhotoRequest(subject_id=subject_id, photo=photo, **asked)
     return await world.subjects.AddReferencePhoto(request)
 
 
@@ -429,6 +430,72 @@ async def test_create_subject_answers_the_subject_as_enrolled(
         etag=subject.etag,
     )
     assert subject == expected
+
+
+async def test_add_reference_photo_warns_of_another_person_by_the_policys_threshold(
+    world: World, subject_id: str
+) -> None:
+    answer = await add(world, subject_id, b"somebody else")
+
+    (warning,) = answer.warnings
+    assert warning == subjects.EnrolmentWarning(
+        kind=subjects.EnrolmentWarning.KIND_UNLIKE_OTHER_PHOTOS,
+        subject_id=subject_id,
+        score=0.0,
+        threshold=warning.threshold,
+        policy_id=POLICY,
+    )
+    assert warning.threshold == pytest.approx(0.45)
+    assert answer.HasField("reference_photo")
+    assert answer.not_compared_reason == ""
+
+
+async def test_add_reference_photo_leaves_out_what_it_warns_of_if_asked_to(
+    world: World, subject_id: str
+) -> None:
+    answer = await add(world, subject_id, b"somebody else", only_without_warnings=True)
+
+    assert len(answer.warnings) == 1
+    assert not answer.HasField("reference_photo")
+    assert len(answer.subject.reference_photos) == 1
+
+
+async def test_add_reference_photo_warns_of_whoever_is_enrolled_already(
+    world: World, subject_id: str, stated: Any
+) -> None:
+    again = (await create(world, stated(case_reference="another case"))).subject.subject_id
+
+    answer = await add(world, again, b"photo")
+
+    (warning,) = answer.warnings
+    assert warning.kind == subjects.EnrolmentWarning.KIND_SAME_FILE
+    assert warning.subject_id == subject_id
+
+
+async def test_add_reference_photo_says_that_it_compared_with_nobody(
+    world: World, subject_id: str
+) -> None:
+    await world.policies.ExpirePolicy(
+        policies.ExpirePolicyRequest(policy_id=POLICY, reason="measured wrongly")
+    )
+
+    answer = await add(world, subject_id, b"somebody else", only_without_warnings=True)
+
+    assert answer.HasField("reference_photo")
+    assert list(answer.warnings) == []
+    assert POLICY in answer.not_compared_reason
+
+
+async def test_create_subject_warns_of_the_same_case(
+    world: World, subject_id: str, stated: Any
+) -> None:
+    answer = await create(world, stated(label="Another"))
+
+    assert list(answer.warnings) == [
+        subjects.EnrolmentWarning(
+            kind=subjects.EnrolmentWarning.KIND_SAME_CASE, subject_id=subject_id
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -1330,6 +1397,98 @@ async def test_a_sighting_is_named_by_an_id(world: World, rpc: str) -> None:
     assert await refusal(BY_SIGHTING[rpc](world, "no id")) == FIELD
 
 
+async def rejections(world: World, **asked: Any) -> Any:
+    return await world.sightings.ListRejections(sightings.ListRejectionsRequest(**asked))
+
+
+async def test_list_rejections_answers_what_is_remembered_of_one(
+    world: World, sighting_id: str, subject_id: str, clock: Clock
+) -> None:
+    sighting = (await review(world, sighting_id, reason="another person")).sighting
+
+    (told,) = (await rejections(world)).rejections
+
+    assert told == sighting_pb2.Rejection(
+        sighting_id=sighting_id,
+        subject_id=subject_id,
+        footage_id=FOOTAGE,
+        start_offset=sighting.start_offset,
+        end_offset=sighting.end_offset,
+        interval=sighting.interval,
+        reviewer="R. Viewer",
+        review_time=to_timestamp(clock.now()),
+    )
+
+
+async def test_list_rejections_pages(world: World, finding: Any) -> None:
+    answer = await record(
+        world,
+        finding(),
+        finding(
+            start_offset=to_duration(timedelta(seconds=60)),
+            end_offset=to_duration(timedelta(seconds=64)),
+        ),
+    )
+    for one in answer.results:
+        await review(world, one.sighting.sighting_id)
+
+    first = await rejections(world, page_size=1)
+    second = await rejections(world, page_size=1, page_token=first.next_page_token)
+
+    found = {one.sighting_id for one in (*first.rejections, *second.rejections)}
+    assert found == {one.sighting.sighting_id for one in answer.results}
+    assert second.next_page_token == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"subject_ids": ["x"]}, "subject_ids[0]"), ({"footage_ids": ["a", "*"]}, "footage_ids[1]")],
+)
+async def test_list_rejections_refuses_what_is_no_id(
+    world: World, asked: dict[str, Any], field: str
+) -> None:
+    assert await fields_at_fault(rejections(world, **asked)) == [field]
+
+
+async def test_the_same_rejection_again_gives_the_same_answer_but_for_what_is_erased(
+    world: World, sighting_id: str
+) -> None:
+    first = (await review(world, sighting_id)).sighting
+
+    again = (await review(world, sighting_id)).sighting
+
+    assert again == sighting_pb2.Sighting(
+        sighting_id=first.sighting_id,
+        subject_id=first.subject_id,
+        footage_id=first.footage_id,
+        interval=first.interval,
+        start_offset=first.start_offset,
+        end_offset=first.end_offset,
+        state=sighting_pb2.Sighting.STATE_REJECTED,
+        review=first.review,
+    )
+
+
+@pytest.mark.parametrize(
+    ("later", "disposition"),
+    [
+        (0, sightings.RecordedSighting.DISPOSITION_REJECTED_BEFORE),
+        (1, sightings.RecordedSighting.DISPOSITION_RECORDED),
+    ],
+)
+async def test_a_finding_may_take_back_what_was_rejected_before_a_time(
+    world: World, finding: Any, sighting_id: str, later: int, disposition: Any
+) -> None:
+    rejected = (await review(world, sighting_id)).sighting.review.review_time
+    before = to_timestamp(rejected.ToDatetime(UTC) + timedelta(seconds=later))
+    again = finding()
+    again.include_rejected_before_time.CopyFrom(before)
+
+    answer = await record(world, again)
+
+    assert answer.results[0].disposition == disposition
+
+
 async def erase_footage(world: World, footage_id: str) -> Any:
     request = sightings.EraseFootageSightingsRequest(footage_id=footage_id)
     return await world.sightings.EraseFootageSightings(request)
@@ -1365,6 +1524,31 @@ async def test_watch_sightings_follows_the_subjects_asked_for(
     assert nothing == set()
 
 
+async def test_watch_sightings_names_what_was_erased_with_its_subject_and_no_more(
+    world: World, finding: Any, subject_id: str
+) -> None:
+    followers = Followers()
+    world.stores[-1].store._followers = followers
+    watch = world.sightings.WatchSightings(sightings.WatchSightingsRequest())
+    await asyncio.wait_for(followers.came.acquire(), 5)
+    answer = await record(world, finding())
+    held = answer.results[0].sighting
+
+    await world.subjects.CloseSubject(subjects.CloseSubjectRequest(subject_id=subject_id))
+    told = [await asyncio.wait_for(watch.read(), 5) for _ in range(2)]
+    watch.cancel()
+
+    assert [one.sighting for one in told] == [
+        held,
+        sighting_pb2.Sighting(
+            sighting_id=held.sighting_id,
+            subject_id=held.subject_id,
+            footage_id=held.footage_id,
+            state=sighting_pb2.Sighting.STATE_ERASED,
+        ),
+    ]
+
+
 async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:
     call = world.sightings.WatchSightings(sightings.WatchSightingsRequest(subject_ids=["x"]))
 
@@ -1385,6 +1569,7 @@ ANY_CALL: dict[str, Callable[[World, str], Any]] = {
     "ListSightings": lambda world, _: world.sightings.ListSightings(
         sightings.ListSightingsRequest()
     ),
+    "ListRejections": lambda world, _: rejections(world),
     "EraseFootageSightings": lambda world, _: erase_footage(world, FOOTAGE),
     "WatchSightings": lambda world, _: world.sightings.WatchSightings(
         sightings.WatchSightingsRequest()

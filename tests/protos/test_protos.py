@@ -9,17 +9,20 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 import homeward.api
 from homeward.api.common.v1 import error_reason_pb2, options_pb2
 from homeward.servicekit.errors import Reason
 
 ROOT = Path(__file__).resolve().parents[2]
+API_PAGE = ROOT / "docs/api.md"
 PREFIX = "ERROR_REASON_"
 
 _COMMENTED = re.compile(r"((?:^ *//.*\n)+) *(?:rpc (\w+)\(|(ERROR_REASON_\w+) =)", re.MULTILINE)
@@ -88,6 +91,57 @@ def test_the_generated_code_is_that_of_the_protos(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert sources(tmp_path / "homeward/api") == sources(ROOT / "services/homeward/api")
+
+
+def commands() -> list[str]:
+    """Return the commands of docs/api.md, each as a shell gets it."""
+    found = re.findall(r"^ *```sh\n(.*?)^ *```$", API_PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    return [textwrap.dedent(block) for block in found]
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command as in a checkout, with the `protoc` and the `python` of the tests."""
+    tools = folder / "tools"
+    tools.mkdir()
+    for name, words in {"protoc": "-m grpc_tools.protoc", "python": ""}.items():
+        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {words} "$@"\n')
+        (tools / name).chmod(0o755)
+    for name in ("protos", "third_party"):
+        (folder / name).symlink_to(ROOT / name)
+    return subprocess.run(
+        # `-H`: the folders are links here, and `find` follows those that it is given.
+        ["sh", "-e", "-c", command.replace("find protos", "find -H protos")],
+        cwd=folder,
+        env={**os.environ, "PATH": os.pathsep.join((str(tools), os.environ["PATH"]))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_protoc_makes_a_descriptor_set_as_the_page_says(tmp_path: Path) -> None:
+    done = shell(commands()[0], tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    made = FileDescriptorSet.FromString((tmp_path / "homeward.binpb").read_bytes())
+    names = {file.name for file in made.file}
+    ours = {str(path.relative_to(ROOT / "protos")) for path in ROOT.glob("protos/**/*.proto")}
+    assert ours < names
+    assert "google/rpc/status.proto" in names
+
+
+def test_protoc_makes_python_as_the_page_says(tmp_path: Path) -> None:
+    done = shell(commands()[1], tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "generated/homeward/api/ingestion/v1/scan_service_pb2_grpc.py").exists()
+
+
+def test_protoc_needs_more_than_our_protos_as_the_page_says(tmp_path: Path) -> None:
+    done = shell(commands()[0].replace("-Ithird_party", ""), tmp_path)
+
+    assert done.returncode != 0
+    assert "google/rpc/status.proto: File not found" in done.stderr
 
 
 @pytest.mark.parametrize(

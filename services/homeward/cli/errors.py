@@ -67,6 +67,8 @@ _ADVICE: Mapping[str, str] = {
     "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
+    "RPC_UNKNOWN": "`homeward status` shows the versions; is the address that of another service?",
+    "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
     "CAMERA_EXISTS": "`homeward camera update` changes it",

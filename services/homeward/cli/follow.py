@@ -136,6 +136,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
     dropped = findings.scan.progress.dropped_match_count
     if dropped:
         session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
+        session.view.say("`homeward sighting list --rejected` shows where, and how to look again.")
     crowded = findings.scan.progress.crowded_appearance_count
     if crowded:
         session.view.say(

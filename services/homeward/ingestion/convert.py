@@ -266,6 +266,11 @@ def scope_from(scope: scan_pb2.ScanScope) -> ScanScope:
     for field in ("subject_ids", "camera_ids", "footage_ids"):
         wire.count_between(len(getattr(scope, field)), f"scope.{field}", least=0, most=MAX_SCOPE)
     start, end = wire.from_interval(scope, "interval", within="scope.")
+    if scope.include_rejected and not scope.subject_ids:
+        raise invalid_field(
+            "scope.include_rejected",
+            "needs scope.subject_ids: name the subjects whose rejected sightings to look for again",
+        )
     return ScanScope(
         subject_ids=tuple(
             wire.uuid_text(name, f"scope.subject_ids[{index}]")
@@ -281,6 +286,7 @@ def scope_from(scope: scan_pb2.ScanScope) -> ScanScope:
             footage_id_from(name, f"scope.footage_ids[{index}]")
             for index, name in enumerate(scope.footage_ids)
         ),
+        include_rejected=scope.include_rejected,
     )
 
 
@@ -296,6 +302,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             camera_ids=scope.camera_ids,
             interval=wire.to_interval(scope.start_time, scope.end_time) if has_interval else None,
             footage_ids=scope.footage_ids,
+            include_rejected=scope.include_rejected,
         ),
         state=_SCAN_STATES[summary.state],
         progress=scan_pb2.ScanProgress(

@@ -251,6 +251,8 @@ class Upload:
     version began: its URL writes to the recording's own key, and it has to be begun again."""
     admissions: tuple[str, ...] = ()
     """Multipart uploads by which a staged file is copied to its recording's key."""
+    done: bool = False
+    """Whether an upload by URL has become footage: kept to answer whoever lost the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +443,8 @@ class ScanScope:
     start_time: datetime | None = None
     end_time: datetime | None = None
     footage_ids: tuple[str, ...] = ()
+    include_rejected: bool = False
+    """List candidates where a reviewer has rejected one before the scan was created, too."""
 
 
 class ScanState(StrEnum):

@@ -218,6 +218,8 @@ class Sighted:
     template: Template
     still: bytes
     """JPEG of the person, every other face blurred."""
+    include_rejected_before: datetime | None = None
+    """Record it even where a reviewer has rejected a sighting, if that was before then."""
 
     @property
     def time_uncertain(self) -> bool:

@@ -27,6 +27,7 @@ from homeward.matching.model import (
     Candidate,
     Decision,
     Disposition,
+    ErasedSighting,
     ErasureCertificate,
     ErasureOutcome,
     Finding,
@@ -491,7 +492,12 @@ def _finding_from(
         else None,
         time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
     )
-    return Finding(sighting, template, finding.still)
+    before = None
+    if finding.HasField("include_rejected_before_time"):
+        before = wire.from_timestamp(
+            finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
+        )
+    return Finding(sighting, template, finding.still, before)
 
 
 def to_recorded(
@@ -539,6 +545,18 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+    )
+
+
+def to_change(change: Sighting | ErasedSighting) -> sighting_pb2.Sighting:
+    """Return a sighting that changed as protobuf has it; of an erased one its ids."""
+    if isinstance(change, Sighting):
+        return to_sighting(change)
+    return sighting_pb2.Sighting(
+        sighting_id=change.sighting_id,
+        subject_id=change.subject_id,
+        footage_id=change.footage_id,
+        state=sighting_pb2.Sighting.STATE_ERASED,
     )
 
 

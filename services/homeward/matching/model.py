@@ -223,6 +223,11 @@ class Review:
     reviewer: str
     review_time: datetime
 
+    @property
+    def judgement(self) -> tuple[Decision, str, str]:
+        """What the reviewer said: decision, reason and name."""
+        return (self.decision, self.reason, self.reviewer)
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
@@ -260,6 +265,15 @@ class Sighting:
     review: Review | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErasedSighting:
+    """Names a sighting that is not there any more."""
+
+    sighting_id: str
+    subject_id: str
+    footage_id: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
     """What a scan found, before it is recorded. Its sighting has no id yet."""
@@ -268,6 +282,8 @@ class Finding:
     template: Template
     still: bytes
     """JPEG, every other face blurred."""
+    include_rejected_before: datetime | None = None
+    """Record it even where a sighting was rejected before then."""
 
 
 class Disposition(Enum):

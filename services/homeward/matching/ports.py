@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from homeward.matching.model import (
     Candidate,
+    ErasedSighting,
     ModelInfo,
     PhotoAnalysis,
     PhotoKey,
@@ -230,8 +231,8 @@ class SightingIndex(Purgeable, Pinned, Protocol):
 class SightingFeed(Protocol):
     """Tells other replicas and services that a sighting changed."""
 
-    async def publish(self, sighting: Sighting) -> None:
-        """Tell that a sighting was recorded or reviewed."""
+    async def publish(self, change: Sighting | ErasedSighting) -> None:
+        """Tell that a sighting was recorded, reviewed or erased."""
 
-    def follow(self) -> AsyncGenerator[Sighting, None]:
-        """Yield sightings as they change, from now on."""
+    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
+        """Yield sightings as they change, from now on, in the order of their changes."""

@@ -21,11 +21,12 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert, metrics
+from homeward.matching import convert, convert_enrolment, convert_rejections, metrics
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.enrolment import Enrolment
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
@@ -42,8 +43,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
-    def __init__(self, subjects: Subjects, reenrolment: Reenrolment, clock: Clock) -> None:
+    def __init__(
+        self, subjects: Subjects, enrolment: Enrolment, reenrolment: Reenrolment, clock: Clock
+    ) -> None:
         self._subjects = subjects
+        self._enrolment = enrolment
         self._reenrolment = reenrolment
         self._clock = clock
 
@@ -52,21 +56,21 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.CreateSubjectResponse:
         details = convert.details_from(request.subject, now=self._clock.now())
         request_id = wire.request_id(request.request_id, "request_id")
-        subject, etag = await self._subjects.create(details, request_id=request_id)
-        return subject_service_pb2.CreateSubjectResponse(subject=convert.to_subject(subject, etag))
+        subject, etag, warnings = await self._enrolment.create(details, request_id=request_id)
+        return subject_service_pb2.CreateSubjectResponse(
+            subject=convert.to_subject(subject, etag),
+            warnings=convert_enrolment.to_warnings(warnings),
+        )
 
     async def AddReferencePhoto(
         self, request: subject_service_pb2.AddReferencePhotoRequest, _: Context
     ) -> subject_service_pb2.AddReferencePhotoResponse:
-        subject, etag, photo_id, held = await self._subjects.add_photo(
-            wire.uuid_text(request.subject_id, "subject_id"), convert.photo_from(request.photo)
+        added = await self._enrolment.add_photo(
+            wire.uuid_text(request.subject_id, "subject_id"),
+            convert.photo_from(request.photo),
+            only_without_warnings=request.only_without_warnings,
         )
-        photo = next(photo for photo in subject.photos if photo.photo_id == photo_id)
-        return subject_service_pb2.AddReferencePhotoResponse(
-            reference_photo=convert.to_photo(photo),
-            subject=convert.to_subject(subject, etag),
-            already_held=held,
-        )
+        return convert_enrolment.to_added(added)
 
     async def GetSubject(
         self, request: subject_service_pb2.GetSubjectRequest, _: Context
@@ -104,6 +108,8 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             convert.details_change(request.subject, paths, now=self._clock.now()),
             etag=request.subject.etag,
         )
+        if "case_reference" in paths:
+            self._enrolment.reread_cases()
         unusable = await self._subjects.unusable([subject])
         return subject_service_pb2.UpdateSubjectResponse(
             subject=convert.to_subject(subject, etag, unusable=unusable)
@@ -308,7 +314,33 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             reviewer=wire.text(request.reviewer, "reviewer", least=1, most=200),
         )
         metrics.REVIEWS.labels(decision.value).inc()
-        return sighting_service_pb2.ReviewSightingResponse(sighting=convert.to_sighting(sighting))
+        return sighting_service_pb2.ReviewSightingResponse(
+            sighting=convert_rejections.to_reviewed(sighting)
+        )
+
+    async def ListRejections(
+        self, request: sighting_service_pb2.ListRejectionsRequest, _: Context
+    ) -> sighting_service_pb2.ListRejectionsResponse:
+        found = await self._sightings.rejections(
+            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            footage_ids=frozenset(
+                convert.footage_id_from(name, f"footage_ids[{index}]")
+                for index, name in enumerate(request.footage_ids)
+            ),
+        )
+        asked = sighting_service_pb2.ListRejectionsRequest(
+            subject_ids=request.subject_ids, footage_ids=request.footage_ids
+        )
+        page, token = page_of(
+            found,
+            page_size=request.page_size,
+            page_token=request.page_token,
+            request=asked.SerializeToString(deterministic=True),
+        )
+        return sighting_service_pb2.ListRejectionsResponse(
+            rejections=[convert_rejections.to_rejection(one) for one in page],
+            next_page_token=token,
+        )
 
     async def ExportSighting(
         self, request: sighting_service_pb2.ExportSightingRequest, _: Context
@@ -335,10 +367,10 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
         wanted = convert.scope_from(request.subject_ids, "subject_ids")
         async with aclosing(self._sightings.follow()) as changes:
-            async for sighting in changes:
-                if not wanted or sighting.subject_id in wanted:
+            async for change in changes:
+                if not wanted or change.subject_id in wanted:
                     yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert.to_sighting(sighting)
+                        sighting=convert.to_change(change)
                     )
 
 
@@ -380,7 +412,9 @@ def services(
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(subjects, reenrolment, clock),
+            SubjectServicer(
+                subjects, Enrolment(subjects, gallery, policies, clock), reenrolment, clock
+            ),
         ),
         Service(
             f"{package}.MatchingService",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 JOIN_GAP = timedelta(seconds=2)
 """Spans of one subject this near to each other are one: a face that is lost for a moment behind
@@ -18,6 +18,18 @@ somebody else is the same appearance to a reviewer."""
 
 _NAMESPACE = uuid.UUID("6d1f3f0e-6a86-5c8e-9f0b-0d5a0c6a2b11")
 """Of sighting ids. Changing it would ask reviewers everything again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Who rejected a sighting, when, and at what time somebody was in view."""
+
+    reviewer: str
+    review_time: datetime
+    start_time: datetime
+    """True time of the span's start."""
+    time_uncertain: bool | None = None
+    """As of the sighting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +42,8 @@ class Span:
     rejected: bool = False
     settled: bool = False
     """A reviewer has confirmed it: it takes findings in and does not change."""
+    rejection: Rejection | None = None
+    """Of a rejected one; None when an earlier version of Homeward rejected it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +67,13 @@ def sighting_id(footage_id: str, subject_id: str, start: timedelta) -> str:
 
 
 def place(
-    spans: tuple[Span, ...], *, footage_id: str, subject_id: str, start: timedelta, end: timedelta
+    spans: tuple[Span, ...],
+    *,
+    footage_id: str,
+    subject_id: str,
+    start: timedelta,
+    end: timedelta,
+    include_rejected_before: datetime | None = None,
 ) -> tuple[tuple[Span, ...], Placement]:
     """Put a finding into the ledger.
 
@@ -67,12 +87,15 @@ def place(
         subject_id: The subject.
         start: Where the finding begins in the recording.
         end: Where it ends.
+        include_rejected_before: A span that was rejected before then counts as if nobody had
+            decided on it, and is not rejected any more if the finding becomes part of it.
 
     Returns:
         The new ledger, and where the finding belongs. Placing the same finding again changes
         nothing.
     """
-    near = [span for span in spans if span.start <= end + JOIN_GAP and span.end >= start - JOIN_GAP]
+    around = [one for one in spans if one.start <= end + JOIN_GAP and one.end >= start - JOIN_GAP]
+    near = [_taken_back(span, include_rejected_before) for span in around]
     decided = [span for span in near if span.rejected or span.settled]
     if decided:
         return spans, Placement(decided[0], is_new=False)
@@ -85,12 +108,21 @@ def place(
         start=min(start, *(span.start for span in near)),
         end=max(end, *(span.end for span in near)),
     )
-    kept = [span for span in spans if span not in near]
+    kept = [span for span in spans if span not in around]
     absorbed = tuple(span.sighting_id for span in near if span is not first)
     return (
         tuple(sorted((*kept, joined), key=_order)),
         Placement(joined, is_new=False, absorbed=absorbed),
     )
+
+
+def _taken_back(span: Span, before: datetime | None) -> Span:
+    """Return a span without its rejection, if that was before a time."""
+    if before is None or not span.rejected:
+        return span
+    if span.rejection is not None and span.rejection.review_time >= before:
+        return span
+    return replace(span, rejected=False, rejection=None)
 
 
 def _order(span: Span) -> tuple[timedelta, timedelta, str]:

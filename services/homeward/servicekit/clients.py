@@ -71,11 +71,15 @@ _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
 log = structlog.get_logger()
 
 
-def message_size_options() -> list[tuple[str, int]]:
-    """Return the channel or server options that allow messages of `MAX_MESSAGE_BYTES`."""
+def message_size_options(*, receive: int = MAX_MESSAGE_BYTES) -> list[tuple[str, int]]:
+    """Return the channel or server options that allow messages of `MAX_MESSAGE_BYTES`.
+
+    Args:
+        receive: Larger messages are turned away by gRPC itself; the sender hears no reason.
+    """
     return [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", receive),
     ]
 
 

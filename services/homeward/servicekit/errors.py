@@ -27,6 +27,8 @@ class Reason(StrEnum):
     QUEUE_FULL = auto()
     INTERNAL = auto()
     DEADLINE_EXCEEDED = auto()
+    RPC_UNKNOWN = auto()
+    MESSAGE_TOO_LARGE = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
     FOOTAGE_NOT_FOUND = auto()
@@ -125,6 +127,10 @@ class UnavailableError(DomainError):
 
 class DeadlineExceededError(DomainError):
     """The call's time is over."""
+
+
+class UnimplementedError(DomainError):
+    """There is no such call."""
 
 
 class InternalError(DomainError):

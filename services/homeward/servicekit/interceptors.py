@@ -23,10 +23,21 @@ from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.trace import SpanKind
 
 from homeward.servicekit import errors, metrics, tracing
+from homeward.servicekit.clients import MAX_MESSAGE_BYTES
 
 DOMAIN = "homeward"
 DEFAULT_DEADLINE_SECONDS = 120.0
 """For a unary call whose client sets none, so that none waits for ever."""
+
+ANSWER_SECONDS = 0.1
+"""How long before its deadline a unary call is ended at most, so that the answer arrives: a client
+whose deadline has passed tells so itself, and hears no reason. A tenth of a shorter deadline."""
+
+UNKNOWN = "unknown"
+"""What a call of no RPC is called in figures and logs, which would have no end of names."""
+
+LONGEST_NAME = 200
+"""Characters of such a call's name that are told."""
 
 _CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -37,6 +48,7 @@ _CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.ResourceExhaustedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceededError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.UnimplementedError: grpc.StatusCode.UNIMPLEMENTED,
     errors.InternalError: grpc.StatusCode.INTERNAL,
 }
 _RETRY_AFTER_SECONDS = 1
@@ -86,9 +98,9 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
     ) -> Any:  # noqa: ANN401 - grpc types it as a handler, but wants None for an unknown method
         """Wrap the handler of a call."""
         handler: Any = await continuation(handler_call_details)
-        if handler is None:
-            return None
         rpc = handler_call_details.method.lstrip("/")
+        if handler is None:
+            handler, rpc = _unknown(rpc), UNKNOWN
         streams = handler.request_streaming or handler.response_streaming
 
         @asynccontextmanager
@@ -101,11 +113,11 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
 
         async def one(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
             async with around(context):
-                return await behaviour(request, context)
+                return await behaviour(_taken(request, handler), context)
 
         async def many(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
             async with around(context):
-                responses = behaviour(request, context)
+                responses = behaviour(_taken(request, handler), context)
                 if inspect.isawaitable(responses):  # it writes to the context, as health's Watch
                     await responses
                     return
@@ -122,9 +134,70 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, attribute)
         return make(
             wrapped,
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_sized(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _TooLarge:
+    """Stands for a message that was not read."""
+
+    size: int
+
+
+def _sized(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Return what reads messages up to the size that is taken.
+
+    gRPC's own limit is wider: it turns a message away without a reason, before anything of ours is
+    called.
+    """
+
+    def read(data: bytes) -> Any:  # noqa: ANN401 - any RPC's type
+        if len(data) > MAX_MESSAGE_BYTES:
+            return _TooLarge(len(data))
+        return deserializer(data) if deserializer else data
+
+    return read
+
+
+def _taken(request: Any, handler: Any) -> Any:  # noqa: ANN401 - any RPC's types
+    """Return a request, or a stream of them, that is refused where a message is too large.
+
+    Raises:
+        ResourceExhaustedError: `MESSAGE_TOO_LARGE`.
+    """
+    return _each_taken(request) if handler.request_streaming else _fitting(request)
+
+
+async def _each_taken(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _fitting(request)
+
+
+def _fitting(request: Any) -> Any:  # noqa: ANN401 - any RPC's type
+    if isinstance(request, _TooLarge):
+        raise errors.ResourceExhaustedError(
+            f"the message has {request.size} bytes, at most {MAX_MESSAGE_BYTES} are taken",
+            reason=errors.Reason.MESSAGE_TOO_LARGE,
+            metadata={"size_bytes": str(request.size), "limit_bytes": str(MAX_MESSAGE_BYTES)},
+        )
+    return request
+
+
+def _unknown(rpc: str) -> Any:  # noqa: ANN401 - a handler, which grpc does not type
+    """Return the handler of a call that no service has, whatever its kind."""
+    name = rpc[:LONGEST_NAME]
+
+    async def refuse(_: object, __: object) -> AsyncIterator[bytes]:
+        raise errors.UnimplementedError(
+            f"there is no RPC {name} here: this is another service, or of another version",
+            reason=errors.Reason.RPC_UNKNOWN,
+            metadata={"rpc": name},
+        )
+        yield b""
+
+    return grpc.stream_stream_rpc_method_handler(refuse)
 
 
 @asynccontextmanager
@@ -200,12 +273,16 @@ async def map_errors(call: Call) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def limit_time(call: Call) -> AsyncIterator[None]:
-    """End a unary call at its deadline, or after `DEFAULT_DEADLINE_SECONDS` if it has none."""
+    """End a unary call before its deadline, or after `DEFAULT_DEADLINE_SECONDS` without one."""
     if call.streams:
         yield
         return
     remaining = call.context.time_remaining()
-    limit = asyncio.timeout(DEFAULT_DEADLINE_SECONDS if remaining is None else remaining)
+    limit = asyncio.timeout(
+        DEFAULT_DEADLINE_SECONDS
+        if remaining is None
+        else remaining - min(ANSWER_SECONDS, remaining / 10)
+    )
     try:
         async with limit:
             yield

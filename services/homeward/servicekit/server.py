@@ -23,7 +23,12 @@ from grpc_reflection.v1alpha import reflection
 
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
-from homeward.servicekit.clients import KEEPALIVE_MS, message_size_options, say_unusable
+from homeward.servicekit.clients import (
+    KEEPALIVE_MS,
+    MAX_MESSAGE_BYTES,
+    message_size_options,
+    say_unusable,
+)
 from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
@@ -89,7 +94,7 @@ class GrpcServer:
         self._server = grpc.aio.server(
             interceptors=[InterceptorChain(chain)],
             options=[
-                *message_size_options(),
+                *message_size_options(receive=2 * MAX_MESSAGE_BYTES),  # see interceptors._sized
                 # Without this two servers may share a port, and each would get half of the calls.
                 ("grpc.so_reuseport", 0),
                 # Let clients ask whether we are still there as often as ours do.

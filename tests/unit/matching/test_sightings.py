@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 from homeward.matching.model import (
     Decision,
     Disposition,
+    ErasedSighting,
     Finding,
     ModelInfo,
     Review,
@@ -20,8 +21,17 @@ from homeward.matching.model import (
     SightingState,
     Template,
 )
+from homeward.matching.spans import Rejection, Span
+from homeward.matching.usecases.rejections import RejectedSpan
 from homeward.policy import PolicyFigures, Rate
-from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason
+from homeward.servicekit import records
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    Reason,
+    UnavailableError,
+    unavailable,
+)
 
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
 RATE = Rate(0.01, 0.005, 0.02, trials=1000)
@@ -40,6 +50,25 @@ async def recorded(matching: Any, finding: Any) -> Sighting:
 async def review(matching: Any, sighting: Sighting, decision: Decision) -> Sighting:
     return await matching.sightings.review(
         sighting.sighting_id, decision=decision, reason="the same scar", reviewer="R. Viewer"
+    )
+
+
+async def away(*_: Any) -> None:
+    raise unavailable("Qdrant", "nowhere", "start it")
+
+
+def named(sighting: Sighting) -> ErasedSighting:
+    return ErasedSighting(sighting.sighting_id, sighting.subject_id, sighting.footage_id)
+
+
+def rejected_span(sighting: Sighting, when: datetime) -> RejectedSpan:
+    return RejectedSpan(
+        sighting.sighting_id,
+        sighting.subject_id,
+        sighting.footage_id,
+        sighting.start_offset,
+        sighting.end_offset,
+        Rejection("R. Viewer", when, sighting.start_time, sighting.time_uncertain),
     )
 
 
@@ -273,12 +302,120 @@ async def test_what_was_rejected_is_never_asked_again(
     assert await found(matching) == []
 
 
-async def test_a_rejection_remembers_ids_and_times_alone(matching: Any, finding: Any) -> None:
-    await review(matching, await recorded(matching, finding()), REJECT)
+async def test_a_rejection_remembers_ids_times_and_the_reviewer_alone(
+    matching: Any, finding: Any
+) -> None:
+    sighting = await recorded(matching, finding())
+    await review(matching, sighting, REJECT)
 
     (entry,) = await matching.ledger.entries()
+    (span,) = records.decode(entry.value, tuple[Span, ...])
     assert b"scar" not in entry.value
-    assert b"Viewer" not in entry.value
+    assert span == Span(
+        sighting.sighting_id,
+        sighting.start_offset,
+        sighting.end_offset,
+        rejected=True,
+        rejection=Rejection("R. Viewer", matching.clock.now(), sighting.start_time),
+    )
+
+
+async def test_a_rejection_of_an_earlier_version_is_read(
+    matching: Any, finding: Any, subject_id: str
+) -> None:
+    span = b'{"sighting_id":"one","start":"PT10S","end":"PT14S","rejected":true,"settled":false}'
+    await matching.ledger.put(f"footage-1.{subject_id}", b"[" + span + b"]")
+
+    dropped = await matching.sightings.record(finding(10, 14))
+    (listed,) = await matching.sightings.rejections(subject_ids=(), footage_ids=())
+
+    assert dropped == (Disposition.REJECTED_BEFORE, None)
+    assert listed == RejectedSpan(
+        "one", subject_id, "footage-1", timedelta(seconds=10), timedelta(seconds=14), None
+    )
+
+
+async def test_rejections_are_listed_newest_first(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    first = await recorded(matching, finding(10, 14))
+    second = await recorded(matching, finding(60, 64, footage_id="footage-2"))
+    await recorded(matching, finding(90, 94))
+    await review(matching, first, REJECT)
+    pass_time(timedelta(minutes=1))
+    await review(matching, second, REJECT)
+
+    listed = await matching.sightings.rejections(subject_ids=(), footage_ids=())
+
+    assert [one.sighting_id for one in listed] == [second.sighting_id, first.sighting_id]
+    assert listed[1] == rejected_span(first, matching.clock.now() - timedelta(minutes=1))
+
+
+@pytest.mark.parametrize(
+    ("mine", "recordings", "count"),
+    [
+        (None, {"footage-1"}, 1),
+        (None, {"footage-2"}, 0),
+        (True, (), 1),
+        (True, {"footage-1"}, 1),
+        (False, (), 0),
+        (False, {"footage-1"}, 0),
+    ],
+)
+async def test_rejections_are_found_by_subject_and_recording(
+    matching: Any, finding: Any, *, mine: bool | None, recordings: Any, count: int
+) -> None:
+    sighting = await recorded(matching, finding())
+    await review(matching, sighting, REJECT)
+    subjects = {None: (), True: (sighting.subject_id,), False: (NOBODY,)}[mine]
+
+    listed = await matching.sightings.rejections(subject_ids=subjects, footage_ids=recordings)
+
+    assert len(listed) == count
+
+
+@pytest.mark.parametrize("erase", ["close", "erase_footage"])
+async def test_a_rejection_goes_with_subject_or_footage(
+    matching: Any, finding: Any, subject_id: str, erase: str
+) -> None:
+    await review(matching, await recorded(matching, finding()), REJECT)
+
+    await {
+        "close": lambda: matching.subjects.close(subject_id),
+        "erase_footage": lambda: matching.sightings.erase_footage("footage-1"),
+    }[erase]()
+
+    assert await matching.sightings.rejections(subject_ids=(), footage_ids=()) == []
+
+
+async def test_a_search_that_asks_for_it_finds_again_what_was_rejected(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    same = finding(10, 14)
+    sighting = await recorded(matching, same)
+    await review(matching, sighting, REJECT)
+    pass_time(timedelta(minutes=1))
+
+    again = replace(same, include_rejected_before=matching.clock.now())
+    disposition, reopened = await matching.sightings.record(again)
+
+    assert disposition is Disposition.RECORDED
+    assert reopened == replace(sighting, create_time=matching.clock.now())
+    assert await matching.sightings.still(reopened) == b"a still"
+    assert await matching.sightings.rejections(subject_ids=(), footage_ids=()) == []
+
+
+async def test_what_is_rejected_again_is_not_asked_again_by_the_same_search(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    await review(matching, await recorded(matching, finding(10, 14)), REJECT)
+    pass_time(timedelta(minutes=1))
+    again = replace(finding(10, 14), include_rejected_before=matching.clock.now())
+    _, reopened = await matching.sightings.record(again)
+    await review(matching, reopened, REJECT)
+
+    # As a segment that is searched again after its scanner died.
+    assert await matching.sightings.record(again) == (Disposition.REJECTED_BEFORE, None)
 
 
 async def test_a_confirmed_sighting_keeps_its_still_in_another_place(
@@ -307,19 +444,100 @@ async def test_a_decided_sighting_takes_findings_in_and_does_not_change(
     assert await found(matching) == [decided]
 
 
-@pytest.mark.parametrize("second", list(Decision))
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"decision": REJECT},
+        {"decision": INCONCLUSIVE},
+        {"reviewer": "Somebody Else"},
+        {"reason": "another reason"},
+    ],
+    ids=["reject", "inconclusive", "another reviewer", "another reason"],
+)
 async def test_a_confirmed_sighting_is_not_decided_again(
-    matching: Any, finding: Any, second: Decision
+    matching: Any, finding: Any, second: dict[str, Any]
 ) -> None:
     sighting = await recorded(matching, finding())
     confirmed = await review(matching, sighting, CONFIRM)
+    first = {"decision": CONFIRM, "reason": "the same scar", "reviewer": "R. Viewer"}
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await review(matching, sighting, second)
+        await matching.sightings.review(sighting.sighting_id, **first | second)
 
     assert refused.value.reason is Reason.SIGHTING_REVIEWED
     assert refused.value.metadata == {"sighting_id": sighting.sighting_id, "state": "CONFIRMED"}
     assert await found(matching) == [confirmed]
+
+
+@pytest.mark.parametrize("decision", [CONFIRM, INCONCLUSIVE])
+async def test_the_same_decision_again_gives_the_same_answer(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None], decision: Decision
+) -> None:
+    sighting = await recorded(matching, finding())
+    decided = await review(matching, sighting, decision)
+    pass_time(timedelta(minutes=1))
+
+    assert await review(matching, sighting, decision) == decided
+    assert await found(matching) == [decided]
+
+
+async def test_a_confirmation_that_broke_off_after_it_was_written_is_finished_by_the_retry(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighting = await recorded(matching, finding())
+    delete = matching.evidence.delete
+    monkeypatch.setattr(matching.evidence, "delete", away)
+    with pytest.raises(UnavailableError):
+        await review(matching, sighting, CONFIRM)
+    monkeypatch.setattr(matching.evidence, "delete", delete)
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        confirmed = await review(matching, sighting, CONFIRM)
+
+        assert await asyncio.wait_for(following, 1) == confirmed
+    assert await stills(matching) == ["confirmed"]
+
+
+async def test_the_same_rejection_again_tells_what_is_remembered(
+    matching: Any, finding: Any, pass_time: Callable[[timedelta], None]
+) -> None:
+    sighting = await recorded(matching, finding())
+    await recorded(matching, finding(60, 64))
+    rejected = matching.clock.now()
+    await review(matching, sighting, REJECT)
+    pass_time(timedelta(minutes=1))
+
+    assert await review(matching, sighting, REJECT) == rejected_span(sighting, rejected)
+
+
+async def test_somebody_elses_rejection_again_is_not_found(matching: Any, finding: Any) -> None:
+    sighting = await recorded(matching, finding())
+    await review(matching, sighting, REJECT)
+
+    with pytest.raises(NotFoundError) as refused:
+        await matching.sightings.review(
+            sighting.sighting_id, decision=REJECT, reason="", reviewer="Somebody Else"
+        )
+
+    assert refused.value.reason is Reason.SIGHTING_NOT_FOUND
+
+
+async def test_a_rejection_that_broke_off_is_finished_by_the_retry(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighting = await recorded(matching, finding())
+    remove = matching.index.remove
+    monkeypatch.setattr(matching.index, "remove", away)
+    with pytest.raises(UnavailableError):
+        await review(matching, sighting, REJECT)
+    monkeypatch.setattr(matching.index, "remove", remove)
+
+    decided = await review(matching, sighting, REJECT)
+
+    assert decided.state is SightingState.REJECTED
+    assert await matching.index.count() == 0
 
 
 async def test_a_rejected_sighting_is_not_found_again(matching: Any, finding: Any) -> None:
@@ -489,6 +707,69 @@ async def test_a_follower_sees_what_is_recorded_and_reviewed(matching: Any, find
         rejected = await review(matching, sighting, REJECT)
 
         assert [await first, await anext(changes)] == [sighting, rejected]
+
+
+async def closed(matching: Any, sighting: Sighting, _: Any) -> None:
+    await matching.subjects.close(sighting.subject_id)
+
+
+async def without_footage(matching: Any, sighting: Sighting, _: Any) -> None:
+    await matching.sightings.erase_footage(sighting.footage_id)
+
+
+async def swept(matching: Any, _sighting: Sighting, pass_time: Any) -> None:
+    pass_time(timedelta(days=30))
+    await matching.sightings.sweep()
+
+
+@pytest.mark.parametrize("erase", [closed, without_footage, swept])
+async def test_a_follower_is_told_that_a_sighting_was_erased(
+    matching: Any, finding: Any, pass_time: Any, erase: Any
+) -> None:
+    sighting = await recorded(matching, finding())
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        await erase(matching, sighting, pass_time)
+
+        assert await asyncio.wait_for(following, 1) == named(sighting)
+
+
+async def test_a_follower_is_told_of_the_sightings_that_another_one_took_in(
+    matching: Any, finding: Any
+) -> None:
+    await recorded(matching, finding(10, 14))
+    second = await recorded(matching, finding(20, 24))
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+
+        _, joined = await matching.sightings.record(finding(13, 21))
+
+        assert [await following, await asyncio.wait_for(anext(changes), 1)] == [
+            joined,
+            named(second),
+        ]
+
+
+async def test_a_follower_is_told_again_when_an_erasure_that_broke_off_is_repeated(
+    matching: Any, finding: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sighting = await recorded(matching, finding())
+    remove = matching.index.remove
+    async with aclosing(matching.sightings.follow()) as changes:
+        following = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+        monkeypatch.setattr(matching.index, "remove", away)
+        with pytest.raises(UnavailableError):
+            await matching.sightings.erase_footage(sighting.footage_id)
+        monkeypatch.setattr(matching.index, "remove", remove)
+
+        await matching.sightings.erase_footage(sighting.footage_id)
+
+        told = [await following, await asyncio.wait_for(anext(changes), 1)]
+        assert told == [named(sighting), named(sighting)]
 
 
 async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, finding: Any) -> None:

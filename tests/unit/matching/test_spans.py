@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import permutations
 
 import pytest
 
-from homeward.matching.spans import JOIN_GAP, Placement, Span, place, sighting_id
+from homeward.matching.spans import JOIN_GAP, Placement, Rejection, Span, place, sighting_id
 
 FOOTAGE, SUBJECT = "footage-1", "subject-1"
 TICK = timedelta(microseconds=1)
@@ -151,3 +151,73 @@ def test_an_id_never_changes() -> None:
     assert sighting_id("footage-1", "subject-1", seconds(1.5)) == (
         "c83d8124-b2f4-5413-99a8-36f022b086d9"
     )
+
+
+REJECTED = datetime(2026, 3, 4, 12, tzinfo=UTC)
+"""When the spans below were rejected."""
+
+
+def rejected(start: float, end: float) -> Span:
+    by = Rejection("R. Viewer", REJECTED, REJECTED - timedelta(hours=3))
+    return replace(span(start, end, rejected=True), rejection=by)
+
+
+def look_again(
+    spans: tuple[Span, ...], start: float, end: float, *, before: datetime
+) -> tuple[tuple[Span, ...], Placement]:
+    return place(
+        spans,
+        footage_id=FOOTAGE,
+        subject_id=SUBJECT,
+        start=seconds(start),
+        end=seconds(end),
+        include_rejected_before=before,
+    )
+
+
+def test_what_was_rejected_before_the_search_was_asked_for_is_taken_back() -> None:
+    spans, placement = look_again((rejected(10, 14),), 13, 20, before=REJECTED + TICK)
+
+    assert spans == (span(10, 20),)
+    assert placement == Placement(span(10, 20), is_new=False)
+
+
+def test_what_was_rejected_since_the_search_was_asked_for_stays_rejected() -> None:
+    held = (rejected(10, 14),)
+
+    spans, placement = look_again(held, 13, 20, before=REJECTED)
+
+    assert spans == held
+    assert placement == Placement(held[0], is_new=False)
+
+
+def test_what_an_earlier_version_rejected_is_taken_back() -> None:
+    spans, _ = look_again((span(10, 14, rejected=True),), 13, 20, before=REJECTED)
+
+    assert spans == (span(10, 20),)
+
+
+def test_a_rejection_that_the_finding_does_not_reach_stays() -> None:
+    held = (rejected(10, 14), rejected(60, 64))
+
+    spans, _ = look_again(held, 13, 20, before=REJECTED + TICK)
+
+    assert spans == (span(10, 20), held[1])
+
+
+def test_a_finding_that_belongs_to_a_confirmed_sighting_takes_no_rejection_back() -> None:
+    held = (rejected(10, 14), span(15, 30, settled=True))
+
+    spans, placement = look_again(held, 13, 20, before=REJECTED + TICK)
+
+    assert spans == held
+    assert placement == Placement(held[1], is_new=False)
+
+
+def test_taking_back_again_changes_nothing() -> None:
+    once, _ = look_again((rejected(10, 14),), 13, 20, before=REJECTED + TICK)
+
+    again, placement = look_again(once, 13, 20, before=REJECTED + TICK)
+
+    assert again == once
+    assert placement == Placement(span(10, 20), is_new=False)

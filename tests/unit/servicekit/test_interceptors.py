@@ -13,9 +13,10 @@ import grpc
 import pytest
 import structlog
 from google.rpc import error_details_pb2, status_pb2
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 
 from homeward.servicekit import errors, interceptors
+from homeward.servicekit.clients import MAX_MESSAGE_BYTES
 from homeward.servicekit.errors import Reason
 from homeward.servicekit.interceptors import Call
 
@@ -214,10 +215,11 @@ async def test_the_deadline_of_a_client_ends_the_work(serving: Serving) -> None:
 
     async with serving(for_ever) as call:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await call(deadline=0.1)
+            await call(deadline=2)
         await asyncio.wait_for(ended.wait(), 5)
 
     assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert detail(refused.value, error_details_pb2.ErrorInfo).reason == "DEADLINE_EXCEEDED"
 
 
 async def test_a_timeout_inside_of_a_call_is_not_the_calls_deadline(serving: Serving) -> None:
@@ -265,7 +267,77 @@ async def test_an_unknown_method_is_unimplemented(serving: Serving) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call.channel.unary_unary("/homeward.test.Probe/Nothing")(b"")
 
+    info = detail(refused.value, error_details_pb2.ErrorInfo)
     assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (info.reason, info.domain) == ("RPC_UNKNOWN", "homeward")
+    assert dict(info.metadata) == {"rpc": "homeward.test.Probe/Nothing"}
+
+
+@pytest.mark.parametrize("kind", ["unary_stream", "stream_unary", "stream_stream"])
+async def test_an_unknown_method_is_unimplemented_whatever_its_kind(
+    serving: Serving, kind: str
+) -> None:
+    async with serving(echo) as call:
+        made = getattr(call.channel, kind)(f"/{'x' * 300}/Nothing")
+        asked = made(iter([b""]) if kind.startswith("stream") else b"")
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await (asked if kind.endswith("unary") else asked.read())
+
+    info = detail(refused.value, error_details_pb2.ErrorInfo)
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert dict(info.metadata) == {"rpc": "x" * interceptors.LONGEST_NAME}
+
+
+async def test_unknown_methods_add_no_figures_and_no_names_to_the_log(
+    serving: Serving, lines: Any
+) -> None:
+    async with serving(echo) as call:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call.channel.unary_unary("/a.stranger/Wrote")(b"")
+
+    assert "stranger" not in json.dumps(lines())
+    assert "stranger" not in generate_latest().decode()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_message_of_the_largest_size_is_taken(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(interceptors, "MAX_MESSAGE_BYTES", 1000)
+    async with serving(echo) as call:
+        assert await call(kind, b"x" * 1000) == b"x" * 1000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_larger_message_is_refused_with_its_size(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(interceptors, "MAX_MESSAGE_BYTES", 1000)
+    async with serving(echo) as call:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(kind, b"x" * 1001)
+
+    info = detail(refused.value, error_details_pb2.ErrorInfo)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert info.reason == "MESSAGE_TOO_LARGE"
+    assert dict(info.metadata) == {"size_bytes": "1001", "limit_bytes": "1000"}
+
+
+async def test_a_message_that_is_as_large_as_a_client_may_send_meets_our_own_limit(
+    serving: Serving,
+) -> None:
+    async with (
+        serving(echo) as call,
+        grpc.aio.insecure_channel(
+            f"localhost:{call.server.port}", options=[("grpc.max_send_message_length", -1)]
+        ) as channel,
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(
+                b"x" * (MAX_MESSAGE_BYTES + 1)
+            )
+
+    assert detail(refused.value, error_details_pb2.ErrorInfo).reason == "MESSAGE_TOO_LARGE"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -76,6 +76,7 @@ def show(session: Session, *, scan_id: str) -> None:
             ("appearances", str(progress.appearance_count)),
             ("forgotten, like nobody", str(progress.discarded_appearance_count)),
             ("candidates", str(progress.candidate_count)),
+            ("rejected before", "looked for again" if told.scope.include_rejected else ""),
             ("created", times.utc(told.create_time)),
             ("ended", times.utc(told.end_time)),
         ]

@@ -27,6 +27,8 @@ from homeward.cli.options import Command, Session, connected
         "homeward search",
         "homeward search --subject 3f2a91c0 --camera gate \\",
         "    --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z",
+        "homeward search --include-rejected --subject 3f2a91c0 \\",
+        "    --footage gate-20261120t080000000000z-2c26b46b68ffc68f",
     ],
 )
 @connected
@@ -43,6 +45,11 @@ from homeward.cli.options import Command, Session, connected
 @click.option(
     "--footage", "recordings", multiple=True, metavar="ID", help="Search this recording only."
 )
+@click.option(
+    "--include-rejected",
+    is_flag=True,
+    help="List candidates where a reviewer has rejected one before, too. Needs --subject.",
+)
 def search(
     session: Session,
     *,
@@ -51,17 +58,23 @@ def search(
     begin: datetime | None,
     end: datetime | None,
     recordings: tuple[str, ...],
+    include_rejected: bool,
 ) -> ExitCode:
     """Search footage for subjects, and wait for the end.
 
     Without options: all footage, for all open subjects. Times are true times: the cameras' clock
     offsets are taken off. Ctrl-C leaves the search running.
     """
+    if include_rejected and not subjects:
+        raise click.UsageError(
+            "--include-rejected needs --subject: whose rejected sightings to look for again"
+        )
     scope = scan_pb2.ScanScope(
         subject_ids=[full_subject_id(session, given) for given in subjects],
         camera_ids=camera_ids,
         interval=interval(begin, end),
         footage_ids=[full_footage_id(session, given) for given in recordings],
+        include_rejected=include_rejected,
     )
     _warn(session, scope.subject_ids)
     created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(

@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, figures, times
+from homeward.cli import caveats, figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, tell
@@ -44,6 +44,7 @@ def sighting() -> None:
     examples=[
         "homeward sighting list",
         "homeward sighting list --subject 3f2a91c0 --state unreviewed",
+        "homeward sighting list --rejected",
     ],
 )
 @connected
@@ -58,6 +59,11 @@ def sighting() -> None:
 @click.option(
     "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
 )
+@click.option(
+    "--rejected",
+    is_flag=True,
+    help="List what is remembered of rejected sightings: where, who rejected it, and when.",
+)
 def list_sightings(
     session: Session,
     *,
@@ -66,11 +72,21 @@ def list_sightings(
     states: tuple[str, ...],
     begin: datetime | None,
     end: datetime | None,
+    rejected: bool,
 ) -> None:
     """List the sightings, most alike first. Times are true times."""
+    if rejected and states:
+        raise click.UsageError("--rejected lists what has no state any more: leave --state out")
+    scope = [full_subject_id(session, given) for given in subjects]
+    footage_ids = [full_footage_id(session, given) for given in recordings]
+    if rejected:
+        rejections.tell_rejections(
+            session, subject_ids=scope, footage_ids=footage_ids, begin=begin, end=end
+        )
+        return
     request = sighting_service_pb2.ListSightingsRequest(
-        subject_ids=[full_subject_id(session, given) for given in subjects],
-        footage_ids=[full_footage_id(session, given) for given in recordings],
+        subject_ids=scope,
+        footage_ids=footage_ids,
         states=[_STATES[state] for state in states],
         interval=interval(begin, end),
     )
@@ -193,12 +209,19 @@ def review(
     reviewer: str,
     yes: bool,
 ) -> None:
-    """Record a reviewer's decision. A rejected sighting is erased at once."""
+    """Record a reviewer's decision. A rejected sighting is erased at once.
+
+    What is remembered of it, `sighting list --rejected` shows; `search --include-rejected` looks
+    there again, if the rejection was wrong.
+    """
     if len(set(decisions)) != 1:
         raise click.UsageError("give one of --confirm, --reject and --inconclusive")
     decision = decisions[0]
     if decision == "reject":
-        confirm(f"Reject sighting {sighting_id}? It is erased and not shown again.", yes=yes)
+        confirm(
+            f"Reject sighting {sighting_id}? It is erased, and not shown again unless asked for.",
+            yes=yes,
+        )
     told = (
         _stub(session)
         .ReviewSighting(

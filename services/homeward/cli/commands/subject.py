@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, reenrolment, times
+from homeward.cli import caveats, enrolment, reenrolment, times
 from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
-from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.enrolment import named
+from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import read_photos
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
@@ -61,6 +61,7 @@ def subject() -> None:
     metavar="DATE",
     help="When the search must be looked at again. [default: in 28 days]",
 )
+@click.option("--yes", is_flag=True, help="Do not ask about what is warned of.")
 def add(
     session: Session,
     *,
@@ -71,46 +72,54 @@ def add(
     basis: str,
     authorised_by: str,
     review_by: datetime | None,
+    yes: bool,
 ) -> ExitCode:
     """Enrol a person with photographs.
 
     A photograph shows one face, large, sharp and turned to the camera. One that cannot serve is
     refused with the reason, and the others are kept (exit code 10). When none can serve, nobody
     is enrolled.
+
+    Each is compared with the person's other photographs and with everybody who is enrolled, and
+    what may be a mistake is told before it counts: a photograph of somebody else, a person who is
+    enrolled already, the same file or case twice. At a terminal you are asked whether to go on.
     """
     pictures = read_photos(photos)
     stub = _stub(session)
-    created = stub.CreateSubject(
-        subject_service_pb2.CreateSubjectRequest(
-            subject=subject_pb2.Subject(
-                case_reference=case,
-                label=label,
-                age_group=_age_group(child=child),
-                legal_basis=basis,
-                authorised_by=authorised_by,
-                review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
-            ),
-            request_id=str(uuid.uuid4()),
-        )
-    ).subject
+    ask = not yes and enrolment.somebody_is_there()
+    stated = subject_pb2.Subject(
+        case_reference=case,
+        label=label,
+        age_group=_age_group(child=child),
+        legal_basis=basis,
+        authorised_by=authorised_by,
+        review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
+    )
+    offered = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    assert offered.subject is not None, "it was created"
+    subject_id = offered.subject.subject_id
     try:
-        offered = _offer(session, created, pictures)
-    except CallError:
-        _forget_if_empty(stub, created.subject_id)
+        enrolment.offer(session, offered, pictures, ask=ask)
+    except (CliError, click.Abort):
+        enrolment.forget_if_empty(stub, subject_id)
         raise
-    if offered.all_refused and _forget_if_empty(stub, created.subject_id):
+    if offered.all_refused and enrolment.forget_if_empty(stub, subject_id):
         offered.subject = None
-    return _tell_offered(session, offered)
+    return enrolment.tell_offered(session, offered)
 
 
 @subject.command("add-photo", examples=["homeward subject add-photo 3f2a91c0 anna-in-profile.jpg"])
 @connected
 @click.argument("subject_id", metavar="ID")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
-def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...]) -> ExitCode:
-    """Add photographs to a subject."""
+@click.option("--yes", is_flag=True, help="Do not ask about what is warned of.")
+def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes: bool) -> ExitCode:
+    """Add photographs to a subject; what may be a mistake is told as `add` does."""
     pictures = read_photos(photos)
-    return _tell_offered(session, _offer(session, _get(session, subject_id), pictures))
+    ask = not yes and enrolment.somebody_is_there()
+    offered = enrolment.Offered(_get(session, subject_id))
+    enrolment.offer(session, offered, pictures, ask=ask)
+    return enrolment.tell_offered(session, offered)
 
 
 @subject.command(
@@ -209,7 +218,7 @@ def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     dates remains. What became of the data is printed, store by store.
     """
     closing = _get(session, subject_id)
-    confirm(f"Close {_named(closing)} and erase photographs and sightings?", yes=yes)
+    confirm(f"Close {named(closing)} and erase photographs and sightings?", yes=yes)
     response = _stub(session).CloseSubject(
         subject_service_pb2.CloseSubjectRequest(subject_id=closing.subject_id)
     )
@@ -227,7 +236,7 @@ def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
 def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """Close a subject and forget its shell too, as if it had never been enrolled."""
     erasing = _get(session, subject_id)
-    confirm(f"Erase {_named(erasing)} and everything about them?", yes=yes)
+    confirm(f"Erase {named(erasing)} and everything about them?", yes=yes)
     response = _stub(session).EraseSubject(
         subject_service_pb2.EraseSubjectRequest(subject_id=erasing.subject_id)
     )
@@ -290,86 +299,6 @@ def reenrol(session: Session, *, pack: str, accept_lost: bool) -> ExitCode:
     return reenrolment.follow(
         session, pack, accept_lost=accept_lost, subjects=lambda: _list(session, show_closed=False)
     )
-
-
-@dataclass(slots=True)
-class _Offered:
-    """What became of photographs."""
-
-    subject: subject_pb2.Subject | None
-    outcomes: list[dict[str, object]] = field(default_factory=list)
-    refused: list[CallError] = field(default_factory=list)
-
-    @property
-    def all_refused(self) -> bool:
-        return len(self.refused) == len(self.outcomes)
-
-
-def _offer(
-    session: Session, enrolled: subject_pb2.Subject, pictures: dict[Path, bytes]
-) -> _Offered:
-    stub = _stub(session)
-    offered = _Offered(enrolled)
-    for path, photo in pictures.items():
-        request = subject_service_pb2.AddReferencePhotoRequest(
-            subject_id=enrolled.subject_id, photo=photo
-        )
-        try:
-            added = stub.AddReferencePhoto(request)
-        except CallError as error:
-            if error.passing and error.reason != "PHOTO_LIMIT":
-                raise
-            tell(error, about=str(path))
-            offered.refused.append(error)
-            offered.outcomes.append(
-                {
-                    "file": str(path),
-                    "reason": error.reason,
-                    "message": error.message,
-                    "advice": error.advice,
-                }
-            )
-            continue
-        offered.subject = added.subject
-        offered.outcomes.append({"file": str(path), "referencePhoto": added.reference_photo})
-        if not session.view.json:
-            held = ", was there already" if added.already_held else ""
-            quality = f"quality {added.reference_photo.quality:.2f}"
-            session.view.say(f"{path}: accepted, {quality}{held}")
-    return offered
-
-
-def _tell_offered(session: Session, offered: _Offered) -> ExitCode:
-    enrolled = offered.subject
-    warned = _caveats(session, enrolled) if enrolled else []
-    if session.view.json:
-        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
-        session.view.document({**told, "photos": offered.outcomes})
-    elif enrolled:
-        session.view.say(
-            f"Subject {enrolled.subject_id}: {_named(enrolled)}, "
-            f"photographs: {len(enrolled.reference_photos)}."
-        )
-        for line in warned:
-            session.view.say(line)
-    if not enrolled:
-        tell(CliError("no photograph can serve, so nobody was enrolled"))
-    if offered.all_refused:
-        return offered.refused[0].exit_code
-    return ExitCode.PARTIAL if offered.refused else ExitCode.OK
-
-
-def _forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
-    # Nobody can be found without a photograph: such a subject would only be personal data.
-    try:
-        found = stub.GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=subject_id))
-        if found.subject.reference_photos:
-            return False
-        stub.EraseSubject(subject_service_pb2.EraseSubjectRequest(subject_id=subject_id))
-    except CallError as error:
-        tell(error, about=f"subject {subject_id} remains without photographs")
-        return False
-    return True
 
 
 def _stub(session: Session) -> SubjectServiceStub:
@@ -490,7 +419,3 @@ def _state(told: subject_pb2.Subject) -> str:
 def _photo_count(told: subject_pb2.Subject) -> str:
     unusable = sum(photo.unusable for photo in told.reference_photos)
     return f"{len(told.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"
-
-
-def _named(told: subject_pb2.Subject) -> str:
-    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id

@@ -154,6 +154,7 @@ def _to_template(template: Template) -> types_pb2.Template:
 
 
 def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
+    before = sighted.include_rejected_before
     return sighting_service_pb2.SightingFinding(
         sighting=sighting_pb2.Sighting(
             subject_id=sighted.match.subject_id,
@@ -180,6 +181,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
         ),
         template=_to_template(sighted.template),
         still=sighted.still,
+        include_rejected_before_time=wire.to_timestamp(before) if before else None,
     )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -70,6 +70,8 @@ class Task:
     timeline: Timeline
     """Of the whole recording."""
     segment: Segment
+    include_rejected_before: datetime | None = None
+    """List candidates where a reviewer has rejected one before then, too."""
 
     def concerns(self, start: timedelta, end: timedelta) -> bool:
         """Whether somebody was in view while it was asked for, who was so from `start` to `end`."""
@@ -413,6 +415,7 @@ class Comparer:
             face_height_px=shot.box.height,
             template=appearance.fused,
             still=self._images.still(shot.portrait),
+            include_rejected_before=task.include_rejected_before,
         )
 
 

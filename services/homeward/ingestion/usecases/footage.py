@@ -32,6 +32,7 @@ from homeward.ingestion.usecases.staging import (
     new_key,
     upload_not_found,
 )
+from homeward.ingestion.usecases.tails import Tail
 from homeward.inventory import (
     CAMERAS,
     FOOTAGE,
@@ -51,7 +52,7 @@ from homeward.servicekit.store_rules import StoreRules
 log = structlog.get_logger()
 
 PART_BYTES = 8 * 1024 * 1024
-"""An upload that breaks off loses at most this much. S3 takes no part under 5 MiB but the last."""
+"""Of an upload that is in memory. S3 takes no part under 5 MiB but the last."""
 
 TIMELINE = f"timeline-{timeline.VERSION}.npz"
 """When each picture of a recording is shown and where it is, beside the recording."""
@@ -166,21 +167,26 @@ class FootageLibrary:
         assert upload.multipart_id is not None, "begun as multipart"
         key = _file(header.footage_id)
         parts = await self._store.parts(key, upload.multipart_id)
-        committed = await self._committed(header, parts)
-        if offset != committed:
+        committed = await self._committed(upload, parts)
+        # The rest of a call that broke off may have been kept since the uploader asked.
+        whole = sum(part.size for part in parts)
+        if offset not in {committed, whole}:
             raise errors.AbortedError(
                 f"the upload continues at byte {committed}, not at {offset}",
                 reason=errors.Reason.UPLOAD_OFFSET_MISMATCH,
                 metadata={"committed_size_bytes": str(committed)},
             )
+        tail = Tail(self._store, upload)
         digest = await self._receive(key, upload, parts, chunks, offset)
         if digest and digest != header.sha256:
             # Before the parts become the object: another upload of the same file may have made it.
+            await tail.drop()
             await self._store.abort_multipart(key, upload.multipart_id)
             await self._uploads.erase(request_id)
             _require_digest(header.sha256, digest)
         if parts:  # none when the file was complete before, and only its check broke off
             await self._store.complete_multipart(key, upload.multipart_id, parts)
+        await tail.drop()
         return await self._accept(request_id, upload, digest=digest), False
 
     async def _receive(
@@ -198,18 +204,26 @@ class FootageLibrary:
         """
         size = upload.header.size_bytes
         digest = hashlib.sha256() if offset == 0 else None
-        buffer = bytearray()
+        tail = Tail(self._store, upload)
+        rest = await tail.read(len(parts))
+        goes_on = offset == sum(part.size for part in parts) + len(rest)
+        buffer = bytearray(rest if goes_on else b"")
         received = offset
-        async for chunk in chunks:
-            received += len(chunk)
-            if received > size:
-                raise _size_mismatch(size, received)
-            buffer += chunk
-            if digest:
-                digest.update(chunk)
-            if len(buffer) >= PART_BYTES:
-                parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
-                buffer.clear()
+        try:
+            async for chunk in chunks:
+                received += len(chunk)
+                if received > size:
+                    raise _size_mismatch(size, received)
+                buffer += chunk
+                if digest:
+                    digest.update(chunk)
+                if len(buffer) >= PART_BYTES:
+                    parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
+                    buffer.clear()
+        finally:
+            # Whether the uploader ended the call, left, or was cut off.
+            if buffer and received < size:
+                await tail.keep(len(parts), bytes(buffer))
         if received != size:
             raise _size_mismatch(size, received)
         if buffer:
@@ -224,9 +238,9 @@ class FootageLibrary:
         """
         upload = await self._pending(request_id)
         if upload.multipart_id is None:
-            return 0
+            return upload.header.size_bytes if upload.done else 0
         parts = await self._store.parts(_file(upload.header.footage_id), upload.multipart_id)
-        return await self._committed(upload.header, parts)
+        return await self._committed(upload, parts)
 
     async def upload_url(
         self, request_id: str, header: FootageHeader
@@ -250,8 +264,10 @@ class FootageLibrary:
         header = upload.header
         held = await self._manifest(header.footage_id)
         if held is not None:  # the answer to the first call was lost
-            await self._uploads.erase(request_id)
+            await self._end(request_id, upload)
             return held
+        if upload.done:  # and then it was removed
+            raise upload_not_found(request_id)
         file = _file(header.footage_id)
         staged = await self._store.stat(upload.staging) if upload.staging else None
         admitted = await self._store.stat(file)
@@ -506,7 +522,7 @@ class FootageLibrary:
                 oldest=min((one.create_time for one in uploads), default=None),
                 overdue=sum(one.create_time <= limit for one in uploads),
             ),
-            *Unfinished.among(objects, footage, uploads).held(now),
+            *Unfinished.among(objects, footage, [one for one in uploads if not one.done]).held(now),
             HeldData(CAMERAS.name, count=len(await self._cameras.find())),
         )
         return RetentionReport(
@@ -580,14 +596,18 @@ class FootageLibrary:
     async def _ticket(self, request_id: str, header: FootageHeader, *, multipart: bool) -> Upload:
         """Return the record of an upload, begun now or before."""
         entry = await self._uploads.get(request_id)
-        if entry is None:
+        if entry is None or records.decode(entry.value, Upload).done:
             key = _file(header.footage_id)
             begun = await self._store.begin_multipart(key) if multipart else None
             upload = Upload(
                 header, self._clock.now(), begun, staging="" if multipart else new_key()
             )
+            value = records.encode(upload)
             try:
-                await self._uploads.create(request_id, records.encode(upload))
+                if entry is None:
+                    await self._uploads.create(request_id, value)
+                else:
+                    await self._uploads.update(request_id, value, revision=entry.revision)
             except ConflictError:  # the same upload, twice at once
                 if begun:
                     await self._store.abort_multipart(key, begun)
@@ -610,17 +630,32 @@ class FootageLibrary:
         if entry is None:
             raise upload_not_found(request_id)
         upload = records.decode(entry.value, Upload)
-        if upload.multipart_id is None and not upload.staging:  # begun by an earlier version
+        earlier = upload.multipart_id is None and not upload.staging and not upload.done
+        if earlier:  # begun by an earlier version
             raise upload_not_found(request_id)
         return upload
 
-    async def _committed(self, header: FootageHeader, parts: Collection[Part]) -> int:
-        """Return how many bytes of an upload are stored, in its parts or as the whole file."""
+    async def _end(self, request_id: str, upload: Upload) -> None:
+        """Forget an upload that has become footage; keep one by URL a day for a repeated call.
+
+        A repeated `UploadFootage` needs no record: the file that comes again finds its footage.
+        """
+        if upload.multipart_id is not None:
+            await self._uploads.erase(request_id)
+        elif not upload.done:
+            await self._uploads.put(
+                request_id, records.encode(replace(upload, done=True, staging=""))
+            )
+
+    async def _committed(self, upload: Upload, parts: Collection[Part]) -> int:
+        """Return how many bytes of an upload are stored, as the whole file or in pieces."""
+        header = upload.header
         if not parts:
             stored = await self._store.stat(_file(header.footage_id))
             if stored is not None and stored.size == header.size_bytes:
                 return stored.size
-        return sum(part.size for part in parts)
+        rest = await Tail(self._store, upload).size(len(parts))
+        return sum(part.size for part in parts) + rest
 
     async def _put_part(self, key: str, upload: Upload, parts: list[Part], data: bytes) -> Part:
         assert upload.multipart_id is not None, "begun as multipart"
@@ -647,7 +682,7 @@ class FootageLibrary:
             await self._uploads.erase(request_id)
             raise
         if held is not None:  # its deadline is the earlier one, and stays
-            await self._uploads.erase(request_id)
+            await self._end(request_id, upload)
             return held
         footage = Footage(
             footage_id=header.footage_id,
@@ -660,7 +695,7 @@ class FootageLibrary:
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
         await self._write(footage, examined.timeline)
-        await self._uploads.erase(request_id)
+        await self._end(request_id, upload)
         return footage
 
     async def _read_through(self, upload: Upload, key: str) -> str:

@@ -143,7 +143,7 @@ class Staging:
 
     async def _awaited(self) -> frozenset[str]:
         found = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
-        return frozenset(upload.staging for upload in found if upload.staging)
+        return frozenset(upload.staging for upload in found if upload.staging and not upload.done)
 
 
 @dataclass(frozen=True, slots=True)

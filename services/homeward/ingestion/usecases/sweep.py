@@ -14,6 +14,7 @@ from homeward.ingestion.model import Footage, Upload, footage_folder
 from homeward.ingestion.ports import FootageStore
 from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
 from homeward.ingestion.usecases.staging import Staging, dated_ahead
+from homeward.ingestion.usecases.tails import Tail
 from homeward.inventory import ABANDONED_AFTER
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -155,16 +156,19 @@ class FootageSweeper:
             if not self._is_old(upload.create_time):
                 continue
             try:
-                await self._abandon(upload)
+                if not upload.done:
+                    await self._abandon(upload)
             except errors.DomainError as error:  # it must not keep any recording
                 log.warning("upload not removed", request_id=entry.key, problem=error.message)
                 continue
             await self._uploads.erase(entry.key)
-            count += 1
+            count += not upload.done
         return count
 
     async def _abandon(self, upload: Upload) -> None:
         key = f"{footage_folder(upload.header.footage_id)}original"
+        if upload.multipart_id is not None:
+            await Tail(self._store, upload).drop()
         for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
             await self._store.abort_multipart(key, multipart)
             if await self._store.parts(key, multipart):
@@ -193,10 +197,8 @@ class FootageSweeper:
 
     async def _is_coming(self, footage_id: str) -> bool:
         """Tell whether an upload of a recording is under way."""
-        return any(
-            records.decode(entry.value, Upload).header.footage_id == footage_id
-            for entry in await self._uploads.entries()
-        )
+        uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
+        return any(one.header.footage_id == footage_id and not one.done for one in uploads)
 
     async def _pointers_to_nothing(self) -> int:
         count = 0

@@ -187,6 +187,9 @@ class ScanWorker:
                     footage=_as_set(footage, segment),
                     timeline=await self._footage.timeline(footage),
                     segment=segment,
+                    include_rejected_before=(
+                        scan.create_time if scan.scope.include_rejected else None
+                    ),
                 )
                 return await self._scanner.scan(task, await self._footage.url(footage), report)
             except (errors.UnavailableError, errors.ResourceExhaustedError) as error:

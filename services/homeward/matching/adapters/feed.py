@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from homeward.matching.model import Sighting
+from homeward.matching.model import ErasedSighting, Sighting
 from homeward.servicekit import records
 from homeward.servicekit.nats import Nats
 
 SUBJECT = "homeward.sightings"
+ERASED = {"Homeward-Change": "erased"}
+"""Headers of a message that names an erased sighting. It comes on the same NATS subject as the
+others, whose order would be lost between two."""
 
 
 class NatsSightingFeed:
@@ -17,17 +20,21 @@ class NatsSightingFeed:
     def __init__(self, nats: Nats) -> None:
         self._nats = nats
 
-    async def publish(self, sighting: Sighting) -> None:
-        """Tell that a sighting was recorded or reviewed."""
+    async def publish(self, change: Sighting | ErasedSighting) -> None:
+        """Tell that a sighting was recorded, reviewed or erased."""
+        headers = dict(ERASED) if isinstance(change, ErasedSighting) else None
         with self._nats.translated():
-            await self._nats.client.publish(SUBJECT, records.encode(sighting))
+            await self._nats.client.publish(SUBJECT, records.encode(change), headers=headers)
 
-    async def follow(self) -> AsyncGenerator[Sighting, None]:
+    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
         """Yield sightings as they change, from now on."""
         with self._nats.translated():
             subscription = await self._nats.client.subscribe(SUBJECT)
         try:
             async for message in subscription.messages:
-                yield records.decode(message.data, Sighting)
+                if (message.headers or {}).items() >= ERASED.items():
+                    yield records.decode(message.data, ErasedSighting)
+                else:
+                    yield records.decode(message.data, Sighting)
         finally:
             await subscription.unsubscribe()

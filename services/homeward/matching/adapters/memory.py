@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from homeward import fusing
 from homeward.matching import pinning
-from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
+from homeward.matching.model import (
+    Candidate,
+    ErasedSighting,
+    ModelInfo,
+    PhotoKey,
+    Sighting,
+    Template,
+)
 from homeward.matching.ports import Prepared, Reference, Removed
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
@@ -221,16 +228,16 @@ class InMemorySightingFeed:
     """A `SightingFeed` in one process."""
 
     def __init__(self) -> None:
-        self._followers: list[asyncio.Queue[Sighting]] = []
+        self._followers: list[asyncio.Queue[Sighting | ErasedSighting]] = []
 
-    async def publish(self, sighting: Sighting) -> None:
-        """Tell that a sighting was recorded or reviewed."""
+    async def publish(self, change: Sighting | ErasedSighting) -> None:
+        """Tell that a sighting was recorded, reviewed or erased."""
         for queue in self._followers:
-            queue.put_nowait(sighting)
+            queue.put_nowait(change)
 
-    async def follow(self) -> AsyncGenerator[Sighting, None]:
+    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
         """Yield sightings as they change, from now on."""
-        queue: asyncio.Queue[Sighting] = asyncio.Queue()
+        queue: asyncio.Queue[Sighting | ErasedSighting] = asyncio.Queue()
         self._followers.append(queue)
         try:
             while True:

@@ -14,13 +14,15 @@ from homeward.inventory import HeldData
 from homeward.matching.model import (
     Decision,
     Disposition,
+    ErasedSighting,
     Finding,
     Review,
     Sighting,
     SightingState,
 )
 from homeward.matching.ports import Removed, SightingFeed, SightingIndex
-from homeward.matching.spans import Placement, Span, place
+from homeward.matching.spans import Placement, Rejection, Span, place
+from homeward.matching.usecases.rejections import RejectedSpan, find_rejected
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
@@ -82,17 +84,17 @@ class Sightings:
         if not await self._subject_is_open(sighting.subject_id):
             return Disposition.SUBJECT_CLOSED, None
         async with self._joining:
-            placement = await self._place(sighting)
+            placement = await self._place(finding)
             if placement.span.rejected:
                 return Disposition.REJECTED_BEFORE, None
             held = await self._index.get(placement.span.sighting_id)
             if held is not None and held.state is not SightingState.UNREVIEWED:
                 return Disposition.JOINED, held
             joined = await self._join(held, finding, placement)
-            await self._forget(list(placement.absorbed))
+            await self._forget([_erased(sighting, name) for name in placement.absorbed])
             if not await self._subject_is_open(sighting.subject_id):
                 # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
-                await self._forget([joined.sighting_id])
+                await self._forget([_erased(joined)])
                 await self._ledger.erase(_ledger_key(sighting))
                 return Disposition.SUBJECT_CLOSED, None
         new = placement.is_new or held is None
@@ -141,15 +143,26 @@ class Sightings:
 
     async def review(
         self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
-    ) -> Sighting:
+    ) -> Sighting | RejectedSpan:
         """Record a reviewer's decision. A rejected sighting is erased at once.
+
+        Returns:
+            The sighting as decided. What the same reviewer has decided so before is answered again,
+            for whoever lost the first answer: of a rejection, what is remembered.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before.
         """
         async with self._joining:
+            if decision is Decision.REJECT:
+                before = await self._rejected_before(sighting_id, reviewer)
+                if before is not None:
+                    return before
             sighting = await self.get(sighting_id)
+            if sighting.review and (decision, reason, reviewer) == sighting.review.judgement:
+                await self._finish(sighting)
+                return sighting
             if sighting.state is SightingState.CONFIRMED:
                 raise errors.FailedPreconditionError(
                     f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
@@ -162,8 +175,13 @@ class Sightings:
                 review=Review(decision, reason, reviewer, self._clock.now()),
             )
             await self._decide(sighting, decided)
-        await self._feed.publish(decided)
         return decided
+
+    async def rejections(
+        self, *, subject_ids: Collection[str], footage_ids: Collection[str]
+    ) -> list[RejectedSpan]:
+        """Return what is remembered of rejected sightings, newest first; no filter fits all."""
+        return await find_rejected(self._ledger, subject_ids=subject_ids, footage_ids=footage_ids)
 
     async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
         """Return a confirmed sighting and its still, to disclose.
@@ -189,8 +207,8 @@ class Sightings:
             )
         return sighting, still
 
-    def follow(self) -> AsyncGenerator[Sighting, None]:
-        """Yield sightings as they are recorded and reviewed, from now on."""
+    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
+        """Yield sightings as they are recorded, reviewed and erased, from now on."""
         return self._feed.follow()
 
     async def erase_footage(self, footage_id: str) -> int:
@@ -198,7 +216,7 @@ class Sightings:
         async with self._joining:
             found = await self._index.find(footage_ids=[footage_id])
             going = [item for item in found if item.state is not SightingState.CONFIRMED]
-            await self._forget([item.sighting_id for item in going])
+            await self._forget([_erased(item) for item in going])
             for entry in await self._ledger.entries(f"{footage_id}.*"):
                 await self._ledger.erase(entry.key)
         return len(going)
@@ -211,7 +229,7 @@ class Sightings:
         """
         async with self._joining:
             found = await self._index.find(subject_ids=[subject_id])
-            removed = await self._forget([item.sighting_id for item in found])
+            removed = await self._forget([_erased(item) for item in found])
             for entry in await self._ledger.entries(f"*.{subject_id}"):
                 await self._ledger.erase(entry.key)
         left = [await self._evidence.left(_still(item)) for item in found]
@@ -227,12 +245,12 @@ class Sightings:
         """
         async with self._joining:
             found = await self._index.find()
-            due = [item.sighting_id for item in found if self._expired(item)]
+            due = [item for item in found if self._expired(item)]
             try:
-                await self._forget(due)
+                await self._forget([_erased(item) for item in due])
             except errors.FailedPreconditionError as error:  # it must not keep what else is due
                 log.warning("stills not removed", problem=error.message)
-        held = {item.sighting_id for item in found}.difference(due)
+        held = {item.sighting_id for item in found}.difference(item.sighting_id for item in due)
         strays = [
             item
             for item in await self._evidence.objects("")
@@ -263,8 +281,8 @@ class Sightings:
             HeldData(inventory.SPANS.name, count=len(await self._ledger.entries())),
         )
 
-    async def _place(self, sighting: Sighting) -> Placement:
-        placed: list[Placement] = []
+    async def _place(self, finding: Finding) -> Placement:
+        sighting, placed = finding.sighting, list[Placement]()
 
         async def change(value: bytes | None) -> bytes:
             spans, placement = place(
@@ -273,6 +291,7 @@ class Sightings:
                 subject_id=sighting.subject_id,
                 start=sighting.start_offset,
                 end=sighting.end_offset,
+                include_rejected_before=finding.include_rejected_before,
             )
             placed.append(placement)
             return records.encode(spans)
@@ -320,14 +339,26 @@ class Sightings:
         return joined
 
     async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
+        assert decided.review is not None, "it was decided"
         rejected = decided.state is SightingState.REJECTED
+        rejection = Rejection(
+            decided.review.reviewer,
+            decided.review.review_time,
+            decided.start_time,
+            decided.time_uncertain,
+        )
 
         async def settle(value: bytes | None) -> bytes | None:
             if value is None:
                 return None
             return records.encode(
                 tuple(
-                    replace(span, rejected=rejected, settled=not rejected)
+                    replace(
+                        span,
+                        rejected=rejected,
+                        settled=not rejected,
+                        rejection=rejection if rejected else None,
+                    )
                     if span.sighting_id == sighting.sighting_id
                     else span
                     for span in records.decode(value, _Spans)
@@ -336,28 +367,52 @@ class Sightings:
 
         await edit(self._ledger, _ledger_key(sighting), settle)
         if rejected:
-            await self._forget([sighting.sighting_id])
+            await self._feed.publish(decided)
+            await self._remove([_erased(sighting)])
             return
         if _still(decided) != _still(sighting):
             still = await self._evidence.get(_still(sighting))
             if still is not None:
                 await self._evidence.put(_still(decided), still, content_type="image/jpeg")
         await self._index.update(decided)
-        if _still(decided) != _still(sighting):
-            await self._evidence.delete(_still(sighting))
+        await self._finish(decided)
 
-    async def _forget(self, sighting_ids: list[str]) -> Removed:
-        if not sighting_ids:
+    async def _finish(self, decided: Sighting) -> None:
+        """Do what is left once a decision is written; again, where that broke off."""
+        if decided.state is SightingState.CONFIRMED:
+            await self._evidence.delete(f"pending/{decided.sighting_id}.jpg")
+        await self._feed.publish(decided)
+
+    async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:
+        """Return a sighting that the reviewer has rejected, if all of it is gone."""
+        if await self._index.get(sighting_id) is not None:
+            return None
+        for one in await find_rejected(self._ledger):
+            known = one.rejection is not None and one.rejection.reviewer == reviewer
+            if known and one.sighting_id == sighting_id:
+                return one
+        return None
+
+    async def _forget(self, going: list[ErasedSighting]) -> Removed:
+        # Told first: if this breaks off, it is repeated for what is still there, and told again.
+        for item in going:
+            await self._feed.publish(item)
+        return await self._remove(going)
+
+    async def _remove(self, going: list[ErasedSighting]) -> Removed:
+        if not going:
             return Removed(0)
         kept: dict[str, errors.FailedPreconditionError] = {}
-        for name in sighting_ids:
+        for item in going:
             for folder in ("pending", "confirmed"):
                 try:
-                    await self._evidence.delete(f"{folder}/{name}.jpg")
+                    await self._evidence.delete(f"{folder}/{item.sighting_id}.jpg")
                 except errors.FailedPreconditionError as error:
-                    kept[name] = error
+                    kept[item.sighting_id] = error
         # One whose still the store keeps stays, so that it is tried again.
-        removed = await self._index.remove([name for name in sighting_ids if name not in kept])
+        removed = await self._index.remove(
+            [item.sighting_id for item in going if item.sighting_id not in kept]
+        )
         if kept:
             raise next(iter(kept.values()))
         return removed
@@ -395,6 +450,12 @@ def _stretched(sighting: Sighting, span: Span) -> Sighting:
         start_offset=span.start,
         end_offset=span.end,
     )
+
+
+def _erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
+    """Return what names a sighting, or another one of the same subject in the same recording."""
+    name = sighting_id or sighting.sighting_id
+    return ErasedSighting(name, sighting.subject_id, sighting.footage_id)
 
 
 def _still(sighting: Sighting) -> str:

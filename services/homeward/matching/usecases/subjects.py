@@ -41,6 +41,9 @@ from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectStore
 from homeward.servicekit.store_rules import StoreRules
 
+Look = Callable[[Subject, Template], Awaitable[bool]]
+"""Looks at a photograph's template before it is enrolled, and tells whether to go on."""
+
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
 SWEPT_LATE = timedelta(days=1)
@@ -126,11 +129,19 @@ class Subjects:
             return existing, etag
         return subject, str(revision)
 
-    async def add_photo(self, subject_id: str, photo: bytes) -> tuple[Subject, str, str, bool]:
+    async def add_photo(
+        self, subject_id: str, photo: bytes, *, look: Look | None = None
+    ) -> tuple[Subject, str, str, bool]:
         """Add a reference photograph.
 
+        Args:
+            subject_id: Whose.
+            photo: A picture file.
+            look: Asked before anything is stored; False leaves the photograph out.
+
         Returns:
-            The subject with it, its etag, the photograph's id, and whether it was there before.
+            The subject with it, its etag, the photograph's id, and whether it was there before. The
+            id is empty when it was left out.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -141,7 +152,7 @@ class Subjects:
         """
         await self._rules.require()
         subject, etag = await self._open_subject(subject_id)
-        photo_id = str(uuid.uuid5(uuid.UUID(subject_id), hashlib.sha256(photo).hexdigest()))
+        photo_id = photo_id_of(subject_id, photo)
         if any(held.photo_id == photo_id for held in subject.photos):
             return subject, etag, photo_id, True
         _require_room(subject)
@@ -156,6 +167,8 @@ class Subjects:
         held = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
         # Before anything is stored.
         await self._gallery.require_model(analysis.template.model_digest)
+        if look is not None and not await look(subject, analysis.template):
+            return subject, etag, "", False
 
         def add(subject: Subject) -> Subject:
             if any(other.photo_id == photo_id for other in subject.photos):
@@ -456,6 +469,11 @@ def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) 
         bucket=f"{PHOTOGRAPHS.place}, {STILLS.place}",
         would_keep="photographs or stills after they were erased",
     )
+
+
+def photo_id_of(subject_id: str, photo: bytes) -> str:
+    """Return the id of a photograph of a subject: UUIDv5 over its SHA-256 under the subject's."""
+    return str(uuid.uuid5(uuid.UUID(subject_id), hashlib.sha256(photo).hexdigest()))
 
 
 async def is_open(subjects: KeyValueStore, subject_id: str) -> bool:

@@ -27,7 +27,7 @@ from homeward.ingestion.adapters.matching import GrpcMatcher
 from homeward.ingestion.model import Match, MatchPolicy, Template
 from homeward.ingestion.ports import Sighted
 from homeward.policy import PolicyFigures, Rate
-from homeward.servicekit import errors
+from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel
 
 SUBJECT = "00000000-0000-4000-8000-000000000001"
@@ -185,3 +185,9 @@ async def test_a_finding_tells_whether_its_time_is_uncertain(
     (finding,) = fake.findings
     assert finding.sighting.HasField("time_uncertain")
     assert finding.sighting.time_uncertain is told
+    assert not finding.HasField("include_rejected_before_time")
+
+    await matcher.record([replace(sighted, include_rejected_before=make.recorded)])
+
+    again = fake.findings[-1].include_rejected_before_time
+    assert again == wire.to_timestamp(make.recorded)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,10 @@ LARGE = bytes(range(256)) * ((2 * PART_BYTES + 1000) // 256)
 async def stream(content: bytes, size: int = 1024 * 1024) -> AsyncIterator[bytes]:
     for start in range(0, len(content), size):
         yield content[start : start + size]
+
+
+async def away(*_: Any) -> Any:
+    raise errors.unavailable("S3", "somewhere", "start it")
 
 
 async def broken(content: bytes) -> AsyncIterator[bytes]:
@@ -302,28 +307,84 @@ async def test_nothing_of_a_finished_upload_is_left(
     assert await uploads.entries() == []
 
 
-async def test_an_upload_that_broke_off_keeps_its_whole_parts(
-    library: FootageLibrary, make: Any
+@pytest.mark.parametrize("count", [1, PART_BYTES - 1, PART_BYTES, len(LARGE) - 10])
+async def test_an_upload_that_broke_off_keeps_all_that_came(
+    library: FootageLibrary, make: Any, count: int
 ) -> None:
     with pytest.raises(ConnectionResetError):
-        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:-10]))
+        await library.upload("up-1", make.header(LARGE), 0, broken(LARGE[:count]))
 
-    assert await library.committed("up-1") == 2 * PART_BYTES
+    assert await library.committed("up-1") == count
 
 
+async def test_an_upload_whose_call_was_cancelled_keeps_all_that_came(
+    library: FootageLibrary, make: Any
+) -> None:
+    came = asyncio.Event()
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield LARGE[:1000]
+        came.set()
+        await asyncio.Future()
+
+    call = asyncio.create_task(library.upload("up-1", make.header(LARGE), 0, silent()))
+    await came.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert await library.committed("up-1") == 1000
+
+
+@pytest.mark.parametrize(
+    "breaks", [(10,), (10, 20), (PART_BYTES + 5, 2 * PART_BYTES + 7), (len(LARGE) - 1,)]
+)
 async def test_an_upload_resumes_where_it_broke_off(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any, breaks: tuple[int, ...]
+) -> None:
+    header = make.header(LARGE)
+    for start, end in pairwise((0, *breaks)):
+        with pytest.raises(ConnectionResetError):
+            await library.upload("up-1", header, start, broken(LARGE[start:end]))
+    committed = await library.committed("up-1")
+
+    footage, held = await upload(library, header, LARGE[committed:], offset=committed)
+
+    assert committed == breaks[-1]
+    assert not held
+    assert [key.rpartition("/")[2] for key in await keys(bucket)] == [
+        footage.header.sha256,
+        "manifest.json",
+        "original",
+        module.TIMELINE,
+    ]
+    assert await bucket.sha256((await keys(bucket))[2]) == footage.header.sha256
+
+
+async def test_an_upload_may_go_on_from_its_last_whole_part(
     library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
 ) -> None:
     header = make.header(LARGE)
     with pytest.raises(ConnectionResetError):
         await library.upload("up-1", header, 0, broken(LARGE[:-10]))
 
-    footage, held = await upload(
-        library, header, LARGE[2 * PART_BYTES :], offset=await library.committed("up-1")
-    )
+    # As whoever asked before the rest of the broken call was kept.
+    footage, _ = await upload(library, header, LARGE[2 * PART_BYTES :], offset=2 * PART_BYTES)
 
-    assert not held
     assert await bucket.sha256((await keys(bucket))[2]) == footage.header.sha256
+
+
+async def test_what_is_kept_of_one_upload_is_no_part_of_another(
+    library: FootageLibrary, make: Any
+) -> None:
+    header = make.header()
+    with pytest.raises(errors.InvalidArgumentError):
+        await upload(library, header, CONTENT[:4])
+
+    with pytest.raises(errors.AbortedError) as refused:
+        await upload(library, header, CONTENT[4:], offset=4, request_id="up-2")
+
+    assert refused.value.metadata == {"committed_size_bytes": "0"}
 
 
 async def test_a_resumed_upload_is_retained_from_its_first_byte(
@@ -375,7 +436,7 @@ async def test_an_upload_that_begins_again_where_parts_are_kept_is_told_so(
     with pytest.raises(errors.AbortedError) as refused:
         await upload(library, make.header(LARGE), LARGE)
 
-    assert refused.value.metadata == {"committed_size_bytes": str(2 * PART_BYTES)}
+    assert refused.value.metadata == {"committed_size_bytes": str(len(LARGE) - 10)}
 
 
 async def test_too_few_bytes_are_refused_and_kept_for_the_rest(
@@ -389,8 +450,9 @@ async def test_too_few_bytes_are_refused_and_kept_for_the_rest(
         "expected": str(len(LARGE)),
         "received": str(len(LARGE) - 1),
     }
-    assert await library.committed("up-1") == 2 * PART_BYTES
-    assert await keys(bucket) == []
+    assert await library.committed("up-1") == len(LARGE) - 1
+    (kept,) = await keys(bucket)
+    assert kept.endswith("-2")
 
 
 async def test_too_many_bytes_are_refused_as_soon_as_they_come(
@@ -446,6 +508,25 @@ async def test_an_upload_whose_check_could_not_be_made_is_finished_by_resuming_i
 
     assert committed == header.size_bytes
     assert await library.get(footage.footage_id) == footage
+
+
+async def test_an_upload_that_broke_off_twice_is_finished_when_only_its_check_is_left(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    header = make.header()
+    with pytest.raises(errors.InvalidArgumentError):
+        await upload(library, header, CONTENT[:4])
+    monkey, bucket.objects = bucket.objects, away  # type: ignore[method-assign]
+    with pytest.raises(errors.UnavailableError):  # all has come, and the rest of before stays
+        await upload(library, header, CONTENT[4:], offset=4)
+    bucket.objects = monkey  # type: ignore[method-assign]
+
+    committed = await library.committed("up-1")
+    footage, _ = await upload(library, header, b"", offset=committed)
+
+    assert committed == header.size_bytes
+    assert await library.get(footage.footage_id) == footage
+    assert not any("tail" in key for key in await keys(bucket))
 
 
 async def test_the_same_file_again_is_the_same_footage(
@@ -646,23 +727,71 @@ async def test_a_file_that_is_held_needs_no_url(library: FootageLibrary, make: A
 
 
 async def test_completing_an_upload_twice_gives_the_same_footage(
-    library: FootageLibrary,
-    bucket: InMemoryFootageStore,
-    uploads: InMemoryKeyValueStore,
-    prober: Any,
-    make: Any,
+    library: FootageLibrary, bucket: InMemoryFootageStore, prober: Any, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    first = await library.complete_upload("up-1")
+
+    again = await library.complete_upload("up-1")  # the answer was lost
+
+    assert again == first
+    assert len(prober.urls) == 1
+    assert await library.committed("up-1") == len(CONTENT)
+
+
+async def test_completing_an_upload_that_broke_off_after_its_manifest_is_finished(
+    library: FootageLibrary, bucket: InMemoryFootageStore, uploads: InMemoryKeyValueStore, make: Any
 ) -> None:
     await put(library, bucket, make.header(), CONTENT)
     ticket = await uploads.get("up-1")
     assert ticket is not None
     first = await library.complete_upload("up-1")
-    await uploads.put("up-1", ticket.value)  # the answer was lost before this was erased
+    await uploads.put("up-1", ticket.value)
 
     again = await library.complete_upload("up-1")
 
+    (entry,) = await uploads.entries()
     assert again == first
-    assert len(prober.urls) == 1
-    assert await uploads.entries() == []
+    assert records.decode(entry.value, Upload).done
+
+
+async def test_an_upload_whose_footage_was_removed_is_not_complete_any_more(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    footage = await library.complete_upload("up-1")
+    await library.delete(footage.footage_id)
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await library.complete_upload("up-1")
+
+    assert refused.value.reason is errors.Reason.UPLOAD_NOT_FOUND
+
+
+@pytest.mark.parametrize("content", [CONTENT, CONTENT[::-1]], ids=["the same", "another"])
+async def test_the_request_id_of_an_upload_that_is_done_may_be_used_again(
+    library: FootageLibrary, bucket: InMemoryFootageStore, make: Any, content: bytes
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    await library.delete((await library.complete_upload("up-1")).footage_id)
+
+    await put(library, bucket, make.header(content), content)
+    again = await library.complete_upload("up-1")
+
+    assert await library.find() == [again]
+
+
+async def test_an_upload_that_was_recorded_by_an_earlier_version_is_under_way(
+    library: FootageLibrary, bucket: InMemoryFootageStore, uploads: InMemoryKeyValueStore, make: Any
+) -> None:
+    await put(library, bucket, make.header(), CONTENT)
+    entry = await uploads.get("up-1")
+    assert entry is not None
+    await uploads.put("up-1", entry.value.replace(b',"done":false', b""))
+
+    footage = await library.complete_upload("up-1")
+
+    assert await library.get(footage.footage_id) == footage
 
 
 @pytest.mark.parametrize(("content", "received"), [(CONTENT[:-1], "8"), (CONTENT + b"!", "10")])

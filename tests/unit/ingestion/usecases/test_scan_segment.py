@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import cycle
 from typing import Any
 
@@ -229,6 +229,7 @@ class Stage:
         self.problem: Exception | None = None
         self.length = 60.0
         self.probe: dict[str, Any] = {}
+        self.include_rejected_before: datetime | None = None
         """What is special about the recording."""
         self.timeline: Timeline = make.timeline(self.length, gop=120)
 
@@ -264,7 +265,14 @@ class Stage:
         segment = segment or self.make.segment(0, 10)
         footage = self.make.footage(self.length)
         footage = replace(footage, probe=replace(footage.probe, **self.probe))
-        task = Task("scan-1", ("subject-1", "subject-2"), footage, self.timeline, segment)
+        task = Task(
+            "scan-1",
+            ("subject-1", "subject-2"),
+            footage,
+            self.timeline,
+            segment,
+            self.include_rejected_before,
+        )
         return await (scanner or self.scanner).scan(task, "url", self.report)
 
     def scanner_with(self, **changes: Any) -> SegmentScanner:
@@ -320,6 +328,17 @@ async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
     assert [one.subject_id for one in done.candidates] == ["subject-1"]
     widths = FaceSizes.of([40])
     assert done.counts == Counts(frames=50, faces=20, appearances=1, sizes=widths)
+
+
+async def test_a_sighting_carries_what_rejections_it_takes_back(stage: Stage) -> None:
+    stage.include_rejected_before = stage.make.now
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 6)
+
+    await stage.search()
+
+    (sighted,) = stage.matcher.sighted
+    assert sighted.include_rejected_before == stage.make.now
 
 
 async def test_a_sighting_carries_its_best_shot(stage: Stage) -> None:

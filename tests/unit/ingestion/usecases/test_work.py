@@ -196,6 +196,20 @@ async def test_the_scanner_is_told_whom_to_look_for_and_where(desk: Desk) -> Non
     assert task.footage.footage_id == task.segment.footage_id
 
 
+@pytest.mark.parametrize("include", [True, False])
+async def test_the_scanner_is_told_when_a_search_was_asked_for_that_looks_again(
+    desk: Desk, *, include: bool
+) -> None:
+    scope = ScanScope(("subject-1",), include_rejected=include)
+    scan = Scan("scan-1", scope, desk.make.now, 1)
+    await desk.store.put(scan_key("scan-1"), records.encode(scan))
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.include_rejected_before == (desk.make.now if include else None)
+
+
 async def test_the_scanner_gets_the_timeline_of_the_recording(desk: Desk) -> None:
     await desk.run()
 

@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class AuditServiceStub:
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     def __init__(self, channel):
@@ -50,7 +51,8 @@ class AuditServiceStub:
 
 class AuditServiceServicer:
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     def ListAuditEvents(self, request, context):
@@ -97,7 +99,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     @staticmethod

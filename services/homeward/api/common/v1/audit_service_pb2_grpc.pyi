@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class AuditServiceStub:
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     @_typing.overload
@@ -52,7 +53,8 @@ class AuditServiceStub:
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -72,7 +74,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API.
+    its own; nothing can change or remove an event through an API. No server of this version serves it
+    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
     """
 
     @_abc_1.abstractmethod

@@ -49,7 +49,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     metadata.
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 8
-    """DEADLINE_EXCEEDED. The call's deadline passed before the work was done."""
+    """DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
+    a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
+    clock or network is slower than that tells the deadline itself.
+    """
+    ERROR_REASON_RPC_UNKNOWN: _ErrorReason.ValueType  # 9
+    """UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.
+    Metadata: `rpc`.
+    """
+    ERROR_REASON_MESSAGE_TOO_LARGE: _ErrorReason.ValueType  # 10
+    """RESOURCE_EXHAUSTED. The message is larger than any that the service takes.
+    Metadata: `size_bytes`, `limit_bytes`.
+    """
     ERROR_REASON_CAMERA_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND. No such camera. Metadata: `camera_id`."""
     ERROR_REASON_CAMERA_EXISTS: _ErrorReason.ValueType  # 21
@@ -73,8 +84,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     live video. Metadata: `end_time`, `min_footage_age`.
     """
     ERROR_REASON_UPLOAD_SIZE_MISMATCH: _ErrorReason.ValueType  # 27
-    """INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. Those that came are
-    kept for a while: resume with the same `request_id`. Metadata: `expected`, `received`.
+    """INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. If they were fewer, they
+    are kept for a day: resume with the same `request_id` from where `GetUpload` says.
+    Metadata: `expected`, `received`.
     """
     ERROR_REASON_UPLOAD_DIGEST_MISMATCH: _ErrorReason.ValueType  # 28
     """INVALID_ARGUMENT. The bytes that came are not those that the upload announced.
@@ -157,6 +169,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 
     Every error that Homeward answers with carries a `google.rpc.ErrorInfo` whose `domain` is
     `homeward` and whose `reason` is the name of one of these values without `ERROR_REASON_`.
+    What a client's own gRPC tells, such as that nothing listens at the address or that the deadline of
+    a stream has passed, comes from no service and carries none, and neither does a message of more than
+    68 MiB, which gRPC turns away before Homeward sees it.
     Invalid requests carry `google.rpc.BadRequest` too, with the path of each field at fault, and
     `UNAVAILABLE` carries `google.rpc.RetryInfo`. New reasons may be added: treat one that you do
     not know as you treat its status code.
@@ -189,7 +204,18 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 7
 metadata.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 8
-"""DEADLINE_EXCEEDED. The call's deadline passed before the work was done."""
+"""DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
+a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
+clock or network is slower than that tells the deadline itself.
+"""
+ERROR_REASON_RPC_UNKNOWN: ErrorReason.ValueType  # 9
+"""UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.
+Metadata: `rpc`.
+"""
+ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 10
+"""RESOURCE_EXHAUSTED. The message is larger than any that the service takes.
+Metadata: `size_bytes`, `limit_bytes`.
+"""
 ERROR_REASON_CAMERA_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND. No such camera. Metadata: `camera_id`."""
 ERROR_REASON_CAMERA_EXISTS: ErrorReason.ValueType  # 21
@@ -213,8 +239,9 @@ ERROR_REASON_FOOTAGE_TOO_RECENT: ErrorReason.ValueType  # 26
 live video. Metadata: `end_time`, `min_footage_age`.
 """
 ERROR_REASON_UPLOAD_SIZE_MISMATCH: ErrorReason.ValueType  # 27
-"""INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. Those that came are
-kept for a while: resume with the same `request_id`. Metadata: `expected`, `received`.
+"""INVALID_ARGUMENT. Fewer or more bytes came than the upload announced. If they were fewer, they
+are kept for a day: resume with the same `request_id` from where `GetUpload` says.
+Metadata: `expected`, `received`.
 """
 ERROR_REASON_UPLOAD_DIGEST_MISMATCH: ErrorReason.ValueType  # 28
 """INVALID_ARGUMENT. The bytes that came are not those that the upload announced.

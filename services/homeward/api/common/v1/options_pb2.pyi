@@ -46,7 +46,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a caller is trusted to do. A caller may hold several roles; an RPC lists those that may
-    call it, and everybody else is refused.
+    call it. This says what is meant to be: no server of this version knows who calls, and none refuses
+    anybody for their role. Whoever reaches a port may call everything that it serves (docs/api.md).
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
@@ -92,7 +93,7 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
     """The categories of processing that section 62 of the Data Protection Act 2018 requires to be
-    logged.
+    logged. No server of this version keeps such a log yet.
     """
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
@@ -115,14 +116,14 @@ Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """Who may call an RPC."""
+    """Who may call an RPC, once servers know who calls."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
-        """The roles that may call, at least one. Holding any of them is enough."""
+        """The roles that may call, at least one. Holding any of them is to be enough."""
 
     def __init__(
         self,
@@ -140,6 +141,6 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 ACCESS_FIELD_NUMBER: _builtins.int
 OPERATION_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
-"""Who may call the RPC. Required on every RPC."""
+"""Who may call the RPC; not enforced yet. Required on every RPC."""
 operation: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Operation.ValueType]
-"""How a call is logged. Required on every RPC."""
+"""How a call is to be logged; not done yet. Required on every RPC."""

@@ -162,7 +162,9 @@ class GetUploadResponse(_message.Message):
 
     COMMITTED_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     committed_size_bytes: _builtins.int
-    """How many bytes are stored: continue from here."""
+    """How many bytes are stored: continue from here. Of an upload by URL: 0, or all of them once it is
+    completed.
+    """
     def __init__(
         self,
         *,

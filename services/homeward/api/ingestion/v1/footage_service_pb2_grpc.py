@@ -111,7 +111,9 @@ class FootageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Tells how far an upload through `UploadFootage` has come.
+        """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+        are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+        its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -140,7 +142,8 @@ class FootageServiceServicer:
 
     def CompleteUpload(self, request, context):
         """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-        that fails a check is removed.
+        that fails a check is removed. The same call again, within a day, gives the same footage while it
+        is held, so that a call whose answer was lost can be repeated.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,

@@ -55,7 +55,9 @@ class FootageServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]
-    """Tells how far an upload through `UploadFootage` has come.
+    """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+    are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+    its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -76,7 +78,8 @@ class FootageServiceStub:
     """
     CompleteUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.CompleteUploadRequest, _footage_service_pb2.CompleteUploadResponse]
     """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-    that fails a check is removed.
+    that fails a check is removed. The same call again, within a day, gives the same footage while it
+    is held, so that a call whose answer was lost can be repeated.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -148,7 +151,9 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]  # type: ignore[assignment]
-    """Tells how far an upload through `UploadFootage` has come.
+    """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+    are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+    its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -169,7 +174,8 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """
     CompleteUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.CompleteUploadRequest, _footage_service_pb2.CompleteUploadResponse]  # type: ignore[assignment]
     """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-    that fails a check is removed.
+    that fails a check is removed. The same call again, within a day, gives the same footage while it
+    is held, so that a call whose answer was lost can be repeated.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -250,7 +256,9 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _footage_service_pb2.GetUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.GetUploadResponse, _abc.Awaitable[_footage_service_pb2.GetUploadResponse]]:
-        """Tells how far an upload through `UploadFootage` has come.
+        """Tells how far an upload through `UploadFootage` has come. While a call is under way, its bytes
+        are stored in parts of 8 MiB; what came after its last whole part is stored when it ends early or
+        its connection breaks. What a service that dies had in memory, up to 8 MiB, is sent again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -283,7 +291,8 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.CompleteUploadResponse, _abc.Awaitable[_footage_service_pb2.CompleteUploadResponse]]:
         """Checks a recording that was put to the URL of `CreateUploadUrl` and makes it footage. A file
-        that fails a check is removed.
+        that fails a check is removed. The same call again, within a day, gives the same footage while it
+        is held, so that a call whose answer was lost can be repeated.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,

@@ -258,6 +258,11 @@ class ScanScope(_message.Message):
     CAMERA_IDS_FIELD_NUMBER: _builtins.int
     INTERVAL_FIELD_NUMBER: _builtins.int
     FOOTAGE_IDS_FIELD_NUMBER: _builtins.int
+    INCLUDE_REJECTED_FIELD_NUMBER: _builtins.int
+    include_rejected: _builtins.bool
+    """List candidates where a reviewer has rejected one before the scan was created, too: they are new
+    sightings, to be judged again. Needs `subject_ids`, so that nobody is asked everything again.
+    """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The subjects to look for. Empty: all that are open."""
@@ -281,10 +286,11 @@ class ScanScope(_message.Message):
         camera_ids: _abc.Iterable[_builtins.str] | None = ...,
         interval: _types_pb2.TimeInterval | None = ...,
         footage_ids: _abc.Iterable[_builtins.str] | None = ...,
+        include_rejected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "footage_ids", b"footage_ids", "interval", b"interval", "subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "footage_ids", b"footage_ids", "include_rejected", b"include_rejected", "interval", b"interval", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

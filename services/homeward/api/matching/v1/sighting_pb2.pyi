@@ -73,6 +73,11 @@ class Sighting(_message.Message):
         """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
         STATE_INCONCLUSIVE: Sighting._State.ValueType  # 4
         """A reviewer could not tell. Erased with its footage."""
+        STATE_ERASED: Sighting._State.ValueType  # 5
+        """It was erased, with its subject or its footage, or because another sighting took it in; only
+        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
+        `footage_id` and `state`.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a sighting is in its life."""
@@ -87,6 +92,11 @@ class Sighting(_message.Message):
     """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
     STATE_INCONCLUSIVE: Sighting.State.ValueType  # 4
     """A reviewer could not tell. Erased with its footage."""
+    STATE_ERASED: Sighting.State.ValueType  # 5
+    """It was erased, with its subject or its footage, or because another sighting took it in; only
+    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
+    `footage_id` and `state`.
+    """
 
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
@@ -236,6 +246,73 @@ class Sighting(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_uncertain) -> _WhichOneofReturnType__time_uncertain | None: ...
 
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
+
+@_typing.final
+class Rejection(_message.Message):
+    """What is remembered of a sighting that a reviewer rejected: that the subject is not looked for there
+    again unless a search asks for it (`ScanScope.include_rejected`). Kept for 31 days, or until the
+    recording or the subject goes, whichever is first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.str
+    """The id that the sighting had."""
+    subject_id: _builtins.str
+    """The subject that it does not show."""
+    footage_id: _builtins.str
+    """The recording."""
+    reviewer: _builtins.str
+    """Who rejected it. Empty when an earlier version of Homeward rejected it."""
+    time_uncertain: _builtins.bool
+    """Whether `interval` is uncertain; see `Sighting.time_uncertain`."""
+    @_builtins.property
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Where the appearance begins in the recording, from its start."""
+
+    @_builtins.property
+    def end_offset(self) -> _duration_pb2.Duration:
+        """Where the appearance ends in the recording, from its start."""
+
+    @_builtins.property
+    def interval(self) -> _types_pb2.TimeInterval:
+        """When somebody was in view, true time. Absent when an earlier version of Homeward rejected it."""
+
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was rejected. Absent when an earlier version of Homeward rejected it."""
+
+    def __init__(
+        self,
+        *,
+        sighting_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        footage_id: _builtins.str = ...,
+        start_offset: _duration_pb2.Duration | None = ...,
+        end_offset: _duration_pb2.Duration | None = ...,
+        interval: _types_pb2.TimeInterval | None = ...,
+        reviewer: _builtins.str = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        time_uncertain: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_time_uncertain", b"_time_uncertain", "end_offset", b"end_offset", "interval", b"interval", "review_time", b"review_time", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_time_uncertain", b"_time_uncertain", "end_offset", b"end_offset", "footage_id", b"footage_id", "interval", b"interval", "review_time", b"review_time", "reviewer", b"reviewer", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "subject_id", b"subject_id", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__time_uncertain: _TypeAlias = _typing.Literal["time_uncertain"]  # noqa: Y015
+    _WhichOneofArgType__time_uncertain: _TypeAlias = _typing.Literal["_time_uncertain", b"_time_uncertain"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_uncertain) -> _WhichOneofReturnType__time_uncertain | None: ...
+
+Global___Rejection: _TypeAlias = Rejection  # noqa: Y015
 
 @_typing.final
 class Review(_message.Message):

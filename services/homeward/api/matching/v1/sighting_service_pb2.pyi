@@ -79,6 +79,7 @@ class SightingFinding(_message.Message):
     SIGHTING_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     STILL_FIELD_NUMBER: _builtins.int
+    INCLUDE_REJECTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
     """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required."""
     @_builtins.property
@@ -92,16 +93,23 @@ class SightingFinding(_message.Message):
     def template(self) -> _types_pb2.Template:
         """Template of the whole appearance. Required."""
 
+    @_builtins.property
+    def include_rejected_before_time(self) -> _timestamp_pb2.Timestamp:
+        """Record it even where a reviewer has rejected a sighting, if that was before this time: when the
+        search was asked for. Absent: what was rejected stays rejected.
+        """
+
     def __init__(
         self,
         *,
         sighting: _sighting_pb2.Sighting | None = ...,
         template: _types_pb2.Template | None = ...,
         still: _builtins.bytes = ...,
+        include_rejected_before_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting", "template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,6 +345,72 @@ class ListSightingsResponse(_message.Message):
 Global___ListSightingsResponse: _TypeAlias = ListSightingsResponse  # noqa: Y015
 
 @_typing.final
+class ListRejectionsRequest(_message.Message):
+    """Which rejections to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    FOOTAGE_IDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most rejections to return, 1 to 1000. 0 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before. Empty: the first page."""
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these subjects. Empty: of all."""
+
+    @_builtins.property
+    def footage_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only in these recordings. Empty: in all."""
+
+    def __init__(
+        self,
+        *,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        footage_ids: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_ids", b"footage_ids", "page_size", b"page_size", "page_token", b"page_token", "subject_ids", b"subject_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRejectionsRequest: _TypeAlias = ListRejectionsRequest  # noqa: Y015
+
+@_typing.final
+class ListRejectionsResponse(_message.Message):
+    """One page of rejections."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REJECTIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page. Empty: this is the last."""
+    @_builtins.property
+    def rejections(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.Rejection]:
+        """The rejections."""
+
+    def __init__(
+        self,
+        *,
+        rejections: _abc.Iterable[_sighting_pb2.Rejection] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "rejections", b"rejections"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRejectionsResponse: _TypeAlias = ListRejectionsResponse  # noqa: Y015
+
+@_typing.final
 class ReviewSightingRequest(_message.Message):
     """A reviewer's decision."""
 
@@ -527,7 +601,7 @@ class WatchSightingsResponse(_message.Message):
     SIGHTING_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
-        """The sighting as it is now."""
+        """The sighting as it is now; its ids alone when it was erased."""
 
     def __init__(
         self,

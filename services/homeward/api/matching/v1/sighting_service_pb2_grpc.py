@@ -51,6 +51,11 @@ class SightingServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsResponse.FromString,
                 _registered_method=True)
+        self.ListRejections = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/ListRejections',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsResponse.FromString,
+                _registered_method=True)
         self.ReviewSighting = channel.unary_unary(
                 '/homeward.api.matching.v1.SightingService/ReviewSighting',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ReviewSightingRequest.SerializeToString,
@@ -115,10 +120,24 @@ class SightingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRejections(self, request, context):
+        """Lists what is remembered of rejected sightings, newest rejection first.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReviewSighting(self, request, context):
-        """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-        subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-        be decided later.
+        """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+        remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+        The same decision by the same reviewer again changes nothing and gives the same answer, so that
+        a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+        remembered.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -156,8 +175,13 @@ class SightingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSightings(self, request, context):
-        """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-        ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+        services; ends when the client closes it.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+        told at least once, and may be told of what the copy does not have. What happens while a client
+        is not connected is not told later: after each new call, read `ListSightings`, and give up what
+        it does not list.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -183,6 +207,11 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     servicer.ListSightings,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsResponse.SerializeToString,
+            ),
+            'ListRejections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRejections,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsResponse.SerializeToString,
             ),
             'ReviewSighting': grpc.unary_unary_rpc_method_handler(
                     servicer.ReviewSighting,
@@ -288,6 +317,33 @@ class SightingService:
             '/homeward.api.matching.v1.SightingService/ListSightings',
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRejections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/ListRejections',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.ListRejectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

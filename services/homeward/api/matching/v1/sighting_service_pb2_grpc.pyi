@@ -60,10 +60,20 @@ class SightingServiceStub:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    ListRejections: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ListRejectionsRequest, _sighting_service_pb2.ListRejectionsResponse]
+    """Lists what is remembered of rejected sightings, newest rejection first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     ReviewSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ReviewSightingRequest, _sighting_service_pb2.ReviewSightingResponse]
-    """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-    subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-    be decided later.
+    """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+    remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+    The same decision by the same reviewer again changes nothing and gives the same answer, so that
+    a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+    remembered.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -89,8 +99,13 @@ class SightingServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
-    """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-    ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+    services; ends when the client closes it.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+    told at least once, and may be told of what the copy does not have. What happens while a client
+    is not connected is not told later: after each new call, read `ListSightings`, and give up what
+    it does not list.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -128,10 +143,20 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    ListRejections: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ListRejectionsRequest, _sighting_service_pb2.ListRejectionsResponse]  # type: ignore[assignment]
+    """Lists what is remembered of rejected sightings, newest rejection first.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     ReviewSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ReviewSightingRequest, _sighting_service_pb2.ReviewSightingResponse]  # type: ignore[assignment]
-    """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-    subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-    be decided later.
+    """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+    remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+    The same decision by the same reviewer again changes nothing and gives the same answer, so that
+    a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+    remembered.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -157,8 +182,13 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
-    """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-    ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+    services; ends when the client closes it.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+    told at least once, and may be told of what the copy does not have. What happens while a client
+    is not connected is not told later: after each new call, read `ListSightings`, and give up what
+    it does not list.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -213,14 +243,30 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListRejections(
+        self,
+        request: _sighting_service_pb2.ListRejectionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.ListRejectionsResponse, _abc.Awaitable[_sighting_service_pb2.ListRejectionsResponse]]:
+        """Lists what is remembered of rejected sightings, newest rejection first.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
     def ReviewSighting(
         self,
         request: _sighting_service_pb2.ReviewSightingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sighting_service_pb2.ReviewSightingResponse, _abc.Awaitable[_sighting_service_pb2.ReviewSightingResponse]]:
-        """Records a reviewer's decision. A rejected sighting is erased at once: only its footage,
-        subject and time span are remembered, so that nobody is asked again. An inconclusive one may
-        be decided later.
+        """Records a reviewer's decision. A rejected sighting is erased at once: only a `Rejection` is
+        remembered, so that nobody is asked again. An inconclusive one may be decided later.
+
+        The same decision by the same reviewer again changes nothing and gives the same answer, so that
+        a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
+        remembered.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -264,8 +310,13 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sighting_service_pb2.WatchSightingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sighting_service_pb2.WatchSightingsResponse], _abc.AsyncIterator[_sighting_service_pb2.WatchSightingsResponse]]:
-        """Follows sightings as they are recorded and reviewed, from the call on. For other services;
-        ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
+        services; ends when the client closes it.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
+        told at least once, and may be told of what the copy does not have. What happens while a client
+        is not connected is not told later: after each new call, read `ListSightings`, and give up what
+        it does not list.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`

@@ -27,7 +27,7 @@ from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_do
 from homeward.api.matching.v1 import subject_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/matching/v1/subject_service.proto\x12\x18homeward.api.matching.v1\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/matching/v1/subject.proto\"^\n\x14\x43reateSubjectRequest\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"K\n\x15\x43reateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"=\n\x18\x41\x64\x64ReferencePhotoRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\r\n\x05photo\x18\x02 \x01(\x0c\"\xa8\x01\n\x19\x41\x64\x64ReferencePhotoResponse\x12\x41\n\x0freference_photo\x18\x01 \x01(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12\x32\n\x07subject\x18\x02 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x14\n\x0c\x61lready_held\x18\x03 \x01(\x08\"\'\n\x11GetSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"H\n\x12GetSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"Q\n\x13ListSubjectsRequest\x12\x13\n\x0bshow_closed\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x14ListSubjectsResponse\x12\x33\n\x08subjects\x18\x01 \x03(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x14UpdateSubjectRequest\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"K\n\x15UpdateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\")\n\x13\x43loseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"\x8d\x01\n\x14\x43loseSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x41\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\")\n\x13\x45raseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"Y\n\x14\x45raseSubjectResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"<\n\x16ReenrolSubjectsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pt_lost\x18\x02 \x01(\x08\"\x90\x03\n\x17ReenrolSubjectsResponse\x12\x46\n\x05stage\x18\x01 \x01(\x0e\x32\x37.homeward.api.matching.v1.ReenrolSubjectsResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x1a\n\x16STAGE_MOVING_SIGHTINGS\x10\x03\x12\x0e\n\nSTAGE_DONE\x10\x04\"G\n\rUnusablePhoto\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\x10\n\x08problems\x18\x03 \x03(\t2\x92\x08\n\x0eSubjectService\x12}\n\rCreateSubject\x12..homeward.api.matching.v1.CreateSubjectRequest\x1a/.homeward.api.matching.v1.CreateSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12\x89\x01\n\x11\x41\x64\x64ReferencePhoto\x12\x32.homeward.api.matching.v1.AddReferencePhotoRequest\x1a\x33.homeward.api.matching.v1.AddReferencePhotoResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12w\n\nGetSubject\x12+.homeward.api.matching.v1.GetSubjectRequest\x1a,.homeward.api.matching.v1.GetSubjectResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x07\x90\xb5\x18\x04\x12}\n\x0cListSubjects\x12-.homeward.api.matching.v1.ListSubjectsRequest\x1a..homeward.api.matching.v1.ListSubjectsResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x07\x90\xb5\x18\x04\x12}\n\rUpdateSubject\x12..homeward.api.matching.v1.UpdateSubjectRequest\x1a/.homeward.api.matching.v1.UpdateSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x03\x12z\n\x0c\x43loseSubject\x12-.homeward.api.matching.v1.CloseSubjectRequest\x1a..homeward.api.matching.v1.CloseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12z\n\x0c\x45raseSubject\x12-.homeward.api.matching.v1.EraseSubjectRequest\x1a..homeward.api.matching.v1.EraseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12\x85\x01\n\x0fReenrolSubjects\x12\x30.homeward.api.matching.v1.ReenrolSubjectsRequest\x1a\x31.homeward.api.matching.v1.ReenrolSubjectsResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/matching/v1/subject_service.proto\x12\x18homeward.api.matching.v1\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/matching/v1/subject.proto\"^\n\x14\x43reateSubjectRequest\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x89\x01\n\x15\x43reateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12<\n\x08warnings\x18\x02 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\"\\\n\x18\x41\x64\x64ReferencePhotoRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\r\n\x05photo\x18\x02 \x01(\x0c\x12\x1d\n\x15only_without_warnings\x18\x03 \x01(\x08\"\x83\x02\n\x19\x41\x64\x64ReferencePhotoResponse\x12\x41\n\x0freference_photo\x18\x01 \x01(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12\x32\n\x07subject\x18\x02 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x14\n\x0c\x61lready_held\x18\x03 \x01(\x08\x12<\n\x08warnings\x18\x04 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\x12\x1b\n\x13not_compared_reason\x18\x05 \x01(\t\"\xc0\x02\n\x10\x45nrolmentWarning\x12=\n\x04kind\x18\x01 \x01(\x0e\x32/.homeward.api.matching.v1.EnrolmentWarning.Kind\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\x05score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x11\n\tpolicy_id\x18\x05 \x01(\t\"\x81\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18KIND_UNLIKE_OTHER_PHOTOS\x10\x01\x12\x1d\n\x19KIND_LIKE_ANOTHER_SUBJECT\x10\x02\x12\x12\n\x0eKIND_SAME_FILE\x10\x03\x12\x12\n\x0eKIND_SAME_CASE\x10\x04\x42\x08\n\x06_scoreB\x0c\n\n_threshold\"\'\n\x11GetSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"H\n\x12GetSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"Q\n\x13ListSubjectsRequest\x12\x13\n\x0bshow_closed\x18\x01 \x01(\x08\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"d\n\x14ListSubjectsResponse\x12\x33\n\x08subjects\x18\x01 \x03(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"{\n\x14UpdateSubjectRequest\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"K\n\x15UpdateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\")\n\x13\x43loseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"\x8d\x01\n\x14\x43loseSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x41\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\")\n\x13\x45raseSubjectRequest\x12\x12\n\nsubject_id\x18\x01 \x01(\t\"Y\n\x14\x45raseSubjectResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"<\n\x16ReenrolSubjectsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63\x65pt_lost\x18\x02 \x01(\x08\"\x90\x03\n\x17ReenrolSubjectsResponse\x12\x46\n\x05stage\x18\x01 \x01(\x0e\x32\x37.homeward.api.matching.v1.ReenrolSubjectsResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x1a\n\x16STAGE_MOVING_SIGHTINGS\x10\x03\x12\x0e\n\nSTAGE_DONE\x10\x04\"G\n\rUnusablePhoto\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\x10\n\x08problems\x18\x03 \x03(\t2\x92\x08\n\x0eSubjectService\x12}\n\rCreateSubject\x12..homeward.api.matching.v1.CreateSubjectRequest\x1a/.homeward.api.matching.v1.CreateSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12\x89\x01\n\x11\x41\x64\x64ReferencePhoto\x12\x32.homeward.api.matching.v1.AddReferencePhotoRequest\x1a\x33.homeward.api.matching.v1.AddReferencePhotoResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12w\n\nGetSubject\x12+.homeward.api.matching.v1.GetSubjectRequest\x1a,.homeward.api.matching.v1.GetSubjectResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x07\x90\xb5\x18\x04\x12}\n\x0cListSubjects\x12-.homeward.api.matching.v1.ListSubjectsRequest\x1a..homeward.api.matching.v1.ListSubjectsResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x03\x07\x90\xb5\x18\x04\x12}\n\rUpdateSubject\x12..homeward.api.matching.v1.UpdateSubjectRequest\x1a/.homeward.api.matching.v1.UpdateSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x03\x12z\n\x0c\x43loseSubject\x12-.homeward.api.matching.v1.CloseSubjectRequest\x1a..homeward.api.matching.v1.CloseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12z\n\x0c\x45raseSubject\x12-.homeward.api.matching.v1.EraseSubjectRequest\x1a..homeward.api.matching.v1.EraseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12\x85\x01\n\x0fReenrolSubjects\x12\x30.homeward.api.matching.v1.ReenrolSubjectsRequest\x1a\x31.homeward.api.matching.v1.ReenrolSubjectsResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,40 +52,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECTSERVICE'].methods_by_name['ReenrolSubjects']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\003'
   _globals['_CREATESUBJECTREQUEST']._serialized_start=188
   _globals['_CREATESUBJECTREQUEST']._serialized_end=282
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=284
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=359
-  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_start=361
-  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_end=422
-  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_start=425
-  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_end=593
-  _globals['_GETSUBJECTREQUEST']._serialized_start=595
-  _globals['_GETSUBJECTREQUEST']._serialized_end=634
-  _globals['_GETSUBJECTRESPONSE']._serialized_start=636
-  _globals['_GETSUBJECTRESPONSE']._serialized_end=708
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=710
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=791
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=793
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=893
-  _globals['_UPDATESUBJECTREQUEST']._serialized_start=895
-  _globals['_UPDATESUBJECTREQUEST']._serialized_end=1018
-  _globals['_UPDATESUBJECTRESPONSE']._serialized_start=1020
-  _globals['_UPDATESUBJECTRESPONSE']._serialized_end=1095
-  _globals['_CLOSESUBJECTREQUEST']._serialized_start=1097
-  _globals['_CLOSESUBJECTREQUEST']._serialized_end=1138
-  _globals['_CLOSESUBJECTRESPONSE']._serialized_start=1141
-  _globals['_CLOSESUBJECTRESPONSE']._serialized_end=1282
-  _globals['_ERASESUBJECTREQUEST']._serialized_start=1284
-  _globals['_ERASESUBJECTREQUEST']._serialized_end=1325
-  _globals['_ERASESUBJECTRESPONSE']._serialized_start=1327
-  _globals['_ERASESUBJECTRESPONSE']._serialized_end=1416
-  _globals['_REENROLSUBJECTSREQUEST']._serialized_start=1418
-  _globals['_REENROLSUBJECTSREQUEST']._serialized_end=1478
-  _globals['_REENROLSUBJECTSRESPONSE']._serialized_start=1481
-  _globals['_REENROLSUBJECTSRESPONSE']._serialized_end=1881
-  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_start=1767
-  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_end=1881
-  _globals['_UNUSABLEPHOTO']._serialized_start=1883
-  _globals['_UNUSABLEPHOTO']._serialized_end=1954
-  _globals['_SUBJECTSERVICE']._serialized_start=1957
-  _globals['_SUBJECTSERVICE']._serialized_end=2999
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=285
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=422
+  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_start=424
+  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_end=516
+  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_start=519
+  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_end=778
+  _globals['_ENROLMENTWARNING']._serialized_start=781
+  _globals['_ENROLMENTWARNING']._serialized_end=1101
+  _globals['_ENROLMENTWARNING_KIND']._serialized_start=948
+  _globals['_ENROLMENTWARNING_KIND']._serialized_end=1077
+  _globals['_GETSUBJECTREQUEST']._serialized_start=1103
+  _globals['_GETSUBJECTREQUEST']._serialized_end=1142
+  _globals['_GETSUBJECTRESPONSE']._serialized_start=1144
+  _globals['_GETSUBJECTRESPONSE']._serialized_end=1216
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1218
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1299
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1301
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1401
+  _globals['_UPDATESUBJECTREQUEST']._serialized_start=1403
+  _globals['_UPDATESUBJECTREQUEST']._serialized_end=1526
+  _globals['_UPDATESUBJECTRESPONSE']._serialized_start=1528
+  _globals['_UPDATESUBJECTRESPONSE']._serialized_end=1603
+  _globals['_CLOSESUBJECTREQUEST']._serialized_start=1605
+  _globals['_CLOSESUBJECTREQUEST']._serialized_end=1646
+  _globals['_CLOSESUBJECTRESPONSE']._serialized_start=1649
+  _globals['_CLOSESUBJECTRESPONSE']._serialized_end=1790
+  _globals['_ERASESUBJECTREQUEST']._serialized_start=1792
+  _globals['_ERASESUBJECTREQUEST']._serialized_end=1833
+  _globals['_ERASESUBJECTRESPONSE']._serialized_start=1835
+  _globals['_ERASESUBJECTRESPONSE']._serialized_end=1924
+  _globals['_REENROLSUBJECTSREQUEST']._serialized_start=1926
+  _globals['_REENROLSUBJECTSREQUEST']._serialized_end=1986
+  _globals['_REENROLSUBJECTSRESPONSE']._serialized_start=1989
+  _globals['_REENROLSUBJECTSRESPONSE']._serialized_end=2389
+  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_start=2275
+  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_end=2389
+  _globals['_UNUSABLEPHOTO']._serialized_start=2391
+  _globals['_UNUSABLEPHOTO']._serialized_end=2462
+  _globals['_SUBJECTSERVICE']._serialized_start=2465
+  _globals['_SUBJECTSERVICE']._serialized_end=3507
 # @@protoc_insertion_point(module_scope)

@@ -58,18 +58,26 @@ class CreateSubjectResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
         """The subject."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolmentWarning]:
+        """What to look at: other open subjects of the same case. Capitals and spaces in case references
+        make no difference. One that another replica has enrolled in the last minute may be missing.
+        """
 
     def __init__(
         self,
         *,
         subject: _subject_pb2.Subject | None = ...,
+        warnings: _abc.Iterable[Global___EnrolmentWarning] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -83,6 +91,7 @@ class AddReferencePhotoRequest(_message.Message):
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     PHOTO_FIELD_NUMBER: _builtins.int
+    ONLY_WITHOUT_WARNINGS_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
     """The subject. Required."""
     photo: _builtins.bytes
@@ -90,15 +99,20 @@ class AddReferencePhotoRequest(_message.Message):
     65,535 pixels either way, with
     the face upright. Required.
     """
+    only_without_warnings: _builtins.bool
+    """Add nothing, and answer the warnings, if there are any. Send it again without this once somebody
+    has looked.
+    """
     def __init__(
         self,
         *,
         subject_id: _builtins.str = ...,
         photo: _builtins.bytes = ...,
+        only_without_warnings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["photo", b"photo", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["only_without_warnings", b"only_without_warnings", "photo", b"photo", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,15 +127,25 @@ class AddReferencePhotoResponse(_message.Message):
     REFERENCE_PHOTO_FIELD_NUMBER: _builtins.int
     SUBJECT_FIELD_NUMBER: _builtins.int
     ALREADY_HELD_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    NOT_COMPARED_REASON_FIELD_NUMBER: _builtins.int
     already_held: _builtins.bool
-    """True when the subject had this photograph already."""
+    """True when the subject had this photograph already. Then it was not compared again."""
+    not_compared_reason: _builtins.str
+    """Why it was not compared with anybody, such as that no policy is approved: then there are no
+    warnings, whatever it shows. Empty when it was compared, or was held already.
+    """
     @_builtins.property
     def reference_photo(self) -> _subject_pb2.ReferencePhoto:
-        """The photograph."""
+        """The photograph. Absent when it was left out, as `only_without_warnings` asks."""
 
     @_builtins.property
     def subject(self) -> _subject_pb2.Subject:
         """The subject with it."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolmentWarning]:
+        """What to look at before relying on the photograph."""
 
     def __init__(
         self,
@@ -129,14 +153,102 @@ class AddReferencePhotoResponse(_message.Message):
         reference_photo: _subject_pb2.ReferencePhoto | None = ...,
         subject: _subject_pb2.Subject | None = ...,
         already_held: _builtins.bool = ...,
+        warnings: _abc.Iterable[Global___EnrolmentWarning] | None = ...,
+        not_compared_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference_photo", b"reference_photo", "subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_held", b"already_held", "reference_photo", b"reference_photo", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["already_held", b"already_held", "not_compared_reason", b"not_compared_reason", "reference_photo", b"reference_photo", "subject", b"subject", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AddReferencePhotoResponse: _TypeAlias = AddReferencePhotoResponse  # noqa: Y015
+
+@_typing.final
+class EnrolmentWarning(_message.Message):
+    """Something that a human should look at before a subject is looked for. It decides nothing: whether
+    two photographs show the same person, only somebody who looks at them can say.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Kind:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _KindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[EnrolmentWarning._Kind.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        KIND_UNSPECIFIED: EnrolmentWarning._Kind.ValueType  # 0
+        """Not a kind; never sent."""
+        KIND_UNLIKE_OTHER_PHOTOS: EnrolmentWarning._Kind.ValueType  # 1
+        """The photograph is less alike to the subject's other photographs, taken together, than
+        `threshold`: it may show somebody else, or the same person years apart or turned away.
+        """
+        KIND_LIKE_ANOTHER_SUBJECT: EnrolmentWarning._Kind.ValueType  # 2
+        """The photograph is at least as alike to another open subject as `threshold`: it may be the same
+        person, enrolled twice, or a twin or another relative, or somebody who looks alike.
+        """
+        KIND_SAME_FILE: EnrolmentWarning._Kind.ValueType  # 3
+        """The very same file is a photograph of another open subject."""
+        KIND_SAME_CASE: EnrolmentWarning._Kind.ValueType  # 4
+        """Another open subject has the same case reference."""
+
+    class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
+        """What is to be looked at."""
+
+    KIND_UNSPECIFIED: EnrolmentWarning.Kind.ValueType  # 0
+    """Not a kind; never sent."""
+    KIND_UNLIKE_OTHER_PHOTOS: EnrolmentWarning.Kind.ValueType  # 1
+    """The photograph is less alike to the subject's other photographs, taken together, than
+    `threshold`: it may show somebody else, or the same person years apart or turned away.
+    """
+    KIND_LIKE_ANOTHER_SUBJECT: EnrolmentWarning.Kind.ValueType  # 2
+    """The photograph is at least as alike to another open subject as `threshold`: it may be the same
+    person, enrolled twice, or a twin or another relative, or somebody who looks alike.
+    """
+    KIND_SAME_FILE: EnrolmentWarning.Kind.ValueType  # 3
+    """The very same file is a photograph of another open subject."""
+    KIND_SAME_CASE: EnrolmentWarning.Kind.ValueType  # 4
+    """Another open subject has the same case reference."""
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    POLICY_ID_FIELD_NUMBER: _builtins.int
+    kind: Global___EnrolmentWarning.Kind.ValueType
+    """What is to be looked at."""
+    subject_id: _builtins.str
+    """The other subject; the subject itself with `KIND_UNLIKE_OTHER_PHOTOS`."""
+    score: _builtins.float
+    """How alike, as cosine similarity in [-1, 1]; higher is more alike. Absent with `KIND_SAME_CASE`."""
+    threshold: _builtins.float
+    """The threshold of the policy in force. Absent with `KIND_SAME_CASE`."""
+    policy_id: _builtins.str
+    """The policy in force. Empty with `KIND_SAME_CASE`."""
+    def __init__(
+        self,
+        *,
+        kind: Global___EnrolmentWarning.Kind.ValueType = ...,
+        subject_id: _builtins.str = ...,
+        score: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+        policy_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "_threshold", b"_threshold", "score", b"score", "threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "_threshold", b"_threshold", "kind", b"kind", "policy_id", b"policy_id", "score", b"score", "subject_id", b"subject_id", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+
+Global___EnrolmentWarning: _TypeAlias = EnrolmentWarning  # noqa: Y015
 
 @_typing.final
 class GetSubjectRequest(_message.Message):

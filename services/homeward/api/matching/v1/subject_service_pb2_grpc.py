@@ -87,7 +87,8 @@ class SubjectServiceServicer:
 
     def CreateSubject(self, request, context):
         """Enrols a subject, without photographs yet. The same `request_id` with the same subject gives
-        the same subject.
+        the same subject. Other open subjects of the same case are told, and may be right: two people
+        may be missing together.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -101,6 +102,11 @@ class SubjectServiceServicer:
     def AddReferencePhoto(self, request, context):
         """Adds a reference photograph: one face, large, sharp and turned to the camera. The same
         photograph again changes nothing.
+
+        Before it is added, it is compared with the subject's other photographs and with everybody who
+        is enrolled, by the policy in force; what speaks for a mistake is told in `warnings`. A warning
+        decides nothing: a human looks at the photographs. `only_without_warnings` leaves the photograph
+        out if there is any, so that it does not count before somebody has looked.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`

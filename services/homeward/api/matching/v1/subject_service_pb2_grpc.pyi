@@ -38,7 +38,8 @@ class SubjectServiceStub:
     def __new__(cls, channel: _aio.Channel) -> SubjectServiceAsyncStub: ...
     CreateSubject: _grpc.UnaryUnaryMultiCallable[_subject_service_pb2.CreateSubjectRequest, _subject_service_pb2.CreateSubjectResponse]
     """Enrols a subject, without photographs yet. The same `request_id` with the same subject gives
-    the same subject.
+    the same subject. Other open subjects of the same case are told, and may be right: two people
+    may be missing together.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -48,6 +49,11 @@ class SubjectServiceStub:
     AddReferencePhoto: _grpc.UnaryUnaryMultiCallable[_subject_service_pb2.AddReferencePhotoRequest, _subject_service_pb2.AddReferencePhotoResponse]
     """Adds a reference photograph: one face, large, sharp and turned to the camera. The same
     photograph again changes nothing.
+
+    Before it is added, it is compared with the subject's other photographs and with everybody who
+    is enrolled, by the policy in force; what speaks for a mistake is told in `warnings`. A warning
+    decides nothing: a human looks at the photographs. `only_without_warnings` leaves the photograph
+    out if there is any, so that it does not count before somebody has looked.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`
@@ -128,7 +134,8 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateSubject: _aio.UnaryUnaryMultiCallable[_subject_service_pb2.CreateSubjectRequest, _subject_service_pb2.CreateSubjectResponse]  # type: ignore[assignment]
     """Enrols a subject, without photographs yet. The same `request_id` with the same subject gives
-    the same subject.
+    the same subject. Other open subjects of the same case are told, and may be right: two people
+    may be missing together.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -138,6 +145,11 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     AddReferencePhoto: _aio.UnaryUnaryMultiCallable[_subject_service_pb2.AddReferencePhotoRequest, _subject_service_pb2.AddReferencePhotoResponse]  # type: ignore[assignment]
     """Adds a reference photograph: one face, large, sharp and turned to the camera. The same
     photograph again changes nothing.
+
+    Before it is added, it is compared with the subject's other photographs and with everybody who
+    is enrolled, by the policy in force; what speaks for a mistake is told in `warnings`. A warning
+    decides nothing: a human looks at the photographs. `only_without_warnings` leaves the photograph
+    out if there is any, so that it does not count before somebody has looked.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`
@@ -221,7 +233,8 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subject_service_pb2.CreateSubjectResponse, _abc.Awaitable[_subject_service_pb2.CreateSubjectResponse]]:
         """Enrols a subject, without photographs yet. The same `request_id` with the same subject gives
-        the same subject.
+        the same subject. Other open subjects of the same case are told, and may be right: two people
+        may be missing together.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -237,6 +250,11 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_subject_service_pb2.AddReferencePhotoResponse, _abc.Awaitable[_subject_service_pb2.AddReferencePhotoResponse]]:
         """Adds a reference photograph: one face, large, sharp and turned to the camera. The same
         photograph again changes nothing.
+
+        Before it is added, it is compared with the subject's other photographs and with everybody who
+        is enrolled, by the policy in force; what speaks for a mistake is told in `warnings`. A warning
+        decides nothing: a human looks at the photographs. `only_without_warnings` leaves the photograph
+        out if there is any, so that it does not count before somebody has looked.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PHOTO_REFUSED`, `IMAGE_UNREADABLE`

@@ -1,0 +1,232 @@
+"""Offering photographs of somebody who is enrolled, and telling what became of each.
+
+What the service warns of is told before the photograph counts: somebody at a terminal is asked;
+elsewhere the photograph is enrolled and the warning told. Nothing here decides whether two
+photographs show the same person.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+
+from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import caveats
+from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.options import Session
+
+_Warning = subject_service_pb2.EnrolmentWarning
+
+
+@dataclass(slots=True)
+class Offered:
+    """What became of photographs."""
+
+    subject: subject_pb2.Subject | None
+    outcomes: list[dict[str, object]] = field(default_factory=list)
+    refused: list[CliError] = field(default_factory=list)
+    """Why some were not added: by the service, or by whoever was asked."""
+    warnings: list[str] = field(default_factory=list)
+    """What was warned of before any photograph was offered."""
+
+    @property
+    def all_refused(self) -> bool:
+        """Whether none was added."""
+        return len(self.refused) == len(self.outcomes)
+
+
+def create(session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool) -> Offered:
+    """Enrol somebody without photographs, and tell of others of the same case.
+
+    Returns:
+        The subject, to whom no photograph was offered yet, and what was warned of.
+
+    Raises:
+        CliError: Whoever was asked does not want it; nobody is enrolled then.
+    """
+    stub = _stub(session)
+    answer = stub.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
+    )
+    case = f"case {stated.case_reference}"
+    warned = tell_warnings(session, answer.warnings, about=case)
+    if answer.warnings and ask and not _agreed("Enrol another subject of this case?"):
+        forget_if_empty(stub, answer.subject.subject_id)
+        raise CliError(f"{case}: nobody was enrolled", exit_code=ExitCode.INTERRUPTED)
+    return Offered(answer.subject, warnings=warned)
+
+
+def offer(
+    session: Session,
+    offered: Offered,
+    pictures: Mapping[Path, bytes],
+    *,
+    ask: bool,
+) -> None:
+    """Offer photographs one by one; one that is refused does not hold up the others.
+
+    Args:
+        session: To tell in.
+        offered: Whose they are; takes what becomes of them.
+        pictures: Their bytes.
+        ask: Ask before one is added that the service warns of.
+    """
+    assert offered.subject is not None, "somebody is enrolled"
+    subject_id = offered.subject.subject_id
+    for path, photo in pictures.items():
+        request = subject_service_pb2.AddReferencePhotoRequest(
+            subject_id=subject_id, photo=photo, only_without_warnings=ask
+        )
+        try:
+            added, warned = _added(session, request, path)
+        except CliError as error:
+            passing = isinstance(error, CallError) and error.passing
+            if passing and error.reason != "PHOTO_LIMIT":
+                raise
+            tell(error, about=str(path))
+            offered.refused.append(error)
+            outcome = {"reason": error.reason, "message": error.message, "advice": error.advice}
+            offered.outcomes.append({"file": str(path), **outcome})
+            continue
+        offered.subject = added.subject
+        offered.outcomes.append(
+            {
+                "file": str(path),
+                "referencePhoto": added.reference_photo,
+                **({"warnings": warned} if warned else {}),
+                **({"notCompared": reason} if (reason := added.not_compared_reason) else {}),
+            }
+        )
+        if not session.view.json:
+            held = ", was there already" if added.already_held else ""
+            quality = f"quality {added.reference_photo.quality:.2f}"
+            session.view.say(f"{path}: accepted, {quality}{held}")
+    _tell_not_compared(offered.outcomes)
+
+
+def _added(
+    session: Session, request: subject_service_pb2.AddReferencePhotoRequest, path: Path
+) -> tuple[subject_service_pb2.AddReferencePhotoResponse, list[str]]:
+    """Add a photograph, and return the answer and what was warned of.
+
+    Raises:
+        CallError: The service refuses it.
+        CliError: Whoever was asked does not want it.
+    """
+    answer = _stub(session).AddReferencePhoto(request)
+    warned = tell_warnings(session, answer.warnings, about=str(path))
+    if answer.HasField("reference_photo"):
+        return answer, warned
+    if not _agreed(f"Add {path} all the same?"):
+        raise CliError("not added", exit_code=ExitCode.INTERRUPTED, reason="NOT_CONFIRMED")
+    request.only_without_warnings = False
+    return _stub(session).AddReferencePhoto(request), warned
+
+
+def tell_offered(session: Session, offered: Offered) -> ExitCode:
+    """Print the subject as it is now, and return what to exit with."""
+    enrolled = offered.subject
+    warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
+    if session.view.json:
+        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
+        told |= {"warnings": offered.warnings} if offered.warnings else {}
+        session.view.document({**told, "photos": offered.outcomes})
+    elif enrolled:
+        session.view.say(
+            f"Subject {enrolled.subject_id}: {named(enrolled)}, "
+            f"photographs: {len(enrolled.reference_photos)}."
+        )
+        for line in warned:
+            session.view.say(line)
+    if not enrolled:
+        tell(CliError("no photograph was added, so nobody was enrolled"))
+    if offered.all_refused:
+        return offered.refused[0].exit_code
+    return ExitCode.PARTIAL if offered.refused else ExitCode.OK
+
+
+def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
+    """Erase a subject who has no photograph, and tell whether that was done."""
+    # Nobody can be found without a photograph: such a subject would only be personal data.
+    try:
+        found = stub.GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=subject_id))
+        if found.subject.reference_photos:
+            return False
+        stub.EraseSubject(subject_service_pb2.EraseSubjectRequest(subject_id=subject_id))
+    except CallError as error:
+        tell(error, about=f"subject {subject_id} remains without photographs")
+        return False
+    return True
+
+
+def named(told: subject_pb2.Subject) -> str:
+    """Return case and label of a subject; the id, once it is closed."""
+    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id
+
+
+def somebody_is_there() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty()
+
+
+def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str) -> list[str]:
+    """Print what to look at on stderr, and return the sentences."""
+    told = [f"{about}: {_sentence(session, one)}" for one in warnings]
+    for line in told:
+        click.echo(f"WARNING: {line}", err=True)
+    return told
+
+
+def _sentence(session: Session, one: _Warning) -> str:
+    alike = f"{one.score:.3f}; a candidate needs {one.threshold:.3f} by {one.policy_id}"
+    if one.kind == _Warning.KIND_UNLIKE_OTHER_PHOTOS:
+        return (
+            f"it is not very alike to the subject's other photographs ({alike}). Look at them side"
+            " by side: it may show somebody else, or the same person years apart, turned away or in"
+            " poor light."
+        )
+    other = _other(session, one.subject_id)
+    if one.kind == _Warning.KIND_LIKE_ANOTHER_SUBJECT:
+        return (
+            f"it is alike to {other} ({alike}). They may be one person who is enrolled twice;"
+            " twins, other relatives and people who look alike are alike as well. Look at them side"
+            " by side."
+        )
+    if one.kind == _Warning.KIND_SAME_FILE:
+        return f"the same file is a photograph of {other}. One of the two may be a mistake."
+    if one.kind == _Warning.KIND_SAME_CASE:
+        return f"{other} has the same case reference. If they are one person, close one of the two."
+    return f"look at it together with {other}: a later version of Homeward warns of it"
+
+
+def _other(session: Session, subject_id: str) -> str:
+    try:
+        found = _stub(session).GetSubject(
+            subject_service_pb2.GetSubjectRequest(subject_id=subject_id)
+        )
+    except CallError:  # the warning matters more than what the other one is called
+        return f"subject {subject_id}"
+    return f"subject {subject_id} ({named(found.subject)})"
+
+
+def _tell_not_compared(outcomes: Iterable[Mapping[str, object]]) -> None:
+    reasons = {str(one["notCompared"]) for one in outcomes if "notCompared" in one}
+    for reason in sorted(reasons):
+        click.echo(
+            "NOT COMPARED: nobody looked whether the photographs show one person, and whether that"
+            f" person is enrolled already: {reason}",
+            err=True,
+        )
+
+
+def _agreed(question: str) -> bool:
+    return click.confirm(question, err=True)
+
+
+def _stub(session: Session) -> SubjectServiceStub:
+    return SubjectServiceStub(session.connections.channel("matching"))
