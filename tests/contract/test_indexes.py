@@ -19,9 +19,10 @@ from homeward.matching import keying
 from homeward.matching.adapters import keyed
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine, connect
-from homeward.matching.adapters.keyed import KeyedCollection
+from homeward.matching.adapters.keyed import KeyedCollection, Point
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.adapters.qdrant import (
+    PHOTO,
     SIGHTING_KINDS,
     SUBJECT_KINDS,
     QdrantSightingIndex,
@@ -244,6 +245,36 @@ async def test_a_subject_has_as_many_templates_as_photographs(subjects: SubjectI
         await subjects.put(reference(vector(number), photo=number))
 
     assert await subjects.count() == 3
+
+
+async def test_the_contents_of_a_gallery_are_every_photograph_that_has_a_template(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    await subjects.put(reference(vector(2), subject=ANNA, photo=2))
+    await subjects.put(reference(vector(3), subject=BEN, photo=3))
+    await subjects.remove_photo(ANNA, identity(2))
+
+    contents = await subjects.contents()
+
+    there = {PhotoKey(ANNA, identity(1)), PhotoKey(BEN, identity(3))}
+    assert contents.photos == contents.compared == there
+    assert contents.subject_ids == {ANNA, BEN}
+
+
+async def test_a_subject_that_was_not_fused_yet_is_in_the_contents_and_not_compared(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+        await points.upsert(
+            Point(identity(2), PHOTO, Template(vector(2), MODEL), PhotoKey(ANNA, identity(2)))
+        )
+
+        contents = await index.contents()
+
+    assert contents.photos - contents.compared == {PhotoKey(ANNA, identity(2))}
 
 
 async def test_many_photographs_of_one_subject_hide_no_other(subjects: SubjectIndex) -> None:

@@ -50,6 +50,21 @@ class Prepared:
     """Those with a template of the other model."""
 
 
+@dataclass(frozen=True, slots=True)
+class GalleryContents:
+    """Of which photographs a gallery has templates."""
+
+    photos: frozenset[PhotoKey]
+    """Those with a template of their own."""
+    compared: frozenset[PhotoKey]
+    """Those that the template of their subject is fused of, which alone is searched."""
+
+    @property
+    def subject_ids(self) -> frozenset[str]:
+        """Of whom it holds anything."""
+        return frozenset(one.subject_id for one in self.photos | self.compared)
+
+
 class Purgeable(Protocol):
     """What keeps bytes of what was removed until it is rebuilt."""
 
@@ -133,6 +148,9 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""

@@ -467,7 +467,9 @@ def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertific
         tell(
             CliError(
                 "not everything was erased",
-                advice=f"run `homeward subject close {certificate.subject_id}` again",
+                advice="the next sweep does what is left, and counts as overdue until then"
+                " (`homeward retention`);"
+                f" `homeward subject close {certificate.subject_id}` does it now",
             )
         )
     return ExitCode.PARTIAL if failed else ExitCode.OK

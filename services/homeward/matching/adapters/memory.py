@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from homeward import fusing
 from homeward.matching import pinning
 from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
-from homeward.matching.ports import Prepared, Reference, Removed
+from homeward.matching.ports import GalleryContents, Prepared, Reference, Removed
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -87,6 +87,10 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return frozenset(self._references.keys() & frozenset(photo_ids))
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
+        return GalleryContents(_keys(self._references), _keys(self._references))
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""

@@ -19,7 +19,7 @@ from homeward.matching.model import (
     Sighting,
     Template,
 )
-from homeward.matching.ports import Prepared, Reference, Removed
+from homeward.matching.ports import GalleryContents, Prepared, Reference, Removed
 from homeward.servicekit import records
 from homeward.servicekit.lease import Proceed
 
@@ -83,6 +83,11 @@ class QdrantSubjectIndex(_QdrantIndex):
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return await self._points.existing(photo_ids)
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
+        payloads = await self._points.scroll(None)
+        return GalleryContents(_keys(payloads), _fused_keys(payloads))
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""
@@ -230,6 +235,14 @@ def _fused(subject_id: str, photos: Mapping[str, NDArray[np.float32]], model_dig
 
 def _keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
     return frozenset(PhotoKey(**payload) for payload in payloads if "photo_id" in payload)
+
+
+def _fused_keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
+    return frozenset(
+        PhotoKey(payload["subject_id"], photo_id)
+        for payload in payloads
+        for photo_id in payload.get("photo_ids", ())
+    )
 
 
 def _stale(payloads: Sequence[dict[str, Any]]) -> dict[str, list[str]]:

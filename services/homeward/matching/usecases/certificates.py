@@ -38,6 +38,10 @@ class Certificates:
         await edit(self._store, _key(made.subject_id), add)
         return await self._resolved(kept[-1])
 
+    async def tell_of(self, subject_id: str) -> bool:
+        """Tell whether anything of a subject was erased."""
+        return await self._store.get(_key(subject_id)) is not None
+
     async def get(self, subject_id: str) -> ErasureCertificate:
         """Return the certificate of a subject, as things are now.
 

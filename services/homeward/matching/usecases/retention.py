@@ -122,11 +122,12 @@ class Retention:
 
     async def report(self) -> RetentionReport:
         """Report what is held."""
+        left = (await self._subjects.leftovers()).subject_ids
         return RetentionReport(
             made=self._clock.now(),
             held=(
-                *await self._subjects.held(grace=self._grace),
-                *await self._sightings.held(),
+                *await self._subjects.held(grace=self._grace, unfinished=left),
+                *await self._sightings.held(left),
             ),
             deviations=tuple(await self._deviations()),
             rebuild_due=any([await index.holds_erased() for index in self._indexes]),

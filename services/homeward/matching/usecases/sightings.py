@@ -229,31 +229,47 @@ class Sightings:
         strays = [
             item
             for item in await self._evidence.objects("")
-            if item.key.rpartition("/")[2].removesuffix(".jpg") not in held
+            if _sighting_in(item.key) not in held
             and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
             await self._evidence.delete(item.key)
         return len(due) + len(strays)
 
-    async def held(self) -> tuple[HeldData, HeldData, HeldData]:
-        """Return how many sightings, stills and ledger records there are."""
+    async def subject_ids(self) -> frozenset[str]:
+        """Return of whom there are sightings, or a record of them in the ledger."""
+        found = {one.subject_id for one in await self._index.find()}
+        return frozenset(found | {_subject_in(entry.key) for entry in await self._ledger.entries()})
+
+    async def held(self, unfinished: Collection[str] = ()) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many sightings, stills and ledger records there are.
+
+        Args:
+            unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
+        """
         found = await self._index.find()
         stills = await self._evidence.objects("")
+        spans = await self._ledger.entries()
+        lapsed = {one.sighting_id for one in found if one.subject_id in unfinished}
         return (
             HeldData(
                 inventory.SIGHTINGS.name,
                 count=len(found),
                 oldest=min((one.create_time for one in found), default=None),
-                overdue=sum(map(self._expired, found)),
+                overdue=sum(one.sighting_id in lapsed or self._expired(one) for one in found),
             ),
             HeldData(
                 inventory.STILLS.name,
                 count=len(stills),
                 size_bytes=sum(item.size for item in stills),
                 oldest=min((item.modified for item in stills), default=None),
+                overdue=sum(_sighting_in(item.key) in lapsed for item in stills),
             ),
-            HeldData(inventory.SPANS.name, count=len(await self._ledger.entries())),
+            HeldData(
+                inventory.SPANS.name,
+                count=len(spans),
+                overdue=sum(_subject_in(entry.key) in unfinished for entry in spans),
+            ),
         )
 
     async def _place(self, sighting: Sighting) -> Placement:
@@ -385,6 +401,15 @@ def _stretched(sighting: Sighting, span: Span) -> Sighting:
 def _still(sighting: Sighting) -> str:
     folder = "confirmed" if sighting.state is SightingState.CONFIRMED else "pending"
     return f"{folder}/{sighting.sighting_id}.jpg"
+
+
+def _sighting_in(still: str) -> str:
+    """Return the id of the sighting that a still is of."""
+    return still.rpartition("/")[2].removesuffix(".jpg")
+
+
+def _subject_in(ledger_key: str) -> str:
+    return ledger_key.rpartition(".")[2]
 
 
 def _ledger_key(sighting: Sighting) -> str:

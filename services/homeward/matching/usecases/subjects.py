@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+
+import structlog
 
 from homeward.inventory import (
     PHOTOGRAPHS,
@@ -33,15 +35,19 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.leftovers import Leftovers, LeftoverSearch, subject_in
 from homeward.matching.usecases.sightings import Sightings
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectStore
 
+log = structlog.get_logger()
+
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
 NOTHING_THERE = "there was none"
+RECORD_KEPT = "the record goes last, with the next sweep that finds everything else gone"
 
 SWEPT_LATE = timedelta(days=1)
 """A subject whose end is overdue for longer than this is reported: sweeps do not work."""
@@ -59,8 +65,9 @@ PHOTO_ADVICE: Mapping[str, str] = {
 class Subjects:
     """The people who are looked for.
 
-    A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first
-    and erases the rest afterwards, so that a close that breaks off is taken up by the next one.
+    A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first,
+    erases the rest afterwards and `open.<id>` last of all. A close that breaks off is finished by
+    the next one or by the sweep, which finds it by what is still held.
 
     Args:
         subjects: The records.
@@ -94,6 +101,13 @@ class Subjects:
         self._faces = faces
         self._clock = clock
         self._frees_after = frees_after
+        self._leftovers = LeftoverSearch(
+            subjects=subjects,
+            photos=photos,
+            gallery=gallery,
+            sightings=sightings,
+            certificates=certificates,
+        )
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
         """Enrol a subject without photographs; return it and its etag.
@@ -248,19 +262,9 @@ class Subjects:
                 to_be_erased=to_be_erased,
             )
             await self._subjects.put(_closed(subject_id), records.encode(shell))
-        entries = [
-            entry
-            for data, erase in (
-                ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
-                ((PHOTOGRAPHS,), self._remove_photos),
-                ((SUBJECTS,), self._erase_record),
-            )
-            for entry in await _entries(data, erase(subject_id))
-        ]
+        certificate = await self._erase_data(subject_id)
         closed, etag = await self.get(subject_id)
-        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
-        return closed, etag, await self._certificates.keep(made)
+        return closed, etag, certificate
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
         """Close a subject and forget that it was there.
@@ -281,6 +285,9 @@ class Subjects:
 
         Returns:
             How many subjects were closed, or their erasure finished.
+
+        Raises:
+            UnavailableError: A store does not answer; the next sweep goes on with what is left.
         """
         now = self._clock.now()
         closed = {
@@ -305,13 +312,26 @@ class Subjects:
         for name in (*broken_off, *lapsed):
             await self.close(name)
         await self._gallery.mend()
-        return len(erasing) + len(broken_off) + len(lapsed)
+        return len(erasing) + len(broken_off) + len(lapsed) + await self._finish_erasures()
 
-    async def held(self, *, grace: timedelta) -> tuple[HeldData, HeldData, HeldData]:
-        """Return how many subjects, photographs and templates there are."""
+    async def leftovers(self) -> Leftovers:
+        """Return the subjects of whom something is held that should be gone."""
+        return await self._leftovers.find()
+
+    async def held(
+        self, *, grace: timedelta, unfinished: Collection[str] = ()
+    ) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many subjects, photographs and templates there are.
+
+        Args:
+            grace: How long after its review date a subject is closed.
+            unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
+        """
         now = self._clock.now()
         found = [subject for subject, _ in await self.find(show_closed=False)]
         photos = await self._photos.objects("")
+        kept = (await self._gallery.contents()).photos if unfinished else ()
+        records_left = [await self._subjects.get(_open(name)) for name in unfinished]
         return (
             HeldData(
                 SUBJECTS.name,
@@ -320,15 +340,21 @@ class Subjects:
                 overdue=sum(
                     one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
                     for one in found
-                ),
+                )
+                + sum(record is not None for record in records_left),
             ),
             HeldData(
                 PHOTOGRAPHS.name,
                 count=len(photos),
                 size_bytes=sum(item.size for item in photos),
                 oldest=min((item.modified for item in photos), default=None),
+                overdue=sum(subject_in(item.key) in unfinished for item in photos),
             ),
-            HeldData(REFERENCES.name, count=await self._gallery.count()),
+            HeldData(
+                REFERENCES.name,
+                count=await self._gallery.count(),
+                overdue=sum(one.subject_id in unfinished for one in kept),
+            ),
         )
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
@@ -392,6 +418,35 @@ class Subjects:
             except ConflictError:
                 continue
             return changed, str(revision)
+
+    async def _finish_erasures(self) -> int:
+        """Erase what is left of subjects that are not open; return of how many."""
+        left = await self._leftovers.find()
+        for name in sorted(left.ended):
+            if not await is_open(self._subjects, name):
+                await self._erase_data(name)
+        if left.unknown:
+            # Not removed: with the records of another installation, this would be everybody's.
+            log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])
+        return len(left.ended)
+
+    async def _erase_data(self, subject_id: str) -> ErasureCertificate:
+        """Erase what is held of a subject, its record last, and tell what became of it."""
+        entries = [
+            entry
+            for data, erase in (
+                ((REFERENCES,), self._remove_templates),
+                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((PHOTOGRAPHS,), self._remove_photos),
+            )
+            for entry in await _entries(data, erase(subject_id))
+        ]
+        if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
+            entries.append(_told(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
+        else:
+            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
+        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
+        return await self._certificates.keep(made)
 
     async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
         removed = await self._gallery.remove_subject(subject_id)
@@ -483,7 +538,7 @@ async def _entries(
     try:
         return await erasure
     except errors.UnavailableError as error:
-        again = f"{error.message}; then close the subject again"
+        again = f"{error.message}; the next sweep tries again"
         return [_told(one, 0, ErasureOutcome.FAILED, again) for one in data]
 
 
