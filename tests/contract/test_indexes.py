@@ -277,6 +277,85 @@ async def test_a_subject_that_was_not_fused_yet_is_in_the_contents_and_not_compa
     assert contents.photos - contents.compared == {PhotoKey(ANNA, identity(2))}
 
 
+async def test_templates_that_are_added_together_are_as_those_added_one_by_one(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+
+    await subjects.put_all(
+        [
+            reference(vector(2), subject=ANNA, photo=2),
+            reference(vector(3), subject=BEN, photo=3),
+            reference(vector(4), subject=BEN, photo=4),
+        ]
+    )
+
+    (found,) = await search(subjects, vector(7))
+    assert {one.subject_id: one.score for one in found} == {
+        ANNA: pytest.approx(cosine_of_mean(vector(7), vector(1), vector(2)), abs=1e-5),
+        BEN: pytest.approx(cosine_of_mean(vector(7), vector(3), vector(4)), abs=1e-5),
+    }
+    assert await subjects.count() == 4
+
+
+async def test_a_gallery_refuses_templates_of_another_model_that_are_added_together(
+    subjects: SubjectIndex,
+) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        await subjects.put_all([reference(vector(1), model=OTHER_MODEL)])
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert await subjects.count() == 0
+
+
+async def test_an_edition_keeps_its_name_while_templates_come_and_go(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    before = await subjects.edition()
+    await subjects.put(reference(vector(2), subject=BEN, photo=2))
+    more = await subjects.edition()
+    await subjects.remove_subject(BEN)
+    less = await subjects.edition()
+
+    assert before.name == more.name == less.name
+    assert before.size == less.size < more.size
+
+
+async def test_a_gallery_that_was_exchanged_is_another_edition(subjects: SubjectIndex) -> None:
+    await filled(subjects, 2)
+    before = await subjects.edition()
+
+    await exchanged(subjects)
+
+    assert (await subjects.edition()).name != before.name
+
+
+async def test_a_gallery_that_the_engine_has_lost_is_another_edition_for_every_replica(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        await filled(index, 2)
+        before = await other.edition()
+        points._engine.client.delete_collection((await points._open()).current.collection)
+
+        # A replica that starts makes it anew, and the others hear of it at once.
+        restarted = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        assert await restarted.count() == 0
+
+        assert (await other.edition()).name != before.name
+        assert await search(other, vector(1)) == [[]]
+
+
+def test_a_record_of_a_gallery_that_an_earlier_version_wrote_is_read() -> None:
+    written = records.to_plain(CollectionRecord("subjects-1", "00", "yunet-sface", MODEL, SIZE))
+    del written["made"]
+
+    assert records.from_plain(written, CollectionRecord).made == 0
+
+
 async def test_many_photographs_of_one_subject_hide_no_other(subjects: SubjectIndex) -> None:
     await subjects.put(reference(at_cosine(0.5), subject=BEN, photo=100))
     await subjects.put(reference(at_cosine(0.75), photo=1))

@@ -40,7 +40,9 @@ from homeward.matching.adapters.memory import (
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
@@ -172,7 +174,16 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         clock=clock,
         frees_after=None,
     )
+    completeness = Completeness(subjects=records, gallery=gallery, clock=clock)
+    gallery_rebuild = GalleryRebuild(
+        subjects=enrolled,
+        gallery=gallery,
+        completeness=completeness,
+        services=[faces],
+        lease=partial(Lease, leases, "templates", "this"),
+    )
     retention = Retention(
+        gallery_rebuild=gallery_rebuild,
         subjects=enrolled,
         sightings=recorded,
         indexes=(gallery, index),
@@ -200,8 +211,10 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             services=[faces],
             lease=partial(Lease, leases, "collections", "this"),
         ),
+        gallery_rebuild=gallery_rebuild,
         sightings=recorded,
         gallery=gallery,
+        completeness=completeness,
         policies=thresholds,
         retention=retention,
         certificates=certificates,

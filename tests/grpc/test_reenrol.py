@@ -54,8 +54,11 @@ from homeward.matching.adapters.qdrant import (
 from homeward.matching.servicer import services
 from homeward.matching.usecases import reenrol
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.judging import AT_ONCE
 from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.reenrol import AT_ONCE, Reenrolment
+from homeward.matching.usecases.rebuild import GalleryRebuild
+from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
@@ -255,7 +258,16 @@ class World:
                 services=analyzers[::-1],
                 lease=lease,
             )
+            completeness = Completeness(subjects=self.records, gallery=gallery, clock=self.clock)
+            gallery_rebuild = GalleryRebuild(
+                subjects=enrolled,
+                gallery=gallery,
+                completeness=completeness,
+                services=analyzers,
+                lease=partial(Lease, self.leases, "templates", "this"),
+            )
             retention = Retention(
+                gallery_rebuild=gallery_rebuild,
                 subjects=enrolled,
                 sightings=seen,
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
@@ -275,8 +287,10 @@ class World:
                 services(
                     subjects=enrolled,
                     reenrolment=reenrolment,
+                    gallery_rebuild=gallery_rebuild,
                     sightings=seen,
                     gallery=gallery,
+                    completeness=completeness,
                     policies=policies,
                     retention=retention,
                     certificates=certificates,

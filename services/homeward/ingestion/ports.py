@@ -251,7 +251,8 @@ class Matcher(Protocol):
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`, `POLICY_NOT_APPROVED`,
-                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`.
+                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`,
+                `GALLERY_INCOMPLETE`.
         """
 
     async def erase_footage_sightings(self, footage_id: str) -> None:

@@ -14,7 +14,9 @@ from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
@@ -61,7 +63,16 @@ async def main() -> None:
             frees_after=settings.frees_after(),
         )
         replacing = partial(Lease, parts.leases, "matching-collections", socket.gethostname())
+        completeness = Completeness(subjects=parts.records, gallery=parts.gallery, clock=clock)
+        gallery_rebuild = GalleryRebuild(
+            subjects=subjects,
+            gallery=parts.gallery,
+            completeness=completeness,
+            services=[parts.faces, *parts.coming],
+            lease=partial(Lease, parts.leases, "matching-templates", socket.gethostname()),
+        )
         retention = Retention(
+            gallery_rebuild=gallery_rebuild,
             subjects=subjects,
             sightings=sightings,
             indexes=[Leased(index, replacing()) for index in (parts.gallery, parts.seen)],
@@ -100,8 +111,10 @@ async def main() -> None:
                     services=[*parts.coming, parts.faces],
                     lease=replacing,
                 ),
+                gallery_rebuild=gallery_rebuild,
                 sightings=sightings,
                 gallery=parts.gallery,
+                completeness=completeness,
                 policies=policy,
                 retention=retention,
                 certificates=certificates,

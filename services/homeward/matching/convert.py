@@ -18,7 +18,6 @@ from homeward.api.matching.v1 import (
     sighting_pb2,
     sighting_service_pb2,
     subject_pb2,
-    subject_service_pb2,
 )
 from homeward.matching.model import (
     AgeGroup,
@@ -41,7 +40,6 @@ from homeward.matching.model import (
     Template,
     ThresholdPolicy,
 )
-from homeward.matching.usecases.reenrol import Reenrolled, Stage
 from homeward.matching.usecases.retention import RetentionReport
 from homeward.policy import MOST_BYTES, Measurement, PolicyError, PolicyFile, read_policy
 from homeward.servicekit import wire
@@ -91,12 +89,6 @@ _POLICY_STATES = {
     PolicyState.UNAPPROVED: policy_pb2.Policy.STATE_UNAPPROVED,
     PolicyState.APPROVED: policy_pb2.Policy.STATE_APPROVED,
     PolicyState.EXPIRED: policy_pb2.Policy.STATE_EXPIRED,
-}
-_STAGES = {
-    Stage.WAITING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_WAITING,
-    Stage.EMBEDDING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_EMBEDDING,
-    Stage.MOVING_SIGHTINGS: subject_service_pb2.ReenrolSubjectsResponse.STAGE_MOVING_SIGHTINGS,
-    Stage.DONE: subject_service_pb2.ReenrolSubjectsResponse.STAGE_DONE,
 }
 _OUTCOMES = {
     ErasureOutcome.ERASED: subject_pb2.ErasureEntry.OUTCOME_ERASED,
@@ -210,26 +202,6 @@ def to_photo(photo: ReferencePhoto, *, unusable: bool = False) -> subject_pb2.Re
         quality=photo.quality,
         create_time=wire.to_timestamp(photo.create_time),
         unusable=unusable,
-    )
-
-
-def to_reenrolled(told: Reenrolled) -> subject_service_pb2.ReenrolSubjectsResponse:
-    """Return how far a re-enrolment is as protobuf has it."""
-    return subject_service_pb2.ReenrolSubjectsResponse(
-        stage=_STAGES[told.stage],
-        model_name=told.model.name,
-        model_digest=told.model.digest,
-        done_photo_count=told.done,
-        total_photo_count=told.total,
-        unusable_photos=[
-            subject_service_pb2.UnusablePhoto(
-                subject_id=one.photo.subject_id,
-                photo_id=one.photo.photo_id,
-                problems=one.problems,
-            )
-            for one in told.refused
-        ],
-        lost_subject_ids=told.lost,
     )
 
 

@@ -57,6 +57,9 @@ class ReferencePhoto:
     face_box: Box
     quality: float
     create_time: datetime
+    unusable_with: tuple[str, ...] = ()
+    """Digests of the model packs that no template of it could be made with: it was refused, or was
+    gone. A gallery of one of them is whole without it."""
 
 
 @dataclass(frozen=True, slots=True)

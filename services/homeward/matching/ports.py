@@ -51,6 +51,16 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Edition:
+    """Which templates a gallery searches: another one when it was exchanged, or lost all."""
+
+    name: str
+    size: int
+    """How many templates there are, those of subjects included: fewer when some were removed, or
+    were lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class GalleryContents:
     """Of which photographs a gallery has templates."""
 
@@ -138,6 +148,12 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
         Once this has returned, a gallery that takes this one's place has a template of the
         photograph as well, or whoever fills it has been told of the photograph.
         """
+
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates, at least one and all of one model, as `put` does each."""
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
 
     async def mend(self) -> int:
         """Finish what broke off between a change of the photographs and the fusing of the subject.

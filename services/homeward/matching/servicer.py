@@ -21,12 +21,14 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert, metrics
+from homeward.matching import convert, convert_progress, metrics
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
@@ -42,9 +44,16 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
-    def __init__(self, subjects: Subjects, reenrolment: Reenrolment, clock: Clock) -> None:
+    def __init__(
+        self,
+        subjects: Subjects,
+        reenrolment: Reenrolment,
+        gallery_rebuild: GalleryRebuild,
+        clock: Clock,
+    ) -> None:
         self._subjects = subjects
         self._reenrolment = reenrolment
+        self._gallery_rebuild = gallery_rebuild
         self._clock = clock
 
     async def CreateSubject(
@@ -135,14 +144,25 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         run = self._reenrolment.run(model, accept_lost=request.accept_lost)
         async with aclosing(run) as progress:
             async for told in progress:
-                yield convert.to_reenrolled(told)
+                yield convert_progress.to_reenrolled(told)
+
+    async def RebuildGallery(
+        self, request: subject_service_pb2.RebuildGalleryRequest, _: Context
+    ) -> AsyncIterator[subject_service_pb2.RebuildGalleryResponse]:
+        run = self._gallery_rebuild.run(accept_lost=request.accept_lost)
+        async with aclosing(run) as progress:
+            async for told in progress:
+                yield convert_progress.to_rebuilt(told)
 
 
 class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
     """`homeward.api.matching.v1.MatchingService`."""
 
-    def __init__(self, gallery: SubjectIndex, policies: Policies) -> None:
+    def __init__(
+        self, gallery: SubjectIndex, completeness: Completeness, policies: Policies
+    ) -> None:
         self._gallery = gallery
+        self._completeness = completeness
         self._policies = policies
 
     async def Match(
@@ -154,6 +174,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         results = await match(
             probes,
             self._gallery,
+            self._completeness,
             policy=policy,
             subject_ids=scope,
             limit=convert.limit_from(request.limit),
@@ -173,6 +194,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         )
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         await self._gallery.require_model(policy.model_digest)
+        await self._completeness.require(convert.scope_from(request.subject_ids, "subject_ids"))
         return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
 
 
@@ -367,8 +389,10 @@ def services(
     *,
     subjects: Subjects,
     reenrolment: Reenrolment,
+    gallery_rebuild: GalleryRebuild,
     sightings: Sightings,
     gallery: SubjectIndex,
+    completeness: Completeness,
     policies: Policies,
     retention: Retention,
     certificates: Certificates,
@@ -380,12 +404,12 @@ def services(
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(subjects, reenrolment, clock),
+            SubjectServicer(subjects, reenrolment, gallery_rebuild, clock),
         ),
         Service(
             f"{package}.MatchingService",
             matching_service_pb2_grpc.add_MatchingServiceServicer_to_server,
-            MatchingServicer(gallery, policies),
+            MatchingServicer(gallery, completeness, policies),
         ),
         Service(
             f"{package}.PolicyService",

@@ -56,6 +56,7 @@ class Reason(StrEnum):
     POLICY_EXPIRED = auto()
     POLICY_MODEL_MISMATCH = auto()
     SUBJECTS_LOST = auto()
+    GALLERY_INCOMPLETE = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()

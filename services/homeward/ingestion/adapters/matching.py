@@ -101,7 +101,8 @@ class GrpcMatcher:
         """Refuse a search without a policy, for subjects that are not open, or for nobody."""
         async with translated("matching", self._target):
             await self._matching.GetThresholdPolicy(
-                matching_service_pb2.GetThresholdPolicyRequest(), timeout=TIMEOUT_SECONDS
+                matching_service_pb2.GetThresholdPolicyRequest(subject_ids=subject_ids),
+                timeout=TIMEOUT_SECONDS,
             )
         if not subject_ids:
             if not await self._any_open():

@@ -58,6 +58,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A point that another is made of."""
+
+    payload: dict[str, Any]
+    vector: NDArray[np.float32]
+    """As it was before keying."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
     record: CollectionRecord
     revision: int
@@ -128,38 +137,39 @@ class KeyedCollection:
         """
         await self._require(await self.model(), digest, size)
 
-    async def upsert(self, point: Point) -> None:
-        """Write a point, whatever was there.
+    async def upsert(self, *points: Point) -> None:
+        """Write points, at least one and all of one model, whatever was there.
 
-        A successor of another model does not get it: whoever fills that is told by `writes`.
+        A successor of another model does not get them: whoever fills that is told by `writes`.
         """
+        template = points[0].template
 
         async def write(target: _Target) -> None:
-            if target.model.digest == point.template.model_digest:
-                await self._put(target, [point])
+            if target.model.digest == template.model_digest:
+                await self._put(target, points)
 
-        await self._write(write, of=point.template)
+        await self._write(write, of=template)
         # After the write, so that whoever looks from now on sees it.
         record = await self._change(changes.with_write)
-        await self._require(record.model, point.template.model_digest)
+        await self._require(record.model, template.model_digest)
 
     async def put_made(
         self,
-        point_id: str,
+        point_ids: Sequence[str],
         *,
         of: models.Filter,
-        make: Callable[[Mapping[str, NDArray[np.float32]], str], Point],
+        make: Callable[[Mapping[str, Part], str], list[Point]],
     ) -> None:
-        """Write a point that is made of others, or remove it when there are none.
+        """Write points that are made of others, and remove those that nothing is left to make of.
 
         To be called by whoever has written or removed one of the others. Each that does so at the
-        same time looks afterwards whether the point is of those that are there, so that the last to
-        write it has seen all. A successor of another model is left alone.
+        same time looks afterwards whether the points are of those that are there, so that the last
+        to write them has seen all. A successor of another model is left alone.
 
         Args:
-            point_id: Of the point.
-            of: Which points it is made of.
-            make: Makes it of their vectors, by id, and of the model's digest.
+            point_ids: Of the points.
+            of: Which points they are made of.
+            make: Makes them of those, by id, and of the model's digest.
         """
 
         async def write(target: _Target) -> None:
@@ -167,16 +177,20 @@ class KeyedCollection:
             if target.model.digest != current.model.digest:
                 return
             parts = await self._parts(current, of)
+            made: list[Point] = []
             while parts:
-                await self._put(target, [make(parts, target.model.digest)])
+                made = make(parts, target.model.digest)
+                await self._put(target, made)
                 used, parts = parts, await self._parts(current, of)
                 if used.keys() == parts.keys() and all(
-                    np.array_equal(used[name], parts[name]) for name in parts
+                    np.array_equal(used[name].vector, parts[name].vector) for name in parts
                 ):
-                    return
-            if await self._points(target, [point_id]):
+                    break
+                made = []
+            gone = set(point_ids).difference(point.point_id for point in made)
+            if gone and (there := await self._points(target, sorted(gone))):
                 await self._change(changes.with_erasure)
-                await self._remove_from(target, [point_id])
+                await self._remove_from(target, [str(point.id) for point in there])
 
         await self._write(write)
 
@@ -323,6 +337,14 @@ class KeyedCollection:
 
         return await self._read(read)
 
+    async def edition(self) -> tuple[str, int]:
+        """Return a name of what is in use, and how many points it has.
+
+        It has another name once it was exchanged, or made anew because the engine had lost it.
+        """
+        record = (await self._open()).record
+        return f"{record.collection}/{record.made}", await self.count()
+
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         record = (await self._open()).record
@@ -467,9 +489,13 @@ class KeyedCollection:
             )
         )
 
-    async def _parts(self, target: _Target, where: models.Filter) -> dict[str, NDArray[np.float32]]:
+    async def _parts(self, target: _Target, where: models.Filter) -> dict[str, Part]:
         pages = self._pages(target, where, size=SCROLL_BATCH, with_vectors=True)
-        return _unkeyed([point async for page in pages for point in page], target)
+        points = [point async for page in pages for point in page]
+        vectors = _unkeyed(points, target)
+        return {
+            str(point.id): Part(point.payload or {}, vectors[str(point.id)]) for point in points
+        }
 
     async def _put(self, target: _Target, points: Sequence[Point]) -> None:
         vectors = keying.keyed(np.stack([point.template.values for point in points]), target.matrix)
@@ -623,9 +649,20 @@ class KeyedCollection:
                 return target  # the matrix takes a while
         size = model.template_size
         if not await self._engine.run(self._engine.client.collection_exists, collection):
+            # First, so that every replica hears that what is there now is empty.
+            await self._note_making(collection)
             await self._engine.run(self._create, collection, size)
         matrix = keying.orthogonal_matrix(self._secret, salt=bytes.fromhex(salt), size=size)
         return _Target(collection, salt, matrix, model)
+
+    async def _note_making(self, collection: str) -> None:
+        async def apply(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            record = records.decode(value, CollectionRecord)
+            return records.encode(changes.with_making(collection, record))
+
+        await edit(self._register, self._name, apply)
 
     async def _registered(self) -> tuple[CollectionRecord, int]:
         entry = await self._register.get(self._name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from homeward import fusing
 from homeward.matching import pinning
 from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
-from homeward.matching.ports import GalleryContents, Prepared, Reference, Removed
+from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -70,6 +70,7 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         self._next_model: ModelInfo | None = None
         self._next: dict[str, Reference] = {}
         self._mark = 0
+        self._edition = 0
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
@@ -79,6 +80,28 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
                 raise errors.invalid_field("template.values", "has another size than the model's")
         self._references[reference.photo_id] = reference
         self._mark += 1
+
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates."""
+        for reference in references:
+            await self.put(reference)
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+        return Edition(str(self._edition), len(self._references))
+
+    def lose(self, photo_ids: Collection[str] | None = None) -> None:
+        """Lose templates, as an engine does that comes back with an older state: all if None.
+
+        Args:
+            photo_ids: Of the photographs; None when the engine comes back empty.
+        """
+        if photo_ids is None:
+            self._references, self._edition = {}, self._edition + 1
+        else:
+            self._references = {
+                name: one for name, one in self._references.items() if name not in photo_ids
+            }
 
     async def mend(self) -> int:
         """Do nothing: subjects are fused when they are searched."""
@@ -115,6 +138,7 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         if self._next_model != model or self._mark != mark:
             return False
         self._model, self._references = model, self._next
+        self._edition += 1
         self._next_model, self._next = None, {}
         return True
 

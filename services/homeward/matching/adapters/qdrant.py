@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from homeward import fusing
-from homeward.matching.adapters.keyed import KeyedCollection, Point
+from homeward.matching.adapters.keyed import KeyedCollection, Part, Point
 from homeward.matching.model import (
     Candidate,
     ModelInfo,
@@ -19,7 +18,7 @@ from homeward.matching.model import (
     Sighting,
     Template,
 )
-from homeward.matching.ports import GalleryContents, Prepared, Reference, Removed
+from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
 from homeward.servicekit import records
 from homeward.servicekit.lease import Proceed
 
@@ -73,16 +72,25 @@ class QdrantSubjectIndex(_QdrantIndex):
         await self._points.upsert(_photo(reference))
         await self._fuse(reference.subject_id)
 
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates, at least one and all of one model, in a few calls."""
+        await self._points.upsert(*map(_photo, references))
+        await self._fuse(*{one.subject_id for one in references})
+
     async def mend(self) -> int:
         """Fuse subjects anew whose photographs are others than they were fused of."""
-        stale = _stale(await self._points.scroll(None))
-        for subject_id in stale:
-            await self._fuse(subject_id)
+        stale = sorted(_stale(await self._points.scroll(None)))
+        for first in range(0, len(stale), FUSED_AT_ONCE):
+            await self._fuse(*stale[first : first + FUSED_AT_ONCE])
         return len(stale)
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return await self._points.existing(photo_ids)
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+        return Edition(*await self._points.edition())
 
     async def contents(self) -> GalleryContents:
         """Return all photographs that have a template."""
@@ -154,9 +162,10 @@ class QdrantSubjectIndex(_QdrantIndex):
         """Return how many photographs have a template."""
         return await self._points.count(models.Filter(must=[_IS_PHOTO]))
 
-    async def _fuse(self, subject_id: str) -> None:
-        of = _of_subject(subject_id, _IS_PHOTO)
-        await self._points.put_made(subject_id, of=of, make=partial(_fused, subject_id))
+    async def _fuse(self, *subject_ids: str) -> None:
+        match = models.MatchAny(any=sorted(subject_ids))
+        of = models.Filter(must=[models.FieldCondition(key="subject_id", match=match), _IS_PHOTO])
+        await self._points.put_made(subject_ids, of=of, make=_fused_all)
 
     async def _fuse_prepared(self, model: ModelInfo, stale: Mapping[str, Sequence[str]]) -> None:
         """Fuse subjects of the gallery that is being prepared, where nobody else adds any."""
@@ -223,6 +232,14 @@ class QdrantSightingIndex(_QdrantIndex):
 def _photo(reference: Reference) -> Point:
     key = PhotoKey(reference.subject_id, reference.photo_id)
     return Point(reference.photo_id, PHOTO, reference.template, key)
+
+
+def _fused_all(photos: Mapping[str, Part], model_digest: str) -> list[Point]:
+    """Return the points of the subjects that photographs are of."""
+    parts: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for photo_id, part in photos.items():
+        parts.setdefault(part.payload["subject_id"], {})[photo_id] = part.vector
+    return [_fused(name, vectors, model_digest) for name, vectors in parts.items()]
 
 
 def _fused(subject_id: str, photos: Mapping[str, NDArray[np.float32]], model_digest: str) -> Point:

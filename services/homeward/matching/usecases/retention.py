@@ -10,6 +10,7 @@ import structlog
 
 from homeward.inventory import HeldData
 from homeward.matching.ports import Purgeable
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.sightings import Sightings
 from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit import errors
@@ -81,6 +82,7 @@ class Retention:
         subjects: Closes those whose review date has passed.
         sightings: Erases those whose deadline has passed.
         indexes: What keeps bytes of what was removed until it is rebuilt.
+        gallery_rebuild: Makes templates that the gallery lacks.
         deviations: Asks the object store for what keeps it from forgetting.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
@@ -92,6 +94,7 @@ class Retention:
         subjects: Subjects,
         sightings: Sightings,
         indexes: Sequence[Purgeable],
+        gallery_rebuild: GalleryRebuild,
         deviations: Callable[[], Awaitable[list[str]]],
         clock: Clock,
         grace: timedelta,
@@ -99,12 +102,15 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._indexes = indexes
+        self._gallery_rebuild = gallery_rebuild
         self._deviations = deviations
         self._clock = clock
         self._grace = grace
 
     async def sweep(self, proceed: Proceed) -> int:
         """Remove what is due, then have the files rebuilt that hold bytes of what was removed.
+
+        Makes templates that the gallery lacks as well.
 
         Args:
             proceed: Asked now and then; False ends this, to be gone on with later.
@@ -118,6 +124,8 @@ class Retention:
                 removed += await index.rebuild(proceed)
         if removed:
             log.info("swept", removed=removed)
+        # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
+        await self._gallery_rebuild.sweep(proceed)
         return removed
 
     async def report(self) -> RetentionReport:

@@ -27,6 +27,7 @@ from homeward.matching.model import (
     ErasureCertificate,
     ErasureEntry,
     ErasureOutcome,
+    PhotoKey,
     ReferencePhoto,
     Subject,
     SubjectDetails,
@@ -35,6 +36,7 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import note_usable, with_usable
 from homeward.matching.usecases.leftovers import Leftovers, LeftoverSearch, subject_in
 from homeward.matching.usecases.sightings import Sightings
 from homeward.servicekit import errors, records
@@ -137,10 +139,11 @@ class Subjects:
         return subject, str(revision)
 
     async def add_photo(self, subject_id: str, photo: bytes) -> tuple[Subject, str, str, bool]:
-        """Add a reference photograph.
+        """Add a reference photograph; one whose template was lost gets another.
 
         Returns:
-            The subject with it, its etag, the photograph's id, and whether it was there before.
+            The subject with it, its etag, the photograph's id, and whether it was there before,
+            with its template.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -150,9 +153,11 @@ class Subjects:
         """
         subject, etag = await self._open_subject(subject_id)
         photo_id = str(uuid.uuid5(uuid.UUID(subject_id), hashlib.sha256(photo).hexdigest()))
-        if any(held.photo_id == photo_id for held in subject.photos):
+        listed = any(held.photo_id == photo_id for held in subject.photos)
+        if listed and await self._gallery.holding([photo_id]):
             return subject, etag, photo_id, True
-        _require_room(subject)
+        if not listed:
+            _require_room(subject)
         analysis = await self._faces.analyze(photo)
         if analysis.template is None or analysis.box is None:
             raise errors.InvalidArgumentError(
@@ -162,12 +167,12 @@ class Subjects:
                 metadata={"verdict": ",".join(analysis.problems)},
             )
         held = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
-        # Before anything is stored.
-        await self._gallery.require_model(analysis.template.model_digest)
+        model_digest = analysis.template.model_digest
+        await self._gallery.require_model(model_digest)  # before anything is stored
 
         def add(subject: Subject) -> Subject:
             if any(other.photo_id == photo_id for other in subject.photos):
-                return subject
+                return with_usable(subject, model_digest, {PhotoKey(subject_id, photo_id): True})
             _require_room(subject)
             return replace(subject, photos=(*subject.photos, held))
 
@@ -366,6 +371,17 @@ class Subjects:
         with contextlib.suppress(errors.UnavailableError):
             return frozenset(photo_ids) - await self._gallery.holding(photo_ids)
         return frozenset()
+
+    async def note_usable(self, digest: str, photos: Mapping[PhotoKey, bool]) -> None:
+        """Write down which photographs a model pack has a use for.
+
+        A gallery of it is whole without the others.
+
+        Args:
+            digest: Of the pack.
+            photos: Whether it makes a template of each.
+        """
+        await note_usable(self._subjects, digest, photos)
 
     async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
