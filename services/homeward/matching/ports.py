@@ -75,14 +75,18 @@ class GalleryContents:
         return frozenset(one.subject_id for one in self.photos | self.compared)
 
 
+NOT_REBUILT = "nothing returns them; their bytes go with the files when those are next rebuilt"
+"""Why files may be there still: the next sweep rebuilds them."""
+
+
 class Purgeable(Protocol):
     """What keeps bytes of what was removed until it is rebuilt."""
 
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.

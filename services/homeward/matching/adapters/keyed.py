@@ -19,10 +19,11 @@ from qdrant_client import models
 from qdrant_client.http.exceptions import ApiException
 
 from homeward.matching import keying, pinning
-from homeward.matching.adapters import changes
+from homeward.matching.adapters import changes, cluster
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine
 from homeward.matching.model import ModelInfo, Template
+from homeward.matching.ports import NOT_REBUILT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 from homeward.servicekit.lease import Proceed
@@ -350,12 +351,14 @@ class KeyedCollection:
         record = (await self._open()).record
         return record.rebuild_due or bool(record.retired)
 
-    async def is_gone(self, collection: str) -> bool:
-        """Tell whether a collection of this name has no files any more."""
+    async def remains(self, collection: str) -> str:
+        """Return why a collection may have files still; empty when it has none, on no node."""
         record = (await self._open()).record
         if collection in (record.collection, *record.retired):
-            return False
-        return not await self._engine.run(self._engine.client.collection_exists, collection)
+            return NOT_REBUILT
+        if await self._engine.run(self._engine.client.collection_exists, collection):
+            return NOT_REBUILT
+        return await self._engine.run(cluster.doubt, self._engine.client, collection)
 
     async def prepare(
         self, model: ModelInfo

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from homeward import fusing
 from homeward.matching import pinning
 from homeward.matching.model import Candidate, ModelInfo, PhotoKey, Sighting, Template
-from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
+from homeward.matching.ports import (
+    NOT_REBUILT,
+    Edition,
+    GalleryContents,
+    Prepared,
+    Reference,
+    Removed,
+)
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -22,14 +29,16 @@ class InMemoryFiles:
     def __init__(self) -> None:
         self._file = 1
         self._erased = False
+        self.doubt = ""
+        """Why files that were dropped may be there still, as when a node is away."""
 
     async def holds_erased(self) -> bool:
         """Tell whether something was removed since the last rebuild."""
         return self._erased
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether there was a rebuild since a place was named."""
-        return place != f"file-{self._file}"
+    async def remains(self, place: str) -> str:
+        """Return why files may be there still: no rebuild yet, or what a test says."""
+        return NOT_REBUILT if place == f"file-{self._file}" else self.doubt
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Use another file, if it may proceed."""

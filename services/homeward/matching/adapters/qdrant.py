@@ -51,9 +51,9 @@ class _QdrantIndex:
         """Tell whether files may hold bytes of what was removed."""
         return await self._points.holds_erased()
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
-        return await self._points.is_gone(place)
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+        return await self._points.remains(place)
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from homeward.matching.model import ErasureCertificate, ErasureEntry, ErasureOutcome
-from homeward.matching.ports import Purgeable
+from homeward.matching.ports import NOT_REBUILT, Purgeable
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
+
+MOVED = "what was left was moved to other files under another key"
 
 
 class Certificates:
@@ -70,16 +72,25 @@ class Certificates:
                 outcome=ErasureOutcome.ERASED,
                 verification="the time after which the engine itself removes it has passed",
             )
-        if not entry.places:
+        return await self._in_files(entry) if entry.places else entry
+
+    async def _in_files(self, entry: ErasureEntry) -> ErasureEntry:
+        """Tell whether the files that held bytes of it are gone."""
+        files = self._files[entry.data]
+        try:
+            doubts = [await files.remains(place) for place in entry.places]
+        except errors.UnavailableError as error:
+            unknown = f"whether the files are gone is not known: {error.message}"
+            return replace(entry, verification=unknown)
+        if NOT_REBUILT in doubts:
             return entry
-        gone = [await self._files[entry.data].is_gone(place) for place in entry.places]
-        if not all(gone):
-            return entry
+        if why := next(filter(None, doubts), ""):
+            return replace(entry, verification=f"{MOVED}; of the old ones, {why}")
         return replace(
             entry,
             outcome=ErasureOutcome.ERASED,
-            verification="what was left was moved to other files under another key, and the"
-            " engine says that the old ones are not there",
+            verification=f"{MOVED}, and every node of the engine says that the old ones are not"
+            " there",
         )
 
 

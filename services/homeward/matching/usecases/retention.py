@@ -36,9 +36,9 @@ class Leased:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         return await self._purgeable.holds_erased()
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
-        return await self._purgeable.is_gone(place)
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+        return await self._purgeable.remains(place)
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.

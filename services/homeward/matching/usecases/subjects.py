@@ -34,7 +34,7 @@ from homeward.matching.model import (
     SubjectState,
     Template,
 )
-from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
+from homeward.matching.ports import NOT_REBUILT, FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import note_usable, with_usable
 from homeward.matching.usecases.leftovers import Leftovers, LeftoverSearch, subject_in
@@ -574,7 +574,7 @@ def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
         data,
         removed.count,
         ErasureOutcome.PENDING,
-        "nothing returns them; their bytes go with the files when those are next rebuilt",
+        NOT_REBUILT,
         *removed.places,
     )
 
