@@ -41,11 +41,13 @@ from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.policy import (
     MOST_BYTES,
@@ -184,7 +186,20 @@ async def world(clock: Clock) -> AsyncIterator[World]:
     )
     retention = Retention(
         gallery_rebuild=gallery_rebuild,
-        subjects=enrolled,
+        subjects=SubjectSweep(
+            subjects=enrolled,
+            records=records,
+            photos=photos,
+            gallery=gallery,
+            leftovers=LeftoverSearch(
+                subjects=records,
+                photos=photos,
+                gallery=gallery,
+                sightings=recorded,
+                certificates=certificates,
+            ),
+            clock=clock,
+        ),
         sightings=recorded,
         indexes=(gallery, index),
         deviations=no_problems,

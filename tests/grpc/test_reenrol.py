@@ -56,11 +56,13 @@ from homeward.matching.usecases import reenrol
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.judging import AT_ONCE
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.policy import Measurement, PolicyFile, Rate, write_policy
 from homeward.servicekit.clients import open_channel
@@ -268,7 +270,20 @@ class World:
             )
             retention = Retention(
                 gallery_rebuild=gallery_rebuild,
-                subjects=enrolled,
+                subjects=SubjectSweep(
+                    subjects=enrolled,
+                    records=self.records,
+                    photos=self.photos,
+                    gallery=gallery,
+                    leftovers=LeftoverSearch(
+                        subjects=self.records,
+                        photos=self.photos,
+                        gallery=gallery,
+                        sightings=seen,
+                        certificates=certificates,
+                    ),
+                    clock=self.clock,
+                ),
                 sightings=seen,
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
                 deviations=no_problems,

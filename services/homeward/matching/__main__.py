@@ -15,11 +15,13 @@ from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import Subjects, count_enrolled, is_open
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
@@ -73,7 +75,20 @@ async def main() -> None:
         )
         retention = Retention(
             gallery_rebuild=gallery_rebuild,
-            subjects=subjects,
+            subjects=SubjectSweep(
+                subjects=subjects,
+                records=parts.records,
+                photos=parts.photos,
+                gallery=parts.gallery,
+                leftovers=LeftoverSearch(
+                    subjects=parts.records,
+                    photos=parts.photos,
+                    gallery=parts.gallery,
+                    sightings=sightings,
+                    certificates=certificates,
+                ),
+                clock=clock,
+            ),
             sightings=sightings,
             indexes=[Leased(index, replacing()) for index in (parts.gallery, parts.seen)],
             deviations=parts.deviations,

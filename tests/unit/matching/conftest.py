@@ -29,9 +29,11 @@ from homeward.matching.model import (
 )
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import Subjects, is_open
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -126,7 +128,20 @@ class Matching:
         )
         self.retention = Retention(
             gallery_rebuild=self.gallery_rebuild,
-            subjects=self.subjects,
+            subjects=SubjectSweep(
+                subjects=self.subjects,
+                records=self.records,
+                photos=self.photos,
+                gallery=self.gallery,
+                leftovers=LeftoverSearch(
+                    subjects=self.records,
+                    photos=self.photos,
+                    gallery=self.gallery,
+                    sightings=self.sightings,
+                    certificates=self.certificates,
+                ),
+                clock=self.clock,
+            ),
             sightings=self.sightings,
             indexes=(self.gallery, self.index),
             deviations=self.deviations,

@@ -12,7 +12,7 @@ from homeward.inventory import HeldData
 from homeward.matching.ports import Purgeable
 from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
@@ -79,7 +79,7 @@ class Retention:
     """What is to be removed without anybody asking, and how much there is.
 
     Args:
-        subjects: Closes those whose review date has passed.
+        subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         indexes: What keeps bytes of what was removed until it is rebuilt.
         gallery_rebuild: Makes templates that the gallery lacks.
@@ -91,7 +91,7 @@ class Retention:
     def __init__(
         self,
         *,
-        subjects: Subjects,
+        subjects: SubjectSweep,
         sightings: Sightings,
         indexes: Sequence[Purgeable],
         gallery_rebuild: GalleryRebuild,

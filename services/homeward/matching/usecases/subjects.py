@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-
-import structlog
 
 from homeward.inventory import (
     PHOTOGRAPHS,
@@ -20,7 +18,6 @@ from homeward.inventory import (
     STILLS,
     SUBJECTS,
     DataClass,
-    HeldData,
 )
 from homeward.matching.model import (
     MAX_PHOTOS_PER_SUBJECT,
@@ -37,22 +34,16 @@ from homeward.matching.model import (
 from homeward.matching.ports import NOT_REBUILT, FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import note_usable, with_usable
-from homeward.matching.usecases.leftovers import Leftovers, LeftoverSearch, subject_in
 from homeward.matching.usecases.sightings import Sightings
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.objects import ObjectStore
 
-log = structlog.get_logger()
-
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
 NOTHING_THERE = "there was none"
 RECORD_KEPT = "the record goes last, with the next sweep that finds everything else gone"
-
-SWEPT_LATE = timedelta(days=1)
-"""A subject whose end is overdue for longer than this is reported: sweeps do not work."""
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "no face was found",
@@ -103,13 +94,6 @@ class Subjects:
         self._faces = faces
         self._clock = clock
         self._frees_after = frees_after
-        self._leftovers = LeftoverSearch(
-            subjects=subjects,
-            photos=photos,
-            gallery=gallery,
-            sightings=sightings,
-            certificates=certificates,
-        )
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> tuple[Subject, str]:
         """Enrol a subject without photographs; return it and its etag.
@@ -267,7 +251,7 @@ class Subjects:
                 to_be_erased=to_be_erased,
             )
             await self._subjects.put(_closed(subject_id), records.encode(shell))
-        certificate = await self._erase_data(subject_id)
+        certificate = await self.erase_data(subject_id)
         closed, etag = await self.get(subject_id)
         return closed, etag, certificate
 
@@ -282,85 +266,30 @@ class Subjects:
             await self._subjects.erase(_closed(subject_id))
         return certificate
 
-    async def sweep(self, *, grace: timedelta) -> int:
-        """Close subjects whose review date has passed, and finish what broke off.
+    async def erase_data(self, subject_id: str) -> ErasureCertificate:
+        """Erase what is held of a subject that is not open, its record last of all.
 
         Args:
-            grace: How long after its review date a subject is closed.
+            subject_id: Whose. There need not be a record of it.
 
         Returns:
-            How many subjects were closed, or their erasure finished.
-
-        Raises:
-            UnavailableError: A store does not answer; the next sweep goes on with what is left.
+            What became of it.
         """
-        now = self._clock.now()
-        closed = {
-            entry.key.removeprefix("closed."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("closed.*")
-        }
-        opened = {
-            entry.key.removeprefix("open."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("open.*")
-        }
-        erasing = [name for name, shell in closed.items() if shell.to_be_erased]
-        broken_off = [name for name in opened if name in closed and name not in erasing]
-        lapsed = [
-            name
-            for name, subject in opened.items()
-            if name not in closed
-            and subject.details is not None
-            and now >= subject.details.review_time + grace
+        entries = [
+            entry
+            for data, erase in (
+                ((REFERENCES,), self._remove_templates),
+                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((PHOTOGRAPHS,), self._remove_photos),
+            )
+            for entry in await _entries(data, erase(subject_id))
         ]
-        for name in erasing:
-            await self.erase(name)
-        for name in (*broken_off, *lapsed):
-            await self.close(name)
-        await self._gallery.mend()
-        return len(erasing) + len(broken_off) + len(lapsed) + await self._finish_erasures()
-
-    async def leftovers(self) -> Leftovers:
-        """Return the subjects of whom something is held that should be gone."""
-        return await self._leftovers.find()
-
-    async def held(
-        self, *, grace: timedelta, unfinished: Collection[str] = ()
-    ) -> tuple[HeldData, HeldData, HeldData]:
-        """Return how many subjects, photographs and templates there are.
-
-        Args:
-            grace: How long after its review date a subject is closed.
-            unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
-        """
-        now = self._clock.now()
-        found = [subject for subject, _ in await self.find(show_closed=False)]
-        photos = await self._photos.objects("")
-        kept = (await self._gallery.contents()).photos if unfinished else ()
-        records_left = [await self._subjects.get(_open(name)) for name in unfinished]
-        return (
-            HeldData(
-                SUBJECTS.name,
-                count=len(found),
-                oldest=min((one.create_time for one in found), default=None),
-                overdue=sum(
-                    one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
-                    for one in found
-                )
-                + sum(record is not None for record in records_left),
-            ),
-            HeldData(
-                PHOTOGRAPHS.name,
-                count=len(photos),
-                size_bytes=sum(item.size for item in photos),
-                oldest=min((item.modified for item in photos), default=None),
-                overdue=sum(subject_in(item.key) in unfinished for item in photos),
-            ),
-            HeldData(
-                REFERENCES.name,
-                count=await self._gallery.count(),
-                overdue=sum(one.subject_id in unfinished for one in kept),
-            ),
-        )
+        if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
+            entries.append(_told(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
+        else:
+            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
+        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
+        return await self._certificates.keep(made)
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
         """Return the ids of photographs that nobody is compared with: the model refused them.
@@ -434,35 +363,6 @@ class Subjects:
             except ConflictError:
                 continue
             return changed, str(revision)
-
-    async def _finish_erasures(self) -> int:
-        """Erase what is left of subjects that are not open; return of how many."""
-        left = await self._leftovers.find()
-        for name in sorted(left.ended):
-            if not await is_open(self._subjects, name):
-                await self._erase_data(name)
-        if left.unknown:
-            # Not removed: with the records of another installation, this would be everybody's.
-            log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])
-        return len(left.ended)
-
-    async def _erase_data(self, subject_id: str) -> ErasureCertificate:
-        """Erase what is held of a subject, its record last, and tell what became of it."""
-        entries = [
-            entry
-            for data, erase in (
-                ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
-                ((PHOTOGRAPHS,), self._remove_photos),
-            )
-            for entry in await _entries(data, erase(subject_id))
-        ]
-        if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
-            entries.append(_told(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
-        else:
-            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
-        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
-        return await self._certificates.keep(made)
 
     async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
         removed = await self._gallery.remove_subject(subject_id)
