@@ -223,6 +223,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             subjects=enrolled,
             gallery=gallery,
             sightings=index,
+            rebuild=gallery_rebuild,
             services=[faces],
             lease=partial(Lease, leases, "collections", "this"),
         ),

@@ -105,6 +105,16 @@ async def test_the_sweep_makes_everybody_found_again(
     assert await restarted.found("ben", OLD) == enrolled[1:]
 
 
+async def test_moving_to_the_pack_in_use_makes_what_it_has_lost(
+    restarted: Matching, enrolled: list[str]
+) -> None:
+    told = await restarted.reenrol(OLD.name)
+
+    assert max(one.done_photo_count for one in told) == 3
+    assert list(told[-1].lost_subject_ids) == []
+    assert await restarted.found("ben", OLD) == enrolled[1:]
+
+
 async def test_the_same_photographs_again_make_a_subject_found_again(
     restarted: Matching, enrolled: list[str]
 ) -> None:

@@ -253,13 +253,6 @@ class World:
                 frees_after=None,
             )
             lease = partial(Lease, self.leases, "collections", "this")
-            reenrolment = Reenrolment(
-                subjects=enrolled,
-                gallery=gallery,
-                sightings=index,
-                services=analyzers[::-1],
-                lease=lease,
-            )
             completeness = Completeness(subjects=self.records, gallery=gallery, clock=self.clock)
             gallery_rebuild = GalleryRebuild(
                 subjects=enrolled,
@@ -267,6 +260,14 @@ class World:
                 completeness=completeness,
                 services=analyzers,
                 lease=partial(Lease, self.leases, "templates", "this"),
+            )
+            reenrolment = Reenrolment(
+                subjects=enrolled,
+                gallery=gallery,
+                sightings=index,
+                rebuild=gallery_rebuild,
+                services=analyzers[::-1],
+                lease=lease,
             )
             retention = Retention(
                 gallery_rebuild=gallery_rebuild,

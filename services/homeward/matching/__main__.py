@@ -123,6 +123,7 @@ async def main() -> None:
                     subjects=subjects,
                     gallery=parts.gallery,
                     sightings=parts.seen,
+                    rebuild=gallery_rebuild,
                     services=[*parts.coming, parts.faces],
                     lease=replacing,
                 ),

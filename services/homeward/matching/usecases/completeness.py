@@ -6,6 +6,7 @@ every search, and nothing tells: so searches are refused until the gallery is wh
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -53,6 +54,7 @@ class Completeness:
         self._gallery = gallery
         self._clock = clock
         self._look: _Look | None = None
+        self._looking = asyncio.Lock()
 
     async def require(self, subject_ids: Collection[str]) -> Edition:
         """Refuse a search while the gallery lacks templates of those that it is for.
@@ -66,10 +68,11 @@ class Completeness:
         Raises:
             FailedPreconditionError: `GALLERY_INCOMPLETE`.
         """
-        edition = await self._gallery.edition()
-        look = self._look
-        if look is None or not look.holds(edition, self._clock.now()):
-            look = self._look = _Look(edition, self._clock.now(), await self.lacking())
+        async with self._looking:  # one look serves all searches that wait for it
+            edition = await self._gallery.edition()
+            look = self._look
+            if look is None or not look.holds(edition, self._clock.now()):
+                look = self._look = _Look(edition, self._clock.now(), await self.lacking())
         lacking = [one for one in look.lacking if not subject_ids or one.subject_id in subject_ids]
         if lacking:
             raise _incomplete(lacking)

@@ -13,6 +13,7 @@ import structlog
 from homeward.matching.model import ModelInfo, PhotoKey, RefusedPhoto
 from homeward.matching.ports import FaceAnalyzer, Reference, SightingIndex, SubjectIndex
 from homeward.matching.usecases.judging import AT_ONCE, judged
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Lease
@@ -60,6 +61,7 @@ class Reenrolment:
         subjects: Who is looked for, with the photographs.
         gallery: To be moved.
         sightings: To take findings of the other model afterwards.
+        rebuild: Makes what a gallery of the pack lacks already.
         services: Embedding services that may run it, the preferred one first.
         lease: Makes the lease on replacing collections.
     """
@@ -70,12 +72,14 @@ class Reenrolment:
         subjects: Subjects,
         gallery: SubjectIndex,
         sightings: SightingIndex,
+        rebuild: GalleryRebuild,
         services: Sequence[FaceAnalyzer],
         lease: Callable[[], Lease],
     ) -> None:
         self._subjects = subjects
         self._gallery = gallery
         self._sightings = sightings
+        self._rebuild = rebuild
         self._services = services
         self._lease = lease
 
@@ -100,6 +104,13 @@ class Reenrolment:
             yield Reenrolled(Stage.WAITING, model)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         try:
+            if (await self._gallery.model()).digest == model.digest:
+                # Of this pack already: then what it has lost, if anything, is all there is to make.
+                async with aclosing(self._rebuild.run(accept_lost=accept_lost)) as rebuilt:
+                    async for part in rebuilt:
+                        yield Reenrolled(
+                            Stage.EMBEDDING, model, part.done, part.total, part.refused
+                        )
             async with aclosing(self._fill(faces, model, lease, accept_lost=accept_lost)) as told:
                 async for one in told:
                     yield one

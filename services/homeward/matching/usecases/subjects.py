@@ -292,7 +292,7 @@ class Subjects:
         return await self._certificates.keep(made)
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
-        """Return the ids of photographs that nobody is compared with: the model refused them.
+        """Return the ids of photographs that nobody is compared with: they have no template.
 
         Empty while the gallery does not answer: subjects are read and closed all the same.
         """
