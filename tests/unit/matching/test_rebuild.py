@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from homeward.matching.model import (
+    Box,
     Candidate,
     ModelInfo,
     PhotoKey,
+    ReferencePhoto,
     RefusedPhoto,
     SubjectDetails,
     Template,
@@ -21,6 +23,7 @@ from homeward.matching.model import (
 from homeward.matching.usecases.compare import match
 from homeward.matching.usecases.completeness import LOOKED_FOR
 from homeward.matching.usecases.rebuild import AT_ONCE, RebuildStage, Rebuilt
+from homeward.servicekit import records
 from homeward.servicekit.errors import (
     DomainError,
     FailedPreconditionError,
@@ -31,7 +34,7 @@ from homeward.servicekit.errors import (
 )
 
 from .conftest import MODEL, SIZE, unit_vector
-from .test_compare import policy
+from .test_compare import NOON, policy
 
 MOMENT = timedelta(microseconds=1)
 
@@ -247,12 +250,33 @@ async def test_a_sweep_that_may_not_go_on_leaves_the_rest_to_the_next(
         asked.append(1)
         return len(asked) < 2
 
-    with pytest.raises(UnavailableError):
-        await matching.gallery_rebuild.sweep(once)
+    await matching.gallery_rebuild.sweep(once)
     await refused(matching, b"1")
     await matching.gallery_rebuild.sweep(yes)
 
     assert await matching.gallery.count() == AT_ONCE + 3
+
+
+async def test_a_run_that_another_replica_takes_over_says_so(matching: Any, ben: str) -> None:
+    del ben
+    matching.gallery.lose()
+    run = matching.gallery_rebuild.run(accept_lost=False)
+    assert (await anext(run)).stage is RebuildStage.EMBEDDING
+    await matching.leases.erase("templates")
+    await matching.leases.create("templates", b"another")
+
+    with pytest.raises(UnavailableError) as ended:
+        await anext(run)
+
+    assert "another replica" in ended.value.message
+
+
+def test_a_photograph_that_an_earlier_version_wrote_is_usable_with_every_pack() -> None:
+    photo = ReferencePhoto("p", Box(0, 0, 1, 1), 1.0, NOON)
+    written = records.to_plain(photo)
+    del written["unusable_with"]
+
+    assert records.from_plain(written, ReferencePhoto) == photo
 
 
 async def test_a_sweep_waits_for_an_embedding_service_that_does_not_answer(

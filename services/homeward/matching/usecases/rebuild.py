@@ -102,9 +102,12 @@ class GalleryRebuild:
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         try:
             fill = self._fill(lease.held, accept_lost=accept_lost, again=True)
+            last = None
             async with aclosing(fill) as told:
-                async for one in told:
-                    yield one
+                async for last in told:
+                    yield last
+            if last is None or last.stage is not RebuildStage.DONE:
+                raise _taken_over()
         finally:
             await lease.release()
 
@@ -142,6 +145,7 @@ class GalleryRebuild:
     async def _fill(
         self, proceed: Proceed, *, accept_lost: bool, again: bool
     ) -> AsyncGenerator[Rebuilt, None]:
+        """Make what is missing; end without `RebuildStage.DONE` when it may not proceed."""
         model = await self._gallery.model()
         await self._gallery.mend()
         missing = sorted(await self._completeness.lacking(again=again))
@@ -151,7 +155,7 @@ class GalleryRebuild:
         ready: list[Reference] = []
         for first in range(0, len(missing), AT_ONCE):
             if not await proceed():
-                raise _taken_over()
+                return
             assert faces is not None, "something is missing"
             batch = missing[first : first + AT_ONCE]
             told = await asyncio.gather(
