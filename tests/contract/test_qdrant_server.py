@@ -24,8 +24,6 @@ from homeward.matching.adapters.engine import (
     SERVER_BATCH,
     QdrantEngine,
     connect,
-    shown,
-    with_port,
 )
 from homeward.matching.adapters.keyed import QUERY_BATCH, KeyedCollection
 from homeward.matching.adapters.qdrant import (
@@ -34,6 +32,7 @@ from homeward.matching.adapters.qdrant import (
     SUBJECT_KINDS,
     QdrantSubjectIndex,
 )
+from homeward.matching.adapters.urls import shown, with_port
 from homeward.matching.model import Candidate, ModelInfo, Template
 from homeward.matching.ports import Reference
 from homeward.servicekit.errors import Reason, UnavailableError

@@ -211,7 +211,7 @@ def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else
     scan = stack.run("search", "--output", "json")
     counts = count_engines(stack.data)
     code = stack.stop()
-    vectors = count_vectors(stack.data)
+    vectors = count_vectors(stack.data, collections=counts.collections)
     assert scan.code == code == 0
     assert vectors == {"photo": 1, "subject": 1, "appearance": 1}
     assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
@@ -235,5 +235,5 @@ def test_closing_a_subject_takes_their_sightings_along(
     stack.stop()
     assert (before.photographs, before.stills) == (1, 1)
     assert (after.photographs, after.stills, after.spans) == (0, 0, 0)
-    assert not any(count_vectors(stack.data).values())
+    assert not any(count_vectors(stack.data, collections=after.collections).values())
     shutil.rmtree(stack.data)

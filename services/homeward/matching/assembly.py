@@ -8,7 +8,7 @@ from functools import partial
 
 from homeward import inventory
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
-from homeward.matching.adapters.engine import QdrantEngine, connect, shown
+from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.qdrant import (
     SIGHTING_FIELDS,
@@ -18,6 +18,7 @@ from homeward.matching.adapters.qdrant import (
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
+from homeward.matching.adapters.urls import shown
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from json import JSONDecodeError
 from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException
 
 from homeward.matching.adapters import refusals
+from homeward.matching.adapters.urls import with_port
 from homeward.servicekit.executor import BoundedExecutor
 
 TIMEOUT_SECONDS = 5
@@ -21,9 +21,6 @@ TIMEOUT_SECONDS = 5
 RATE_WAIT_SECONDS = 3
 """How long a call waits, all in all, when a server says that it is asked too often: shorter than
 the readiness check, which would take a service that waits for one that is not ready."""
-
-HTTP_PORT, HTTPS_PORT = 6333, 443
-"""Of a URL that names none: Qdrant's own, and that of https, where a proxy stands before it."""
 
 LOCAL_BATCH = 16
 """Points that are written at a time in the local mode. It writes some 170 a second, and nobody can
@@ -35,25 +32,6 @@ their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-def with_port(url: str) -> str:
-    """Return the URL of a server with the port that is meant when it names none.
-
-    Raises:
-        ValueError: Its port is no number.
-    """
-    parts = urlsplit(url)
-    if parts.port is not None or not parts.hostname:
-        return url
-    port = HTTPS_PORT if parts.scheme == "https" else HTTP_PORT
-    return parts._replace(netloc=f"{parts.netloc.removesuffix(':')}:{port}").geturl()
-
-
-def shown(url: str) -> str:
-    """Return the URL of a server for messages: with its port, and without a user's name."""
-    parts = urlsplit(with_port(url))
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def connect(*, url: str | None, path: Path | None, api_key: str | None = None) -> QdrantClient:
