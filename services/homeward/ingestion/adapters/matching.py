@@ -176,6 +176,8 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             policy_id=sighted.policy.policy_id,
             figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,
             face_height_px=sighted.face_height_px,
+            footage_sha256=sighted.footage.header.sha256,
+            clock_offset=wire.to_duration(sighted.footage.header.start_time - sighted.true_start),
             delete_time=wire.to_timestamp(sighted.footage.delete_time),
         ),
         template=_to_template(sighted.template),

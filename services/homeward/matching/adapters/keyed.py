@@ -29,7 +29,8 @@ from homeward.servicekit.lease import Proceed
 SCROLL_BATCH = 500
 
 QUERY_BATCH = 64
-"""Vectors that are searched for in one request: each is compared with every point."""
+"""Vectors that are searched for in one request: each is compared with every point, which takes a
+server 11 ms of a processor for 100,000."""
 
 T = TypeVar("T")
 

@@ -171,6 +171,22 @@ def a_finding(make: Any, footage: Footage) -> Sighted:
     )
 
 
+@pytest.mark.parametrize("ahead", [90, -90, 0])
+async def test_a_finding_tells_what_it_was_found_in_and_by_which_clock(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any, ahead: int
+) -> None:
+    offset = timedelta(seconds=ahead)
+    footage = make.footage()
+    found = replace(a_finding(make, footage), true_start=footage.header.start_time - offset)
+
+    await matcher.record([found])
+
+    (finding,) = fake.findings
+    assert finding.sighting.footage_sha256 == footage.header.sha256
+    assert finding.sighting.HasField("clock_offset")
+    assert finding.sighting.clock_offset.ToTimedelta() == offset
+
+
 async def test_a_finding_that_is_dropped_tells_why(
     matcher: GrpcMatcher, fake: FakeMatching, make: Any
 ) -> None:
