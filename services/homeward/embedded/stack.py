@@ -20,7 +20,7 @@ _WATCH_SECONDS = 0.2
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 0.5
 _BACKOFF = 1.3
-TELL_SECONDS = 5.0
+TELL_SECONDS = 10.0
 """After which the user is told what is waited for: again after twice that, and so on."""
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -152,7 +152,7 @@ class Stack:
             if missing is not None:
                 problem = child.problem()
                 why = f": {problem}" if problem else ""
-                self._say(f"waiting for {child.spec.name} {missing}, for {seconds:g} s now{why}")
+                self._say(f"waiting for {child.spec.name} {missing}, {seconds:g} s after the start{why}")
 
     def _await_end(self, child: Child) -> None:
         until = time.monotonic() + child.spec.grace_seconds

@@ -180,7 +180,7 @@ def test_what_a_start_waits_for_is_told_with_the_reason_that_the_child_logs(
     assert stack.start(timeout_seconds=DEADLINE_SECONDS)
     stack.close()
 
-    waiting = "waiting for matching to find its engines and serve, for 0 s now"
+    waiting = "waiting for matching to find its engines and serve, 0 s after the start"
     assert fake.said[-2:] == [f"{waiting}: Qdrant refuses Homeward's key", "matching is ready"]
 
 
