@@ -95,7 +95,6 @@ def index(client: QdrantClient, name: str, _: Json) -> Json:
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("GET", "/collections"): lambda client, _, __: client.get_collections(),
-    ("GET", "/collections/NAME"): lambda client, name, _: client.get_collection(name),
     ("PUT", "/collections/NAME"): create,
     ("DELETE", "/collections/NAME"): lambda client, name, _: client.delete_collection(name),
     ("GET", "/collections/NAME/exists"): lambda client, name, _: {

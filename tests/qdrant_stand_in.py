@@ -88,10 +88,6 @@ class QdrantStandIn:
         if needed and not self._store.collection_exists(name):
             return _said(404, f"Not found: Collection `{name}` doesn't exist!")
         result = plain(OPERATIONS[route](self._store, name, body))
-        if route == ("GET", "/collections/NAME"):
-            result["payload_schema"] = {
-                field: {"data_type": "keyword", "points": 0} for field in self.indexes[name]
-            }
         if route == ("PUT", "/collections/NAME/index"):
             self.indexes[name].add(body["field_name"])
         if route == ("PUT", "/collections/NAME"):

@@ -152,7 +152,9 @@ class Stack:
             if missing is not None:
                 problem = child.problem()
                 why = f": {problem}" if problem else ""
-                self._say(f"waiting for {child.spec.name} {missing}, {seconds:g} s after the start{why}")
+                self._say(
+                    f"waiting for {child.spec.name} {missing}, {seconds:g} s after the start{why}"
+                )
 
     def _await_end(self, child: Child) -> None:
         until = time.monotonic() + child.spec.grace_seconds

@@ -42,18 +42,18 @@ def create(client: QdrantClient, collection: str, *, kinds: Sequence[str], size:
 
 
 def index(client: QdrantClient, collection: str, fields: Sequence[str]) -> None:
-    """Make the indexes that a server's collection lacks, of fields that are filtered by.
+    """Make the indexes of fields that are filtered by; those that are there are left as they are.
 
-    Without them each filter reads every payload, and a strict mode refuses it.
+    Without them each filter reads every payload, and a strict mode refuses it. Which there are is
+    not asked: the client refuses a description with a word that it does not know, as that of a
+    newer server may have.
 
     Args:
         client: Of a server: the local mode has no indexes.
         collection: Its name.
         fields: Of the payload.
     """
-    there = client.get_collection(collection).payload_schema
     for field in fields:
-        if field not in there:
-            client.create_payload_index(
-                collection, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
-            )
+        client.create_payload_index(
+            collection, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+        )
