@@ -1,4 +1,8 @@
-"""`SubjectIndex` and `SightingIndex`: the fakes and Qdrant's local mode, held to the same rules."""
+"""`SubjectIndex` and `SightingIndex`: the fakes and Qdrant, held to the same rules.
+
+Qdrant is its local mode, a server's interface over it (`qdrant_stand_in`) and, where
+`HOMEWARD_TEST_QDRANT` names its program, a server.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import qdrant_program
 from numpy.typing import NDArray
+from qdrant_stand_in import QdrantStandIn
 
 from homeward.matching import keying
 from homeward.matching.adapters import keyed
@@ -23,7 +29,9 @@ from homeward.matching.adapters.keyed import KeyedCollection, Point
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.adapters.qdrant import (
     PHOTO,
+    SIGHTING_FIELDS,
     SIGHTING_KINDS,
+    SUBJECT_FIELDS,
     SUBJECT_KINDS,
     QdrantSightingIndex,
     QdrantSubjectIndex,
@@ -132,6 +140,7 @@ def keyed_collection(
         engine,
         name=name,
         kinds={"subjects": SUBJECT_KINDS, "sightings": SIGHTING_KINDS}[name],
+        indexed={"subjects": SUBJECT_FIELDS, "sightings": SIGHTING_FIELDS}[name],
         register=register,
         secret=secret,
         model=the_model,
@@ -163,26 +172,47 @@ def open_collection(tmp_path: Path, register: InMemoryKeyValueStore) -> Open:
     return lambda name: qdrant_collection(tmp_path, register, name)
 
 
-@pytest.fixture(params=["memory", "qdrant"])
+@asynccontextmanager
+async def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, register: KeyValueStore, name: str
+) -> AsyncIterator[KeyedCollection | None]:
+    """Open a collection on the engine that a fixture is for; None in memory."""
+    if request.param == "memory":
+        yield None
+    elif request.param == "qdrant":
+        async with qdrant_collection(tmp_path, register, name) as points:
+            yield points
+    else:
+        async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+            stand_in = QdrantStandIn(strict=True)
+            client = (
+                connect(url=request.getfixturevalue("qdrant_url"), path=None)
+                if request.param == "server"
+                else stand_in.client()
+            )
+            engine = QdrantEngine(client, threads, "the server", server=True)
+            yield keyed_collection(engine, register, name)
+            client.close()
+            stand_in.close()
+
+
+ENGINES = ["memory", "qdrant", "stand-in", *(["server"] if qdrant_program.is_at_hand() else [])]
+
+
+@pytest.fixture(params=ENGINES)
 async def subjects(
-    request: pytest.FixtureRequest, open_collection: Open
+    request: pytest.FixtureRequest, tmp_path: Path, register: InMemoryKeyValueStore
 ) -> AsyncIterator[SubjectIndex]:
-    async with open_collection("subjects") as points:
-        yield {
-            "memory": InMemorySubjectIndex(MODEL),
-            "qdrant": QdrantSubjectIndex(points),
-        }[request.param]
+    async with opened(request, tmp_path, register, "subjects") as points:
+        yield QdrantSubjectIndex(points) if points else InMemorySubjectIndex(MODEL)
 
 
-@pytest.fixture(params=["memory", "qdrant"])
+@pytest.fixture(params=ENGINES)
 async def sightings(
-    request: pytest.FixtureRequest, open_collection: Open
+    request: pytest.FixtureRequest, tmp_path: Path, register: InMemoryKeyValueStore
 ) -> AsyncIterator[SightingIndex]:
-    async with open_collection("sightings") as points:
-        yield {
-            "memory": InMemorySightingIndex(MODEL),
-            "qdrant": QdrantSightingIndex(points),
-        }[request.param]
+    async with opened(request, tmp_path, register, "sightings") as points:
+        yield QdrantSightingIndex(points) if points else InMemorySightingIndex(MODEL)
 
 
 async def test_a_search_ranks_subjects_most_alike_first(subjects: SubjectIndex) -> None:

@@ -15,6 +15,7 @@ from homeward.ingestion.incomparable import IncomparablePeople
 from homeward.ingestion.model import (
     Box,
     Candidate,
+    Drop,
     Face,
     Footage,
     Frame,
@@ -239,8 +240,8 @@ class Matcher(Protocol):
             margin: How far below the policy's threshold to tell of somebody nevertheless.
         """
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
-        """Record sightings; None where one was rejected before or its subject is closed."""
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
+        """Record sightings, and return what became of each."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody at all.

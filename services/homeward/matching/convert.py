@@ -58,6 +58,7 @@ UNIT_TOLERANCE = 1e-3
 MAX_APPROVAL = timedelta(days=366)
 """A measurement ages with cameras, models and people: somebody must look at it once a year."""
 _FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _POLICY_ID = re.compile(r"(?=.{3,200}$)[A-Za-z0-9][A-Za-z0-9._:-]*/[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 _AGE_GROUPS: Mapping[int, AgeGroup] = {
@@ -462,8 +463,18 @@ def _finding_from(
         if told.HasField("rival_score")
         else None,
         time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
+        footage_sha256=_digest_from(told.footage_sha256, f"{at}.footage_sha256"),
+        clock_offset=wire.from_duration(told.clock_offset, f"{at}.clock_offset")
+        if told.HasField("clock_offset")
+        else None,
     )
     return Finding(sighting, template, finding.still)
+
+
+def _digest_from(told: str, path: str) -> str:
+    if told and not _DIGEST.fullmatch(told):
+        raise invalid_field(path, "must be 64 hexadecimal digits")
+    return told
 
 
 def to_recorded(
@@ -511,6 +522,10 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+        footage_sha256=sighting.footage_sha256,
+        clock_offset=wire.to_duration(sighting.clock_offset)
+        if sighting.clock_offset is not None
+        else None,
     )
 
 

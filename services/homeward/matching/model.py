@@ -261,6 +261,16 @@ class Sighting:
     when whoever found it did not tell."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
+    footage_sha256: str = ""
+    """Of the recording's file; empty when whoever found it did not tell."""
+    clock_offset: timedelta | None = None
+    """By which the times are less than what the camera's clock showed; None when whoever found it
+    did not tell."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether somebody answered for the policy that it was found by."""
+        return self.figures is not None and self.figures.approved
 
 
 @dataclass(frozen=True, slots=True, eq=False)

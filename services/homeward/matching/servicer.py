@@ -336,7 +336,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.ExportSightingRequest, _: Context
     ) -> sighting_service_pb2.ExportSightingResponse:
         sighting, still = await self._sightings.export(
-            wire.uuid_text(request.sighting_id, "sighting_id")
+            wire.uuid_text(request.sighting_id, "sighting_id"), unapproved=request.unapproved
         )
         return sighting_service_pb2.ExportSightingResponse(
             sighting=convert.to_sighting(sighting),

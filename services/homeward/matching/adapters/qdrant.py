@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,13 +20,16 @@ from homeward.matching.model import (
     Template,
 )
 from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
-from homeward.servicekit import records
+from homeward.servicekit import errors, records
 from homeward.servicekit.lease import Proceed
 
 PHOTO, SUBJECT, APPEARANCE = "photo", "subject", "appearance"
 """Kinds of vectors: of a photograph, of all of a subject's, of a sighting."""
 
 SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
+
+SUBJECT_FIELDS, SIGHTING_FIELDS = ("subject_id",), ("subject_id", "footage_id")
+"""Of payloads, that points are filtered by."""
 
 FUSED_AT_ONCE = 64
 """Subjects of a gallery that is being prepared: 10 MB of templates at most."""
@@ -69,8 +73,14 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        await self._points.upsert(_photo(reference))
-        await self._fuse(reference.subject_id)
+        before = await self.holding([reference.photo_id])
+        try:
+            await self._points.upsert(_photo(reference))
+            await self._fuse(reference.subject_id)
+        except errors.DomainError:
+            if not before:
+                await self._take_back(reference)
+            raise
 
     async def put_all(self, references: Sequence[Reference]) -> None:
         """Add reference templates, at least one and all of one model, in a few calls."""
@@ -161,6 +171,13 @@ class QdrantSubjectIndex(_QdrantIndex):
     async def count(self) -> int:
         """Return how many photographs have a template."""
         return await self._points.count(models.Filter(must=[_IS_PHOTO]))
+
+    async def _take_back(self, reference: Reference) -> None:
+        """Leave nothing of a photograph whose enrolment failed."""
+        # Of a server that does not answer now, the sweep (`unrecorded`) removes it.
+        with contextlib.suppress(errors.UnavailableError):
+            if await self.holding([reference.photo_id]):
+                await self.remove_photo(reference.subject_id, reference.photo_id)
 
     async def _fuse(self, *subject_ids: str) -> None:
         match = models.MatchAny(any=sorted(subject_ids))

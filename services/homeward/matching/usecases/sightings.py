@@ -83,7 +83,7 @@ class Sightings:
                 return Disposition.REJECTED_BEFORE, None
             held = await self._index.get(placement.span.sighting_id)
             if held is not None and held.state is not SightingState.UNREVIEWED:
-                return Disposition.JOINED, held
+                return Disposition.JOINED, await self._vouch(held, sighting)
             joined = await self._join(held, finding, placement)
             await self._forget(list(placement.absorbed))
             if not await self._subject_is_open(sighting.subject_id):
@@ -161,12 +161,16 @@ class Sightings:
         await self._feed.publish(decided)
         return decided
 
-    async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
+    async def export(self, sighting_id: str, *, unapproved: bool = False) -> tuple[Sighting, bytes]:
         """Return a confirmed sighting and its still, to disclose.
+
+        Args:
+            sighting_id: Of the sighting.
+            unapproved: Also one that was found by a policy that nobody answered for.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
-            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`.
+            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
         """
         sighting = await self.get(sighting_id)
         if sighting.state is not SightingState.CONFIRMED:
@@ -175,6 +179,13 @@ class Sightings:
                 " given out",
                 reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
                 metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+            )
+        if not (sighting.approved or unapproved):
+            raise errors.FailedPreconditionError(
+                f"sighting {sighting_id} was found by policy {sighting.policy_id}, which nobody had"
+                " approved: nobody may act on it, so it is not given out",
+                reason=errors.Reason.POLICY_NOT_APPROVED,
+                metadata={"policy_id": sighting.policy_id},
             )
         still = await self.still(sighting)
         if still is None:
@@ -328,6 +339,21 @@ class Sightings:
         await self._feed.publish(joined)
         return joined
 
+    async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting:
+        """Let a decided sighting rest on an approved policy, once it is found by one."""
+        vouched = _vouched(decided, again)
+        if vouched is decided:
+            return decided
+        resting = replace(
+            decided,
+            threshold=vouched.threshold,
+            policy_id=vouched.policy_id,
+            figures=vouched.figures,
+        )
+        await self._index.update(resting)
+        await self._feed.publish(resting)
+        return resting
+
     async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
         rejected = decided.state is SightingState.REJECTED
 
@@ -370,8 +396,11 @@ class Sightings:
 
 def _vouched(best: Sighting, again: Sighting) -> Sighting:
     """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
-    approved = [one.figures is not None and one.figures.approved for one in (best, again)]
-    return again if approved == [False, True] and best.score >= again.threshold else best
+    return (
+        again
+        if (best.approved, again.approved) == (False, True) and best.score >= again.threshold
+        else best
+    )
 
 
 def _rival_score(*parts: Sighting) -> float | None:

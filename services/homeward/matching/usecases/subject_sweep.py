@@ -12,6 +12,7 @@ from homeward.matching.model import Subject
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.leftovers import Leftovers, LeftoverSearch, subject_in
 from homeward.matching.usecases.subjects import Subjects, is_open
+from homeward.matching.usecases.unrecorded import UnrecordedPhotos
 from homeward.servicekit import records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
@@ -50,6 +51,7 @@ class SubjectSweep:
         self._photos = photos
         self._gallery = gallery
         self._leftovers = leftovers
+        self._unrecorded = UnrecordedPhotos(records, photos, gallery, clock)
         self._clock = clock
 
     async def sweep(self, *, grace: timedelta) -> int:
@@ -86,6 +88,7 @@ class SubjectSweep:
             await self._subjects.erase(name)
         for name in (*broken_off, *lapsed):
             await self._subjects.close(name)
+        await self._unrecorded.remove()
         await self._gallery.mend()
         return len(erasing) + len(broken_off) + len(lapsed) + await self._finish_erasures()
 

@@ -35,6 +35,7 @@ from homeward.matching.ports import NOT_REBUILT, FaceAnalyzer, Reference, Remove
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.completeness import note_usable, with_usable
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.unrecorded import photo_key, remove_photo
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
@@ -163,13 +164,9 @@ class Subjects:
         try:
             await self._enrol(subject_id, held, photo, analysis.template)
             subject, etag = await self._edit(subject_id, add)
-        except (
-            errors.FailedPreconditionError,
-            errors.NotFoundError,
-            errors.ResourceExhaustedError,
-        ):
-            # Closed, erased, filled up or moved to another model while the photograph was judged:
-            # nothing of it may stay.
+        except errors.DomainError:
+            # Closed, erased, filled up or moved to another model while the photograph was judged,
+            # or a store failed: nothing of it may stay.
             await self._take_back(subject_id, photo_id)
             raise
         return subject, etag, photo_id, False
@@ -314,7 +311,7 @@ class Subjects:
 
     async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
-        return await self._photos.get(_photo(subject_id, photo_id))
+        return await self._photos.get(photo_key(subject_id, photo_id))
 
     async def _enrol(
         self, subject_id: str, held: ReferencePhoto, photo: bytes, template: Template
@@ -322,17 +319,17 @@ class Subjects:
         # The photograph first: whoever fills a gallery of another model reads it as soon as it has
         # a template in this one.
         await self._photos.put(
-            _photo(subject_id, held.photo_id), photo, content_type="application/octet-stream"
+            photo_key(subject_id, held.photo_id), photo, content_type="application/octet-stream"
         )
         await self._gallery.put(Reference(subject_id, held.photo_id, template))
 
     async def _take_back(self, subject_id: str, photo_id: str) -> None:
-        with contextlib.suppress(errors.NotFoundError):
-            subject, _ = await self.get(subject_id)
-            if any(held.photo_id == photo_id for held in subject.photos):
-                return  # somebody else has added the same one
-        await self._photos.delete(_photo(subject_id, photo_id))
-        await self._gallery.remove_photo(subject_id, photo_id)
+        with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left
+            with contextlib.suppress(errors.NotFoundError):
+                subject, _ = await self.get(subject_id)
+                if any(held.photo_id == photo_id for held in subject.photos):
+                    return  # somebody else has added the same one
+            await remove_photo(self._photos, self._gallery, subject_id, photo_id)
 
     async def _open_subject(self, subject_id: str) -> tuple[Subject, str]:
         subject, etag = await self.get(subject_id)
@@ -502,7 +499,3 @@ def _open(subject_id: str) -> str:
 
 def _closed(subject_id: str) -> str:
     return f"closed.{subject_id}"
-
-
-def _photo(subject_id: str, photo_id: str) -> str:
-    return f"subjects/{subject_id}/{photo_id}"
