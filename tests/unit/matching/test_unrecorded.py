@@ -60,7 +60,7 @@ async def test_the_sweep_removes_what_an_enrolment_left(
 ) -> None:
     pass_time(UNRECORDED_AFTER)
 
-    await matching.subjects.sweep(grace=timedelta(days=7))
+    await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (1, 1, 1)
 
@@ -70,7 +70,7 @@ async def test_the_sweep_leaves_an_enrolment_alone_that_may_be_under_way(
 ) -> None:
     pass_time(UNRECORDED_AFTER - MOMENT)
 
-    await matching.subjects.sweep(grace=timedelta(days=7))
+    await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (2, 2, 1)
 
@@ -85,9 +85,9 @@ async def test_the_sweep_goes_on_with_what_it_could_not_remove(
     with monkeypatch.context() as broken:
         broken.setattr(matching.photos, "delete", away)
         with pytest.raises(UnavailableError):
-            await matching.subjects.sweep(grace=timedelta(days=7))
+            await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
-    await matching.subjects.sweep(grace=timedelta(days=7))
+    await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (1, 1, 1)
 
@@ -98,6 +98,6 @@ async def test_a_photograph_that_was_enrolled_again_meanwhile_stays(
     pass_time(UNRECORDED_AFTER)
     await matching.subjects.add_photo(left, b"photo 2")
 
-    await matching.subjects.sweep(grace=timedelta(days=7))
+    await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (2, 2, 2)

@@ -629,11 +629,17 @@ class KeyedCollection:
 
     async def _open(self) -> _Opened:
         """Return which collections are in use now."""
+        noted = ""
         async with self._opening:
             while True:
                 record, revision = await self._registered()
                 if self._opened is not None and self._opened.revision == revision:
                     return self._opened
+                if record.collection != noted and await self._is_missing(record.collection):
+                    # Before it is made, so that every replica hears that what is there is empty.
+                    await self._note_making(record.collection)
+                    noted = record.collection
+                    continue
                 current = await self._target(record.collection, record.salt, record.model)
                 following = (
                     await self._target(
@@ -660,8 +666,6 @@ class KeyedCollection:
                 return target  # the matrix takes a while
         size = model.template_size
         if not await self._engine.run(self._engine.client.collection_exists, collection):
-            # First, so that every replica hears that what is there now is empty.
-            await self._note_making(collection)
             await self._engine.run(
                 collections.create, self._engine.client, collection, kinds=self._kinds, size=size
             )
@@ -671,6 +675,11 @@ class KeyedCollection:
             )
         matrix = keying.orthogonal_matrix(self._secret, salt=bytes.fromhex(salt), size=size)
         return _Target(collection, salt, matrix, model)
+
+    async def _is_missing(self, collection: str) -> bool:
+        if self._opened and collection in [target.collection for target in self._opened.targets]:
+            return False
+        return not await self._engine.run(self._engine.client.collection_exists, collection)
 
     async def _note_making(self, collection: str) -> None:
         async def apply(value: bytes | None) -> bytes | None:
