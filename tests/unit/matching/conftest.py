@@ -126,22 +126,23 @@ class Matching:
             services=[self.faces],
             lease=partial(Lease, self.leases, "templates", "this"),
         )
-        self.retention = Retention(
-            gallery_rebuild=self.gallery_rebuild,
-            subjects=SubjectSweep(
-                subjects=self.subjects,
-                records=self.records,
+        self.subject_sweep = SubjectSweep(
+            subjects=self.subjects,
+            records=self.records,
+            photos=self.photos,
+            gallery=self.gallery,
+            leftovers=LeftoverSearch(
+                subjects=self.records,
                 photos=self.photos,
                 gallery=self.gallery,
-                leftovers=LeftoverSearch(
-                    subjects=self.records,
-                    photos=self.photos,
-                    gallery=self.gallery,
-                    sightings=self.sightings,
-                    certificates=self.certificates,
-                ),
-                clock=self.clock,
+                sightings=self.sightings,
+                certificates=self.certificates,
             ),
+            clock=self.clock,
+        )
+        self.retention = Retention(
+            gallery_rebuild=self.gallery_rebuild,
+            subjects=self.subject_sweep,
             sightings=self.sightings,
             indexes=(self.gallery, self.index),
             deviations=self.deviations,
