@@ -54,9 +54,10 @@ def overwrite(client: QdrantClient, name: str, body: Json) -> Json:
 
 
 def query(client: QdrantClient, name: str, body: Json) -> Json:
-    """Return the nearest points to each vector."""
+    """Return the nearest points to each vector: the local mode knows no other way than exactly."""
     requests = models.QueryRequestBatch.model_validate(body).searches
-    return client.query_batch_points(name, requests=requests)
+    asked = [request.model_copy(update={"params": None}) for request in requests]
+    return client.query_batch_points(name, requests=asked)
 
 
 def count(client: QdrantClient, name: str, body: Json) -> Json:
@@ -85,7 +86,15 @@ def create(client: QdrantClient, name: str, body: Json) -> Json:
     return client.create_collection(name, vectors_config=vectors)
 
 
+def index(client: QdrantClient, name: str, _: Json) -> Json:
+    """Take the wish for an index, of which the local mode has none."""
+    if not client.collection_exists(name):
+        raise ValueError(f"Collection {name} not found")
+    return models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
+
+
 OPERATIONS: dict[tuple[str, str], Operation] = {
+    ("GET", "/cluster"): lambda _, __, ___: {"status": "disabled"},
     ("GET", "/collections"): lambda client, _, __: client.get_collections(),
     ("PUT", "/collections/NAME"): create,
     ("DELETE", "/collections/NAME"): lambda client, name, _: client.delete_collection(name),
@@ -93,6 +102,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         "exists": client.collection_exists(name)
     },
     ("GET", "/collections/NAME/snapshots"): lambda client, name, _: client.list_snapshots(name),
+    ("PUT", "/collections/NAME/index"): index,
     ("PUT", "/collections/NAME/points"): upsert,
     ("POST", "/collections/NAME/points"): retrieve,
     ("POST", "/collections/NAME/points/delete"): delete,
@@ -101,6 +111,17 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/collections/NAME/points/count"): count,
     ("POST", "/collections/NAME/points/scroll"): scroll,
 }
+
+
+def route_of(method: str, path: str) -> tuple[tuple[str, str], str]:
+    """Return which of `OPERATIONS` a request asks for, and the name of the collection."""
+    name = re.sub(r"^/collections/?([^/]*).*", r"\1", path)
+    return (method, re.sub(r"^/collections/[^/]+", "/collections/NAME", path)), name
+
+
+def refusal(words: str) -> Json:
+    """Return the body with which a server refuses."""
+    return {"status": {"error": words}, "time": 0.0}
 
 
 def plain(value: Json) -> Json:
@@ -126,18 +147,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do(self) -> None:
         """Run the operation that the path names."""
-        path = self.path.partition("?")[0]
-        name = re.sub(r"^/collections/?([^/]*).*", r"\1", path)
-        route = re.sub(r"^/collections/[^/]+", "/collections/NAME", path)
+        route, name = route_of(self.command, self.path.partition("?")[0])
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
             with self._lock:
-                result = OPERATIONS[self.command, route](
-                    self._client, name, json.loads(raw) if raw else None
-                )
+                result = OPERATIONS[route](self._client, name, json.loads(raw) if raw else None)
             self._say(200, {"result": plain(result), "status": "ok", "time": 0.0})
-        except ValueError as error:  # the local mode's word for a collection that is not there
-            self._say(404, {"status": {"error": str(error)}, "time": 0.0})
+        except ValueError:  # the local mode's word for a collection that is not there
+            self._say(404, refusal(f"Not found: Collection `{name}` doesn't exist!"))
 
     do_GET = do_PUT = do_POST = do_DELETE = do  # noqa: N815 - http.server's names
 

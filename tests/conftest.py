@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import qdrant_program
 import urllib3
 from minio import Minio
 from minio.error import MinioException
@@ -124,6 +125,15 @@ def nats_url(nats_folder: Path) -> Iterator[str]:
     spec = nats_spec(nats_folder, port=port, token="a-token")
     with _running(spec, logs=nats_folder / "logs"):
         yield url_of_nats(port=port, token="a-token")
+
+
+@pytest.fixture(scope="session")
+def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Qdrant server of this session; only where there is its program."""
+    data = tmp_path_factory.mktemp("qdrant")
+    ports = choose_ports(data, base=None, given={})
+    with _running(qdrant_program.qdrant_spec(data, ports=ports), logs=data / "logs"):
+        yield f"http://{address(ports['s3'])}"
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,8 @@
-"""`SubjectIndex` and `SightingIndex`: the fakes and Qdrant's local mode, held to the same rules."""
+"""`SubjectIndex` and `SightingIndex`: the fakes and Qdrant, held to the same rules.
+
+Qdrant is its local mode, a server's interface over it (`qdrant_stand_in`) and, where
+`HOMEWARD_TEST_QDRANT` names its program, a server.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import qdrant_program
 from numpy.typing import NDArray
+from qdrant_stand_in import QdrantStandIn
 
 from homeward.matching import keying
 from homeward.matching.adapters import keyed
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine, connect
-from homeward.matching.adapters.keyed import KeyedCollection
+from homeward.matching.adapters.keyed import KeyedCollection, Point
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.adapters.qdrant import (
+    PHOTO,
+    SIGHTING_FIELDS,
     SIGHTING_KINDS,
+    SUBJECT_FIELDS,
     SUBJECT_KINDS,
     QdrantSightingIndex,
     QdrantSubjectIndex,
@@ -37,7 +46,7 @@ from homeward.matching.model import (
     SightingState,
     Template,
 )
-from homeward.matching.ports import Reference, SightingIndex, SubjectIndex
+from homeward.matching.ports import NOT_REBUILT, Reference, SightingIndex, SubjectIndex
 from homeward.servicekit import records
 from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor
@@ -131,6 +140,7 @@ def keyed_collection(
         engine,
         name=name,
         kinds={"subjects": SUBJECT_KINDS, "sightings": SIGHTING_KINDS}[name],
+        indexed={"subjects": SUBJECT_FIELDS, "sightings": SIGHTING_FIELDS}[name],
         register=register,
         secret=secret,
         model=the_model,
@@ -162,26 +172,47 @@ def open_collection(tmp_path: Path, register: InMemoryKeyValueStore) -> Open:
     return lambda name: qdrant_collection(tmp_path, register, name)
 
 
-@pytest.fixture(params=["memory", "qdrant"])
+@asynccontextmanager
+async def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, register: KeyValueStore, name: str
+) -> AsyncIterator[KeyedCollection | None]:
+    """Open a collection on the engine that a fixture is for; None in memory."""
+    if request.param == "memory":
+        yield None
+    elif request.param == "qdrant":
+        async with qdrant_collection(tmp_path, register, name) as points:
+            yield points
+    else:
+        async with BoundedExecutor("qdrant", workers=1, queue=64) as threads:
+            stand_in = QdrantStandIn(strict=True)
+            client = (
+                connect(url=request.getfixturevalue("qdrant_url"), path=None)
+                if request.param == "server"
+                else stand_in.client()
+            )
+            engine = QdrantEngine(client, threads, "the server", server=True)
+            yield keyed_collection(engine, register, name)
+            client.close()
+            stand_in.close()
+
+
+ENGINES = ["memory", "qdrant", "stand-in", *(["server"] if qdrant_program.is_at_hand() else [])]
+
+
+@pytest.fixture(params=ENGINES)
 async def subjects(
-    request: pytest.FixtureRequest, open_collection: Open
+    request: pytest.FixtureRequest, tmp_path: Path, register: InMemoryKeyValueStore
 ) -> AsyncIterator[SubjectIndex]:
-    async with open_collection("subjects") as points:
-        yield {
-            "memory": InMemorySubjectIndex(MODEL),
-            "qdrant": QdrantSubjectIndex(points),
-        }[request.param]
+    async with opened(request, tmp_path, register, "subjects") as points:
+        yield QdrantSubjectIndex(points) if points else InMemorySubjectIndex(MODEL)
 
 
-@pytest.fixture(params=["memory", "qdrant"])
+@pytest.fixture(params=ENGINES)
 async def sightings(
-    request: pytest.FixtureRequest, open_collection: Open
+    request: pytest.FixtureRequest, tmp_path: Path, register: InMemoryKeyValueStore
 ) -> AsyncIterator[SightingIndex]:
-    async with open_collection("sightings") as points:
-        yield {
-            "memory": InMemorySightingIndex(MODEL),
-            "qdrant": QdrantSightingIndex(points),
-        }[request.param]
+    async with opened(request, tmp_path, register, "sightings") as points:
+        yield QdrantSightingIndex(points) if points else InMemorySightingIndex(MODEL)
 
 
 async def test_a_search_ranks_subjects_most_alike_first(subjects: SubjectIndex) -> None:
@@ -244,6 +275,115 @@ async def test_a_subject_has_as_many_templates_as_photographs(subjects: SubjectI
         await subjects.put(reference(vector(number), photo=number))
 
     assert await subjects.count() == 3
+
+
+async def test_the_contents_of_a_gallery_are_every_photograph_that_has_a_template(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    await subjects.put(reference(vector(2), subject=ANNA, photo=2))
+    await subjects.put(reference(vector(3), subject=BEN, photo=3))
+    await subjects.remove_photo(ANNA, identity(2))
+
+    contents = await subjects.contents()
+
+    there = {PhotoKey(ANNA, identity(1)), PhotoKey(BEN, identity(3))}
+    assert contents.photos == contents.compared == there
+    assert contents.subject_ids == {ANNA, BEN}
+
+
+async def test_a_subject_that_was_not_fused_yet_is_in_the_contents_and_not_compared(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+        await points.upsert(
+            Point(identity(2), PHOTO, Template(vector(2), MODEL), PhotoKey(ANNA, identity(2)))
+        )
+
+        contents = await index.contents()
+
+    assert contents.photos - contents.compared == {PhotoKey(ANNA, identity(2))}
+
+
+async def test_templates_that_are_added_together_are_as_those_added_one_by_one(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+
+    await subjects.put_all(
+        [
+            reference(vector(2), subject=ANNA, photo=2),
+            reference(vector(3), subject=BEN, photo=3),
+            reference(vector(4), subject=BEN, photo=4),
+        ]
+    )
+
+    (found,) = await search(subjects, vector(7))
+    assert {one.subject_id: one.score for one in found} == {
+        ANNA: pytest.approx(cosine_of_mean(vector(7), vector(1), vector(2)), abs=1e-5),
+        BEN: pytest.approx(cosine_of_mean(vector(7), vector(3), vector(4)), abs=1e-5),
+    }
+    assert await subjects.count() == 4
+
+
+async def test_a_gallery_refuses_templates_of_another_model_that_are_added_together(
+    subjects: SubjectIndex,
+) -> None:
+    with pytest.raises(FailedPreconditionError) as refused:
+        await subjects.put_all([reference(vector(1), model=OTHER_MODEL)])
+
+    assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+    assert await subjects.count() == 0
+
+
+async def test_an_edition_keeps_its_name_while_templates_come_and_go(
+    subjects: SubjectIndex,
+) -> None:
+    await subjects.put(reference(vector(1), subject=ANNA, photo=1))
+    before = await subjects.edition()
+    await subjects.put(reference(vector(2), subject=BEN, photo=2))
+    more = await subjects.edition()
+    await subjects.remove_subject(BEN)
+    less = await subjects.edition()
+
+    assert before.name == more.name == less.name
+    assert before.size == less.size < more.size
+
+
+async def test_a_gallery_that_was_exchanged_is_another_edition(subjects: SubjectIndex) -> None:
+    await filled(subjects, 2)
+    before = await subjects.edition()
+
+    await exchanged(subjects)
+
+    assert (await subjects.edition()).name != before.name
+
+
+async def test_a_gallery_that_the_engine_has_lost_is_another_edition_for_every_replica(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        await filled(index, 2)
+        before = await other.edition()
+        points._engine.client.delete_collection((await points._open()).current.collection)
+
+        # A replica that starts makes it anew, and the others hear of it at once.
+        restarted = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        assert await restarted.count() == 0
+
+        assert (await other.edition()).name != before.name
+        assert await search(other, vector(1)) == [[]]
+
+
+def test_a_record_of_a_gallery_that_an_earlier_version_wrote_is_read() -> None:
+    written = records.to_plain(CollectionRecord("subjects-1", "00", "yunet-sface", MODEL, SIZE))
+    del written["made"]
+
+    assert records.from_plain(written, CollectionRecord).made == 0
 
 
 async def test_many_photographs_of_one_subject_hide_no_other(subjects: SubjectIndex) -> None:
@@ -779,7 +919,7 @@ async def test_a_rebuild_keeps_all_but_what_was_removed(subjects: SubjectIndex) 
     assert await subjects.rebuild(yes)
 
     assert not await subjects.holds_erased()
-    assert [await subjects.is_gone(place) for place in removed.places] == [True]
+    assert [await subjects.remains(place) for place in removed.places] == [""]
     assert await found_of(subjects) == set(range(40)) - {7}
 
 
@@ -789,7 +929,7 @@ async def test_what_was_removed_is_not_gone_before_the_rebuild(subjects: Subject
     removed = await subjects.remove_subject(person(1))
 
     assert removed.count == 1
-    assert [await subjects.is_gone(place) for place in removed.places] == [False]
+    assert [await subjects.remains(place) for place in removed.places] == [NOT_REBUILT]
 
 
 async def test_a_rebuild_may_be_put_off(subjects: SubjectIndex) -> None:
@@ -1303,11 +1443,11 @@ async def test_a_prepared_gallery_goes_with_the_rebuild_after_an_erasure(
         await index.prepare(NEXT)
         await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
         removed = await index.remove_subject(person(1))
-        assert [await index.is_gone(place) for place in removed.places] == [False, False]
+        assert [await index.remains(place) for place in removed.places] == [NOT_REBUILT] * 2
 
         await index.rebuild(yes)
 
-        assert [await index.is_gone(place) for place in removed.places] == [True, True]
+        assert [await index.remains(place) for place in removed.places] == ["", ""]
         assert await found_of(index, 3) == {0, 2}
         assert (await index.prepare(NEXT)).ready == frozenset()
 
@@ -1326,7 +1466,7 @@ async def test_what_was_erased_while_a_gallery_was_prepared_goes_after_the_excha
         assert await index.holds_erased()
         await index.rebuild(yes)
 
-        assert [await index.is_gone(place) for place in removed.places] == [True, True]
+        assert [await index.remains(place) for place in removed.places] == ["", ""]
         assert await found_with_next(index, 3) == {0, 2}
 
 

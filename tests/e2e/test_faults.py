@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,28 @@ def test_a_scan_finishes_with_the_same_result_after_a_process_was_killed(
     assert finished["scan"]["state"] == "STATE_SUCCEEDED"
     assert finished["scan"]["coverage"]["searchedDuration"] == "37s"
     assert sightings(shaken) == expected
+
+
+def test_everybody_is_found_again_after_the_vector_store_has_lost_everything(
+    shaken: LiveStack,
+) -> None:
+    expected = sightings(shaken)
+    shaken.stop()
+    shutil.rmtree(shaken.data / "qdrant")
+    shaken.start()
+
+    told = shaken.run("subject", "rebuild", "--output", "json").json["rebuild"]
+    shaken.run("search")
+
+    # Perhaps the first sweep was faster.
+    assert (told["stage"], told.get("totalPhotoCount", "0")) in {
+        ("STAGE_DONE", "0"),
+        ("STAGE_DONE", "1"),
+    }
+    found = [(one["sightingId"], one["score"]) for one in sightings(shaken)]
+    assert found == [(one["sightingId"], one["score"]) for one in expected]
+    assert found
+    assert shaken.run("retention").code == 0
 
 
 def create_scan(channel: grpc.Channel) -> str:

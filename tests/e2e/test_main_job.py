@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +119,30 @@ def test_the_same_file_under_another_start_is_refused(
     assert "2026-03-04T10:00:00" in refused.err
 
 
+def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(
+    stack: LiveStack, street: Street, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    assert searched
+    sighting = stack.run("sighting", "list", "--output", "json").json["sightings"][0]
+    name = sighting["sightingId"]
+    stack.run("sighting", "review", name, "--confirm")
+
+    refused = stack.run("sighting", "export", name, "--save", str(tmp_path), code=7)
+    stack.run("sighting", "export", name, "--save", str(tmp_path), "--unapproved")
+
+    assert "nobody had approved" in refused.err
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"EVALUATION-sighting-{name}.jpg",
+        f"EVALUATION-sighting-{name}.json",
+    }
+    facts = json.loads((tmp_path / f"EVALUATION-sighting-{name}.json").read_text())
+    digest = hashlib.sha256(street.footage.read_bytes()).hexdigest()
+    assert facts["recording"]["sha256"] == digest
+    assert facts["camera"]["clockOffset"] == "0s"
+    assert facts["faceHeightPx"] > 20
+    assert facts["policy"]["state"].startswith("NOT APPROVED")
+
+
 def not_a_video(path: Path) -> None:
     path.write_bytes(b"this is a letter, not a video\n" * 100)
 
@@ -228,7 +254,7 @@ def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else
     scan = stack.run("search", "--output", "json")
     counts = count_engines(stack.data)
     code = stack.stop()
-    vectors = count_vectors(stack.data)
+    vectors = count_vectors(stack.data, collections=counts.collections)
     assert scan.code == code == 0
     assert vectors == {"photo": 1, "subject": 1, "appearance": 1}
     assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
@@ -286,5 +312,5 @@ def test_closing_a_subject_takes_their_sightings_along(
     stack.stop()
     assert (before.photographs, before.stills) == (1, 1)
     assert (after.photographs, after.stills, after.spans) == (0, 0, 0)
-    assert not any(count_vectors(stack.data).values())
+    assert not any(count_vectors(stack.data, collections=after.collections).values())
     shutil.rmtree(stack.data)

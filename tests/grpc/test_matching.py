@@ -40,11 +40,15 @@ from homeward.matching.adapters.memory import (
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import (
     Subjects,
     count_enrolled,
@@ -185,8 +189,30 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         rules=subject_rules(no_problems, clock),
         clock=clock,
     )
-    retention = Retention(
+    completeness = Completeness(subjects=records, gallery=gallery, clock=clock)
+    gallery_rebuild = GalleryRebuild(
         subjects=enrolled,
+        gallery=gallery,
+        completeness=completeness,
+        services=[faces],
+        lease=partial(Lease, leases, "templates", "this"),
+    )
+    retention = Retention(
+        gallery_rebuild=gallery_rebuild,
+        subjects=SubjectSweep(
+            subjects=enrolled,
+            records=records,
+            photos=photos,
+            gallery=gallery,
+            leftovers=LeftoverSearch(
+                subjects=records,
+                photos=photos,
+                gallery=gallery,
+                sightings=recorded,
+                certificates=certificates,
+            ),
+            clock=clock,
+        ),
         sightings=recorded,
         indexes=(gallery, index),
         deviations=no_problems,
@@ -211,11 +237,14 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             subjects=enrolled,
             gallery=gallery,
             sightings=index,
+            rebuild=gallery_rebuild,
             services=[faces],
             lease=partial(Lease, leases, "collections", "this"),
         ),
+        gallery_rebuild=gallery_rebuild,
         sightings=recorded,
         gallery=gallery,
+        completeness=completeness,
         policies=thresholds,
         retention=retention,
         certificates=certificates,
@@ -354,8 +383,9 @@ def finding(subject_id: str, clock: Clock) -> Callable[..., sightings.SightingFi
 @pytest.fixture
 async def sighting_id(world: World, finding: Any) -> str:
     """A sighting that nobody has judged."""
+    found = finding(figures=figures(approved=True))
     answer = await world.sightings.RecordSightings(
-        sightings.RecordSightingsRequest(findings=[finding()])
+        sightings.RecordSightingsRequest(findings=[found])
     )
     return answer.results[0].sighting.sighting_id
 
@@ -1155,6 +1185,7 @@ async def test_record_sightings_answers_what_became_of_each(world: World, findin
         ({"threshold": float("nan")}, "sighting.threshold"),
         ({"policy_id": ""}, "sighting.policy_id"),
         ({"figures": figures(gallery_size=-1)}, "sighting.figures.gallery_size"),
+        ({"footage_sha256": "5b" * 31}, "sighting.footage_sha256"),
         ({"figures": figures(expected_fpir=None)}, "sighting.figures.expected_fpir"),
         ({"figures": figures(fnir={"value": 2, "trial_count": 1})}, "sighting.figures.fnir"),
         ({"figures": figures(fnir={"value": float("nan")})}, "sighting.figures.fnir"),
@@ -1173,6 +1204,18 @@ async def test_a_sighting_keeps_what_its_threshold_was_worth(world: World, findi
     answer = await record(world, finding(figures=figures()))
 
     assert answer.results[0].sighting.figures == figures()
+
+
+async def test_a_sighting_keeps_what_it_was_found_in_and_by_which_clock(
+    world: World, finding: Any
+) -> None:
+    behind = to_duration(timedelta(seconds=-90))
+    (told,) = (await record(world, finding(footage_sha256="5b" * 32, clock_offset=behind))).results
+    (silent,) = (await record(world, finding(footage_id="another-recording"))).results
+
+    assert (told.sighting.footage_sha256, told.sighting.clock_offset) == ("5b" * 32, behind)
+    assert silent.sighting.footage_sha256 == ""
+    assert not silent.sighting.HasField("clock_offset")
 
 
 async def test_a_sighting_keeps_how_alike_somebody_else_is(world: World, finding: Any) -> None:
@@ -1206,7 +1249,7 @@ async def confirmed(world: World, sighting_id: str) -> Any:
 
 async def exported(world: World, sighting_id: str) -> Any:
     await confirmed(world, sighting_id)
-    request = sightings.ExportSightingRequest(sighting_id=sighting_id)
+    request = sightings.ExportSightingRequest(sighting_id=sighting_id, unapproved=True)
     return (await world.sightings.ExportSighting(request)).sighting
 
 
@@ -1360,6 +1403,23 @@ async def test_export_sighting_answers_sighting_and_still(
 
     assert (answer.sighting.sighting_id, answer.still) == (confirmed_id, b"a still")
     assert answer.export_time == to_timestamp(clock.now())
+
+
+async def test_export_sighting_refuses_what_nobody_answers_for_unless_asked_for(
+    world: World, finding: Any
+) -> None:
+    sighting_id = await recorded_id(world, finding(figures=figures(approved=False)))
+    await confirmed(world, sighting_id)
+    request = sightings.ExportSightingRequest(sighting_id=sighting_id)
+
+    assert await refusal(world.sightings.ExportSighting(request)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.POLICY_NOT_APPROVED,
+    )
+    request.unapproved = True
+    answer = await world.sightings.ExportSighting(request)
+    assert answer.still == b"a still"
+    assert not answer.sighting.figures.approved
 
 
 async def test_export_sighting_refuses_one_that_is_not_confirmed(

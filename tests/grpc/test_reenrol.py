@@ -54,11 +54,16 @@ from homeward.matching.adapters.qdrant import (
 from homeward.matching.servicer import services
 from homeward.matching.usecases import reenrol
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.judging import AT_ONCE
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.reenrol import AT_ONCE, Reenrolment
+from homeward.matching.usecases.rebuild import GalleryRebuild
+from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import (
     Subjects,
     count_enrolled,
@@ -260,15 +265,38 @@ class World:
                 clock=self.clock,
             )
             lease = partial(Lease, self.leases, "collections", "this")
+            completeness = Completeness(subjects=self.records, gallery=gallery, clock=self.clock)
+            gallery_rebuild = GalleryRebuild(
+                subjects=enrolled,
+                gallery=gallery,
+                completeness=completeness,
+                services=analyzers,
+                lease=partial(Lease, self.leases, "templates", "this"),
+            )
             reenrolment = Reenrolment(
                 subjects=enrolled,
                 gallery=gallery,
                 sightings=index,
+                rebuild=gallery_rebuild,
                 services=analyzers[::-1],
                 lease=lease,
             )
             retention = Retention(
-                subjects=enrolled,
+                gallery_rebuild=gallery_rebuild,
+                subjects=SubjectSweep(
+                    subjects=enrolled,
+                    records=self.records,
+                    photos=self.photos,
+                    gallery=gallery,
+                    leftovers=LeftoverSearch(
+                        subjects=self.records,
+                        photos=self.photos,
+                        gallery=gallery,
+                        sightings=seen,
+                        certificates=certificates,
+                    ),
+                    clock=self.clock,
+                ),
                 sightings=seen,
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
                 deviations=no_problems,
@@ -288,8 +316,10 @@ class World:
                 services(
                     subjects=enrolled,
                     reenrolment=reenrolment,
+                    gallery_rebuild=gallery_rebuild,
                     sightings=seen,
                     gallery=gallery,
+                    completeness=completeness,
                     policies=policies,
                     retention=retention,
                     certificates=certificates,

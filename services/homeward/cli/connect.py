@@ -93,6 +93,7 @@ CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
         False,  # but called anew by its command, and then resumed
         (
             "homeward.api.ingestion.v1.FootageService/UploadFootage",
+            "homeward.api.matching.v1.SubjectService/RebuildGallery",
             "homeward.api.matching.v1.SubjectService/ReenrolSubjects",
         ),
     ),

@@ -109,6 +109,7 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
     " policies",
     "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
+    "GALLERY_INCOMPLETE": "`homeward subject rebuild` makes them now; the next sweep does so too",
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: docs/models.md says how the gallery is moved to another model pack"
     ),

@@ -118,6 +118,17 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     return ExitCode.OK
 
 
+def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
+    """Return what is told of matches that are no candidates."""
+    closed = progress.closed_subject_match_count
+    rejected = progress.dropped_match_count - closed
+    told = {
+        "a reviewer has rejected them before": rejected,
+        "their subject was closed during the search": closed,
+    }
+    return [f"Matches not shown, as {why}: {count}." for why, count in told.items() if count]
+
+
 def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
@@ -133,9 +144,9 @@ def tell_findings(session: Session, findings: Findings) -> None:
     else:
         searched = findings.scan.coverage.searched_duration
         session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
-    dropped = findings.scan.progress.dropped_match_count
-    if dropped:
-        session.view.say(f"Matches not shown, as a reviewer has rejected them before: {dropped}.")
+    for line in not_shown(findings.scan.progress):
+        session.view.say(line)
+    if findings.scan.progress.dropped_match_count:
         session.view.say("`homeward sighting list --rejected` shows where, and how to look again.")
     crowded = findings.scan.progress.crowded_appearance_count
     if crowded:

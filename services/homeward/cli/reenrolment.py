@@ -1,9 +1,10 @@
-"""Following a re-enrolment to its end, over broken connections, and telling who is left behind."""
+"""Following a re-enrolment, or a rebuild of the gallery, to its end, over broken connections."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
@@ -12,6 +13,8 @@ from homeward.cli.errors import PHOTO_PROBLEMS, CallError, CliError, ExitCode
 from homeward.cli.options import Session
 
 Response = subject_service_pb2.ReenrolSubjectsResponse
+Rebuilt = subject_service_pb2.RebuildGalleryResponse
+Subjects = Callable[[], Sequence[subject_pb2.Subject]]
 
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
@@ -29,9 +32,9 @@ _PROBLEMS = {
 
 @dataclass(slots=True)
 class _Told:
-    """What is known of a re-enrolment."""
+    """What is known of a re-enrolment or a rebuild."""
 
-    last: Response = field(default_factory=Response)
+    last: Response | Rebuilt = field(default_factory=Response)
     total: int = 0
     unusable: dict[tuple[str, str], subject_service_pb2.UnusablePhoto] = field(default_factory=dict)
 
@@ -41,7 +44,7 @@ def follow(
     pack: str,
     *,
     accept_lost: bool,
-    subjects: Callable[[], Sequence[subject_pb2.Subject]],
+    subjects: Subjects,
 ) -> ExitCode:
     """Re-enrol everybody, show how it goes, and tell what the pack cannot use.
 
@@ -57,21 +60,8 @@ def follow(
     request = subject_service_pb2.ReenrolSubjectsRequest(model=pack, accept_lost=accept_lost)
     stub = SubjectServiceStub(session.connections.channel("matching"))
     told = _Told()
-    pace = progress.Pace()
     try:
-        with progress.shown("Embedding photographs") as show:
-            for _ in _updates(stub, request, told):
-                done, stage = told.last.done_photo_count, told.last.stage
-                if stage == Response.STAGE_EMBEDDING:
-                    show(done, told.total, pace.eta(done, told.total))
-                else:
-                    show(told.total, told.total, _NOTES.get(stage, ""))
-    except KeyboardInterrupt:
-        raise CliError(
-            "interrupted",
-            exit_code=ExitCode.INTERRUPTED,
-            advice="run the same command again: it goes on where it stopped",
-        ) from None
+        _show(partial(stub.ReenrolSubjects, request), told)
     except CallError as error:
         if error.reason == "SUBJECTS_LOST":
             _tell(session, told, subjects)
@@ -80,14 +70,77 @@ def follow(
     return ExitCode.PARTIAL if told.unusable or told.last.lost_subject_ids else ExitCode.OK
 
 
-def _updates(
-    stub: SubjectServiceStub, request: subject_service_pb2.ReenrolSubjectsRequest, told: _Told
-) -> Iterator[None]:
+def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -> ExitCode:
+    """Have the templates made that the gallery lacks, and show how it goes.
+
+    Args:
+        session: Where.
+        accept_lost: Search without subjects of whose photographs none can be used.
+        subjects: Lists them, for their names.
+
+    Raises:
+        CallError: The service refuses, or does not come back.
+    """
+    request = subject_service_pb2.RebuildGalleryRequest(accept_lost=accept_lost)
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    told = _Told(last=Rebuilt())
+    _show(partial(stub.RebuildGallery, request), told)
+    unusable = list(told.unusable.values())
+    lost = told.last.lost_subject_ids
+    if session.view.json:
+        session.view.document({"rebuild": told.last, "unusablePhotos": unusable})
+        return ExitCode.PARTIAL if unusable or lost else ExitCode.OK
+    _tell_unusable(session, told)
+    if lost:
+        _tell_lost(session, told, subjects)
+    if lost and not accept_lost:
+        session.view.say(
+            "Searches that they are part of stay refused: add photographs of them (`homeward"
+            " subject add-photo`), close them, or accept that (--accept-lost)."
+        )
+    elif told.total:
+        whom = "all others" if lost else "all"
+        session.view.say(f"Searches go on: {whom} who are looked for have templates again.")
+    else:
+        session.view.say("Every photograph has its template: there was nothing to do.")
+    return ExitCode.PARTIAL if unusable or lost else ExitCode.OK
+
+
+def _show(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> None:
+    """Follow a call to its end, and show how it goes.
+
+    Raises:
+        CliError: Interrupted.
+    """
+    pace = progress.Pace()
+    try:
+        with progress.shown("Embedding photographs") as show:
+            for _ in _updates(call, told):
+                done, stage = told.last.done_photo_count, told.last.stage
+                if stage == Response.STAGE_EMBEDDING:
+                    show(done, told.total, pace.eta(done, told.total))
+                else:
+                    show(told.total, told.total, _note(told.last))
+    except KeyboardInterrupt:
+        raise CliError(
+            "interrupted",
+            exit_code=ExitCode.INTERRUPTED,
+            advice="run the same command again: it goes on where it stopped",
+        ) from None
+
+
+def _note(last: Response | Rebuilt) -> str:
+    if isinstance(last, Rebuilt):
+        return "waiting for another run" if last.stage == Rebuilt.STAGE_WAITING else ""
+    return _NOTES.get(last.stage, "")
+
+
+def _updates(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> Iterator[None]:
     """Bring `told` up to date until all is done; call again when the call breaks off."""
     failures = 0
     while True:
         try:
-            for told.last in stub.ReenrolSubjects(request):
+            for told.last in call():
                 failures = 0
                 told.total = told.last.total_photo_count or told.total
                 told.unusable |= {
@@ -103,43 +156,51 @@ def _updates(
             return
 
 
-def _tell(
-    session: Session, told: _Told, subjects: Callable[[], Sequence[subject_pb2.Subject]]
-) -> None:
+def _tell(session: Session, told: _Told, subjects: Subjects) -> None:
     lost = told.last.lost_subject_ids
     unusable = list(told.unusable.values())
     if session.view.json:
         session.view.document({"reenrolment": told.last, "unusablePhotos": unusable})
         return
-    say = session.view.say
-    if unusable:
-        say(f"Photographs that {told.last.model_name} cannot use:")
-        session.view.table(
-            ("subject", "photograph", "why"),
-            [
-                (
-                    one.subject_id,
-                    one.photo_id,
-                    "; ".join(_PROBLEMS.get(name, name) for name in one.problems),
-                )
-                for one in unusable
-            ],
-        )
+    _tell_unusable(session, told)
     if lost:
-        say(f"Nobody would find these subjects: {told.last.model_name} can use no photograph.")
-        named = {each.subject_id: each for each in subjects()}
-        session.view.table(
-            ("subject", "case", "label"),
-            [
-                (name, named[name].case_reference, named[name].label)
-                if name in named
-                else (name, "", "")
-                for name in lost
-            ],
-        )
+        _tell_lost(session, told, subjects)
     if told.last.stage == Response.STAGE_DONE:
-        say(
+        session.view.say(
             f"The gallery is of {told.last.model_name} ({told.last.model_digest[:12]}) now. Run the"
             " embedding service with it, and activate a threshold policy that was measured with it:"
             " searches are refused until then."
         )
+
+
+def _tell_unusable(session: Session, told: _Told) -> None:
+    if not told.unusable:
+        return
+    session.view.say(f"Photographs that {told.last.model_name} cannot use:")
+    session.view.table(
+        ("subject", "photograph", "why"),
+        [
+            (
+                one.subject_id,
+                one.photo_id,
+                "; ".join(_PROBLEMS.get(name, name) for name in one.problems),
+            )
+            for one in told.unusable.values()
+        ],
+    )
+
+
+def _tell_lost(session: Session, told: _Told, subjects: Subjects) -> None:
+    session.view.say(
+        f"Nobody would find these subjects: {told.last.model_name} can use no photograph."
+    )
+    named = {each.subject_id: each for each in subjects()}
+    session.view.table(
+        ("subject", "case", "label"),
+        [
+            (name, named[name].case_reference, named[name].label)
+            if name in named
+            else (name, "", "")
+            for name in told.last.lost_subject_ids
+        ],
+    )

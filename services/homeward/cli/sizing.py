@@ -77,7 +77,9 @@ def plan(workload: Workload) -> Plan:
     core_seconds = footage.total_seconds() * each * share
     cores = max(1, math.ceil(HEADROOM * core_seconds / workload.deadline.total_seconds()))
     kept_seconds = workload.cameras * workload.hours_a_day * RETENTION_DAYS * 3600
-    points = workload.subjects * workload.photos + workload.sightings
+    references = workload.subjects * (workload.photos + 1)  # and the mean of each subject's
+    # One collection at a time is copied, after something was removed from it.
+    points = references + workload.sightings + max(references, workload.sightings)
     return Plan(
         footage=footage,
         core_seconds=core_seconds,
@@ -100,4 +102,6 @@ def assumptions() -> list[str]:
         f"{CORES_PER_SCANNER} cores a scanner, embedding included; {HEADROOM - 1:.0%} headroom",
         f"footage kept for {RETENTION_DAYS} days, without the store's own redundancy",
         f"{bytes_each:.0f} bytes for each template in Qdrant, one replica, beside 100 MiB",
+        "a template of each photograph, subject and sighting",
+        "those of the larger collection twice: it is copied after something was removed from it",
     ]

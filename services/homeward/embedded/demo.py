@@ -56,7 +56,7 @@ def demo(*, folder: Path) -> None:
         scan, sighting = _search(stack, footage, reference, folder)
         counts = count_engines(data)
         _title("Stopping the stack")
-    _tell_counts(counts, count_vectors(data), scan)
+    _tell_counts(counts, count_vectors(data, collections=counts.collections), scan)
     shutil.rmtree(data)
     click.echo(
         f"\nLook at the candidate beside the reference photograph: {sighting}\n"

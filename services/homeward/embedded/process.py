@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -82,6 +83,15 @@ class Child:
             file.seek(max(0, size - _TAIL_BYTES))
             text = file.read().decode("utf-8", "replace")
         return list(deque(text.splitlines(), maxlen=_TAIL_LINES))
+
+    def problem(self) -> str | None:
+        """Return what its log says that it waits for; None where it says nothing of that."""
+        for line in reversed(self.tail()):
+            with suppress(ValueError):  # a line that is no record
+                told = json.loads(line)
+                if isinstance(told, dict) and "problem" in told:
+                    return str(told["problem"])
+        return None
 
 
 def _rotate(log: Path) -> None:

@@ -20,6 +20,9 @@ _WATCH_SECONDS = 0.2
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 0.5
 _BACKOFF = 1.3
+TELL_SECONDS = 10.0
+"""After which the user is told what is waited for: again after twice that, and so on."""
+
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Say = Callable[[str], None]
@@ -81,12 +84,16 @@ class Stack:
         started = time.monotonic()
         ready: set[str] = set()
         pause = _FIRST_POLL_SECONDS
+        tell_at = TELL_SECONDS
         while len(ready) < len(self._specs):
             self._start_those_due(ready)
             waiting = self._poll(ready)
             self._refuse_dead()
             if waiting and time.monotonic() - started > timeout_seconds:
                 raise self._late(waiting, timeout_seconds)
+            if time.monotonic() - started > tell_at:
+                self._tell(waiting, tell_at)
+                tell_at *= 2
             if self._stop.asked.wait(pause if waiting else 0):
                 return False
             pause = min(pause * _BACKOFF, _SLOWEST_POLL_SECONDS)
@@ -137,6 +144,17 @@ class Stack:
             else:
                 waiting[name] = missing
         return waiting
+
+    def _tell(self, waiting: dict[str, str], seconds: float) -> None:
+        """Say what is waited for, and why, as far as the log of the child tells."""
+        for child in self._children:
+            missing = waiting.get(child.spec.name)
+            if missing is not None:
+                problem = child.problem()
+                why = f": {problem}" if problem else ""
+                self._say(
+                    f"waiting for {child.spec.name} {missing}, {seconds:g} s after the start{why}"
+                )
 
     def _await_end(self, child: Child) -> None:
         until = time.monotonic() + child.spec.grace_seconds

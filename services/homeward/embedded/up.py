@@ -21,6 +21,7 @@ from homeward.embedded.secrets import load_secrets
 from homeward.embedded.spec import ChildSpec
 from homeward.embedded.stack import Say, Stack, StopRequest, stop_on_signals
 from homeward.embedded.vacuum import free_regularly
+from homeward.matching.adapters.urls import with_port
 
 State = dict[str, Any]
 
@@ -113,7 +114,7 @@ def _require(given: GivenEngines) -> None:
     engines = (
         ("S3", given.s3, "HOMEWARD_S3_ENDPOINT"),
         ("NATS", given.nats, "HOMEWARD_NATS_URL"),
-        ("Qdrant", given.qdrant, "HOMEWARD_QDRANT_URL"),
+        ("Qdrant", with_port(given.qdrant) if given.qdrant else None, "HOMEWARD_QDRANT_URL"),
     )
     for name, url, variable in engines:
         if url is not None:

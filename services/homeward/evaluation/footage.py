@@ -34,6 +34,7 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.model import (
     Candidate,
+    Drop,
     Footage,
     FootageHeader,
     Match,
@@ -286,7 +287,7 @@ class _Scorer:
         ranked = sorted(told, key=lambda one: -one[1])
         return [Match(name, "", score) for name, score in ranked if score >= least]
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
         for one in sighted:
             fused = float(self._gallery[one.match.subject_id] @ one.template.values)
             self.scored.append(
@@ -300,7 +301,7 @@ class _Scorer:
                     best_shot=NOTHING if one.best_shot_score is None else one.best_shot_score,
                 )
             )
-        return [None] * len(sighted)
+        return [Drop.SUBJECT_CLOSED] * len(sighted)
 
     async def require_searchable(self, _: Sequence[str]) -> None:
         pass

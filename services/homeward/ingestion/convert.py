@@ -317,6 +317,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             discarded_appearance_count=summary.counts.discarded,
             candidate_count=summary.candidate_count,
             dropped_match_count=summary.counts.dropped,
+            closed_subject_match_count=summary.counts.closed,
             crowded_appearance_count=summary.counts.crowded,
         ),
         coverage=scan_pb2.ScanCoverage(

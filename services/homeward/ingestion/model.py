@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -462,6 +462,13 @@ class ScanState(StrEnum):
         return self not in (ScanState.PENDING, ScanState.RUNNING)
 
 
+class Drop(Enum):
+    """Why a match was not recorded."""
+
+    REJECTED_BEFORE = "a reviewer has rejected it before"
+    SUBJECT_CLOSED = "its subject was closed meanwhile"
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What a scan has looked at."""
@@ -479,6 +486,8 @@ class Counts:
     """Alike to more subjects than are listed."""
     sizes: FaceSizes = field(default_factory=FaceSizes)
     """Of all who were followed, compared or not. An earlier version of Homeward kept none."""
+    closed: int = 0
+    """Of `dropped`, those of a subject that was closed meanwhile."""
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(
@@ -490,6 +499,7 @@ class Counts:
             self.dropped + other.dropped,
             self.crowded + other.crowded,
             self.sizes + other.sizes,
+            self.closed + other.closed,
         )
 
 

@@ -15,6 +15,7 @@ from homeward.ingestion.incomparable import IncomparablePeople
 from homeward.ingestion.model import (
     Box,
     Candidate,
+    Drop,
     Face,
     Footage,
     Frame,
@@ -248,8 +249,8 @@ class Matcher(Protocol):
             margin: How far below the policy's threshold to tell of somebody nevertheless.
         """
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
-        """Record sightings; None where one was rejected before or its subject is closed."""
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
+        """Record sightings, and return what became of each."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody at all.
@@ -260,7 +261,8 @@ class Matcher(Protocol):
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`, `POLICY_NOT_APPROVED`,
-                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`.
+                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`,
+                `GALLERY_INCOMPLETE`.
         """
 
     async def erase_footage_sightings(self, footage_id: str) -> None:

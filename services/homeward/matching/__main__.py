@@ -14,11 +14,15 @@ from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Leased, Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import (
     Subjects,
     count_enrolled,
@@ -74,8 +78,30 @@ async def main() -> None:
             clock=clock,
         )
         replacing = partial(Lease, parts.leases, "matching-collections", socket.gethostname())
-        retention = Retention(
+        completeness = Completeness(subjects=parts.records, gallery=parts.gallery, clock=clock)
+        gallery_rebuild = GalleryRebuild(
             subjects=subjects,
+            gallery=parts.gallery,
+            completeness=completeness,
+            services=[parts.faces, *parts.coming],
+            lease=partial(Lease, parts.leases, "matching-templates", socket.gethostname()),
+        )
+        retention = Retention(
+            gallery_rebuild=gallery_rebuild,
+            subjects=SubjectSweep(
+                subjects=subjects,
+                records=parts.records,
+                photos=parts.photos,
+                gallery=parts.gallery,
+                leftovers=LeftoverSearch(
+                    subjects=parts.records,
+                    photos=parts.photos,
+                    gallery=parts.gallery,
+                    sightings=sightings,
+                    certificates=certificates,
+                ),
+                clock=clock,
+            ),
             sightings=sightings,
             indexes=[Leased(index, replacing()) for index in (parts.gallery, parts.seen)],
             deviations=parts.deviations,
@@ -111,11 +137,14 @@ async def main() -> None:
                     subjects=subjects,
                     gallery=parts.gallery,
                     sightings=parts.seen,
+                    rebuild=gallery_rebuild,
                     services=[*parts.coming, parts.faces],
                     lease=replacing,
                 ),
+                gallery_rebuild=gallery_rebuild,
                 sightings=sightings,
                 gallery=parts.gallery,
+                completeness=completeness,
                 policies=policy,
                 retention=retention,
                 certificates=certificates,

@@ -11,11 +11,14 @@ from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.qdrant import (
+    SIGHTING_FIELDS,
     SIGHTING_KINDS,
+    SUBJECT_FIELDS,
     SUBJECT_KINDS,
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
+from homeward.matching.adapters.urls import shown
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
@@ -100,7 +103,8 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
             api_key=settings.qdrant_api_key.get_secret_value() if settings.qdrant_api_key else None,
         ),
         vectors,
-        settings.qdrant_url or "its local folder",
+        shown(settings.qdrant_url) if settings.qdrant_url else "its local folder",
+        server=bool(settings.qdrant_url),
     )
     stack.callback(engine.client.close)
     collection = partial(
@@ -111,10 +115,15 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
         model=faces.model,
         others=[each.model for each in coming],
     )
-    gallery = QdrantSubjectIndex(collection(name=inventory.REFERENCES.place, kinds=SUBJECT_KINDS))
+    gallery = QdrantSubjectIndex(
+        collection(name=inventory.REFERENCES.place, kinds=SUBJECT_KINDS, indexed=SUBJECT_FIELDS)
+    )
     seen = QdrantSightingIndex(
         collection(
-            name=inventory.SIGHTINGS.place, kinds=SIGHTING_KINDS, title="the store of sightings"
+            name=inventory.SIGHTINGS.place,
+            kinds=SIGHTING_KINDS,
+            indexed=SIGHTING_FIELDS,
+            title="the store of sightings",
         )
     )
     return Parts(

@@ -18,7 +18,6 @@ from homeward.api.matching.v1 import (
     sighting_pb2,
     sighting_service_pb2,
     subject_pb2,
-    subject_service_pb2,
 )
 from homeward.matching.model import (
     AgeGroup,
@@ -42,7 +41,6 @@ from homeward.matching.model import (
     Template,
     ThresholdPolicy,
 )
-from homeward.matching.usecases.reenrol import Reenrolled, Stage
 from homeward.matching.usecases.retention import RetentionReport
 from homeward.policy import MOST_BYTES, Measurement, PolicyError, PolicyFile, read_policy
 from homeward.servicekit import wire
@@ -61,6 +59,7 @@ UNIT_TOLERANCE = 1e-3
 MAX_APPROVAL = timedelta(days=366)
 """A measurement ages with cameras, models and people: somebody must look at it once a year."""
 _FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _POLICY_ID = re.compile(r"(?=.{3,200}$)[A-Za-z0-9][A-Za-z0-9._:-]*/[A-Za-z0-9][A-Za-z0-9._:-]*")
 
 _AGE_GROUPS: Mapping[int, AgeGroup] = {
@@ -92,12 +91,6 @@ _POLICY_STATES = {
     PolicyState.UNAPPROVED: policy_pb2.Policy.STATE_UNAPPROVED,
     PolicyState.APPROVED: policy_pb2.Policy.STATE_APPROVED,
     PolicyState.EXPIRED: policy_pb2.Policy.STATE_EXPIRED,
-}
-_STAGES = {
-    Stage.WAITING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_WAITING,
-    Stage.EMBEDDING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_EMBEDDING,
-    Stage.MOVING_SIGHTINGS: subject_service_pb2.ReenrolSubjectsResponse.STAGE_MOVING_SIGHTINGS,
-    Stage.DONE: subject_service_pb2.ReenrolSubjectsResponse.STAGE_DONE,
 }
 _OUTCOMES = {
     ErasureOutcome.ERASED: subject_pb2.ErasureEntry.OUTCOME_ERASED,
@@ -211,26 +204,6 @@ def to_photo(photo: ReferencePhoto, *, unusable: bool = False) -> subject_pb2.Re
         quality=photo.quality,
         create_time=wire.to_timestamp(photo.create_time),
         unusable=unusable,
-    )
-
-
-def to_reenrolled(told: Reenrolled) -> subject_service_pb2.ReenrolSubjectsResponse:
-    """Return how far a re-enrolment is as protobuf has it."""
-    return subject_service_pb2.ReenrolSubjectsResponse(
-        stage=_STAGES[told.stage],
-        model_name=told.model.name,
-        model_digest=told.model.digest,
-        done_photo_count=told.done,
-        total_photo_count=told.total,
-        unusable_photos=[
-            subject_service_pb2.UnusablePhoto(
-                subject_id=one.photo.subject_id,
-                photo_id=one.photo.photo_id,
-                problems=one.problems,
-            )
-            for one in told.refused
-        ],
-        lost_subject_ids=told.lost,
     )
 
 
@@ -491,6 +464,10 @@ def _finding_from(
         if told.HasField("rival_score")
         else None,
         time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
+        footage_sha256=_digest_from(told.footage_sha256, f"{at}.footage_sha256"),
+        clock_offset=wire.from_duration(told.clock_offset, f"{at}.clock_offset")
+        if told.HasField("clock_offset")
+        else None,
     )
     before = None
     if finding.HasField("include_rejected_before_time"):
@@ -498,6 +475,12 @@ def _finding_from(
             finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
         )
     return Finding(sighting, template, finding.still, before)
+
+
+def _digest_from(told: str, path: str) -> str:
+    if told and not _DIGEST.fullmatch(told):
+        raise invalid_field(path, "must be 64 hexadecimal digits")
+    return told
 
 
 def to_recorded(
@@ -545,6 +528,10 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+        footage_sha256=sighting.footage_sha256,
+        clock_offset=wire.to_duration(sighting.clock_offset)
+        if sighting.clock_offset is not None
+        else None,
     )
 
 

@@ -57,6 +57,9 @@ class ReferencePhoto:
     face_box: Box
     quality: float
     create_time: datetime
+    unusable_with: tuple[str, ...] = ()
+    """Digests of the model packs that no template of it could be made with: it was refused, or was
+    gone. A gallery of one of them is whole without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +266,16 @@ class Sighting:
     when whoever found it did not tell."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
+    footage_sha256: str = ""
+    """Of the recording's file; empty when whoever found it did not tell."""
+    clock_offset: timedelta | None = None
+    """By which the times are less than what the camera's clock showed; None when whoever found it
+    did not tell."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether somebody answered for the policy that it was found by."""
+        return self.figures is not None and self.figures.approved
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,14 +51,43 @@ class Prepared:
     """Those with a template of the other model."""
 
 
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which templates a gallery searches: another one when it was exchanged, or lost all."""
+
+    name: str
+    size: int
+    """How many templates there are, those of subjects included: fewer when some were removed, or
+    were lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryContents:
+    """Of which photographs a gallery has templates."""
+
+    photos: frozenset[PhotoKey]
+    """Those with a template of their own."""
+    compared: frozenset[PhotoKey]
+    """Those that the template of their subject is fused of, which alone is searched."""
+
+    @property
+    def subject_ids(self) -> frozenset[str]:
+        """Of whom it holds anything."""
+        return frozenset(one.subject_id for one in self.photos | self.compared)
+
+
+NOT_REBUILT = "nothing returns them; their bytes go with the files when those are next rebuilt"
+"""Why files may be there still: the next sweep rebuilds them."""
+
+
 class Purgeable(Protocol):
     """What keeps bytes of what was removed until it is rebuilt."""
 
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.
@@ -125,6 +154,12 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
         photograph as well, or whoever fills it has been told of the photograph.
         """
 
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates, at least one and all of one model, as `put` does each."""
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+
     async def mend(self) -> int:
         """Finish what broke off between a change of the photographs and the fusing of the subject.
 
@@ -134,6 +169,9 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""

@@ -21,13 +21,21 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import convert, convert_enrolment, convert_rejections, metrics
+from homeward.matching import (
+    convert,
+    convert_enrolment,
+    convert_progress,
+    convert_rejections,
+    metrics,
+)
 from homeward.matching.model import Policy
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
 from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.enrolment import Enrolment
 from homeward.matching.usecases.policy import Policies
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.reenrol import Reenrolment
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
@@ -44,11 +52,17 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
     def __init__(
-        self, subjects: Subjects, enrolment: Enrolment, reenrolment: Reenrolment, clock: Clock
+        self,
+        subjects: Subjects,
+        enrolment: Enrolment,
+        reenrolment: Reenrolment,
+        gallery_rebuild: GalleryRebuild,
+        clock: Clock,
     ) -> None:
         self._subjects = subjects
         self._enrolment = enrolment
         self._reenrolment = reenrolment
+        self._gallery_rebuild = gallery_rebuild
         self._clock = clock
 
     async def CreateSubject(
@@ -141,14 +155,25 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         run = self._reenrolment.run(model, accept_lost=request.accept_lost)
         async with aclosing(run) as progress:
             async for told in progress:
-                yield convert.to_reenrolled(told)
+                yield convert_progress.to_reenrolled(told)
+
+    async def RebuildGallery(
+        self, request: subject_service_pb2.RebuildGalleryRequest, _: Context
+    ) -> AsyncIterator[subject_service_pb2.RebuildGalleryResponse]:
+        run = self._gallery_rebuild.run(accept_lost=request.accept_lost)
+        async with aclosing(run) as progress:
+            async for told in progress:
+                yield convert_progress.to_rebuilt(told)
 
 
 class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
     """`homeward.api.matching.v1.MatchingService`."""
 
-    def __init__(self, gallery: SubjectIndex, policies: Policies) -> None:
+    def __init__(
+        self, gallery: SubjectIndex, completeness: Completeness, policies: Policies
+    ) -> None:
         self._gallery = gallery
+        self._completeness = completeness
         self._policies = policies
 
     async def Match(
@@ -160,6 +185,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         results = await match(
             probes,
             self._gallery,
+            self._completeness,
             policy=policy,
             subject_ids=scope,
             limit=convert.limit_from(request.limit),
@@ -179,6 +205,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         )
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         await self._gallery.require_model(policy.model_digest)
+        await self._completeness.require(convert.scope_from(request.subject_ids, "subject_ids"))
         return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
 
 
@@ -346,7 +373,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.ExportSightingRequest, _: Context
     ) -> sighting_service_pb2.ExportSightingResponse:
         sighting, still = await self._sightings.export(
-            wire.uuid_text(request.sighting_id, "sighting_id")
+            wire.uuid_text(request.sighting_id, "sighting_id"), unapproved=request.unapproved
         )
         return sighting_service_pb2.ExportSightingResponse(
             sighting=convert.to_sighting(sighting),
@@ -399,8 +426,10 @@ def services(
     *,
     subjects: Subjects,
     reenrolment: Reenrolment,
+    gallery_rebuild: GalleryRebuild,
     sightings: Sightings,
     gallery: SubjectIndex,
+    completeness: Completeness,
     policies: Policies,
     retention: Retention,
     certificates: Certificates,
@@ -413,13 +442,17 @@ def services(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
             SubjectServicer(
-                subjects, Enrolment(subjects, gallery, policies, clock), reenrolment, clock
+                subjects,
+                Enrolment(subjects, gallery, policies, completeness, clock),
+                reenrolment,
+                gallery_rebuild,
+                clock,
             ),
         ),
         Service(
             f"{package}.MatchingService",
             matching_service_pb2_grpc.add_MatchingServiceServicer_to_server,
-            MatchingServicer(gallery, policies),
+            MatchingServicer(gallery, completeness, policies),
         ),
         Service(
             f"{package}.PolicyService",

@@ -20,7 +20,11 @@ class MatchingSettings(EngineSettings):
         description="Address of an embedding service with the model pack to change to, for"
         " `homeward subject reenrol`.",
     )
-    qdrant_url: str | None = Field(None, description="URL of a Qdrant server.")
+    qdrant_url: str | None = Field(
+        None,
+        description="URL of a Qdrant server's REST interface. A URL without a port means 443 of"
+        " https, and 6333 of http.",
+    )
     qdrant_api_key: SecretStr | None = Field(
         None, description="Key that the Qdrant server asks for; over https alone."
     )

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     POLICY_EXPIRED = auto()
     POLICY_MODEL_MISMATCH = auto()
     SUBJECTS_LOST = auto()
+    GALLERY_INCOMPLETE = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
@@ -80,6 +81,7 @@ class DomainError(Exception):
         reason: For programs.
         metadata: The metadata that the reason's documentation names.
         violations: Fields at fault, for `Reason.FIELD_INVALID`.
+        retry_seconds: After which the same call may work, where somebody has told.
     """
 
     def __init__(
@@ -89,12 +91,14 @@ class DomainError(Exception):
         reason: Reason,
         metadata: Mapping[str, str] | None = None,
         violations: Sequence[FieldViolation] = (),
+        retry_seconds: int | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.reason = reason
         self.metadata = dict(metadata or {})
         self.violations = tuple(violations)
+        self.retry_seconds = retry_seconds
 
 
 class InvalidArgumentError(DomainError):

@@ -325,7 +325,9 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
     if code is grpc.StatusCode.UNAVAILABLE:
         details.append(
             error_details_pb2.RetryInfo(
-                retry_delay=duration_pb2.Duration(seconds=_RETRY_AFTER_SECONDS)
+                retry_delay=duration_pb2.Duration(
+                    seconds=error.retry_seconds or _RETRY_AFTER_SECONDS
+                )
             )
         )
     status = status_pb2.Status(code=code.value[0], message=error.message)

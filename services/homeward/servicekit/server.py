@@ -182,11 +182,18 @@ class GrpcServer:
 
     async def _watch_readiness(self) -> None:
         serving: bool | None = None
+        told: Mapping[str, str] | None = None
         while True:
             failed = await failing_checks(self._checks)
             ready = not failed
+            if failed != told:
+                log.info(
+                    "ready" if ready else "not ready",
+                    waiting_for=sorted(failed),
+                    **({} if ready else {"problem": "; ".join(failed.values())}),
+                )
+                told = failed
             if ready != serving:
-                log.info("ready" if ready else "not ready", waiting_for=sorted(failed))
                 await self._report(serving=ready)
                 serving = ready
             await asyncio.sleep(READINESS_INTERVAL_SECONDS if ready else 0.2)
@@ -199,23 +206,25 @@ class GrpcServer:
         await self._health.set(LIVE, status.SERVING)
 
 
-async def failing_checks(checks: ReadinessChecks) -> list[str]:
-    """Return the names of the components that do not answer now."""
+async def failing_checks(checks: ReadinessChecks) -> dict[str, str]:
+    """Return what is wrong with the components that do not answer now, by their names."""
 
-    async def fails(check: Callable[[], Awaitable[object]]) -> bool:
+    async def problem(name: str, check: Callable[[], Awaitable[object]]) -> str | None:
         try:
             async with asyncio.timeout(READINESS_TIMEOUT_SECONDS):
                 await check()
-        except (errors.DomainError, TimeoutError):
-            return True
+        except errors.DomainError as error:
+            return error.message
+        except TimeoutError:
+            return f"{name} does not answer within {READINESS_TIMEOUT_SECONDS:g} s"
         except Exception:
             # A fault in a check must not freeze health at what it was.
             log.exception("readiness check failed")
-            return True
-        return False
+            return f"the check of {name} failed; see above"
+        return None
 
-    answers = await asyncio.gather(*(fails(check) for check in checks.values()))
-    return [name for name, failed in zip(checks, answers, strict=True) if failed]
+    answers = await asyncio.gather(*(problem(name, check) for name, check in checks.items()))
+    return {name: told for name, told in zip(checks, answers, strict=True) if told is not None}
 
 
 def stop_event() -> asyncio.Event:

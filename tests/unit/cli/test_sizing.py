@@ -57,10 +57,24 @@ def test_storage_is_that_of_a_month_whatever_a_search_goes_back() -> None:
     assert plan(ONE_DAY).storage_bytes == 10 * 31 * 86400 * 4e6 / 8
 
 
-def test_qdrant_holds_photographs_and_sightings() -> None:
-    more = plan(replace(ONE_DAY, sightings=1700)).qdrant_bytes - plan(ONE_DAY).qdrant_bytes
+EACH = 128 * 4 * 1.5 + 1024
+"""Bytes of a template and its payload."""
 
-    assert more == 1000 * (128 * 4 * 1.5 + 1024)
+
+def test_qdrant_holds_photographs_the_mean_of_each_subject_and_sightings() -> None:
+    empty = replace(ONE_DAY, subjects=0, sightings=0)
+    held = plan(replace(ONE_DAY, sightings=0)).qdrant_bytes - plan(empty).qdrant_bytes
+
+    assert held == 2 * 100 * (3 + 1) * EACH  # twice, while they are copied
+
+
+def test_qdrant_holds_the_larger_collection_twice_while_it_is_rebuilt() -> None:
+    few, more, many = (
+        plan(replace(ONE_DAY, sightings=sightings)).qdrant_bytes for sightings in (300, 400, 1400)
+    )
+
+    assert more - few == 100 * EACH  # as many as of references: those are copied
+    assert many - more == 1000 * 2 * EACH
 
 
 def test_the_smallest_workload_takes_one_core() -> None:

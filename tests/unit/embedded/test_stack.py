@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from homeward.embedded import stack as embedded_stack
 from homeward.embedded.child import wrap
 from homeward.embedded.errors import StackError
 from homeward.embedded.programs import find_program
@@ -160,6 +162,26 @@ def test_a_killed_child_is_named_with_its_signal(fake: FakeStack) -> None:
     with pytest.raises(StackError, match="engine was ended by SIGKILL"):
         stack.watch()
     stack.close()
+
+
+def test_what_a_start_waits_for_is_told_with_the_reason_that_the_child_logs(
+    fake: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_stack, "TELL_SECONDS", 0.0)
+    refused = {"event": "waiting", "problem": "Qdrant refuses Homeward's key"}
+    code = f"print('not JSON'); print({json.dumps(refused)!r}, flush=True); " + SLEEP
+
+    def ready() -> str | None:
+        told = any("refuses" in line for line in fake.said)
+        return None if told else "to find its engines and serve"
+
+    stack = fake(fake.spec("matching", code, ready=ready))
+
+    assert stack.start(timeout_seconds=DEADLINE_SECONDS)
+    stack.close()
+
+    waiting = "waiting for matching to find its engines and serve, 0 s after the start"
+    assert fake.said[-2:] == [f"{waiting}: Qdrant refuses Homeward's key", "matching is ready"]
 
 
 def test_a_child_that_is_not_ready_in_time_is_named_with_what_is_missing(fake: FakeStack) -> None:

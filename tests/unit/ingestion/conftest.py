@@ -16,6 +16,7 @@ from homeward.ingestion.model import (
     Box,
     CameraDetails,
     Candidate,
+    Drop,
     Face,
     Footage,
     FootageHeader,
@@ -91,6 +92,7 @@ class FakeMatcher:
         self.asked_for: list[tuple[str, ...]] = []
         self.sighted: list[Sighted] = []
         self.rejected: set[str] = set()
+        self.closed: set[str] = set()
         self.erased: list[str] = []
         self.searched: list[tuple[str, ...]] = []
         self.near: list[Match] = []
@@ -117,11 +119,13 @@ class FakeMatcher:
         del subject_ids, margin
         return [[] for _ in probes], MatchPolicy("policy-1", 0.45)
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
         self.sighted += sighted
         return [
-            None
+            Drop.REJECTED_BEFORE
             if one.match.subject_id in self.rejected
+            else Drop.SUBJECT_CLOSED
+            if one.match.subject_id in self.closed
             else Candidate(
                 sighting_id=f"{one.match.subject_id}@{one.start.total_seconds():g}",
                 subject_id=one.match.subject_id,

@@ -28,12 +28,17 @@ from homeward.matching.model import (
     Template,
 )
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import Completeness
+from homeward.matching.usecases.leftovers import LeftoverSearch
 from homeward.matching.usecases.object_erasures import ObjectErasures
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.retention import Retention
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.matching.usecases.subjects import Subjects, is_open, subject_rules
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.servicekit.lease import Lease
 from homeward.servicekit.objects import InMemoryObjectStore
 
 MODEL = "a" * 64
@@ -81,6 +86,7 @@ class Matching:
     index: InMemorySightingIndex = field(default_factory=partial(InMemorySightingIndex, MODEL))
     feed: InMemorySightingFeed = field(default_factory=InMemorySightingFeed)
     faces: FakeFaceAnalyzer = field(default_factory=FakeFaceAnalyzer)
+    leases: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     erasures: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     problems: list[str] = field(default_factory=list)
     """What keeps the object store from forgetting."""
@@ -117,8 +123,33 @@ class Matching:
             rules=subject_rules(self.deviations, self.clock),
             clock=self.clock,
         )
-        self.retention = Retention(
+        self.completeness = Completeness(
+            subjects=self.records, gallery=self.gallery, clock=self.clock
+        )
+        self.gallery_rebuild = GalleryRebuild(
             subjects=self.subjects,
+            gallery=self.gallery,
+            completeness=self.completeness,
+            services=[self.faces],
+            lease=partial(Lease, self.leases, "templates", "this"),
+        )
+        self.subject_sweep = SubjectSweep(
+            subjects=self.subjects,
+            records=self.records,
+            photos=self.photos,
+            gallery=self.gallery,
+            leftovers=LeftoverSearch(
+                subjects=self.records,
+                photos=self.photos,
+                gallery=self.gallery,
+                sightings=self.sightings,
+                certificates=self.certificates,
+            ),
+            clock=self.clock,
+        )
+        self.retention = Retention(
+            gallery_rebuild=self.gallery_rebuild,
+            subjects=self.subject_sweep,
             sightings=self.sightings,
             indexes=(self.gallery, self.index),
             deviations=self.deviations,

@@ -38,7 +38,12 @@ async def test_each_probe_is_ranked_by_the_policys_threshold(matching: Any) -> N
     await matching.gallery.put(Reference("subject", "photo", axis(0)))
 
     results = await match(
-        [axis(1), axis(0)], matching.gallery, policy=policy(0.45), subject_ids=(), limit=5
+        [axis(1), axis(0)],
+        matching.gallery,
+        matching.completeness,
+        policy=policy(0.45),
+        subject_ids=(),
+        limit=5,
     )
 
     assert [[found.subject_id for found in one] for one in results] == [[], ["subject"]]
@@ -47,7 +52,14 @@ async def test_each_probe_is_ranked_by_the_policys_threshold(matching: Any) -> N
 async def test_a_match_stores_nothing(matching: Any) -> None:
     before = await matching.everything()
 
-    await match([axis(0)], matching.gallery, policy=policy(0.45), subject_ids=(), limit=5)
+    await match(
+        [axis(0)],
+        matching.gallery,
+        matching.completeness,
+        policy=policy(0.45),
+        subject_ids=(),
+        limit=5,
+    )
 
     assert await matching.everything() == before
 
@@ -55,7 +67,12 @@ async def test_a_match_stores_nothing(matching: Any) -> None:
 async def test_match_refuses_a_template_from_another_model(matching: Any) -> None:
     with pytest.raises(FailedPreconditionError) as refused:
         await match(
-            [axis(0, "b" * 64)], matching.gallery, policy=policy(0.45), subject_ids=(), limit=5
+            [axis(0, "b" * 64)],
+            matching.gallery,
+            matching.completeness,
+            policy=policy(0.45),
+            subject_ids=(),
+            limit=5,
         )
 
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
@@ -68,6 +85,13 @@ async def test_match_refuses_templates_that_the_threshold_was_not_measured_for(
     other = policy(0.45, model="b" * 64)
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await match([axis(0)], matching.gallery, policy=other, subject_ids=(), limit=5)
+        await match(
+            [axis(0)],
+            matching.gallery,
+            matching.completeness,
+            policy=other,
+            subject_ids=(),
+            limit=5,
+        )
 
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH

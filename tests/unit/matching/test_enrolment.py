@@ -50,7 +50,13 @@ class Clerk:
 
     def replica(self) -> Enrolment:
         matching = self.matching
-        return Enrolment(matching.subjects, matching.gallery, self.policies, matching.clock)
+        return Enrolment(
+            matching.subjects,
+            matching.gallery,
+            self.policies,
+            matching.completeness,
+            matching.clock,
+        )
 
     async def analyze(self, photo: bytes) -> PhotoAnalysis:
         person, likeness, _ = photo.split()

@@ -409,3 +409,35 @@ async def test_there_is_no_certificate_of_nothing(clock: Clock) -> None:
         await Certificates(InMemoryKeyValueStore(), {}, ObjectErasures({}, clock, None), clock).get(
             "nobody"
         )
+
+
+async def test_a_certificate_stays_pending_while_a_node_of_the_engine_is_away(
+    matching: Any, filled: str
+) -> None:
+    await matching.subjects.close(filled)
+    await matching.retention.sweep(yes)
+    matching.gallery.doubt = "1 of 3 nodes of the cluster do not answer (http://qdrant-2:6335/)"
+
+    told = await matching.certificates.get(filled)
+    matching.gallery.doubt = ""
+    later = await matching.certificates.get(filled)
+
+    assert outcomes(told)["reference templates"] is ErasureOutcome.PENDING
+    assert "1 of 3 nodes" in told.entries[0].verification
+    assert outcomes(later)["reference templates"] is ErasureOutcome.ERASED
+    assert "every node" in later.entries[0].verification
+
+
+async def test_a_certificate_is_told_while_the_engine_does_not_answer(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(_: str) -> str:
+        raise unavailable("Qdrant", "its local folder", "start it")
+
+    await matching.subjects.close(filled)
+    monkeypatch.setattr(matching.gallery, "remains", fails)
+
+    told = await matching.certificates.get(filled)
+
+    assert outcomes(told)["reference templates"] is ErasureOutcome.PENDING
+    assert "is not known: Qdrant does not answer" in told.entries[0].verification

@@ -597,9 +597,41 @@ async def test_a_confirmed_sighting_has_no_deadline(
 async def test_a_confirmed_sighting_is_given_out_with_its_still(
     matching: Any, finding: Any
 ) -> None:
-    confirmed = await review(matching, await recorded(matching, finding()), CONFIRM)
+    found = finding(figures=replace(FIGURES, approved=True))
+    confirmed = await review(matching, await recorded(matching, found), CONFIRM)
 
     assert await matching.sightings.export(confirmed.sighting_id) == (confirmed, b"a still")
+
+
+@pytest.mark.parametrize("figures", [FIGURES, None], ids=["evaluation", "of an earlier version"])
+async def test_a_sighting_that_nobody_answers_for_is_given_out_only_if_asked_for(
+    matching: Any, finding: Any, figures: PolicyFigures | None
+) -> None:
+    found = await recorded(matching, finding(figures=figures))
+    confirmed = await review(matching, found, CONFIRM)
+
+    with pytest.raises(FailedPreconditionError) as refused:
+        await matching.sightings.export(confirmed.sighting_id)
+
+    assert refused.value.reason is Reason.POLICY_NOT_APPROVED
+    assert refused.value.metadata == {"policy_id": confirmed.policy_id}
+    given = await matching.sightings.export(confirmed.sighting_id, unapproved=True)
+    assert given == (confirmed, b"a still")
+
+
+async def test_a_confirmed_sighting_that_an_approved_policy_finds_again_is_given_out(
+    matching: Any, finding: Any
+) -> None:
+    found = await recorded(matching, finding(figures=FIGURES, policy_id="p/1"))
+    confirmed = await review(matching, found, CONFIRM)
+    approved = replace(FIGURES, approved=True)
+
+    again = finding(figures=approved, policy_id="p/2", threshold=0.4, score=0.9)
+    disposition, held = await matching.sightings.record(again)
+
+    assert disposition is Disposition.JOINED
+    assert held == replace(confirmed, policy_id="p/2", threshold=0.4, figures=approved)
+    assert await matching.sightings.export(held.sighting_id) == (held, b"a still")
 
 
 async def test_an_unreviewed_sighting_is_not_given_out(matching: Any, finding: Any) -> None:

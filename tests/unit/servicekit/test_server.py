@@ -193,7 +193,10 @@ async def test_the_components_that_do_not_answer_are_named(
         "qdrant": asyncio.Event().wait,
     }
 
-    assert await failing_checks(checks) == ["nats", "qdrant"]
+    assert await failing_checks(checks) == {
+        "nats": "NATS does not answer at nats://n: start it",
+        "qdrant": "qdrant does not answer within 0.01 s",
+    }
 
 
 async def test_a_service_of_another_name_is_not_known(serving: Serving) -> None:

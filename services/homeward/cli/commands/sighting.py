@@ -13,10 +13,10 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, figures, rejections, times
+from homeward.cli import caveats, disclosure, figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import CliError, tell
+from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
@@ -251,31 +251,53 @@ def review(
     help="Folder to write to; made if it is not there.",
 )
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-def export(session: Session, *, sighting_id: str, save: Path, force: bool) -> None:
+@click.option(
+    "--unapproved",
+    is_flag=True,
+    help="Give out what was found in evaluation mode too, marked: nobody may act on it.",
+)
+def export(
+    session: Session, *, sighting_id: str, save: Path, force: bool, unapproved: bool
+) -> None:
     """Give a confirmed sighting out: its still, and what is known of it as JSON."""
     full = _full(session, sighting_id)
-    still, facts = save / f"sighting-{full}.jpg", save / f"sighting-{full}.json"
     # Before the call, which is on record as a disclosure.
-    refuse_existing(still, force=force)
-    refuse_existing(facts, force=force)
+    for marked in {False, unapproved}:
+        for path in disclosure.paths(save, full, marked=marked):
+            refuse_existing(path, force=force)
+    request = sighting_service_pb2.GetSightingRequest(sighting_id=full)
+    context = disclosure.context_of(session, _stub(session).GetSighting(request).sighting)
+    answer = _exported(session, full, unapproved=unapproved)
+    marked = not disclosure.is_approved(answer.sighting)
+    still, facts = disclosure.paths(save, full, marked=marked)
+    document = disclosure.document(answer, context, still=still.name)
     save.mkdir(parents=True, exist_ok=True)
-    answer = _stub(session).ExportSighting(
-        sighting_service_pb2.ExportSightingRequest(sighting_id=full)
-    )
-    told = [answer.sighting]
-    document = {
-        "sighting": answer.sighting,
-        "exportTime": answer.export_time.ToJsonString(),
-        "caveats": caveats.beside(told, caveats.subjects_of(session, told)),
-        "still": still.name,
-    }
     write_new(still, answer.still, force=force)
     write_new(facts, f"{document_text(document)}\n".encode(), force=force)
     if session.view.json:
         session.view.document(document)
     session.view.say(f"Exported: {still}, {facts}")
+    if marked:
+        session.view.say(document["notice"])
     if answer.sighting.time_uncertain:
         session.view.say(times.UNCERTAIN)
+
+
+def _exported(
+    session: Session, sighting_id: str, *, unapproved: bool
+) -> sighting_service_pb2.ExportSightingResponse:
+    request = sighting_service_pb2.ExportSightingRequest(
+        sighting_id=sighting_id, unapproved=unapproved
+    )
+    try:
+        return _stub(session).ExportSighting(request)
+    except CallError as error:
+        if error.reason == "POLICY_NOT_APPROVED":
+            error.advice = (
+                "search the recording again with a policy that somebody answers for; or give it out"
+                " marked, with --unapproved"
+            )
+        raise
 
 
 def _stub(session: Session) -> SightingServiceStub:

@@ -301,6 +301,27 @@ def reenrol(session: Session, *, pack: str, accept_lost: bool) -> ExitCode:
     )
 
 
+@subject.command("rebuild", examples=["homeward subject rebuild"])
+@connected
+@click.option(
+    "--accept-lost",
+    is_flag=True,
+    help="Search without subjects of whose photographs none can be used; nobody would find them.",
+)
+def rebuild(session: Session, *, accept_lost: bool) -> ExitCode:
+    """Make the templates that the gallery lacks from the kept photographs.
+
+    After Qdrant has lost its data, searches are refused until everybody who is looked for has a
+    template again. The next sweep of matching does the same by itself. Stopped or broken off, the
+    same command goes on where it was.
+
+    Photographs that cannot be used are listed (exit code 10).
+    """
+    return reenrolment.follow_rebuild(
+        session, accept_lost=accept_lost, subjects=lambda: _list(session, show_closed=False)
+    )
+
+
 def _stub(session: Session) -> SubjectServiceStub:
     return SubjectServiceStub(session.connections.channel("matching"))
 
@@ -396,7 +417,9 @@ def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertific
         tell(
             CliError(
                 "not everything was erased",
-                advice=f"run `homeward subject close {certificate.subject_id}` again",
+                advice="the next sweep does what is left, and counts as overdue until then"
+                " (`homeward retention`);"
+                f" `homeward subject close {certificate.subject_id}` does it now",
             )
         )
     return ExitCode.PARTIAL if failed else ExitCode.OK

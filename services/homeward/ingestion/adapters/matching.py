@@ -18,7 +18,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.ingestion.model import Candidate, Match, MatchPolicy, Template
+from homeward.ingestion.model import Candidate, Drop, Match, MatchPolicy, Template
 from homeward.ingestion.ports import MOST_LISTED, Sighted
 from homeward.policy import PolicyFigures
 from homeward.servicekit import errors, wire
@@ -82,9 +82,9 @@ class GrpcMatcher:
             )
         return matches, policy
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
-        """Record sightings; None where one was rejected before or its subject is closed."""
-        recorded: list[Candidate | None] = []
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
+        """Record sightings, and return what became of each."""
+        recorded: list[Candidate | Drop] = []
         for start in range(0, len(sighted), RECORD_BATCH):
             request = sighting_service_pb2.RecordSightingsRequest(
                 findings=[_to_finding(one) for one in sighted[start : start + RECORD_BATCH]]
@@ -92,7 +92,7 @@ class GrpcMatcher:
             async with translated("matching", self._target):
                 answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
             recorded += [
-                _candidate(result.sighting) if result.HasField("sighting") else None
+                _candidate(result.sighting) if result.HasField("sighting") else _drop(result)
                 for result in answer.results
             ]
         return recorded
@@ -101,7 +101,8 @@ class GrpcMatcher:
         """Refuse a search without a policy, for subjects that are not open, or for nobody."""
         async with translated("matching", self._target):
             await self._matching.GetThresholdPolicy(
-                matching_service_pb2.GetThresholdPolicyRequest(), timeout=TIMEOUT_SECONDS
+                matching_service_pb2.GetThresholdPolicyRequest(subject_ids=subject_ids),
+                timeout=TIMEOUT_SECONDS,
             )
         if not subject_ids:
             if not await self._any_open():
@@ -177,12 +178,19 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             policy_id=sighted.policy.policy_id,
             figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,
             face_height_px=sighted.face_height_px,
+            footage_sha256=sighted.footage.header.sha256,
+            clock_offset=wire.to_duration(sighted.footage.header.start_time - sighted.true_start),
             delete_time=wire.to_timestamp(sighted.footage.delete_time),
         ),
         template=_to_template(sighted.template),
         still=sighted.still,
         include_rejected_before_time=wire.to_timestamp(before) if before else None,
     )
+
+
+def _drop(result: sighting_service_pb2.RecordedSighting) -> Drop:
+    closed = sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED
+    return Drop.SUBJECT_CLOSED if result.disposition == closed else Drop.REJECTED_BEFORE
 
 
 def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:

@@ -20,6 +20,7 @@ from homeward.ingestion.model import (
     Box,
     Candidate,
     Counts,
+    Drop,
     Face,
     Footage,
     Match,
@@ -299,10 +300,11 @@ class Comparer:
         compared.counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
-            dropped=recorded.count(None),
+            dropped=sum(isinstance(one, Drop) for one in recorded),
+            closed=recorded.count(Drop.SUBJECT_CLOSED),
             crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
         )
-        compared.candidates += [one for one in recorded if one is not None]
+        compared.candidates += [one for one in recorded if isinstance(one, Candidate)]
 
     async def _ranked(
         self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
@@ -369,7 +371,7 @@ class Comparer:
                 refined.append((shot, aligned, self._images.quality(aligned, face)))
         return refined
 
-    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | None]:
+    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
         if not sighted:
             return []
         with stage("record", {"findings": len(sighted)}):
@@ -378,7 +380,8 @@ class Comparer:
         # gives the same answer, whatever was searched before.
         return [
             one
-            and replace(
+            if isinstance(one, Drop)
+            else replace(
                 one,
                 start_time=finding.true_start + finding.start,
                 end_time=finding.true_start + finding.end,

@@ -80,7 +80,7 @@ class Scans:
             NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
                 `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
-                `EMBEDDING_MODEL_MISMATCH`.
+                `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`.
         """
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
         if request_id and await self._store.get(scan_key(name)) is not None:

@@ -192,7 +192,9 @@ class ScanWorker:
                     ),
                 )
                 return await self._scanner.scan(task, await self._footage.url(footage), report)
-            except (errors.UnavailableError, errors.ResourceExhaustedError) as error:
+            except errors.DomainError as error:
+                if not _passes(error):
+                    raise
                 # Not the segment's fault: searched again from its start when all is back.
                 log.warning("waiting", problem=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -219,6 +221,15 @@ def _as_set(footage: Footage, segment: Segment) -> Footage:
         footage.probe.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
     )
     return replace(footage, probe=replace(footage.probe, video=video))
+
+
+def _passes(error: errors.DomainError) -> bool:
+    """Tell whether the same search may work later, as it is."""
+    # A gallery that has lost templates gets them again by matching's sweep.
+    return (
+        isinstance(error, (errors.UnavailableError, errors.ResourceExhaustedError))
+        or error.reason is errors.Reason.GALLERY_INCOMPLETE
+    )
 
 
 _LASTING = {

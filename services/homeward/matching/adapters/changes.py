@@ -32,6 +32,8 @@ class CollectionRecord:
     """What is to replace it, while that is being filled."""
     retired: tuple[str, ...] = ()
     """Collections that were replaced and are not known to be gone."""
+    made: int = 0
+    """How often the one in use was made, empty: again when an engine has lost it."""
 
     @property
     def model(self) -> ModelInfo:
@@ -64,6 +66,11 @@ class Successor:
 def new_name(name: str) -> Successor:
     """Return a successor of a name and salt that were never used."""
     return Successor(f"{name}-{secrets.token_hex(4)}", secrets.token_hex(32))
+
+
+def with_making(collection: str, record: CollectionRecord) -> CollectionRecord:
+    """Return the record once a collection is about to be made, if it is the one in use."""
+    return replace(record, made=record.made + 1) if record.collection == collection else record
 
 
 def with_erasure(record: CollectionRecord) -> CollectionRecord:

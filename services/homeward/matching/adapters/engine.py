@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from json import JSONDecodeError
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from qdrant_client import QdrantClient
-from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import ApiException
 
-from homeward.servicekit import errors
+from homeward.matching.adapters import refusals
+from homeward.matching.adapters.urls import with_port
 from homeward.servicekit.executor import BoundedExecutor
 
 TIMEOUT_SECONDS = 5
+
+RATE_WAIT_SECONDS = 3
+"""How long a call waits, all in all, when a server says that it is asked too often: shorter than
+the readiness check, which would take a service that waits for one that is not ready."""
+
+LOCAL_BATCH = 16
+"""Points that are written at a time in the local mode. It writes some 170 a second, and nobody can
+search meanwhile: a search waits a tenth of a second at most."""
+
+SERVER_BATCH = 500
+"""Points that are written to a server, or read with their vectors, at a time: 512 numbers each and
+their payload are 5 MB of JSON, and a server takes 32 MiB by default."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,7 +38,10 @@ def connect(*, url: str | None, path: Path | None, api_key: str | None = None) -
     """Return a client of the server at `url`, or of the local mode in the folder `path`."""
     if url:
         return QdrantClient(
-            url=url, api_key=api_key, timeout=TIMEOUT_SECONDS, check_compatibility=False
+            url=with_port(url),
+            api_key=api_key,
+            timeout=TIMEOUT_SECONDS,
+            check_compatibility=False,
         )
     return QdrantClient(path=str(path))
 
@@ -34,30 +53,52 @@ class QdrantEngine:
         client: What `connect` returned.
         executor: One worker for the local mode, which is not thread-safe.
         address: URL or "its local folder", for messages.
+        server: Whether it is a server, and not the local mode.
+
+    Attributes:
+        batch: How many points are written at a time.
     """
 
-    def __init__(self, client: QdrantClient, executor: BoundedExecutor, address: str) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        executor: BoundedExecutor,
+        address: str,
+        *,
+        server: bool = False,
+    ) -> None:
         self.client = client
+        self.server = server
+        self.batch = SERVER_BATCH if server else LOCAL_BATCH
         self._executor = executor
         self._address = address
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a client call.
+        """Run a client call; wait, if not for long, where a server says that it is too soon.
 
         Raises:
-            UnavailableError: The server does not answer.
+            UnavailableError: The server does not answer, or refuses; what to do is in the message.
         """
-        try:
-            return await self._executor.run(call, *args, **kwargs)
-        except (ResponseHandlingException, ApiException) as error:
-            raise errors.unavailable(
-                "Qdrant", self._address, "start it, or correct HOMEWARD_QDRANT_URL"
-            ) from error
-        except ValueError as error:  # of the local mode, where a server answers 404
-            if not str(error).endswith("not found"):
-                raise
-            raise errors.unavailable("Qdrant", self._address, "it has lost a collection") from error
+        waited = 0
+        while True:
+            try:
+                return await self._executor.run(call, *args, **kwargs)
+            except ResourceExhaustedResponse as error:  # nothing was done
+                pause = max(error.retry_after_s, 1)
+                waited += pause
+                if waited > RATE_WAIT_SECONDS:
+                    raise self._translated(error) from error
+                await asyncio.sleep(pause)
+            except (ApiException, QdrantException, JSONDecodeError) as error:
+                raise self._translated(error) from error
+            except ValueError as error:  # of the local mode, where a server answers 404
+                if not str(error).endswith("not found"):
+                    raise
+                raise refusals.lost_collection(self._address) from error
 
     async def ping(self) -> None:
         """Answer when the engine does."""
         await self.run(self.client.get_collections)
+
+    def _translated(self, error: Exception) -> Exception:
+        return refusals.translated(error, self._address, timeout_seconds=TIMEOUT_SECONDS)

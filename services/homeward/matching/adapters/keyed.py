@@ -16,22 +16,22 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
-from qdrant_client.http.exceptions import ApiException
 
 from homeward.matching import keying, pinning
-from homeward.matching.adapters import changes
+from homeward.matching.adapters import changes, cluster, collections
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine
 from homeward.matching.model import ModelInfo, Template
+from homeward.matching.ports import NOT_REBUILT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 from homeward.servicekit.lease import Proceed
 
 SCROLL_BATCH = 500
 
-COPY_BATCH = 16
-"""Points that a rebuild copies at a time. The local mode writes some 170 a second, and nobody can
-search meanwhile: a search waits a tenth of a second at most."""
+QUERY_BATCH = 64
+"""Vectors that are searched for in one request: each is compared with every point, which takes a
+server 11 ms of a processor for 100,000."""
 
 T = TypeVar("T")
 
@@ -55,6 +55,15 @@ class Point:
     """Of vector."""
     template: Template
     payload: object
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """A point that another is made of."""
+
+    payload: dict[str, Any]
+    vector: NDArray[np.float32]
+    """As it was before keying."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +94,7 @@ class KeyedCollection:
         engine: Qdrant.
         name: What it holds: `subjects` or `sightings`.
         kinds: Of vectors.
+        indexed: Fields of the payload that points are filtered by.
         register: Holds the `CollectionRecord` under `name`.
         secret: The installation's gallery key.
         model: Asks for the model pack in use, when the collection is made.
@@ -102,6 +112,7 @@ class KeyedCollection:
         secret: bytes,
         model: Callable[[], Awaitable[ModelInfo]],
         others: Sequence[Callable[[], Awaitable[ModelInfo]]] = (),
+        indexed: Sequence[str] = (),
         title: str = "the gallery",
     ) -> None:
         self._others = others
@@ -109,6 +120,7 @@ class KeyedCollection:
         self._engine = engine
         self._name = name
         self._kinds = kinds
+        self._indexed = indexed
         self._register = register
         self._secret = secret
         self._model = model
@@ -128,38 +140,39 @@ class KeyedCollection:
         """
         await self._require(await self.model(), digest, size)
 
-    async def upsert(self, point: Point) -> None:
-        """Write a point, whatever was there.
+    async def upsert(self, *points: Point) -> None:
+        """Write points, at least one and all of one model, whatever was there.
 
-        A successor of another model does not get it: whoever fills that is told by `writes`.
+        A successor of another model does not get them: whoever fills that is told by `writes`.
         """
+        template = points[0].template
 
         async def write(target: _Target) -> None:
-            if target.model.digest == point.template.model_digest:
-                await self._put(target, [point])
+            if target.model.digest == template.model_digest:
+                await self._put(target, points)
 
-        await self._write(write, of=point.template)
+        await self._write(write, of=template)
         # After the write, so that whoever looks from now on sees it.
         record = await self._change(changes.with_write)
-        await self._require(record.model, point.template.model_digest)
+        await self._require(record.model, template.model_digest)
 
     async def put_made(
         self,
-        point_id: str,
+        point_ids: Sequence[str],
         *,
         of: models.Filter,
-        make: Callable[[Mapping[str, NDArray[np.float32]], str], Point],
+        make: Callable[[Mapping[str, Part], str], list[Point]],
     ) -> None:
-        """Write a point that is made of others, or remove it when there are none.
+        """Write points that are made of others, and remove those that nothing is left to make of.
 
         To be called by whoever has written or removed one of the others. Each that does so at the
-        same time looks afterwards whether the point is of those that are there, so that the last to
-        write it has seen all. A successor of another model is left alone.
+        same time looks afterwards whether the points are of those that are there, so that the last
+        to write them has seen all. A successor of another model is left alone.
 
         Args:
-            point_id: Of the point.
-            of: Which points it is made of.
-            make: Makes it of their vectors, by id, and of the model's digest.
+            point_ids: Of the points.
+            of: Which points they are made of.
+            make: Makes them of those, by id, and of the model's digest.
         """
 
         async def write(target: _Target) -> None:
@@ -167,16 +180,20 @@ class KeyedCollection:
             if target.model.digest != current.model.digest:
                 return
             parts = await self._parts(current, of)
+            made: list[Point] = []
             while parts:
-                await self._put(target, [make(parts, target.model.digest)])
+                made = make(parts, target.model.digest)
+                await self._put(target, made)
                 used, parts = parts, await self._parts(current, of)
                 if used.keys() == parts.keys() and all(
-                    np.array_equal(used[name], parts[name]) for name in parts
+                    np.array_equal(used[name].vector, parts[name].vector) for name in parts
                 ):
-                    return
-            if await self._points(target, [point_id]):
+                    break
+                made = []
+            gone = set(point_ids).difference(point.point_id for point in made)
+            if gone and (there := await self._points(target, sorted(gone))):
                 await self._change(changes.with_erasure)
-                await self._remove_from(target, [point_id])
+                await self._remove_from(target, [str(point.id) for point in there])
 
         await self._write(write)
 
@@ -234,16 +251,20 @@ class KeyedCollection:
                     filter=where,
                     limit=limit,
                     score_threshold=threshold,
+                    # The local mode does nothing else.
+                    params=collections.EXACT if self._engine.server else None,
                     with_payload=True,
                 )
                 for vector in keying.keyed(vectors, target.matrix)
             ]
-            answers = await self._engine.run(
-                self._engine.client.query_batch_points, target.collection, requests=requests
-            )
             return [
                 [(point.payload or {}, point.score) for point in answer.points]
-                for answer in answers
+                for first in range(0, len(requests), QUERY_BATCH)
+                for answer in await self._engine.run(
+                    self._engine.client.query_batch_points,
+                    target.collection,
+                    requests=requests[first : first + QUERY_BATCH],
+                )
             ]
 
         return await self._read(read, of=(model_digest, vectors.shape[1]))
@@ -323,17 +344,27 @@ class KeyedCollection:
 
         return await self._read(read)
 
+    async def edition(self) -> tuple[str, int]:
+        """Return a name of what is in use, and how many points it has.
+
+        It has another name once it was exchanged, or made anew because the engine had lost it.
+        """
+        record = (await self._open()).record
+        return f"{record.collection}/{record.made}", await self.count()
+
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         record = (await self._open()).record
         return record.rebuild_due or bool(record.retired)
 
-    async def is_gone(self, collection: str) -> bool:
-        """Tell whether a collection of this name has no files any more."""
+    async def remains(self, collection: str) -> str:
+        """Return why a collection may have files still; empty when it has none, on no node."""
         record = (await self._open()).record
         if collection in (record.collection, *record.retired):
-            return False
-        return not await self._engine.run(self._engine.client.collection_exists, collection)
+            return NOT_REBUILT
+        if await self._engine.run(self._engine.client.collection_exists, collection):
+            return NOT_REBUILT
+        return await self._engine.run(cluster.doubt, self._engine.client, collection)
 
     async def prepare(
         self, model: ModelInfo
@@ -420,7 +451,7 @@ class KeyedCollection:
             if opened.next is None or opened.next.collection != made.collection:
                 return False  # another replica has begun one too
             async for points in self._pages(
-                opened.current, None, size=COPY_BATCH, with_vectors=True
+                opened.current, None, size=self._engine.batch, with_vectors=True
             ):
                 if not await proceed():
                     return False
@@ -467,9 +498,13 @@ class KeyedCollection:
             )
         )
 
-    async def _parts(self, target: _Target, where: models.Filter) -> dict[str, NDArray[np.float32]]:
+    async def _parts(self, target: _Target, where: models.Filter) -> dict[str, Part]:
         pages = self._pages(target, where, size=SCROLL_BATCH, with_vectors=True)
-        return _unkeyed([point async for page in pages for point in page], target)
+        points = [point async for page in pages for point in page]
+        vectors = _unkeyed(points, target)
+        return {
+            str(point.id): Part(point.payload or {}, vectors[str(point.id)]) for point in points
+        }
 
     async def _put(self, target: _Target, points: Sequence[Point]) -> None:
         vectors = keying.keyed(np.stack([point.template.values for point in points]), target.matrix)
@@ -549,6 +584,7 @@ class KeyedCollection:
                 return await call(opened.current)
             except errors.UnavailableError:
                 if (await self._open()).revision == opened.revision:
+                    self._opened = None  # it may be lost: the next call looks again
                     raise
                 # It was replaced, and dropped, while it was read.
 
@@ -570,6 +606,7 @@ class KeyedCollection:
                     written[target.collection] = None
             except errors.UnavailableError:
                 if (await self._open()).revision == opened.revision:
+                    self._opened = None  # as in `_read`
                     raise
                 continue
             if (await self._open()).revision == opened.revision:
@@ -592,11 +629,17 @@ class KeyedCollection:
 
     async def _open(self) -> _Opened:
         """Return which collections are in use now."""
+        noted = ""
         async with self._opening:
             while True:
                 record, revision = await self._registered()
                 if self._opened is not None and self._opened.revision == revision:
                     return self._opened
+                if record.collection != noted and await self._is_missing(record.collection):
+                    # Before it is made, so that every replica hears that what is there is empty.
+                    await self._note_making(record.collection)
+                    noted = record.collection
+                    continue
                 current = await self._target(record.collection, record.salt, record.model)
                 following = (
                     await self._target(
@@ -623,9 +666,29 @@ class KeyedCollection:
                 return target  # the matrix takes a while
         size = model.template_size
         if not await self._engine.run(self._engine.client.collection_exists, collection):
-            await self._engine.run(self._create, collection, size)
+            await self._engine.run(
+                collections.create, self._engine.client, collection, kinds=self._kinds, size=size
+            )
+        if self._engine.server:
+            await self._engine.run(
+                collections.index, self._engine.client, collection, self._indexed
+            )
         matrix = keying.orthogonal_matrix(self._secret, salt=bytes.fromhex(salt), size=size)
         return _Target(collection, salt, matrix, model)
+
+    async def _is_missing(self, collection: str) -> bool:
+        if self._opened and collection in [target.collection for target in self._opened.targets]:
+            return False
+        return not await self._engine.run(self._engine.client.collection_exists, collection)
+
+    async def _note_making(self, collection: str) -> None:
+        async def apply(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            record = records.decode(value, CollectionRecord)
+            return records.encode(changes.with_making(collection, record))
+
+        await edit(self._register, self._name, apply)
 
     async def _registered(self) -> tuple[CollectionRecord, int]:
         entry = await self._register.get(self._name)
@@ -644,20 +707,6 @@ class KeyedCollection:
             except ConflictError:  # another replica was faster; use its collection
                 return await self._registered()
         return records.decode(entry.value, CollectionRecord), entry.revision
-
-    def _create(self, collection: str, size: int) -> None:
-        try:
-            self._engine.client.create_collection(
-                collection,
-                vectors_config={
-                    kind: models.VectorParams(size=size, distance=models.Distance.COSINE)
-                    for kind in self._kinds
-                },
-            )
-        except (ApiException, ValueError):
-            if not self._engine.client.collection_exists(collection):
-                raise
-            # Another replica was faster.
 
     def _drop(self, collection: str) -> None:
         """Remove a collection with its files and snapshots."""

@@ -18,7 +18,14 @@ from homeward.matching.model import (
     Sighting,
     Template,
 )
-from homeward.matching.ports import Prepared, Reference, Removed
+from homeward.matching.ports import (
+    NOT_REBUILT,
+    Edition,
+    GalleryContents,
+    Prepared,
+    Reference,
+    Removed,
+)
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -29,14 +36,16 @@ class InMemoryFiles:
     def __init__(self) -> None:
         self._file = 1
         self._erased = False
+        self.doubt = ""
+        """Why files that were dropped may be there still, as when a node is away."""
 
     async def holds_erased(self) -> bool:
         """Tell whether something was removed since the last rebuild."""
         return self._erased
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether there was a rebuild since a place was named."""
-        return place != f"file-{self._file}"
+    async def remains(self, place: str) -> str:
+        """Return why files may be there still: no rebuild yet, or what a test says."""
+        return NOT_REBUILT if place == f"file-{self._file}" else self.doubt
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Use another file, if it may proceed."""
@@ -77,6 +86,7 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         self._next_model: ModelInfo | None = None
         self._next: dict[str, Reference] = {}
         self._mark = 0
+        self._edition = 0
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
@@ -87,6 +97,28 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         self._references[reference.photo_id] = reference
         self._mark += 1
 
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates."""
+        for reference in references:
+            await self.put(reference)
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+        return Edition(str(self._edition), len(self._references))
+
+    def lose(self, photo_ids: Collection[str] | None = None) -> None:
+        """Lose templates, as an engine does that comes back with an older state: all if None.
+
+        Args:
+            photo_ids: Of the photographs; None when the engine comes back empty.
+        """
+        if photo_ids is None:
+            self._references, self._edition = {}, self._edition + 1
+        else:
+            self._references = {
+                name: one for name, one in self._references.items() if name not in photo_ids
+            }
+
     async def mend(self) -> int:
         """Do nothing: subjects are fused when they are searched."""
         return 0
@@ -94,6 +126,10 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return frozenset(self._references.keys() & frozenset(photo_ids))
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
+        return GalleryContents(_keys(self._references), _keys(self._references))
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""
@@ -118,6 +154,7 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         if self._next_model != model or self._mark != mark:
             return False
         self._model, self._references = model, self._next
+        self._edition += 1
         self._next_model, self._next = None, {}
         return True
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from homeward import fusing
-from homeward.matching.adapters.keyed import KeyedCollection, Point
+from homeward.matching.adapters.keyed import KeyedCollection, Part, Point
 from homeward.matching.model import (
     Candidate,
     ModelInfo,
@@ -19,14 +19,17 @@ from homeward.matching.model import (
     Sighting,
     Template,
 )
-from homeward.matching.ports import Prepared, Reference, Removed
-from homeward.servicekit import records
+from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
+from homeward.servicekit import errors, records
 from homeward.servicekit.lease import Proceed
 
 PHOTO, SUBJECT, APPEARANCE = "photo", "subject", "appearance"
 """Kinds of vectors: of a photograph, of all of a subject's, of a sighting."""
 
 SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
+
+SUBJECT_FIELDS, SIGHTING_FIELDS = ("subject_id",), ("subject_id", "footage_id")
+"""Of payloads, that points are filtered by."""
 
 FUSED_AT_ONCE = 64
 """Subjects of a gallery that is being prepared: 10 MB of templates at most."""
@@ -52,9 +55,9 @@ class _QdrantIndex:
         """Tell whether files may hold bytes of what was removed."""
         return await self._points.holds_erased()
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
-        return await self._points.is_gone(place)
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+        return await self._points.remains(place)
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones."""
@@ -70,19 +73,39 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def put(self, reference: Reference) -> None:
         """Add a reference template; the same photograph again replaces its own."""
-        await self._points.upsert(_photo(reference))
-        await self._fuse(reference.subject_id)
+        before = await self.holding([reference.photo_id])
+        try:
+            await self._points.upsert(_photo(reference))
+            await self._fuse(reference.subject_id)
+        except errors.DomainError:
+            if not before:
+                await self._take_back(reference)
+            raise
+
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates, at least one and all of one model, in a few calls."""
+        await self._points.upsert(*map(_photo, references))
+        await self._fuse(*{one.subject_id for one in references})
 
     async def mend(self) -> int:
         """Fuse subjects anew whose photographs are others than they were fused of."""
-        stale = _stale(await self._points.scroll(None))
-        for subject_id in stale:
-            await self._fuse(subject_id)
+        stale = sorted(_stale(await self._points.scroll(None)))
+        for first in range(0, len(stale), FUSED_AT_ONCE):
+            await self._fuse(*stale[first : first + FUSED_AT_ONCE])
         return len(stale)
 
     async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
         """Return those of the photographs that have a template."""
         return await self._points.existing(photo_ids)
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+        return Edition(*await self._points.edition())
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
+        payloads = await self._points.scroll(None)
+        return GalleryContents(_keys(payloads), _fused_keys(payloads))
 
     async def prepare(self, model: ModelInfo) -> Prepared:
         """Begin a gallery of another model, or go on with it, and tell how far it is."""
@@ -149,9 +172,17 @@ class QdrantSubjectIndex(_QdrantIndex):
         """Return how many photographs have a template."""
         return await self._points.count(models.Filter(must=[_IS_PHOTO]))
 
-    async def _fuse(self, subject_id: str) -> None:
-        of = _of_subject(subject_id, _IS_PHOTO)
-        await self._points.put_made(subject_id, of=of, make=partial(_fused, subject_id))
+    async def _take_back(self, reference: Reference) -> None:
+        """Leave nothing of a photograph whose enrolment failed."""
+        # Of a server that does not answer now, the sweep (`unrecorded`) removes it.
+        with contextlib.suppress(errors.UnavailableError):
+            if await self.holding([reference.photo_id]):
+                await self.remove_photo(reference.subject_id, reference.photo_id)
+
+    async def _fuse(self, *subject_ids: str) -> None:
+        match = models.MatchAny(any=sorted(subject_ids))
+        of = models.Filter(must=[models.FieldCondition(key="subject_id", match=match), _IS_PHOTO])
+        await self._points.put_made(subject_ids, of=of, make=_fused_all)
 
     async def _fuse_prepared(self, model: ModelInfo, stale: Mapping[str, Sequence[str]]) -> None:
         """Fuse subjects of the gallery that is being prepared, where nobody else adds any."""
@@ -220,6 +251,14 @@ def _photo(reference: Reference) -> Point:
     return Point(reference.photo_id, PHOTO, reference.template, key)
 
 
+def _fused_all(photos: Mapping[str, Part], model_digest: str) -> list[Point]:
+    """Return the points of the subjects that photographs are of."""
+    parts: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for photo_id, part in photos.items():
+        parts.setdefault(part.payload["subject_id"], {})[photo_id] = part.vector
+    return [_fused(name, vectors, model_digest) for name, vectors in parts.items()]
+
+
 def _fused(subject_id: str, photos: Mapping[str, NDArray[np.float32]], model_digest: str) -> Point:
     """Return the point of a subject, made of the templates of photographs."""
     photo_ids = sorted(photos)
@@ -230,6 +269,14 @@ def _fused(subject_id: str, photos: Mapping[str, NDArray[np.float32]], model_dig
 
 def _keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
     return frozenset(PhotoKey(**payload) for payload in payloads if "photo_id" in payload)
+
+
+def _fused_keys(payloads: Sequence[dict[str, Any]]) -> frozenset[PhotoKey]:
+    return frozenset(
+        PhotoKey(payload["subject_id"], photo_id)
+        for payload in payloads
+        for photo_id in payload.get("photo_ids", ())
+    )
 
 
 def _stale(payloads: Sequence[dict[str, Any]]) -> dict[str, list[str]]:

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from homeward.matching.model import ErasureCertificate, ErasureEntry, ErasureOutcome
-from homeward.matching.ports import Purgeable
+from homeward.matching.ports import NOT_REBUILT, Purgeable
 from homeward.matching.usecases.object_erasures import ObjectErasures
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
+
+MOVED = "what was left was moved to other files under another key"
 
 
 class Certificates:
@@ -47,6 +49,10 @@ class Certificates:
         await edit(self._store, _key(made.subject_id), add)
         return await self._resolved(kept[-1])
 
+    async def tell_of(self, subject_id: str) -> bool:
+        """Tell whether anything of a subject was erased."""
+        return await self._store.get(_key(subject_id)) is not None
+
     async def get(self, subject_id: str) -> ErasureCertificate:
         """Return the certificate of a subject, as things are now.
 
@@ -77,16 +83,25 @@ class Certificates:
                 outcome=ErasureOutcome.ERASED,
                 verification="the time after which the engine itself removes it has passed",
             )
-        if not entry.places:
+        return await self._in_files(entry) if entry.places else entry
+
+    async def _in_files(self, entry: ErasureEntry) -> ErasureEntry:
+        """Tell whether the files that held bytes of it are gone."""
+        files = self._files[entry.data]
+        try:
+            doubts = [await files.remains(place) for place in entry.places]
+        except errors.UnavailableError as error:
+            unknown = f"whether the files are gone is not known: {error.message}"
+            return replace(entry, verification=unknown)
+        if NOT_REBUILT in doubts:
             return entry
-        gone = [await self._files[entry.data].is_gone(place) for place in entry.places]
-        if not all(gone):
-            return entry
+        if why := next(filter(None, doubts), ""):
+            return replace(entry, verification=f"{MOVED}; of the old ones, {why}")
         return replace(
             entry,
             outcome=ErasureOutcome.ERASED,
-            verification="what was left was moved to other files under another key, and the"
-            " engine says that the old ones are not there",
+            verification=f"{MOVED}, and every node of the engine says that the old ones are not"
+            " there",
         )
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from homeward.matching.model import Candidate, Template, ThresholdPolicy
 from homeward.matching.ports import SubjectIndex
+from homeward.matching.usecases.completeness import Completeness
 from homeward.servicekit import errors
 
 
 async def match(
     probes: Sequence[Template],
     gallery: SubjectIndex,
+    completeness: Completeness,
     *,
     policy: ThresholdPolicy,
     subject_ids: Collection[str],
@@ -28,6 +30,7 @@ async def match(
     Args:
         probes: Templates of appearances, all of one model; at least one.
         gallery: Whom to compare with.
+        completeness: Tells whether the gallery has a template of everybody.
         policy: Operating point; candidates below its threshold are left out.
         subject_ids: Compare with these subjects only; empty for all.
         limit: Most candidates per appearance, at least 1.
@@ -35,7 +38,7 @@ async def match(
 
     Raises:
         FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`, when probes, gallery and policy are not
-            of one model.
+            of one model; `GALLERY_INCOMPLETE`, when somebody would be passed by.
     """
     # First: what its refusal says to do is done before anything about a policy.
     await gallery.require_model(probes[0].model_digest, probes[0].values.size)
@@ -47,10 +50,15 @@ async def match(
             reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
             metadata={"expected": policy.model_digest, "received": probes[0].model_digest},
         )
-    return await gallery.search(
-        np.stack([probe.values for probe in probes]),
-        model_digest=probes[0].model_digest,
-        subject_ids=subject_ids,
-        threshold=policy.threshold - margin,
-        limit=limit,
-    )
+    while True:
+        edition = await completeness.require(subject_ids)
+        found = await gallery.search(
+            np.stack([probe.values for probe in probes]),
+            model_digest=probes[0].model_digest,
+            subject_ids=subject_ids,
+            threshold=policy.threshold - margin,
+            limit=limit,
+        )
+        if await completeness.unchanged(edition):
+            return found
+        # Exchanged meanwhile, or lost and made anew: then this found nobody.

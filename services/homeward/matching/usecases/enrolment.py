@@ -21,6 +21,7 @@ from homeward.matching.model import (
 )
 from homeward.matching.ports import SubjectIndex
 from homeward.matching.usecases.compare import match
+from homeward.matching.usecases.completeness import Completeness
 from homeward.matching.usecases.policy import Policies
 from homeward.matching.usecases.subjects import Subjects, photo_id_of
 from homeward.servicekit import errors
@@ -81,15 +82,22 @@ class Enrolment:
         subjects: Keep them.
         gallery: Compares photographs with everybody who is enrolled.
         policies: Tell from which similarity on people count as alike.
+        completeness: Tells whether the gallery has a template of everybody.
         clock: Tells the time.
     """
 
     def __init__(
-        self, subjects: Subjects, gallery: SubjectIndex, policies: Policies, clock: Clock
+        self,
+        subjects: Subjects,
+        gallery: SubjectIndex,
+        policies: Policies,
+        completeness: Completeness,
+        clock: Clock,
     ) -> None:
         self._subjects = subjects
         self._gallery = gallery
         self._policies = policies
+        self._completeness = completeness
         self._clock = clock
         self._cases: dict[str, set[str]] = {}
         self._read: datetime | None = None
@@ -185,7 +193,12 @@ class Enrolment:
                 EnrolmentWarning(WarningKind.UNLIKE_OWN, subject.subject_id, own[0].score, policy)
             )
         (alike,) = await match(
-            [template], self._gallery, policy=policy, subject_ids=(), limit=MOST_TOLD + 1
+            [template],
+            self._gallery,
+            self._completeness,
+            policy=policy,
+            subject_ids=(),
+            limit=MOST_TOLD + 1,
         )
         others = [one for one in alike if one.subject_id != subject.subject_id][:MOST_TOLD]
         told = [await self._like(one, photo, policy) for one in others]

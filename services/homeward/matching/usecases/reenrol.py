@@ -12,12 +12,11 @@ import structlog
 
 from homeward.matching.model import ModelInfo, PhotoKey, RefusedPhoto
 from homeward.matching.ports import FaceAnalyzer, Reference, SightingIndex, SubjectIndex
+from homeward.matching.usecases.judging import AT_ONCE, judged
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Lease
-
-AT_ONCE = 8
-"""Photographs that are judged at a time: half of what an embedding service lets wait."""
 
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -62,6 +61,7 @@ class Reenrolment:
         subjects: Who is looked for, with the photographs.
         gallery: To be moved.
         sightings: To take findings of the other model afterwards.
+        rebuild: Makes what a gallery of the pack lacks already.
         services: Embedding services that may run it, the preferred one first.
         lease: Makes the lease on replacing collections.
     """
@@ -72,12 +72,14 @@ class Reenrolment:
         subjects: Subjects,
         gallery: SubjectIndex,
         sightings: SightingIndex,
+        rebuild: GalleryRebuild,
         services: Sequence[FaceAnalyzer],
         lease: Callable[[], Lease],
     ) -> None:
         self._subjects = subjects
         self._gallery = gallery
         self._sightings = sightings
+        self._rebuild = rebuild
         self._services = services
         self._lease = lease
 
@@ -102,6 +104,13 @@ class Reenrolment:
             yield Reenrolled(Stage.WAITING, model)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         try:
+            if (await self._gallery.model()).digest == model.digest:
+                # Of this pack already: then what it has lost, if anything, is all there is to make.
+                async with aclosing(self._rebuild.run(accept_lost=accept_lost)) as rebuilt:
+                    async for part in rebuilt:
+                        yield Reenrolled(
+                            Stage.EMBEDDING, model, part.done, part.total, part.refused
+                        )
             async with aclosing(self._fill(faces, model, lease, accept_lost=accept_lost)) as told:
                 async for one in told:
                     yield one
@@ -157,13 +166,15 @@ class Reenrolment:
                 if not await lease.held():
                     raise _taken_over()
                 batch = missing[first : first + AT_ONCE]
-                judged = await asyncio.gather(*(self._judged(faces, model, one) for one in batch))
-                await self._gallery.put_prepared(
-                    model, [one for one in judged if isinstance(one, Reference)]
+                answers = await asyncio.gather(
+                    *(judged(self._subjects, faces, model, one) for one in batch)
                 )
-                gone = {key for key, one in zip(batch, judged, strict=True) if one is None}
+                await self._gallery.put_prepared(
+                    model, [one for one in answers if isinstance(one, Reference)]
+                )
+                gone = {key for key, one in zip(batch, answers, strict=True) if one is None}
                 new = [
-                    *(one for one in judged if isinstance(one, RefusedPhoto)),
+                    *(one for one in answers if isinstance(one, RefusedPhoto)),
                     *(RefusedPhoto(key, ("PHOTO_GONE",)) for key in sorted(gone & absent)),
                 ]
                 absent |= gone  # of a subject that is being closed, unless it is so the next time
@@ -182,6 +193,10 @@ class Reenrolment:
                         Stage.EMBEDDING, model, done=len(wanted), total=len(wanted), lost=lost
                     )
                     raise _would_be_lost(model, lost)
+                # Before the exchange: from then on, a gallery without them would be incomplete.
+                await self._subjects.note_usable(
+                    model.digest, {one: one not in refused for one in wanted}
+                )
                 await self._gallery.use_prepared(model, prepared.mark)
 
     async def _wanted(self, held: Collection[PhotoKey]) -> frozenset[PhotoKey]:
@@ -197,31 +212,6 @@ class Reenrolment:
             for photo in subject.photos
         }
         return frozenset(listed.union(one for one in held if one.subject_id in names))
-
-    async def _judged(
-        self, faces: FaceAnalyzer, model: ModelInfo, key: PhotoKey
-    ) -> Reference | RefusedPhoto | None:
-        """Have a photograph judged; None when it is not there."""
-        photo = await self._subjects.photo(key.subject_id, key.photo_id)
-        if photo is None:
-            return None
-        try:
-            analysis = await faces.analyze(photo)
-        except errors.InvalidArgumentError as error:
-            return RefusedPhoto(key, (error.reason.name,))
-        if analysis.template is None:
-            return RefusedPhoto(key, analysis.problems)
-        if analysis.template.model_digest != model.digest:
-            raise errors.FailedPreconditionError(
-                f"the embedding service runs another pack than {model.name} ({model.digest[:12]})"
-                " now; start it with that pack, and run this again: it goes on where it stopped",
-                reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
-                metadata={
-                    "expected": model.digest,
-                    "received": analysis.template.model_digest,
-                },
-            )
-        return Reference(key.subject_id, key.photo_id, analysis.template)
 
     async def _lost(self) -> tuple[str, ...]:
         """Return the open subjects with photographs of which none has a template."""

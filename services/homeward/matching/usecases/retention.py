@@ -10,8 +10,9 @@ import structlog
 
 from homeward.inventory import HeldData
 from homeward.matching.ports import Purgeable
+from homeward.matching.usecases.rebuild import GalleryRebuild
 from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects
+from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
@@ -35,9 +36,9 @@ class Leased:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         return await self._purgeable.holds_erased()
 
-    async def is_gone(self, place: str) -> bool:
-        """Tell whether files that `Removed` named are gone."""
-        return await self._purgeable.is_gone(place)
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+        return await self._purgeable.remains(place)
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.
@@ -78,9 +79,10 @@ class Retention:
     """What is to be removed without anybody asking, and how much there is.
 
     Args:
-        subjects: Closes those whose review date has passed.
+        subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         indexes: What keeps bytes of what was removed until it is rebuilt.
+        gallery_rebuild: Makes templates that the gallery lacks.
         deviations: Asks the object store for what keeps it from forgetting.
         old_versions: Removes what deleting and overwriting left in buckets with versions.
         clock: Tells the time.
@@ -90,9 +92,10 @@ class Retention:
     def __init__(
         self,
         *,
-        subjects: Subjects,
+        subjects: SubjectSweep,
         sightings: Sightings,
         indexes: Sequence[Purgeable],
+        gallery_rebuild: GalleryRebuild,
         deviations: Callable[[], Awaitable[list[str]]],
         old_versions: Callable[[], Awaitable[int]],
         clock: Clock,
@@ -101,6 +104,7 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._indexes = indexes
+        self._gallery_rebuild = gallery_rebuild
         self._deviations = deviations
         self._old_versions = old_versions
         self._clock = clock
@@ -108,6 +112,8 @@ class Retention:
 
     async def sweep(self, proceed: Proceed) -> int:
         """Remove what is due, then have the files rebuilt that hold bytes of what was removed.
+
+        Makes templates that the gallery lacks as well.
 
         Args:
             proceed: Asked now and then; False ends this, to be gone on with later.
@@ -122,15 +128,18 @@ class Retention:
                 removed += await index.rebuild(proceed)
         if removed:
             log.info("swept", removed=removed)
+        # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
+        await self._gallery_rebuild.sweep(proceed)
         return removed
 
     async def report(self) -> RetentionReport:
         """Report what is held."""
+        left = (await self._subjects.leftovers()).subject_ids
         return RetentionReport(
             made=self._clock.now(),
             held=(
-                *await self._subjects.held(grace=self._grace),
-                *await self._sightings.held(),
+                *await self._subjects.held(grace=self._grace, unfinished=left),
+                *await self._sightings.held(left),
             ),
             deviations=tuple(await self._deviations()),
             rebuild_due=any([await index.holds_erased() for index in self._indexes]),

@@ -89,7 +89,7 @@ class Sightings:
                 return Disposition.REJECTED_BEFORE, None
             held = await self._index.get(placement.span.sighting_id)
             if held is not None and held.state is not SightingState.UNREVIEWED:
-                return Disposition.JOINED, held
+                return Disposition.JOINED, await self._vouch(held, sighting)
             joined = await self._join(held, finding, placement)
             await self._forget([_erased(sighting, name) for name in placement.absorbed])
             if not await self._subject_is_open(sighting.subject_id):
@@ -183,12 +183,16 @@ class Sightings:
         """Return what is remembered of rejected sightings, newest first; no filter fits all."""
         return await find_rejected(self._ledger, subject_ids=subject_ids, footage_ids=footage_ids)
 
-    async def export(self, sighting_id: str) -> tuple[Sighting, bytes]:
+    async def export(self, sighting_id: str, *, unapproved: bool = False) -> tuple[Sighting, bytes]:
         """Return a confirmed sighting and its still, to disclose.
+
+        Args:
+            sighting_id: Of the sighting.
+            unapproved: Also one that was found by a policy that nobody answered for.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
-            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`.
+            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
         """
         sighting = await self.get(sighting_id)
         if sighting.state is not SightingState.CONFIRMED:
@@ -197,6 +201,13 @@ class Sightings:
                 " given out",
                 reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
                 metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+            )
+        if not (sighting.approved or unapproved):
+            raise errors.FailedPreconditionError(
+                f"sighting {sighting_id} was found by policy {sighting.policy_id}, which nobody had"
+                " approved: nobody may act on it, so it is not given out",
+                reason=errors.Reason.POLICY_NOT_APPROVED,
+                metadata={"policy_id": sighting.policy_id},
             )
         still = await self.still(sighting)
         if still is None:
@@ -254,31 +265,47 @@ class Sightings:
         strays = [
             item
             for item in await self._evidence.objects("")
-            if item.key.rpartition("/")[2].removesuffix(".jpg") not in held
+            if _sighting_in(item.key) not in held
             and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
             await self._evidence.purge(item.key)
         return len(due) + len(strays)
 
-    async def held(self) -> tuple[HeldData, HeldData, HeldData]:
-        """Return how many sightings, stills and ledger records there are."""
+    async def subject_ids(self) -> frozenset[str]:
+        """Return of whom there are sightings, or a record of them in the ledger."""
+        found = {one.subject_id for one in await self._index.find()}
+        return frozenset(found | {_subject_in(entry.key) for entry in await self._ledger.entries()})
+
+    async def held(self, unfinished: Collection[str] = ()) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many sightings, stills and ledger records there are.
+
+        Args:
+            unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
+        """
         found = await self._index.find()
         stills = await self._evidence.objects("")
+        spans = await self._ledger.entries()
+        lapsed = {one.sighting_id for one in found if one.subject_id in unfinished}
         return (
             HeldData(
                 inventory.SIGHTINGS.name,
                 count=len(found),
                 oldest=min((one.create_time for one in found), default=None),
-                overdue=sum(map(self._expired, found)),
+                overdue=sum(one.sighting_id in lapsed or self._expired(one) for one in found),
             ),
             HeldData(
                 inventory.STILLS.name,
                 count=len(stills),
                 size_bytes=sum(item.size for item in stills),
                 oldest=min((item.modified for item in stills), default=None),
+                overdue=sum(_sighting_in(item.key) in lapsed for item in stills),
             ),
-            HeldData(inventory.SPANS.name, count=len(await self._ledger.entries())),
+            HeldData(
+                inventory.SPANS.name,
+                count=len(spans),
+                overdue=sum(_subject_in(entry.key) in unfinished for entry in spans),
+            ),
         )
 
     async def _place(self, finding: Finding) -> Placement:
@@ -337,6 +364,21 @@ class Sightings:
             await self._index.put(joined, template)
         await self._feed.publish(joined)
         return joined
+
+    async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting:
+        """Let a decided sighting rest on an approved policy, once it is found by one."""
+        vouched = _vouched(decided, again)
+        if vouched is decided:
+            return decided
+        resting = replace(
+            decided,
+            threshold=vouched.threshold,
+            policy_id=vouched.policy_id,
+            figures=vouched.figures,
+        )
+        await self._index.update(resting)
+        await self._feed.publish(resting)
+        return resting
 
     async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
         assert decided.review is not None, "it was decided"
@@ -424,8 +466,11 @@ class Sightings:
 
 def _vouched(best: Sighting, again: Sighting) -> Sighting:
     """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
-    approved = [one.figures is not None and one.figures.approved for one in (best, again)]
-    return again if approved == [False, True] and best.score >= again.threshold else best
+    return (
+        again
+        if (best.approved, again.approved) == (False, True) and best.score >= again.threshold
+        else best
+    )
 
 
 def _rival_score(*parts: Sighting) -> float | None:
@@ -461,6 +506,15 @@ def _erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
 def _still(sighting: Sighting) -> str:
     folder = "confirmed" if sighting.state is SightingState.CONFIRMED else "pending"
     return f"{folder}/{sighting.sighting_id}.jpg"
+
+
+def _sighting_in(still: str) -> str:
+    """Return the id of the sighting that a still is of."""
+    return still.rpartition("/")[2].removesuffix(".jpg")
+
+
+def _subject_in(ledger_key: str) -> str:
+    return ledger_key.rpartition(".")[2]
 
 
 def _ledger_key(sighting: Sighting) -> str:

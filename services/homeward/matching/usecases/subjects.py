@@ -7,7 +7,6 @@ import hashlib
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from homeward.inventory import (
     PHOTOGRAPHS,
@@ -18,23 +17,25 @@ from homeward.inventory import (
     STILLS,
     SUBJECTS,
     DataClass,
-    HeldData,
 )
 from homeward.matching.model import (
     MAX_PHOTOS_PER_SUBJECT,
     ErasureCertificate,
     ErasureEntry,
     ErasureOutcome,
+    PhotoKey,
     ReferencePhoto,
     Subject,
     SubjectDetails,
     SubjectState,
     Template,
 )
-from homeward.matching.ports import FaceAnalyzer, Reference, Removed, SubjectIndex
+from homeward.matching.ports import NOT_REBUILT, FaceAnalyzer, Reference, Removed, SubjectIndex
 from homeward.matching.usecases.certificates import Certificates
+from homeward.matching.usecases.completeness import note_usable, with_usable
 from homeward.matching.usecases.object_erasures import NOTHING_THERE, ObjectErasures
 from homeward.matching.usecases.sightings import Sightings
+from homeward.matching.usecases.unrecorded import photo_key, remove_photo
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
@@ -46,8 +47,7 @@ Look = Callable[[Subject, Template], Awaitable[bool]]
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
-SWEPT_LATE = timedelta(days=1)
-"""A subject whose end is overdue for longer than this is reported: sweeps do not work."""
+RECORD_KEPT = "the record goes last, with the next sweep that finds everything else gone"
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "no face was found",
@@ -62,8 +62,9 @@ PHOTO_ADVICE: Mapping[str, str] = {
 class Subjects:
     """The people who are looked for.
 
-    A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first
-    and erases the rest afterwards, so that a close that breaks off is taken up by the next one.
+    A subject is one record, under `open.<id>` while it is open. Closing writes `closed.<id>` first,
+    erases the rest afterwards and `open.<id>` last of all. A close that breaks off is finished by
+    the next one or by the sweep, which finds it by what is still held.
 
     Args:
         subjects: The records.
@@ -132,7 +133,7 @@ class Subjects:
     async def add_photo(
         self, subject_id: str, photo: bytes, *, look: Look | None = None
     ) -> tuple[Subject, str, str, bool]:
-        """Add a reference photograph.
+        """Add a reference photograph; one whose template was lost gets another.
 
         Args:
             subject_id: Whose.
@@ -140,8 +141,8 @@ class Subjects:
             look: Asked before anything is stored; False leaves the photograph out.
 
         Returns:
-            The subject with it, its etag, the photograph's id, and whether it was there before. The
-            id is empty when it was left out.
+            The subject with it, its etag, the photograph's id, and whether it was there before,
+            with its template. The id is empty when it was left out.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -153,9 +154,11 @@ class Subjects:
         await self._rules.require()
         subject, etag = await self._open_subject(subject_id)
         photo_id = photo_id_of(subject_id, photo)
-        if any(held.photo_id == photo_id for held in subject.photos):
+        listed = any(held.photo_id == photo_id for held in subject.photos)
+        if listed and await self._gallery.holding([photo_id]):
             return subject, etag, photo_id, True
-        _require_room(subject)
+        if not listed:
+            _require_room(subject)
         analysis = await self._faces.analyze(photo)
         if analysis.template is None or analysis.box is None:
             raise errors.InvalidArgumentError(
@@ -165,27 +168,23 @@ class Subjects:
                 metadata={"verdict": ",".join(analysis.problems)},
             )
         held = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
-        # Before anything is stored.
-        await self._gallery.require_model(analysis.template.model_digest)
-        if look is not None and not await look(subject, analysis.template):
+        model_digest = analysis.template.model_digest
+        await self._gallery.require_model(model_digest)  # before anything is stored
+        if look is not None and not listed and not await look(subject, analysis.template):
             return subject, etag, "", False
 
         def add(subject: Subject) -> Subject:
             if any(other.photo_id == photo_id for other in subject.photos):
-                return subject
+                return with_usable(subject, model_digest, {PhotoKey(subject_id, photo_id): True})
             _require_room(subject)
             return replace(subject, photos=(*subject.photos, held))
 
         try:
             await self._enrol(subject_id, held, photo, analysis.template)
             subject, etag = await self._edit(subject_id, add)
-        except (
-            errors.FailedPreconditionError,
-            errors.NotFoundError,
-            errors.ResourceExhaustedError,
-        ):
-            # Closed, erased, filled up or moved to another model while the photograph was judged:
-            # nothing of it may stay.
+        except errors.DomainError:
+            # Closed, erased, filled up or moved to another model while the photograph was judged,
+            # or a store failed: nothing of it may stay.
             await self._take_back(subject_id, photo_id)
             raise
         return subject, etag, photo_id, False
@@ -267,19 +266,9 @@ class Subjects:
                 to_be_erased=to_be_erased,
             )
             await self._subjects.put(_closed(subject_id), records.encode(shell))
-        entries = [
-            entry
-            for data, erase in (
-                ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
-                ((PHOTOGRAPHS,), self._remove_photos),
-                ((SUBJECTS,), self._erase_record),
-            )
-            for entry in await _entries(data, erase(subject_id))
-        ]
+        certificate = await self.erase_data(subject_id)
         closed, etag = await self.get(subject_id)
-        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
-        return closed, etag, await self._certificates.keep(made)
+        return closed, etag, certificate
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
         """Close a subject and forget that it was there.
@@ -292,66 +281,33 @@ class Subjects:
             await self._subjects.erase(_closed(subject_id))
         return certificate
 
-    async def sweep(self, *, grace: timedelta) -> int:
-        """Close subjects whose review date has passed, and finish what broke off.
+    async def erase_data(self, subject_id: str) -> ErasureCertificate:
+        """Erase what is held of a subject that is not open, its record last of all.
 
         Args:
-            grace: How long after its review date a subject is closed.
+            subject_id: Whose. There need not be a record of it.
 
         Returns:
-            How many subjects were closed, or their erasure finished.
+            What became of it.
         """
-        now = self._clock.now()
-        closed = {
-            entry.key.removeprefix("closed."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("closed.*")
-        }
-        opened = {
-            entry.key.removeprefix("open."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("open.*")
-        }
-        erasing = [name for name, shell in closed.items() if shell.to_be_erased]
-        broken_off = [name for name in opened if name in closed and name not in erasing]
-        lapsed = [
-            name
-            for name, subject in opened.items()
-            if name not in closed
-            and subject.details is not None
-            and now >= subject.details.review_time + grace
+        entries = [
+            entry
+            for data, erase in (
+                ((REFERENCES,), self._remove_templates),
+                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((PHOTOGRAPHS,), self._remove_photos),
+            )
+            for entry in await _entries(data, erase(subject_id))
         ]
-        for name in erasing:
-            await self.erase(name)
-        for name in (*broken_off, *lapsed):
-            await self.close(name)
-        await self._gallery.mend()
-        return len(erasing) + len(broken_off) + len(lapsed)
-
-    async def held(self, *, grace: timedelta) -> tuple[HeldData, HeldData, HeldData]:
-        """Return how many subjects, photographs and templates there are."""
-        now = self._clock.now()
-        found = [subject for subject, _ in await self.find(show_closed=False)]
-        photos = await self._photos.objects("")
-        return (
-            HeldData(
-                SUBJECTS.name,
-                count=len(found),
-                oldest=min((one.create_time for one in found), default=None),
-                overdue=sum(
-                    one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
-                    for one in found
-                ),
-            ),
-            HeldData(
-                PHOTOGRAPHS.name,
-                count=len(photos),
-                size_bytes=sum(item.size for item in photos),
-                oldest=min((item.modified for item in photos), default=None),
-            ),
-            HeldData(REFERENCES.name, count=await self._gallery.count()),
-        )
+        if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
+            entries.append(_told(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
+        else:
+            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
+        made = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
+        return await self._certificates.keep(made)
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
-        """Return the ids of photographs that nobody is compared with: the model refused them.
+        """Return the ids of photographs that nobody is compared with: they have no template.
 
         Empty while the gallery does not answer: subjects are read and closed all the same.
         """
@@ -360,9 +316,20 @@ class Subjects:
             return frozenset(photo_ids) - await self._gallery.holding(photo_ids)
         return frozenset()
 
+    async def note_usable(self, digest: str, photos: Mapping[PhotoKey, bool]) -> None:
+        """Write down which photographs a model pack has a use for.
+
+        A gallery of it is whole without the others.
+
+        Args:
+            digest: Of the pack.
+            photos: Whether it makes a template of each.
+        """
+        await note_usable(self._subjects, digest, photos)
+
     async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
-        return await self._photos.get(_photo(subject_id, photo_id))
+        return await self._photos.get(photo_key(subject_id, photo_id))
 
     async def _enrol(
         self, subject_id: str, held: ReferencePhoto, photo: bytes, template: Template
@@ -370,17 +337,17 @@ class Subjects:
         # The photograph first: whoever fills a gallery of another model reads it as soon as it has
         # a template in this one.
         await self._photos.put(
-            _photo(subject_id, held.photo_id), photo, content_type="application/octet-stream"
+            photo_key(subject_id, held.photo_id), photo, content_type="application/octet-stream"
         )
         await self._gallery.put(Reference(subject_id, held.photo_id, template))
 
     async def _take_back(self, subject_id: str, photo_id: str) -> None:
-        with contextlib.suppress(errors.NotFoundError):
-            subject, _ = await self.get(subject_id)
-            if any(held.photo_id == photo_id for held in subject.photos):
-                return  # somebody else has added the same one
-        await self._photos.delete(_photo(subject_id, photo_id))
-        await self._gallery.remove_photo(subject_id, photo_id)
+        with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left
+            with contextlib.suppress(errors.NotFoundError):
+                subject, _ = await self.get(subject_id)
+                if any(held.photo_id == photo_id for held in subject.photos):
+                    return  # somebody else has added the same one
+            await remove_photo(self._photos, self._gallery, subject_id, photo_id)
 
     async def _open_subject(self, subject_id: str) -> tuple[Subject, str]:
         subject, etag = await self.get(subject_id)
@@ -500,7 +467,7 @@ async def _entries(
     try:
         return await erasure
     except (errors.UnavailableError, errors.FailedPreconditionError) as error:
-        again = f"{error.message}; then close the subject again"
+        again = f"{error.message}; the next sweep tries again"
         return [_told(one, 0, ErasureOutcome.FAILED, again) for one in data]
 
 
@@ -520,7 +487,7 @@ def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
         data,
         removed.count,
         ErasureOutcome.PENDING,
-        "nothing returns them; their bytes go with the files when those are next rebuilt",
+        NOT_REBUILT,
         *removed.places,
     )
 
@@ -548,7 +515,3 @@ def _open(subject_id: str) -> str:
 
 def _closed(subject_id: str) -> str:
     return f"closed.{subject_id}"
-
-
-def _photo(subject_id: str, photo_id: str) -> str:
-    return f"subjects/{subject_id}/{photo_id}"

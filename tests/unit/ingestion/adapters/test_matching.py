@@ -24,7 +24,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.ingestion.adapters.matching import GrpcMatcher
-from homeward.ingestion.model import Match, MatchPolicy, Template
+from homeward.ingestion.model import Drop, Footage, Match, MatchPolicy, Template
 from homeward.ingestion.ports import Sighted
 from homeward.policy import PolicyFigures, Rate
 from homeward.servicekit import errors, wire
@@ -54,11 +54,16 @@ class FakeMatching(
         )
         self.refuses = False
         self.findings: list[sighting_service_pb2.SightingFinding] = []
+        self.dispositions: list[Any] = []
 
     async def RecordSightings(self, request: Any, _: Any) -> Any:
         self.findings += request.findings
         return sighting_service_pb2.RecordSightingsResponse(
-            results=[sighting_service_pb2.RecordedSighting() for _ in request.findings]
+            results=[
+                sighting_service_pb2.RecordedSighting(disposition=disposition)
+                for disposition in self.dispositions
+            ]
+            or [sighting_service_pb2.RecordedSighting() for _ in request.findings]
         )
 
     async def Match(self, _: Any, __: Any) -> Any:
@@ -148,6 +153,51 @@ async def test_a_search_needs_a_policy_in_force(
     assert refused.value.message == "nobody has approved policy p/1"
 
 
+def a_finding(make: Any, footage: Footage) -> Sighted:
+    return Sighted(
+        scan_id=SUBJECT,
+        footage=footage,
+        match=Match(SUBJECT, SUBJECT, 0.8),
+        best_shot_score=None,
+        rival_score=None,
+        policy=MatchPolicy("p/1", 0.5),
+        true_start=make.recorded,
+        start=timedelta(seconds=1),
+        end=timedelta(seconds=4),
+        best_shot=timedelta(seconds=2),
+        face_height_px=50,
+        template=PROBE,
+        still=b"a still",
+    )
+
+
+@pytest.mark.parametrize("ahead", [90, -90, 0])
+async def test_a_finding_tells_what_it_was_found_in_and_by_which_clock(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any, ahead: int
+) -> None:
+    offset = timedelta(seconds=ahead)
+    footage = make.footage()
+    found = replace(a_finding(make, footage), true_start=footage.header.start_time - offset)
+
+    await matcher.record([found])
+
+    (finding,) = fake.findings
+    assert finding.sighting.footage_sha256 == footage.header.sha256
+    assert finding.sighting.HasField("clock_offset")
+    assert finding.sighting.clock_offset.ToTimedelta() == offset
+
+
+async def test_a_finding_that_is_dropped_tells_why(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any
+) -> None:
+    kinds = sighting_service_pb2.RecordedSighting
+    fake.dispositions = [kinds.DISPOSITION_REJECTED_BEFORE, kinds.DISPOSITION_SUBJECT_CLOSED]
+
+    recorded = await matcher.record([a_finding(make, make.footage())] * 2)
+
+    assert recorded == [Drop.REJECTED_BEFORE, Drop.SUBJECT_CLOSED]
+
+
 @pytest.mark.parametrize(
     ("uncertain_from", "told"),
     [(None, False), (3.999, True), (4.0, False), (2.0, True), (0.0, True)],
@@ -164,30 +214,15 @@ async def test_a_finding_tells_whether_its_time_is_uncertain(
     footage = make.footage()
     at = None if uncertain_from is None else timedelta(seconds=uncertain_from)
     footage = replace(footage, probe=replace(footage.probe, uncertain_from=at))
-    sighted = Sighted(
-        scan_id=SUBJECT,
-        footage=footage,
-        match=Match(SUBJECT, SUBJECT, 0.8),
-        best_shot_score=None,
-        rival_score=None,
-        policy=MatchPolicy("p/1", 0.5),
-        true_start=make.recorded,
-        start=timedelta(seconds=1),
-        end=timedelta(seconds=4),
-        best_shot=timedelta(seconds=2),
-        face_height_px=50,
-        template=PROBE,
-        still=b"a still",
-    )
-
-    await matcher.record([sighted])
+    await matcher.record([a_finding(make, footage)])
 
     (finding,) = fake.findings
     assert finding.sighting.HasField("time_uncertain")
     assert finding.sighting.time_uncertain is told
     assert not finding.HasField("include_rejected_before_time")
 
-    await matcher.record([replace(sighted, include_rejected_before=make.recorded)])
+    found = replace(a_finding(make, footage), include_rejected_before=make.recorded)
+    await matcher.record([found])
 
     again = fake.findings[-1].include_rejected_before_time
     assert again == wire.to_timestamp(make.recorded)

@@ -385,6 +385,20 @@ async def test_a_sighting_that_was_rejected_before_is_no_candidate(stage: Stage)
 
     assert done.candidates == ()
     assert (done.counts.appearances, done.counts.discarded) == (1, 0)
+    assert (done.counts.dropped, done.counts.closed) == (1, 0)
+
+
+async def test_a_match_of_a_subject_that_was_closed_is_not_counted_as_rejected(
+    stage: Stage,
+) -> None:
+    stage.matcher.closed.add("subject-1")
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 6)
+
+    done = await stage.search()
+
+    assert done.candidates == ()
+    assert (done.counts.dropped, done.counts.closed) == (1, 1)
 
 
 async def test_only_the_subjects_of_the_scan_are_looked_for(stage: Stage) -> None:

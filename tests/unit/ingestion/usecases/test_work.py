@@ -33,6 +33,9 @@ from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
+INCOMPLETE = errors.FailedPreconditionError(
+    "the gallery lacks templates", reason=errors.Reason.GALLERY_INCOMPLETE
+)
 
 
 def sample(name: str) -> float:
@@ -446,10 +449,13 @@ async def test_templates_that_may_not_be_compared_are_not_tried_again(
     assert (gap.reason, gap.detail) == (GapReason.GIVEN_UP, "no comparing")
 
 
-async def test_what_does_not_answer_is_waited_for_in_place(desk: Desk) -> None:
+@pytest.mark.parametrize("problem", [UNAVAILABLE, INCOMPLETE], ids=lambda one: one.reason)
+async def test_what_does_not_answer_or_lacks_templates_is_waited_for_in_place(
+    desk: Desk, problem: errors.DomainError
+) -> None:
     async def unavailable(task: Task, report: Report) -> None:
         del task, report
-        raise UNAVAILABLE
+        raise problem
 
     desk.scanner.steps = [unavailable, unavailable]
 

@@ -153,6 +153,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Of some subjects the other model pack can use no photograph: nobody would
     find them any more. Metadata: `subject_count`.
     """
+    ERROR_REASON_GALLERY_INCOMPLETE: _ErrorReason.ValueType  # 54
+    """FAILED_PRECONDITION. The gallery lacks templates of people who are looked for, as after a loss
+    of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
+    does the next sweep. Metadata: `subject_count`, `photo_count`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -307,6 +312,11 @@ Metadata: `policy_id`, `expected`, `received`.
 ERROR_REASON_SUBJECTS_LOST: ErrorReason.ValueType  # 53
 """FAILED_PRECONDITION. Of some subjects the other model pack can use no photograph: nobody would
 find them any more. Metadata: `subject_count`.
+"""
+ERROR_REASON_GALLERY_INCOMPLETE: ErrorReason.ValueType  # 54
+"""FAILED_PRECONDITION. The gallery lacks templates of people who are looked for, as after a loss
+of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
+does the next sweep. Metadata: `subject_count`, `photo_count`.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.

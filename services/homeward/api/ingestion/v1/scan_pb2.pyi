@@ -314,6 +314,7 @@ class ScanProgress(_message.Message):
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     DROPPED_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     CROWDED_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
+    CLOSED_SUBJECT_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """Recordings in the scope."""
     segment_count: _builtins.int
@@ -336,6 +337,8 @@ class ScanProgress(_message.Message):
     """
     crowded_appearance_count: _builtins.int
     """Appearances that were alike to more than ten subjects. The ten most alike are listed."""
+    closed_subject_match_count: _builtins.int
+    """Of `dropped_match_count`, those of a subject that was closed meanwhile."""
     @_builtins.property
     def total_duration(self) -> _duration_pb2.Duration:
         """Footage in the scope, as time that it plays."""
@@ -359,10 +362,11 @@ class ScanProgress(_message.Message):
         candidate_count: _builtins.int = ...,
         dropped_match_count: _builtins.int = ...,
         crowded_appearance_count: _builtins.int = ...,
+        closed_subject_match_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

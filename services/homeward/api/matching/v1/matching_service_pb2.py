@@ -27,7 +27,7 @@ from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_
 from homeward.api.matching.v1 import policy_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/matching_service.proto\x12\x18homeward.api.matching.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a%homeward/api/matching/v1/policy.proto\"t\n\x0cMatchRequest\x12\x30\n\x06probes\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\x12\x13\n\x0bsubject_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06margin\x18\x04 \x01(\x02\"\x86\x01\n\rMatchResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.ProbeCandidates\x12\x39\n\x06policy\x18\x02 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy\"J\n\x0fProbeCandidates\x12\x37\n\ncandidates\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Candidate\"@\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"1\n\x19GetThresholdPolicyRequest\x12\x14\n\x0cgallery_size\x18\x01 \x01(\x05\"W\n\x1aGetThresholdPolicyResponse\x12\x39\n\x06policy\x18\x01 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy2\x8b\x02\n\x0fMatchingService\x12\x65\n\x05Match\x12&.homeward.api.matching.v1.MatchRequest\x1a\'.homeward.api.matching.v1.MatchResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12\x90\x01\n\x12GetThresholdPolicy\x12\x33.homeward.api.matching.v1.GetThresholdPolicyRequest\x1a\x34.homeward.api.matching.v1.GetThresholdPolicyResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/matching_service.proto\x12\x18homeward.api.matching.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a%homeward/api/matching/v1/policy.proto\"t\n\x0cMatchRequest\x12\x30\n\x06probes\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\x12\x13\n\x0bsubject_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06margin\x18\x04 \x01(\x02\"\x86\x01\n\rMatchResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.ProbeCandidates\x12\x39\n\x06policy\x18\x02 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy\"J\n\x0fProbeCandidates\x12\x37\n\ncandidates\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Candidate\"@\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"F\n\x19GetThresholdPolicyRequest\x12\x14\n\x0cgallery_size\x18\x01 \x01(\x05\x12\x13\n\x0bsubject_ids\x18\x02 \x03(\t\"W\n\x1aGetThresholdPolicyResponse\x12\x39\n\x06policy\x18\x01 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy2\x8b\x02\n\x0fMatchingService\x12\x65\n\x05Match\x12&.homeward.api.matching.v1.MatchRequest\x1a\'.homeward.api.matching.v1.MatchResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12\x90\x01\n\x12GetThresholdPolicy\x12\x33.homeward.api.matching.v1.GetThresholdPolicyRequest\x1a\x34.homeward.api.matching.v1.GetThresholdPolicyResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,9 +47,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CANDIDATE']._serialized_start=521
   _globals['_CANDIDATE']._serialized_end=585
   _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_start=587
-  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_end=636
-  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_start=638
-  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_end=725
-  _globals['_MATCHINGSERVICE']._serialized_start=728
-  _globals['_MATCHINGSERVICE']._serialized_end=995
+  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_end=657
+  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_start=659
+  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_end=746
+  _globals['_MATCHINGSERVICE']._serialized_start=749
+  _globals['_MATCHINGSERVICE']._serialized_end=1016
 # @@protoc_insertion_point(module_scope)

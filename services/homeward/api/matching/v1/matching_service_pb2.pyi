@@ -153,18 +153,26 @@ class GetThresholdPolicyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     GALLERY_SIZE_FIELD_NUMBER: _builtins.int
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
     gallery_size: _builtins.int
     """How many enrolled people a search would compare with, 0 to 10,000,000. 0 means all that can be
     found now: those who are open and have a reference photograph.
     """
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The subjects that a search would compare with, at most 1000. Empty: all that are open. Others
+        may lack templates.
+        """
+
     def __init__(
         self,
         *,
         gallery_size: _builtins.int = ...,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_size", b"gallery_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery_size", b"gallery_size", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,7 +60,7 @@ class MatchingServiceServicer:
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
-        `POLICY_MODEL_MISMATCH`
+        `POLICY_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -74,7 +74,7 @@ class MatchingServiceServicer:
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
-        `EMBEDDING_MODEL_MISMATCH`
+        `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -42,7 +42,7 @@ class MatchingServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
-      `POLICY_MODEL_MISMATCH`
+      `POLICY_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetThresholdPolicy: _grpc.UnaryUnaryMultiCallable[_matching_service_pb2.GetThresholdPolicyRequest, _matching_service_pb2.GetThresholdPolicyResponse]
@@ -52,7 +52,7 @@ class MatchingServiceStub:
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
-      `EMBEDDING_MODEL_MISMATCH`
+      `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -70,7 +70,7 @@ class MatchingServiceAsyncStub(MatchingServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
-      `POLICY_MODEL_MISMATCH`
+      `POLICY_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetThresholdPolicy: _aio.UnaryUnaryMultiCallable[_matching_service_pb2.GetThresholdPolicyRequest, _matching_service_pb2.GetThresholdPolicyResponse]  # type: ignore[assignment]
@@ -80,7 +80,7 @@ class MatchingServiceAsyncStub(MatchingServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
-      `EMBEDDING_MODEL_MISMATCH`
+      `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -101,7 +101,7 @@ class MatchingServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - FAILED_PRECONDITION `EMBEDDING_MODEL_MISMATCH`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`,
-          `POLICY_MODEL_MISMATCH`
+          `POLICY_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -117,7 +117,7 @@ class MatchingServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - FAILED_PRECONDITION `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
-          `EMBEDDING_MODEL_MISMATCH`
+          `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -122,6 +122,8 @@ class Sighting(_message.Message):
     FIGURES_FIELD_NUMBER: _builtins.int
     RIVAL_SCORE_FIELD_NUMBER: _builtins.int
     TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
+    FOOTAGE_SHA256_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
     same id, whichever scan it comes from.
@@ -164,6 +166,10 @@ class Sighting(_message.Message):
     `FOOTAGE_PROBLEM_CLOCK_STEPPED`. Absent when nobody knows: an earlier version of Homeward found
     at least a part of it and did not tell.
     """
+    footage_sha256: _builtins.str
+    """SHA-256 of the recording's file as it was uploaded, 64 hexadecimal digits: what was searched can
+    be told from a copy of it after it has gone. Empty when an earlier version of Homeward found it.
+    """
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
         """When the person was in view, true time."""
@@ -200,6 +206,13 @@ class Sighting(_message.Message):
     def figures(self) -> _policy_pb2.PolicyFigures:
         """What the threshold was worth when it was found. Absent when whoever found it did not tell."""
 
+    @_builtins.property
+    def clock_offset(self) -> _duration_pb2.Duration:
+        """How far the camera's clock was taken to be ahead of true time when it was found, as its operator
+        had stated: `interval` and `best_shot_time` are what the clock showed less this. Absent when an
+        earlier version of Homeward found it.
+        """
+
     def __init__(
         self,
         *,
@@ -227,10 +240,12 @@ class Sighting(_message.Message):
         figures: _policy_pb2.PolicyFigures | None = ...,
         rival_score: _builtins.float | None = ...,
         time_uncertain: _builtins.bool | None = ...,
+        footage_sha256: _builtins.str = ...,
+        clock_offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015

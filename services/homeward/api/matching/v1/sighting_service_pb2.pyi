@@ -475,16 +475,22 @@ class ExportSightingRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    UNAPPROVED_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Its id. Required."""
+    unapproved: _builtins.bool
+    """Give it out although nobody had approved the policy that it was found by, or nobody knows
+    whether anybody had. Whoever sets this marks what is given out, so that nobody acts on it.
+    """
     def __init__(
         self,
         *,
         sighting_id: _builtins.str = ...,
+        unapproved: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting_id", b"sighting_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting_id", b"sighting_id", "unapproved", b"unapproved"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -150,12 +150,14 @@ class SightingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportSighting(self, request, context):
-        """Gives a confirmed sighting out, with its still, for disclosure to another body.
+        """Gives a confirmed sighting out, with its still, for disclosure to another body. One that was
+        found by a policy that nobody had approved (evaluation mode) is refused unless `unapproved` is
+        set: nobody may act on it.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+        - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -82,12 +82,14 @@ class SightingServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]
-    """Gives a confirmed sighting out, with its still, for disclosure to another body.
+    """Gives a confirmed sighting out, with its still, for disclosure to another body. One that was
+    found by a policy that nobody had approved (evaluation mode) is refused unless `unapproved` is
+    set: nobody may act on it.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+    - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     EraseFootageSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseFootageSightingsRequest, _sighting_service_pb2.EraseFootageSightingsResponse]
@@ -165,12 +167,14 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]  # type: ignore[assignment]
-    """Gives a confirmed sighting out, with its still, for disclosure to another body.
+    """Gives a confirmed sighting out, with its still, for disclosure to another body. One that was
+    found by a policy that nobody had approved (evaluation mode) is refused unless `unapproved` is
+    set: nobody may act on it.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+    - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     EraseFootageSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseFootageSightingsRequest, _sighting_service_pb2.EraseFootageSightingsResponse]  # type: ignore[assignment]
@@ -281,12 +285,14 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sighting_service_pb2.ExportSightingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sighting_service_pb2.ExportSightingResponse, _abc.Awaitable[_sighting_service_pb2.ExportSightingResponse]]:
-        """Gives a confirmed sighting out, with its still, for disclosure to another body.
+        """Gives a confirmed sighting out, with its still, for disclosure to another body. One that was
+        found by a policy that nobody had approved (evaluation mode) is refused unless `unapproved` is
+        set: nobody may act on it.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`
+        - FAILED_PRECONDITION `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

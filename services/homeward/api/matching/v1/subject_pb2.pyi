@@ -164,8 +164,9 @@ class ReferencePhoto(_message.Message):
     quality: _builtins.float
     """How well the face serves recognition, in [0, 1]; higher is better."""
     unusable: _builtins.bool
-    """True when the model pack in use cannot use it: nobody is compared with it. It was enrolled with
-    another pack.
+    """True when it has no template, so that nobody is compared with it: the model pack in use cannot
+    use it, or the gallery has lost its template, and searches are refused with
+    `GALLERY_INCOMPLETE`.
     """
     @_builtins.property
     def face_box(self) -> _types_pb2.BoundingBox:

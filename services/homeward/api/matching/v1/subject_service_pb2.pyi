@@ -130,7 +130,9 @@ class AddReferencePhotoResponse(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     NOT_COMPARED_REASON_FIELD_NUMBER: _builtins.int
     already_held: _builtins.bool
-    """True when the subject had this photograph already. Then it was not compared again."""
+    """True when the subject had this photograph already, with its template. Then it was not compared
+    again.
+    """
     not_compared_reason: _builtins.str
     """Why it was not compared with anybody, such as that no policy is approved: then there are no
     warnings, whatever it shows. Empty when it was compared, or was held already.
@@ -620,6 +622,107 @@ class ReenrolSubjectsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReenrolSubjectsResponse: _TypeAlias = ReenrolSubjectsResponse  # noqa: Y015
+
+@_typing.final
+class RebuildGalleryRequest(_message.Message):
+    """What to make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPT_LOST_FIELD_NUMBER: _builtins.int
+    accept_lost: _builtins.bool
+    """Search without the subjects of whose photographs none can be used, who are not found any more
+    then. Without it, searches that they are part of stay refused if there are any.
+    """
+    def __init__(
+        self,
+        *,
+        accept_lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_lost", b"accept_lost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildGalleryRequest: _TypeAlias = RebuildGalleryRequest  # noqa: Y015
+
+@_typing.final
+class RebuildGalleryResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Stage:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[RebuildGalleryResponse._Stage.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STAGE_UNSPECIFIED: RebuildGalleryResponse._Stage.ValueType  # 0
+        """Not a stage; never sent."""
+        STAGE_WAITING: RebuildGalleryResponse._Stage.ValueType  # 1
+        """Another call, or a sweep, is at it."""
+        STAGE_EMBEDDING: RebuildGalleryResponse._Stage.ValueType  # 2
+        """Photographs are embedded."""
+        STAGE_DONE: RebuildGalleryResponse._Stage.ValueType  # 3
+        """All is done. The last message."""
+
+    class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
+        """What is done."""
+
+    STAGE_UNSPECIFIED: RebuildGalleryResponse.Stage.ValueType  # 0
+    """Not a stage; never sent."""
+    STAGE_WAITING: RebuildGalleryResponse.Stage.ValueType  # 1
+    """Another call, or a sweep, is at it."""
+    STAGE_EMBEDDING: RebuildGalleryResponse.Stage.ValueType  # 2
+    """Photographs are embedded."""
+    STAGE_DONE: RebuildGalleryResponse.Stage.ValueType  # 3
+    """All is done. The last message."""
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    MODEL_NAME_FIELD_NUMBER: _builtins.int
+    MODEL_DIGEST_FIELD_NUMBER: _builtins.int
+    DONE_PHOTO_COUNT_FIELD_NUMBER: _builtins.int
+    TOTAL_PHOTO_COUNT_FIELD_NUMBER: _builtins.int
+    UNUSABLE_PHOTOS_FIELD_NUMBER: _builtins.int
+    LOST_SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    stage: Global___RebuildGalleryResponse.Stage.ValueType
+    """What is done now."""
+    model_name: _builtins.str
+    """Name of the gallery's model pack."""
+    model_digest: _builtins.str
+    """Its digest."""
+    done_photo_count: _builtins.int
+    """Photographs that lacked a template and have one now, or that none can be made of."""
+    total_photo_count: _builtins.int
+    """Photographs that lacked a template when this began. Told with STAGE_EMBEDDING and STAGE_DONE."""
+    @_builtins.property
+    def unusable_photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnusablePhoto]:
+        """Photographs that no template can be made of, of those that were embedded since the message before."""
+
+    @_builtins.property
+    def lost_subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subjects of whose photographs none can be used. Told with STAGE_DONE."""
+
+    def __init__(
+        self,
+        *,
+        stage: Global___RebuildGalleryResponse.Stage.ValueType = ...,
+        model_name: _builtins.str = ...,
+        model_digest: _builtins.str = ...,
+        done_photo_count: _builtins.int = ...,
+        total_photo_count: _builtins.int = ...,
+        unusable_photos: _abc.Iterable[Global___UnusablePhoto] | None = ...,
+        lost_subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done_photo_count", b"done_photo_count", "lost_subject_ids", b"lost_subject_ids", "model_digest", b"model_digest", "model_name", b"model_name", "stage", b"stage", "total_photo_count", b"total_photo_count", "unusable_photos", b"unusable_photos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildGalleryResponse: _TypeAlias = RebuildGalleryResponse  # noqa: Y015
 
 @_typing.final
 class UnusablePhoto(_message.Message):

@@ -77,6 +77,11 @@ class SubjectServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.FromString,
                 _registered_method=True)
+        self.RebuildGallery = channel.unary_stream(
+                '/homeward.api.matching.v1.SubjectService/RebuildGallery',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryResponse.FromString,
+                _registered_method=True)
 
 
 class SubjectServiceServicer:
@@ -204,6 +209,23 @@ class SubjectServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RebuildGallery(self, request, context):
+        """Makes the templates that the gallery lacks, as after a loss of Qdrant's data, from the kept
+        photographs, with the model pack that the gallery is of. Tells how far it is until it is done.
+        Searches are refused with `GALLERY_INCOMPLETE` until then. The sweep of matching does the same by
+        itself.
+
+        Call it again after it broke off: it goes on with what is missing. A call while another is under
+        way waits for that. When nothing is missing, it says so at once.
+
+        Possible errors:
+        - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `EMBEDDING_MODEL_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -246,6 +268,11 @@ def add_SubjectServiceServicer_to_server(servicer, server):
                     servicer.ReenrolSubjects,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.SerializeToString,
+            ),
+            'RebuildGallery': grpc.unary_stream_rpc_method_handler(
+                    servicer.RebuildGallery,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -467,6 +494,33 @@ class SubjectService:
             '/homeward.api.matching.v1.SubjectService/ReenrolSubjects',
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ReenrolSubjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildGallery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/homeward.api.matching.v1.SubjectService/RebuildGallery',
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.RebuildGalleryResponse.FromString,
             options,
             channel_credentials,
             insecure,

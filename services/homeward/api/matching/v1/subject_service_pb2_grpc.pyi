@@ -123,6 +123,19 @@ class SubjectServiceStub:
     - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    RebuildGallery: _grpc.UnaryStreamMultiCallable[_subject_service_pb2.RebuildGalleryRequest, _subject_service_pb2.RebuildGalleryResponse]
+    """Makes the templates that the gallery lacks, as after a loss of Qdrant's data, from the kept
+    photographs, with the model pack that the gallery is of. Tells how far it is until it is done.
+    Searches are refused with `GALLERY_INCOMPLETE` until then. The sweep of matching does the same by
+    itself.
+
+    Call it again after it broke off: it goes on with what is missing. A call while another is under
+    way waits for that. When nothing is missing, it says so at once.
+
+    Possible errors:
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `EMBEDDING_MODEL_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
 
 @_typing.type_check_only
 class SubjectServiceAsyncStub(SubjectServiceStub):
@@ -217,6 +230,19 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    RebuildGallery: _aio.UnaryStreamMultiCallable[_subject_service_pb2.RebuildGalleryRequest, _subject_service_pb2.RebuildGalleryResponse]  # type: ignore[assignment]
+    """Makes the templates that the gallery lacks, as after a loss of Qdrant's data, from the kept
+    photographs, with the model pack that the gallery is of. Tells how far it is until it is done.
+    Searches are refused with `GALLERY_INCOMPLETE` until then. The sweep of matching does the same by
+    itself.
+
+    Call it again after it broke off: it goes on with what is missing. A call while another is under
+    way waits for that. When nothing is missing, it says so at once.
+
+    Possible errors:
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -358,6 +384,25 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildGallery(
+        self,
+        request: _subject_service_pb2.RebuildGalleryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_subject_service_pb2.RebuildGalleryResponse], _abc.AsyncIterator[_subject_service_pb2.RebuildGalleryResponse]]:
+        """Makes the templates that the gallery lacks, as after a loss of Qdrant's data, from the kept
+        photographs, with the model pack that the gallery is of. Tells how far it is until it is done.
+        Searches are refused with `GALLERY_INCOMPLETE` until then. The sweep of matching does the same by
+        itself.
+
+        Call it again after it broke off: it goes on with what is missing. A call while another is under
+        way waits for that. When nothing is missing, it says so at once.
+
+        Possible errors:
+        - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `EMBEDDING_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -1,0 +1,139 @@
+"""What is given out with a sighting, so that another body can weigh it and find it again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
+from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
+from homeward.api.matching.v1 import (
+    sighting_pb2,
+    sighting_service_pb2,
+    subject_pb2,
+    subject_service_pb2,
+)
+from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
+from homeward.cli import caveats, figures
+from homeward.cli.errors import CliError, ExitCode, tell
+from homeward.cli.options import Session
+
+MARK = "EVALUATION-"
+"""Begins the names of files that nobody may act on."""
+
+APPROVED = "approved"
+NOT_APPROVED = "NOT APPROVED: found in evaluation mode, nobody may act on it"
+UNKNOWN = "unknown: an earlier version of Homeward found it, and did not tell; do not act on it"
+
+
+def is_approved(told: sighting_pb2.Sighting) -> bool:
+    """Whether somebody answered for the policy that a sighting was found by."""
+    return told.HasField("figures") and told.figures.approved
+
+
+def policy_state(told: sighting_pb2.Sighting) -> str:
+    """Return what the policy was worth that a sighting was found by."""
+    if is_approved(told):
+        return APPROVED
+    return NOT_APPROVED if told.HasField("figures") else UNKNOWN
+
+
+def paths(folder: Path, sighting_id: str, *, marked: bool) -> tuple[Path, Path]:
+    """Return where the still and the facts go."""
+    mark = MARK if marked else ""
+    name = f"{mark}sighting-{sighting_id}"
+    return folder / f"{name}.jpg", folder / f"{name}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside a sighting: read before it is given out, which is on record."""
+
+    subject: subject_pb2.Subject
+    camera: camera_pb2.Camera | None
+    """None when it cannot be read."""
+    footage_sha256: str
+    """Empty when nobody knows it any more."""
+
+
+def context_of(session: Session, told: sighting_pb2.Sighting) -> Context:
+    """Read what belongs to a sighting.
+
+    Raises:
+        CliError: Its subject cannot be read.
+    """
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    request = subject_service_pb2.GetSubjectRequest(subject_id=told.subject_id)
+    return Context(
+        stub.GetSubject(request).subject,
+        _camera(session, told.camera_id),
+        told.footage_sha256 or _digest(session, told.footage_id),
+    )
+
+
+def document(
+    answer: sighting_service_pb2.ExportSightingResponse, context: Context, *, still: str
+) -> dict[str, Any]:
+    """Return what is written beside the still.
+
+    Args:
+        answer: What was given out.
+        context: What is known beside it.
+        still: Name of the still's file.
+    """
+    told = answer.sighting
+    state = policy_state(told)
+    known = {told.subject_id: context.subject}
+    camera = context.camera
+    return {
+        **({} if is_approved(told) else {"notice": f"Policy {told.policy_id} is {state}."}),
+        "sighting": told,
+        "exportTime": answer.export_time.ToJsonString(),
+        "subject": {
+            "subjectId": told.subject_id,
+            "caseReference": context.subject.case_reference,
+            "label": context.subject.label,
+        },
+        "camera": {
+            "cameraId": told.camera_id,
+            "place": camera.place if camera else None,
+            # Which the times of the sighting are corrected by.
+            "clockOffset": told.clock_offset if told.HasField("clock_offset") else None,
+            "clockOffsetSource": camera.clock_offset_source if camera else None,
+        },
+        "recording": {
+            "footageId": told.footage_id,
+            "sha256": context.footage_sha256 or None,
+            "bestShotOffset": told.best_shot_offset,
+        },
+        "policy": {"policyId": told.policy_id, "threshold": told.threshold, "state": state},
+        "faceHeightPx": round(told.face_height_px),
+        "caveats": caveats.beside([told], known) + figures.notes([told]),
+        "still": still,
+        "stillSha256": hashlib.sha256(answer.still).hexdigest(),
+    }
+
+
+def _camera(session: Session, camera_id: str) -> camera_pb2.Camera | None:
+    stub = CameraServiceStub(session.connections.channel("ingestion"))
+    try:
+        return stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
+    except CliError as error:
+        tell(error, about="the camera's place and the source of its clock's offset are left out")
+        return None
+
+
+def _digest(session: Session, footage_id: str) -> str:
+    """Return the digest of a recording, for a sighting that does not tell it."""
+    stub = FootageServiceStub(session.connections.channel("ingestion"))
+    try:
+        request = footage_service_pb2.GetFootageRequest(footage_id=footage_id)
+        return stub.GetFootage(request).footage.sha256
+    except CliError as error:
+        if error.exit_code is not ExitCode.NOT_FOUND:
+            raise
+        tell(error, about="the recording's digest is left out: nobody knows it any more")
+        return ""
