@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from homeward.distribution import version
 from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
 from homeward.embedded.files import make_private_folder
@@ -134,12 +134,5 @@ def _state(ports: Mapping[str, int]) -> State:
         "pid": os.getpid(),
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": _version(),
+        "version": version(),
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("homeward")
-    except metadata.PackageNotFoundError:
-        return "unknown"  # run from its sources
