@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -48,6 +48,8 @@ class Nats:
         self.client = client
         self.jetstream = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
         self.server = server
+        self.away_since: datetime | None = None
+        """Since when the connection is lost; None while it is there."""
 
     async def ping(self) -> None:
         """Answer when the server and its JetStream do.
@@ -108,7 +110,11 @@ class Nats:
             raise  # our fault, not the server's
         except (nats.errors.Error, JetStreamError, OSError, TimeoutError) as error:
             raise errors.unavailable(
-                "NATS", self.server, "start it, or correct HOMEWARD_NATS_URL"
+                "NATS",
+                self.server,
+                "start it, or correct HOMEWARD_NATS_URL",
+                since=self.away_since,
+                waited=isinstance(error, TimeoutError),
             ) from error
 
 
@@ -127,16 +133,26 @@ async def connection(url: str, name: str) -> AsyncIterator[Nats]:
         log.warning("waiting for NATS", server=server, problem=type(error).__name__)
 
     client = Client()
+    held = Nats(client, server)
+
+    async def on_disconnect() -> None:
+        held.away_since = held.away_since or datetime.now(UTC)
+
+    async def on_reconnect() -> None:
+        held.away_since = None
+
     await client.connect(
         url,
         name=name,
         error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         reconnect_time_wait=RECONNECT_SECONDS,
         max_reconnect_attempts=-1,
     )
     try:
-        yield Nats(client, server)
+        yield held
     finally:
         await client.close()
 

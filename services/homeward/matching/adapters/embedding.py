@@ -7,7 +7,7 @@ import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.servicekit.clients import check_health, translated
+from homeward.servicekit.clients import check_health, translated, while_alive
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 PHOTO_TIMEOUT_SECONDS = 60.0
@@ -32,7 +32,8 @@ class GrpcFaceAnalyzer:
         """Judge a photograph."""
         request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
         async with translated("embedding", self._target):
-            answer = await self._stub.AnalyzePhoto(request, timeout=PHOTO_TIMEOUT_SECONDS)
+            call = self._stub.AnalyzePhoto(request, timeout=PHOTO_TIMEOUT_SECONDS)
+            answer = await while_alive(call, self._channel, "embedding", self._target)
         face = answer.faces[0] if answer.faces else None
         usable = face is not None and answer.HasField("template")
         return PhotoAnalysis(
