@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,20 @@ class LiveStack:
         assert self.up is not None
         children = psutil.Process(self.up.pid).children(recursive=True)
         next(child for child in children if part in [*child.cmdline()[-1:], child.name()]).kill()
+
+    @contextmanager
+    def stopped(self, part: str) -> Iterator[None]:
+        """Have a part hang while the block runs: its connections stay open, and nobody answers."""
+        assert self.up is not None
+        children = psutil.Process(self.up.pid).children(recursive=True)
+        hanging = [child for child in children if part in [*child.cmdline()[-1:], child.name()]]
+        for process in hanging:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in hanging:
+                process.resume()
 
     def run(self, *arguments: str, code: int | None = 0, seconds: float = COMMAND_SECONDS) -> Done:
         """Run a command, which must end with `code`; None for any."""

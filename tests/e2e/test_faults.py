@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 START = "2026-03-04T10:00:00Z"
 CHUNK = 64 * 1024
+HANG_TOLD_SECONDS = 20.0
+"""Of which it waits for 5, and the rest is for a machine that has other work."""
 PART = 8 * 1024 * 1024
 PARTS = (
     "nats-server",
@@ -66,6 +69,39 @@ def test_a_scan_finishes_with_the_same_result_after_a_process_was_killed(
     assert finished["scan"]["state"] == "STATE_SUCCEEDED"
     assert finished["scan"]["coverage"]["searchedDuration"] == "37s"
     assert sightings(shaken) == expected
+
+
+@pytest.mark.parametrize(
+    ("program", "engine"),
+    [("nats-server", "nats"), ("weed", "s3"), ("homeward.matching", "matching")],
+)
+def test_whoever_comes_after_a_part_has_died_is_told_which_and_when(
+    shaken: LiveStack, program: str, engine: str
+) -> None:
+    shaken.kill(program)
+    shaken.wait_for_its_end()
+
+    told = shaken.run("subject", "list", code=8).err
+
+    shaken.start()
+    assert "no Homeward stack runs on" in told
+    assert re.search(
+        rf"it ended at 20\S+, because {engine} was ended by SIGKILL; its log is ", told
+    )
+
+
+def test_enrolment_says_within_seconds_that_the_embedding_service_hangs(
+    shaken: LiveStack, street: Street
+) -> None:
+    with shaken.stopped("homeward.embedding"):
+        began = time.monotonic()
+        photo = str(street.portraits[0])
+        told = shaken.run("subject", "add", "--case", "HUNG", photo, code=8).err
+        took = time.monotonic() - began
+
+    assert re.search(r"embedding does not answer at \S+ since 20.*: it hangs", told)
+    assert took < HANG_TOLD_SECONDS
+    assert "HUNG" not in shaken.run("subject", "list").out
 
 
 def create_scan(channel: grpc.Channel) -> str:

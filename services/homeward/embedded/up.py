@@ -13,6 +13,7 @@ from typing import Any
 from homeward.distribution import version
 from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
+from homeward.embedded.errors import StackError
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import refusal, require_reachable
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
@@ -77,6 +78,9 @@ def run(
                     say(f"searches are refused: {problem}")
                 stack.watch()
             say("stopping")
+        except StackError as error:
+            lock.write_end(data, error.problem, log=error.log)
+            raise
         finally:
             lock.clear_state(data)
             stack.close()
