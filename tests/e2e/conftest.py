@@ -125,6 +125,16 @@ class LiveStack:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command, whose output the caller reads."""
+        return subprocess.Popen(
+            command(*arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
     def channel(self, service: str) -> grpc.Channel:
         return grpc.insecure_channel(self.addresses[service])
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+COMMAND_SECONDS = 90.0
 START = "2026-03-04T10:00:00Z"
 CHUNK = 64 * 1024
 HANG_TOLD_SECONDS = 20.0
@@ -102,6 +103,19 @@ def test_enrolment_says_within_seconds_that_the_embedding_service_hangs(
     assert re.search(r"embedding does not answer at \S+ since 20.*: it hangs", told)
     assert took < HANG_TOLD_SECONDS
     assert "HUNG" not in shaken.run("subject", "list").out
+
+
+def test_a_search_says_what_it_waits_for_and_goes_on_when_that_is_back(shaken: LiveStack) -> None:
+    with shaken.stopped("homeward.embedding"):
+        searching = shaken.begin("search")
+        assert searching.stderr is not None
+        said = next(line for line in searching.stderr if line.startswith("Waiting since 20"))
+    out, rest = searching.communicate(timeout=COMMAND_SECONDS)
+
+    assert "embedding does not answer at 127.0.0.1:" in said
+    assert "The search goes on." in rest
+    assert "37.0 s searched of 37.0 s" in out
+    assert searching.returncode == 0
 
 
 def create_scan(channel: grpc.Channel) -> str:

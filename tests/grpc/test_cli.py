@@ -2052,6 +2052,28 @@ def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
     assert f"homeward scan cancel {SCAN}" in told
 
 
+def test_a_search_says_what_it_waits_for_where_and_since_when(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = running(0)
+    waiting.scan.progress.waiting.CopyFrom(
+        scan_pb2.ScanWaiting(
+            component="embedding",
+            address="h:1",
+            since_time=BEGIN,
+            message="embedding does not answer at h:1: start it",
+        )
+    )
+    homeward.scans.script = [[running(0), waiting, waiting, running(10), ended()]]
+
+    assert run(["search"]) == 0
+
+    told = capsys.readouterr().err
+    line = "Waiting since 2026-11-20 10:00:00Z: embedding does not answer at h:1: start it\n"
+    assert told.count(line) == 1
+    assert told.count("The search goes on.") == 1
+
+
 def test_a_scan_that_failed_fails_the_search(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

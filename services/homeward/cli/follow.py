@@ -99,9 +99,11 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     findings = Findings(scan)
     scans = ScanServiceStub(session.connections.channel("ingestion"))
     pace = progress.Pace()
+    waiting = ""
     try:
         with progress.shown("Searching") as show:
             for _ in updates(scans, findings):
+                waiting = _tell_waiting(findings.scan, waiting)
                 _show_progress(show, pace, findings)
     except KeyboardInterrupt:
         raise CliError(
@@ -275,11 +277,34 @@ def _places(session: Session) -> dict[str, str]:
     return {camera.camera_id: camera.place for camera in cameras}
 
 
+def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
+    """Say what the scan waits for when that changes; return what it waits for.
+
+    A line of its own: a bar goes when the scan ends, and where there is none, nothing else says so.
+    """
+    waiting = _waiting(scan)
+    if waiting != told:
+        click.echo(f"\n{waiting}" if waiting else "\nThe search goes on.", err=True)
+    return waiting
+
+
+def _waiting(scan: scan_pb2.Scan) -> str:
+    if not scan.progress.HasField("waiting"):
+        return ""
+    waiting = scan.progress.waiting
+    return f"Waiting since {times.utc(waiting.since_time)}: {waiting.message}"
+
+
 def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings) -> None:
     done = times.seconds(findings.scan.progress.done_duration)
     total = times.seconds(findings.scan.progress.total_duration)
     speed = pace.speed(done)
+    scan = findings.scan
+    pending = scan.state == scan_pb2.Scan.STATE_PENDING
+    component = scan.progress.waiting.component or "a service"
     notes = (
+        "waiting for a scanner" if pending else "",
+        f"waiting for {component}" if scan.progress.HasField("waiting") else "",
         f"{speed:.1f} x real time" if speed else "",
         pace.eta(done, total),
         f"candidates: {len(findings.candidates)}",
