@@ -106,8 +106,10 @@ def test_enrolment_says_within_seconds_that_the_embedding_service_hangs(
 
 
 def test_a_search_says_what_it_waits_for_and_goes_on_when_that_is_back(shaken: LiveStack) -> None:
+    with shaken.channel("ingestion") as channel:
+        scan_id = create_scan(channel)
     with shaken.stopped("homeward.embedding"):
-        searching = shaken.begin("search")
+        searching = shaken.begin("scan", "watch", scan_id)
         assert searching.stderr is not None
         said = next(line for line in searching.stderr if line.startswith("Waiting since 20"))
     out, rest = searching.communicate(timeout=COMMAND_SECONDS)
