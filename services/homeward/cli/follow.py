@@ -25,6 +25,7 @@ ENDED = (
 )
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
+_ENDS_EARLY = "the watch ends before the scan does"
 _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -90,8 +91,8 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
             return
         failures += 1
         if failures >= _ATTEMPTS:
-            raise broken or CallError("the watch ends before the scan does", status="UNAVAILABLE")
-        patience.pause(failures, "ingestion")
+            raise broken or CallError(_ENDS_EARLY, status="UNAVAILABLE")
+        patience.pause(failures, broken.message if broken else _ENDS_EARLY)
 
 
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:

@@ -98,7 +98,7 @@ def _updates(
             failures += 1
             if error.exit_code is not ExitCode.UNAVAILABLE or failures >= _ATTEMPTS:
                 raise
-            patience.pause(failures, "matching")
+            patience.pause(failures, error.message)
         else:
             return
 
