@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -32,6 +33,9 @@ DUPLICATES_SECONDS = 120.0
 
 FORGET_CONSUMER_SECONDS = 30.0
 """After this the server lets go of the consumer of a watch whose process has died."""
+
+SILENCE_SECONDS = 5.0
+"""After this without a message, whoever watches asks whether the server is there."""
 
 OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
@@ -154,7 +158,8 @@ async def connection(url: str, name: str) -> AsyncIterator[Nats]:
     try:
         yield held
     finally:
-        await client.close()
+        with suppress(OSError):  # the server has gone first: there is nothing to close
+            await client.close()
 
 
 class NatsKeyValueStore:
@@ -265,20 +270,39 @@ class NatsKeyValueStore:
             complete = info.num_pending == 0 and info.delivered.consumer_seq == 0
             if complete:
                 yield None
-            async for message in subscription.messages:
-                if not _is_marker(message):
-                    meta = message.metadata
-                    key = message.subject.removeprefix(self._prefix)
-                    yield Entry(key, message.data, int(meta.sequence.stream))
-                if not complete and message.metadata.num_pending == 0:
-                    complete = True
-                    yield None
+            async with aclosing(self._arriving(subscription.messages)) as messages:
+                async for message in messages:
+                    if not _is_marker(message):
+                        meta = message.metadata
+                        key = message.subject.removeprefix(self._prefix)
+                        yield Entry(key, message.data, int(meta.sequence.stream))
+                    if not complete and message.metadata.num_pending == 0:
+                        complete = True
+                        yield None
         finally:
-            with suppress(nats.errors.Error):  # a connection that is gone takes it along
+            with suppress(nats.errors.Error, OSError):  # a connection that is gone takes it along
                 await subscription.unsubscribe()
-            with suppress(nats.errors.Error, JetStreamError, TimeoutError):
+            with suppress(nats.errors.Error, JetStreamError, OSError):
                 if consumer is not None:
                     await self._nats.jetstream.delete_consumer(self._stream, consumer)
+
+    async def _arriving(self, messages: AsyncIterator[Msg]) -> AsyncGenerator[Msg, None]:
+        """Yield what comes. The SDK waits for ever for a server that is away: it is asked.
+
+        Raises:
+            UnavailableError: Nothing comes, and the server does not answer.
+        """
+        while True:
+            # Never cancelled while it waits: the SDK would lose the message that comes next.
+            coming = asyncio.ensure_future(anext(messages))
+            try:
+                while not (await asyncio.wait([coming], timeout=SILENCE_SECONDS))[0]:
+                    await self._nats.ping()
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                coming.cancel()
 
 
 def _is_marker(message: Msg) -> bool:
