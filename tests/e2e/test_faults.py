@@ -27,7 +27,7 @@ COMMAND_SECONDS = 90.0
 START = "2026-03-04T10:00:00Z"
 CHUNK = 64 * 1024
 HANG_TOLD_SECONDS = 20.0
-"""Of which it waits for 5, and the rest is for a machine that has other work."""
+"""Of which it waits for 8, and the rest is for a machine that has other work."""
 PART = 8 * 1024 * 1024
 PARTS = (
     "nats-server",

@@ -32,6 +32,8 @@ what goes with it."""
 HEALTH_TIMEOUT_SECONDS = 3.0
 ALIVE_EVERY_SECONDS = 2.0
 """How often a service that works on a call is asked whether it still lives."""
+ALIVE_MISSES = 2
+"""One is missed by a service on a machine that has too much to do."""
 KEEPALIVE_MS = 20_000
 RECONNECT_MS = 2000
 RESOLVE_MS = 5000
@@ -189,7 +191,7 @@ async def while_alive(
     """Wait for the answer to a call for as long as the service shows that it lives.
 
     A call may take its time; a service that hangs does not say so, and is found out by its health
-    check within `ALIVE_EVERY_SECONDS` and `HEALTH_TIMEOUT_SECONDS`. Of several replicas behind one
+    check: `ALIVE_MISSES` in a row, each of `HEALTH_TIMEOUT_SECONDS`. Of several replicas behind one
     address another one may answer the check: then the call's own deadline holds.
 
     Raises:
@@ -197,9 +199,11 @@ async def while_alive(
     """
     began = datetime.now(UTC)
     answer = asyncio.ensure_future(call)
+    missed = 0
     try:
-        while not (await asyncio.wait([answer], timeout=ALIVE_EVERY_SECONDS))[0]:
-            if await hangs(channel) and not answer.done():
+        while not (await asyncio.wait([answer], timeout=0 if missed else ALIVE_EVERY_SECONDS))[0]:
+            missed = missed + 1 if await hangs(channel) else 0
+            if missed == ALIVE_MISSES and not answer.done():
                 advice = "it hangs: see its log, and start it anew"
                 raise errors.unavailable(component, address, advice, since=began, waited=True)
         return await answer

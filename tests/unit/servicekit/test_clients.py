@@ -219,6 +219,31 @@ async def test_a_call_to_a_service_that_hangs_is_given_up_and_says_since_when() 
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_a_service_that_misses_one_check_is_waited_for_on(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+    found = iter([True, False, True, False])
+
+    async def now_and_then(_: grpc.aio.Channel) -> bool:
+        missed = next(found, None)
+        if missed is None:
+            done.set()
+        return bool(missed)
+
+    async def slow(request: bytes) -> bytes:
+        await done.wait()
+        return request
+
+    monkeypatch.setattr(clients, "hangs", now_and_then)
+    async with serving(slow) as call, open_channel(f"localhost:{call.server.port}") as channel:
+        slow_call = channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done", timeout=60)
+        answer = await clients.while_alive(slow_call, channel, "probe", "localhost")
+
+    assert answer == b"done"
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_call_that_takes_long_is_waited_for_while_the_service_lives(
     serving: Serving,
 ) -> None:
