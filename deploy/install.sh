@@ -9,7 +9,7 @@ python3 -m venv --without-pip "$environment"
 pip="python3 -m pip --python $environment/bin/python --disable-pip-version-check --quiet install
   --no-deps --no-compile --only-binary :all: --root-user-action ignore"
 $pip --require-hashes --requirement "$lock"
-$pip --no-index --find-links "$wheels" homeward
+$pip --no-index --find-links "$wheels" homeward-cctv
 # What nothing here runs: the packages' own tests, and OpenVINO's plugins for Intel's GPU and NPU and
 # its readers of formats other than ONNX.
 packages=$(echo "$environment"/lib/python3*/site-packages)

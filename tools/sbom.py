@@ -61,7 +61,7 @@ def main(target: str, environment: str, file: str) -> None:
     """Write one bill."""
     python = str(Path(environment, "bin", "python"))
     bill = packages(python)
-    (homeward,) = (part for part in bill["components"] if part["name"] == "homeward")
+    (homeward,) = (part for part in bill["components"] if part["name"] == "homeward-cctv")
     bill["metadata"]["component"] = {
         "type": "container",
         "bom-ref": f"homeward-{target}",

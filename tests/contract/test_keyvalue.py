@@ -5,14 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import nats.js.errors
+import psutil
 import pytest
 
+from homeward.embedded.files import make_private_folder
+from homeward.embedded.nats import nats_spec
+from homeward.embedded.nats import nats_url as url_of_nats
+from homeward.embedded.ports import choose_ports
+from homeward.servicekit import nats as module
 from homeward.servicekit.errors import Reason, UnavailableError
 from homeward.servicekit.keyvalue import (
     ConflictError,
@@ -22,6 +30,7 @@ from homeward.servicekit.keyvalue import (
     edit,
 )
 from homeward.servicekit.nats import Nats, connection
+from homeward.servicekit.startup import eventually
 
 
 @pytest.fixture
@@ -284,7 +293,12 @@ async def test_nats_that_does_not_answer_is_unavailable(nats_url: str, bucket: s
         await store.get("a")
 
     assert refused.value.reason is Reason.COMPONENT_UNAVAILABLE
-    assert refused.value.metadata == {"component": "NATS", "address": bus.server}
+    assert bus.away_since is not None
+    assert refused.value.metadata == {
+        "component": "NATS",
+        "address": bus.server,
+        "since_time": bus.away_since.isoformat(timespec="seconds"),
+    }
     assert "a-token" not in refused.value.message
 
 
@@ -306,3 +320,64 @@ async def test_a_record_that_runs_out_while_it_is_written_again_is_no_failure(bu
 
     async with asyncio.timeout(30):
         await asyncio.gather(*(write_again(str(number)) for number in range(50)))
+
+
+@pytest.fixture
+def own_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Any]]:
+    """The URL of a NATS server of this test alone, and its process."""
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.1)
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_SECONDS", 1)
+    make_private_folder(tmp_path / "secrets")
+    port = choose_ports(tmp_path, base=None, given={})["nats"]
+    spec = nats_spec(tmp_path, port=port, token="a-token")
+    with (tmp_path / "nats.log").open("w") as log:
+        process = psutil.Popen(spec.command, env=dict(spec.environment), stdout=log, stderr=log)
+    yield url_of_nats(port=port, token="a-token"), process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("how", ["kill", "suspend"])
+async def test_a_watch_ends_with_what_is_away_when_the_server_no_longer_answers(
+    own_server: tuple[str, Any], how: str
+) -> None:
+    url, process = own_server
+    async with connection(url, "test") as bus:
+        store = await eventually(partial(bus.open_bucket, "TEST", limit=None, replicas=1))
+        async with aclosing(store.watch()) as changes:
+            assert await anext(changes) is None
+            await store.put("a", b"1")
+            assert (await anext(changes)) is not None
+
+            getattr(process, how)()
+
+            with pytest.raises(UnavailableError) as told:
+                await anext(changes)
+
+    assert told.value.metadata["component"] == "NATS"
+
+
+async def test_a_watch_of_a_server_that_is_only_quiet_goes_on(
+    own_server: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, _ = own_server
+    asked: list[bool] = []
+    quiet = asyncio.Event()
+
+    async def ping(_: Nats) -> None:
+        asked.append(True)
+        if len(asked) == 3:
+            quiet.set()
+
+    monkeypatch.setattr(Nats, "ping", ping)
+    async with connection(url, "test") as bus:
+        store = await eventually(partial(bus.open_bucket, "TEST", limit=None, replicas=1))
+        async with aclosing(store.watch()) as changes:
+            assert await anext(changes) is None
+            coming = asyncio.ensure_future(anext(changes))
+            await quiet.wait()
+            await store.put("a", b"1")
+            entry = await coming
+
+    assert entry is not None
+    assert entry.value == b"1"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,20 @@ class LiveStack:
         children = psutil.Process(self.up.pid).children(recursive=True)
         next(child for child in children if part in [*child.cmdline()[-1:], child.name()]).kill()
 
+    @contextmanager
+    def stopped(self, part: str) -> Iterator[None]:
+        """Have a part hang while the block runs: its connections stay open, and nobody answers."""
+        assert self.up is not None
+        children = psutil.Process(self.up.pid).children(recursive=True)
+        hanging = [child for child in children if part in [*child.cmdline()[-1:], child.name()]]
+        for process in hanging:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in hanging:
+                process.resume()
+
     def run(self, *arguments: str, code: int | None = 0, seconds: float = COMMAND_SECONDS) -> Done:
         """Run a command, which must end with `code`; None for any."""
         done = subprocess.run(
@@ -109,6 +124,16 @@ class LiveStack:
             f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command, whose output the caller reads."""
+        return subprocess.Popen(
+            command(*arguments),
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def channel(self, service: str) -> grpc.Channel:
         return grpc.insecure_channel(self.addresses[service])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
+COMMAND_SECONDS = 90.0
 START = "2026-03-04T10:00:00Z"
 CHUNK = 64 * 1024
+HANG_TOLD_SECONDS = 20.0
+"""Of which it waits for 8, and the rest is for a machine that has other work."""
 PART = 8 * 1024 * 1024
 PARTS = (
     "nats-server",
@@ -89,6 +93,54 @@ def test_everybody_is_found_again_after_the_vector_store_has_lost_everything(
     assert found == [(one["sightingId"], one["score"]) for one in expected]
     assert found
     assert shaken.run("retention").code == 0
+
+
+@pytest.mark.parametrize(
+    ("program", "engine"),
+    [("nats-server", "nats"), ("weed", "s3"), ("homeward.matching", "matching")],
+)
+def test_whoever_comes_after_a_part_has_died_is_told_which_and_when(
+    shaken: LiveStack, program: str, engine: str
+) -> None:
+    shaken.kill(program)
+    shaken.wait_for_its_end()
+
+    told = shaken.run("subject", "list", code=8).err
+
+    shaken.start()
+    assert "no Homeward stack runs on" in told
+    assert re.search(
+        rf"it ended at 20\S+, because {engine} was ended by SIGKILL; its log is ", told
+    )
+
+
+def test_enrolment_says_within_seconds_that_the_embedding_service_hangs(
+    shaken: LiveStack, street: Street
+) -> None:
+    with shaken.stopped("homeward.embedding"):
+        began = time.monotonic()
+        photo = str(street.portraits[0])
+        told = shaken.run("subject", "add", "--case", "HUNG", photo, code=8).err
+        took = time.monotonic() - began
+
+    assert re.search(r"embedding does not answer at \S+ since 20.*: it hangs", told)
+    assert took < HANG_TOLD_SECONDS
+    assert "HUNG" not in shaken.run("subject", "list").out
+
+
+def test_a_search_says_what_it_waits_for_and_goes_on_when_that_is_back(shaken: LiveStack) -> None:
+    with shaken.channel("ingestion") as channel:
+        scan_id = create_scan(channel)
+    with shaken.stopped("homeward.embedding"):
+        searching = shaken.begin("scan", "watch", scan_id)
+        assert searching.stderr is not None
+        said = next(line for line in searching.stderr if line.startswith("Waiting since 20"))
+    out, rest = searching.communicate(timeout=COMMAND_SECONDS)
+
+    assert "embedding does not answer at 127.0.0.1:" in said
+    assert "The search goes on." in rest
+    assert "37.0 s searched of 37.0 s" in out
+    assert searching.returncode == 0
 
 
 def create_scan(channel: grpc.Channel) -> str:

@@ -94,7 +94,7 @@ def shown(
         )  # fmt: skip
         until = (datetime.now(UTC) + timedelta(days=90)).date().isoformat()
         stack.run(
-            "policy", "approve", "yunet-sface/3", "--by", MARKED["authoriser"],
+            "policy", "approve", "yunet-sface/4", "--by", MARKED["authoriser"],
             "--until", until, "--note", MARKED["note"],
         )  # fmt: skip
         ports = json.loads((stack.data / "ports.json").read_text())
@@ -192,7 +192,7 @@ def test_a_scan_is_counted_by_what_came_of_it(shown: Shown) -> None:
     assert "homeward_scan_candidates_total 1.0" in scanner
     assert 'homeward_sightings_total{outcome="recorded"} 1.0' in matching
     assert 'homeward_sighting_reviews_total{decision="confirm"} 1.0' in matching
-    assert re.search(r'homeward_policy_info\{[^}]*policy_id="yunet-sface/3"\} 1\.0', matching)
+    assert re.search(r'homeward_policy_info\{[^}]*policy_id="yunet-sface/4"\} 1\.0', matching)
 
 
 # nothing about anybody

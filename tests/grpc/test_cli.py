@@ -10,8 +10,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 import threading
@@ -1431,6 +1433,124 @@ def test_a_refused_file_does_not_hold_up_the_others(
     assert "b.mp4: footage" in told.out
 
 
+def test_files_that_cannot_be_read_do_not_hold_up_the_others(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = written(tmp_path, "gate-20261120-100000.mp4", b"a")
+    timeless, empty = written(tmp_path, "b.mp4", b"b"), written(tmp_path, "c.mp4", b"")
+    missing = str(tmp_path / "d-20261120-100000.mp4")
+    names = [missing, str(tmp_path), timeless, good, empty]
+    pattern = ("--start-from-name", "%Y%m%d-%H%M%S", "--output", "json")
+
+    assert run(["footage", "add", "--camera", "gate", *pattern, *names]) == 10
+
+    told = capsys.readouterr()
+    answer = json.loads(told.out)
+    assert [one["fileName"] for one in answer["footage"]] == ["gate-20261120-100000.mp4"]
+    assert [one["file"] for one in answer["refused"]] == [missing, str(tmp_path), timeless, empty]
+    assert f"error: {missing}: no such file" in told.err
+    assert "b.mp4: has no time like %Y%m%d-%H%M%S" in told.err
+
+
+def test_a_file_that_may_not_be_read_does_not_hold_up_the_others(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = written(tmp_path, "a.mp4", b"a"), written(tmp_path, "b.mp4", b"b")
+    opened = Path.open
+
+    def refused(path: Path, *rest: Any) -> Any:  # root may read everything
+        if path.name == "a.mp4":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *rest)
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert run([*ADD_FOOTAGE, "--start", "2026-11-20T11:00:00Z", first, second]) == 10
+    assert [header.file_name for header in homeward.footage.headers] == ["b.mp4"]
+
+
+def test_when_no_file_can_be_read_the_exit_code_says_why(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    assert run([*ADD_FOOTAGE, str(tmp_path / "no-such-file.mp4")]) == 4
+    assert homeward.footage.headers == []
+
+
+def test_the_same_bytes_under_another_name_are_another_upload(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    for name in ("gate.mp4", "copy.mp4", "gate.mp4"):
+        assert run([*ADD_FOOTAGE, written(tmp_path, name, b"the same")]) == 0
+    gate, copy, again = [header.request_id for header in homeward.footage.headers]
+    assert (gate != copy, gate == again) == (True, True)
+
+
+def command(homeward: Homeward, *arguments: str | bytes) -> list[str | bytes]:
+    return [sys.executable, "-m", "homeward.cli", *arguments]
+
+
+def test_a_name_that_is_not_utf_8_is_written_escaped(homeward: Homeward, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/g\xe4te.mp4"
+    Path(os.fsdecode(path)).write_bytes(b"video")
+
+    done = subprocess.run(command(homeward, *ADD_FOOTAGE, path), capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert homeward.footage.headers[0].file_name == r"g\xe4te.mp4"
+    assert rb"g\xe4te.mp4: footage" in done.stdout
+
+
+def test_a_photograph_whose_name_is_not_utf_8_is_enrolled(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    path = os.fsencode(tmp_path) + b"/J\xfcrgen.jpg"
+    Path(os.fsdecode(path)).write_bytes(jpeg(9, 9))
+    asked = command(homeward, *ADD_SUBJECT, path, "--output", "json")
+
+    done = subprocess.run(asked, capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["photos"][0]["file"].endswith(".jpg")
+
+
+def test_what_is_not_utf_8_is_an_error_that_names_it(homeward: Homeward) -> None:
+    asked = command(homeward, "camera", "add", "gate", "--place", b"Stra\xdfe")
+
+    done = subprocess.run(asked, capture_output=True, check=False)
+
+    assert done.returncode == 4
+    assert rb"error: 'Stra\udcdfe' is not text in UTF-8" in done.stderr
+
+
+def test_a_command_whose_reader_leaves_does_all_that_it_was_asked_to_and_ends_well(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    names = [written(tmp_path, f"{number}.mp4", bytes([number])) for number in range(3)]
+    starts = [part for _ in names[1:] for part in ("--start", "2026-11-20T11:00:00Z")]
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` has, once it has its lines
+    asked = command(homeward, *ADD_FOOTAGE, *starts, *names)
+
+    done = subprocess.run(asked, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(homeward.footage.headers) == 3
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_list_whose_reader_leaves_ends_well(homeward: Homeward, output: str) -> None:
+    # Far more than a pipe holds, so that the writer meets that nobody reads.
+    homeward.sightings.more = [f"{number:08d}{ANNA[8:]}" for number in range(1500)]
+    asked = shlex.join(command(homeward, "sighting", "list", "--output", output))  # type: ignore[type-var]
+
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{asked} | head -n 1"], capture_output=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert len(done.stdout.splitlines()) == 1
+
+
 def test_the_only_file_that_is_refused_decides_the_exit_code(
     homeward: Homeward, tmp_path: Path
 ) -> None:
@@ -2066,6 +2186,28 @@ def test_ctrl_c_leaves_the_scan_running_and_says_how_to_go_on(
     assert "the scan goes on" in told
     assert f"homeward scan watch {SCAN}" in told
     assert f"homeward scan cancel {SCAN}" in told
+
+
+def test_a_search_says_what_it_waits_for_where_and_since_when(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = running(0)
+    waiting.scan.progress.waiting.CopyFrom(
+        scan_pb2.ScanWaiting(
+            component="embedding",
+            address="h:1",
+            since_time=BEGIN,
+            message="embedding does not answer at h:1: start it",
+        )
+    )
+    homeward.scans.script = [[running(0), waiting, waiting, running(10), ended()]]
+
+    assert run(["search"]) == 0
+
+    told = capsys.readouterr().err
+    line = "Waiting since 2026-11-20 10:00:00Z: embedding does not answer at h:1: start it\n"
+    assert told.count(line) == 1
+    assert told.count("The search goes on.") == 1
 
 
 def test_a_scan_that_failed_fails_the_search(

@@ -80,8 +80,8 @@ def test_an_environment_has_what_its_lock_lists_and_homeward(
     )
 
     found = {(canonicalize_name(name), version) for name, version in installed}
-    assert {part for part in found if part[0] != "homeward"} == listed(target)
-    assert "homeward" in dict(found)
+    assert {part for part in found if part[0] != "homeward-cctv"} == listed(target)
+    assert "homeward-cctv" in dict(found)
     record(target, "packages", str(len(found)))
     record(target, "size, MB", str(size_mb(environments[target])))
 
@@ -198,7 +198,7 @@ def test_a_bill_of_materials_lists_the_lock_the_models_and_every_licence(
         (canonicalize_name(part["name"]), part["version"]) for part in parts if "purl" in part
     }
     models = [part for part in parts if part["type"] == "machine-learning-model"]
-    assert {part for part in packages if part[0] != "homeward"} == listed(target)
+    assert {part for part in packages if part[0] != "homeward-cctv"} == listed(target)
     assert len(models) == (2 if target == "embedding" else 0)
     assert all(part["hashes"][0]["alg"] == "SHA-256" for part in models)
     assert [part["name"] for part in parts if not part.get("licenses")] == []

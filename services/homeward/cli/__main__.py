@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from homeward.cli import errors
 from homeward.cli.app import app
+from homeward.cli.output import outlast_readers
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +24,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the command line of this process."""
+    outlast_readers()
     sys.exit(run())
 
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 
 import click
 
+from homeward import distribution
 from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
+from homeward.distribution import how_to_install
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("homeward.embedded.command:up", "Run Homeward on this machine."),
-    "demo": ("homeward.embedded.demo:demo", "Find one of six people in made-up footage."),
+    "demo": ("homeward.embedded.demo:demo", "Find one of several people in made-up footage."),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
     "camera": ("homeward.cli.commands.camera:camera", "The cameras that recordings come from."),
@@ -88,19 +90,19 @@ def _missing(name: str, module: str) -> click.Command:
         raise CliError(
             f"`homeward {name}` needs parts that are not installed ({module} is missing)",
             exit_code=ExitCode.USAGE,
-            advice="pip install 'homeward[server]'",
+            advice=how_to_install("server"),
         )
 
     return click.Command(
         name,
         callback=explain,
-        help="Needs: pip install 'homeward[server]'",
+        help=f"Needs: {how_to_install('server')}",
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     )
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="homeward")
+@click.version_option(package_name=distribution.NAME)
 def app() -> None:
     """Find missing and vulnerable people in recorded CCTV.
 

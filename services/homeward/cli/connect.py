@@ -101,6 +101,8 @@ CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
 _DEADLINE_SECONDS = 30.0
 """Of every other call."""
 _DEADLINES = {f"/{call}": seconds for seconds, _, calls in CALLS for call in calls}
+_KEEPALIVE_MS = 20_000
+"""As between services, which refuse clients that ask more often than each ten seconds."""
 _RETRY = {
     "maxAttempts": 4,
     "initialBackoff": "0.1s",
@@ -195,6 +197,15 @@ class Places:
             )
         return profiles[name]
 
+    def how_it_ended(self) -> str:
+        """Return how the local stack ended, to follow a sentence; empty if it was asked to stop."""
+        try:
+            end = json.loads((self.data / "stack-ended.json").read_text(encoding="utf-8"))
+            log = f"; its log is {end['log']}" if end["log"] else ""
+            return f": it ended at {end['ended']}, because {end['problem']}{log}"
+        except (OSError, ValueError, KeyError, TypeError):  # a damaged file is no fault of a call
+            return ""
+
     def _local(self, service: str) -> Target:
         start = f"start one with `homeward up --data {self.data}`"
         try:
@@ -203,7 +214,7 @@ class Places:
             return Target(stack[service], origin, f"is it running? {start}", local=True)
         except FileNotFoundError:
             raise CliError(
-                f"no Homeward stack runs on {self.data}",
+                f"no Homeward stack runs on {self.data}{self.how_it_ended()}",
                 exit_code=ExitCode.UNAVAILABLE,
                 advice=f"{start}, or give addresses with --profile or --{service}",
             ) from None
@@ -242,7 +253,8 @@ class Connections:
             target = self.places.find(service)
             tls = None if target.local else self.places.tls()
             traceparent = f"00-{self.trace_id}-{token_hex(8)}-01"
-            self._channels[service] = _open(service, target, tls, traceparent)
+            ended = self.places.how_it_ended if target.local else str
+            self._channels[service] = _open(target, tls, _Edge(service, target, traceparent, ended))
         return self._channels[service]
 
 
@@ -250,7 +262,7 @@ def _setting(variable: str) -> str:
     return variable.removeprefix("HOMEWARD_").lower()
 
 
-def _open(service: str, target: Target, tls: TlsFiles | None, traceparent: str) -> grpc.Channel:
+def _open(target: Target, tls: TlsFiles | None, edge: _Edge) -> grpc.Channel:
     repeatable = [call.split("/") for _, repeatable, calls in CALLS if repeatable for call in calls]
     names = [{"service": owner, "method": method} for owner, method in repeatable]
     config = {
@@ -267,6 +279,9 @@ def _open(service: str, target: Target, tls: TlsFiles | None, traceparent: str) 
         ("grpc.dns_min_time_between_resolutions_ms", 5000),
         # The services are inside; a proxy for the web is not the way to them.
         ("grpc.enable_http_proxy", 0),
+        # One that hangs while a scan is watched is noticed by its silence, not after an hour.
+        ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
     ]
     if tls is None:
         channel = grpc.insecure_channel(target.address, options=options)
@@ -276,7 +291,7 @@ def _open(service: str, target: Target, tls: TlsFiles | None, traceparent: str) 
         except TlsError as error:
             raise CliError(str(error)) from error
         channel = grpc.secure_channel(target.address, credentials, options=options)
-    return grpc.intercept_channel(channel, _Edge(service, target, traceparent))
+    return grpc.intercept_channel(channel, edge)
 
 
 class _Edge(
@@ -284,11 +299,21 @@ class _Edge(
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
 ):
-    """Gives every call its deadline and trace, and raises a failed one as `CallError`."""
+    """Gives every call its deadline and trace, and raises a failed one as `CallError`.
 
-    def __init__(self, service: str, target: Target, traceparent: str) -> None:
+    Args:
+        service: Whose calls they are.
+        target: Where it is.
+        traceparent: Of the calls' trace.
+        ended: Returns how the stack that it is part of ended, to follow a sentence, or nothing.
+    """
+
+    def __init__(
+        self, service: str, target: Target, traceparent: str, ended: Callable[[], str]
+    ) -> None:
         self._service = service
         self._target = target
+        self._ended = ended
         self._trace = (("traceparent", traceparent),)
 
     def intercept_unary_unary(
@@ -351,7 +376,7 @@ class _Edge(
         if distrusted(error.details() or ""):
             return CallError(f"{where} is not trusted", status=status, advice=DISTRUST)
         said = {
-            "UNAVAILABLE": f"{where} does not answer",
+            "UNAVAILABLE": f"{where} does not answer{self._ended()}",
             "CANCELLED": f"{where} dropped the call",
             "DEADLINE_EXCEEDED": f"{where} did not answer in time",
             "UNIMPLEMENTED": f"{where} is another service, or of another version",

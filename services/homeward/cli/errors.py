@@ -144,6 +144,11 @@ class CliError(Exception):
         self.reason = reason
         self.advice = advice
 
+    @property
+    def passing(self) -> bool:
+        """Whether the same may work later, so that it says nothing about its input."""
+        return self.exit_code in (ExitCode.UNAVAILABLE, ExitCode.LIMIT, ExitCode.INTERNAL)
+
 
 class CallError(CliError):
     """A call that failed.
@@ -174,11 +179,6 @@ class CallError(CliError):
         self.status = status
         self.metadata = dict(metadata or {})
 
-    @property
-    def passing(self) -> bool:
-        """Whether the same call may work later, so that it says nothing about its input."""
-        return self.exit_code in (ExitCode.UNAVAILABLE, ExitCode.LIMIT, ExitCode.INTERNAL)
-
 
 def exit_code(status: str) -> ExitCode:
     """Return what a command exits with for a canonical code."""
@@ -190,8 +190,12 @@ def report(error: Exception) -> int:
     if isinstance(error, click.Abort):
         error = CliError("interrupted", exit_code=ExitCode.INTERRUPTED)
     elif isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        error = CliError(f"{where}{error.strerror or error}")
+        error = local_problem(error)
+    elif isinstance(error, UnicodeEncodeError):
+        error = CliError(
+            f"{error.object!r} is not text in UTF-8",
+            advice="write it anew, or rename the file",
+        )
     if isinstance(error, CliError):
         tell(error)
         return int(error.exit_code)
@@ -206,6 +210,12 @@ def report(error: Exception) -> int:
     )
     tell(unexpected)
     return int(ExitCode.INTERNAL)
+
+
+def local_problem(error: OSError) -> CliError:
+    """Return a problem with a local file as an error of ours."""
+    where = f"{error.filename}: " if error.filename else ""
+    return CliError(f"{where}{error.strerror or error}")
 
 
 def tell(error: CliError, *, about: str = "") -> None:

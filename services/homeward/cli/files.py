@@ -10,19 +10,24 @@ from homeward.cli.errors import CliError
 _LARGEST_PHOTO_BYTES = 32 * 1024 * 1024
 
 
+def written_name(name: str) -> str:
+    """Return a file's name as text, in which bytes that are not UTF-8 are escaped."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def existing_file(name: str) -> Path:
     """Return the path of a file with something in it.
 
     Raises:
         CliError: There is none, it is a folder, or it is empty.
     """
-    path = Path(name)
+    path, shown = Path(name), written_name(name)
     if not path.exists():
-        raise CliError(f"{name}: no such file", advice="check the name and the folder")
+        raise CliError(f"{shown}: no such file", advice="check the name and the folder")
     if not path.is_file():
-        raise CliError(f"{name}: not a file", advice="name the files themselves, not their folder")
+        raise CliError(f"{shown}: not a file", advice="name the files themselves, not their folder")
     if not path.stat().st_size:
-        raise CliError(f"{name}: the file is empty", advice="copy or export it again")
+        raise CliError(f"{shown}: the file is empty", advice="copy or export it again")
     return path
 
 

@@ -25,6 +25,7 @@ ENDED = (
 )
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
+_ENDS_EARLY = "the watch ends before the scan does"
 _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -90,8 +91,8 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
             return
         failures += 1
         if failures >= _ATTEMPTS:
-            raise broken or CallError("the watch ends before the scan does", status="UNAVAILABLE")
-        patience.pause(failures, "ingestion")
+            raise broken or CallError(_ENDS_EARLY, status="UNAVAILABLE")
+        patience.pause(failures, broken.message if broken else _ENDS_EARLY)
 
 
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
@@ -99,9 +100,11 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
     findings = Findings(scan)
     scans = ScanServiceStub(session.connections.channel("ingestion"))
     pace = progress.Pace()
+    waiting = ""
     try:
         with progress.shown("Searching") as show:
             for _ in updates(scans, findings):
+                waiting = _tell_waiting(findings.scan, waiting)
                 _show_progress(show, pace, findings)
     except KeyboardInterrupt:
         raise CliError(
@@ -286,11 +289,34 @@ def _places(session: Session) -> dict[str, str]:
     return {camera.camera_id: camera.place for camera in cameras}
 
 
+def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
+    """Say what the scan waits for when that changes; return what it waits for.
+
+    A line of its own: a bar goes when the scan ends, and where there is none, nothing else says so.
+    """
+    waiting = _waiting(scan)
+    if waiting != told:
+        click.echo(f"\n{waiting}" if waiting else "\nThe search goes on.", err=True)
+    return waiting
+
+
+def _waiting(scan: scan_pb2.Scan) -> str:
+    if not scan.progress.HasField("waiting"):
+        return ""
+    waiting = scan.progress.waiting
+    return f"Waiting since {times.utc(waiting.since_time)}: {waiting.message}"
+
+
 def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings) -> None:
     done = times.seconds(findings.scan.progress.done_duration)
     total = times.seconds(findings.scan.progress.total_duration)
     speed = pace.speed(done)
+    scan = findings.scan
+    pending = scan.state == scan_pb2.Scan.STATE_PENDING
+    component = scan.progress.waiting.component or "a service"
     notes = (
+        "waiting for a scanner" if pending else "",
+        f"waiting for {component}" if scan.progress.HasField("waiting") else "",
         f"{speed:.1f} x real time" if speed else "",
         pace.eta(done, total),
         f"candidates: {len(findings.candidates)}",

@@ -9,8 +9,8 @@ import click
 _LONGEST_WAIT_SECONDS = 8.0
 
 
-def pause(failures: int, service: str) -> None:
-    """Say so, and wait before another attempt: a second at first, then longer and longer."""
+def pause(failures: int, problem: str) -> None:
+    """Say what is wrong, and wait before another attempt: a second at first, then ever longer."""
     seconds = min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1))
-    click.echo(f"\n{service} does not answer; trying again in {seconds:g} s", err=True)
+    click.echo(f"\n{problem}; trying again in {seconds:g} s", err=True)
     time.sleep(seconds)

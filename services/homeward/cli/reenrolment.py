@@ -151,7 +151,7 @@ def _updates(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> I
             failures += 1
             if error.exit_code is not ExitCode.UNAVAILABLE or failures >= _ATTEMPTS:
                 raise
-            patience.pause(failures, "matching")
+            patience.pause(failures, error.message)
         else:
             return
 

@@ -15,6 +15,7 @@ from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import patience, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.files import written_name
 from homeward.cli.render import size
 
 _CHUNK_BYTES = 64 * 1024
@@ -39,8 +40,10 @@ def describe(
 ) -> footage_service_pb2.UploadHeader:
     """Return the header of a file's upload.
 
-    The request id follows from what is uploaded, so that the same command finds its upload again.
+    The request id follows from what is uploaded, and under which name, so that the same command
+    finds its upload again. The same bytes under another name are another upload.
     """
+    name = written_name(path.name)
     length = path.stat().st_size
     digest = hashlib.sha256()
     pace = progress.Pace()
@@ -48,11 +51,11 @@ def describe(
         while block := file.read(_READ_BYTES):
             digest.update(block)
             _show(show, pace, file.tell(), length)
-    identity = f"{way} {camera_id} {start.isoformat()} {digest.hexdigest()}"
+    identity = f"{way} {camera_id} {start.isoformat()} {digest.hexdigest()} {name}"
     return footage_service_pb2.UploadHeader(
         request_id=hashlib.sha256(identity.encode()).hexdigest(),
         camera_id=camera_id,
-        file_name=path.name,
+        file_name=name,
         start_time=times.to_timestamp(start),
         size_bytes=length,
         sha256=digest.hexdigest(),
@@ -92,7 +95,7 @@ def stream(
                         reason=error.reason,
                         advice=f"when it is back, {_AGAIN}",
                     ) from None
-                patience.pause(failures, "ingestion")
+                patience.pause(failures, error.message)
 
 
 def by_url(

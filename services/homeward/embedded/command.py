@@ -11,6 +11,7 @@ from typing import Any
 import click
 from platformdirs import user_data_path
 
+from homeward.distribution import how_to_install
 from homeward.embedded.ports import NAMES
 
 _PORT = click.IntRange(1, 65535)
@@ -104,7 +105,7 @@ def up(
     except ImportError as error:
         click.echo(
             f"homeward up needs the server's parts ({error.name} is missing): "
-            "pip install 'homeward[server]'",
+            + how_to_install("server"),
             err=True,
         )
         sys.exit(2)

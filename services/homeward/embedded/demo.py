@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ import grpc
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc
 from homeward.embedded import demo_footage
 from homeward.embedded.demo_counts import EngineCounts, count_engines, count_vectors
+from homeward.embedded.demo_pictures import GROUP, demo_photos
 from homeward.embedded.running import RunningStack, command
 from homeward.matching.adapters.qdrant import APPEARANCE, PHOTO, SUBJECT
 
 ENROLLED = 2
-"""Which of the six people, from the left of the photograph, is the missing one."""
+"""Which of the six people, from the left of the photograph, is missing; of two, the first."""
 
 
 @click.command()
@@ -36,27 +36,35 @@ ENROLLED = 2
     help="Where footage and picture are left; what was there is replaced.",
 )
 def demo(*, folder: Path) -> None:
-    """Find one of six people in street footage that is made on the spot.
+    """Find one of several people in street footage that is made on the spot.
 
     Starts a stack, enrols a person, uploads the footage, searches it, saves the candidate's
-    picture, counts what every store holds of the other five, and stops the stack.
+    picture, counts what every store holds of the others, and stops the stack.
     """
     began = time.monotonic()
+    photos = demo_photos()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     data = folder / "data"
-    photo = group_photo()
     with _stack(data) as stack:
-        boxes = faces(photo, stack.addresses["embedding"])
+        people = [
+            (demo_footage.pixels(photo), box)
+            for photo in photos
+            for box in faces(photo, stack.addresses["embedding"])
+        ]
         footage, reference = folder / "street.mp4", folder / "missing-person.jpg"
-        _title(f"Making {demo_footage.seconds_for(len(boxes)):g} s of street footage")
-        picture = demo_footage.pixels(photo)
-        cv2.imwrite(str(reference), demo_footage.reference_photo(picture, boxes[ENROLLED]))
-        demo_footage.write_footage(footage, [demo_footage.cut_head(picture, box) for box in boxes])
+        _title(
+            f"Making {demo_footage.seconds_for(len(people)):g} s of street footage, in which"
+            f" {len(people)} people pass by"
+        )
+        missing = demo_footage.reference_photo(*people[ENROLLED % len(people)])
+        cv2.imwrite(str(reference), missing)
+        demo_footage.write_footage(footage, [demo_footage.cut_head(*person) for person in people])
         scan, sighting = _search(stack, footage, reference, folder)
         counts = count_engines(data)
         _title("Stopping the stack")
-    _tell_counts(counts, count_vectors(data, collections=counts.collections), scan)
+    held = count_vectors(data, collections=counts.collections)
+    _tell_counts(counts, held, scan, others=len(people) - 1)
     shutil.rmtree(data)
     click.echo(
         f"\nLook at the candidate beside the reference photograph: {sighting}\n"
@@ -71,7 +79,7 @@ def _search(
     start = (datetime.now(UTC) - timedelta(hours=3)).strftime("%Y-%m-%dT%H:00:00Z")
     _title("Enrolling the missing person")
     _run(stack, "subject", "add", "--case", "DEMO-1", "--label", "Missing person", str(reference))
-    _title("Adding a camera and its recording, in which six people pass by")
+    _title("Adding a camera and its recording")
     _run(stack, "camera", "add", "high-street", "--place", "High Street, by the station")
     _run(stack, "footage", "add", str(footage), "--camera", "high-street", "--start", start)
     _title("Searching")
@@ -88,7 +96,9 @@ def _search(
     return scans[0], picture
 
 
-def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping[str, Any]) -> None:
+def _tell_counts(
+    counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping[str, Any], *, others: int
+) -> None:
     progress = scan["progress"]
     _title("What is stored, and of whom")
     appearances = int(progress.get("appearanceCount", 0))
@@ -112,9 +122,10 @@ def _tell_counts(counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping
     for store, what, count, whom in rows:
         click.echo(f"  {store:<8}{what:<36}{count:>5}   {whom}")
     theirs = counts.photographs + counts.subjects + counts.spans
-    others = sum(vectors.values()) - theirs
+    of_others = sum(vectors.values()) - theirs
+    whom = "the other person" if others == 1 else f"the other {others} people"
     click.echo(
-        f"\n  Of the other five people: {max(others, 0)} templates, {counts.unexpected} crops,"
+        f"\n  Of {whom}: {max(of_others, 0)} templates, {counts.unexpected} crops,"
         f" {discarded} numbers in a count."
     )
 
@@ -131,15 +142,15 @@ def street(folder: Path, embedding: str) -> demo_footage.Street:
 
 
 def group_photo() -> bytes:
-    """Return the photograph of six people that the package `insightface` ships."""
-    try:
-        files = metadata.files("insightface") or []
-    except metadata.PackageNotFoundError as error:
-        raise click.ClickException(
-            "the demo's photograph is missing: pip install --no-deps -r requirements/demo.txt"
-        ) from error
-    found = next(file for file in files if file.as_posix().endswith("data/images/t1.jpg"))
-    return Path(str(found.locate())).read_bytes()
+    """Return the photograph of six people, which a checkout has: for tests and benches.
+
+    Raises:
+        FileNotFoundError: The package that ships it is not installed.
+    """
+    photo = GROUP.read()
+    if photo is None:
+        raise FileNotFoundError(f"{GROUP.ending} of the package {GROUP.distribution}: run `make`")
+    return photo
 
 
 def faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:

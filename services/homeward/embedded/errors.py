@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class StackError(Exception):
-    """The stack cannot start or go on."""
+    """The stack cannot start or go on.
+
+    Args:
+        message: What is wrong, with all that the person at the terminal needs.
+        problem: The same in a line, for whoever looks for the stack later; the message, if empty.
+        log: Of the part that failed.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, *, problem: str = "", log: Path | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.log = log
 
 
 class AlreadyRunningError(StackError):

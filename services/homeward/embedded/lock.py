@@ -1,4 +1,4 @@
-"""One stack per data folder, and where the running one says that it is."""
+"""One stack per data folder: where the running one says that it is, or why the last one ended."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from homeward.embedded.files import PRIVATE_FILE, write_private
 
 LOCK_NAME = "stack.lock"
 STATE_NAME = "stack.json"
+END_NAME = "stack-ended.json"
+"""Read by the command line, which tells it to whoever meets no stack."""
 
 
 @contextmanager
@@ -33,6 +36,7 @@ def exclusive(data: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         clear_state(data)  # of a stack that was killed
+        (data / END_NAME).unlink(missing_ok=True)
         yield
     finally:
         # The file stays: removing it would let a third stack lock another file of that name.
@@ -47,6 +51,22 @@ def write_state(data: Path, state: Mapping[str, Any]) -> None:
 def clear_state(data: Path) -> None:
     """Take that back."""
     (data / STATE_NAME).unlink(missing_ok=True)
+
+
+def write_end(data: Path, problem: str, *, log: Path | None) -> None:
+    """Tell other programs why there is no stack any more.
+
+    Args:
+        data: The stack's folder.
+        problem: What ended it, such as `nats was ended by SIGKILL`.
+        log: Where more is told, if anywhere.
+    """
+    end = {
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "problem": problem,
+        "log": str(log) if log else "",
+    }
+    write_private(data / END_NAME, json.dumps(end, indent=2) + "\n")
 
 
 def _holder(data: Path) -> str:

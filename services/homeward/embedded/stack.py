@@ -166,16 +166,16 @@ class Stack:
         for child in self._children:
             end = child.ended()
             if end is not None:
-                raise StackError(_with_log(f"{child.spec.name} {end}", child))
+                raise _failed(f"{child.spec.name} {end}", child)
 
     def _late(self, waiting: dict[str, str], seconds: float) -> StackError:
         name, missing = next(iter(waiting.items()))
         child = next(child for child in self._children if child.spec.name == name)
-        return StackError(
-            _with_log(f"{name} was not ready after {seconds:g} s; waited for it {missing}", child)
-        )
+        return _failed(f"{name} was not ready after {seconds:g} s; waited for it {missing}", child)
 
 
-def _with_log(problem: str, child: Child) -> str:
+def _failed(problem: str, child: Child) -> StackError:
     tail = "".join(f"\n  {line}" for line in child.tail()) or "\n  (empty)"
-    return f"{problem}; its log, {child.log}, ends with:{tail}"
+    return StackError(
+        f"{problem}; its log, {child.log}, ends with:{tail}", problem=problem, log=child.log
+    )

@@ -7,12 +7,13 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from homeward.distribution import version
 from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
+from homeward.embedded.errors import StackError
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import refusal, require_reachable
 from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
@@ -78,6 +79,9 @@ def run(
                     say(f"searches are refused: {problem}")
                 stack.watch()
             say("stopping")
+        except StackError as error:
+            lock.write_end(data, error.problem, log=error.log)
+            raise
         finally:
             lock.clear_state(data)
             stack.close()
@@ -135,12 +139,5 @@ def _state(ports: Mapping[str, int]) -> State:
         "pid": os.getpid(),
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "version": _version(),
+        "version": version(),
     }
-
-
-def _version() -> str:
-    try:
-        return metadata.version("homeward")
-    except metadata.PackageNotFoundError:
-        return "unknown"  # run from its sources

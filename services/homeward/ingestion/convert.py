@@ -38,6 +38,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.usecases.footage import RetentionReport
 from homeward.ingestion.usecases.incomparable import ListedStretch, Unlisted
+from homeward.ingestion.waiting import Waiting
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -319,6 +320,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             dropped_match_count=summary.counts.dropped,
             closed_subject_match_count=summary.counts.closed,
             crowded_appearance_count=summary.counts.crowded,
+            waiting=_to_waiting(summary.waiting) if summary.waiting else None,
         ),
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),
@@ -337,6 +339,15 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
         error=_error(summary),
         create_time=wire.to_timestamp(scan.create_time),
         end_time=wire.to_timestamp(summary.end_time) if summary.end_time else None,
+    )
+
+
+def _to_waiting(waiting: Waiting) -> scan_pb2.ScanWaiting:
+    return scan_pb2.ScanWaiting(
+        component=waiting.component,
+        address=waiting.address,
+        since_time=wire.to_timestamp(waiting.since),
+        message=waiting.problem,
     )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.face_sizes import FaceSizes
+from homeward.ingestion.waiting import Waiting
 from homeward.policy import PolicyFigures
 from homeward.vision.regions import Region
 
@@ -536,6 +538,8 @@ class Segment:
     update_time: datetime | None = None
     handed_back: int = 0
     """How often a scanner that was asked to stop gave it back: none of these was a failure."""
+    waiting: Waiting | None = None
+    """What keeps the search from going on, until it has ended."""
 
     @property
     def stretch(self) -> Stretch:
@@ -625,6 +629,8 @@ class ScanSummary:
     """Of what was searched, what was not looked at."""
     camera_sizes: tuple[tuple[str, FaceSizes], ...] = ()
     """How wide faces were by camera, in the order of their ids."""
+    waiting: Waiting | None = None
+    """What its searches wait for, if they do: what they have waited for longest."""
 
     @property
     def looked_at(self) -> timedelta:
@@ -666,6 +672,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         for candidate in segment.candidates:
             held = candidates.get(candidate.sighting_id)
             candidates[candidate.sighting_id] = held.joined(candidate) if held else candidate
+    waiting = [one.waiting for one in segments if one.waiting and not one.state.ended]
     complete = len(ended) == scan.segment_count and len(segments) == scan.segment_count
     if complete and scan.cancelled:
         state = ScanState.CANCELLED
@@ -692,6 +699,7 @@ def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
         efforts=_efforts(segments) if complete else (),
         end_time=max(times) if complete and times else None,
         camera_sizes=tuple(sorted(sizes.items())),
+        waiting=min(waiting, key=attrgetter("since")) if waiting else None,
     )
 
 

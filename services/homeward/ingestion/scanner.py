@@ -65,12 +65,14 @@ async def main() -> None:
             sample_rate=settings.sample_rate,
             gated=settings.gate,
         )
+        alive = partial(check_health, channel, "embedding", settings.embedding_target)
         worker = ScanWorker(
             queue=parts.queue,
             store=parts.scans,
             footage=parts.footage,
             scanner=scanner,
             clock=clock,
+            checks=[alive, parts.matcher.ping, parts.store.ping],
         )
         if settings.health_listen is not None:  # all that a scanner serves
             health = GrpcServer(
@@ -81,9 +83,7 @@ async def main() -> None:
                     "s3": parts.store.ping,
                     "queue": parts.queue.ping,
                     "matching": parts.matcher.ping,
-                    "embedding": partial(
-                        check_health, channel, "embedding", settings.embedding_target
-                    ),
+                    "embedding": alive,
                 },
                 grace_seconds=settings.grace_seconds,
             )

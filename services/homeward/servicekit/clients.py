@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import grpc
 import structlog
@@ -28,6 +30,10 @@ MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 what goes with it."""
 
 HEALTH_TIMEOUT_SECONDS = 3.0
+ALIVE_EVERY_SECONDS = 2.0
+"""How often a service that works on a call is asked whether it still lives."""
+ALIVE_MISSES = 2
+"""One is missed by a service on a machine that has too much to do."""
 KEEPALIVE_MS = 20_000
 RECONNECT_MS = 2000
 RESOLVE_MS = 5000
@@ -68,6 +74,7 @@ _BY_CODE: Mapping[grpc.StatusCode, type[errors.DomainError]] = {
 }
 
 
+T = TypeVar("T")
 log = structlog.get_logger()
 
 
@@ -178,6 +185,46 @@ async def check_health(channel: grpc.aio.Channel, component: str, address: str) 
         raise _not_ready(component, address)
 
 
+async def while_alive(
+    call: Awaitable[T], channel: grpc.aio.Channel, component: str, address: str
+) -> T:
+    """Wait for the answer to a call for as long as the service shows that it lives.
+
+    A call may take its time; a service that hangs does not say so, and is found out by its health
+    check: `ALIVE_MISSES` in a row, each of `HEALTH_TIMEOUT_SECONDS`. Of several replicas behind one
+    address another one may answer the check: then the call's own deadline holds.
+
+    Raises:
+        UnavailableError: It does not answer the check; the call is cancelled.
+    """
+    began = datetime.now(UTC)
+    answer = asyncio.ensure_future(call)
+    missed = 0
+    try:
+        while not (await asyncio.wait([answer], timeout=0 if missed else ALIVE_EVERY_SECONDS))[0]:
+            missed = missed + 1 if await hangs(channel) else 0
+            if missed == ALIVE_MISSES and not answer.done():
+                advice = "it hangs: see its log, and start it anew"
+                raise errors.unavailable(component, address, advice, since=began, waited=True)
+        return await answer
+    finally:
+        answer.cancel()
+
+
+async def hangs(channel: grpc.aio.Channel) -> bool:
+    """Return whether a service does not answer its health check in time.
+
+    One that cannot be reached, or says that it does not serve, does not hang: calls that it still
+    works on are answered, or end by themselves.
+    """
+    stub: Any = health_pb2_grpc.HealthStub(channel)  # its types leave the methods out
+    try:
+        await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        return error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    return False
+
+
 @asynccontextmanager
 async def translated(component: str, address: str) -> AsyncIterator[None]:
     """Raise the `DomainError` that a failed call to `component` stands for.
@@ -212,7 +259,12 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
     if distrusted(error.details() or ""):
         return errors.unavailable(component, address, f"TLS fails: {DISTRUST}")
     if error.code() in _NO_ANSWER or error.details() == _ENDED_WHILE_SENDING:
-        return errors.unavailable(component, address, "start it, or correct its address")
+        return errors.unavailable(
+            component,
+            address,
+            "start it, or correct its address",
+            waited=error.code() is grpc.StatusCode.DEADLINE_EXCEEDED,
+        )
     return errors.InternalError(
         f"{component} failed to answer; its log has the details",
         reason=errors.Reason.INTERNAL,

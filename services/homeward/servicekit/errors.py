@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum, auto
 
 
@@ -126,7 +127,28 @@ class ResourceExhaustedError(DomainError):
 
 
 class UnavailableError(DomainError):
-    """An engine or a service does not answer; the same call may work later."""
+    """An engine or a service does not answer; the same call may work later.
+
+    Args:
+        message: As of `DomainError`.
+        reason: As of `DomainError`.
+        metadata: As of `DomainError`.
+        retry_seconds: As of `DomainError`.
+        waited: Whether its answer was waited for in vain, so that the caller had better tell than
+            wait for as long again.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: Reason,
+        metadata: Mapping[str, str] | None = None,
+        retry_seconds: int | None = None,
+        waited: bool = False,
+    ) -> None:
+        super().__init__(message, reason=reason, metadata=metadata, retry_seconds=retry_seconds)
+        self.waited = waited
 
 
 class DeadlineExceededError(DomainError):
@@ -150,10 +172,30 @@ def invalid_field(field: str, description: str) -> InvalidArgumentError:
     )
 
 
-def unavailable(component: str, address: str, advice: str) -> UnavailableError:
-    """Return the error for an engine or a service that does not answer."""
+def unavailable(
+    component: str,
+    address: str,
+    advice: str,
+    *,
+    since: datetime | None = None,
+    waited: bool = False,
+) -> UnavailableError:
+    """Return the error for an engine or a service that does not answer.
+
+    Args:
+        component: Its name, such as `NATS`.
+        address: Where it should be.
+        advice: What to do about it.
+        since: When it was first found not to answer, if that is known; in UTC.
+        waited: Whether it was waited for, see `UnavailableError`.
+    """
+    told = f" since {since:%Y-%m-%d %H:%M:%SZ}" if since else ""
+    metadata = {"component": component, "address": address}
+    if since:
+        metadata["since_time"] = since.isoformat(timespec="seconds")
     return UnavailableError(
-        f"{component} does not answer at {address}: {advice}",
+        f"{component} does not answer at {address}{told}: {advice}",
         reason=Reason.COMPONENT_UNAVAILABLE,
-        metadata={"component": component, "address": address},
+        metadata=metadata,
+        waited=waited,
     )

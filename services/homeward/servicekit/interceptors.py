@@ -52,6 +52,8 @@ _CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.InternalError: grpc.StatusCode.INTERNAL,
 }
 _RETRY_AFTER_SECONDS = 1
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+"""Keeps the caller's gRPC from repeating a call by itself, which would wait as long each time."""
 
 log = structlog.get_logger()
 
@@ -338,8 +340,9 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
     # The type alone: a driver's text may carry what must not be logged.
     cause = type(error.__cause__).__name__ if error.__cause__ else None
     log.info("refused", code=code.name, reason=error.reason.value, cause=cause)
-    await call.context.abort(
-        code,
-        error.message,
-        trailing_metadata=(("grpc-status-details-bin", status.SerializeToString()),),
-    )
+    trailing: list[tuple[str, str | bytes]] = [
+        ("grpc-status-details-bin", status.SerializeToString())
+    ]
+    if isinstance(error, errors.UnavailableError) and error.waited:
+        trailing.append(_NO_RETRY)
+    await call.context.abort(code, error.message, trailing_metadata=tuple(trailing))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -33,6 +34,9 @@ DUPLICATES_SECONDS = 120.0
 FORGET_CONSUMER_SECONDS = 30.0
 """After this the server lets go of the consumer of a watch whose process has died."""
 
+SILENCE_SECONDS = 5.0
+"""After this without a message, whoever watches asks whether the server is there."""
+
 OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
 overwrites the bytes of a message that is deleted by its number, not of one that is crowded out."""
@@ -48,6 +52,8 @@ class Nats:
         self.client = client
         self.jetstream = client.jetstream(timeout=REQUEST_TIMEOUT_SECONDS)
         self.server = server
+        self.away_since: datetime | None = None
+        """Since when the connection is lost; None while it is there."""
 
     async def ping(self) -> None:
         """Answer when the server and its JetStream do.
@@ -108,7 +114,11 @@ class Nats:
             raise  # our fault, not the server's
         except (nats.errors.Error, JetStreamError, OSError, TimeoutError) as error:
             raise errors.unavailable(
-                "NATS", self.server, "start it, or correct HOMEWARD_NATS_URL"
+                "NATS",
+                self.server,
+                "start it, or correct HOMEWARD_NATS_URL",
+                since=self.away_since,
+                waited=isinstance(error, TimeoutError),
             ) from error
 
 
@@ -127,18 +137,29 @@ async def connection(url: str, name: str) -> AsyncIterator[Nats]:
         log.warning("waiting for NATS", server=server, problem=type(error).__name__)
 
     client = Client()
+    held = Nats(client, server)
+
+    async def on_disconnect() -> None:
+        held.away_since = held.away_since or datetime.now(UTC)
+
+    async def on_reconnect() -> None:
+        held.away_since = None
+
     await client.connect(
         url,
         name=name,
         error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         reconnect_time_wait=RECONNECT_SECONDS,
         max_reconnect_attempts=-1,
     )
     try:
-        yield Nats(client, server)
+        yield held
     finally:
-        await client.close()
+        with suppress(OSError):  # the server has gone first: there is nothing to close
+            await client.close()
 
 
 class NatsKeyValueStore:
@@ -249,20 +270,39 @@ class NatsKeyValueStore:
             complete = info.num_pending == 0 and info.delivered.consumer_seq == 0
             if complete:
                 yield None
-            async for message in subscription.messages:
-                if not _is_marker(message):
-                    meta = message.metadata
-                    key = message.subject.removeprefix(self._prefix)
-                    yield Entry(key, message.data, int(meta.sequence.stream))
-                if not complete and message.metadata.num_pending == 0:
-                    complete = True
-                    yield None
+            async with aclosing(self._arriving(subscription.messages)) as messages:
+                async for message in messages:
+                    if not _is_marker(message):
+                        meta = message.metadata
+                        key = message.subject.removeprefix(self._prefix)
+                        yield Entry(key, message.data, int(meta.sequence.stream))
+                    if not complete and message.metadata.num_pending == 0:
+                        complete = True
+                        yield None
         finally:
-            with suppress(nats.errors.Error):  # a connection that is gone takes it along
+            with suppress(nats.errors.Error, OSError):  # a connection that is gone takes it along
                 await subscription.unsubscribe()
-            with suppress(nats.errors.Error, JetStreamError, TimeoutError):
+            with suppress(nats.errors.Error, JetStreamError, OSError):
                 if consumer is not None:
                     await self._nats.jetstream.delete_consumer(self._stream, consumer)
+
+    async def _arriving(self, messages: AsyncIterator[Msg]) -> AsyncGenerator[Msg, None]:
+        """Yield what comes. The SDK waits for ever for a server that is away: it is asked.
+
+        Raises:
+            UnavailableError: Nothing comes, and the server does not answer.
+        """
+        while True:
+            # Never cancelled while it waits: the SDK would lose the message that comes next.
+            coming = asyncio.ensure_future(anext(messages))
+            try:
+                while not (await asyncio.wait([coming], timeout=SILENCE_SECONDS))[0]:
+                    await self._nats.ping()
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                coming.cancel()
 
 
 def _is_marker(message: Msg) -> bool:

@@ -12,11 +12,12 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from homeward.distribution import version
 
 Attribute = str | bool | int | float
 
@@ -99,7 +100,7 @@ def exported(component: str, endpoint: str | None) -> Iterator[None]:
     resource = Resource.create(
         {
             "service.name": f"homeward-{component}",
-            "service.version": metadata.version("homeward"),
+            "service.version": version(),
             "service.instance.id": f"{socket.gethostname()}-{os.getpid()}",
         }
     )

@@ -128,4 +128,4 @@ def test_up_without_the_servers_parts_says_what_to_install(
     assert run(["up", "--data", "x"]) == 2
     told = capsys.readouterr().err
     assert "psutil is missing" in told
-    assert "pip install 'homeward[server]'" in told
+    assert "pip install 'homeward-cctv[server]'" in told

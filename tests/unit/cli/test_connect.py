@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 
 import grpc
@@ -15,8 +17,10 @@ from authority import CLIENT, Authority
 from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_grpc
 from homeward.cli.connect import CALLS, Connections, Places
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.embedded.lock import write_end
 from homeward.tls import VARIABLES, TlsFiles, server_credentials
 
+NOTHING_LISTENS = "127.0.0.1:9"
 SETTINGS = '[profiles.force]\nmatching = "profile:1"\n'
 
 
@@ -73,6 +77,38 @@ def test_without_a_stack_the_error_says_how_to_start_one(tmp_path: Path) -> None
         places(tmp_path).find("matching")
     assert f"homeward up --data {tmp_path}" in caught.value.advice
     assert caught.value.exit_code is ExitCode.UNAVAILABLE
+
+
+def test_a_stack_that_ended_by_itself_is_told_with_what_ended_it(tmp_path: Path) -> None:
+    write_end(tmp_path, "nats was ended by SIGKILL", log=Path("logs/nats.log"))
+
+    with pytest.raises(CliError) as caught:
+        places(tmp_path).find("matching")
+
+    (ended,) = re.findall(r"it ended at (\S+), because", caught.value.message)
+    assert datetime.fromisoformat(ended).tzinfo is not None
+    assert caught.value.message.endswith(
+        "because nats was ended by SIGKILL; its log is logs/nats.log"
+    )
+
+
+def test_a_stack_that_ends_while_it_is_called_is_told_with_what_ended_it(tmp_path: Path) -> None:
+    write_stack(tmp_path, {"matching": NOTHING_LISTENS})
+    with Connections(places(tmp_path)) as connections:
+        stub = subject_service_pb2_grpc.SubjectServiceStub(connections.channel("matching"))
+        write_end(tmp_path, "nats was ended by SIGKILL", log=None)
+        with pytest.raises(CallError) as caught:
+            stub.ListSubjects(subject_service_pb2.ListSubjectsRequest())
+
+    assert "does not answer: it ended at " in caught.value.message
+    assert caught.value.message.endswith("because nats was ended by SIGKILL")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null"])
+def test_a_damaged_note_of_the_end_is_no_fault(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stack-ended.json").write_text(content)
+
+    assert places(tmp_path).how_it_ended() == ""
 
 
 def test_a_stack_file_without_the_service_is_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -23,6 +24,7 @@ from homeward.ingestion.model import (
     merged,
     summarise,
 )
+from homeward.ingestion.waiting import Waiting
 from homeward.servicekit import records
 
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -241,6 +243,27 @@ def test_a_scan_runs_while_some_of_it_is_not_ended(make: Any) -> None:
     assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 0)
     # It is dealt with, and only counts as searched once its evidence is complete.
     assert (summary.done, summary.searched) == (seconds(5), seconds(0))
+
+
+def test_a_scan_waits_for_what_a_segment_has_waited_for_longest_that_has_not_ended(
+    make: Any,
+) -> None:
+    def since(second: int) -> Waiting:
+        return Waiting("embedding", f"host-{second}", make.now + seconds(second), "it is away")
+
+    waiting = [since(5), since(3), None, since(4)]
+    running = [make.segment(0, 30, state=ScanState.RUNNING, waiting=one) for one in waiting]
+    over = searched(make.segment(0, 30, waiting=since(1)))
+
+    assert summarise(scan(5), (*running, over)).waiting == since(3)
+    assert summarise(scan(1), (over,)).waiting is None
+
+
+def test_a_segment_of_an_earlier_version_waits_for_nothing(make: Any) -> None:
+    kept = json.loads(records.encode(make.segment()))
+    kept.pop("waiting", None)
+
+    assert records.decode(json.dumps(kept).encode(), Segment).waiting is None
 
 
 def test_a_scan_runs_while_some_of_its_segments_are_not_known(make: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -166,6 +168,117 @@ async def test_an_idempotent_call_is_repeated_when_the_peer_was_unavailable(
         target = f"localhost:{call.server.port}"
         async with open_channel(target, idempotent=("homeward.test.Probe",)) as channel:
             answer = await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert answer == b"done"
+
+
+async def test_a_caller_that_was_told_after_a_wait_does_not_repeat_the_call(
+    serving: Serving,
+) -> None:
+    calls: list[bytes] = []
+
+    async def never(request: bytes) -> bytes:
+        calls.append(request)
+        raise errors.unavailable("NATS", "n", "start it", waited=True)
+
+    async with serving(never) as call:
+        target = f"localhost:{call.server.port}"
+        async with open_channel(target, idempotent=("homeward.test.Probe",)) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"")
+
+    assert len(calls) == 1
+
+
+def test_an_error_says_since_when_its_component_is_away() -> None:
+    error = errors.unavailable(
+        "NATS", "n:4222", "start it", since=datetime(2026, 3, 4, 12, 5, 6, tzinfo=UTC)
+    )
+
+    assert error.message == "NATS does not answer at n:4222 since 2026-03-04 12:05:06Z: start it"
+    assert error.metadata["since_time"] == "2026-03-04T12:05:06+00:00"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "ALIVE_EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(clients, "HEALTH_TIMEOUT_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_to_a_service_that_hangs_is_given_up_and_says_since_when() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        async with open_channel(target) as channel:
+            call = channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"", timeout=60)
+            with pytest.raises(errors.UnavailableError) as received:
+                await clients.while_alive(call, channel, "probe", target)
+
+    assert received.value.waited
+    assert f"probe does not answer at {target} since 2" in received.value.message
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_service_that_misses_one_check_is_waited_for_on(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = asyncio.Event()
+    found = iter([True, False, True, False])
+
+    async def now_and_then(_: grpc.aio.Channel) -> bool:
+        missed = next(found, None)
+        if missed is None:
+            done.set()
+        return bool(missed)
+
+    async def slow(request: bytes) -> bytes:
+        await done.wait()
+        return request
+
+    monkeypatch.setattr(clients, "hangs", now_and_then)
+    async with serving(slow) as call, open_channel(f"localhost:{call.server.port}") as channel:
+        slow_call = channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done", timeout=60)
+        answer = await clients.while_alive(slow_call, channel, "probe", "localhost")
+
+    assert answer == b"done"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_call_that_takes_long_is_waited_for_while_the_service_lives(
+    serving: Serving,
+) -> None:
+    async def slow(request: bytes) -> bytes:
+        await asyncio.sleep(0.5)  # many checks, each of which is answered
+        return request
+
+    async with serving(slow) as call, open_channel(f"localhost:{call.server.port}") as channel:
+        slow_call = channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done", timeout=60)
+        answer = await clients.while_alive(slow_call, channel, "probe", "localhost")
+
+    assert answer == b"done"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_service_that_is_about_to_stop_may_end_its_calls(serving: Serving) -> None:
+    begun = asyncio.Event()
+    stopped = asyncio.Event()
+
+    async def last(request: bytes) -> bytes:
+        begun.set()
+        await stopped.wait()
+        await asyncio.sleep(0.3)
+        return request
+
+    async with serving(last) as call, open_channel(f"localhost:{call.server.port}") as channel:
+        last_call = channel.unary_unary("/homeward.test.Probe/UnaryUnary")(b"done", timeout=60)
+        waiting = asyncio.ensure_future(
+            clients.while_alive(last_call, channel, "probe", "localhost")
+        )
+        await begun.wait()
+        stopping = asyncio.ensure_future(call.server.stop())
+        stopped.set()
+        answer = await waiting
+        await stopping
 
     assert answer == b"done"
 

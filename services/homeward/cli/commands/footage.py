@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -13,8 +13,8 @@ from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import times, upload
-from homeward.cli.errors import CallError, CliError, ExitCode, tell
-from homeward.cli.files import existing_file
+from homeward.cli.errors import CliError, ExitCode, local_problem, tell
+from homeward.cli.files import existing_file, written_name
 from homeward.cli.options import Group, Session, confirm, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word, size
@@ -73,30 +73,33 @@ def add(
     """Add recordings of one camera.
 
     The same file again is the same footage. An upload that broke off goes on where it stopped
-    when the same command is run again. Of several files, those that are refused do not hold up
-    the others (exit code 10).
+    when the same command is run again. Of several files, those that are refused, cannot be read or
+    have no time in their name do not hold up the others (exit code 10).
     """
-    paths = [existing_file(name) for name in files]
-    uploads = list(zip(paths, _starts(paths, starts, pattern, timezone), strict=True))
+    start_of = _starts(files, starts, pattern, timezone)
     stub = _stub(session)
     added: list[upload.Uploaded] = []
     refused: list[dict[str, str]] = []
     last = ExitCode.OK
-    for path, start in uploads:
+    for number, name in enumerate(files):
+        shown = written_name(name)
         try:
+            path = existing_file(name)
+            start = start_of(number, path.name)
             header = upload.describe(path, camera_id, start, way="url" if via_url else "stream")
             send = upload.by_url if via_url else upload.stream
             uploaded = send(stub, path, header)
-        except CallError as error:
-            if error.passing:
+        except (CliError, OSError) as error:
+            problem = local_problem(error) if isinstance(error, OSError) else error
+            if problem.passing:
                 raise
-            tell(error, about=str(path))
-            refused.append({"file": str(path), "reason": error.reason, "message": error.message})
-            last = error.exit_code
+            tell(problem, about="" if problem.message.startswith(shown) else shown)
+            refused.append({"file": shown, "reason": problem.reason, "message": problem.message})
+            last = problem.exit_code
             continue
         added.append(uploaded)
         if not session.view.json:
-            session.view.say(_told(path, uploaded))
+            session.view.say(_told(shown, uploaded))
             _tell_findings(session, uploaded.footage)
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
@@ -253,26 +256,32 @@ def _list(
 
 
 def _starts(
-    paths: list[Path], starts: tuple[datetime, ...], pattern: str | None, timezone: str
-) -> list[datetime]:
+    files: tuple[str, ...], starts: tuple[datetime, ...], pattern: str | None, timezone: str
+) -> Callable[[int, str], datetime]:
+    """Return what tells the start of a file by its place in the command, and its name."""
     if bool(starts) is (pattern is not None):
         raise click.UsageError("give either --start or --start-from-name")
     if pattern is None:
-        if len(starts) != len(paths):
+        if len(starts) != len(files):
             raise click.UsageError(
-                f"{len(paths)} files need {len(paths)} times --start, in their order; "
+                f"{len(files)} files need {len(files)} times --start, in their order; "
                 "or --start-from-name"
             )
-        return list(starts)
+        return lambda number, _: starts[number]
     try:
         zone = ZoneInfo(timezone)
-        return [times.start_from_name(path.name, pattern, zone) for path in paths]
-    except ZoneInfoNotFoundError:
+    except (ZoneInfoNotFoundError, ValueError):  # ValueError: it is no name at all, as `../x`
         raise click.UsageError(
             f"no time zone {timezone}; write it like Europe/London or UTC"
         ) from None
-    except ValueError as error:
-        raise CliError(str(error)) from None
+
+    def from_name(_: int, name: str) -> datetime:
+        try:
+            return times.start_from_name(written_name(name), pattern, zone)
+        except ValueError as error:
+            raise CliError(str(error)) from None
+
+    return from_name
 
 
 def _problems(told: footage_pb2.Footage) -> str:
@@ -282,12 +291,12 @@ def _problems(told: footage_pb2.Footage) -> str:
     )
 
 
-def _told(path: Path, uploaded: upload.Uploaded) -> str:
+def _told(file: str, uploaded: upload.Uploaded) -> str:
     told = uploaded.footage
     if uploaded.already_held:
-        return f"{path}: held already as footage {told.footage_id}; nothing was stored again"
+        return f"{file}: held already as footage {told.footage_id}; nothing was stored again"
     return (
-        f"{path}: footage {told.footage_id}, {times.span(told.duration)}, "
+        f"{file}: footage {told.footage_id}, {times.span(told.duration)}, "
         f"removed by {times.utc(told.delete_time)}"
     )
 

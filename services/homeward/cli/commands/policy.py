@@ -63,7 +63,7 @@ def list_policies(session: Session) -> None:
     )
 
 
-@policy.command("show", examples=["homeward policy show yunet-sface/3"])
+@policy.command("show", examples=["homeward policy show yunet-sface/4"])
 @connected
 @click.argument("policy_id", metavar="ID")
 def show(session: Session, *, policy_id: str) -> None:
@@ -84,7 +84,7 @@ def add(session: Session, *, file: str) -> None:
 @policy.command(
     "approve",
     examples=[
-        "homeward policy approve yunet-sface/3 --by 'Supt A. Example' --until 2027-03-31 \\",
+        "homeward policy approve yunet-sface/4 --by 'Supt A. Example' --until 2027-03-31 \\",
         "    --note 'for the pilot only' --activate",
     ],
 )
@@ -126,7 +126,7 @@ def approve(
     _tell(session, told)
 
 
-@policy.command("activate", examples=["homeward policy activate yunet-sface/3"])
+@policy.command("activate", examples=["homeward policy activate yunet-sface/4"])
 @connected
 @click.argument("policy_id", metavar="ID")
 def activate_policy(session: Session, *, policy_id: str) -> None:
@@ -137,7 +137,7 @@ def activate_policy(session: Session, *, policy_id: str) -> None:
 
 @policy.command(
     "expire",
-    examples=["homeward policy expire yunet-sface/3 --reason 'measured on a flawed data set'"],
+    examples=["homeward policy expire yunet-sface/4 --reason 'measured on a flawed data set'"],
 )
 @connected
 @click.argument("policy_id", metavar="ID")

@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
+from homeward.distribution import how_to_install
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.sessions import open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image, ModelFile, ModelPack, pack_digest
@@ -283,7 +284,7 @@ def _its_package(pack: Pack) -> Iterator[None]:
         raise PackError(
             f"insightface:{pack.name} is run by the insightface package, which is not installed, or"
             f" not with all that it needs ({error.name or error})",
-            "pip install 'homeward[insightface]'",
+            how_to_install("insightface"),
         ) from error
 
 

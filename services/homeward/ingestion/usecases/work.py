@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -18,6 +18,7 @@ from homeward.ingestion.usecases.compare import Task
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import SegmentScanner
 from homeward.ingestion.usecases.scans import scan_key, segment_key
+from homeward.ingestion.usecases.segment_progress import CancelledScan, Check, SegmentProgress
 from homeward.servicekit import errors, records, tracing
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
@@ -31,22 +32,9 @@ FAILED_TOO_OFTEN = f"searching it failed {MAX_ATTEMPTS} times; see the log"
 HEARTBEAT_SECONDS = 5.0
 """A third of the time after which the queue gives an unacknowledged segment to another scanner."""
 
-CHECKPOINT_INTERVAL = timedelta(seconds=0.5)
 RETRY_SECONDS = 1.0
 
 log = structlog.get_logger()
-
-
-class CancelledScan(Exception):  # noqa: N818 - not an error: somebody asked for it
-    """The scan was cancelled while its segment was searched.
-
-    Args:
-        progress: The segment as far as it had come: what was found stands.
-    """
-
-    def __init__(self, progress: Segment) -> None:
-        super().__init__()
-        self.progress = progress
 
 
 class ScanWorker:
@@ -54,6 +42,14 @@ class ScanWorker:
 
     Delivery is at least once, the effect exactly once: a segment's checkpoint is its own record,
     sightings have deterministic ids, and the queue is told last.
+
+    Args:
+        queue: The segments to search.
+        store: Of scans and segments.
+        footage: The recordings.
+        scanner: Searches.
+        clock: Tells the time.
+        checks: Of what a search calls and may wait for without a word.
     """
 
     def __init__(
@@ -64,12 +60,14 @@ class ScanWorker:
         footage: FootageLibrary,
         scanner: SegmentScanner,
         clock: Clock,
+        checks: Sequence[Check] = (),
     ) -> None:
         self._queue = queue
         self._store = store
         self._footage = footage
         self._scanner = scanner
         self._clock = clock
+        self._checks = checks
 
     async def run(self) -> None:
         """Take and search segments until cancelled; one in hand is then given back."""
@@ -162,20 +160,19 @@ class ScanWorker:
             return segment.given_up(reason, error.message, self._clock.now())
 
     async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
-        saved: datetime | None = None
+        segment = replace(segment, waiting=None)  # of who had it before
+        progress = SegmentProgress(
+            segment,
+            load=partial(self._load, work),
+            save=partial(self._save, work),
+            clock=self._clock,
+        )
+        async with in_background(progress.watch(self._checks)):
+            return await self._search_until_done(scan, segment, progress)
 
-        async def report(progress: Segment) -> None:
-            nonlocal saved
-            now = self._clock.now()
-            if saved is not None and now - saved < CHECKPOINT_INTERVAL:
-                return
-            saved = now
-            current, stored = await self._load(work)
-            if current is None or current.cancelled:
-                raise CancelledScan(progress)
-            if stored is None or not stored.state.ended:  # ended: by whoever it was given to
-                await self._save(work, progress)
-
+    async def _search_until_done(
+        self, scan: Scan, segment: Segment, progress: SegmentProgress
+    ) -> Segment:
         while True:
             try:
                 held = await self._footage.get(segment.footage_id)
@@ -191,14 +188,15 @@ class ScanWorker:
                         scan.create_time if scan.scope.include_rejected else None
                     ),
                 )
-                return await self._scanner.scan(task, await self._footage.url(footage), report)
+                url = await self._footage.url(footage)
+                return await self._scanner.scan(task, url, progress.report)
             except errors.DomainError as error:
                 if not _passes(error):
                     raise
                 # Not the segment's fault: searched again from its start when all is back.
                 log.warning("waiting", problem=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
-                await report(segment)
+                await progress.start_over(segment, error)
 
     async def _load(self, work: Work) -> tuple[Scan | None, Segment | None]:
         scan = await self._store.get(scan_key(work.scan_id))

@@ -7,12 +7,13 @@ import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
 from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.servicekit.clients import check_health, translated
+from homeward.servicekit.clients import check_health, translated, while_alive
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 PHOTO_TIMEOUT_SECONDS = 60.0
 """More than the 50 seconds after which the service gives a photograph up."""
-MODEL_TIMEOUT_SECONDS = 5.0
+MODEL_TIMEOUT_SECONDS = 10.0
+"""More than it takes to find out that the service hangs, which tells since when."""
 
 
 class GrpcFaceAnalyzer:
@@ -32,7 +33,8 @@ class GrpcFaceAnalyzer:
         """Judge a photograph."""
         request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
         async with translated("embedding", self._target):
-            answer = await self._stub.AnalyzePhoto(request, timeout=PHOTO_TIMEOUT_SECONDS)
+            call = self._stub.AnalyzePhoto(request, timeout=PHOTO_TIMEOUT_SECONDS)
+            answer = await while_alive(call, self._channel, "embedding", self._target)
         face = answer.faces[0] if answer.faces else None
         usable = face is not None and answer.HasField("template")
         return PhotoAnalysis(
@@ -56,7 +58,8 @@ class GrpcFaceAnalyzer:
     async def model(self) -> ModelInfo:
         """Return the model pack in use."""
         async with translated("embedding", self._target):
-            answer = await self._stub.GetModel(
+            call = self._stub.GetModel(
                 embedding_service_pb2.GetModelRequest(), timeout=MODEL_TIMEOUT_SECONDS
             )
+            answer = await while_alive(call, self._channel, "embedding", self._target)
         return ModelInfo(answer.model.name, answer.model.digest, answer.model.template_size)

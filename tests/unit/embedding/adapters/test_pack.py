@@ -211,7 +211,7 @@ def test_the_missing_package_is_refused_with_what_to_install(folder: Path) -> No
     told = refusal("insightface:buffalo", folder=folder)
 
     assert "insightface package, which is not installed" in told
-    assert "pip install 'homeward[insightface]'" in told
+    assert "pip install 'homeward-cctv[insightface]'" in told
 
 
 def test_openvino_is_refused_for_a_pack_of_insightface(folder: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,11 +25,14 @@ from homeward.ingestion.model import (
     Segment,
 )
 from homeward.ingestion.timeline import VERSION
+from homeward.ingestion.usecases import segment_progress
 from homeward.ingestion.usecases import work as module
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.scan_segment import Report, Task
 from homeward.ingestion.usecases.scans import scan_key, segment_key
-from homeward.ingestion.usecases.work import CHECKPOINT_INTERVAL, MAX_ATTEMPTS, ScanWorker
+from homeward.ingestion.usecases.segment_progress import CHECKPOINT_INTERVAL
+from homeward.ingestion.usecases.work import MAX_ATTEMPTS, ScanWorker
+from homeward.ingestion.waiting import Waiting
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -96,6 +100,16 @@ class Desk:
         assert entry is not None
         return records.decode(entry.value, Segment)
 
+    async def next_waiting(self, wanted: Callable[[Waiting | None], bool]) -> Waiting | None:
+        """Return what the record says that is waited for, once it is what is wanted."""
+        async with aclosing(self.store.watch(segment_key("scan-1", 0))) as changes:
+            async for entry in changes:
+                if entry is not None:
+                    waiting = records.decode(entry.value, Segment).waiting
+                    if wanted(waiting):
+                        return waiting
+        pytest.fail("the record is watched for ever")
+
     async def run(self) -> None:
         """Let the worker work until the queue is empty."""
         running = asyncio.create_task(self.worker.run())
@@ -110,8 +124,28 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def checks() -> list[errors.UnavailableError | None]:
+    """What the check of a service finds; the last one counts."""
+    return [None]
+
+
+@pytest.fixture
+def check(
+    checks: list[errors.UnavailableError | None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    monkeypatch.setattr(segment_progress, "CHECK_SECONDS", 0)
+
+    async def check() -> None:
+        if checks[-1]:
+            raise checks[-1]
+
+    return check
+
+
+@pytest.fixture
 async def desk(
     *,
+    check: Callable[[], Any],
     make: Any,
     records_store: InMemoryKeyValueStore,
     queue: Any,
@@ -122,7 +156,7 @@ async def desk(
     await library.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
-    parts = {"footage": library, "scanner": FakeScanner(), "clock": clock}
+    parts = {"footage": library, "scanner": FakeScanner(), "clock": clock, "checks": [check]}
     desk = Desk(make, records_store, queue, work, parts)
     await desk.put(make.segment())
     return desk
@@ -464,6 +498,65 @@ async def test_what_does_not_answer_or_lacks_templates_is_waited_for_in_place(
     assert len(desk.scanner.tasks) == 3
     assert desk.work.said == ["done"]
     assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_what_is_waited_for_is_told_with_its_place_and_since_when(desk: Desk) -> None:
+    told = []
+
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        told.append((await desk.segment()).waiting)
+        desk.clock.advance(timedelta(seconds=9))
+        raise UNAVAILABLE
+
+    async def go_on(task: Task, report: Report) -> None:
+        told.append((await desk.segment()).waiting)
+        desk.clock.advance(timedelta(seconds=9))
+        await report(task.segment)
+        told.append((await desk.segment()).waiting)
+
+    desk.scanner.steps = [unavailable, unavailable, go_on]
+    began = desk.clock.now()
+
+    await desk.run()
+
+    first = Waiting("matching", "somewhere", began + timedelta(seconds=9), UNAVAILABLE.message)
+    assert told == [None, first, first, None]
+
+
+async def test_what_is_waited_for_without_a_word_is_told_until_it_answers(
+    desk: Desk, checks: list[errors.UnavailableError | None]
+) -> None:
+    async def hang(task: Task, report: Report) -> None:
+        await report(task.segment)
+        checks.append(UNAVAILABLE)
+        told.append(await desk.next_waiting(bool))
+        checks.append(None)
+        told.append(await desk.next_waiting(lambda waiting: waiting is None))
+
+    told: list[Waiting | None] = []
+    desk.scanner.steps = [hang]
+
+    await desk.run()
+
+    assert told[1:] == [None]
+    assert told[0] is not None
+    assert (told[0].component, told[0].address) == ("matching", "somewhere")
+
+
+async def test_what_the_one_before_waited_for_is_not_told_again(desk: Desk) -> None:
+    held = Waiting("matching", "somewhere", desk.clock.now(), "it was away")
+    await desk.put(replace(await desk.segment(), waiting=held))
+
+    async def go_on(task: Task, report: Report) -> None:
+        await report(task.segment)
+        assert (await desk.segment()).waiting is None
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert (await desk.segment()).waiting is None
 
 
 async def test_a_scan_that_is_cancelled_while_it_waits_is_left(desk: Desk) -> None:

@@ -38,7 +38,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_COMPONENT_UNAVAILABLE: _ErrorReason.ValueType  # 5
     """UNAVAILABLE. An engine or service that the call needs does not answer.
-    Metadata: `component`, `address`.
+    Metadata: `component`, `address`, and `since_time` (RFC 3339) where it is known since when.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 6
     """RESOURCE_EXHAUSTED. The service has as much work as it accepts at once; retry later.
@@ -198,7 +198,7 @@ Metadata: `request_id`.
 """
 ERROR_REASON_COMPONENT_UNAVAILABLE: ErrorReason.ValueType  # 5
 """UNAVAILABLE. An engine or service that the call needs does not answer.
-Metadata: `component`, `address`.
+Metadata: `component`, `address`, and `since_time` (RFC 3339) where it is known since when.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 6
 """RESOURCE_EXHAUSTED. The service has as much work as it accepts at once; retry later.

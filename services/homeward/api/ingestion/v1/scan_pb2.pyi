@@ -315,6 +315,7 @@ class ScanProgress(_message.Message):
     DROPPED_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     CROWDED_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
     CLOSED_SUBJECT_MATCH_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """Recordings in the scope."""
     segment_count: _builtins.int
@@ -347,6 +348,10 @@ class ScanProgress(_message.Message):
     def done_duration(self) -> _duration_pb2.Duration:
         """Footage dealt with, searched or not."""
 
+    @_builtins.property
+    def waiting(self) -> Global___ScanWaiting:
+        """What keeps the scan from going on. Absent while nothing does, and once it has ended."""
+
     def __init__(
         self,
         *,
@@ -363,14 +368,51 @@ class ScanProgress(_message.Message):
         dropped_match_count: _builtins.int = ...,
         crowded_appearance_count: _builtins.int = ...,
         closed_subject_match_count: _builtins.int = ...,
+        waiting: Global___ScanWaiting | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScanProgress: _TypeAlias = ScanProgress  # noqa: Y015
+
+@_typing.final
+class ScanWaiting(_message.Message):
+    """An engine or a service that a scan waits for. It goes on by itself when that is back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPONENT_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    component: _builtins.str
+    """Its name, such as `embedding`. Empty if that is not known."""
+    address: _builtins.str
+    """Where it should be. Empty if that is not known."""
+    message: _builtins.str
+    """What is wrong and what to do about it, for people."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when a scanner has found it not to answer."""
+
+    def __init__(
+        self,
+        *,
+        component: _builtins.str = ...,
+        address: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "component", b"component", "message", b"message", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanWaiting: _TypeAlias = ScanWaiting  # noqa: Y015
 
 @_typing.final
 class ScanCoverage(_message.Message):
