@@ -61,23 +61,37 @@ class S3Account:
     secret_key: str
 
 
+def _s3_servers() -> list[str]:
+    """Return the S3 servers that are at hand."""
+    return [
+        "weed",
+        *(["minio"] if MINIO.is_file() else []),
+        *(["ceph"] if ceph.is_installed() else []),
+    ]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run those who ask for a server with each that is at hand, so that no test is ever skipped."""
-    servers = ["weed"]
-    servers += ["minio"] if MINIO.is_file() else []
-    servers += ["ceph"] if ceph.is_installed() else []
-    for name, others in (("s3_server", []), ("memory_or_s3_server", ["memory"])):
+    servers = _s3_servers()
+    for name, chosen in (
+        ("s3_server", servers),
+        ("memory_or_s3_server", ["memory", *servers]),
+        ("s3_server_with_lifecycle", [one for one in servers if one != "weed"]),
+        ("s3_server_with_sizes", [one for one in servers if one != "ceph"]),
+    ):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, [*others, *servers], scope="session")
+            metafunc.parametrize(name, chosen, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has nothing to run on, and begin with what takes longest.
 
-    What is for Ceph alone goes where there is none: a skipped test would be a surprise. With `-n 2`
-    each file is run by one process, which starts what its fixtures need.
+    What is for Ceph or MinIO alone goes where there is none: a skipped test would be a surprise.
+    With `-n 2` each file is run by one process, which starts what its fixtures need.
     """
-    absent = [] if ceph.is_installed() else [i for i in items if "ceph_account" in i.fixturenames]
+    unmet = set() if ceph.is_installed() else {"ceph_account"}
+    unmet |= set() if set(_s3_servers()) > {"weed"} else {"s3_server_with_lifecycle"}
+    absent = [item for item in items if unmet.intersection(item.fixturenames)]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)

@@ -191,6 +191,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         indexes=(gallery, index),
         deviations=no_problems,
         old_versions=photos.remove_old_versions,
+        rules=evidence,
         clock=clock,
         grace=timedelta(days=7),
     )

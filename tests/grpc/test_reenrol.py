@@ -273,6 +273,7 @@ class World:
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
                 deviations=no_problems,
                 old_versions=self.photos.remove_old_versions,
+                rules=self.evidence,
                 clock=self.clock,
                 grace=timedelta(days=7),
             )

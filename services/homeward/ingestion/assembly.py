@@ -71,7 +71,7 @@ async def assemble(
     scans = await eventually(partial(bucket, inventory.SCANS))
     erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
-    await eventually(partial(store.ensure, expire_days=inventory.BACKSTOP_DAYS))
+    await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
     channel = await stack.enter_async_context(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
     )

@@ -84,7 +84,12 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
     approvals = await eventually(partial(bucket, inventory.POLICIES))
     await eventually(photos.ensure)
     await eventually(
-        partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
+        partial(
+            evidence.ensure,
+            expire_prefix="pending/",
+            expire_days=inventory.BACKSTOP_DAYS,
+            dated=True,
+        )
     )
     opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
     channel = await stack.enter_async_context(opened(settings.embedding_target))

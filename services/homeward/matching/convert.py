@@ -20,6 +20,7 @@ from homeward.api.matching.v1 import (
     subject_pb2,
     subject_service_pb2,
 )
+from homeward.inventory import backstop_time
 from homeward.matching.model import (
     AgeGroup,
     Approval,
@@ -265,6 +266,7 @@ def to_report(report: RetentionReport) -> retention_service_pb2.GetRetentionRepo
         held=[wire.to_held(one) for one in report.held],
         store_problems=report.deviations,
         rebuild_due=report.rebuild_due,
+        lifecycle=wire.to_lifecycle(report.lifecycle),
     )
 
 
@@ -497,7 +499,11 @@ def _finding_from(
         before = wire.from_timestamp(
             finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
         )
-    return Finding(sighting, template, finding.still, before)
+    until = None
+    if finding.HasField("footage_receive_time"):
+        received = wire.from_timestamp(finding.footage_receive_time, f"{path}.footage_receive_time")
+        until = backstop_time(received, sighting.delete_time)
+    return Finding(sighting, template, finding.still, before, until)
 
 
 def to_recorded(
@@ -545,6 +551,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+        still_gone=sighting.still_gone,
     )
 
 

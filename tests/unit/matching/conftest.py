@@ -123,6 +123,7 @@ class Matching:
             indexes=(self.gallery, self.index),
             deviations=self.deviations,
             old_versions=self.remove_old_versions,
+            rules=self.evidence,
             clock=self.clock,
             grace=timedelta(days=7),
         )

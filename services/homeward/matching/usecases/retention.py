@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +16,7 @@ from homeward.matching.usecases.subjects import Subjects
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
+from homeward.servicekit.lifecycle import LifecycleSpan
 
 log = structlog.get_logger()
 
@@ -72,6 +74,18 @@ class RetentionReport:
     """What keeps the buckets from forgetting, each with its remedy."""
     rebuild_due: bool
     """Whether files hold bytes of what was removed."""
+    lifecycle: LifecycleSpan
+    """After how many days the store itself removes stills that nobody has confirmed."""
+
+
+class EvidenceRules(Protocol):
+    """What the store of stills is to remove by itself."""
+
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the store itself removes what is under a prefix."""
+
+    async def keep_rules(self) -> None:
+        """Set the rules again by which the store removes objects; days pass."""
 
 
 class Retention:
@@ -83,6 +97,7 @@ class Retention:
         indexes: What keeps bytes of what was removed until it is rebuilt.
         deviations: Asks the object store for what keeps it from forgetting.
         old_versions: Removes what deleting and overwriting left in buckets with versions.
+        rules: Of the store of stills.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
     """
@@ -95,6 +110,7 @@ class Retention:
         indexes: Sequence[Purgeable],
         deviations: Callable[[], Awaitable[list[str]]],
         old_versions: Callable[[], Awaitable[int]],
+        rules: EvidenceRules,
         clock: Clock,
         grace: timedelta,
     ) -> None:
@@ -103,6 +119,7 @@ class Retention:
         self._indexes = indexes
         self._deviations = deviations
         self._old_versions = old_versions
+        self._rules = rules
         self._clock = clock
         self._grace = grace
 
@@ -115,6 +132,7 @@ class Retention:
         Returns:
             How many subjects, sightings, stills and files were removed.
         """
+        await self._rules.keep_rules()
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
         removed += await self._old_versions()
         for index in self._indexes:
@@ -134,4 +152,5 @@ class Retention:
             ),
             deviations=tuple(await self._deviations()),
             rebuild_due=any([await index.holds_erased() for index in self._indexes]),
+            lifecycle=await self._rules.lifecycle("pending/"),
         )
