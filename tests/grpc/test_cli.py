@@ -1526,6 +1526,20 @@ def test_retention_tells_when_the_store_itself_removes_what(
     assert any("itself removes stills" in line and "after 7 days" in line for line in lines)
 
 
+def test_retention_tells_the_encryption_of_each_bucket(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.report.encryption.add(bucket="homeward-footage", algorithm="AES256")
+    homeward.retention.report.encryption.add(bucket="homeward-subjects")
+    homeward.retention.report.encryption.add(bucket="homeward-evidence", algorithm="AES256")
+
+    assert run(["retention"]) == 0
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "AES256: homeward-footage, homeward-evidence" in told
+    assert "none that the store tells: homeward-subjects" in told
+
+
 def test_retention_tells_what_the_store_removed_by_itself(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

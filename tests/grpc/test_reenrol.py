@@ -274,6 +274,7 @@ class World:
                 deviations=no_problems,
                 old_versions=self.photos.remove_old_versions,
                 rules=self.evidence,
+                encryption=no_encryption,
                 clock=self.clock,
                 grace=timedelta(days=7),
             )
@@ -319,6 +320,10 @@ class World:
 
 async def no_problems() -> list[str]:
     return []
+
+
+async def no_encryption() -> dict[str, str]:
+    return {}
 
 
 async def yes() -> bool:

@@ -60,7 +60,13 @@ async def assemble(
         secret_key=settings.s3_secret_key.get_secret_value(),
         connections=8,
     )
-    store = S3FootageStore(client, inventory.FOOTAGE.place, threads, settings.s3_endpoint)
+    store = S3FootageStore(
+        client,
+        inventory.FOOTAGE.place,
+        threads,
+        settings.s3_endpoint,
+        encryption=settings.s3_encryption,
+    )
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )

@@ -38,6 +38,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.usecases.footage import RetentionReport
 from homeward.ingestion.usecases.incomparable import ListedStretch, Unlisted
+from homeward.inventory import FOOTAGE
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -249,6 +250,7 @@ def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReport
         held=[wire.to_held(one) for one in report.held],
         store_problems=report.deviations,
         lifecycle=wire.to_lifecycle(report.lifecycle),
+        encryption=wire.to_encryption({FOOTAGE.place: report.encryption}),
         erasures=[
             footage_service_pb2.FootageErasure(
                 footage_id=one.footage_id,

@@ -74,6 +74,9 @@ class FootageStore(ObjectStore, Protocol):
     async def lifecycle(self, prefix: str) -> LifecycleSpan:
         """Return after how many days the store itself removes what is under a prefix."""
 
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest; "" for none that is told."""
+
     async def keep_rules(self) -> None:
         """Set the rules again by which the store removes objects; days pass."""
 

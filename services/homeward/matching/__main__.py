@@ -81,6 +81,7 @@ async def main() -> None:
             deviations=parts.deviations,
             old_versions=parts.remove_old_versions,
             rules=parts.evidence,
+            encryption=parts.encryption,
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
         )

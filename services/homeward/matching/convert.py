@@ -267,6 +267,7 @@ def to_report(report: RetentionReport) -> retention_service_pb2.GetRetentionRepo
         store_problems=report.deviations,
         rebuild_due=report.rebuild_due,
         lifecycle=wire.to_lifecycle(report.lifecycle),
+        encryption=wire.to_encryption(report.encryption),
     )
 
 

@@ -180,6 +180,10 @@ class InMemoryObjectStore:
         """Return after how many days the store itself removes what is under a prefix."""
         return LifecycleSpan(prefix, self._lifecycle_days, self._lifecycle_days)
 
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest; memory has none."""
+        return ""
+
     async def keep_rules(self) -> None:
         """Do nothing: its rules are those of `expire`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
-from minio.error import MinioException, S3Error
+from minio.error import S3Error
 from minio.helpers import md5sum_hash
 
 from homeward.servicekit import errors
@@ -27,7 +26,10 @@ from homeward.servicekit.objects import (
     Versioning,
     kept_version,
 )
+from homeward.servicekit.s3_encryption import BucketEncryption
+from homeward.servicekit.s3_errors import translated
 from homeward.servicekit.s3_versions import BucketVersions, Removal
+from homeward.servicekit.settings import Encryption
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 30.0
@@ -80,10 +82,17 @@ class S3ObjectStore:
         bucket: Name of the bucket.
         executor: Runs the SDK, which blocks.
         endpoint: The server's URL, for messages.
+        encryption: What is asked of the bucket; the server is to encrypt what is written into it.
     """
 
     def __init__(
-        self, client: Minio, bucket: str, executor: BoundedExecutor, endpoint: str
+        self,
+        client: Minio,
+        bucket: str,
+        executor: BoundedExecutor,
+        endpoint: str,
+        *,
+        encryption: Encryption = "none",
     ) -> None:
         self.client = client
         self.bucket = bucket
@@ -91,6 +100,7 @@ class S3ObjectStore:
         self._endpoint = endpoint
         self._backstop = Backstop()
         self._versions = BucketVersions(client, bucket)
+        self._encryption = BucketEncryption(client, bucket, encryption)
 
     async def ensure(
         self, *, expire_prefix: str = "", expire_days: int | None = None, dated: bool = False
@@ -124,6 +134,10 @@ class S3ObjectStore:
         elsewhere, and a lifecycle rule that somebody edited removes too late.
         """
         return await self.run(self._deviations)
+
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest, read back; "" for none."""
+        return await self.run(self._encryption.told)
 
     async def lifecycle(self, prefix: str) -> LifecycleSpan:
         """Return after how many days the server itself removes what is under a prefix."""
@@ -193,7 +207,7 @@ class S3ObjectStore:
         Raises:
             UnavailableError: The server does not answer, or refuses Homeward's account.
         """
-        with self._translated():
+        with translated(self._endpoint, self.bucket):
             return await self._executor.run(call, *args, **kwargs)
 
     def _ensure(self) -> None:
@@ -203,6 +217,7 @@ class S3ObjectStore:
             except S3Error as error:  # another replica was faster
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
+        self._encryption.ask()
         self._set_rules()
 
     def _set_rules(self) -> None:
@@ -223,7 +238,12 @@ class S3ObjectStore:
             )
 
     def _deviations(self) -> list[str]:
-        problems = [*self._keeping(), *self._rules_amiss()]
+        encryption = self._encryption.problem()
+        problems = [
+            *self._keeping(),
+            *self._rules_amiss(),
+            *([encryption] if encryption else []),
+        ]
         return [f"bucket {self.bucket}: {problem}" for problem in problems]
 
     def _keeping(self) -> list[str]:
@@ -334,30 +354,6 @@ class S3ObjectStore:
             for item in found
         ]
         return sorted(infos, key=lambda info: info.key)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            answered = isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError)
-            advice = (
-                "it answers each call with an error, as one does that is overloaded; see its log"
-                if answered
-                else "start it, or correct HOMEWARD_S3_ENDPOINT"
-            )
-            raise errors.unavailable("S3", self._endpoint, advice) from error
-        except S3Error as error:
-            advice = (
-                "its clock and ours are more than 15 minutes apart; set the one that is wrong"
-                if error.code == "RequestTimeTooSkewed"
-                else f"it refused with {error.code}; see its log"
-            )
-            raise errors.unavailable("S3", self._endpoint, advice) from error
-        except MinioException as error:
-            raise errors.unavailable(
-                "S3", self._endpoint, f"its answer was not understood ({type(error).__name__})"
-            ) from error
 
 
 _REFUSED = "its account may not remove versions by their ids (s3:DeleteObjectVersion)"

@@ -213,6 +213,14 @@ def to_lifecycle(span: LifecycleSpan) -> retention_pb2.LifecycleSpan:
     )
 
 
+def to_encryption(algorithms: Mapping[str, str]) -> list[retention_pb2.BucketEncryption]:
+    """Return the algorithms of buckets' encryption at rest, by their names."""
+    return [
+        retention_pb2.BucketEncryption(bucket=bucket, algorithm=algorithm)
+        for bucket, algorithm in algorithms.items()
+    ]
+
+
 def to_figures(figures: PolicyFigures) -> policy_pb2.PolicyFigures:
     """Return what a threshold is worth as protobuf has it."""
     return policy_pb2.PolicyFigures(

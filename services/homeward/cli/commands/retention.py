@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from homeward.api.common.v1 import retention_pb2
@@ -73,6 +75,7 @@ def _show(
         [
             ("the store itself removes footage", _lifecycle(footage.lifecycle)),
             ("the store itself removes stills", _lifecycle(people.lifecycle)),
+            ("encryption at rest", _encryption([*footage.encryption, *people.encryption])),
             (
                 "recordings removed in 7 days",
                 f"{len(footage.erasures) - len(under_way)}"
@@ -95,3 +98,10 @@ def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
     if span.shortest_days < span.longest_days:
         return f"after {span.longest_days} days, some after {span.shortest_days}"
     return f"after {span.longest_days} days"
+
+
+def _encryption(buckets: Sequence[retention_pb2.BucketEncryption]) -> str:
+    by_algorithm: dict[str, list[str]] = {}
+    for one in buckets:
+        by_algorithm.setdefault(one.algorithm or "none that the store tells", []).append(one.bucket)
+    return "; ".join(f"{name}: {', '.join(found)}" for name, found in by_algorithm.items())

@@ -83,6 +83,8 @@ class RetentionReport:
     """Recordings."""
     lifecycle: LifecycleSpan
     """After how many days the store itself removes recordings."""
+    encryption: str
+    """The algorithm of the bucket's encryption at rest; "" for none that is told."""
     deviations: tuple[str, ...]
     """What keeps the store from forgetting."""
     erasures: tuple[FootageErasure, ...]
@@ -592,6 +594,7 @@ class FootageLibrary:
             held=held,
             overdue=overdue,
             lifecycle=await self._store.lifecycle("footage/"),
+            encryption=await self._store.encryption(),
             deviations=tuple(await self._store.deviations()),
             erasures=tuple(await self._recent_erasures(now)),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -76,6 +76,8 @@ class RetentionReport:
     """Whether files hold bytes of what was removed."""
     lifecycle: LifecycleSpan
     """After how many days the store itself removes stills that nobody has confirmed."""
+    encryption: Mapping[str, str]
+    """The algorithm of each bucket's encryption at rest; "" for none that is told."""
 
 
 class EvidenceRules(Protocol):
@@ -98,6 +100,7 @@ class Retention:
         deviations: Asks the object store for what keeps it from forgetting.
         old_versions: Removes what deleting and overwriting left in buckets with versions.
         rules: Of the store of stills.
+        encryption: Asks for the algorithm of each bucket's encryption at rest.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
     """
@@ -111,6 +114,7 @@ class Retention:
         deviations: Callable[[], Awaitable[list[str]]],
         old_versions: Callable[[], Awaitable[int]],
         rules: EvidenceRules,
+        encryption: Callable[[], Awaitable[Mapping[str, str]]],
         clock: Clock,
         grace: timedelta,
     ) -> None:
@@ -120,6 +124,7 @@ class Retention:
         self._deviations = deviations
         self._old_versions = old_versions
         self._rules = rules
+        self._encryption = encryption
         self._clock = clock
         self._grace = grace
 
@@ -153,4 +158,5 @@ class Retention:
             deviations=tuple(await self._deviations()),
             rebuild_due=any([await index.holds_erased() for index in self._indexes]),
             lifecycle=await self._rules.lifecycle("pending/"),
+            encryption=await self._encryption(),
         )

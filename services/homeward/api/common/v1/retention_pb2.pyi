@@ -62,6 +62,34 @@ class HeldData(_message.Message):
 Global___HeldData: _TypeAlias = HeldData  # noqa: Y015
 
 @_typing.final
+class BucketEncryption(_message.Message):
+    """The encryption at rest that a bucket gives to what is written into it, as it was read back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    algorithm: _builtins.str
+    """The algorithm, as S3 names it: `AES256`, `aws:kms`. Empty: the store tells none; its disks may
+    be encrypted all the same.
+    """
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        algorithm: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "bucket", b"bucket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BucketEncryption: _TypeAlias = BucketEncryption  # noqa: Y015
+
+@_typing.final
 class LifecycleSpan(_message.Message):
     """After how many days an object store itself removes objects, by its lifecycle rules as they were
     read back from it. A rule that is for some of the objects alone, by tags or size, counts for the

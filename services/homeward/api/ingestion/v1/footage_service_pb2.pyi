@@ -468,6 +468,7 @@ class GetRetentionReportResponse(_message.Message):
     STORE_PROBLEMS_FIELD_NUMBER: _builtins.int
     ERASURES_FIELD_NUMBER: _builtins.int
     LIFECYCLE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """How many recordings are held."""
     footage_size_bytes: _builtins.int
@@ -508,6 +509,10 @@ class GetRetentionReportResponse(_message.Message):
     def lifecycle(self) -> _retention_pb2.LifecycleSpan:
         """After how many days the store itself removes recordings."""
 
+    @_builtins.property
+    def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
+        """The encryption of the bucket of recordings."""
+
     def __init__(
         self,
         *,
@@ -521,10 +526,11 @@ class GetRetentionReportResponse(_message.Message):
         store_problems: _abc.Iterable[_builtins.str] | None = ...,
         erasures: _abc.Iterable[Global___FootageErasure] | None = ...,
         lifecycle: _retention_pb2.LifecycleSpan | None = ...,
+        encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle", b"lifecycle", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle", b"lifecycle", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

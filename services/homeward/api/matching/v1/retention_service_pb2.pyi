@@ -49,6 +49,7 @@ class GetRetentionReportResponse(_message.Message):
     STORE_PROBLEMS_FIELD_NUMBER: _builtins.int
     REBUILD_DUE_FIELD_NUMBER: _builtins.int
     LIFECYCLE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
     rebuild_due: _builtins.bool
     """Whether files of the vector store hold bytes of what was erased, until the next sweep rebuilds
     them.
@@ -71,6 +72,10 @@ class GetRetentionReportResponse(_message.Message):
         this version go on the day on which it removes their recording, which is no later.
         """
 
+    @_builtins.property
+    def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
+        """The encryption of the buckets of photographs and stills."""
+
     def __init__(
         self,
         *,
@@ -79,10 +84,11 @@ class GetRetentionReportResponse(_message.Message):
         store_problems: _abc.Iterable[_builtins.str] | None = ...,
         rebuild_due: _builtins.bool = ...,
         lifecycle: _retention_pb2.LifecycleSpan | None = ...,
+        encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "lifecycle", b"lifecycle", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "held", b"held", "lifecycle", b"lifecycle", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
