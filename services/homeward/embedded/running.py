@@ -14,8 +14,10 @@ from typing import IO, Any, Self
 
 from minio import Minio
 
+from homeward.embedded.environment import given_engines
 from homeward.embedded.ports import FILE_NAME, address
 from homeward.embedded.secrets import load_secrets
+from homeward.servicekit.s3 import connect
 
 STOP_SECONDS = 60.0
 
@@ -101,12 +103,21 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "homeward.cli", *arguments]
 
 
-def object_store(data: Path) -> Minio:
+def object_store(data: Path, environment: Mapping[str, str] = os.environ) -> Minio:
     """Return a client of a running stack's object store, past Homeward.
 
     Args:
         data: The stack's folder.
+        environment: The stack's: it may have been given a store.
     """
+    given = given_engines(environment).s3
+    if given is not None:
+        return connect(
+            given,
+            access_key=environment["HOMEWARD_S3_ACCESS_KEY"],
+            secret_key=environment["HOMEWARD_S3_SECRET_KEY"],
+            connections=1,
+        )
     secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
     ports = json.loads((data / FILE_NAME).read_text())
     return Minio(
