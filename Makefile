@@ -5,13 +5,11 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 INSIGHTFACE := .venv-insightface
 CHECKOV := .venv-checkov
-# Upstream's last release; not every Go module proxy serves it.
-MINIO := RELEASE.2025-10-15T17-29-55Z
 # Labelled photographs and a footage maker, if there are any: see bench/scan.py.
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained minio lock clean
+.PHONY: demo test test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained lock clean
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -52,8 +50,6 @@ bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would 
 prove-unretained: $(VENV)/.server  ## Look for strangers in every byte that a scan has left
 	$(BIN)/python -m homeward.embedded.unretained
 
-minio: .minio/minio  ## Build MinIO, which the S3 contract tests then run too; needs go
-
 lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
@@ -68,11 +64,6 @@ $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml
 	$(PIP) install --require-hashes --no-deps -r requirements/demo.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
-
-.minio/minio:
-	@command -v go >/dev/null || { echo "make minio: go is not installed: see go.dev/doc/install" >&2; exit 1; }
-	@echo "Building MinIO into .minio (this takes minutes) ..."
-	GOBIN=$(CURDIR)/.minio go install github.com/minio/minio@$(MINIO)
 
 $(VENV)/.dev: $(VENV)/.server requirements/dev.txt
 	$(PIP) install --require-hashes -r requirements/dev.txt

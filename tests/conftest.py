@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import qdrant_program
-import urllib3
-from minio import Minio
-from minio.error import MinioException
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import ceph
-from homeward.embedded.environment import engine_environment
+import qdrant_program
+from engines import S3Account, minio_is_at_hand, running, running_minio, s3_servers, takes_objects
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
 from homeward.embedded.ports import address, choose_ports
-from homeward.embedded.spec import Check, ChildSpec
-from homeward.embedded.stack import Stack, StopRequest
-from homeward.embedded.weed import store_and_remove, weed_spec
+from homeward.embedded.weed import weed_spec
 
-START_SECONDS = 60.0
-CHECK_SECONDS = 3.0
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
-# Where `make minio` puts it, unless somebody has one elsewhere.
-MINIO = Path(
-    os.environ.get("HOMEWARD_TEST_MINIO") or Path(__file__).parents[1] / ".minio" / "minio"
-).absolute()
 
 
 class FakeClock:
@@ -53,32 +38,28 @@ class FakeClock:
         self.instant += span
 
 
-@dataclass(frozen=True, slots=True)
-class S3Account:
-    """A way into the S3 server."""
-
-    endpoint: str
-    access_key: str
-    secret_key: str
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run those who ask for a server with each that is at hand, so that no test is ever skipped."""
-    servers = ["weed"]
-    servers += ["minio"] if MINIO.is_file() else []
-    servers += ["ceph"] if ceph.is_installed() else []
-    for name, others in (("s3_server", []), ("memory_or_s3_server", ["memory"])):
+    servers = s3_servers()
+    for name, chosen in (
+        ("s3_server", servers),
+        ("memory_or_s3_server", ["memory", *servers]),
+        ("s3_server_with_lifecycle", [one for one in servers if one != "weed"]),
+        ("s3_server_with_sizes", [one for one in servers if one != "ceph"]),
+    ):
         if name in metafunc.fixturenames:
-            metafunc.parametrize(name, [*others, *servers], scope="session")
+            metafunc.parametrize(name, chosen, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has nothing to run on, and begin with what takes longest.
 
-    What is for Ceph alone goes where there is none: a skipped test would be a surprise. With `-n 2`
-    each file is run by one process, which starts what its fixtures need.
+    What is for Ceph or MinIO alone goes where there is none: a skipped test would be a surprise.
+    With `-n 2` each file is run by one process, which starts what its fixtures need.
     """
-    absent = [] if ceph.is_installed() else [i for i in items if "ceph_account" in i.fixturenames]
+    unmet = {f"{one}_account" for one in ("minio", "ceph") if one not in s3_servers()}
+    unmet |= set() if set(s3_servers()) > {"weed"} else {"s3_server_with_lifecycle"}
+    absent = [item for item in items if unmet.intersection(item.fixturenames)]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
@@ -123,7 +104,7 @@ def nats_url(nats_folder: Path) -> Iterator[str]:
     make_private_folder(nats_folder / "secrets")
     port = choose_ports(nats_folder, base=None, given={})["nats"]
     spec = nats_spec(nats_folder, port=port, token="a-token")
-    with _running(spec, logs=nats_folder / "logs"):
+    with running(spec, logs=nats_folder / "logs"):
         yield url_of_nats(port=port, token="a-token")
 
 
@@ -132,14 +113,16 @@ def qdrant_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a Qdrant server of this session; only where there is its program."""
     data = tmp_path_factory.mktemp("qdrant")
     ports = choose_ports(data, base=None, given={})
-    with _running(qdrant_program.qdrant_spec(data, ports=ports), logs=data / "logs"):
+    with running(qdrant_program.qdrant_spec(data, ports=ports), logs=data / "logs"):
         yield f"http://{address(ports['s3'])}"
 
 
 @pytest.fixture(scope="session")
-def s3_account(weed_account: S3Account) -> S3Account:
-    """An account of the S3 server that Homeward brings along."""
-    return weed_account
+def s3_account(request: pytest.FixtureRequest) -> S3Account:
+    """An account of the S3 server that a stack is tried with."""
+    name = "minio" if minio_is_at_hand() else "weed"
+    account: S3Account = request.getfixturevalue(f"{name}_account")
+    return account
 
 
 @pytest.fixture(scope="session")
@@ -151,19 +134,14 @@ def weed_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account
     spec = weed_spec(
         data, ports=ports, access_key=account.access_key, secret_key=account.secret_key
     )
-    with _running(spec, logs=data / "logs"):
+    with running(spec, logs=data / "logs"):
         yield account
 
 
 @pytest.fixture(scope="session")
 def minio_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account]:
     """An account of a MinIO server of this session; only where there is its program."""
-    data = tmp_path_factory.mktemp("minio")
-    ports = choose_ports(data, base=None, given={})
-    account = S3Account(
-        f"http://{address(ports['s3'])}", secrets.token_hex(8), secrets.token_hex(16)
-    )
-    with _running(_minio_spec(data, ports=ports, account=account), logs=data / "logs"):
+    with running_minio(tmp_path_factory.mktemp("minio")) as account:
         yield account
 
 
@@ -180,68 +158,7 @@ def ceph_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Account
         ports=ports,
         access_key=account.access_key,
         secret_key=account.secret_key,
-        ready=_takes_objects(account),
+        ready=takes_objects(account),
     )
-    with _running(*specs, logs=data / "logs"):
+    with running(*specs, logs=data / "logs"):
         yield account
-
-
-def _takes_objects(account: S3Account) -> Check:
-    client = Minio(
-        account.endpoint.removeprefix("http://"),
-        access_key=account.access_key,
-        secret_key=account.secret_key,
-        secure=False,
-        http_client=urllib3.PoolManager(timeout=CHECK_SECONDS, retries=False),
-    )
-
-    def ready() -> str | None:
-        try:
-            store_and_remove(client, "startup-probe")
-        except (MinioException, urllib3.exceptions.HTTPError, OSError):
-            return "to store an object"
-        return None
-
-    return ready
-
-
-def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> ChildSpec:
-    return ChildSpec(
-        name="minio",
-        command=(
-            str(MINIO),
-            "server",
-            str(make_private_folder(data / "objects")),
-            f"--address={address(ports['s3'])}",
-            # Any free port will do; MinIO has no other use for this one.
-            f"--console-address={address(ports['s3-grpc'])}",
-        ),
-        environment=engine_environment(
-            {
-                "HOME": str(data),
-                "MINIO_ROOT_USER": account.access_key,
-                "MINIO_ROOT_PASSWORD": account.secret_key,
-                "MINIO_CI_CD": "on",  # or it may refuse a folder on the drive of the root
-            }
-        ),
-        folder=data,
-        ready=_takes_objects(account),
-    )
-
-
-@contextmanager
-def _running(*specs: ChildSpec, logs: Path) -> Iterator[None]:
-    stop = StopRequest()
-    with ThreadPoolExecutor(1) as thread:
-        # A check may run an event loop of its own, which a test's loop would not allow beside it.
-        checks = [
-            replace(spec, ready=lambda spec=spec: thread.submit(spec.ready).result())
-            for spec in specs
-        ]
-        stack = Stack(checks, logs=logs, stop=stop, say=lambda _: None)
-        try:
-            stack.start(timeout_seconds=START_SECONDS)
-            yield
-        finally:
-            stop.insisted.set()  # SeaweedFS would wait for its clients; nothing of it is kept
-            stack.close()

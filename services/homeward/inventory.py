@@ -9,23 +9,60 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from math import ceil
 
 FOOTAGE_LIMIT = timedelta(days=31)
 """No recording is older, counted from its first byte. A force may set less, never more."""
 
-SWEPT_AHEAD = timedelta(days=1)
-"""How long before its deadline the sweeper removes a recording, so that an engine that does not
-answer for an hour breaks no promise."""
+ABANDONED_AFTER = timedelta(days=1)
+"""An upload that is not done this long after its first byte is not completed any more, and removed
+with all that came of it."""
 
-BACKSTOP_DAYS = 29
-"""Of the store's own lifecycle rules. S3 rounds up to the next midnight UTC, and removes when it
-comes by: 30 is the largest number that is within 31 days, and 29 leaves a day for coming by."""
+COMES_BY = timedelta(days=1)
+"""What a store is given to come by and remove what is due by its lifecycle rules."""
+
+BACKSTOP_DAYS = (FOOTAGE_LIMIT - ABANDONED_AFTER - timedelta(days=1) - COMES_BY).days
+"""Of the store's own lifecycle rules, at most. Their days begin when the store says that the object
+was written, which is at the end of an upload, up to a day after its first byte. S3 rounds up to the
+next midnight UTC, another day at most, and removes when it comes by."""
+
+SWEPT_BEFORE_BACKSTOP = timedelta(hours=6)
+"""How long before the store may remove a recording by itself the sweeper does, at least: a removal
+by the store is written down too, but later, and nobody has asked it whether all is gone."""
+
+
+def backstop_days(keep: timedelta) -> int:
+    """Return the days of the store's own rule for recordings that may be read for `keep`.
+
+    It is never before the sweep, and within 31 days of a recording's first byte by whatever is
+    said in `BACKSTOP_DAYS`; with less to keep, it is up to three days after the deadline, when
+    nothing reads the recording any more.
+    """
+    return min(BACKSTOP_DAYS, ceil(keep / timedelta(days=1)))
+
+
+def swept_after(keep: timedelta) -> timedelta:
+    """Return how long after its first byte the sweeper removes a recording.
+
+    Args:
+        keep: How long it may be read.
+    """
+    first_removal = timedelta(days=backstop_days(keep))  # of a store that rounds nothing up
+    return min(keep * 30 / 31, first_removal - SWEPT_BEFORE_BACKSTOP)
+
+
+def backstop_time(receive_time: datetime, delete_time: datetime) -> datetime:
+    """Return when the store itself is to remove what goes with a recording, however old it is.
+
+    Args:
+        receive_time: When the recording's first byte came.
+        delete_time: Its deadline.
+    """
+    return min(delete_time, receive_time + timedelta(days=BACKSTOP_DAYS))
+
 
 RECORD_LIMIT = FOOTAGE_LIMIT
 """Of what is about recordings, such as scans and the spans that have a sighting."""
-
-ABANDONED_AFTER = timedelta(days=1)
-"""An upload that is not done this long after its first byte is removed with all that came of it."""
 
 CERTIFICATES_KEPT = timedelta(days=6 * 365)
 """As long as an audit may ask. Nothing in them is about a person, but that there was one."""
@@ -87,7 +124,7 @@ FOOTAGE = DataClass(
     place="homeward-footage",
     keys="footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/…, by-sha256/…",
     kept="31 days from its first byte at most; unreadable after its deadline",
-    removed_by="the sweeper a day before its deadline, `homeward footage rm`, a lifecycle rule",
+    removed_by="the sweeper 27¾ days after its first byte, `homeward footage rm`, a lifecycle rule",
     limit=FOOTAGE_LIMIT,
     engine_limit=timedelta(days=BACKSTOP_DAYS),
 )
@@ -100,7 +137,7 @@ PRESENCE = DataClass(
     place=FOOTAGE.place,
     keys="…/{footage_id}/presence/…",
     kept="with its recording",
-    removed_by="with its recording",
+    removed_by="with its recording; a lifecycle rule for the day on which that goes",
     limit=FOOTAGE_LIMIT,
     engine_limit=FOOTAGE.engine_limit,
 )
@@ -113,7 +150,7 @@ INCOMPARABLE = DataClass(
     place=FOOTAGE.place,
     keys="…/{footage_id}/incomparable/…",
     kept="with its recording",
-    removed_by="with its recording",
+    removed_by="with its recording; a lifecycle rule for the day on which that goes",
     limit=FOOTAGE_LIMIT,
     engine_limit=FOOTAGE.engine_limit,
 )
@@ -240,7 +277,8 @@ STILLS = DataClass(
     place="homeward-evidence",
     keys="pending/…, confirmed/…",
     kept="as their sighting",
-    removed_by="as their sighting; a lifecycle rule on `pending/`",
+    removed_by="as their sighting; of those in `pending/` a lifecycle rule for the day on which"
+    " their recording goes",
     engine_limit=timedelta(days=BACKSTOP_DAYS),
 )
 SPANS = DataClass(
@@ -268,13 +306,14 @@ GALLERIES = DataClass(
 )
 CERTIFICATES = DataClass(
     name="erasures",
-    holds="what was erased when, and how that was verified: ids and counts",
+    holds="what was erased when, and how that was verified: ids and counts; which recordings there"
+    " are and until when, so that one that the store removes is missed",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="ERASURES",
-    keys="footage.…, subject.…",
-    kept="6 years",
-    removed_by="NATS, by age",
+    keys="footage.…, subject.…, held.…, begun.…",
+    kept="6 years; what is held, with its recording",
+    removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,
 )
 POLICIES = DataClass(

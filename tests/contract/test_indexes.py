@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import qdrant_program
 from numpy.typing import NDArray
 from qdrant_stand_in import QdrantStandIn
 
+import qdrant_program
 from homeward.matching import keying
 from homeward.matching.adapters import keyed
 from homeward.matching.adapters.changes import CollectionRecord

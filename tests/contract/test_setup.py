@@ -11,11 +11,11 @@ from pathlib import Path
 
 import nats as nats_client
 import pytest
-from conftest import S3Account
 from minio import Minio
 from minio.versioningconfig import ENABLED, SUSPENDED, VersioningConfig
 from qdrant_client import QdrantClient
 
+from engines import S3Account
 from homeward import inventory
 from homeward.embedded.ports import address, choose_ports
 from homeward.inventory import DataClass, Engine

@@ -28,7 +28,7 @@ from homeward.ingestion.usecases import staging
 from homeward.ingestion.usecases.cameras import Cameras
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.sweep import FootageSweeper
-from homeward.inventory import FOOTAGE_LIMIT, SWEPT_AHEAD
+from homeward.inventory import FOOTAGE_LIMIT, swept_after
 from homeward.servicekit import s3
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.errors import InvalidArgumentError, Reason
@@ -140,7 +140,7 @@ def sweep(
         uploads=uploads,
         clock=SystemClock(),
         limit=FOOTAGE_LIMIT,
-        ahead=SWEPT_AHEAD,
+        ahead=FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT),
     )
 
     async def proceed() -> bool:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,18 @@ from typing import Any
 import grpc
 import psutil
 import pytest
+from minio import Minio
 
+import qdrant_program
+from engines import minio_is_at_hand, running, running_minio
 from homeward.api.ingestion.v1 import scan_service_pb2, scan_service_pb2_grpc
 from homeward.embedded import demo
 from homeward.embedded.demo_footage import Street
-from homeward.embedded.running import command
+from homeward.embedded.ports import address, choose_ports
+from homeward.embedded.running import command, object_store
 
 START = "2026-03-04T10:00:00Z"
+MINIO_FREES_MINUTES = "15"  # docs/retention.md
 STOP_SECONDS = 40.0
 COMMAND_SECONDS = 90.0
 
@@ -83,6 +88,15 @@ class LiveStack:
         code = self.up.wait(STOP_SECONDS)
         self.up.stdout.close()
         return code
+
+    def end(self) -> None:
+        """Stop it, if it still runs."""
+        if self.up is not None and self.up.poll() is None:
+            self.stop()
+
+    def object_store(self) -> Minio:
+        """Return a client of its object store, past Homeward."""
+        return object_store(self.data, self.environment)
 
     def wait_for_its_end(self) -> int:
         assert self.up is not None
@@ -151,21 +165,48 @@ class LiveStack:
 def _stacks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., LiveStack]]:
     """Starts a stack on a new folder, and stops it at the end of the test, module or session.
 
-    Its first argument names the folder, `program` is run instead of `homeward up`, the others are
-    settings: `HOMEWARD_GATE="false"`.
+    Its first argument names the folder, `program` is run instead of `homeward up`, `embedded` has
+    the stack start its own engines, whatever `HOMEWARD_TEST_MINIO` and `HOMEWARD_TEST_QDRANT` name;
+    the others are settings: `HOMEWARD_GATE="false"`.
     """
-    started: list[LiveStack] = []
+    with ExitStack() as given:
 
-    def start(name: str, *, program: Sequence[str] = (), **settings: str) -> LiveStack:
-        stack = LiveStack(tmp_path_factory.mktemp(name) / "data", settings, program)
-        stack.start()
-        started.append(stack)
-        return stack
+        def start(
+            name: str, *, program: Sequence[str] = (), embedded: bool = False, **settings: str
+        ) -> LiveStack:
+            engines = {} if embedded else engines_of_its_own(given, tmp_path_factory, name)
+            folder = tmp_path_factory.mktemp(name) / "data"
+            stack = LiveStack(folder, {**engines, **settings}, program)
+            given.callback(stack.end)
+            stack.start()
+            return stack
 
-    yield start
-    for stack in started:
-        if stack.up is not None and stack.up.poll() is None:
-            stack.stop()
+        yield start
+
+
+def engines_of_its_own(
+    given: ExitStack, tmp_path_factory: pytest.TempPathFactory, name: str
+) -> dict[str, str]:
+    """Start the servers for a stack that are named by variables, and return its settings for them.
+
+    Each stack has its own: buckets and collections have the same names in all.
+    """
+    settings = {}
+    if minio_is_at_hand():
+        account = given.enter_context(running_minio(tmp_path_factory.mktemp(f"{name}-minio")))
+        settings |= {
+            "HOMEWARD_S3_ENDPOINT": account.endpoint,
+            "HOMEWARD_S3_ACCESS_KEY": account.access_key,
+            "HOMEWARD_S3_SECRET_KEY": account.secret_key,
+            "HOMEWARD_S3_FREES_MINUTES": MINIO_FREES_MINUTES,
+        }
+    if qdrant_program.is_at_hand():
+        data = tmp_path_factory.mktemp(f"{name}-qdrant")
+        ports = choose_ports(data, base=None, given={})
+        spec = qdrant_program.qdrant_spec(data, ports=ports)
+        given.enter_context(running(spec, logs=data / "logs"))
+        settings["HOMEWARD_QDRANT_URL"] = f"http://{address(ports['s3'])}"
+    return settings
 
 
 new_stack = pytest.fixture(_stacks)

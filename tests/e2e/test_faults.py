@@ -41,9 +41,9 @@ PARTS = (
 
 
 @pytest.fixture(scope="module")
-def shaken(new_module_stack: Callable[[str], LiveStack], street: Street) -> LiveStack:
+def shaken(new_module_stack: Callable[..., LiveStack], street: Street) -> LiveStack:
     """A stack with a person and a recording, that was searched in peace once."""
-    stack = new_module_stack("shaken")
+    stack = new_module_stack("shaken", embedded=True)
     stack.run("subject", "add", "--case", "FAULT", str(street.portraits[4]))
     stack.run("camera", "add", "street")
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)

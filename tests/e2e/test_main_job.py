@@ -252,9 +252,9 @@ def test_stores_hold_the_subject_and_their_sightings_and_nothing_of_anybody_else
     stack.run("camera", "add", "street")
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     scan = stack.run("search", "--output", "json")
-    counts = count_engines(stack.data)
+    counts = count_engines(stack.data, stack.environment)
     code = stack.stop()
-    vectors = count_vectors(stack.data, collections=counts.collections)
+    vectors = count_vectors(stack.data, stack.environment, collections=counts.collections)
     assert scan.code == code == 0
     assert vectors == {"photo": 1, "subject": 1, "appearance": 1}
     assert (counts.photographs, counts.stills, counts.unexpected) == (1, 1, 0)
@@ -306,11 +306,12 @@ def test_closing_a_subject_takes_their_sightings_along(
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     stack.run("search")
     subject = added["subject"]["subjectId"]
-    before = count_engines(stack.data)
+    before = count_engines(stack.data, stack.environment)
     stack.run("subject", "close", subject, "--yes")
-    after = count_engines(stack.data)
+    after = count_engines(stack.data, stack.environment)
     stack.stop()
     assert (before.photographs, before.stills) == (1, 1)
     assert (after.photographs, after.stills, after.spans) == (0, 0, 0)
-    assert not any(count_vectors(stack.data, collections=after.collections).values())
+    vectors = count_vectors(stack.data, stack.environment, collections=after.collections)
+    assert not any(vectors.values())
     shutil.rmtree(stack.data)

@@ -12,7 +12,6 @@ import grpc
 import pytest
 
 from homeward.api.ingestion.v1 import footage_service_pb2, footage_service_pb2_grpc
-from homeward.embedded.running import object_store
 from homeward.embedded.unretained import prove
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     (held,) = stack.run("footage", "list", "--output", "json").json["footage"]
     name = held["footageId"]
-    store = object_store(stack.data)
+    store = stack.object_store()
 
     assert answer(stack, name) is grpc.StatusCode.OK
     eventually(lambda: answer(stack, name) is grpc.StatusCode.FAILED_PRECONDITION, "refused")
@@ -86,7 +85,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
     stack.stop()
     stack.environment["HOMEWARD_SWEEP_INTERVAL_SECONDS"] = "2"
     stack.start()
-    store = object_store(stack.data)
+    store = stack.object_store()
     eventually(lambda: answer(stack, name) is grpc.StatusCode.NOT_FOUND, "gone")
     eventually(lambda: footage_held(stack) == 0, "measured")
 
@@ -104,7 +103,7 @@ def test_a_recording_is_readable_then_refused_then_gone(
 def test_an_erased_person_is_in_no_file_of_the_vector_store(
     new_stack: Callable[..., LiveStack], street: Street
 ) -> None:
-    stack = new_stack("erased", HOMEWARD_SWEEP_INTERVAL_SECONDS="2")
+    stack = new_stack("erased", embedded=True, HOMEWARD_SWEEP_INTERVAL_SECONDS="2")
     for case, portrait in (("ONE", street.portraits[4]), ("TWO", street.portraits[0])):
         stack.run("subject", "add", "--case", case, str(portrait))
     stack.run("camera", "add", "street")

@@ -14,7 +14,6 @@ from minio import Minio
 from minio.versioningconfig import ENABLED, VersioningConfig
 
 from homeward.api.ingestion.v1 import footage_service_pb2, footage_service_pb2_grpc
-from homeward.embedded.running import object_store
 
 if TYPE_CHECKING:
     from .conftest import LiveStack, Street
@@ -76,7 +75,7 @@ def test_versions_keep_nobody_and_a_url_brings_nothing_back(
         put(url, content)
         done = footage_service_pb2.CompleteUploadRequest(request_id="by-url")
         footage = stub.CompleteUpload(done, timeout=60).footage
-    store = object_store(stack.data)
+    store = stack.object_store()
 
     # Whoever has the URL writes to it again, and the recording is as it was.
     put(url, b"something else")
@@ -111,7 +110,7 @@ def test_versions_keep_nobody_and_a_url_brings_nothing_back(
     stack.stop()
     stack.environment["HOMEWARD_SWEEP_INTERVAL_SECONDS"] = "2"
     stack.start()
-    store = object_store(stack.data)
+    store = stack.object_store()
     eventually(lambda: held(store) == [], "nothing is left")
     portrait = str(street.portraits[0])
     refused = stack.run("subject", "add", "--case", "TWO", portrait, code=PRECONDITION)

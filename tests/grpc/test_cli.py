@@ -413,6 +413,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             policy_id="yunet-sface/1",
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
+        self.still, self.reference = jpeg(640, 360), jpeg(300, 400)
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
@@ -422,8 +423,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         return sighting_service_pb2.GetSightingResponse(
             sighting=self.sighting,
-            still=jpeg(640, 360),
-            reference_photo=jpeg(300, 400),
+            still=self.still,
+            reference_photo=self.reference,
             reference_face_box=BoundingBox(x=100, y=100, width=100, height=120),
         )
 
@@ -1638,6 +1639,56 @@ def test_overdue_footage_has_an_exit_code_of_its_own(
     assert FOOTAGE in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("shortest", "longest", "told"),
+    [
+        (28, 28, "after 28 days"),
+        (3, 28, "after 28 days, some after 3"),
+        (0, 0, "never all of them"),
+        (3, 0, "never all of them; some after 3 days"),
+    ],
+)
+def test_retention_tells_when_the_store_itself_removes_what(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], shortest: int, longest: int, told: str
+) -> None:
+    span = homeward.footage.report.lifecycle
+    span.shortest_days, span.longest_days = shortest, longest
+    homeward.retention.report.lifecycle.longest_days = 7
+
+    assert run(["retention"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.endswith(told) for line in lines if "itself removes footage" in line] == [True]
+    assert any("itself removes stills" in line and "after 7 days" in line for line in lines)
+
+
+def test_retention_tells_the_encryption_of_each_bucket(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.report.encryption.add(bucket="homeward-footage", algorithm="AES256")
+    homeward.retention.report.encryption.add(bucket="homeward-subjects")
+    homeward.retention.report.encryption.add(bucket="homeward-evidence", algorithm="AES256")
+
+    assert run(["retention"]) == 0
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "AES256: homeward-footage, homeward-evidence" in told
+    assert "none that the store tells: homeward-subjects" in told
+
+
+def test_retention_tells_what_the_store_removed_by_itself(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for by_store in (True, False):
+        homeward.footage.report.erasures.add(
+            footage_id=FOOTAGE, erase_time=BEGIN, by_store=by_store
+        )
+
+    assert run(["retention"]) == 0
+
+    assert "2 (of which by the store itself: 1), 0 under way" in capsys.readouterr().out
+
+
 def test_sightings_past_their_deadline_are_a_breach_too(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -2603,6 +2654,35 @@ def test_an_export_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: 
 def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:
     assert run(["sighting", "show", SIGHTING]) == 0
     assert homeward.sightings.requests[0].view == sighting_service_pb2.SIGHTING_VIEW_BASIC
+
+
+def test_a_sighting_whose_still_is_gone_says_so_and_writes_no_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.still = b""
+    homeward.sightings.sighting.still_gone = True
+    path = tmp_path / "lead.png"
+
+    assert run(["sighting", "show", SIGHTING, "--save", str(path)]) == 5
+    refused = capsys.readouterr().err
+    assert run(["sighting", "show", SIGHTING]) == 0
+    shown = capsys.readouterr().out
+    assert run(["sighting", "list"]) == 0
+
+    assert f"the still of sighting {SIGHTING} is gone" in refused
+    assert not path.exists()
+    assert "gone: the object store removed it by its own rule" in shown
+    assert "still gone" in capsys.readouterr().out
+
+
+def test_a_sighting_whose_reference_photograph_is_gone_writes_no_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.reference = b""
+
+    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 5
+
+    assert "the reference photograph of sighting" in capsys.readouterr().err
 
 
 def test_a_sighting_is_saved_as_a_picture(

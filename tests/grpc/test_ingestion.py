@@ -34,6 +34,7 @@ from homeward.ingestion.incomparable import IncomparablePeople, IncomparablePers
 from homeward.ingestion.model import (
     Counts,
     Finding,
+    Footage,
     FootageProblem,
     GapReason,
     Probe,
@@ -46,7 +47,7 @@ from homeward.ingestion.model import (
 from homeward.ingestion.servicer import services
 from homeward.ingestion.timeline import KEY, VERSION, Examined, Timeline
 from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary
+from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
 from homeward.ingestion.usecases.incomparable import (
     IncomparableStretches,
     StoredIncomparableTimes,
@@ -946,8 +947,10 @@ async def searched_with_somebody_too_small(api: Any, *, keep: bool = True) -> st
                 )
                 for start, small in ((10, True), (20, False))
             )
+            manifest = await api.bucket.get(manifest_key(segment.footage_id))
             await api.times.keep(
-                segment.footage_id, IncomparablePeople(scan_id, segment.stretch, people)
+                records.decode(manifest, Footage),
+                IncomparablePeople(scan_id, segment.stretch, people),
             )
     return scan_id
 

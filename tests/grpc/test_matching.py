@@ -217,6 +217,8 @@ async def world(clock: Clock) -> AsyncIterator[World]:
         indexes=(gallery, index),
         deviations=no_problems,
         old_versions=photos.remove_old_versions,
+        rules=evidence,
+        encryption=no_encryption,
         clock=clock,
         grace=timedelta(days=7),
     )
@@ -286,6 +288,10 @@ def policy_file(policy_id: str = POLICY, **changes: Any) -> bytes:
 
 async def no_problems() -> list[str]:
     return []
+
+
+async def no_encryption() -> dict[str, str]:
+    return {}
 
 
 def axis(number: int) -> np.ndarray:

@@ -301,6 +301,8 @@ class World:
                 indexes=[Leased(one, lease()) for one in (gallery, index)],
                 deviations=no_problems,
                 old_versions=self.photos.remove_old_versions,
+                rules=self.evidence,
+                encryption=no_encryption,
                 clock=self.clock,
                 grace=timedelta(days=7),
             )
@@ -348,6 +350,10 @@ class World:
 
 async def no_problems() -> list[str]:
     return []
+
+
+async def no_encryption() -> dict[str, str]:
+    return {}
 
 
 async def yes() -> bool:

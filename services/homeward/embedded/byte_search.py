@@ -26,7 +26,7 @@ SAME_VECTOR = 0.75
 numbers the cosine has a standard deviation of 0.09; the templates of two pictures of one walk are
 at 0.8 and more."""
 
-SAME_FACE = 0.405
+SAME_FACE = 0.365
 """Cosine from which a face in a picture is somebody's: the threshold of the shipped policy."""
 
 SAME_CROP = 0.7

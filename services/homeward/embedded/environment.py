@@ -25,12 +25,20 @@ def given_engines(environment: Mapping[str, str]) -> GivenEngines:
     """Read which engines the user runs.
 
     Raises:
-        UsageError: An S3 server is given without the keys to it.
+        UsageError: An S3 server is given without the keys to it, or none and encryption is asked
+            of it.
     """
     s3 = environment.get("HOMEWARD_S3_ENDPOINT") or None
     missing = [name for name in _S3_KEYS if not environment.get(name)]
     if s3 and missing:
         raise UsageError(f"HOMEWARD_S3_ENDPOINT is set, so set {' and '.join(missing)} too")
+    asked = environment.get("HOMEWARD_S3_ENCRYPTION") or "none"
+    if s3 is None and asked != "none":
+        raise UsageError(
+            f"HOMEWARD_S3_ENCRYPTION is {asked}, which the embedded S3 server cannot do: it"
+            " encrypts all that it stores by itself; unset it, or name a server in"
+            " HOMEWARD_S3_ENDPOINT"
+        )
     return GivenEngines(
         s3=s3,
         nats=environment.get("HOMEWARD_NATS_URL") or None,

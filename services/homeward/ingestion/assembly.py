@@ -60,7 +60,13 @@ async def assemble(
         secret_key=settings.s3_secret_key.get_secret_value(),
         connections=8,
     )
-    store = S3FootageStore(client, inventory.FOOTAGE.place, threads, settings.s3_endpoint)
+    store = S3FootageStore(
+        client,
+        inventory.FOOTAGE.place,
+        threads,
+        settings.s3_endpoint,
+        encryption=settings.s3_encryption,
+    )
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
@@ -71,7 +77,7 @@ async def assemble(
     scans = await eventually(partial(bucket, inventory.SCANS))
     erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
-    await eventually(partial(store.ensure, expire_days=inventory.BACKSTOP_DAYS))
+    await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
     channel = await stack.enter_async_context(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
     )

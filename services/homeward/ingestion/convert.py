@@ -39,6 +39,7 @@ from homeward.ingestion.model import (
 from homeward.ingestion.usecases.footage import RetentionReport
 from homeward.ingestion.usecases.incomparable import ListedStretch, Unlisted
 from homeward.ingestion.waiting import Waiting
+from homeward.inventory import FOOTAGE
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -245,10 +246,12 @@ def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReport
         footage_size_bytes=footage.size_bytes or 0,
         oldest_receive_time=wire.to_timestamp(footage.oldest) if footage.oldest else None,
         overdue_footage_ids=report.overdue,
-        lifecycle_days=report.lifecycle_days,
+        lifecycle_days=report.lifecycle.longest_days,
         report_time=wire.to_timestamp(report.made),
         held=[wire.to_held(one) for one in report.held],
         store_problems=report.deviations,
+        lifecycle=wire.to_lifecycle(report.lifecycle),
+        encryption=wire.to_encryption({FOOTAGE.place: report.encryption}),
         erasures=[
             footage_service_pb2.FootageErasure(
                 footage_id=one.footage_id,
@@ -256,6 +259,7 @@ def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReport
                 delete_time=wire.to_timestamp(one.delete_time),
                 begin_time=wire.to_timestamp(one.begin_time),
                 erase_time=wire.to_timestamp(one.erase_time) if one.erase_time else None,
+                by_store=one.by_store,
             )
             for one in report.erasures
         ],

@@ -267,6 +267,17 @@ class FootageErasure:
     begin_time: datetime
     erase_time: datetime | None = None
     """When the store said of every object that it is not there; None while that is under way."""
+    by_store: bool = False
+    """Whether the store had removed it, or its file, by itself before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFootage:
+    """That there is a recording, beside the store: it may remove one by itself."""
+
+    footage_id: str
+    receive_time: datetime
+    delete_time: datetime
 
 
 @dataclass(frozen=True, slots=True)

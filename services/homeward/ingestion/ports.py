@@ -28,6 +28,7 @@ from homeward.ingestion.model import (
 )
 from homeward.ingestion.presence import Presence
 from homeward.ingestion.timeline import Examined, Timeline
+from homeward.servicekit.lifecycle import LifecycleSpan
 from homeward.servicekit.objects import ObjectStore
 
 
@@ -71,8 +72,14 @@ class FootageStore(ObjectStore, Protocol):
     async def url_to_get(self, key: str, expires: timedelta) -> str:
         """Return a URL that gives the object by HTTP GET, ranges included."""
 
-    async def lifecycle_days(self) -> int:
-        """Return after how many days the store itself removes objects; 0 for never."""
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the store itself removes what is under a prefix."""
+
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest; "" for none that is told."""
+
+    async def keep_rules(self) -> None:
+        """Set the rules again by which the store removes objects; days pass."""
 
 
 class MediaProber(Protocol):
@@ -142,14 +149,17 @@ class PresenceIndex(Protocol):
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
         """Return what is known of a piece of a recording."""
 
-    async def keep(self, footage_id: str, presence: Presence) -> None:
-        """Write down what was found, unless the recording has been deleted meanwhile."""
+    async def keep(self, footage: Footage, presence: Presence) -> None:
+        """Write down what was found, unless the recording has been deleted meanwhile.
+
+        What cannot be written is not kept: a later search finds it anew.
+        """
 
 
 class IncomparableTimes(Protocol):
     """When somebody was in view, in a scan of a recording, whose face could not be compared."""
 
-    async def keep(self, footage_id: str, found: IncomparablePeople) -> None:
+    async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
         """Write down those of a segment, unless the recording has been deleted meanwhile."""
 
     async def find(

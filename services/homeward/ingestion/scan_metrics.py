@@ -62,6 +62,10 @@ DROPPED = Counter(
     "homeward_scan_dropped_matches_total",
     "Matches not recorded: a reviewer had rejected them, or the subject was closed meanwhile.",
 )
+PRESENCE_FAILURES = Counter(
+    "homeward_scan_presence_failures_total",
+    "Segments of whose faces nothing could be written down for later searches; they were searched.",
+)
 
 # A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
 for _outcome in ("searched", *(reason.value for reason in GapReason)):

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from homeward.inventory import FOOTAGE_LIMIT, SWEPT_AHEAD
+from homeward.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -24,8 +24,9 @@ class IngestionSettings(EngineSettings):
         FOOTAGE_LIMIT / timedelta(days=1),
         gt=0,
         le=FOOTAGE_LIMIT / timedelta(days=1),
-        description="Days from its first byte for which a recording may be read. The sweeper"
-        " removes it a day before, or after 30/31 of a shorter time.",
+        description="Most days from its first byte for which a recording may be read. The sweeper"
+        " removes it after 27¾ days, or after 30/31 of a shorter time, and the store itself only"
+        " afterwards (docs/retention.md).",
     )
     sweep_interval_seconds: float = Field(
         600.0, gt=0, le=3600, description="How often the sweeper looks for what is due."
@@ -51,7 +52,12 @@ class IngestionSettings(EngineSettings):
     @property
     def swept_ahead(self) -> timedelta:
         """How long before its deadline a recording is removed."""
-        return min(SWEPT_AHEAD, self.footage_keep / 31)
+        return self.footage_keep - swept_after(self.footage_keep)
+
+    @property
+    def backstop_days(self) -> int:
+        """Days after which the store itself removes a recording."""
+        return backstop_days(self.footage_keep)
 
 
 class ScannerSettings(IngestionSettings):

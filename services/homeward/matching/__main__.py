@@ -106,6 +106,8 @@ async def main() -> None:
             indexes=[Leased(index, replacing()) for index in (parts.gallery, parts.seen)],
             deviations=parts.deviations,
             old_versions=parts.remove_old_versions,
+            rules=parts.evidence,
+            encryption=parts.encryption,
             clock=clock,
             grace=timedelta(days=settings.review_grace_days),
         )

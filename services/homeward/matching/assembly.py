@@ -45,6 +45,10 @@ class Parts:
     gallery: QdrantSubjectIndex
     seen: QdrantSightingIndex
 
+    async def encryption(self) -> dict[str, str]:
+        """Return the algorithm of each bucket's encryption at rest; "" for none that is told."""
+        return {store.bucket: await store.encryption() for store in (self.photos, self.evidence)}
+
     async def deviations(self) -> list[str]:
         """Return what keeps the buckets from forgetting."""
         return [*await self.photos.deviations(), *await self.evidence.deviations()]
@@ -73,8 +77,12 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
         secret_key=settings.s3_secret_key.get_secret_value(),
         connections=8,
     )
-    photos = s3.S3ObjectStore(client, inventory.PHOTOGRAPHS.place, threads, settings.s3_endpoint)
-    evidence = s3.S3ObjectStore(client, inventory.STILLS.place, threads, settings.s3_endpoint)
+    photos, evidence = (
+        s3.S3ObjectStore(
+            client, place, threads, settings.s3_endpoint, encryption=settings.s3_encryption
+        )
+        for place in (inventory.PHOTOGRAPHS.place, inventory.STILLS.place)
+    )
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
@@ -87,7 +95,12 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
     approvals = await eventually(partial(bucket, inventory.POLICIES))
     await eventually(photos.ensure)
     await eventually(
-        partial(evidence.ensure, expire_prefix="pending/", expire_days=inventory.BACKSTOP_DAYS)
+        partial(
+            evidence.ensure,
+            expire_prefix="pending/",
+            expire_days=inventory.BACKSTOP_DAYS,
+            dated=True,
+        )
     )
     opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
     channel = await stack.enter_async_context(opened(settings.embedding_target))

@@ -19,6 +19,7 @@ from homeward.api.matching.v1 import (
     sighting_service_pb2,
     subject_pb2,
 )
+from homeward.inventory import backstop_time
 from homeward.matching.model import (
     AgeGroup,
     Approval,
@@ -238,6 +239,8 @@ def to_report(report: RetentionReport) -> retention_service_pb2.GetRetentionRepo
         held=[wire.to_held(one) for one in report.held],
         store_problems=report.deviations,
         rebuild_due=report.rebuild_due,
+        lifecycle=wire.to_lifecycle(report.lifecycle),
+        encryption=wire.to_encryption(report.encryption),
     )
 
 
@@ -474,7 +477,11 @@ def _finding_from(
         before = wire.from_timestamp(
             finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
         )
-    return Finding(sighting, template, finding.still, before)
+    until = None
+    if finding.HasField("footage_receive_time"):
+        received = wire.from_timestamp(finding.footage_receive_time, f"{path}.footage_receive_time")
+        until = backstop_time(received, sighting.delete_time)
+    return Finding(sighting, template, finding.still, before, until)
 
 
 def _digest_from(told: str, path: str) -> str:
@@ -528,6 +535,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         figures=wire.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
+        still_gone=sighting.still_gone,
         footage_sha256=sighting.footage_sha256,
         clock_offset=wire.to_duration(sighting.clock_offset)
         if sighting.clock_offset is not None

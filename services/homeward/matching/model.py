@@ -264,6 +264,8 @@ class Sighting:
     time_uncertain: bool | None = None
     """Whether the recorder's clock had been set before its end, so that no true time is known; None
     when whoever found it did not tell."""
+    still_gone: bool = False
+    """Whether the store has removed its still by itself."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
     footage_sha256: str = ""
@@ -297,6 +299,8 @@ class Finding:
     """JPEG, every other face blurred."""
     include_rejected_before: datetime | None = None
     """Record it even where a sighting was rejected before then."""
+    still_until: datetime | None = None
+    """When the store itself is to remove the still; None leaves that to the still's age."""
 
 
 class Disposition(Enum):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock, SystemClock
+from homeward.servicekit.lifecycle import LifecycleSpan, removal_day
 
 VERSIONS_KEPT = (
     "versioning is on, so that the store keeps what is deleted or written over as an old version."
@@ -53,8 +54,18 @@ class Purge:
 class ObjectStore(Protocol):
     """One bucket. All calls raise `UnavailableError` when the store does not answer."""
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        """Write an object, whatever was there."""
+    async def put(
+        self, key: str, data: bytes, *, content_type: str, until: datetime | None = None
+    ) -> None:
+        """Write an object, whatever was there.
+
+        Args:
+            key: Names it.
+            data: Its bytes.
+            content_type: Of them.
+            until: The store itself removes it at the first midnight (UTC) from then on; None leaves
+                that to the age of the object.
+        """
 
     async def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None."""
@@ -126,26 +137,73 @@ class _Version:
 class InMemoryObjectStore:
     """An `ObjectStore` of one process, for tests.
 
+    Args:
+        clock: Tells when objects are written.
+        lifecycle_days: What it says that it removes objects after; it does so when `expire` is
+            called.
+
     Attributes:
         versioning: Whether versions are kept, which a test may set at any time.
         locked: Whether each version is refused to be removed.
         copied: What `replicated` tells.
         problems: What `deviations` tells besides.
+        until: The days on which objects go, by their keys.
     """
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, lifecycle_days: int = 0) -> None:
         self.versioning = Versioning.NEVER
         self.locked = False
         self.copied = False
         self.problems: list[str] = []
+        self.until: dict[str, date] = {}
         self._clock = clock or SystemClock()
+        self._lifecycle_days = lifecycle_days
         self._versions: dict[str, list[_Version]] = {}
         """By key, the newest last."""
         self._made = 0
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:  # noqa: ARG002 - a fake serves no HTTP
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        content_type: str,  # noqa: ARG002 - a fake serves no HTTP
+        until: datetime | None = None,
+    ) -> None:
         """Write an object, whatever was there."""
         self._write(key, data)
+        self.until.pop(key, None)
+        if until is not None:
+            self.until[key] = removal_day(until)
+
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the store itself removes what is under a prefix."""
+        return LifecycleSpan(prefix, self._lifecycle_days, self._lifecycle_days)
+
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest; memory has none."""
+        return ""
+
+    async def keep_rules(self) -> None:
+        """Do nothing: its rules are those of `expire`."""
+
+    def expire(self, days: int, prefix: str = "") -> None:
+        """Remove what the rules of a store would have removed by now.
+
+        Args:
+            days: After which an object goes, rounded up to the next midnight.
+            prefix: Of those that go by their age.
+        """
+        now = self._clock.now()
+        for key in list(self._versions):
+            day, held = self.until.get(key), self._current(key)
+            aged = (
+                held is not None
+                and key.startswith(prefix)
+                and now.date() >= removal_day(held.modified + timedelta(days=days))
+            )
+            if aged or (day is not None and now.date() >= day):
+                self._hide(key)
 
     async def get(self, key: str) -> bytes | None:
         """Return an object's bytes, or None."""
@@ -218,6 +276,9 @@ class InMemoryObjectStore:
 
     async def hide(self, key: str) -> None:
         """Delete an object as somebody does who names no version: it may stay as an old one."""
+        self._hide(key)
+
+    def _hide(self, key: str) -> None:
         if self.versioning is Versioning.NEVER:
             self._versions.pop(key, None)
         else:

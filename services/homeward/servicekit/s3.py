@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
-from minio.commonconfig import ENABLED, Filter
-from minio.error import MinioException, S3Error
-from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
+from minio.commonconfig import ENABLED, Tags
+from minio.error import S3Error
+from minio.helpers import md5sum_hash
 
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.lifecycle import UNTIL, Lifecycle, LifecycleSpan, removal_day
 from homeward.servicekit.objects import (
     LOCKED,
     REPLICATED,
@@ -25,7 +26,10 @@ from homeward.servicekit.objects import (
     Versioning,
     kept_version,
 )
+from homeward.servicekit.s3_encryption import BucketEncryption
+from homeward.servicekit.s3_errors import translated
 from homeward.servicekit.s3_versions import BucketVersions, Removal
+from homeward.servicekit.settings import Encryption
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 READ_TIMEOUT_SECONDS = 30.0
@@ -59,6 +63,17 @@ def connect(endpoint: str, *, access_key: str, secret_key: str, connections: int
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Backstop:
+    """What the server is to remove by itself."""
+
+    prefix: str = ""
+    days: int | None = None
+    """None for nothing."""
+    dated: bool = False
+    """Whether objects have days of their own, on which they go."""
+
+
 class S3ObjectStore:
     """An `ObjectStore` in a bucket of an S3 server.
 
@@ -67,27 +82,43 @@ class S3ObjectStore:
         bucket: Name of the bucket.
         executor: Runs the SDK, which blocks.
         endpoint: The server's URL, for messages.
+        encryption: What is asked of the bucket; the server is to encrypt what is written into it.
     """
 
     def __init__(
-        self, client: Minio, bucket: str, executor: BoundedExecutor, endpoint: str
+        self,
+        client: Minio,
+        bucket: str,
+        executor: BoundedExecutor,
+        endpoint: str,
+        *,
+        encryption: Encryption = "none",
     ) -> None:
         self.client = client
         self.bucket = bucket
         self._executor = executor
         self._endpoint = endpoint
-        self._expire: tuple[str, int | None] = ("", None)
+        self._backstop = Backstop()
         self._versions = BucketVersions(client, bucket)
+        self._encryption = BucketEncryption(client, bucket, encryption)
 
-    async def ensure(self, *, expire_prefix: str = "", expire_days: int | None = None) -> None:
-        """Make the bucket if it is not there, and set its lifecycle rule.
+    async def ensure(
+        self, *, expire_prefix: str = "", expire_days: int | None = None, dated: bool = False
+    ) -> None:
+        """Make the bucket if it is not there, and set its lifecycle rules.
 
         Args:
             expire_prefix: Keys that the rule is for; "" for all.
             expire_days: The server itself removes objects this many days after their write, rounded
                 up to the next midnight UTC. None sets no rule.
+            dated: Whether objects are put with a time `until`, which takes a rule for each day.
         """
-        await self.run(self._ensure, expire_prefix, expire_days)
+        self._backstop = Backstop(expire_prefix, expire_days, dated)
+        await self.run(self._ensure)
+
+    async def keep_rules(self) -> None:
+        """Set the lifecycle rules again where they are not as they are to be; days pass."""
+        await self.run(self._set_rules)
 
     async def ping(self) -> None:
         """Answer when the server does and the bucket is there."""
@@ -104,12 +135,18 @@ class S3ObjectStore:
         """
         return await self.run(self._deviations)
 
-    async def lifecycle_days(self) -> int:
-        """Return after how many days the server removes objects, read back from it; 0 for never."""
-        return min((days for _, days in await self.run(self._expirations)), default=0)
+    async def encryption(self) -> str:
+        """Return the algorithm of the bucket's encryption at rest, read back; "" for none."""
+        return await self.run(self._encryption.told)
 
-    async def put(self, key: str, data: bytes, *, content_type: str) -> None:
-        """Write an object, whatever was there."""
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the server itself removes what is under a prefix."""
+        return (await self.run(self._lifecycle)).span(prefix)
+
+    async def put(
+        self, key: str, data: bytes, *, content_type: str, until: datetime | None = None
+    ) -> None:
+        """Write an object, whatever was there; see `ObjectStore`."""
         await self.run(
             self.client.put_object,
             self.bucket,
@@ -117,6 +154,7 @@ class S3ObjectStore:
             io.BytesIO(data),
             len(data),
             content_type=content_type,
+            tags=_tags(until),
         )
 
     async def get(self, key: str) -> bytes | None:
@@ -169,29 +207,43 @@ class S3ObjectStore:
         Raises:
             UnavailableError: The server does not answer, or refuses Homeward's account.
         """
-        with self._translated():
+        with translated(self._endpoint, self.bucket):
             return await self._executor.run(call, *args, **kwargs)
 
-    def _ensure(self, expire_prefix: str, expire_days: int | None) -> None:
+    def _ensure(self) -> None:
         if not self.client.bucket_exists(self.bucket):
             try:
                 self.client.make_bucket(self.bucket)
             except S3Error as error:  # another replica was faster
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
-        self._expire = (expire_prefix, expire_days)
-        # What somebody set is left as it is, and told by `deviations`: they may have had a reason.
-        if expire_days is not None and self.client.get_bucket_lifecycle(self.bucket) is None:
-            rule = Rule(
-                ENABLED,
-                rule_filter=Filter(prefix=expire_prefix),
-                rule_id=_RULE,
-                expiration=Expiration(days=expire_days),
+        self._encryption.ask()
+        self._set_rules()
+
+    def _set_rules(self) -> None:
+        backstop = self._backstop
+        if backstop.days is None:
+            return
+        body = self._lifecycle().with_ours(
+            backstop.prefix, backstop.days, datetime.now(UTC), dated=backstop.dated
+        )
+        if body is not None:
+            # By the SDK's own way to send, as it could not write rules back that it cannot read.
+            self.client._execute(  # noqa: SLF001
+                "PUT",
+                self.bucket,
+                body=body,
+                headers={"Content-MD5": md5sum_hash(body) or ""},
+                query_params={"lifecycle": ""},
             )
-            self.client.set_bucket_lifecycle(self.bucket, LifecycleConfig([rule]))
 
     def _deviations(self) -> list[str]:
-        problems = [*self._keeping(), *filter(None, [self._lifecycle()])]
+        encryption = self._encryption.problem()
+        problems = [
+            *self._keeping(),
+            *self._rules_amiss(),
+            *([encryption] if encryption else []),
+        ]
         return [f"bucket {self.bucket}: {problem}" for problem in problems]
 
     def _keeping(self) -> list[str]:
@@ -238,16 +290,29 @@ class S3ObjectStore:
             return None
         return REPLICATED
 
-    def _lifecycle(self) -> str | None:
-        prefix, days = self._expire
-        if days is None:
-            return None
-        if any(prefix.startswith(of) and after <= days for of, after in self._expirations()):
-            return None
-        return (
-            f"no lifecycle rule removes {prefix or 'its'} objects after {days} days or fewer;"
-            " remove the rules that are there and restart Homeward, which sets its own"
-        )
+    def _rules_amiss(self) -> Iterator[str]:
+        backstop = self._backstop
+        if backstop.days is None:
+            return
+        lifecycle = self._lifecycle()
+        yield from lifecycle.problems(backstop.prefix, backstop.days)
+        missing = lifecycle.missing_days(datetime.now(UTC)) if backstop.dated else []
+        if missing:
+            yield (
+                f"lifecycle rules {UNTIL}-{missing[0]} and others are missing; restart Homeward,"
+                " which sets them"
+            )
+
+    def _lifecycle(self) -> Lifecycle:
+        try:
+            response = self.client._execute(  # noqa: SLF001 - the SDK's own reading knows no sizes
+                "GET", self.bucket, query_params={"lifecycle": ""}
+            )
+        except S3Error as error:
+            if error.code == "NoSuchLifecycleConfiguration":
+                return Lifecycle(None)
+            raise
+        return Lifecycle(bytes(response.data))
 
     def _configured(self, read: Callable[[str], T]) -> T | None:
         """Return a bucket's configuration; None where there is none."""
@@ -257,15 +322,6 @@ class S3ObjectStore:
             if error.code in _NOT_CONFIGURED:
                 return None
             raise
-
-    def _expirations(self) -> list[tuple[str, int]]:
-        """Return the prefix that each lifecycle rule in force is for, and after how many days."""
-        config = self.client.get_bucket_lifecycle(self.bucket)
-        return [
-            ((rule.rule_filter and rule.rule_filter.prefix) or "", rule.expiration.days)
-            for rule in (config.rules if config else [])
-            if rule.status == ENABLED and rule.expiration and rule.expiration.days
-        ]
 
     def _get(self, key: str) -> bytes | None:
         try:
@@ -299,33 +355,19 @@ class S3ObjectStore:
         ]
         return sorted(infos, key=lambda info: info.key)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            answered = isinstance(getattr(error, "reason", None), urllib3.exceptions.ResponseError)
-            advice = (
-                "it answers each call with an error, as one does that is overloaded; see its log"
-                if answered
-                else "start it, or correct HOMEWARD_S3_ENDPOINT"
-            )
-            raise errors.unavailable("S3", self._endpoint, advice) from error
-        except S3Error as error:
-            advice = (
-                "its clock and ours are more than 15 minutes apart; set the one that is wrong"
-                if error.code == "RequestTimeTooSkewed"
-                else f"it refused with {error.code}; see its log"
-            )
-            raise errors.unavailable("S3", self._endpoint, advice) from error
-        except MinioException as error:
-            raise errors.unavailable(
-                "S3", self._endpoint, f"its answer was not understood ({type(error).__name__})"
-            ) from error
 
-
-_RULE = "homeward-backstop"
 _REFUSED = "its account may not remove versions by their ids (s3:DeleteObjectVersion)"
+
+
+def _tags(until: datetime | None) -> Tags | None:
+    """Return the tag by which an object goes at a time; the rules for it are `Lifecycle`'s."""
+    if until is None:
+        return None
+    tags = Tags.new_object_tags()
+    tags[UNTIL] = str(removal_day(until))
+    return tags
+
+
 _NOT_CONFIGURED = frozenset(
     {
         "ObjectLockConfigurationNotFoundError",

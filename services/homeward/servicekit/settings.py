@@ -15,6 +15,10 @@ MAX_CONNECTION_AGE_SECONDS = 60.0
 addresses anew: a replica that is added gets its share of the calls within about a minute."""
 
 
+Encryption = Literal["none", "sse-s3", "sse-kms"]
+"""Of a bucket, by its server: none that is asked for, its own keys, or those of its key service."""
+
+
 class ServiceSettings(BaseSettings):
     """Settings of a gRPC server; each is the variable `HOMEWARD_` and its name in capitals."""
 
@@ -96,3 +100,9 @@ class EngineSettings(ServiceSettings):
     s3_endpoint: str = Field(description="URL of the S3 server.")
     s3_access_key: str = Field(description="Name of the S3 account.")
     s3_secret_key: SecretStr = Field(description="Secret of the S3 account.")
+    s3_encryption: Encryption = Field(
+        "none",
+        description="Encryption at rest that is asked of the S3 server, for each of Homeward's"
+        " buckets: `sse-s3` by its own keys, `sse-kms` by those of its key service, `none` where"
+        " its disks are encrypted. While a bucket does not have it, nothing is taken in.",
+    )

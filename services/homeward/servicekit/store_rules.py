@@ -49,7 +49,8 @@ class StoreRules:
         if deviations:
             problem = "; ".join(deviations)
             raise errors.FailedPreconditionError(
-                f"the object store would keep {self._would_keep}: {problem}",
+                "the object store is not set up as it has to be; it would keep"
+                f" {self._would_keep}, or not encrypt what is written: {problem}",
                 reason=errors.Reason.RETENTION_UNSAFE,
                 metadata={"bucket": self._bucket, "problem": problem},
             )

@@ -16,6 +16,7 @@ from homeward.api.common.v1 import policy_pb2, retention_pb2, types_pb2
 from homeward.inventory import HeldData
 from homeward.policy import MOST_AGE_GROUPS, AgeFigures, Ages, Basis, PolicyFigures, Rate
 from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.lifecycle import LifecycleSpan
 
 MAX_GALLERY = 10_000_000
 """People who may be enrolled, as far as figures go."""
@@ -203,6 +204,21 @@ def to_held(held: HeldData) -> retention_pb2.HeldData:
         oldest_time=to_timestamp(held.oldest) if held.oldest else None,
         overdue_count=held.overdue,
     )
+
+
+def to_lifecycle(span: LifecycleSpan) -> retention_pb2.LifecycleSpan:
+    """Return after how many days a store itself removes objects, as protobuf has it."""
+    return retention_pb2.LifecycleSpan(
+        prefix=span.prefix, shortest_days=span.shortest_days, longest_days=span.longest_days
+    )
+
+
+def to_encryption(algorithms: Mapping[str, str]) -> list[retention_pb2.BucketEncryption]:
+    """Return the algorithms of buckets' encryption at rest, by their names."""
+    return [
+        retention_pb2.BucketEncryption(bucket=bucket, algorithm=algorithm)
+        for bucket, algorithm in algorithms.items()
+    ]
 
 
 def to_figures(figures: PolicyFigures) -> policy_pb2.PolicyFigures:

@@ -207,5 +207,15 @@ def test_an_s3_server_without_its_keys_is_refused() -> None:
         given_engines({"HOMEWARD_S3_ENDPOINT": "http://s3:9000"})
 
 
+def test_encryption_is_not_asked_of_the_embedded_s3_server() -> None:
+    asked = {"HOMEWARD_S3_ENCRYPTION": "sse-s3"}
+    keys = {"HOMEWARD_S3_ACCESS_KEY": "a", "HOMEWARD_S3_SECRET_KEY": "b"}
+    with pytest.raises(UsageError, match="which the embedded S3 server cannot do"):
+        given_engines(asked)
+
+    assert given_engines({"HOMEWARD_S3_ENCRYPTION": "none"}) == EMBEDDED
+    assert given_engines({**asked, **keys, "HOMEWARD_S3_ENDPOINT": "http://s3:9000"}).s3
+
+
 def test_an_empty_variable_names_no_engine() -> None:
     assert given_engines({"HOMEWARD_NATS_URL": ""}) == EMBEDDED

@@ -154,9 +154,14 @@ class Matching:
             indexes=(self.gallery, self.index),
             deviations=self.deviations,
             old_versions=self.remove_old_versions,
+            rules=self.evidence,
+            encryption=self.encryption,
             clock=self.clock,
             grace=timedelta(days=7),
         )
+
+    async def encryption(self) -> Mapping[str, str]:
+        return {"photos": "", "stills": "AES256"}
 
     async def deviations(self) -> list[str]:
         stores = (self.photos, self.evidence)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from homeward.api.common.v1 import retention_pb2
@@ -68,12 +70,17 @@ def _show(
         ],
     )
     under_way = [one for one in footage.erasures if not one.HasField("erase_time")]
+    by_store = [one for one in footage.erasures if one.by_store and one.HasField("erase_time")]
     session.view.details(
         [
-            ("the store itself removes after", f"{footage.lifecycle_days} days"),
+            ("the store itself removes footage", _lifecycle(footage.lifecycle)),
+            ("the store itself removes stills", _lifecycle(people.lifecycle)),
+            ("encryption at rest", _encryption([*footage.encryption, *people.encryption])),
             (
                 "recordings removed in 7 days",
-                f"{len(footage.erasures) - len(under_way)}, {len(under_way)} under way",
+                f"{len(footage.erasures) - len(under_way)}"
+                + f" (of which by the store itself: {len(by_store)})" * bool(by_store)
+                + f", {len(under_way)} under way",
             ),
             (
                 "bytes of erased templates",
@@ -82,3 +89,19 @@ def _show(
             ("report of", times.utc(footage.report_time)),
         ]
     )
+
+
+def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
+    if not span.longest_days:
+        some = f"; some after {span.shortest_days} days" if span.shortest_days else ""
+        return f"never all of them{some}"
+    if span.shortest_days < span.longest_days:
+        return f"after {span.longest_days} days, some after {span.shortest_days}"
+    return f"after {span.longest_days} days"
+
+
+def _encryption(buckets: Sequence[retention_pb2.BucketEncryption]) -> str:
+    by_algorithm: dict[str, list[str]] = {}
+    for one in buckets:
+        by_algorithm.setdefault(one.algorithm or "none that the store tells", []).append(one.bucket)
+    return "; ".join(f"{name}: {', '.join(found)}" for name, found in by_algorithm.items())

@@ -16,7 +16,7 @@ from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import caveats, disclosure, figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import CallError, CliError, tell
+from homeward.cli.errors import CallError, CliError, ExitCode, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
@@ -115,7 +115,7 @@ def list_sightings(
                     times.utc(each.interval.end_time),
                     figures.score(each),
                     f"{each.threshold:.3f}",
-                    _state(each),
+                    f"{_state(each)}, still gone" if each.still_gone else _state(each),
                     *([note] if any(marks) else []),
                 )
                 for each, note in zip(sightings, marks, strict=True)
@@ -159,6 +159,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     told = [answer.sighting]
     warned = caveats.beside(told, caveats.subjects_of(session, told))
     if save is not None:
+        _require_pictures(answer)
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
         session.view.document({"sighting": answer.sighting, "caveats": warned})
@@ -346,6 +347,7 @@ def _tell(session: Session, told: sighting_pb2.Sighting, warned: Sequence[str]) 
             ("in view from", times.marked(told.interval.start_time, uncertain=uncertain)),
             ("in view to", times.marked(told.interval.end_time, uncertain=uncertain)),
             ("still of", times.marked(told.best_shot_time, uncertain=uncertain)),
+            ("still", "gone: the object store removed it by its own rule" * told.still_gone),
             ("still of (here)", times.local(told.best_shot_time)),
             ("times", _unknown_times(told)),
             ("in the recording at", times.span(told.best_shot_offset)),
@@ -390,6 +392,25 @@ def _kept(told: sighting_pb2.Sighting) -> str:
     if told.state == sighting_pb2.Sighting.STATE_CONFIRMED:
         return "with the subject"
     return f"until {times.utc(told.delete_time)}, unless it is confirmed before"
+
+
+def _require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
+    """Refuse to make a picture of what is gone."""
+    told = answer.sighting
+    if not answer.still:
+        raise CliError(
+            f"the still of sighting {told.sighting_id} is gone, so that there is no picture to"
+            " write: the object store removed it by its own rule, or its subject is being closed",
+            exit_code=ExitCode.NOT_FOUND,
+            advice=f"watch footage {told.footage_id} at {times.span(told.best_shot_offset)}, if it"
+            " is still held, or search it again",
+        )
+    if not answer.reference_photo:
+        raise CliError(
+            f"the reference photograph of sighting {told.sighting_id} is gone, so that there is no"
+            " picture to write: its subject is being closed, or the photograph was removed",
+            exit_code=ExitCode.NOT_FOUND,
+        )
 
 
 def _picture(

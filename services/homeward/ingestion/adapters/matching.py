@@ -185,6 +185,7 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
         template=_to_template(sighted.template),
         still=sighted.still,
         include_rejected_before_time=wire.to_timestamp(before) if before else None,
+        footage_receive_time=wire.to_timestamp(sighted.footage.receive_time),
     )
 
 

@@ -33,13 +33,12 @@ class InMemoryFootageStore(InMemoryObjectStore):
     Its URLs name the object and serve nothing: there is no HTTP server behind them.
 
     Args:
-        lifecycle_days: What it says that it removes objects after; it removes none.
+        lifecycle_days: As of `InMemoryObjectStore`.
         clock: Tells when objects are written.
     """
 
     def __init__(self, *, lifecycle_days: int = 0, clock: Clock | None = None) -> None:
-        super().__init__(clock)
-        self._lifecycle_days = lifecycle_days
+        super().__init__(clock, lifecycle_days=lifecycle_days)
         self._uploads: dict[str, _Multipart] = {}
         self._begun = 0
 
@@ -111,10 +110,6 @@ class InMemoryFootageStore(InMemoryObjectStore):
     async def url_to_get(self, key: str, expires: timedelta) -> str:
         """Return a URL that gives the object by HTTP GET, ranges included."""
         return f"memory:///{quote(key)}?method=get&expires={expires.total_seconds():.0f}"
-
-    async def lifecycle_days(self) -> int:
-        """Return after how many days the store itself removes objects; 0 for never."""
-        return self._lifecycle_days
 
     def _upload(self, key: str, upload_id: str) -> _Multipart:
         upload = self._uploads.get(upload_id)

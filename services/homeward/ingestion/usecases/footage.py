@@ -16,6 +16,7 @@ from homeward.ingestion.model import (
     Footage,
     FootageErasure,
     FootageHeader,
+    HeldFootage,
     Upload,
     footage_folder,
 )
@@ -34,6 +35,7 @@ from homeward.ingestion.usecases.staging import (
 )
 from homeward.ingestion.usecases.tails import Tail
 from homeward.inventory import (
+    ABANDONED_AFTER,
     CAMERAS,
     FOOTAGE,
     INCOMPARABLE,
@@ -46,6 +48,7 @@ from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+from homeward.servicekit.lifecycle import LifecycleSpan
 from homeward.servicekit.objects import REPLICATED, ObjectInfo, kept_version
 from homeward.servicekit.store_rules import StoreRules
 
@@ -78,8 +81,10 @@ class RetentionReport:
     held: tuple[HeldData, ...]
     overdue: tuple[str, ...]
     """Recordings."""
-    lifecycle_days: int
-    """After which the store itself removes a recording; 0 for never."""
+    lifecycle: LifecycleSpan
+    """After how many days the store itself removes recordings."""
+    encryption: str
+    """The algorithm of the bucket's encryption at rest; "" for none that is told."""
     deviations: tuple[str, ...]
     """What keeps the store from forgetting."""
     erasures: tuple[FootageErasure, ...]
@@ -91,7 +96,8 @@ class FootageLibrary:
 
     A recording is a folder of the bucket: its file, and a manifest that is written last, so that
     footage is there if and only if its manifest is. A pointer under the file's digest finds a file
-    that comes again.
+    that comes again. A record beside the store says that there is one, for the store may remove it
+    by its own rule: the sweep then removes the rest, and writes the removal down.
 
     Args:
         store: Holds them.
@@ -268,6 +274,7 @@ class FootageLibrary:
             return held
         if upload.done:  # and then it was removed
             raise upload_not_found(request_id)
+        self._require_young(request_id, upload)
         file = _file(header.footage_id)
         staged = await self._store.stat(upload.staging) if upload.staging else None
         admitted = await self._store.stat(file)
@@ -293,11 +300,15 @@ class FootageLibrary:
             FailedPreconditionError: `FOOTAGE_EXPIRED`.
         """
         footage = await self._manifest(footage_id)
-        if footage is None:
+        if footage is None or not await self.has_file(footage_id):
             raise _gone(footage_id)
         if self._clock.now() >= footage.delete_time:
             raise _expired(footage_id)
         return footage
+
+    async def has_file(self, footage_id: str) -> bool:
+        """Tell whether a recording's file is there; the store may have removed it by itself."""
+        return await self._store.stat(_file(footage_id)) is not None
 
     async def find(
         self,
@@ -322,8 +333,12 @@ class FootageLibrary:
             and (end is None or footage.header.start_time < end)
         ]
 
-    async def delete(self, footage_id: str) -> None:
+    async def delete(self, footage_id: str, *, by_store: bool = False) -> None:
         """Remove a recording and its unconfirmed sightings, and prove that it is gone.
+
+        Args:
+            footage_id: Names it.
+            by_store: Whether the store has removed its file by itself, and this is for the rest.
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
@@ -334,10 +349,9 @@ class FootageLibrary:
         footage = await self._manifest(footage_id)
         if footage is None:
             raise _gone(footage_id)
-        begun = FootageErasure(
-            footage_id, footage.receive_time, footage.delete_time, self._clock.now()
+        begun = await self._begun(
+            footage_id, footage.receive_time, footage.delete_time, by_store=by_store
         )
-        await self._erasures.put(f"begun.{footage_id}", records.encode(begun))
         # The file goes first, so that no scan finds anybody in it after its sightings are erased;
         # the manifest last: while it is there, the deletion can be repeated.
         await self._remove(_file(footage_id), footage_id)
@@ -362,6 +376,55 @@ class FootageLibrary:
             raise _still_there(footage_id)
         if await self._store.replicated():
             raise kept_version(FOOTAGE.place, REPLICATED)
+
+    async def held(self) -> dict[str, HeldFootage]:
+        """Return the recordings that are to be there, by what is known beside the store."""
+        entries = await self._erasures.entries("held.*")
+        found = (records.decode(entry.value, HeldFootage) for entry in entries)
+        return {one.footage_id: one for one in found}
+
+    async def remember(self, held: HeldFootage) -> None:
+        """Write down beside the store that there is a recording, for `held`."""
+        await self._erasures.put(f"held.{held.footage_id}", records.encode(held))
+
+    async def delete_rest(self, held: HeldFootage, *, by_store: bool = False) -> bool:
+        """Remove what is left of a recording without file or manifest, and write that down.
+
+        Args:
+            held: What is known of it.
+            by_store: Whether the store has removed it by itself.
+
+        Returns:
+            Whether it was removed now: one whose removal is under way, and of which nothing is left
+            to remove, is for `finish_erasures`.
+
+        Raises:
+            FailedPreconditionError: As `delete`.
+            UnavailableError: A store does not answer; repeating the call finishes the work.
+        """
+        name, folder = held.footage_id, f"{footage_folder(held.footage_id)}"
+        left = await self._store.objects(folder)
+        if not left and await self._erasures.get(f"begun.{name}") is not None:
+            return False
+        begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
+        await self.discard(name, left)
+        await self._store.purge(folder)
+        await self._require_gone(folder, name)
+        await self._erased(begun)
+        return True
+
+    async def _begun(
+        self, footage_id: str, receive_time: datetime, delete_time: datetime, *, by_store: bool
+    ) -> FootageErasure:
+        """Return the record of a removal that is under way, written now or before it broke off."""
+        key = f"begun.{footage_id}"
+        entry = await self._erasures.get(key)
+        if entry is not None:
+            return records.decode(entry.value, FootageErasure)
+        now = self._clock.now()
+        begun = FootageErasure(footage_id, receive_time, delete_time, now, by_store=by_store)
+        await self._erasures.put(key, records.encode(begun))
+        return begun
 
     async def finish_erasures(self) -> None:
         """Write down the end of deletions that broke off after their last object was gone."""
@@ -402,6 +465,7 @@ class FootageLibrary:
             f"footage.{now:%Y-%m-%d}.{begun.footage_id}",
             records.encode(replace(begun, erase_time=now)),
         )
+        await self._erasures.erase(f"held.{begun.footage_id}")
         await self._erasures.erase(f"begun.{begun.footage_id}")
 
     async def _remove(self, key: str, footage_id: str) -> None:
@@ -529,7 +593,8 @@ class FootageLibrary:
             made=now,
             held=held,
             overdue=overdue,
-            lifecycle_days=await self._store.lifecycle_days(),
+            lifecycle=await self._store.lifecycle("footage/"),
+            encryption=await self._store.encryption(),
             deviations=tuple(await self._store.deviations()),
             erasures=tuple(await self._recent_erasures(now)),
         )
@@ -663,6 +728,7 @@ class FootageLibrary:
 
     async def _accept(self, request_id: str, upload: Upload, *, digest: str | None) -> Footage:
         """Check a stored file and write its manifest; a file that fails is removed."""
+        self._require_young(request_id, upload)
         header = upload.header
         key = _file(header.footage_id)
         try:
@@ -694,6 +760,9 @@ class FootageLibrary:
         await self._store.put(
             _pointer(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
+        await self.remember(
+            HeldFootage(footage.footage_id, footage.receive_time, footage.delete_time)
+        )
         await self._write(footage, examined.timeline)
         await self._end(request_id, upload)
         return footage
@@ -707,6 +776,17 @@ class FootageLibrary:
             # better none than one that is not what its manifest says.
             await self.delete(footage_id)
         return digest
+
+    def _require_young(self, request_id: str, upload: Upload) -> None:
+        """Refuse to complete what the sweep is to remove: the store would count from now on."""
+        if self._clock.now() - upload.create_time >= ABANDONED_AFTER:
+            raise errors.NotFoundError(
+                f"upload {request_id} began more than"
+                f" {ABANDONED_AFTER / timedelta(hours=1):g} hours ago and is removed; begin it"
+                " again, with a new request_id",
+                reason=errors.Reason.UPLOAD_NOT_FOUND,
+                metadata={"request_id": request_id},
+            )
 
     def _require_age(self, end: datetime) -> None:
         if end + self._min_age > self._clock.now():
@@ -727,10 +807,12 @@ class FootageLibrary:
         return records.decode(data, Footage) if data else None
 
     async def _manifests(self, camera_ids: Collection[str]) -> list[Footage]:
+        """Return the manifests of recordings whose file is there."""
         prefixes = [f"footage/{camera}/" for camera in camera_ids] or ["footage/"]
-        return await self._manifests_among(
-            [item for prefix in prefixes for item in await self._store.objects(prefix)]
-        )
+        objects = [item for prefix in prefixes for item in await self._store.objects(prefix)]
+        keys = {item.key for item in objects}
+        found = await self._manifests_among(objects)
+        return [one for one in found if _file(one.footage_id) in keys]
 
     async def _manifests_among(self, objects: Sequence[ObjectInfo]) -> list[Footage]:
         found = []

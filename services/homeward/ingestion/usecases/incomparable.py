@@ -14,6 +14,7 @@ from homeward.ingestion.model import Footage, ScanState, Segment, Stretch, foota
 from homeward.ingestion.ports import FootageStore, IncomparableTimes
 from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
 from homeward.ingestion.usecases.scans import Scans
+from homeward.inventory import backstop_time
 from homeward.servicekit import errors, records
 
 _TICK = timedelta(microseconds=1)
@@ -31,11 +32,16 @@ class StoredIncomparableTimes:
     def __init__(self, store: FootageStore) -> None:
         self._store = store
 
-    async def keep(self, footage_id: str, found: IncomparablePeople) -> None:
+    async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
         """Write down those of a segment, unless the recording has been deleted meanwhile."""
-        key = _key(footage_id, found.scan_id, found.stretch)
-        await self._store.put(key, records.encode(found), content_type="application/json")
-        if await self._store.stat(manifest_key(footage_id)) is None:
+        key = _key(footage.footage_id, found.scan_id, found.stretch)
+        await self._store.put(
+            key,
+            records.encode(found),
+            content_type="application/json",
+            until=backstop_time(footage.receive_time, footage.delete_time),
+        )
+        if await self._store.stat(manifest_key(footage.footage_id)) is None:
             await self._store.delete(key)
 
     async def find(

@@ -5,11 +5,17 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from homeward.ingestion.model import Stretch, footage_folder
+import structlog
+
+from homeward.ingestion.model import Footage, Stretch, footage_folder
 from homeward.ingestion.ports import FootageStore
 from homeward.ingestion.presence import Presence
+from homeward.ingestion.scan_metrics import PRESENCE_FAILURES
 from homeward.ingestion.usecases.footage import manifest_key
-from homeward.servicekit import records
+from homeward.inventory import backstop_time
+from homeward.servicekit import errors, records
+
+log = structlog.get_logger()
 
 _TICK = timedelta(microseconds=1)
 
@@ -33,11 +39,31 @@ class StoredPresenceIndex:
         data = await self._store.get(_key(footage_id, version, piece))
         return records.decode(data, Presence) if data else None
 
-    async def keep(self, footage_id: str, presence: Presence) -> None:
-        """Write down what was found, unless the recording has been deleted meanwhile."""
-        key = _key(footage_id, presence.version, presence.stretch)
-        await self._store.put(key, records.encode(presence), content_type="application/json")
-        if await self._store.stat(manifest_key(footage_id)) is None:
+    async def keep(self, footage: Footage, presence: Presence) -> None:
+        """Write down what was found, unless the recording has been deleted meanwhile.
+
+        A store that is full, or does not answer, is told in the log and counted, and fails no
+        search: the search has what it found, and would find and write no more if it was repeated.
+        """
+        try:
+            await self._put(footage, presence)
+        except errors.UnavailableError as error:
+            PRESENCE_FAILURES.inc()
+            log.warning(
+                "presence index not written; the next search finds faces anew here",
+                footage_id=footage.footage_id,
+                problem=error.message,
+            )
+
+    async def _put(self, footage: Footage, presence: Presence) -> None:
+        key = _key(footage.footage_id, presence.version, presence.stretch)
+        await self._store.put(
+            key,
+            records.encode(presence),
+            content_type="application/json",
+            until=backstop_time(footage.receive_time, footage.delete_time),
+        )
+        if await self._store.stat(manifest_key(footage.footage_id)) is None:
             await self._store.delete(key)
 
 

@@ -162,7 +162,7 @@ class SegmentScanner:
             # What ended a decoder may pass, as a shortage of memory does: it is tried again by the
             # next search.
             if all(gap.reason is not GapReason.DECODER_ENDED for gap in found.coverage.gaps):
-                await self._presence.keep(footage_id, found)
+                await self._presence.keep(task.footage, found)
             return done
 
     async def _search(
@@ -247,7 +247,7 @@ class SegmentScanner:
         if self._incomparable is not None and comparisons.counts.incomparable:
             people = tuple(sorted(comparisons.incomparable, key=lambda one: (one.start, one.end)))
             found = IncomparablePeople(task.scan_id, task.segment.stretch, people)
-            await self._incomparable.keep(task.footage.footage_id, found)
+            await self._incomparable.keep(task.footage, found)
 
     def _reached(self, segment: Segment, looked: Sequence[Looked]) -> Segment:
         item = looked[-1][0]

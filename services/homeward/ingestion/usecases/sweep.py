@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
 import msgspec
 import structlog
 
-from homeward.ingestion.model import Footage, Upload, footage_folder
+from homeward.ingestion.model import Footage, HeldFootage, Upload, footage_folder
 from homeward.ingestion.ports import FootageStore
 from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
 from homeward.ingestion.usecases.staging import Staging, dated_ahead
@@ -39,14 +40,72 @@ class Swept:
     """Recordings that could not be removed; the next sweep tries again."""
     versions: int = 0
     """Old versions that were removed, of a bucket that has or had versioning."""
+    by_store: tuple[str, ...] = ()
+    """Recordings that the store had removed by itself, or their file, of which the rest was."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
     """What a sweep needs of a manifest."""
 
+    receive_time: datetime
     delete_time: datetime
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """What is there of a recording, or of what was to be one."""
+
+    footage_id: str
+    objects: Sequence[ObjectInfo]
+    manifest: ObjectInfo | None
+    recording: _Recording | None
+    has_file: bool
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a sweep has done so far."""
+
+    removed: list[str] = field(default_factory=list)
+    by_store: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    leftovers: int = 0
+    versions: int = 0
+
+    @asynccontextmanager
+    async def failures(self, footage_id: str) -> AsyncGenerator[None, None]:
+        """Go on after a recording that cannot be removed: it must not keep the others."""
+        try:
+            yield
+        except errors.NotFoundError:  # another replica was faster
+            pass
+        except errors.DomainError as error:
+            log.warning("not removed", footage_id=footage_id, problem=error.message)
+            self.failed.append(footage_id)
+
+    def swept(self, uploads: int) -> Swept:
+        """Return what was done, and log it if that is anything."""
+        done = Swept(
+            tuple(self.removed),
+            uploads,
+            self.leftovers,
+            tuple(self.failed),
+            self.versions,
+            tuple(self.by_store),
+        )
+        if done != Swept():
+            log.info(
+                "swept",
+                footage=len(self.removed),
+                by_store=len(self.by_store),
+                uploads=uploads,
+                leftovers=self.leftovers,
+                failed=len(self.failed),
+                versions=self.versions,
+            )
+        return done
 
 
 class FootageSweeper:
@@ -90,45 +149,64 @@ class FootageSweeper:
         Raises:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
+        await self._store.keep_rules()
         uploads = await self._abandoned_uploads()
-        leftovers = await self._staging.sweep()
+        tally = _Tally(leftovers=await self._staging.sweep())
         known, self._known = self._known, {}
-        removed: list[str] = []
-        failed: list[str] = []
+        # Before the objects are listed: of a recording that is written down, the file is there.
+        held = await self._library.held()
         for folder, objects in _folders(await self._store.objects("footage/")):
             if not await proceed():
-                break
-            footage_id = folder.rpartition("/")[2]
-            manifest = next((item for item in objects if item.key.endswith("manifest.json")), None)
-            recording = (known.get(manifest) or await self._read(manifest)) if manifest else None
-            if manifest and recording:
-                self._known[manifest] = recording
-            try:
-                if manifest is None or recording is None:
-                    leftovers += await self._left_over(footage_id, objects, manifest)
-                elif self._is_due(manifest, recording):
-                    await self._library.delete(footage_id)
-                    removed.append(footage_id)
-            except errors.NotFoundError:  # another replica was faster
-                pass
-            except errors.DomainError as error:
-                # One that cannot be removed must not keep the others.
-                log.warning("not removed", footage_id=footage_id, problem=error.message)
-                failed.append(footage_id)
-        leftovers += await self._pointers_to_nothing()
-        versions = await self._store.remove_old_versions()
+                return tally.swept(uploads)
+            found = await self._found(folder, objects, known)
+            record = held.get(found.footage_id)
+            if found.manifest or found.has_file:
+                held.pop(found.footage_id, None)
+            async with tally.failures(found.footage_id):
+                await self._sweep_folder(found, record, tally)
+        for record in held.values():  # neither file nor manifest is there
+            if not await proceed():
+                return tally.swept(uploads)
+            async with tally.failures(record.footage_id):
+                if await self._library.delete_rest(record, by_store=True):
+                    tally.by_store.append(record.footage_id)
+        tally.leftovers += await self._pointers_to_nothing()
+        tally.versions = await self._store.remove_old_versions()
         await self._library.finish_erasures()
-        swept = Swept(tuple(removed), uploads, leftovers, tuple(failed), versions)
-        if swept != Swept():
-            log.info(
-                "swept",
-                footage=len(removed),
-                uploads=uploads,
-                leftovers=leftovers,
-                failed=len(failed),
-                versions=versions,
+        return tally.swept(uploads)
+
+    async def _found(
+        self, folder: str, objects: Sequence[ObjectInfo], known: Mapping[ObjectInfo, _Recording]
+    ) -> _Folder:
+        manifest = next((item for item in objects if item.key.endswith("manifest.json")), None)
+        recording = (known.get(manifest) or await self._read(manifest)) if manifest else None
+        if manifest and recording:
+            self._known[manifest] = recording
+        has_file = any(item.key == f"{folder}/original" for item in objects)
+        return _Folder(folder.rpartition("/")[2], objects, manifest, recording, has_file)
+
+    async def _sweep_folder(
+        self, found: _Folder, record: HeldFootage | None, tally: _Tally
+    ) -> None:
+        name, manifest, recording = found.footage_id, found.manifest, found.recording
+        if manifest is None and not found.has_file and record:
+            return  # what the store has removed, to be finished with the others of that kind
+        if manifest is None or recording is None:
+            removed = await self._left_over(name, found.objects, manifest)
+            if removed and record:
+                await self._library.delete_rest(record)
+            tally.leftovers += removed
+            return
+        if record is None:  # it came before there were such records
+            await self._library.remember(
+                HeldFootage(name, recording.receive_time, recording.delete_time)
             )
-        return swept
+        if not found.has_file and not await self._library.has_file(name):
+            await self._library.delete(name, by_store=True)
+            tally.by_store.append(name)
+        elif self._is_due(manifest, recording):
+            await self._library.delete(name)
+            tally.removed.append(name)
 
     async def _read(self, manifest: ObjectInfo) -> _Recording | None:
         data = await self._store.get(manifest.key)
@@ -137,7 +215,9 @@ class FootageSweeper:
         except msgspec.DecodeError:
             log.warning("a manifest is damaged; its recording goes by its age", key=manifest.key)
             return None
-        return _Recording(footage.delete_time, footage.header.sha256) if footage else None
+        if footage is None:
+            return None
+        return _Recording(footage.receive_time, footage.delete_time, footage.header.sha256)
 
     def _is_due(self, manifest: ObjectInfo, recording: _Recording) -> bool:
         """Tell whether a recording is to go now.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -16,6 +17,7 @@ from homeward.matching.usecases.subject_sweep import SubjectSweep
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
+from homeward.servicekit.lifecycle import LifecycleSpan
 
 log = structlog.get_logger()
 
@@ -73,6 +75,20 @@ class RetentionReport:
     """What keeps the buckets from forgetting, each with its remedy."""
     rebuild_due: bool
     """Whether files hold bytes of what was removed."""
+    lifecycle: LifecycleSpan
+    """After how many days the store itself removes stills that nobody has confirmed."""
+    encryption: Mapping[str, str]
+    """The algorithm of each bucket's encryption at rest; "" for none that is told."""
+
+
+class EvidenceRules(Protocol):
+    """What the store of stills is to remove by itself."""
+
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the store itself removes what is under a prefix."""
+
+    async def keep_rules(self) -> None:
+        """Set the rules again by which the store removes objects; days pass."""
 
 
 class Retention:
@@ -85,6 +101,8 @@ class Retention:
         gallery_rebuild: Makes templates that the gallery lacks.
         deviations: Asks the object store for what keeps it from forgetting.
         old_versions: Removes what deleting and overwriting left in buckets with versions.
+        rules: Of the store of stills.
+        encryption: Asks for the algorithm of each bucket's encryption at rest.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
     """
@@ -98,6 +116,8 @@ class Retention:
         gallery_rebuild: GalleryRebuild,
         deviations: Callable[[], Awaitable[list[str]]],
         old_versions: Callable[[], Awaitable[int]],
+        rules: EvidenceRules,
+        encryption: Callable[[], Awaitable[Mapping[str, str]]],
         clock: Clock,
         grace: timedelta,
     ) -> None:
@@ -107,6 +127,8 @@ class Retention:
         self._gallery_rebuild = gallery_rebuild
         self._deviations = deviations
         self._old_versions = old_versions
+        self._rules = rules
+        self._encryption = encryption
         self._clock = clock
         self._grace = grace
 
@@ -121,6 +143,7 @@ class Retention:
         Returns:
             How many subjects, sightings, stills and files were removed.
         """
+        await self._rules.keep_rules()
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
         removed += await self._old_versions()
         for index in self._indexes:
@@ -143,4 +166,6 @@ class Retention:
             ),
             deviations=tuple(await self._deviations()),
             rebuild_due=any([await index.holds_erased() for index in self._indexes]),
+            lifecycle=await self._rules.lifecycle("pending/"),
+            encryption=await self._encryption(),
         )

@@ -249,7 +249,8 @@ class Sightings:
     async def sweep(self) -> int:
         """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.
 
-        Both go with their footage; this is for what went without it, by a rule of the store.
+        Both go with their footage; this is for what went without it, by a rule of the store. A
+        sighting whose still went so is marked.
 
         Returns:
             How many sightings and stills were erased.
@@ -262,15 +263,31 @@ class Sightings:
             except errors.FailedPreconditionError as error:  # it must not keep what else is due
                 log.warning("stills not removed", problem=error.message)
         held = {item.sighting_id for item in found}.difference(item.sighting_id for item in due)
+        stills = await self._evidence.objects("")
+        there = {item.key for item in stills}
+        for sighting in found:
+            if sighting.sighting_id in held and _still(sighting) not in there:
+                await self._mark_still_gone(sighting.sighting_id)
         strays = [
             item
-            for item in await self._evidence.objects("")
+            for item in stills
             if _sighting_in(item.key) not in held
             and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
             await self._evidence.purge(item.key)
         return len(due) + len(strays)
+
+    async def _mark_still_gone(self, sighting_id: str) -> None:
+        async with self._joining:  # it may be reviewed, or recorded anew, at this moment
+            sighting = await self._index.get(sighting_id)
+            if sighting is None or sighting.still_gone:
+                return
+            if await self._evidence.stat(_still(sighting)) is not None:
+                return
+            marked = replace(sighting, still_gone=True)
+            await self._index.update(marked)
+        await self._feed.publish(marked)
 
     async def subject_ids(self) -> frozenset[str]:
         """Return of whom there are sightings, or a record of them in the ledger."""
@@ -338,7 +355,7 @@ class Sightings:
         known = [part for part in (held, *parts) if part is not None]
         comparable = [part for part in known if part.model_digest == finding.template.model_digest]
         best = max(comparable, key=lambda part: part.score, default=finding.sighting)
-        if finding.sighting.score - best.score >= CLEARLY_BETTER:
+        if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
             best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None
         vouched = _vouched(best, finding.sighting)
@@ -360,7 +377,12 @@ class Sightings:
             found = best is finding.sighting
             still = finding.still if found else await self._evidence.get(_still(best))
             template = finding.template if found else await self._index.template(best.sighting_id)
-            await self._evidence.put(_still(joined), still or b"", content_type="image/jpeg")
+            if still is None:  # the store has removed it by itself
+                joined = replace(joined, still_gone=True)
+            else:
+                await self._evidence.put(
+                    _still(joined), still, content_type="image/jpeg", until=finding.still_until
+                )
             await self._index.put(joined, template)
         await self._feed.publish(joined)
         return joined

@@ -1083,7 +1083,7 @@ async def test_the_report_of_nothing_says_so(library: FootageLibrary, clock: Any
 
     footage, *_ = report.held
     assert (footage.count, footage.size_bytes, footage.oldest, report.overdue) == (0, 0, None, ())
-    assert (report.lifecycle_days, report.made) == (29, clock.now())
+    assert (report.lifecycle.longest_days, report.made) == (29, clock.now())
 
 
 async def test_the_report_counts_what_is_held_and_names_what_is_overdue(

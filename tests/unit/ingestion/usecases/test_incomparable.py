@@ -95,7 +95,7 @@ class Archive:
                 for one, other in people
             )
             found = IncomparablePeople(SCAN, segment.stretch, those)
-            await self.times.keep(footage.footage_id, found)
+            await self.times.keep(footage, found)
         return segment
 
     async def list(self) -> StretchList:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
@@ -894,6 +895,31 @@ async def test_a_second_search_decodes_only_where_faces_were(stage: Stage) -> No
     asked = {at for piece in stage.source.asked[-1] for at in piece.at or ()}
     assert asked == set(stage.source.played)
     assert asked < set(stage.faces.faces)
+
+
+def presence_failures() -> float:
+    return REGISTRY.get_sample_value("homeward_scan_presence_failures_total") or 0.0
+
+
+@pytest.mark.usefixtures("presence", "kept")
+@pytest.mark.parametrize("call", ["put", "stat"])
+async def test_a_store_that_is_full_makes_no_search_fail_for_the_index(
+    stage: Stage, bucket: Any, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+
+    async def is_full(*_: object, **__: object) -> None:
+        raise errors.unavailable("S3", "http://s3:1", "it is full")
+
+    before = presence_failures()
+    monkeypatch.setattr(bucket, call, is_full)
+    done = await stage.search()
+    monkeypatch.undo()
+
+    assert done.state is ScanState.SUCCEEDED
+    assert len(done.candidates) == 1
+    assert presence_failures() == before + 1
 
 
 @pytest.mark.usefixtures("presence", "kept")

@@ -11,12 +11,12 @@ from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.model import Upload, footage_folder
 from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.ingestion.usecases.sweep import FootageSweeper, Swept
-from homeward.inventory import ABANDONED_AFTER, FOOTAGE_LIMIT, SWEPT_AHEAD
+from homeward.inventory import ABANDONED_AFTER, BACKSTOP_DAYS, FOOTAGE_LIMIT, swept_after
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 
-DUE = FOOTAGE_LIMIT - SWEPT_AHEAD
+DUE = swept_after(FOOTAGE_LIMIT)
 MOMENT = timedelta(microseconds=1)
 
 
@@ -41,7 +41,7 @@ def sweeper(
         uploads=uploads,
         clock=clock,
         limit=FOOTAGE_LIMIT,
-        ahead=SWEPT_AHEAD,
+        ahead=FOOTAGE_LIMIT - DUE,
     )
 
 
@@ -65,7 +65,7 @@ async def hidden(library: FootageLibrary, bucket: InMemoryFootageStore, make: An
     return name
 
 
-async def test_a_recording_stays_until_a_day_before_its_deadline_and_no_longer(
+async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
     sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
 ) -> None:
     name = await added(library, make)
@@ -421,10 +421,11 @@ async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
     footage, _ = await library.upload("a", header, 0, stream(b"recording"))
     await library.upload("b", make.header(b"next", start_time=recorded), 0, stream(b"next"))
     # The store's own rule counts days from here and rounds up to midnight.
-    backstop = datetime(2027, 1, 30, tzinfo=UTC)
+    backstop = datetime(2027, 1, 29, tzinfo=UTC)
 
     assert footage.delete_time == datetime(2027, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
-    assert timedelta() < footage.delete_time - backstop <= timedelta(days=2)
+    assert footage.receive_time + DUE < backstop
+    assert timedelta(days=2) < footage.delete_time - backstop <= timedelta(days=3)
     clock.advance(DUE - MOMENT)
     assert await sweeper.sweep(yes) == Swept()
     clock.advance(MOMENT)
@@ -480,3 +481,127 @@ async def test_a_clock_that_jumps_ahead_removes_early_and_one_that_jumps_back_re
     with pytest.raises(errors.NotFoundError):  # it does not come back with the time
         await library.get(first)
     assert await added(library, make) == first  # but may be added again
+
+
+async def test_what_the_store_removed_by_itself_is_finished_and_written_down(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    matcher: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    name = await added(library, make)
+    footage = await library.get(name)
+    clock.advance(DUE)
+    # Nobody sweeps, and the rule counts what a scan wrote only now from now on.
+    await bucket.put(f"{footage_folder(name)}presence/v-0-1.json", b"{}", content_type="x/y")
+    clock.advance(timedelta(days=2))
+    bucket.expire(BACKSTOP_DAYS)
+    left = await keys(bucket)
+
+    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+
+    assert left == [f"{footage_folder(name)}presence/v-0-1.json"]
+    assert await keys(bucket) == []
+    assert matcher.erased == [name]
+    (erasure,) = (await library.report()).erasures
+    assert (erasure.footage_id, erasure.by_store) == (name, True)
+    assert (erasure.receive_time, erasure.delete_time) == (
+        footage.receive_time,
+        footage.delete_time,
+    )
+    assert erasure.erase_time == clock.now()
+    assert await sweeper.sweep(yes) == Swept()
+
+
+async def test_a_recording_whose_bytes_went_at_midnight_is_not_listed_and_is_finished(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    matcher: Any,
+    make: Any,
+) -> None:
+    name = await added(library, make)
+    await bucket.delete(f"{footage_folder(name)}original")
+
+    assert await library.find() == []
+    with pytest.raises(errors.NotFoundError):
+        await library.get(name)
+    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+
+    assert await keys(bucket) == []
+    assert matcher.erased == [name]
+    (erasure,) = (await library.report()).erasures
+    assert erasure.by_store
+
+
+async def test_a_recording_that_is_being_taken_in_is_not_taken_for_one_that_went(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put, swept = bucket.put, []
+
+    async def meanwhile(key: str, data: bytes, **options: Any) -> None:
+        swept.append(await sweeper.sweep(yes))
+        await put(key, data, **options)
+
+    monkeypatch.setattr(bucket, "put", meanwhile)
+    name = await added(library, make)
+
+    assert set(swept) == {Swept()}
+    assert (await library.get(name)).footage_id == name
+
+
+async def test_a_recording_from_before_there_were_records_of_them_is_written_down_too(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    name = await added(library, make)
+    await library._erasures.erase(f"held.{name}")
+    await sweeper.sweep(yes)
+    clock.advance(timedelta(days=BACKSTOP_DAYS + 1))
+    bucket.expire(BACKSTOP_DAYS)
+
+    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+
+
+async def test_what_the_sweep_removed_is_not_said_to_have_gone_by_itself(
+    sweeper: FootageSweeper, library: FootageLibrary, make: Any, clock: Any
+) -> None:
+    await added(library, make)
+    clock.advance(DUE)
+
+    await sweeper.sweep(yes)
+
+    (erasure,) = (await library.report()).erasures
+    assert not erasure.by_store
+    assert await library.held() == {}
+
+
+async def test_an_upload_is_completed_within_a_day_or_not_at_all(
+    library: FootageLibrary, bucket: Any, make: Any, clock: Any
+) -> None:
+    # The store counts its days from the end of an upload, where it comes in parts.
+    header = make.header(b"recording")
+    await library.upload_url("in time", header)
+    await library.upload_url("late", make.header(b"late"))
+    for content in (b"recording", b"late"):
+        key = f"{footage_folder(make.header(content).footage_id)}original"
+        await bucket.put(key, content, content_type="x/y")
+
+    clock.advance(ABANDONED_AFTER - MOMENT)
+    assert (await library.complete_upload("in time")).footage_id == header.footage_id
+    clock.advance(MOMENT)
+    with pytest.raises(errors.NotFoundError, match="more than 24 hours ago"):
+        await library.complete_upload("late")

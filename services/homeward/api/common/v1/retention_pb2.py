@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/common/v1/retention.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08HeldData\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x17\n\nsize_bytes\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12/\n\x0boldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\roverdue_count\x18\x05 \x01(\x03\x42\r\n\x0b_size_bytesb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/common/v1/retention.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n\x08HeldData\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x17\n\nsize_bytes\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12/\n\x0boldest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\roverdue_count\x18\x05 \x01(\x03\x42\r\n\x0b_size_bytes\"5\n\x10\x42ucketEncryption\x12\x0e\n\x06\x62ucket\x18\x01 \x01(\t\x12\x11\n\talgorithm\x18\x02 \x01(\t\"L\n\rLifecycleSpan\x12\x0e\n\x06prefix\x18\x01 \x01(\t\x12\x15\n\rshortest_days\x18\x02 \x01(\x05\x12\x14\n\x0clongest_days\x18\x03 \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,4 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HELDDATA']._serialized_start=100
   _globals['_HELDDATA']._serialized_end=251
+  _globals['_BUCKETENCRYPTION']._serialized_start=253
+  _globals['_BUCKETENCRYPTION']._serialized_end=306
+  _globals['_LIFECYCLESPAN']._serialized_start=308
+  _globals['_LIFECYCLESPAN']._serialized_end=384
 # @@protoc_insertion_point(module_scope)

@@ -10,10 +10,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -60,3 +60,64 @@ class HeldData(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___HeldData: _TypeAlias = HeldData  # noqa: Y015
+
+@_typing.final
+class BucketEncryption(_message.Message):
+    """The encryption at rest that a bucket gives to what is written into it, as it was read back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    bucket: _builtins.str
+    """Name of the bucket."""
+    algorithm: _builtins.str
+    """The algorithm, as S3 names it: `AES256`, `aws:kms`. Empty: the store tells none; its disks may
+    be encrypted all the same.
+    """
+    def __init__(
+        self,
+        *,
+        bucket: _builtins.str = ...,
+        algorithm: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "bucket", b"bucket"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BucketEncryption: _TypeAlias = BucketEncryption  # noqa: Y015
+
+@_typing.final
+class LifecycleSpan(_message.Message):
+    """After how many days an object store itself removes objects, by its lifecycle rules as they were
+    read back from it. A rule that is for some of the objects alone, by tags or size, counts for the
+    shortest and never for the longest.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREFIX_FIELD_NUMBER: _builtins.int
+    SHORTEST_DAYS_FIELD_NUMBER: _builtins.int
+    LONGEST_DAYS_FIELD_NUMBER: _builtins.int
+    prefix: _builtins.str
+    """How the keys of the objects begin."""
+    shortest_days: _builtins.int
+    """Days after which the first of them may go. 0: none goes by its age."""
+    longest_days: _builtins.int
+    """Days after which all of them have gone. 0: some never go."""
+    def __init__(
+        self,
+        *,
+        prefix: _builtins.str = ...,
+        shortest_days: _builtins.int = ...,
+        longest_days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["longest_days", b"longest_days", "prefix", b"prefix", "shortest_days", b"shortest_days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LifecycleSpan: _TypeAlias = LifecycleSpan  # noqa: Y015

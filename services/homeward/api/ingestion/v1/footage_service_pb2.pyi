@@ -467,12 +467,16 @@ class GetRetentionReportResponse(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     STORE_PROBLEMS_FIELD_NUMBER: _builtins.int
     ERASURES_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """How many recordings are held."""
     footage_size_bytes: _builtins.int
     """Their size, bytes."""
     lifecycle_days: _builtins.int
-    """Days after which the store itself removes an object, as read back from it."""
+    """Days after which the store itself has removed every object of a recording, as read back from
+    it; `longest_days` of `lifecycle`.
+    """
     @_builtins.property
     def oldest_receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the oldest was received. Absent when none is held."""
@@ -501,6 +505,14 @@ class GetRetentionReportResponse(_message.Message):
     def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageErasure]:
         """Recordings that were removed in the last seven days, and those whose removal is under way."""
 
+    @_builtins.property
+    def lifecycle(self) -> _retention_pb2.LifecycleSpan:
+        """After how many days the store itself removes recordings."""
+
+    @_builtins.property
+    def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
+        """The encryption of the bucket of recordings."""
+
     def __init__(
         self,
         *,
@@ -513,10 +525,12 @@ class GetRetentionReportResponse(_message.Message):
         held: _abc.Iterable[_retention_pb2.HeldData] | None = ...,
         store_problems: _abc.Iterable[_builtins.str] | None = ...,
         erasures: _abc.Iterable[Global___FootageErasure] | None = ...,
+        lifecycle: _retention_pb2.LifecycleSpan | None = ...,
+        encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle", b"lifecycle", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -533,8 +547,13 @@ class FootageErasure(_message.Message):
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     BEGIN_TIME_FIELD_NUMBER: _builtins.int
     ERASE_TIME_FIELD_NUMBER: _builtins.int
+    BY_STORE_FIELD_NUMBER: _builtins.int
     footage_id: _builtins.str
     """The recording."""
+    by_store: _builtins.bool
+    """Whether the store had removed the recording, or its file, by its own lifecycle rule before
+    Homeward removed the rest.
+    """
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When it was received."""
@@ -561,10 +580,11 @@ class FootageErasure(_message.Message):
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         begin_time: _timestamp_pb2.Timestamp | None = ...,
         erase_time: _timestamp_pb2.Timestamp | None = ...,
+        by_store: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "delete_time", b"delete_time", "erase_time", b"erase_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "delete_time", b"delete_time", "erase_time", b"erase_time", "footage_id", b"footage_id", "receive_time", b"receive_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_time", b"begin_time", "by_store", b"by_store", "delete_time", b"delete_time", "erase_time", b"erase_time", "footage_id", b"footage_id", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,8 @@ class GetRetentionReportResponse(_message.Message):
     HELD_FIELD_NUMBER: _builtins.int
     STORE_PROBLEMS_FIELD_NUMBER: _builtins.int
     REBUILD_DUE_FIELD_NUMBER: _builtins.int
+    LIFECYCLE_FIELD_NUMBER: _builtins.int
+    ENCRYPTION_FIELD_NUMBER: _builtins.int
     rebuild_due: _builtins.bool
     """Whether files of the vector store hold bytes of what was erased, until the next sweep rebuilds
     them.
@@ -64,6 +66,16 @@ class GetRetentionReportResponse(_message.Message):
     def store_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What keeps the object store from forgetting what is deleted, each with its remedy."""
 
+    @_builtins.property
+    def lifecycle(self) -> _retention_pb2.LifecycleSpan:
+        """After how many days the object store itself removes stills that nobody has confirmed. Those of
+        this version go on the day on which it removes their recording, which is no later.
+        """
+
+    @_builtins.property
+    def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
+        """The encryption of the buckets of photographs and stills."""
+
     def __init__(
         self,
         *,
@@ -71,10 +83,12 @@ class GetRetentionReportResponse(_message.Message):
         held: _abc.Iterable[_retention_pb2.HeldData] | None = ...,
         store_problems: _abc.Iterable[_builtins.str] | None = ...,
         rebuild_due: _builtins.bool = ...,
+        lifecycle: _retention_pb2.LifecycleSpan | None = ...,
+        encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "held", b"held", "lifecycle", b"lifecycle", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

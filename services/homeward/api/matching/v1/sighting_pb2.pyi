@@ -122,6 +122,7 @@ class Sighting(_message.Message):
     FIGURES_FIELD_NUMBER: _builtins.int
     RIVAL_SCORE_FIELD_NUMBER: _builtins.int
     TIME_UNCERTAIN_FIELD_NUMBER: _builtins.int
+    STILL_GONE_FIELD_NUMBER: _builtins.int
     FOOTAGE_SHA256_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
@@ -165,6 +166,10 @@ class Sighting(_message.Message):
     clock may have been set anew in the recording before the appearance ends; see
     `FOOTAGE_PROBLEM_CLOCK_STEPPED`. Absent when nobody knows: an earlier version of Homeward found
     at least a part of it and did not tell.
+    """
+    still_gone: _builtins.bool
+    """Whether its still is not there any more, so that it cannot be judged: the object store removed
+    it by its own rule. Output only.
     """
     footage_sha256: _builtins.str
     """SHA-256 of the recording's file as it was uploaded, 64 hexadecimal digits: what was searched can
@@ -240,12 +245,13 @@ class Sighting(_message.Message):
         figures: _policy_pb2.PolicyFigures | None = ...,
         rival_score: _builtins.float | None = ...,
         time_uncertain: _builtins.bool | None = ...,
+        still_gone: _builtins.bool = ...,
         footage_sha256: _builtins.str = ...,
         clock_offset: _duration_pb2.Duration | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015

@@ -80,6 +80,7 @@ class SightingFinding(_message.Message):
     TEMPLATE_FIELD_NUMBER: _builtins.int
     STILL_FIELD_NUMBER: _builtins.int
     INCLUDE_REJECTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
+    FOOTAGE_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
     """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required."""
     @_builtins.property
@@ -99,6 +100,12 @@ class SightingFinding(_message.Message):
         search was asked for. Absent: what was rejected stays rejected.
         """
 
+    @_builtins.property
+    def footage_receive_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first byte of the recording came: the store itself removes the still on the day on
+        which it would remove the recording. Absent: by the age of the still.
+        """
+
     def __init__(
         self,
         *,
@@ -106,10 +113,11 @@ class SightingFinding(_message.Message):
         template: _types_pb2.Template | None = ...,
         still: _builtins.bytes = ...,
         include_rejected_before_time: _timestamp_pb2.Timestamp | None = ...,
+        footage_receive_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
