@@ -18,8 +18,8 @@ class Centres:
     photograph: NDArray[np.float32]
     """Of the faces of photographs and of such as cameras see, shape (d,)."""
     camera: Mapping[float, NDArray[np.float32]]
-    """Of faces in footage by their widths, pixels; of the widest and all that are wider the last
-    one. Each of shape (d,)."""
+    """Of faces in footage by their widths, pixels, as much of each as is taken off; of the widest
+    and all that are wider the last one. Each of shape (d,)."""
 
     def at(self, widths_px: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the means for widths, shape (n,), linear in their logarithms, shape (n, d)."""
