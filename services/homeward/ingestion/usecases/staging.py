@@ -118,9 +118,9 @@ class Staging:
         """Write an admission down before it has any part, so that the sweep knows of it."""
 
         async def add(value: bytes | None) -> bytes:
-            if value is None:
+            upload = records.decode(value, Upload) if value else None
+            if upload is None or upload.done:
                 raise upload_not_found(request_id)
-            upload = records.decode(value, Upload)
             return records.encode(replace(upload, admissions=(*upload.admissions, admission)))
 
         await edit(self._uploads, request_id, add)
