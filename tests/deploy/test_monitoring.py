@@ -227,7 +227,7 @@ HEALTHY = {
     },
     'process_start_time_seconds{job="homeward-scanner",instance="a"}': f"100{HOURS}",
     # Ten minutes older than what the sweeper removes: each measure comes as long after a sweep.
-    'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2592600{HOURS}",
+    'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2398200{HOURS}",
     'homeward_overdue{job="homeward-ingestion",data="footage"}': f"0{HOURS}",
     'homeward_store_problems{job="homeward-ingestion"}': f"0{HOURS}",
     # Another replica has the lease.
@@ -254,7 +254,7 @@ HEALTHY = {
 }
 ILL = {
     "HomewardFootageTooOld": {
-        'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2600000{HOURS}"
+        'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2405000{HOURS}"
     },
     "HomewardOverdue": {'homeward_overdue{job="homeward-ingestion",data="footage"}': f"1{HOURS}"},
     "HomewardStoreProblem": {'homeward_store_problems{job="homeward-ingestion"}': f"1{HOURS}"},

@@ -149,7 +149,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
         session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
     for line in not_shown(findings.scan.progress):
         session.view.say(line)
-    if findings.scan.progress.dropped_match_count:
+    progress = findings.scan.progress
+    if progress.dropped_match_count > progress.closed_subject_match_count:
         session.view.say("`homeward sighting list --rejected` shows where, and how to look again.")
     crowded = findings.scan.progress.crowded_appearance_count
     if crowded:

@@ -287,7 +287,7 @@ class FootageLibrary:
             digest = await self._staging.admit(request_id, upload, file)
         except errors.InvalidArgumentError:
             await self._store.purge(upload.staging)
-            await self._uploads.erase(request_id)
+            await self._staging.give_up(request_id, file)
             raise
         await self._store.purge(upload.staging)
         return await self._accept(request_id, upload, digest=digest)
@@ -404,6 +404,8 @@ class FootageLibrary:
         """
         name, folder = held.footage_id, f"{footage_folder(held.footage_id)}"
         left = await self._store.objects(folder)
+        if any(item.key in (_file(name), manifest_key(name)) for item in left):
+            return False  # it has come again meanwhile
         if not left and await self._erasures.get(f"begun.{name}") is not None:
             return False
         begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
@@ -745,7 +747,7 @@ class FootageLibrary:
         ):
             if await self._manifest(header.footage_id) is None:
                 await self._store.delete(key)
-            await self._uploads.erase(request_id)
+            await self._staging.give_up(request_id, key)
             raise
         if held is not None:  # its deadline is the earlier one, and stays
             await self._end(request_id, upload)

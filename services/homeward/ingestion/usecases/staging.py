@@ -125,6 +125,18 @@ class Staging:
 
         await edit(self._uploads, request_id, add)
 
+    async def give_up(self, request_id: str, key: str) -> None:
+        """Forget an upload with all parts that were copied to `key` and became no object.
+
+        Raises:
+            UnavailableError: The store does not answer; the sweep does it by the upload's record.
+        """
+        entry = await self._uploads.get(request_id)
+        admissions = records.decode(entry.value, Upload).admissions if entry else ()
+        for admission in admissions:
+            await self._store.abort_multipart(key, admission)
+        await self._uploads.erase(request_id)
+
     async def sweep(self) -> int:
         """Remove what was put to a URL and belongs to no upload under way; return how much.
 

@@ -149,7 +149,6 @@ class FootageSweeper:
         Raises:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
-        await self._store.keep_rules()
         uploads = await self._abandoned_uploads()
         tally = _Tally(leftovers=await self._staging.sweep())
         known, self._known = self._known, {}
@@ -173,6 +172,8 @@ class FootageSweeper:
         tally.leftovers += await self._pointers_to_nothing()
         tally.versions = await self._store.remove_old_versions()
         await self._library.finish_erasures()
+        # Last: a rule that cannot be set must keep nothing.
+        await self._store.keep_rules()
         return tally.swept(uploads)
 
     async def _found(
@@ -236,6 +237,7 @@ class FootageSweeper:
             if not self._is_old(upload.create_time):
                 continue
             try:
+                await self._drop_parts(upload)
                 if not upload.done:
                     await self._abandon(upload)
             except errors.DomainError as error:  # it must not keep any recording
@@ -245,14 +247,18 @@ class FootageSweeper:
             count += not upload.done
         return count
 
-    async def _abandon(self, upload: Upload) -> None:
+    async def _drop_parts(self, upload: Upload) -> None:
+        """Remove parts that became no object: of one that is done too, what broke off before."""
         key = f"{footage_folder(upload.header.footage_id)}original"
-        if upload.multipart_id is not None:
-            await Tail(self._store, upload).drop()
         for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
             await self._store.abort_multipart(key, multipart)
             if await self._store.parts(key, multipart):
                 raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")
+
+    async def _abandon(self, upload: Upload) -> None:
+        key = f"{footage_folder(upload.header.footage_id)}original"
+        if upload.multipart_id is not None:
+            await Tail(self._store, upload).drop()
         if upload.staging:
             await self._store.delete(upload.staging)
         if await self._store.stat(manifest_key(upload.header.footage_id)) is None:

@@ -106,5 +106,5 @@ class ObjectErasures:
         return replace(
             entry,
             outcome=ErasureOutcome.FAILED,
-            verification=f"{why}; then close the subject again",
+            verification=f"{why}; the next sweep tries again",
         )

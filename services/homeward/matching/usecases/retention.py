@@ -143,7 +143,6 @@ class Retention:
         Returns:
             How many subjects, sightings, stills and files were removed.
         """
-        await self._rules.keep_rules()
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
         removed += await self._old_versions()
         for index in self._indexes:
@@ -153,6 +152,8 @@ class Retention:
             log.info("swept", removed=removed)
         # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
         await self._gallery_rebuild.sweep(proceed)
+        # A rule that cannot be set must keep nothing.
+        await self._rules.keep_rules()
         return removed
 
     async def report(self) -> RetentionReport:

@@ -26,7 +26,7 @@ from homeward.matching.usecases.rejections import RejectedSpan, find_rejected
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
-from homeward.servicekit.objects import ObjectStore
+from homeward.servicekit.objects import ObjectInfo, ObjectStore
 
 log = structlog.get_logger()
 
@@ -212,7 +212,12 @@ class Sightings:
         still = await self.still(sighting)
         if still is None:
             raise errors.NotFoundError(
-                f"the still of sighting {sighting_id} is gone: its subject is being closed",
+                f"the still of sighting {sighting_id} is gone: "
+                + (
+                    "the object store removed it by its own rule"
+                    if sighting.still_gone
+                    else "its subject is being closed, or the object store has lost it"
+                ),
                 reason=errors.Reason.SIGHTING_NOT_FOUND,
                 metadata={"sighting_id": sighting_id},
             )
@@ -271,7 +276,9 @@ class Sightings:
         strays = [
             item
             for item in stills
-            if _sighting_in(item.key) not in held
+            # A confirmed one goes with its sighting alone: the index may have lost that.
+            if item.key.startswith("pending/")
+            and _sighting_in(item.key) not in held
             and self._clock.now() - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
@@ -304,6 +311,15 @@ class Sightings:
         stills = await self._evidence.objects("")
         spans = await self._ledger.entries()
         lapsed = {one.sighting_id for one in found if one.subject_id in unfinished}
+        names = {one.sighting_id for one in found}
+
+        def is_overdue(item: ObjectInfo) -> bool:
+            # One that no sighting has is kept until somebody has looked: see `sweep`.
+            name = _sighting_in(item.key)
+            lost = item.key.startswith("confirmed/") and name not in names
+            age = self._clock.now() - item.modified
+            return name in lapsed or (lost and age >= STRAY_AFTER)
+
         return (
             HeldData(
                 inventory.SIGHTINGS.name,
@@ -316,7 +332,7 @@ class Sightings:
                 count=len(stills),
                 size_bytes=sum(item.size for item in stills),
                 oldest=min((item.modified for item in stills), default=None),
-                overdue=sum(_sighting_in(item.key) in lapsed for item in stills),
+                overdue=sum(map(is_overdue, stills)),
             ),
             HeldData(
                 inventory.SPANS.name,

@@ -423,7 +423,7 @@ class Subjects:
                 ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
                 "the message was overwritten in its stream and reads as absent"
                 if gone
-                else "the record is still there; close the subject again",
+                else "the record is still there; the next sweep tries again",
             )
         ]
 

@@ -8,7 +8,7 @@ import structlog
 
 from homeward.matching.model import Subject
 from homeward.matching.ports import SubjectIndex
-from homeward.servicekit import records
+from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.objects import ObjectStore
@@ -58,7 +58,11 @@ class UnrecordedPhotos:
             entry = await self._subjects.get(f"open.{subject_id}")  # as it is now
             if entry is None or _has(records.decode(entry.value, Subject), photo_id):
                 continue
-            await remove_photo(self._photos, self._gallery, subject_id, photo_id)
+            try:
+                await remove_photo(self._photos, self._gallery, subject_id, photo_id)
+            except errors.FailedPreconditionError as error:  # it must not keep what else is due
+                log.warning("photograph not removed", subject_id=subject_id, problem=error.message)
+                continue
             log.info("removed a photograph whose enrolment broke off", subject_id=subject_id)
             removed += 1
         return removed
