@@ -13,6 +13,7 @@ from homeward.servicekit.objects import REPLICATED, ObjectStore
 
 NOTHING_THERE = "there was none"
 _GONE = "the store says of each that it is not there"
+_GONE_THEN = "the store said of each, when it was deleted, that it is not there"
 
 
 class ObjectErasures:
@@ -72,7 +73,8 @@ class ObjectErasures:
         return replace(
             entry,
             outcome=ErasureOutcome.ERASED,
-            verification=f"{_GONE}, and the time within which it frees their bytes has passed",
+            verification=f"{_GONE if entry.places else _GONE_THEN}, and the time within which it"
+            " frees their bytes has passed",
         )
 
     def merged(self, told: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
