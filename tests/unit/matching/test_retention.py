@@ -116,6 +116,24 @@ async def test_sightings_go_at_their_deadline_unless_they_were_confirmed(
     ]
 
 
+async def overdue(matching: Any) -> dict[str, int]:
+    report = await matching.retention.report()
+    return {one.name: one.overdue for one in report.held if one.overdue}
+
+
+async def test_a_confirmed_still_outlives_an_index_that_lost_its_sighting_and_is_told(
+    matching: Any, pass_time: Any
+) -> None:
+    await matching.evidence.put("confirmed/lost.jpg", b"jpeg", content_type="image/jpeg")
+    assert await overdue(matching) == {}
+
+    pass_time(timedelta(days=1))
+    await matching.retention.sweep(yes)
+
+    assert await matching.evidence.get("confirmed/lost.jpg") == b"jpeg"
+    assert await overdue(matching) == {"stills": 1}
+
+
 async def test_a_still_without_a_sighting_goes_after_a_day(matching: Any, pass_time: Any) -> None:
     await matching.evidence.put("pending/stray.jpg", b"a still", content_type="image/jpeg")
 
@@ -366,12 +384,7 @@ async def test_the_report_tells_what_is_overdue_when_nothing_sweeps(
     del filled
     pass_time(details.review_time - matching.clock.now() + GRACE + timedelta(days=1))
 
-    report = await matching.retention.report()
-
-    assert {one.name: one.overdue for one in report.held if one.overdue} == {
-        "subjects": 1,
-        "sightings": 1,
-    }
+    assert await overdue(matching) == {"subjects": 1, "sightings": 1}
 
 
 async def test_the_report_passes_on_what_is_wrong_with_the_buckets(matching: Any) -> None:

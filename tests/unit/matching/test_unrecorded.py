@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from homeward.matching.usecases.unrecorded import UNRECORDED_AFTER
-from homeward.servicekit.errors import UnavailableError, unavailable
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    Reason,
+    UnavailableError,
+    unavailable,
+)
 
 MOMENT = timedelta(seconds=1)
 
@@ -90,6 +95,30 @@ async def test_the_sweep_goes_on_with_what_it_could_not_remove(
     await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (1, 1, 1)
+
+
+async def test_a_photograph_that_a_lock_keeps_holds_up_nothing_else(
+    matching: Any,
+    left: str,
+    pass_time: Callable[[timedelta], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def kept(_: str) -> None:
+        raise FailedPreconditionError("a lock keeps it", reason=Reason.RETENTION_UNSAFE)
+
+    del left
+    mended: list[bool] = []
+
+    async def mend() -> None:
+        mended.append(True)
+
+    pass_time(UNRECORDED_AFTER)
+    monkeypatch.setattr(matching.photos, "delete", kept)
+    monkeypatch.setattr(matching.gallery, "mend", mend)
+
+    await matching.subject_sweep.sweep(grace=timedelta(days=7))
+
+    assert mended
 
 
 async def test_a_photograph_that_was_enrolled_again_meanwhile_stays(

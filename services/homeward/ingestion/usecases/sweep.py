@@ -261,7 +261,8 @@ class FootageSweeper:
             await Tail(self._store, upload).drop()
         if upload.staging:
             await self._store.delete(upload.staging)
-        if await self._store.stat(manifest_key(upload.header.footage_id)) is None:
+        others = await self._coming(upload.header.footage_id) - 1
+        if not others and await self._store.stat(manifest_key(upload.header.footage_id)) is None:
             await self._store.delete(key)
 
     async def _left_over(
@@ -276,15 +277,15 @@ class FootageSweeper:
         ahead = any(dated_ahead(item, now) for item in objects)
         if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER) and not ahead:
             return 0
-        if manifest is None and await self._is_coming(footage_id):
+        if manifest is None and await self._coming(footage_id):
             return 0  # its end is by the record of its upload
         await self._library.discard(footage_id, objects)
         return len(objects)
 
-    async def _is_coming(self, footage_id: str) -> bool:
-        """Tell whether an upload of a recording is under way."""
+    async def _coming(self, footage_id: str) -> int:
+        """Return how many uploads of a recording are under way."""
         uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
-        return any(one.header.footage_id == footage_id and not one.done for one in uploads)
+        return sum(one.header.footage_id == footage_id and not one.done for one in uploads)
 
     async def _pointers_to_nothing(self) -> int:
         count = 0

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -195,6 +196,87 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert await uploads.entries() == []
     assert await keys(bucket) == []
     assert multipart not in bucket._uploads
+
+
+async def test_parts_that_an_upload_left_go_with_its_record_though_it_was_done(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    uploads: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    header = make.header(b"recording")
+    await library.upload_url("up-1", header)
+    key = f"{footage_folder(header.footage_id)}original"
+    broken_off = await bucket.begin_multipart(key)
+    await bucket.put_part(key, broken_off, 1, b"reco")
+    (entry,) = await uploads.entries()
+    upload = records.decode(entry.value, Upload)
+    await uploads.put("up-1", records.encode(replace(upload, admissions=(broken_off,))))
+    await bucket.put(key, b"recording", content_type="x/y")
+    await library.complete_upload("up-1")
+
+    clock.advance(ABANDONED_AFTER)
+    await sweeper.sweep(yes)
+
+    assert await uploads.entries() == []
+    assert broken_off not in bucket._uploads
+
+
+async def test_an_upload_that_is_given_up_leaves_the_file_of_another_one_that_is_under_way(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    uploads: Any,
+    make: Any,
+    clock: Any,
+) -> None:
+    header = make.header(b"recording")
+    await library.upload_url("up-1", header)
+    clock.advance(ABANDONED_AFTER)
+    await library.upload_url("up-2", header)
+    key = f"{footage_folder(header.footage_id)}original"
+    await bucket.put(key, b"recording", content_type="x/y")  # as admitted, and not examined yet
+
+    await sweeper.sweep(yes)
+
+    assert [one.key for one in await uploads.entries()] == ["up-2"]
+    assert key in await keys(bucket)
+
+
+async def test_a_recording_that_has_come_again_is_not_what_the_store_left_of_it(
+    *, library: FootageLibrary, make: Any
+) -> None:
+    name = await added(library, make)
+    (record,) = (await library.held()).values()
+
+    assert not await library.delete_rest(record, by_store=True)
+    assert (await library.get(name)).footage_id == name
+
+
+async def test_a_rule_that_cannot_be_set_keeps_nothing(
+    *,
+    sweeper: FootageSweeper,
+    library: FootageLibrary,
+    bucket: Any,
+    make: Any,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuses() -> None:
+        raise errors.unavailable("S3", "its bucket", "the account may not")
+
+    await added(library, make)
+    clock.advance(DUE)
+    monkeypatch.setattr(bucket, "keep_rules", refuses)
+
+    with pytest.raises(errors.UnavailableError):
+        await sweeper.sweep(yes)
+
+    assert await keys(bucket) == []
 
 
 async def test_the_record_of_an_upload_that_is_done_goes_after_a_day_and_its_footage_stays(
