@@ -86,6 +86,9 @@ class Purgeable(Protocol):
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
 
+    async def unclean(self) -> tuple[str, ...]:
+        """Return where bytes of what was removed may be until a rebuild; nowhere if none is due."""
+
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
 

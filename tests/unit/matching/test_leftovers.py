@@ -73,6 +73,32 @@ async def test_a_close_that_meets_an_outage_is_finished_by_a_later_sweep(
     assert await left(matching) == {"records": 1}
 
 
+async def test_what_an_engine_removed_without_an_answer_is_not_said_to_be_erased_before_a_rebuild(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = matching.gallery.remove_subject
+
+    async def answer_is_lost(subject_id: str) -> Any:
+        await remove(subject_id)
+        raise unavailable("Qdrant", "its local folder", "start it")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(matching.gallery, "remove_subject", answer_is_lost)
+        await matching.subjects.close(filled)
+
+    _, _, told = await matching.subjects.close(filled)
+    await matching.retention.sweep(yes)
+    later = await matching.certificates.get(filled)
+
+    first, after = (
+        next(one for one in certificate.entries if one.data == "reference templates")
+        for certificate in (told, later)
+    )
+    assert first.outcome is ErasureOutcome.PENDING
+    assert "after an erasure that broke off" in first.verification
+    assert after.outcome is ErasureOutcome.ERASED
+
+
 async def test_a_certificate_tells_that_the_record_stays_until_the_rest_is_gone(
     matching: Any, filled: str
 ) -> None:

@@ -357,6 +357,11 @@ class KeyedCollection:
         record = (await self._open()).record
         return record.rebuild_due or bool(record.retired)
 
+    async def unclean(self) -> tuple[str, ...]:
+        """Return the collections whose files may hold bytes of what was removed."""
+        record = (await self._open()).record
+        return (*([record.collection] if record.rebuild_due else []), *record.retired)
+
     async def remains(self, collection: str) -> str:
         """Return why a collection may have files still; empty when it has none, on no node."""
         record = (await self._open()).record

@@ -43,6 +43,10 @@ class InMemoryFiles:
         """Tell whether something was removed since the last rebuild."""
         return self._erased
 
+    async def unclean(self) -> tuple[str, ...]:
+        """Return the file, if something was removed since the last rebuild."""
+        return (f"file-{self._file}",) if self._erased else ()
+
     async def remains(self, place: str) -> str:
         """Return why files may be there still: no rebuild yet, or what a test says."""
         return NOT_REBUILT if place == f"file-{self._file}" else self.doubt

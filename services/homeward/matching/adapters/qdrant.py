@@ -55,6 +55,10 @@ class _QdrantIndex:
         """Tell whether files may hold bytes of what was removed."""
         return await self._points.holds_erased()
 
+    async def unclean(self) -> tuple[str, ...]:
+        """Return where bytes of what was removed may be until a rebuild."""
+        return await self._points.unclean()
+
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
         return await self._points.remains(place)

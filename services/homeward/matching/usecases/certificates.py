@@ -12,6 +12,10 @@ from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 
+BROKEN_OFF = (
+    "nothing returns any after an erasure that broke off; what it removed goes with the files when"
+    " those are next rebuilt"
+)
 MOVED = "what was left was moved to other files under another key"
 
 
@@ -40,10 +44,15 @@ class Certificates:
     async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
         """Write a certificate down, with what an earlier one of the same subject tells."""
         kept: list[ErasureCertificate] = []
+        unclean = {
+            entry.data: await self._files[entry.data].unclean()
+            for entry in made.entries
+            if entry.data in self._files and entry.outcome is ErasureOutcome.ERASED
+        }
 
         async def add(value: bytes | None) -> bytes:
             before = records.decode(value, ErasureCertificate) if value else None
-            kept.append(_merged(before, made, self._objects))
+            kept.append(_merged(before, made, self._objects, unclean))
             return records.encode(kept[-1])
 
         await edit(self._store, _key(made.subject_id), add)
@@ -106,9 +115,20 @@ class Certificates:
 
 
 def _merged(
-    before: ErasureCertificate | None, made: ErasureCertificate, objects: ObjectErasures
+    before: ErasureCertificate | None,
+    made: ErasureCertificate,
+    objects: ObjectErasures,
+    unclean: Mapping[str, tuple[str, ...]],
 ) -> ErasureCertificate:
-    """Return a certificate with what was erased before: a repeated erasure finds nothing."""
+    """Return a certificate with what was erased before: a repeated erasure finds nothing.
+
+    Args:
+        before: The one so far, if there is one.
+        made: Of this erasure.
+        objects: Tells what became of objects.
+        unclean: Where bytes may be that an erasure whose answer was lost has removed, by the name
+            of the data of which this one found nothing.
+    """
     if before is None:
         return made
     earlier = {entry.data: entry for entry in before.entries}
@@ -117,6 +137,9 @@ def _merged(
         told = earlier.get(entry.data)
         if told is None:
             return entry
+        if told.outcome is ErasureOutcome.FAILED and (places := unclean.get(entry.data)):
+            pending = replace(entry, outcome=ErasureOutcome.PENDING, places=places)
+            return replace(pending, verification=BROKEN_OFF)
         if told.outcome is ErasureOutcome.FAILED:
             return objects.merged(told, entry)
         if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:

@@ -38,6 +38,10 @@ class Leased:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
         return await self._purgeable.holds_erased()
 
+    async def unclean(self) -> tuple[str, ...]:
+        """Return where bytes of what was removed may be until a rebuild; nowhere if none is due."""
+        return await self._purgeable.unclean()
+
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
         return await self._purgeable.remains(place)
