@@ -69,8 +69,9 @@ def test_a_pack_goes_from_file_to_policy_and_back(
     )
     assert "reason: POLICY_MODEL_MISMATCH" in refused.err
     assert len(before) == 1
-    # The stand-in answers as SFace does, if it is given blue first, as its manifest says.
-    assert {name: pytest.approx(score, abs=0.01) for name, (_, score) in before.items()} == {
+    # The stand-in answers as SFace does, if it is given blue first, as its manifest says; but it
+    # takes one mean face off all, whatever their width.
+    assert {name: pytest.approx(score, abs=0.03) for name, (_, score) in before.items()} == {
         name: score for name, (_, score) in after.items()
     }
     assert {policy for policy, _ in after.values()} == {POLICY}
