@@ -17,6 +17,6 @@ def test_nothing_fails_while_replicas_are_restarted(tmp_path: Path, street: Stre
 
     counts = rolling.measure(tmp_path, settings, together=True, street=street)
 
-    assert counts.clean(), counts
+    assert counts.clean(), str(counts)
     assert min(counts.calls.values()) > 0
     assert min(counts.uploads, counts.scans, counts.sightings[0]) > 0
