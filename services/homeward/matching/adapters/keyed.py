@@ -354,8 +354,7 @@ class KeyedCollection:
 
     async def holds_erased(self) -> bool:
         """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
-        record = (await self._open()).record
-        return record.rebuild_due or bool(record.retired)
+        return bool(await self.unclean())
 
     async def unclean(self) -> tuple[str, ...]:
         """Return the collections whose files may hold bytes of what was removed."""
