@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from degrading import FACE_WIDTHS_PX, as_cameras_see
 
+from homeward.core.vision.alignment import align
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.usecases import AnalyzePhoto
-from homeward.vision.alignment import align
 
 OUT = yunet_sface.FOLDER / yunet_sface.CENTRES.name
 

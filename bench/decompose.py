@@ -26,7 +26,8 @@ from street import CACHE, SETS, Street
 from street_heads import DETECTOR_ZERO
 from street_truth import Truth
 
-from homeward import fusing
+from homeward.core import fusing
+from homeward.core.vision.alignment import align
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
@@ -34,7 +35,6 @@ from homeward.evaluation import dataset
 from homeward.evaluation.footage import gallery_of, searcher, searches
 from homeward.evaluation.metrics import NOTHING
 from homeward.servicekit.logs import configure_logging
-from homeward.vision.alignment import align
 
 CAUSES = ("codec", "blur", "noise", "pose", "headwear")
 BANDS = ((24, 48), (48, 80), (80, 201))

@@ -30,21 +30,14 @@ from homeward.matching.adapters.memory import (
     InMemorySubjectIndex,
 )
 from homeward.matching.adapters.qdrant import SUBJECT_KINDS, QdrantSubjectIndex
-from homeward.matching.model import (
-    AgeGroup,
-    Box,
-    ModelInfo,
-    PhotoAnalysis,
-    ReferencePhoto,
-    SubjectDetails,
-    Template,
-)
-from homeward.matching.ports import SubjectIndex
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.gallery.ports import SubjectIndex
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.model import AgeGroup, ReferencePhoto, SubjectDetails
+from homeward.matching.subjects.subjects import Subjects
 from homeward.servicekit import records
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor

@@ -24,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 from street import CACHE, SETS, Street
 
-from homeward import fusing
+from homeward.core import fusing
+from homeward.core.policy import read_policy
+from homeward.core.vision.alignment import align
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
@@ -39,12 +41,10 @@ from homeward.evaluation.footage import (
     usable,
 )
 from homeward.evaluation.photos import Measurer
-from homeward.ingestion.face_sizes import MIN_FACE_WIDTH_PX
-from homeward.policy import read_policy
+from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX
 from homeward.servicekit.logs import configure_logging
-from homeward.vision.alignment import align
 
-POLICY = Path(__file__).parent.parent / "services/homeward/policies/yunet-sface.json"
+POLICY = Path(__file__).parent.parent / "services/homeward/core/policies/yunet-sface.json"
 EVERY = 5
 """Pictures from one that the loop takes to the next."""
 

@@ -25,7 +25,8 @@ import numpy as np
 from footage import recognition_clips
 from numpy.typing import NDArray
 
-from homeward import fusing
+from homeward.core import fusing
+from homeward.core.vision import alignment
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.settings import EmbeddingSettings
@@ -41,7 +42,6 @@ from homeward.evaluation.footage import (
 )
 from homeward.evaluation.photos import Measurer
 from homeward.servicekit.logs import configure_logging
-from homeward.vision import alignment
 
 CACHE = Path(__file__).parent / ".footage"
 SEEDS = (101, 102, 103, 104, 105, 106)

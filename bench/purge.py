@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from homeward.matching import keying
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.qdrant import SUBJECT_KINDS, QdrantSubjectIndex
-from homeward.matching.model import ModelInfo, Template
-from homeward.matching.ports import Reference
+from homeward.matching.gallery import keying
+from homeward.matching.gallery.model import ModelInfo, Template
+from homeward.matching.gallery.ports import Reference
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 

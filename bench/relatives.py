@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from ideas import WRONG_LABELS
 
-from homeward import fusing
 from homeward.cli.figures import DOUBTFUL_MARGIN
+from homeward.core import fusing
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation.dataset import Photo
 from homeward.evaluation.photos import Measurer, Sample
-from homeward.ingestion.usecases.compare import RIVAL_MARGIN
+from homeward.ingestion.scan.compare import RIVAL_MARGIN
 from homeward.servicekit.logs import configure_logging
 
 ENROLLED = 116

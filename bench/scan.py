@@ -36,7 +36,7 @@ from footage import SECONDS, Clip, Walk, clip_4k, gate_clips, looped, speed_clip
 from homeward.embedded import demo
 from homeward.embedded.running import RunningStack, object_store
 from homeward.embedding.adapters.yunet_sface import SFACE, YUNET, read_file
-from homeward.ingestion.presence import Presence
+from homeward.ingestion.scan.presence import Presence
 
 ROOT = Path(__file__).resolve().parent
 RESULTS = ROOT / "results"

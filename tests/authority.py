@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from homeward.tls import TlsFiles
+from homeward.core.tls import TlsFiles
 
 DAY = dt.timedelta(days=1)
 PEM = serialization.Encoding.PEM

@@ -20,7 +20,7 @@ from marked import between
 
 from homeward.ingestion.adapters.caged import BUDGET_PICTURES, DECODING, EXAMINING
 from homeward.ingestion.adapters.probe import TOO_LONG, WALL_SECONDS
-from homeward.ingestion.limits import (
+from homeward.ingestion.footage.limits import (
     MAX_HOLES,
     MAX_KEY_PICTURES,
     MAX_PICTURE_PIXELS,
@@ -33,10 +33,10 @@ from homeward.ingestion.limits import (
     RARE_KEY_PICTURES,
     RARE_RATE,
 )
-from homeward.ingestion.model import MAX_FOOTAGE_BYTES
-from homeward.ingestion.timeline import MAX_ANSWER
-from homeward.ingestion.usecases.scan_segment import MOST_ENDED, REST_GIVEN_UP
-from homeward.ingestion.usecases.work import FAILED_TOO_OFTEN, MAX_ATTEMPTS
+from homeward.ingestion.footage.model import MAX_FOOTAGE_BYTES
+from homeward.ingestion.footage.timeline import MAX_ANSWER
+from homeward.ingestion.scan.segment import MOST_ENDED, REST_GIVEN_UP
+from homeward.ingestion.scan.work import FAILED_TOO_OFTEN, MAX_ATTEMPTS
 from homeward.servicekit.cage import Breakage, cause_of
 from kinds.catalogue import KINDS, Kind, Refused, Searched
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the table of what is stored into the docs, from `homeward.inventory`.
+"""Write the table of what is stored into the docs, from `homeward.core.inventory`.
 
     render_inventory.py docs/retention.md
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from marked import between
 
-from homeward.inventory import table
+from homeward.core.inventory import table
 
 BEGIN = "<!-- inventory: written by tools/render_inventory.py -->\n"
 END = "<!-- end of inventory -->\n"

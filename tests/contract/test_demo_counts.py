@@ -15,7 +15,7 @@ from conftest import S3Account
 from local_qdrant import Handler
 from qdrant_client import QdrantClient, models
 
-from homeward import inventory
+from homeward.core import inventory
 from homeward.embedded.demo_counts import count_engines, count_vectors
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.qdrant import APPEARANCE, PHOTO, SUBJECT

@@ -13,26 +13,24 @@ import pytest
 from minio.objectlockconfig import COMPLIANCE, DAYS, ObjectLockConfig
 from minio.versioningconfig import VersioningConfig
 
-from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
-from homeward.matching.model import (
+from homeward.matching.gallery.model import Box, PhotoAnalysis, Template
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.model import (
     AgeGroup,
-    Box,
     ErasureCertificate,
     ErasureEntry,
     ErasureOutcome,
-    PhotoAnalysis,
     SubjectDetails,
-    Template,
 )
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.object_erasures import ObjectErasures
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects, is_open, subject_rules
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.subjects import Subjects, is_open, subject_rules
 from homeward.servicekit import s3
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import FailedPreconditionError, Reason

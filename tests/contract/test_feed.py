@@ -12,8 +12,8 @@ import pytest
 
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.adapters.memory import InMemorySightingFeed
-from homeward.matching.model import ErasedSighting, Sighting
-from homeward.matching.ports import SightingFeed
+from homeward.matching.sightings.model import ErasedSighting, Sighting
+from homeward.matching.sightings.ports import SightingFeed
 from homeward.servicekit.nats import connection
 
 ERASED = ErasedSighting("sighting-1", "subject-1", "footage-1")

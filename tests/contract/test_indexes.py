@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from qdrant_stand_in import QdrantStandIn
 
 import qdrant_program
-from homeward.matching import keying
 from homeward.matching.adapters import keyed
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine, connect
@@ -36,17 +35,11 @@ from homeward.matching.adapters.qdrant import (
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
-from homeward.matching.model import (
-    Candidate,
-    Decision,
-    ModelInfo,
-    PhotoKey,
-    Review,
-    Sighting,
-    SightingState,
-    Template,
-)
-from homeward.matching.ports import NOT_REBUILT, Reference, SightingIndex, SubjectIndex
+from homeward.matching.gallery import keying
+from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
+from homeward.matching.gallery.ports import NOT_REBUILT, Reference, SubjectIndex
+from homeward.matching.sightings.model import Decision, Review, Sighting, SightingState
+from homeward.matching.sightings.ports import SightingIndex
 from homeward.servicekit import records
 from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor

@@ -22,7 +22,7 @@ from minio.replicationconfig import ReplicationConfig
 from minio.versioningconfig import SUSPENDED, VersioningConfig
 
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
-from homeward.ingestion.ports import Part
+from homeward.ingestion.footage.ports import Part
 from homeward.servicekit import s3
 from homeward.servicekit.errors import NotFoundError, Reason, UnavailableError
 from homeward.servicekit.executor import BoundedExecutor

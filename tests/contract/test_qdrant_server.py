@@ -33,8 +33,8 @@ from homeward.matching.adapters.qdrant import (
     QdrantSubjectIndex,
 )
 from homeward.matching.adapters.urls import shown, with_port
-from homeward.matching.model import Candidate, ModelInfo, Template
-from homeward.matching.ports import Reference
+from homeward.matching.gallery.model import Candidate, ModelInfo, Template
+from homeward.matching.gallery.ports import Reference
 from homeward.servicekit.errors import Reason, UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore

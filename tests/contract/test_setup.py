@@ -16,9 +16,9 @@ from minio.versioningconfig import ENABLED, SUSPENDED, VersioningConfig
 from qdrant_client import QdrantClient
 
 from engines import S3Account
-from homeward import inventory
+from homeward.core import inventory
+from homeward.core.inventory import DataClass, Engine
 from homeward.embedded.ports import address, choose_ports
-from homeward.inventory import DataClass, Engine
 from homeward.servicekit import s3
 
 SECONDS = 60

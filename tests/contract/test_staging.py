@@ -12,23 +12,18 @@ import numpy as np
 import pytest
 import urllib3
 
+from homeward.core.inventory import FOOTAGE_LIMIT, swept_after
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
-from homeward.ingestion.model import (
-    CameraDetails,
-    Footage,
-    FootageHeader,
-    Probe,
-    VideoTrack,
-    footage_folder,
-)
-from homeward.ingestion.ports import FootageStore
-from homeward.ingestion.timeline import VERSION, Examined, Timeline
-from homeward.ingestion.usecases import staging
-from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.sweep import FootageSweeper
-from homeward.inventory import FOOTAGE_LIMIT, swept_after
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.cameras.model import CameraDetails
+from homeward.ingestion.footage import staging
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.media import Probe, VideoTrack
+from homeward.ingestion.footage.model import Footage, FootageHeader, footage_folder
+from homeward.ingestion.footage.ports import FootageStore
+from homeward.ingestion.footage.sweep import FootageSweeper
+from homeward.ingestion.footage.timeline import VERSION, Examined, Timeline
 from homeward.servicekit import s3
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.errors import InvalidArgumentError, Reason

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.adapters.work_queue import STREAM, NatsWork, NatsWorkQueue
-from homeward.ingestion.ports import Backlog
+from homeward.ingestion.scan.ports import Backlog
 from homeward.servicekit import tracing
 from homeward.servicekit.errors import Reason, UnavailableError
 from homeward.servicekit.nats import Nats, connection

@@ -26,16 +26,16 @@ from deploy import network
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
 from homeward.cli.connect import SERVICES
+from homeward.core.tls import VARIABLES as TLS_FILES
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING
-from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.settings import IngestionSettings, ScannerSettings
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.clients import RECONNECT_MS, RESOLVE_MS
 from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
-from homeward.tls import VARIABLES as TLS_FILES
 
 Problems = Iterator[str]
 Check = Callable[[Manifests], Problems]

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import trace_tree
 
+from homeward.core.vision.alignment import align
 from homeward.embedded.byte_search import ByteSearch, Sought
 from homeward.embedded.demo_footage import Street
 from homeward.embedding.adapters.pack import load_pack
-from homeward.vision.alignment import align
 
 if TYPE_CHECKING:
     from .conftest import LiveStack

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import two_packs
 
-from homeward import policies
-from homeward.policy import read_policy, write_policy
+from homeward.core import policies
+from homeward.core.policy import read_policy, write_policy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 

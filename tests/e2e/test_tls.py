@@ -13,10 +13,10 @@ import pytest
 
 from authority import CLIENT, Authority
 from homeward.cli.errors import ExitCode
+from homeward.core.tls import VARIABLES, TlsFiles
 from homeward.embedded.health import serving
 from homeward.embedded.ports import address, choose_ports
 from homeward.embedded.running import command
-from homeward.tls import VARIABLES, TlsFiles
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 

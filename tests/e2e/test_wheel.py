@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from homeward.distribution import NAME
+from homeward.core.distribution import NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALL_SECONDS = 400.0

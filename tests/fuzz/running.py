@@ -26,9 +26,11 @@ from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.model import Photo
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
-from homeward.ingestion.model import Frame, Stretch
-from homeward.ingestion.ports import FrameSource, MediaProber, Piece, Recording
-from homeward.ingestion.timeline import Examined
+from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.ports import MediaProber
+from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.scan.faces import Frame
+from homeward.ingestion.scan.ports import FrameSource, Piece, Recording
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor

@@ -19,6 +19,7 @@ from prometheus_client import REGISTRY
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc as wire_grpc
 from homeward.api.embedding.v1 import face_pb2
+from homeward.core.vision.alignment import align
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.model import Photo
@@ -29,7 +30,6 @@ from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.errors import DomainError, Reason
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.server import GrpcServer
-from homeward.vision.alignment import align
 
 
 @pytest.fixture(scope="module")

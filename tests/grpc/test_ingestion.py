@@ -28,32 +28,19 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2,
     scan_service_pb2_grpc,
 )
+from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.face_sizes import FaceSizes
-from homeward.ingestion.incomparable import IncomparablePeople, IncomparablePerson
-from homeward.ingestion.model import (
-    Counts,
-    Finding,
-    Footage,
-    FootageProblem,
-    GapReason,
-    Probe,
-    ScanState,
-    Segment,
-    Stretch,
-    Thoroughness,
-    VideoTrack,
-)
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.library import FootageLibrary, manifest_key
+from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
+from homeward.ingestion.scan.face_sizes import FaceSizes
+from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
+from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment, Thoroughness
+from homeward.ingestion.scan.scans import Scans, segment_key
+from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
-from homeward.ingestion.timeline import KEY, VERSION, Examined, Timeline
-from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary, manifest_key
-from homeward.ingestion.usecases.incomparable import (
-    IncomparableStretches,
-    StoredIncomparableTimes,
-)
-from homeward.ingestion.usecases.scans import Scans, segment_key
-from homeward.inventory import FOOTAGE_LIMIT
 from homeward.servicekit import errors, records, wire
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor

@@ -31,31 +31,8 @@ from homeward.api.matching.v1 import policy_service_pb2 as policies
 from homeward.api.matching.v1 import retention_service_pb2 as retention_pb
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
-from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
-from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
-    InMemorySightingIndex,
-    InMemorySubjectIndex,
-)
-from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.matching.servicer import services
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.leftovers import LeftoverSearch
-from homeward.matching.usecases.object_erasures import ObjectErasures
-from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.reenrol import Reenrolment
-from homeward.matching.usecases.retention import Retention
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subject_sweep import SubjectSweep
-from homeward.matching.usecases.subjects import (
-    Subjects,
-    count_enrolled,
-    is_open,
-    subject_rules,
-)
-from homeward.policy import (
+from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core.policy import (
     MOST_BYTES,
     Ages,
     Basis,
@@ -65,6 +42,24 @@ from homeward.policy import (
     Rate,
     write_policy,
 )
+from homeward.matching.adapters.memory import (
+    InMemorySightingFeed,
+    InMemorySightingIndex,
+    InMemorySubjectIndex,
+)
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.retention import Retention
+from homeward.matching.servicer import services
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.leftovers import LeftoverSearch
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.subjects import Subjects, count_enrolled, is_open, subject_rules
+from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable

@@ -132,8 +132,8 @@ async def test_a_rebuild_that_was_killed_is_gone_on_with(
     restarted: Matching,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("homeward.matching.usecases.rebuild.WRITTEN_AT_ONCE", 1)
-    monkeypatch.setattr("homeward.matching.usecases.rebuild.AT_ONCE", 1)
+    monkeypatch.setattr("homeward.matching.gallery.rebuild.WRITTEN_AT_ONCE", 1)
+    monkeypatch.setattr("homeward.matching.gallery.rebuild.AT_ONCE", 1)
     call = restarted.subjects.RebuildGallery(subject_service_pb2.RebuildGalleryRequest())
     assert (await call.read()).done_photo_count == 0
     assert (await call.read()).done_photo_count == 1

@@ -40,7 +40,8 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.cli.__main__ import run
-from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core.policy import Measurement, PolicyFile, Rate, write_policy
 from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
@@ -51,26 +52,20 @@ from homeward.matching.adapters.qdrant import (
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
+from homeward.matching.gallery import reenrol
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.retention import Leased, Retention
 from homeward.matching.servicer import services
-from homeward.matching.usecases import reenrol
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.judging import AT_ONCE
-from homeward.matching.usecases.leftovers import LeftoverSearch
-from homeward.matching.usecases.object_erasures import ObjectErasures
-from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.reenrol import Reenrolment
-from homeward.matching.usecases.retention import Leased, Retention
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subject_sweep import SubjectSweep
-from homeward.matching.usecases.subjects import (
-    Subjects,
-    count_enrolled,
-    is_open,
-    subject_rules,
-)
-from homeward.policy import Measurement, PolicyFile, Rate, write_policy
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.judging import AT_ONCE
+from homeward.matching.subjects.leftovers import LeftoverSearch
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.subjects import Subjects, count_enrolled, is_open, subject_rules
+from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import UnavailableError

@@ -12,14 +12,14 @@ import onnx
 import pytest
 from insightface.app import FaceAnalysis
 
-from homeward import packs
+from homeward.core import packs
+from homeward.core.packs import PackError
+from homeward.core.vision.alignment import align
+from homeward.core.vision.scaling import shrink
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.usecases import AnalyzePhoto
-from homeward.packs import PackError
-from homeward.vision.alignment import align
-from homeward.vision.scaling import shrink
 
 DETECTOR, RECOGNISER = "det_500m.onnx", "w_mbf.onnx"
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import click
 
-from homeward import distribution
 from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
-from homeward.distribution import how_to_install
+from homeward.core import distribution
+from homeward.core.distribution import how_to_install
 
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("homeward.embedded.command:up", "Run Homeward on this machine."),

@@ -19,7 +19,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from homeward.cli.errors import CallError, CliError, ExitCode
-from homeward.tls import (
+from homeward.core.tls import (
     DISTRUST,
     VARIABLES,
     TlsError,

@@ -19,9 +19,9 @@ from contextlib import suppress
 
 from PIL import Image
 
-from homeward import photos
-from homeward.photos import FULL_SIZE_PIXELS, DecodedPhoto, DecodingError, DecodingProblem
-from homeward.seccomp import forbid_calls
+from homeward.core import photos
+from homeward.core.photos import FULL_SIZE_PIXELS, DecodedPhoto, DecodingError, DecodingProblem
+from homeward.core.seccomp import forbid_calls
 
 WALL_SECONDS = 60.0
 CPU_SECONDS = 25

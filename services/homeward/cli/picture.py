@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from homeward import photos
 from homeward.cli import photo_process
 from homeward.cli.errors import CliError
+from homeward.core import photos
 
 NOTICE = "Candidate for human review, not an identification"
 _PANEL_HEIGHT = 480

@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.core.vision.alignment import align
 from homeward.embedding.ports import LoadedPack
-from homeward.vision.alignment import align
 
 SAME_VECTOR = 0.75
 """Cosine from which a run of numbers is taken for somebody's template. Of random vectors of 128

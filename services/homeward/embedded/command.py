@@ -11,7 +11,7 @@ from typing import Any
 import click
 from platformdirs import user_data_path
 
-from homeward.distribution import how_to_install
+from homeward.core.distribution import how_to_install
 from homeward.embedded.ports import NAMES
 
 _PORT = click.IntRange(1, 65535)

@@ -15,13 +15,13 @@ from minio import Minio
 from nats.js import JetStreamContext
 from qdrant_client import QdrantClient
 
-from homeward import inventory
+from homeward.core import inventory
 from homeward.embedded.environment import given_engines
 from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
-from homeward.ingestion.usecases.footage import TIMELINE
+from homeward.ingestion.footage.library import TIMELINE
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import connect
 from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS

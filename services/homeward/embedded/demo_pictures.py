@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from homeward.distribution import how_to_install
+from homeward.core.distribution import how_to_install
 
 
 @dataclass(frozen=True, slots=True)

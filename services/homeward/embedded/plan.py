@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from homeward.core.tls import VARIABLES
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
@@ -15,7 +16,6 @@ from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.vacuum import FREES_AFTER
 from homeward.embedded.weed import weed_spec
-from homeward.tls import VARIABLES
 
 SCANNER = "scanner"
 # -P: no module comes from the working folder.

@@ -7,7 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from homeward.distribution import how_to_install
+from homeward.core.distribution import how_to_install
 from homeward.embedded.errors import StackError
 
 

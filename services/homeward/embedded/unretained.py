@@ -30,7 +30,17 @@ import nats
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward import fusing
+from homeward.core import fusing
+from homeward.core.inventory import (
+    FOOTAGE,
+    GALLERIES,
+    INVENTORY,
+    PHOTOGRAPHS,
+    STILLS,
+    SUBJECTS,
+    Engine,
+)
+from homeward.core.vision.alignment import align
 from homeward.embedded import demo, demo_footage
 from homeward.embedded.byte_search import ByteSearch, Hit, Sought, best_of
 from homeward.embedded.files import make_private_folder
@@ -40,11 +50,9 @@ from homeward.embedded.running import RunningStack, object_store
 from homeward.embedded.secrets import Secrets, load_secrets
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
-from homeward.inventory import FOOTAGE, GALLERIES, INVENTORY, PHOTOGRAPHS, STILLS, SUBJECTS, Engine
-from homeward.matching import keying
 from homeward.matching.adapters.changes import CollectionRecord
+from homeward.matching.gallery import keying
 from homeward.servicekit import records
-from homeward.vision.alignment import align
 
 LOOKED_FOR = (2, 4)
 SAME_PERSON = 0.4

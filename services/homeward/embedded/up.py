@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from homeward.distribution import version
+from homeward.core.distribution import version
 from homeward.embedded import lock
 from homeward.embedded.environment import GivenEngines, given_engines
 from homeward.embedded.errors import StackError

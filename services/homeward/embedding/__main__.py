@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack
 
 import cv2
 
+from homeward.core.packs import PackError
 from homeward.embedding.adapters.caged_pictures import PHOTOS_WAITING, CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.metrics import tell_model
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
-from homeward.packs import PackError
 from homeward.servicekit.cage import CageNotStartedError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.hardening import forbid_dumps

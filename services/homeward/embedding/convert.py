@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from homeward.api.common.v1 import types_pb2
 from homeward.api.embedding.v1 import embedding_service_pb2 as wire
 from homeward.api.embedding.v1 import face_pb2, model_pb2
+from homeward.core.vision.quality import FaceQuality
 from homeward.embedding.model import (
     Face,
     Frame,
@@ -21,7 +22,6 @@ from homeward.embedding.model import (
 )
 from homeward.embedding.usecases import DEFAULT_DETECTOR_SCORE
 from homeward.servicekit.errors import invalid_field
-from homeward.vision.quality import FaceQuality
 
 MAX_FRAMES = 64
 MAX_ALIGNED_FACES = 256

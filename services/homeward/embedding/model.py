@@ -10,8 +10,8 @@ from enum import StrEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.pack_manifest import NOT_DOCUMENTED, RecogniserInput
-from homeward.vision.quality import FaceQuality
+from homeward.core.pack_manifest import NOT_DOCUMENTED, RecogniserInput
+from homeward.core.vision.quality import FaceQuality
 
 Image = NDArray[np.uint8]
 """Picture, BGR, shape (height, width, 3)."""

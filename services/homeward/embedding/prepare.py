@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 
+from homeward.core.packs import PackError
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.packs import PackError
 
 if __name__ == "__main__":
     settings = EmbeddingSettings()

@@ -10,7 +10,7 @@ from platformdirs import user_cache_path
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from homeward.packs import default_folder
+from homeward.core.packs import default_folder
 from homeward.servicekit.settings import ServiceSettings
 
 

@@ -10,6 +10,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.core.vision.alignment import align
+from homeward.core.vision.quality import FaceQuality, measure_quality
+from homeward.core.vision.scaling import shrink
 from homeward.embedding.model import (
     Box,
     Detection,
@@ -21,9 +24,6 @@ from homeward.embedding.model import (
     PhotoProblem,
 )
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
-from homeward.vision.alignment import align
-from homeward.vision.quality import FaceQuality, measure_quality
-from homeward.vision.scaling import shrink
 
 DEFAULT_DETECTOR_SCORE = 0.6
 """Of a face in a frame."""

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.cli.render import aligned
+from homeward.core.policy import LEAST_GROUP, Ages, Basis, Cohort, Rate
 from homeward.evaluation import metrics
 from homeward.evaluation.dataset import Dataset
 from homeward.evaluation.figures import share
 from homeward.evaluation.footage import Search
 from homeward.evaluation.metrics import Bootstrap, Photographs
-from homeward.policy import LEAST_GROUP, Ages, Basis, Cohort, Rate
 
 AGE = "age"
 """The column of `cohorts.csv` that is told by age band."""

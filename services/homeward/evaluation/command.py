@@ -16,6 +16,8 @@ import msgspec
 import numpy as np
 
 from homeward.cli.progress import shown
+from homeward.core.packs import PackError
+from homeward.core.policy import Measurement, PolicyFile, write_policy
 from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.ports import LoadedPack
@@ -49,8 +51,6 @@ from homeward.evaluation.photos import (
     shrunk_to,
 )
 from homeward.evaluation.report import Report, Way
-from homeward.packs import PackError
-from homeward.policy import Measurement, PolicyFile, write_policy
 from homeward.servicekit.cage import CageNotStartedError
 from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.logs import configure_logging

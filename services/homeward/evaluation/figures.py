@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.core.policy import Rate, fpir_at
 from homeward.evaluation import metrics
 from homeward.evaluation.footage import Search
 from homeward.evaluation.metrics import NOTHING, THRESHOLDS, Bootstrap, Curve, OpenSet, Photographs
@@ -25,7 +26,6 @@ from homeward.evaluation.report import (
     Suspect,
     Way,
 )
-from homeward.policy import Rate, fpir_at
 
 FMRS = (1e-2, 1e-3, 1e-4)
 SUSPECT = 0.6

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward import fusing
+from homeward.core import fusing
 from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.model import ModelPack
 from homeward.embedding.ports import FaceDetector, FaceRecogniser
@@ -31,23 +31,15 @@ from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
-from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
-from homeward.ingestion.model import (
-    Candidate,
-    Drop,
-    Footage,
-    FootageHeader,
-    Match,
-    MatchPolicy,
-    Portrait,
-    Segment,
-    Template,
-)
-from homeward.ingestion.ports import Sighted
-from homeward.ingestion.timeline import Examined
-from homeward.ingestion.usecases.compare import Task
-from homeward.ingestion.usecases.scan_segment import SegmentScanner
-from homeward.ingestion.usecases.scans import pieces_of
+from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.scan.compare import Task
+from homeward.ingestion.scan.faces import Portrait, Template
+from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
+from homeward.ingestion.scan.ports import Sighted
+from homeward.ingestion.scan.scans import pieces_of
+from homeward.ingestion.scan.segment import SegmentScanner
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor

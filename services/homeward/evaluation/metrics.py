@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.policy import Rate
+from homeward.core.policy import Rate
 
 Scores = NDArray[np.float64]
 

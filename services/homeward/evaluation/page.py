@@ -11,9 +11,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from homeward.core.policy import Rate
 from homeward.evaluation.cohorts import remark
 from homeward.evaluation.report import Report, Series, Suspect
-from homeward.policy import Rate
 
 mpl.rcParams["svg.hashsalt"] = "homeward"  # the same file from the same figures
 mpl.rcParams["svg.fonttype"] = "none"

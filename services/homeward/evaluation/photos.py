@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.core.vision.alignment import align
 from homeward.embedding.model import Face, Image, PhotoProblem
 from homeward.embedding.ports import FaceDetector, FaceRecogniser, PictureDecoder
 from homeward.embedding.usecases import AnalyzePhoto
 from homeward.evaluation.dataset import Photo
 from homeward.evaluation.metrics import NOTHING, Photographs
 from homeward.servicekit.errors import InvalidArgumentError
-from homeward.vision.alignment import align
 
 Degrade = Callable[[Image, float], Image]
 """Makes a picture worse; is told the width of its face, pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from homeward.policy import Cohort, Rate
+from homeward.core.policy import Cohort, Rate
 
 
 @dataclass(frozen=True, slots=True)

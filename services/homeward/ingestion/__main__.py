@@ -7,24 +7,21 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from homeward import inventory
+from homeward.common.retaining import in_time
+from homeward.core import inventory
 from homeward.ingestion.assembly import assemble
+from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
+from homeward.ingestion.scan.scans import Scans
+from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
-from homeward.ingestion.usecases.incomparable import (
-    IncomparableStretches,
-    StoredIncomparableTimes,
-)
-from homeward.ingestion.usecases.scans import Scans
-from homeward.ingestion.usecases.sweep import FootageSweeper
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
 from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
-from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import eventually, run
 

@@ -6,15 +6,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from homeward import inventory
+from homeward.core import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
 from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
-from homeward.ingestion.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.settings import IngestionSettings
-from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from prometheus_client import Gauge
 
-from homeward.ingestion.ports import Backlog
+from homeward.ingestion.scan.ports import Backlog
 
 QUEUE_WAITING = Gauge("homeward_scan_queue_waiting_segments", "Segments that no scanner has taken.")
 QUEUE_IN_FLIGHT = Gauge(

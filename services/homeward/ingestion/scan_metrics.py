@@ -13,7 +13,7 @@ from typing import Literal
 
 from prometheus_client import Counter, Histogram
 
-from homeward.ingestion.model import GapReason, ScanState, Segment
+from homeward.ingestion.scan.model import GapReason, ScanState, Segment
 from homeward.servicekit import tracing
 
 Stage = Literal["decode", "detect", "select", "refine", "embed", "match", "record"]

@@ -14,11 +14,11 @@ from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.assembly import assemble
+from homeward.ingestion.scan.presence_index import StoredPresenceIndex
+from homeward.ingestion.scan.segment import SegmentScanner
+from homeward.ingestion.scan.stretches import StoredIncomparableTimes
+from homeward.ingestion.scan.work import ScanWorker
 from homeward.ingestion.settings import ScannerSettings
-from homeward.ingestion.usecases.incomparable import StoredIncomparableTimes
-from homeward.ingestion.usecases.presence import StoredPresenceIndex
-from homeward.ingestion.usecases.scan_segment import SegmentScanner
-from homeward.ingestion.usecases.work import ScanWorker
 from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor

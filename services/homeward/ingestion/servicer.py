@@ -16,12 +16,15 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2,
     scan_service_pb2_grpc,
 )
-from homeward.ingestion import convert
-from homeward.ingestion.model import Candidate, Footage
-from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.ingestion.usecases.incomparable import IncomparableStretches
-from homeward.ingestion.usecases.scans import Scans
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.convert import cameras as convert_cameras
+from homeward.ingestion.convert import footage as convert_footage
+from homeward.ingestion.convert import scans as convert_scans
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.scan.model import Candidate
+from homeward.ingestion.scan.scans import Scans
+from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import page_of
@@ -40,18 +43,20 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
         self, request: camera_service_pb2.CreateCameraRequest, _: Context
     ) -> camera_service_pb2.CreateCameraResponse:
         camera, etag = await self._cameras.create(
-            convert.camera_id_from(request.camera.camera_id, "camera.camera_id"),
-            convert.camera_from(request.camera),
+            convert_cameras.camera_id_from(request.camera.camera_id, "camera.camera_id"),
+            convert_cameras.camera_from(request.camera),
         )
-        return camera_service_pb2.CreateCameraResponse(camera=convert.to_camera(camera, etag))
+        return camera_service_pb2.CreateCameraResponse(
+            camera=convert_cameras.to_camera(camera, etag)
+        )
 
     async def GetCamera(
         self, request: camera_service_pb2.GetCameraRequest, _: Context
     ) -> camera_service_pb2.GetCameraResponse:
         camera, etag = await self._cameras.get(
-            convert.camera_id_from(request.camera_id, "camera_id")
+            convert_cameras.camera_id_from(request.camera_id, "camera_id")
         )
-        return camera_service_pb2.GetCameraResponse(camera=convert.to_camera(camera, etag))
+        return camera_service_pb2.GetCameraResponse(camera=convert_cameras.to_camera(camera, etag))
 
     async def ListCameras(
         self, request: camera_service_pb2.ListCamerasRequest, _: Context
@@ -63,20 +68,24 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
             request=b"cameras",
         )
         return camera_service_pb2.ListCamerasResponse(
-            cameras=[convert.to_camera(camera, etag) for camera, etag in page],
+            cameras=[convert_cameras.to_camera(camera, etag) for camera, etag in page],
             next_page_token=token,
         )
 
     async def UpdateCamera(
         self, request: camera_service_pb2.UpdateCameraRequest, _: Context
     ) -> camera_service_pb2.UpdateCameraResponse:
-        paths = wire.mask_paths(request.update_mask, "update_mask", convert.UPDATABLE_CAMERA)
+        paths = wire.mask_paths(
+            request.update_mask, "update_mask", convert_cameras.UPDATABLE_CAMERA
+        )
         camera, etag = await self._cameras.update(
-            convert.camera_id_from(request.camera.camera_id, "camera.camera_id"),
-            convert.camera_change(request.camera, paths),
+            convert_cameras.camera_id_from(request.camera.camera_id, "camera.camera_id"),
+            convert_cameras.camera_change(request.camera, paths),
             etag=request.camera.etag,
         )
-        return camera_service_pb2.UpdateCameraResponse(camera=convert.to_camera(camera, etag))
+        return camera_service_pb2.UpdateCameraResponse(
+            camera=convert_cameras.to_camera(camera, etag)
+        )
 
 
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
@@ -93,13 +102,13 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         first = await anext(request_iterator, None)
         if first is None or first.WhichOneof("payload") != "header":
             raise invalid_field("header", "must be the first message of an upload")
-        request_id, header = convert.header_from(first.header)
-        chunks = (convert.chunk_from(request) async for request in request_iterator)
+        request_id, header = convert_footage.header_from(first.header)
+        chunks = (convert_footage.chunk_from(request) async for request in request_iterator)
         footage, held = await self._footage.upload(
             request_id, header, first.header.offset_bytes, chunks
         )
         return footage_service_pb2.UploadFootageResponse(
-            footage=convert.to_footage(footage), already_held=held
+            footage=convert_footage.to_footage(footage), already_held=held
         )
 
     async def GetUpload(
@@ -116,11 +125,13 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         wire.require(request, "header", "header")
         if request.header.offset_bytes:
             raise invalid_field("header.offset_bytes", "must be 0: a URL takes the whole file")
-        request_id, header = convert.header_from(request.header, most=convert.MAX_URL_BYTES)
+        request_id, header = convert_footage.header_from(
+            request.header, most=convert_footage.MAX_URL_BYTES
+        )
         answer = await self._footage.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(
-                existing_footage=convert.to_footage(answer)
+                existing_footage=convert_footage.to_footage(answer)
             )
         url, expires = answer
         return footage_service_pb2.CreateUploadUrlResponse(
@@ -132,20 +143,24 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     ) -> footage_service_pb2.CompleteUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
         footage = await self._footage.complete_upload(request_id)
-        return footage_service_pb2.CompleteUploadResponse(footage=convert.to_footage(footage))
+        return footage_service_pb2.CompleteUploadResponse(
+            footage=convert_footage.to_footage(footage)
+        )
 
     async def GetFootage(
         self, request: footage_service_pb2.GetFootageRequest, _: Context
     ) -> footage_service_pb2.GetFootageResponse:
-        footage = await self._footage.get(convert.footage_id_from(request.footage_id, "footage_id"))
-        return footage_service_pb2.GetFootageResponse(footage=convert.to_footage(footage))
+        footage = await self._footage.get(
+            convert_footage.footage_id_from(request.footage_id, "footage_id")
+        )
+        return footage_service_pb2.GetFootageResponse(footage=convert_footage.to_footage(footage))
 
     async def ListFootage(
         self, request: footage_service_pb2.ListFootageRequest, _: Context
     ) -> footage_service_pb2.ListFootageResponse:
         start, end = wire.from_interval(request, "interval")
         cameras = [
-            convert.camera_id_from(name, f"camera_ids[{index}]")
+            convert_cameras.camera_id_from(name, f"camera_ids[{index}]")
             for index, name in enumerate(request.camera_ids)
         ]
         page, token = page_of(
@@ -155,19 +170,21 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             request=repr((sorted(cameras), start, end)).encode(),
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert.to_footage(footage) for footage in page], next_page_token=token
+            footage=[convert_footage.to_footage(footage) for footage in page], next_page_token=token
         )
 
     async def DeleteFootage(
         self, request: footage_service_pb2.DeleteFootageRequest, _: Context
     ) -> footage_service_pb2.DeleteFootageResponse:
-        await self._footage.delete(convert.footage_id_from(request.footage_id, "footage_id"))
+        await self._footage.delete(
+            convert_footage.footage_id_from(request.footage_id, "footage_id")
+        )
         return footage_service_pb2.DeleteFootageResponse()
 
     async def GetRetentionReport(
         self, _request: footage_service_pb2.GetRetentionReportRequest, _: Context
     ) -> footage_service_pb2.GetRetentionReportResponse:
-        return convert.to_report(await self._footage.report())
+        return convert_footage.to_report(await self._footage.report())
 
 
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
@@ -181,16 +198,16 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
         self, request: scan_service_pb2.CreateScanRequest, _: Context
     ) -> scan_service_pb2.CreateScanResponse:
         scan, summary = await self._scans.create(
-            convert.scope_from(request.scope),
+            convert_scans.scope_from(request.scope),
             request_id=wire.request_id(request.request_id, "request_id"),
         )
-        return scan_service_pb2.CreateScanResponse(scan=convert.to_scan(scan, summary))
+        return scan_service_pb2.CreateScanResponse(scan=convert_scans.to_scan(scan, summary))
 
     async def GetScan(
         self, request: scan_service_pb2.GetScanRequest, _: Context
     ) -> scan_service_pb2.GetScanResponse:
         scan, summary = await self._scans.get(wire.uuid_text(request.scan_id, "scan_id"))
-        return scan_service_pb2.GetScanResponse(scan=convert.to_scan(scan, summary))
+        return scan_service_pb2.GetScanResponse(scan=convert_scans.to_scan(scan, summary))
 
     async def ListScans(
         self, request: scan_service_pb2.ListScansRequest, _: Context
@@ -202,7 +219,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
             request=b"scans",
         )
         return scan_service_pb2.ListScansResponse(
-            scans=[convert.to_scan(scan, summary) for scan, summary in page],
+            scans=[convert_scans.to_scan(scan, summary) for scan, summary in page],
             next_page_token=token,
         )
 
@@ -218,10 +235,12 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
             request=scan_id.encode(),
         )
         return scan_service_pb2.ListIncomparableStretchesResponse(
-            incomparable_stretches=[convert.to_stretch(one) for one in page],
+            incomparable_stretches=[convert_scans.to_stretch(one) for one in page],
             next_page_token=token,
             unlisted_footage=(
-                [] if request.page_token else [convert.to_unlisted(one) for one in found.unlisted]
+                []
+                if request.page_token
+                else [convert_scans.to_unlisted(one) for one in found.unlisted]
             ),
         )
 
@@ -229,7 +248,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
         self, request: scan_service_pb2.CancelScanRequest, _: Context
     ) -> scan_service_pb2.CancelScanResponse:
         scan, summary = await self._scans.cancel(wire.uuid_text(request.scan_id, "scan_id"))
-        return scan_service_pb2.CancelScanResponse(scan=convert.to_scan(scan, summary))
+        return scan_service_pb2.CancelScanResponse(scan=convert_scans.to_scan(scan, summary))
 
     async def WatchScan(
         self, request: scan_service_pb2.WatchScanRequest, _: Context
@@ -242,9 +261,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
                     if told.get(candidate.sighting_id) != candidate:
                         told[candidate.sighting_id] = candidate
                         yield scan_service_pb2.WatchScanResponse(
-                            candidate=convert.to_candidate(candidate)
+                            candidate=convert_scans.to_candidate(candidate)
                         )
-                yield scan_service_pb2.WatchScanResponse(scan=convert.to_scan(scan, summary))
+                yield scan_service_pb2.WatchScanResponse(scan=convert_scans.to_scan(scan, summary))
 
 
 def services(

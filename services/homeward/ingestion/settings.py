@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from homeward.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
+from homeward.core.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
 from homeward.servicekit.settings import EngineSettings
 
 

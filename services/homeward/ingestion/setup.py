@@ -11,7 +11,7 @@ import sys
 from contextlib import AsyncExitStack
 from functools import partial
 
-from homeward import inventory
+from homeward.core import inventory
 from homeward.ingestion.assembly import assemble
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.clock import SystemClock

@@ -7,34 +7,29 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from homeward import inventory, policies
+from homeward.common.retaining import in_time
+from homeward.core import inventory, policies
 from homeward.matching.adapters.feed import NatsSightingFeed
 from homeward.matching.assembly import assemble
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.metrics import measure_policy
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.retention import Leased, Retention
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.leftovers import LeftoverSearch
-from homeward.matching.usecases.object_erasures import ObjectErasures
-from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.reenrol import Reenrolment
-from homeward.matching.usecases.retention import Leased, Retention
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subject_sweep import SubjectSweep
-from homeward.matching.usecases.subjects import (
-    Subjects,
-    count_enrolled,
-    is_open,
-    subject_rules,
-)
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.leftovers import LeftoverSearch
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.subjects import Subjects, count_enrolled, is_open, subject_rules
+from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
 from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
-from homeward.servicekit.retaining import in_time
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.startup import run
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import Counter, Gauge
 
-from homeward.matching.model import Decision, Disposition
-from homeward.matching.usecases.policy import Policies
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.sightings.model import Decision, Disposition
 from homeward.servicekit import errors
 
 PROBES = Counter(

@@ -21,25 +21,28 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.matching import (
-    convert,
-    convert_enrolment,
-    convert_progress,
-    convert_rejections,
-    metrics,
-)
-from homeward.matching.model import Policy
-from homeward.matching.ports import SubjectIndex
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.compare import match
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.enrolment import Enrolment
-from homeward.matching.usecases.policy import Policies
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.reenrol import Reenrolment
-from homeward.matching.usecases.retention import Retention
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subjects import Subjects
+from homeward.common import convert as common_convert
+from homeward.matching import metrics
+from homeward.matching.convert import enrolment as convert_enrolment
+from homeward.matching.convert import policies as convert_policies
+from homeward.matching.convert import probes as convert_probes
+from homeward.matching.convert import progress as convert_progress
+from homeward.matching.convert import rejections as convert_rejections
+from homeward.matching.convert import retention as convert_retention
+from homeward.matching.convert import sightings as convert_sightings
+from homeward.matching.convert import subjects as convert_subjects
+from homeward.matching.gallery.compare import match
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.ports import SubjectIndex
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.policies.model import Policy
+from homeward.matching.retention import Retention
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.enrolment import Enrolment
+from homeward.matching.subjects.subjects import Subjects
 from homeward.servicekit import wire
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.paging import page_of
@@ -68,11 +71,11 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     async def CreateSubject(
         self, request: subject_service_pb2.CreateSubjectRequest, _: Context
     ) -> subject_service_pb2.CreateSubjectResponse:
-        details = convert.details_from(request.subject, now=self._clock.now())
+        details = convert_subjects.details_from(request.subject, now=self._clock.now())
         request_id = wire.request_id(request.request_id, "request_id")
         subject, etag, warnings = await self._enrolment.create(details, request_id=request_id)
         return subject_service_pb2.CreateSubjectResponse(
-            subject=convert.to_subject(subject, etag),
+            subject=convert_subjects.to_subject(subject, etag),
             warnings=convert_enrolment.to_warnings(warnings),
         )
 
@@ -81,7 +84,7 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.AddReferencePhotoResponse:
         added = await self._enrolment.add_photo(
             wire.uuid_text(request.subject_id, "subject_id"),
-            convert.photo_from(request.photo),
+            convert_subjects.photo_from(request.photo),
             only_without_warnings=request.only_without_warnings,
         )
         return convert_enrolment.to_added(added)
@@ -92,7 +95,7 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         subject, etag = await self._subjects.get(wire.uuid_text(request.subject_id, "subject_id"))
         unusable = await self._subjects.unusable([subject])
         return subject_service_pb2.GetSubjectResponse(
-            subject=convert.to_subject(subject, etag, unusable=unusable)
+            subject=convert_subjects.to_subject(subject, etag, unusable=unusable)
         )
 
     async def ListSubjects(
@@ -108,7 +111,8 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         unusable = await self._subjects.unusable([subject for subject, _ in page])
         return subject_service_pb2.ListSubjectsResponse(
             subjects=[
-                convert.to_subject(subject, etag, unusable=unusable) for subject, etag in page
+                convert_subjects.to_subject(subject, etag, unusable=unusable)
+                for subject, etag in page
             ],
             next_page_token=token,
         )
@@ -116,17 +120,19 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     async def UpdateSubject(
         self, request: subject_service_pb2.UpdateSubjectRequest, _: Context
     ) -> subject_service_pb2.UpdateSubjectResponse:
-        paths = wire.mask_paths(request.update_mask, "update_mask", convert.UPDATABLE_DETAILS)
+        paths = wire.mask_paths(
+            request.update_mask, "update_mask", convert_subjects.UPDATABLE_DETAILS
+        )
         subject, etag = await self._subjects.update(
             wire.uuid_text(request.subject.subject_id, "subject.subject_id"),
-            convert.details_change(request.subject, paths, now=self._clock.now()),
+            convert_subjects.details_change(request.subject, paths, now=self._clock.now()),
             etag=request.subject.etag,
         )
         if "case_reference" in paths:
             self._enrolment.reread_cases()
         unusable = await self._subjects.unusable([subject])
         return subject_service_pb2.UpdateSubjectResponse(
-            subject=convert.to_subject(subject, etag, unusable=unusable)
+            subject=convert_subjects.to_subject(subject, etag, unusable=unusable)
         )
 
     async def CloseSubject(
@@ -136,8 +142,8 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             wire.uuid_text(request.subject_id, "subject_id")
         )
         return subject_service_pb2.CloseSubjectResponse(
-            subject=convert.to_subject(subject, etag),
-            certificate=convert.to_certificate(certificate),
+            subject=convert_subjects.to_subject(subject, etag),
+            certificate=convert_retention.to_certificate(certificate),
         )
 
     async def EraseSubject(
@@ -145,7 +151,7 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.EraseSubjectResponse:
         certificate = await self._subjects.erase(wire.uuid_text(request.subject_id, "subject_id"))
         return subject_service_pb2.EraseSubjectResponse(
-            certificate=convert.to_certificate(certificate)
+            certificate=convert_retention.to_certificate(certificate)
         )
 
     async def ReenrolSubjects(
@@ -179,8 +185,8 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
     async def Match(
         self, request: matching_service_pb2.MatchRequest, _: Context
     ) -> matching_service_pb2.MatchResponse:
-        probes = convert.probes_from(request)
-        scope = convert.scope_from(request.subject_ids, "subject_ids")
+        probes = convert_probes.probes_from(request)
+        scope = convert_probes.scope_from(request.subject_ids, "subject_ids")
         policy = await self._policies.in_force(gallery_size=len(scope))
         results = await match(
             probes,
@@ -188,25 +194,31 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
             self._completeness,
             policy=policy,
             subject_ids=scope,
-            limit=convert.limit_from(request.limit),
-            margin=wire.number_between(request.margin, "margin", least=0, most=convert.MAX_MARGIN),
+            limit=convert_probes.limit_from(request.limit),
+            margin=wire.number_between(
+                request.margin, "margin", least=0, most=convert_probes.MAX_MARGIN
+            ),
         )
         metrics.PROBES.inc(len(probes))
         return matching_service_pb2.MatchResponse(
-            results=[convert.to_candidates(found) for found in results],
-            policy=convert.to_policy(policy),
+            results=[convert_probes.to_candidates(found) for found in results],
+            policy=convert_policies.to_policy(policy),
         )
 
     async def GetThresholdPolicy(
         self, request: matching_service_pb2.GetThresholdPolicyRequest, _: Context
     ) -> matching_service_pb2.GetThresholdPolicyResponse:
         size = wire.number_between(
-            request.gallery_size, "gallery_size", least=0, most=wire.MAX_GALLERY
+            request.gallery_size, "gallery_size", least=0, most=common_convert.MAX_GALLERY
         )
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         await self._gallery.require_model(policy.model_digest)
-        await self._completeness.require(convert.scope_from(request.subject_ids, "subject_ids"))
-        return matching_service_pb2.GetThresholdPolicyResponse(policy=convert.to_policy(policy))
+        await self._completeness.require(
+            convert_probes.scope_from(request.subject_ids, "subject_ids")
+        )
+        return matching_service_pb2.GetThresholdPolicyResponse(
+            policy=convert_policies.to_policy(policy)
+        )
 
 
 class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
@@ -219,13 +231,15 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def AddPolicy(
         self, request: policy_service_pb2.AddPolicyRequest, _: Context
     ) -> policy_service_pb2.AddPolicyResponse:
-        policy = await self._policies.add(convert.policy_file_from(request.file), request.file)
+        policy = await self._policies.add(
+            convert_policies.policy_file_from(request.file), request.file
+        )
         return policy_service_pb2.AddPolicyResponse(policy=self._stated(policy))
 
     async def GetPolicy(
         self, request: policy_service_pb2.GetPolicyRequest, _: Context
     ) -> policy_service_pb2.GetPolicyResponse:
-        policy = await self._policies.get(convert.policy_id_from(request.policy_id))
+        policy = await self._policies.get(convert_policies.policy_id_from(request.policy_id))
         return policy_service_pb2.GetPolicyResponse(policy=self._stated(policy))
 
     async def ListPolicies(
@@ -245,9 +259,9 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
         self, request: policy_service_pb2.ApprovePolicyRequest, _: Context
     ) -> policy_service_pb2.ApprovePolicyResponse:
         policy = await self._policies.approve(
-            convert.policy_id_from(request.policy_id),
+            convert_policies.policy_id_from(request.policy_id),
             approver=wire.text(request.approver, "approver", least=1, most=200),
-            valid_until=convert.valid_until_from(request, now=self._clock.now()),
+            valid_until=convert_policies.valid_until_from(request, now=self._clock.now()),
             note=wire.text(request.note, "note", most=1000),
         )
         return policy_service_pb2.ApprovePolicyResponse(policy=self._stated(policy))
@@ -255,20 +269,20 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def ActivatePolicy(
         self, request: policy_service_pb2.ActivatePolicyRequest, _: Context
     ) -> policy_service_pb2.ActivatePolicyResponse:
-        policy = await self._policies.activate(convert.policy_id_from(request.policy_id))
+        policy = await self._policies.activate(convert_policies.policy_id_from(request.policy_id))
         return policy_service_pb2.ActivatePolicyResponse(policy=self._stated(policy))
 
     async def ExpirePolicy(
         self, request: policy_service_pb2.ExpirePolicyRequest, _: Context
     ) -> policy_service_pb2.ExpirePolicyResponse:
         policy = await self._policies.expire(
-            convert.policy_id_from(request.policy_id),
+            convert_policies.policy_id_from(request.policy_id),
             reason=wire.text(request.reason, "reason", least=1, most=1000),
         )
         return policy_service_pb2.ExpirePolicyResponse(policy=self._stated(policy))
 
     def _stated(self, policy: Policy) -> policy_pb2.Policy:
-        return convert.to_stated_policy(policy, now=self._clock.now())
+        return convert_policies.to_stated_policy(policy, now=self._clock.now())
 
 
 class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
@@ -282,19 +296,21 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def RecordSightings(
         self, request: sighting_service_pb2.RecordSightingsRequest, _: Context
     ) -> sighting_service_pb2.RecordSightingsResponse:
-        findings = convert.findings_from(request, now=self._clock.now())
+        findings = convert_sightings.findings_from(request, now=self._clock.now())
         results = [await self._sightings.record(finding) for finding in findings]
         for done, _sighting in results:
             metrics.SIGHTINGS.labels(done.value).inc()
         return sighting_service_pb2.RecordSightingsResponse(
-            results=[convert.to_recorded(done, sighting) for done, sighting in results]
+            results=[convert_sightings.to_recorded(done, sighting) for done, sighting in results]
         )
 
     async def GetSighting(
         self, request: sighting_service_pb2.GetSightingRequest, _: Context
     ) -> sighting_service_pb2.GetSightingResponse:
         sighting = await self._sightings.get(wire.uuid_text(request.sighting_id, "sighting_id"))
-        response = sighting_service_pb2.GetSightingResponse(sighting=convert.to_sighting(sighting))
+        response = sighting_service_pb2.GetSightingResponse(
+            sighting=convert_sightings.to_sighting(sighting)
+        )
         if request.view == sighting_service_pb2.SIGHTING_VIEW_FULL:
             subject, _etag = await self._subjects.get(sighting.subject_id)
             boxes = [p.face_box for p in subject.photos if p.photo_id == sighting.photo_id]
@@ -302,7 +318,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             response.still = await self._sightings.still(sighting) or b""
             response.reference_photo = photo or b""
             if boxes:
-                response.reference_face_box.CopyFrom(convert.to_box(boxes[0]))
+                response.reference_face_box.CopyFrom(convert_subjects.to_box(boxes[0]))
         return response
 
     async def ListSightings(
@@ -310,9 +326,9 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> sighting_service_pb2.ListSightingsResponse:
         start, end = wire.from_interval(request, "interval")
         found = await self._sightings.find(
-            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            subject_ids=convert_probes.scope_from(request.subject_ids, "subject_ids"),
             footage_ids=frozenset(request.footage_ids),
-            states=convert.states_from(request.states),
+            states=convert_sightings.states_from(request.states),
             start=start,
             end=end,
         )
@@ -327,13 +343,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             request=asked.SerializeToString(deterministic=True),
         )
         return sighting_service_pb2.ListSightingsResponse(
-            sightings=[convert.to_sighting(sighting) for sighting in page], next_page_token=token
+            sightings=[convert_sightings.to_sighting(sighting) for sighting in page],
+            next_page_token=token,
         )
 
     async def ReviewSighting(
         self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
     ) -> sighting_service_pb2.ReviewSightingResponse:
-        decision = convert.decision_from(request.decision)
+        decision = convert_sightings.decision_from(request.decision)
         sighting = await self._sightings.review(
             wire.uuid_text(request.sighting_id, "sighting_id"),
             decision=decision,
@@ -349,9 +366,9 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.ListRejectionsRequest, _: Context
     ) -> sighting_service_pb2.ListRejectionsResponse:
         found = await self._sightings.rejections(
-            subject_ids=convert.scope_from(request.subject_ids, "subject_ids"),
+            subject_ids=convert_probes.scope_from(request.subject_ids, "subject_ids"),
             footage_ids=frozenset(
-                convert.footage_id_from(name, f"footage_ids[{index}]")
+                convert_probes.footage_id_from(name, f"footage_ids[{index}]")
                 for index, name in enumerate(request.footage_ids)
             ),
         )
@@ -376,7 +393,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             wire.uuid_text(request.sighting_id, "sighting_id"), unapproved=request.unapproved
         )
         return sighting_service_pb2.ExportSightingResponse(
-            sighting=convert.to_sighting(sighting),
+            sighting=convert_sightings.to_sighting(sighting),
             still=still,
             export_time=wire.to_timestamp(self._clock.now()),
         )
@@ -385,19 +402,19 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
     ) -> sighting_service_pb2.EraseFootageSightingsResponse:
         count = await self._sightings.erase_footage(
-            convert.footage_id_from(request.footage_id, "footage_id")
+            convert_probes.footage_id_from(request.footage_id, "footage_id")
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
-        wanted = convert.scope_from(request.subject_ids, "subject_ids")
+        wanted = convert_probes.scope_from(request.subject_ids, "subject_ids")
         async with aclosing(self._sightings.follow()) as changes:
             async for change in changes:
                 if not wanted or change.subject_id in wanted:
                     yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert.to_change(change)
+                        sighting=convert_sightings.to_change(change)
                     )
 
 
@@ -411,14 +428,14 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
     async def GetRetentionReport(
         self, _request: retention_service_pb2.GetRetentionReportRequest, _: Context
     ) -> retention_service_pb2.GetRetentionReportResponse:
-        return convert.to_report(await self._retention.report())
+        return convert_retention.to_report(await self._retention.report())
 
     async def GetErasureCertificate(
         self, request: retention_service_pb2.GetErasureCertificateRequest, _: Context
     ) -> retention_service_pb2.GetErasureCertificateResponse:
         certificate = await self._certificates.get(wire.uuid_text(request.subject_id, "subject_id"))
         return retention_service_pb2.GetErasureCertificateResponse(
-            certificate=convert.to_certificate(certificate)
+            certificate=convert_retention.to_certificate(certificate)
         )
 
 

@@ -39,7 +39,7 @@ from typing import Any
 
 import msgspec
 
-from homeward.seccomp import forbid_calls
+from homeward.core.seccomp import forbid_calls
 from homeward.servicekit.fork_server import ForkServer, ForkServerError, serve_forks
 from homeward.servicekit.hardening import forbid_dumps
 
@@ -214,7 +214,7 @@ class Cage:
 
     @property
     def calls_forbidden(self) -> bool:
-        """Whether the system refuses it the calls of `homeward.seccomp`, or the limits stand alone.
+        """Whether the system refuses it the calls of `seccomp`, or the limits stand alone.
 
         Raises:
             CageNotStartedError: As `ready`.
@@ -395,7 +395,7 @@ class CageDoor:
         self.shared = shared
         """What both ends have mapped."""
         self.calls_forbidden = calls_forbidden
-        """Whether the system refuses the calls of `homeward.seccomp`, or the limits stand alone."""
+        """Whether the system refuses the calls of `seccomp`, or the limits stand alone."""
 
     def send(self, message: object, payload: bytes | memoryview | None = None) -> None:
         """Send a message, and bytes after it."""

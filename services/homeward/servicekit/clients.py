@@ -14,9 +14,7 @@ import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from homeward.servicekit import errors, tracing
-from homeward.servicekit.following import FollowingChannel
-from homeward.tls import (
+from homeward.core.tls import (
     DISTRUST,
     Rotation,
     TlsError,
@@ -24,6 +22,8 @@ from homeward.tls import (
     channel_credentials,
     distrusted,
 )
+from homeward.servicekit import errors, tracing
+from homeward.servicekit.following import FollowingChannel
 
 MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """Of every server and client: a batch of frames, or a reference photograph of at most 32 MiB and

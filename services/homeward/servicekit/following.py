@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import grpc
 
-from homeward.tls import Material, Rotation
+from homeward.core.tls import Material, Rotation
 
 CLOSING_SECONDS = 3600.0
 """How long calls may go on that were begun before: longer than any that one service makes of

@@ -22,7 +22,7 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
-from homeward.inventory import DataClass
+from homeward.core.inventory import DataClass
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import ConflictError, Entry
 

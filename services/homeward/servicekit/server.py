@@ -21,6 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from homeward.core.tls import TlsFiles, server_credentials
 from homeward.servicekit import errors
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import (
@@ -32,7 +33,6 @@ from homeward.servicekit.clients import (
 from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
-from homeward.tls import TlsFiles, server_credentials
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from homeward.tls import VARIABLES, TlsError, TlsFiles
+from homeward.core.tls import VARIABLES, TlsError, TlsFiles
 
 MAX_CONNECTION_AGE_SECONDS = 60.0
 """A client's connections are told to go after this, give or take a tenth, and it looks up the

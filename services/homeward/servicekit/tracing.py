@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from homeward.distribution import version
+from homeward.core.distribution import version
 
 Attribute = str | bool | int | float
 

@@ -17,8 +17,8 @@ from authority import CLIENT, Authority
 from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_grpc
 from homeward.cli.connect import CALLS, Connections, Places
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.core.tls import VARIABLES, TlsFiles, server_credentials
 from homeward.embedded.lock import write_end
-from homeward.tls import VARIABLES, TlsFiles, server_credentials
 
 NOTHING_LISTENS = "127.0.0.1:9"
 SETTINGS = '[profiles.force]\nmatching = "profile:1"\n'

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from heic import RED_LEFT_HEIC
-from homeward import photos
 from homeward.cli import photo_process
 from homeward.cli.photo_process import DecodingEndedError
-from homeward.photos import DecodingError, DecodingProblem
+from homeward.core import photos
+from homeward.core.photos import DecodingError, DecodingProblem
 
 _HEAD = photo_process._HEAD
 

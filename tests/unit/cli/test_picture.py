@@ -6,10 +6,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from heic import RED_LEFT_HEIC
-from homeward import photos
 from homeward.cli import picture
 from homeward.cli.errors import CliError
 from homeward.cli.picture import Box, Captions
+from homeward.core import photos
 
 CAPTIONS = Captions(
     reference=["Anna", "Case MP-26-0412"],
@@ -129,7 +129,7 @@ def test_the_file_is_png() -> None:
 
 
 def test_a_large_photograph_is_cut_around_the_face_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("homeward.photos.FULL_SIZE_PIXELS", 1000)
+    monkeypatch.setattr("homeward.core.photos.FULL_SIZE_PIXELS", 1000)
     monkeypatch.setattr("homeward.cli.photo_process.decode", photos.decode)
     photo = Image.new("RGB", (2000, 2000), BLUE)
     photo.paste(RED, (1200, 1200, 1800, 1800))

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from homeward.core.vision.alignment import align
 from homeward.embedded import byte_search, demo
 from homeward.embedded.byte_search import ByteSearch, Form, Sought, best_of
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
-from homeward.vision.alignment import align
 
 NOISE = np.random.default_rng(7).bytes(100_003)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from homeward.core.tls import VARIABLES
 from homeward.embedded import plan
 from homeward.embedded.environment import (
     GivenEngines,
@@ -19,7 +20,6 @@ from homeward.embedded.ports import NAMES
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec
 from homeward.embedded.weed import render_s3, render_security, weed_arguments
-from homeward.tls import VARIABLES
 
 PORTS = {name: 20_000 + offset for offset, name in enumerate(NAMES)}
 ELSEWHERE = GivenEngines(s3="http://s3:9000", nats="nats://nats:4222", qdrant="http://qdrant:6333")

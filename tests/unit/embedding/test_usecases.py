@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from homeward.core.vision.alignment import align
+from homeward.core.vision.quality import FaceQuality
 from homeward.embedding.model import Box, Detection, Frame, Image, Photo, PhotoProblem, PixelFormat
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.usecases import (
@@ -15,8 +17,6 @@ from homeward.embedding.usecases import (
     is_upright,
     quality_problems,
 )
-from homeward.vision.alignment import align
-from homeward.vision.quality import FaceQuality
 
 SUBJECT = Box(70, 70, 100, 120)  # in a picture of 250 x 250
 

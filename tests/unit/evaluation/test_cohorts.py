@@ -8,11 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from homeward.evaluation import cohorts
-from homeward.evaluation.dataset import Dataset, DatasetError, Photo, read_dataset
-from homeward.evaluation.footage import Search
-from homeward.evaluation.metrics import Bootstrap, Photographs
-from homeward.policy import (
+from homeward.core.policy import (
     LEAST_GROUP,
     MOST_AGE_GROUPS,
     Ages,
@@ -23,6 +19,10 @@ from homeward.policy import (
     figures_of,
     measured_ages,
 )
+from homeward.evaluation import cohorts
+from homeward.evaluation.dataset import Dataset, DatasetError, Photo, read_dataset
+from homeward.evaluation.footage import Search
+from homeward.evaluation.metrics import Bootstrap, Photographs
 
 HOW = Bootstrap(draws=200, seed=1)
 RATE = Rate(0.2, 0.1, 0.3, trials=50)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from homeward.core.policy import Ages, measured_ages, read_policy
 from homeward.embedding.adapters.pictures import PillowPictureDecoder
 from homeward.embedding.ports import LoadedPack
 from homeward.evaluation import command
 from homeward.evaluation.dataset import read_dataset
 from homeward.evaluation.photos import Measurer, blurred_by, darkened_to, shrunk_to
-from homeward.policy import Ages, measured_ages, read_policy
 
 Run = Callable[..., Result]
 

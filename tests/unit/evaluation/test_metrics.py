@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from homeward.core.policy import fpir_at
 from homeward.evaluation import metrics
 from homeward.evaluation.metrics import NOTHING, THRESHOLDS, Bootstrap, Photographs
-from homeward.policy import fpir_at
 
 HOW = Bootstrap(draws=200, seed=1)
 

@@ -10,27 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPicture
-from homeward.ingestion.clocks import Stamps
-from homeward.ingestion.model import (
-    Box,
-    CameraDetails,
-    Candidate,
-    Drop,
-    Face,
-    Footage,
-    FootageHeader,
-    Frame,
-    Match,
-    MatchPolicy,
-    Probe,
-    Segment,
-    Stretch,
-    Template,
-    VideoTrack,
-)
-from homeward.ingestion.ports import Backlog, Sighted
-from homeward.ingestion.timeline import (
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.cameras.model import CameraDetails
+from homeward.ingestion.footage.clocks import Stamps
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.media import Probe, Stretch, VideoTrack
+from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.timeline import (
     HIDDEN,
     KEY,
     TIMED,
@@ -39,9 +27,9 @@ from homeward.ingestion.timeline import (
     Examined,
     Timeline,
 )
-from homeward.ingestion.usecases.cameras import Cameras
-from homeward.ingestion.usecases.footage import FootageLibrary
-from homeward.inventory import FOOTAGE_LIMIT
+from homeward.ingestion.scan.faces import Box, Face, Frame, Template
+from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
+from homeward.ingestion.scan.ports import Backlog, Sighted
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore

@@ -7,9 +7,10 @@ import pytest
 from opentelemetry.trace import StatusCode
 from prometheus_client import REGISTRY
 
-from homeward.ingestion.model import Counts, GapReason, ScanState, Stretch
-from homeward.ingestion.ports import Backlog
+from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.queue_metrics import measure_queue
+from homeward.ingestion.scan.model import Counts, GapReason, ScanState
+from homeward.ingestion.scan.ports import Backlog
 from homeward.ingestion.scan_metrics import count_segment, stage
 
 

@@ -7,47 +7,31 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from matching_values import MODEL, SIZE, unit_vector
 
-from homeward.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
-from homeward.matching.model import (
-    AgeGroup,
-    Box,
-    Finding,
-    ModelInfo,
-    PhotoAnalysis,
-    Sighting,
-    SubjectDetails,
-    Template,
-)
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.completeness import Completeness
-from homeward.matching.usecases.leftovers import LeftoverSearch
-from homeward.matching.usecases.object_erasures import ObjectErasures
-from homeward.matching.usecases.rebuild import GalleryRebuild
-from homeward.matching.usecases.retention import Retention
-from homeward.matching.usecases.sightings import Sightings
-from homeward.matching.usecases.subject_sweep import SubjectSweep
-from homeward.matching.usecases.subjects import Subjects, is_open, subject_rules
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.retention import Retention
+from homeward.matching.sightings.model import Finding, Sighting
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.leftovers import LeftoverSearch
+from homeward.matching.subjects.model import AgeGroup, SubjectDetails
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.subjects import Subjects, is_open, subject_rules
+from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.lease import Lease
 from homeward.servicekit.objects import InMemoryObjectStore
-
-MODEL = "a" * 64
-SIZE = 16
-
-
-def unit_vector(seed: int) -> NDArray[np.float32]:
-    values = np.random.default_rng(seed).standard_normal(SIZE)
-    return (values / np.linalg.norm(values)).astype(np.float32)
 
 
 class FakeFaceAnalyzer:

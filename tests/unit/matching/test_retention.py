@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from homeward.matching.model import Decision, ErasureOutcome, Finding, SubjectDetails
-from homeward.matching.usecases.certificates import Certificates
-from homeward.matching.usecases.object_erasures import ObjectErasures
+from homeward.matching.sightings.model import Decision, Finding
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.model import ErasureOutcome, SubjectDetails
+from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import (
     FailedPreconditionError,

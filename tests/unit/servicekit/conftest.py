@@ -7,10 +7,10 @@ from typing import Any
 import grpc
 import pytest
 
+from homeward.core.tls import TlsFiles
 from homeward.servicekit.clients import message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around
 from homeward.servicekit.server import GrpcServer, ReadinessChecks, Service
-from homeward.tls import TlsFiles
 
 NAME = "homeward.test.Probe"
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from homeward.inventory import HeldData
+from homeward.common.retaining import measure_retention
+from homeward.core.inventory import HeldData
 from homeward.servicekit import metrics
-from homeward.servicekit.retaining import measure_retention
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 

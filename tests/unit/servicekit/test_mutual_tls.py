@@ -16,11 +16,11 @@ from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 
 from authority import CLIENT, Authority
+from homeward.core.tls import TlsFiles, channel_credentials
 from homeward.servicekit import errors, tracing
 from homeward.servicekit.clients import check_health, open_channel
 from homeward.servicekit.health import LIVE
 from homeward.servicekit.settings import ServiceSettings
-from homeward.tls import TlsFiles, channel_credentials
 
 Serving = Callable[..., AbstractAsyncContextManager[Any]]
 

@@ -10,7 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeward.api.common.v1 import policy_pb2, types_pb2
 from homeward.api.matching.v1 import sighting_pb2
-from homeward.policy import MOST_AGE_GROUPS, AgeFigures, Ages, Basis, PolicyFigures, Rate
+from homeward.common import convert as common_convert
+from homeward.core.policy import MOST_AGE_GROUPS, AgeFigures, Ages, Basis, PolicyFigures, Rate
 from homeward.servicekit import wire
 from homeward.servicekit.errors import InvalidArgumentError, Reason
 
@@ -234,15 +235,17 @@ def of_age(youngest: int, oldest: int | None) -> AgeFigures:
 def test_figures_are_the_same_on_the_other_side() -> None:
     told = figures(of_age(0, 0), of_age(6, 12), of_age(18, None))
 
-    assert wire.figures_from(wire.to_figures(told), "figures") == told
+    assert common_convert.figures_from(common_convert.to_figures(told), "figures") == told
 
 
 def test_figures_of_more_groups_of_age_than_a_policy_has_are_refused() -> None:
     most = [of_age(age, age) for age in range(MOST_AGE_GROUPS)]
-    wire.figures_from(wire.to_figures(figures(*most)), "figures")
+    common_convert.figures_from(common_convert.to_figures(figures(*most)), "figures")
 
     with pytest.raises(InvalidArgumentError) as refused:
-        wire.figures_from(wire.to_figures(figures(*most, of_age(99, 99))), "figures")
+        common_convert.figures_from(
+            common_convert.to_figures(figures(*most, of_age(99, 99))), "figures"
+        )
 
     assert at_fault(refused) == ["figures.age_figures"]
 
@@ -261,13 +264,13 @@ def test_figures_of_no_age_are_refused_with_their_place(change: Any, field: str)
     values = {
         "ages": policy_pb2.AgeRange(youngest_years=6, oldest_years=12),
         "basis": policy_pb2.MEASUREMENT_BASIS_FOOTAGE,
-        "fnir": wire.to_rate(RATE),
+        "fnir": common_convert.to_rate(RATE),
         "identity_count": 20,
     }
-    message = wire.to_figures(figures())
+    message = common_convert.to_figures(figures())
     message.age_figures.append(policy_pb2.AgeFigures(**values | change))
 
     with pytest.raises(InvalidArgumentError) as refused:
-        wire.figures_from(message, "figures")
+        common_convert.figures_from(message, "figures")
 
     assert at_fault(refused) == [f"figures.age_figures[0].{field}"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from homeward import pack_manifest, packs
 from homeward.api.embedding.v1 import embedding_service_pb2
 from homeward.api.embedding.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from homeward.cli import progress, render
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.options import Group, Session, connected
+from homeward.core import pack_manifest, packs
 
 _NONE = """\
 No packs in {folder}. The default models, yunet-sface, need none; `homeward model install` installs

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import structlog
 
+from homeward.core.photos import FULL_SIZE_PIXELS, DecodingError
 from homeward.embedding.adapters.photo_cage import DecodeFrame, DecodePhoto, Picture, Refusal
 from homeward.embedding.adapters.pictures import (
     frame_refusal,
@@ -18,7 +19,6 @@ from homeward.embedding.adapters.pictures import (
     unreadable,
 )
 from homeward.embedding.model import Frame, Image, Photo, PixelFormat
-from homeward.photos import FULL_SIZE_PIXELS, DecodingError
 from homeward.servicekit.cage import (
     Breakage,
     Cage,

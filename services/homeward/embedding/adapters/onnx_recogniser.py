@@ -9,9 +9,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from homeward.pack_manifest import ColourOrder, RecogniserInput
-from homeward.packs import PackError
-from homeward.vision.alignment import ALIGNED_SIDE
+from homeward.core.pack_manifest import ColourOrder, RecogniserInput
+from homeward.core.packs import PackError
+from homeward.core.vision.alignment import ALIGNED_SIDE
 
 BATCH = 4
 """Most faces in a run; more gain nothing with SFace and ArcFace."""

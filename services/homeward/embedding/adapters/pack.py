@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from homeward import packs
+from homeward.core import packs
+from homeward.core.packs import PackError
 from homeward.embedding.adapters import scrfd_arcface, yunet_onnx, yunet_sface
 from homeward.embedding.adapters.sessions import CPU, require_providers
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.packs import PackError
 
 _INSIGHTFACE = "insightface:"
 

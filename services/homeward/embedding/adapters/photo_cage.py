@@ -10,8 +10,8 @@ import os
 import msgspec
 import numpy as np
 
-from homeward import photos
-from homeward.photos import DecodedPhoto, DecodingError, DecodingProblem
+from homeward.core import photos
+from homeward.core.photos import DecodedPhoto, DecodingError, DecodingProblem
 from homeward.servicekit.cage import OUT_OF_MEMORY, CageDoor, serve_cages
 
 

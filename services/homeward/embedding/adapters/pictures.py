@@ -11,14 +11,9 @@ import cv2
 import numpy as np
 from PIL import Image as Pillow
 
-from homeward import photos
+from homeward.core import photos
+from homeward.core.photos import MAX_PHOTO_PIXELS, MAX_PHOTO_SIDE_PX, DecodingError, DecodingProblem
 from homeward.embedding.model import Frame, Image, Photo, PixelFormat
-from homeward.photos import (
-    MAX_PHOTO_PIXELS,
-    MAX_PHOTO_SIDE_PX,
-    DecodingError,
-    DecodingProblem,
-)
 from homeward.servicekit.errors import InvalidArgumentError, Reason, invalid_field
 
 

@@ -16,14 +16,14 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
-from homeward.distribution import how_to_install
+from homeward.core.distribution import how_to_install
+from homeward.core.pack_manifest import ColourOrder
+from homeward.core.packs import Pack, PackError, PackFile
+from homeward.core.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.sessions import open_session, runtime_of
 from homeward.embedding.model import Box, Detection, Image, ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.pack_manifest import ColourOrder
-from homeward.packs import Pack, PackError, PackFile
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 _STEP = 32
 """SCRFD's coarsest grid, pixels."""

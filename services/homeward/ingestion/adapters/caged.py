@@ -10,6 +10,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.core.vision.planes import plane_sizes, unstack
 from homeward.ingestion.adapters.http_file import BLOCK_BYTES, HttpBlocks
 from homeward.ingestion.adapters.pictures import VideoPicture
 from homeward.ingestion.adapters.shared_pictures import SHARED_BYTES, SharedPictures
@@ -29,8 +30,8 @@ from homeward.ingestion.cage.messages import (
     Room,
     Stop,
 )
-from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
-from homeward.ingestion.model import Frame
+from homeward.ingestion.footage.limits import COPY_SIDE_PX, MAX_PICTURES, MAX_SIDE_PX, MAX_TRACKS
+from homeward.ingestion.scan.faces import Frame
 from homeward.servicekit import errors
 from homeward.servicekit.cage import (
     Cage,
@@ -41,7 +42,6 @@ from homeward.servicekit.cage import (
 )
 from homeward.servicekit.fork_server import ForkServer
 from homeward.servicekit.protections import log_protections
-from homeward.vision.planes import plane_sizes, unstack
 
 EXAMINING = CageLimits(
     memory_bytes=3 * 1024**3,

@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from homeward.ingestion.limits import MAX_PICTURE_PIXELS
+from homeward.ingestion.footage.limits import MAX_PICTURE_PIXELS
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,mxf,ogg,dhav,h264,"

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
-from homeward.ingestion.model import Box, Face, Frame, Template
-from homeward.ingestion.ports import Looked, Undecodable
+from homeward.core.vision.changes import Searched
+from homeward.core.vision.planes import unstack, within
+from homeward.core.vision.regions import Region
+from homeward.ingestion.scan.faces import Box, Face, Frame, Template
+from homeward.ingestion.scan.ports import Looked, Undecodable
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
-from homeward.vision.changes import Searched
-from homeward.vision.planes import unstack, within
-from homeward.vision.regions import Region
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"
 EMBED_TIMEOUT_SECONDS = 60.0

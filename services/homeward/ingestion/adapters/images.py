@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.model import Box, Face, Frame, Picture, Portrait
-from homeward.ingestion.ports import Closeup
-from homeward.vision import quality
-from homeward.vision.alignment import align
-from homeward.vision.regions import Region
-from homeward.vision.scaling import shrink
+from homeward.core.vision import quality
+from homeward.core.vision.alignment import align
+from homeward.core.vision.regions import Region
+from homeward.core.vision.scaling import shrink
+from homeward.ingestion.scan.faces import Box, Face, Frame, Picture, Portrait
+from homeward.ingestion.scan.ports import Closeup
 
 THUMBNAIL_SIZE = (32, 18)
 """Width and height, pixels: enough to tell scenes apart, too small to show anybody."""

@@ -18,9 +18,11 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.ingestion.model import Candidate, Drop, Match, MatchPolicy, Template
-from homeward.ingestion.ports import MOST_LISTED, Sighted
-from homeward.policy import PolicyFigures
+from homeward.common import convert as common_convert
+from homeward.core.policy import PolicyFigures
+from homeward.ingestion.scan.faces import Template
+from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
+from homeward.ingestion.scan.ports import MOST_LISTED, Sighted
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
@@ -176,7 +178,9 @@ def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
             time_uncertain=sighted.time_uncertain,
             threshold=sighted.policy.threshold,
             policy_id=sighted.policy.policy_id,
-            figures=wire.to_figures(sighted.policy.figures) if sighted.policy.figures else None,
+            figures=common_convert.to_figures(sighted.policy.figures)
+            if sighted.policy.figures
+            else None,
             face_height_px=sighted.face_height_px,
             footage_sha256=sighted.footage.header.sha256,
             clock_offset=wire.to_duration(sighted.footage.header.start_time - sighted.true_start),
@@ -211,4 +215,6 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
 
 
 def _figures(told: policy_pb2.ThresholdPolicy | sighting_pb2.Sighting) -> PolicyFigures | None:
-    return wire.figures_from(told.figures, "figures") if told.HasField("figures") else None
+    return (
+        common_convert.figures_from(told.figures, "figures") if told.HasField("figures") else None
+    )

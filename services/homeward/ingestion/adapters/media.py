@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from homeward.ingestion.adapters.caged import DECODING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Decode, Open
-from homeward.ingestion.model import Frame, VideoTrack
-from homeward.ingestion.ports import Piece, Undecodable
+from homeward.ingestion.footage.media import VideoTrack
+from homeward.ingestion.footage.timeline import UNKNOWN, Timeline
+from homeward.ingestion.scan.faces import Frame
+from homeward.ingestion.scan.ports import Piece, Undecodable
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
-from homeward.ingestion.timeline import UNKNOWN, Timeline
 from homeward.servicekit import tracing
 from homeward.servicekit.cage import CageBrokenError, CageLimits
 from homeward.servicekit.executor import BoundedExecutor

@@ -11,11 +11,11 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.ports import Part
+from homeward.core.vision.regions import Region
+from homeward.ingestion.footage.ports import Part
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import InMemoryObjectStore
-from homeward.vision.regions import Region
 
 MIN_PART_BYTES = 5 * 1024 * 1024
 """S3 takes no smaller part but the last."""

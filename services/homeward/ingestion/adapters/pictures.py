@@ -10,8 +10,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 from numpy.typing import NDArray
 
-from homeward.vision.planes import stack, within
-from homeward.vision.regions import Region
+from homeward.core.vision.planes import stack, within
+from homeward.core.vision.regions import Region
 
 _PLAIN = "yuv420p"
 

@@ -21,8 +21,8 @@ from homeward.ingestion.adapters.http_file import HttpBlocks
 from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
-from homeward.ingestion.clocks import Stamps, Steps, place
-from homeward.ingestion.limits import (
+from homeward.ingestion.footage.clocks import Stamps, Steps, place
+from homeward.ingestion.footage.limits import (
     MAX_EXAMINED_AT_ONCE,
     MAX_HOLES,
     MAX_KEY_PICTURES,
@@ -31,7 +31,7 @@ from homeward.ingestion.limits import (
     RARE_KEY_PICTURES,
     RARE_RATE,
 )
-from homeward.ingestion.model import (
+from homeward.ingestion.footage.media import (
     Finding,
     FootageProblem,
     Orientation,
@@ -39,14 +39,7 @@ from homeward.ingestion.model import (
     Probe,
     VideoTrack,
 )
-from homeward.ingestion.timeline import (
-    UNKNOWN,
-    VERSION,
-    Examined,
-    KeyRuns,
-    Spans,
-    Timeline,
-)
+from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examined, KeyRuns, Spans, Timeline
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor

@@ -9,7 +9,7 @@ from datetime import timedelta
 from minio.datatypes import Part as S3Part
 from minio.error import S3Error
 
-from homeward.ingestion.ports import Part
+from homeward.ingestion.footage.ports import Part
 from homeward.servicekit import errors
 from homeward.servicekit.s3 import S3ObjectStore
 

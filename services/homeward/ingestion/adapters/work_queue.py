@@ -17,8 +17,8 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
-from homeward.ingestion.ports import Backlog
-from homeward.inventory import RECORD_LIMIT, SCAN_WORK
+from homeward.core.inventory import RECORD_LIMIT, SCAN_WORK
+from homeward.ingestion.scan.ports import Backlog
 from homeward.servicekit import tracing
 from homeward.servicekit.nats import Nats
 

@@ -23,9 +23,9 @@ from homeward.ingestion.adapters.containers import open_tracks
 from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Decode, Open, Picture
 from homeward.ingestion.cage.upright import copied, upright
-from homeward.ingestion.limits import COPY_SIDE_PX, MAX_PICTURE_PIXELS
-from homeward.ingestion.model import Orientation
-from homeward.ingestion.timeline import UNKNOWN
+from homeward.ingestion.footage.limits import COPY_SIDE_PX, MAX_PICTURE_PIXELS
+from homeward.ingestion.footage.media import Orientation
+from homeward.ingestion.footage.timeline import UNKNOWN
 
 BY_BYTES = ("mpegts", "mpeg", "h264", "hevc", "m4v", "mpegvideo", "dhav", "vob")
 """Containers without an index: a seek by time reads and guesses, one by bytes is exact."""

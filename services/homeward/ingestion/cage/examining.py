@@ -17,9 +17,14 @@ from homeward.ingestion.adapters.containers import PictureTracks, open_tracks
 from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
 from homeward.ingestion.cage.messages import Examined, TrackFacts
 from homeward.ingestion.cage.upright import orientation_of, pixel_aspect, upright
-from homeward.ingestion.limits import MAX_PICTURE_PIXELS, MAX_PICTURES, MAX_TRACKS, MIN_SIDE_PX
-from homeward.ingestion.model import Orientation
-from homeward.ingestion.timeline import UNKNOWN
+from homeward.ingestion.footage.limits import (
+    MAX_PICTURE_PIXELS,
+    MAX_PICTURES,
+    MAX_TRACKS,
+    MIN_SIDE_PX,
+)
+from homeward.ingestion.footage.media import Orientation
+from homeward.ingestion.footage.timeline import UNKNOWN
 
 MAX_PICTURES_TRIED = 500
 """Pictures that may fail to decode before a track counts as undecodable."""

@@ -11,8 +11,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
-from homeward.ingestion.limits import MAX_PIXEL_ASPECT, MAX_SIDE_PX
-from homeward.ingestion.model import Orientation
+from homeward.ingestion.footage.limits import MAX_PIXEL_ASPECT, MAX_SIDE_PX
+from homeward.ingestion.footage.media import Orientation
 
 PLAIN = "yuv420p"
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from homeward.matching.model import ModelInfo
+from homeward.matching.gallery.model import ModelInfo
 
 
 @dataclass(frozen=True, slots=True)

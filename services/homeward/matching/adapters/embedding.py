@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
-from homeward.matching.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.servicekit.clients import check_health, translated, while_alive
 
 SERVICE = "homeward.api.embedding.v1.EmbeddingService"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
-from homeward.matching.model import ErasedSighting, Sighting
+from homeward.matching.sightings.model import ErasedSighting, Sighting
 from homeward.servicekit import records
 from homeward.servicekit.nats import Nats
 

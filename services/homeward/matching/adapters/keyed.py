@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from homeward.matching import keying, pinning
 from homeward.matching.adapters import changes, cluster, collections
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import QdrantEngine
-from homeward.matching.model import ModelInfo, Template
-from homeward.matching.ports import NOT_REBUILT
+from homeward.matching.gallery import keying, pinning
+from homeward.matching.gallery.model import ModelInfo, Template
+from homeward.matching.gallery.ports import NOT_REBUILT
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 from homeward.servicekit.lease import Proceed

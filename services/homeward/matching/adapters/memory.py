@@ -8,17 +8,10 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward import fusing
-from homeward.matching import pinning
-from homeward.matching.model import (
-    Candidate,
-    ErasedSighting,
-    ModelInfo,
-    PhotoKey,
-    Sighting,
-    Template,
-)
-from homeward.matching.ports import (
+from homeward.core import fusing
+from homeward.matching.gallery import pinning
+from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
+from homeward.matching.gallery.ports import (
     NOT_REBUILT,
     Edition,
     GalleryContents,
@@ -26,6 +19,7 @@ from homeward.matching.ports import (
     Reference,
     Removed,
 )
+from homeward.matching.sightings.model import ErasedSighting, Sighting
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 

@@ -10,16 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from homeward import fusing
+from homeward.core import fusing
 from homeward.matching.adapters.keyed import KeyedCollection, Part, Point
-from homeward.matching.model import (
-    Candidate,
-    ModelInfo,
-    PhotoKey,
-    Sighting,
-    Template,
-)
-from homeward.matching.ports import Edition, GalleryContents, Prepared, Reference, Removed
+from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
+from homeward.matching.gallery.ports import Edition, GalleryContents, Prepared, Reference, Removed
+from homeward.matching.sightings.model import Sighting
 from homeward.servicekit import errors, records
 from homeward.servicekit.lease import Proceed
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from homeward.core.packs import PackError
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.centred import Centred, Centres
-from homeward.packs import PackError
 
 NOTHING = np.zeros(2, np.float32)
 FACES = np.zeros((2, 1, 1, 3), np.uint8)

@@ -11,13 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from homeward import packs
+from homeward.core import packs
+from homeward.core.pack_manifest import DEFAULT, FAMILIES, ColourOrder, RecogniserInput
+from homeward.core.packs import PackError
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser, to_blob
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.sessions import CPU, open_session
 from homeward.embedding.model import ModelFile, pack_digest
-from homeward.pack_manifest import DEFAULT, FAMILIES, ColourOrder, RecogniserInput
-from homeward.packs import PackError
 
 SIZE = 512
 ADAFACE, AURAFACE = FAMILIES["adaface"], FAMILIES["auraface"]

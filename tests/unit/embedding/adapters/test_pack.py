@@ -11,11 +11,11 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from homeward import packs
+from homeward.core import packs
+from homeward.core.packs import PackError
 from homeward.embedding.adapters import sessions
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.packs import PackError
 
 LICENCE = "agreed with the owner"
 CUDA = "CUDAExecutionProvider"

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from homeward import packs
+from homeward.core import packs
+from homeward.core.pack_manifest import FAMILIES, Manifest
+from homeward.core.packs import PackError
 from homeward.embedding.adapters.onnx_recogniser import OnnxRecogniser
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.adapters.scrfd_arcface import ArcfaceRecogniser, ScrfdFaceDetector
-from homeward.pack_manifest import FAMILIES, Manifest
-from homeward.packs import PackError
 
 
 class Scrfd:

@@ -8,11 +8,11 @@ from typing import Literal
 import onnxruntime
 import pytest
 
+from homeward.core.packs import PackError
 from homeward.embedding.adapters import yunet_sface
 from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.yunet_sface import SFACE, YUNET, best_runtime, folded, read_file
 from homeward.embedding.model import pack_digest
-from homeward.packs import PackError
 
 
 def test_a_file_that_is_not_the_pinned_one_is_refused() -> None:

@@ -23,8 +23,8 @@ from homeward.ingestion.adapters.embedding import (
     GrpcFaceFinder,
 )
 from homeward.ingestion.adapters.memory import InMemoryPicture
-from homeward.ingestion.model import Box, Frame
-from homeward.ingestion.ports import Undecodable
+from homeward.ingestion.scan.faces import Box, Frame
+from homeward.ingestion.scan.ports import Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.clients import open_channel
 

@@ -16,7 +16,7 @@ from homeward.ingestion.adapters.images import (
     CvFaceImages,
 )
 from homeward.ingestion.adapters.memory import InMemoryPicture
-from homeward.ingestion.model import Box, Face, Frame, Portrait
+from homeward.ingestion.scan.faces import Box, Face, Frame, Portrait
 
 
 def noise(width: int = 640, height: int = 480) -> np.ndarray:

@@ -23,10 +23,12 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
+from homeward.core.policy import PolicyFigures, Rate
 from homeward.ingestion.adapters.matching import GrpcMatcher
-from homeward.ingestion.model import Drop, Footage, Match, MatchPolicy, Template
-from homeward.ingestion.ports import Sighted
-from homeward.policy import PolicyFigures, Rate
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.scan.faces import Template
+from homeward.ingestion.scan.model import Drop, Match, MatchPolicy
+from homeward.ingestion.scan.ports import Sighted
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel
 

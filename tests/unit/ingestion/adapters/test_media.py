@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 
+from homeward.core.vision.regions import Region
 from homeward.ingestion.adapters import caged, shared_pictures
 from homeward.ingestion.adapters.caged import DECODING, EXAMINING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
@@ -26,14 +27,14 @@ from homeward.ingestion.adapters.media import (
 )
 from homeward.ingestion.adapters.probe import described
 from homeward.ingestion.cage.messages import Decode, Done, Examine, Open, Picture
-from homeward.ingestion.limits import RARE_KEY_PICTURES
-from homeward.ingestion.model import Frame, Orientation, Stretch, VideoTrack
-from homeward.ingestion.ports import Piece, Undecodable
-from homeward.ingestion.timeline import Timeline
+from homeward.ingestion.footage.limits import RARE_KEY_PICTURES
+from homeward.ingestion.footage.media import Orientation, Stretch, VideoTrack
+from homeward.ingestion.footage.timeline import Timeline
+from homeward.ingestion.scan.faces import Frame
+from homeward.ingestion.scan.ports import Piece, Undecodable
 from homeward.servicekit import errors
 from homeward.servicekit.cage import Cage, CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
-from homeward.vision.regions import Region
 
 PICTURE = 0.04
 STEADY = [number * PICTURE for number in range(100)]

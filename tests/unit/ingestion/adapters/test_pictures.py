@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from av.video.reformatter import Colorspace
 
+from homeward.core.vision.regions import Region
 from homeward.ingestion.adapters.pictures import VideoPicture
 from homeward.ingestion.cage.upright import upright
-from homeward.ingestion.model import Orientation
-from homeward.vision.regions import Region
+from homeward.ingestion.footage.media import Orientation
 
 
 def scene(width: int = 320, height: int = 180) -> np.ndarray:

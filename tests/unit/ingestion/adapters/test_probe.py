@@ -24,7 +24,7 @@ from homeward.ingestion.adapters.probe import (
 )
 from homeward.ingestion.cage.messages import Examined as Facts
 from homeward.ingestion.cage.messages import TrackFacts
-from homeward.ingestion.limits import (
+from homeward.ingestion.footage.limits import (
     MAX_HOLES,
     MAX_KEY_PICTURES,
     MAX_SIDE_PX,
@@ -32,8 +32,8 @@ from homeward.ingestion.limits import (
     RARE_KEY_PICTURES,
     RARE_RATE,
 )
-from homeward.ingestion.model import FootageProblem, Orientation, Presentation, Stretch
-from homeward.ingestion.timeline import UNKNOWN, VERSION, Examined
+from homeward.ingestion.footage.media import FootageProblem, Orientation, Presentation, Stretch
+from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examined
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor

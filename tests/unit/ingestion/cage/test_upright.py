@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorRange
 
+from homeward.core.vision.planes import stack
 from homeward.ingestion.cage.upright import (
     copied,
     orientation_of,
@@ -17,9 +18,8 @@ from homeward.ingestion.cage.upright import (
     shown_size,
     upright,
 )
-from homeward.ingestion.limits import COPY_SIDE_PX, MAX_SIDE_PX
-from homeward.ingestion.model import Orientation
-from homeward.vision.planes import stack
+from homeward.ingestion.footage.limits import COPY_SIDE_PX, MAX_SIDE_PX
+from homeward.ingestion.footage.media import Orientation
 
 AS_STORED = Orientation()
 

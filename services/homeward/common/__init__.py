@@ -1,0 +1,1 @@
+"""What the services answer alike, as `protos/homeward/api/common` has it."""

@@ -1,0 +1,1 @@
+"""What several services share of the domain."""

@@ -1,0 +1,1 @@
+"""The API's messages of ingestion, to and from its models."""

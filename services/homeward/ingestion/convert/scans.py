@@ -1,0 +1,228 @@
+"""Scans on the wire."""
+
+from __future__ import annotations
+
+from google.rpc import code_pb2, status_pb2
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.ingestion.v1 import (
+    scan_pb2,
+)
+from homeward.common import convert as common_convert
+from homeward.ingestion.convert.cameras import camera_id_from
+from homeward.ingestion.convert.footage import footage_id_from
+from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
+from homeward.ingestion.scan.model import (
+    Candidate,
+    FootageEffort,
+    Gap,
+    GapReason,
+    Scan,
+    ScanScope,
+    ScanState,
+    ScanSummary,
+)
+from homeward.ingestion.scan.stretches import ListedStretch, Unlisted
+from homeward.ingestion.scan.waiting import Waiting
+from homeward.servicekit import wire
+from homeward.servicekit.errors import invalid_field
+
+MAX_SCOPE = 1000
+
+_SCAN_STATES = {
+    ScanState.PENDING: scan_pb2.Scan.STATE_PENDING,
+    ScanState.RUNNING: scan_pb2.Scan.STATE_RUNNING,
+    ScanState.SUCCEEDED: scan_pb2.Scan.STATE_SUCCEEDED,
+    ScanState.FAILED: scan_pb2.Scan.STATE_FAILED,
+    ScanState.CANCELLED: scan_pb2.Scan.STATE_CANCELLED,
+}
+_GAP_REASONS = {
+    GapReason.UNDECODABLE: scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE,
+    GapReason.FOOTAGE_GONE: scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE,
+    GapReason.GIVEN_UP: scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP,
+    GapReason.CANCELLED: scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
+    GapReason.NO_PICTURES: scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
+    GapReason.DECODER_ENDED: scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED,
+}
+
+
+def scope_from(scope: scan_pb2.ScanScope) -> ScanScope:
+    """Return what is to be searched, and for whom."""
+    for field in ("subject_ids", "camera_ids", "footage_ids"):
+        wire.count_between(len(getattr(scope, field)), f"scope.{field}", least=0, most=MAX_SCOPE)
+    start, end = wire.from_interval(scope, "interval", within="scope.")
+    if scope.include_rejected and not scope.subject_ids:
+        raise invalid_field(
+            "scope.include_rejected",
+            "needs scope.subject_ids: name the subjects whose rejected sightings to look for again",
+        )
+    return ScanScope(
+        subject_ids=tuple(
+            wire.uuid_text(name, f"scope.subject_ids[{index}]")
+            for index, name in enumerate(scope.subject_ids)
+        ),
+        camera_ids=tuple(
+            camera_id_from(name, f"scope.camera_ids[{index}]")
+            for index, name in enumerate(scope.camera_ids)
+        ),
+        start_time=start,
+        end_time=end,
+        footage_ids=tuple(
+            footage_id_from(name, f"scope.footage_ids[{index}]")
+            for index, name in enumerate(scope.footage_ids)
+        ),
+        include_rejected=scope.include_rejected,
+    )
+
+
+def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
+    """Return a scan as protobuf has it."""
+    scope = scan.scope
+    has_interval = scope.start_time or scope.end_time
+    sizes = summary.counts.sizes
+    return scan_pb2.Scan(
+        scan_id=scan.scan_id,
+        scope=scan_pb2.ScanScope(
+            subject_ids=scope.subject_ids,
+            camera_ids=scope.camera_ids,
+            interval=wire.to_interval(scope.start_time, scope.end_time) if has_interval else None,
+            footage_ids=scope.footage_ids,
+            include_rejected=scope.include_rejected,
+        ),
+        state=_SCAN_STATES[summary.state],
+        progress=scan_pb2.ScanProgress(
+            footage_count=summary.footage_count,
+            segment_count=summary.segment_count,
+            segment_done_count=summary.segments_done,
+            total_duration=wire.to_duration(summary.total),
+            done_duration=wire.to_duration(summary.done),
+            frame_count=summary.counts.frames,
+            face_count=summary.counts.faces,
+            appearance_count=summary.counts.appearances,
+            discarded_appearance_count=summary.counts.discarded,
+            candidate_count=summary.candidate_count,
+            dropped_match_count=summary.counts.dropped,
+            closed_subject_match_count=summary.counts.closed,
+            crowded_appearance_count=summary.counts.crowded,
+            waiting=_to_waiting(summary.waiting) if summary.waiting else None,
+        ),
+        coverage=scan_pb2.ScanCoverage(
+            requested_duration=wire.to_duration(summary.total),
+            searched_duration=wire.to_duration(summary.searched),
+            looked_at_duration=wire.to_duration(summary.looked_at),
+            passed_over_duration=wire.to_duration(summary.passed_over),
+            gaps=[_to_gap(gap) for gap in summary.gaps],
+            incomparable_appearance_count=summary.counts.incomparable,
+            footage_efforts=[_to_effort(effort) for effort in summary.efforts],
+            face_sizes=_to_sizes(sizes) if sizes.total else None,
+            camera_face_sizes=[
+                scan_pb2.CameraFaceSizes(camera_id=camera_id, face_sizes=_to_sizes(one))
+                for camera_id, one in summary.camera_sizes
+            ],
+        ),
+        error=_error(summary),
+        create_time=wire.to_timestamp(scan.create_time),
+        end_time=wire.to_timestamp(summary.end_time) if summary.end_time else None,
+    )
+
+
+def _to_waiting(waiting: Waiting) -> scan_pb2.ScanWaiting:
+    return scan_pb2.ScanWaiting(
+        component=waiting.component,
+        address=waiting.address,
+        since_time=wire.to_timestamp(waiting.since),
+        message=waiting.problem,
+    )
+
+
+def _to_sizes(sizes: FaceSizes) -> scan_pb2.FaceSizes:
+    return scan_pb2.FaceSizes(
+        least_width_px=int(MIN_FACE_WIDTH_PX),
+        appearance_count=sizes.total,
+        too_small_appearance_count=sizes.too_small,
+        unclear_appearance_count=sizes.unclear,
+        median_width_px=sizes.median,
+        width_counts=[
+            scan_pb2.FaceWidthCount(width_px=width, appearance_count=count)
+            for width, count in enumerate(sizes.counts)
+            if count
+        ],
+    )
+
+
+def to_stretch(listed: ListedStretch) -> scan_pb2.IncomparableStretch:
+    """Return a stretch as protobuf has it."""
+    footage, stretch = listed.footage, listed.stretch
+    return scan_pb2.IncomparableStretch(
+        camera_id=footage.header.camera_id,
+        footage_id=footage.footage_id,
+        file_name=footage.header.file_name,
+        interval=wire.to_interval(
+            listed.true_start + stretch.start, listed.true_start + stretch.end
+        ),
+        start_offset=wire.to_duration(stretch.start),
+        end_offset=wire.to_duration(stretch.end),
+        peak_person_count=stretch.peak,
+        appearance_count=stretch.appearances,
+        too_small_appearance_count=stretch.too_small,
+        time_uncertain=listed.time_uncertain,
+    )
+
+
+def to_unlisted(unlisted: Unlisted) -> scan_pb2.UnlistedFootage:
+    """Return a recording whose stretches are not known as protobuf has it."""
+    return scan_pb2.UnlistedFootage(
+        footage_id=unlisted.footage_id,
+        reason=scan_pb2.UnlistedReason.Value(f"UNLISTED_REASON_{unlisted.reason.name}"),
+        appearance_count=unlisted.appearances,
+    )
+
+
+def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
+    return scan_pb2.FootageEffort(
+        footage_id=effort.footage_id,
+        decoded_duration=wire.to_duration(effort.looked_at),
+        passed_over_duration=wire.to_duration(effort.passed_over),
+        thoroughness=[
+            scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{way.name}") for way in effort.thoroughness
+        ],
+    )
+
+
+def _to_gap(gap: Gap) -> scan_pb2.CoverageGap:
+    return scan_pb2.CoverageGap(
+        footage_id=gap.footage_id,
+        interval=wire.to_interval(gap.start_time, gap.end_time),
+        reason=_GAP_REASONS[gap.reason],
+        detail=gap.detail,
+    )
+
+
+def _error(summary: ScanSummary) -> status_pb2.Status | None:
+    if summary.state is not ScanState.FAILED:
+        return None
+    details = sorted({gap.detail for gap in summary.gaps})
+    return status_pb2.Status(
+        code=code_pb2.FAILED_PRECONDITION,
+        message="nothing could be searched: " + "; ".join(details),
+    )
+
+
+def to_candidate(candidate: Candidate) -> scan_pb2.ScanCandidate:
+    """Return a candidate as protobuf has it."""
+    return scan_pb2.ScanCandidate(
+        sighting_id=candidate.sighting_id,
+        subject_id=candidate.subject_id,
+        camera_id=candidate.camera_id,
+        footage_id=candidate.footage_id,
+        interval=types_pb2.TimeInterval(
+            start_time=wire.to_timestamp(candidate.start_time),
+            end_time=wire.to_timestamp(candidate.end_time),
+        ),
+        score=candidate.score,
+        threshold=candidate.threshold,
+        policy_id=candidate.policy_id,
+        figures=common_convert.to_figures(candidate.figures) if candidate.figures else None,
+        rival_score=candidate.rival_score,
+        time_uncertain=candidate.time_uncertain,
+    )

@@ -1,0 +1,1 @@
+"""Recordings: how they come, what they are, how they go."""

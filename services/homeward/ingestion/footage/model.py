@@ -1,0 +1,100 @@
+"""A recording and its upload, as they are kept."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from homeward.ingestion.footage.media import Probe
+
+MAX_FOOTAGE_BYTES = 50 * 1024**3
+_DIGEST_DIGITS = 16
+_FOOTAGE_ID = re.compile(
+    r"(?P<camera>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)-(?P<start>\d{8}t\d{12}z)-[0-9a-f]{16}"
+)
+_START_FORMAT = "%Y%m%dt%H%M%S%fz"
+
+
+@dataclass(frozen=True, slots=True)
+class FootageHeader:
+    """What an uploader states about a recording."""
+
+    camera_id: str
+    file_name: str
+    start_time: datetime
+    """By the camera's clock."""
+    size_bytes: int
+    sha256: str
+
+    @property
+    def footage_id(self) -> str:
+        """The id of this recording: camera, start and content, so that it is always the same."""
+        start = self.start_time.astimezone(UTC).strftime(_START_FORMAT)
+        return f"{self.camera_id}-{start}-{self.sha256[:_DIGEST_DIGITS]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A finished recording of one camera: the manifest that lies beside its file."""
+
+    footage_id: str
+    header: FootageHeader
+    probe: Probe
+    receive_time: datetime
+    delete_time: datetime
+
+    @property
+    def end_time(self) -> datetime:
+        """When the recording ends, by the camera's clock."""
+        return self.header.start_time + self.probe.duration
+
+
+def footage_folder(footage_id: str) -> str | None:
+    """Return the prefix of a recording's objects, or None when the id is none."""
+    match = _FOOTAGE_ID.fullmatch(footage_id)
+    if match is None:
+        return None
+    day = match["start"][:8]
+    return f"footage/{match['camera']}/{day[:4]}/{day[4:6]}/{day[6:]}/{footage_id}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload under way: what was announced, and where its bytes go."""
+
+    header: FootageHeader
+    create_time: datetime
+    """When its first byte may have come: the 31 days count from here."""
+    multipart_id: str | None
+    """Of the store's multipart upload; None for an upload by URL."""
+    staging: str = ""
+    """Key that the URL writes to. Empty for an upload by gRPC, and for one by URL that an earlier
+    version began: its URL writes to the recording's own key, and it has to be begun again."""
+    admissions: tuple[str, ...] = ()
+    """Multipart uploads by which a staged file is copied to its recording's key."""
+    done: bool = False
+    """Whether an upload by URL has become footage: kept to answer whoever lost the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FootageErasure:
+    """That a recording was removed; nothing about what it showed."""
+
+    footage_id: str
+    receive_time: datetime
+    delete_time: datetime
+    begin_time: datetime
+    erase_time: datetime | None = None
+    """When the store said of every object that it is not there; None while that is under way."""
+    by_store: bool = False
+    """Whether the store had removed it, or its file, by itself before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFootage:
+    """That there is a recording, beside the store: it may remove one by itself."""
+
+    footage_id: str
+    receive_time: datetime
+    delete_time: datetime

@@ -1,0 +1,221 @@
+"""Files that come by URL: each has a key of its own, and is admitted once it has been read through.
+
+Whoever has the URL of an upload may write to its key for as long as the URL lives, also when the
+upload is done, and with a time that the store believes. So nothing is ever read from there but to
+be admitted, and what no upload that is under way has announced is removed, whatever its age.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from homeward.core.inventory import STAGED, UNCLAIMED, DataClass, HeldData
+from homeward.ingestion.footage.model import Footage, Upload, footage_folder
+from homeward.ingestion.footage.ports import FootageStore, Part
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import KeyValueStore, edit
+from homeward.servicekit.objects import ObjectInfo
+
+FOLDER = "staging/"
+
+COPIED_BYTES = 8 * 1024 * 1024
+"""What of a file is in memory at a time, twice. S3 takes no part under 5 MiB but the last."""
+
+CLOCKS_APART = timedelta(minutes=15)
+"""How far S3 lets two clocks be apart. What is dated further ahead was not written when it says."""
+
+
+DEPTH = 6
+"""Folders that an object of a recording is in."""
+
+
+def new_key() -> str:
+    """Return a key for the file of an upload by URL, which no other upload has."""
+    return f"{FOLDER}{uuid.uuid4().hex}"
+
+
+def dated_ahead(item: ObjectInfo, now: datetime) -> bool:
+    """Tell whether an object says that it was written in the future, so that it never gets old."""
+    return item.modified - now > CLOCKS_APART
+
+
+def footage_in(key: str) -> str:
+    """Return the id of the recording whose object a key would be; "" if it is no such key."""
+    parts = key.split("/")  # footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/…
+    folder = footage_folder(parts[DEPTH - 1]) if len(parts) > DEPTH else None
+    return parts[DEPTH - 1] if folder and key.startswith(folder) else ""
+
+
+class Staging:
+    """The files that came by URL and are not recordings yet.
+
+    Args:
+        store: The bucket of recordings.
+        uploads: The records of uploads under way.
+    """
+
+    def __init__(self, store: FootageStore, uploads: KeyValueStore) -> None:
+        self._store = store
+        self._uploads = uploads
+
+    async def admit(self, request_id: str, upload: Upload, key: str) -> str:
+        """Copy a staged file to `key`, which no URL writes to, if it is the one announced.
+
+        It is copied as it is read through, in parts that become an object only if their digest is
+        right: writing to the staging key meanwhile, or doing this twice at once, changes nothing.
+
+        Returns:
+            The file's SHA-256.
+
+        Raises:
+            NotFoundError: `UPLOAD_NOT_FOUND`: the upload was given up meanwhile.
+            InvalidArgumentError: `UPLOAD_DIGEST_MISMATCH`: it is another file.
+        """
+        header = upload.header
+        admission = await self._store.begin_multipart(key)
+        done = False
+        try:
+            await self._note(request_id, admission)
+            digest, parts = await self._copied(upload, key, admission)
+            if digest != header.sha256:
+                raise digest_mismatch(header.sha256, digest)
+            await self._store.complete_multipart(key, admission, parts)
+            done = True
+        finally:
+            if not done:
+                # If the store does not answer, the sweep finds it by the upload's record.
+                with contextlib.suppress(errors.UnavailableError):
+                    await self._store.abort_multipart(key, admission)
+        return digest
+
+    async def _copied(self, upload: Upload, key: str, admission: str) -> tuple[str, list[Part]]:
+        size = upload.header.size_bytes
+        digest = hashlib.sha256()
+        parts: list[Part] = []
+        offset = 0
+        block = await self._store.read(upload.staging, 0, min(COPIED_BYTES, size))
+        while block:
+            offset += len(block)
+            digest.update(block)
+            part, block = await asyncio.gather(
+                self._store.put_part(key, admission, len(parts) + 1, block),
+                self._next(upload.staging, offset, size),
+            )
+            parts.append(part)
+        return digest.hexdigest(), parts
+
+    async def _next(self, key: str, offset: int, size: int) -> bytes:
+        length = min(COPIED_BYTES, size - offset)
+        return await self._store.read(key, offset, length) if length else b""
+
+    async def _note(self, request_id: str, admission: str) -> None:
+        """Write an admission down before it has any part, so that the sweep knows of it."""
+
+        async def add(value: bytes | None) -> bytes:
+            upload = records.decode(value, Upload) if value else None
+            if upload is None or upload.done:
+                raise upload_not_found(request_id)
+            return records.encode(replace(upload, admissions=(*upload.admissions, admission)))
+
+        await edit(self._uploads, request_id, add)
+
+    async def give_up(self, request_id: str, key: str) -> None:
+        """Forget an upload with all parts that were copied to `key` and became no object.
+
+        Raises:
+            UnavailableError: The store does not answer; the sweep does it by the upload's record.
+        """
+        entry = await self._uploads.get(request_id)
+        admissions = records.decode(entry.value, Upload).admissions if entry else ()
+        for admission in admissions:
+            await self._store.abort_multipart(key, admission)
+        await self._uploads.erase(request_id)
+
+    async def sweep(self) -> int:
+        """Remove what was put to a URL and belongs to no upload under way; return how much.
+
+        It goes by the records of uploads, which are written before their URL is given out. What the
+        store says of an object's age is what its writer told it.
+        """
+        staged = await self._store.objects(FOLDER)
+        if not staged:
+            return 0
+        awaited = await self._awaited()  # after the list: each had its record by then
+        count = 0
+        for item in staged:
+            if item.key not in awaited:
+                count += (await self._store.purge(item.key)).keys
+        return count
+
+    async def _awaited(self) -> frozenset[str]:
+        found = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
+        return frozenset(upload.staging for upload in found if upload.staging and not upload.done)
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """Of all objects of the bucket, those that are no recording's."""
+
+    staged: Sequence[ObjectInfo]
+    unclaimed: Sequence[ObjectInfo]
+    """They belong to nothing that Homeward knows of: left by what broke off, or somebody else's."""
+
+    @classmethod
+    def among(
+        cls,
+        objects: Sequence[ObjectInfo],
+        footage: Collection[Footage],
+        uploads: Collection[Upload],
+    ) -> Unfinished:
+        """Return those among `objects`."""
+        awaited = {upload.staging for upload in uploads if upload.staging}
+        known = [*(one.header for one in footage), *(one.header for one in uploads)]
+        pointers = {f"by-sha256/{header.sha256}" for header in known}
+        names = {header.footage_id for header in known}
+        return cls(
+            staged=[item for item in objects if item.key in awaited],
+            unclaimed=[
+                item
+                for item in objects
+                if item.key not in awaited | pointers and footage_in(item.key) not in names
+            ],
+        )
+
+    def held(self, now: datetime) -> tuple[HeldData, HeldData]:
+        """Return what a retention report tells of them."""
+        return _held(STAGED, self.staged, now), _held(UNCLAIMED, self.unclaimed, now)
+
+
+def _held(kind: DataClass, items: Sequence[ObjectInfo], now: datetime) -> HeldData:
+    limit = kind.limit or timedelta.max
+    return HeldData(
+        kind.name,
+        count=len(items),
+        size_bytes=sum(item.size for item in items),
+        oldest=min((item.modified for item in items), default=None),
+        overdue=sum(now - item.modified >= limit or dated_ahead(item, now) for item in items),
+    )
+
+
+def digest_mismatch(expected: str, received: str) -> errors.InvalidArgumentError:
+    """Return the error for a file that is not the one announced."""
+    return errors.InvalidArgumentError(
+        "the bytes that came are not those that were announced; upload the file again",
+        reason=errors.Reason.UPLOAD_DIGEST_MISMATCH,
+        metadata={"expected": expected, "received": received},
+    )
+
+
+def upload_not_found(request_id: str) -> errors.NotFoundError:
+    """Return the error for an upload that is not under way."""
+    return errors.NotFoundError(
+        f"no upload {request_id} is under way; begin it again",
+        reason=errors.Reason.UPLOAD_NOT_FOUND,
+        metadata={"request_id": request_id},
+    )

@@ -1,0 +1,483 @@
+"""Comparing people who were in view with those who are looked for, beside the search for more."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import islice
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.timeline import Timeline
+from homeward.ingestion.scan.face_sizes import FaceSizes
+from homeward.ingestion.scan.faces import Box, Face, Template
+from homeward.ingestion.scan.incomparable import IncomparablePerson, clipped
+from homeward.ingestion.scan.model import Candidate, Counts, Drop, Match, MatchPolicy, Segment
+from homeward.ingestion.scan.ports import (
+    MOST_LISTED,
+    Closeup,
+    FaceFinder,
+    FaceImages,
+    Matcher,
+    Sighted,
+)
+from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
+from homeward.ingestion.scan.tracking import Track
+from homeward.ingestion.scan_metrics import stage
+from homeward.servicekit import tracing
+from homeward.servicekit.executor import BoundedExecutor
+
+CLOSER_MARGIN = 0.12
+"""An appearance whose first two pictures are less alike to anybody than this much below the
+threshold is forgotten; of the others all pictures are embedded. Of 287 appearances of enrolled
+people that came to be candidates it loses none; 0.10 loses two (docs/evaluation.md)."""
+
+RIVAL_MARGIN = 0.15
+"""How far below the threshold somebody else is told of beside a candidate (docs/evaluation.md): no
+less than makes one doubtful, `cli.figures.DOUBTFUL_MARGIN`."""
+
+MOST_WAITING = 32
+"""Ended tracks, each with its pictures, that wait for those under way to be compared; the search
+waits when there are more."""
+
+BATCHES = 2
+"""Batches of tracks that are compared at a time: one is embedded while another is recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A segment to search, and for whom."""
+
+    scan_id: str
+    subject_ids: tuple[str, ...]
+    """Empty: everybody who is looked for."""
+    footage: Footage
+    timeline: Timeline
+    """Of the whole recording."""
+    segment: Segment
+    include_rejected_before: datetime | None = None
+    """List candidates where a reviewer has rejected one before then, too."""
+
+    def concerns(self, start: timedelta, end: timedelta) -> bool:
+        """Whether somebody was in view while it was asked for, who was so from `start` to `end`."""
+        window = self.segment.window
+        if window is None:
+            return True
+        return start < window.end and self.timeline.end_of(end) > window.start
+
+    def incomparable(self, track: Track[Shots], *, too_small: bool) -> list[IncomparablePerson]:
+        """Return somebody who could not be compared, in the part that was asked for.
+
+        What is seen of them beyond the segment's end, the next segment tells.
+        """
+        end = self.timeline.end_of(track.end)
+        person = clipped(track.start, end, self.segment.asked_for, too_small=too_small)
+        return [person] if person else []
+
+
+def glimpse(shots: Sequence[Shot]) -> list[Shot]:
+    """Return the best picture and the one farthest from it in time: enough to forget somebody by.
+
+    If the track has jumped between two people, each of them is likely to be on one.
+    """
+    best = shots[0]
+    farthest = max(shots, key=lambda shot: abs(shot.offset - best.offset))
+    return [best] if farthest is best else [best, farthest]
+
+
+@dataclass(slots=True)
+class Compared:
+    """What comparing tracks adds to their segment."""
+
+    counts: Counts = field(default_factory=Counts)
+    candidates: list[Candidate] = field(default_factory=list)
+    incomparable: list[IncomparablePerson] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """A subject that an appearance is alike to, and the picture that shows it best."""
+
+    match: Match
+    """The most alike of the fused template and the pictures alone."""
+    shot: int
+    """Number of the picture that is most alike; the best one, when only the fused template is."""
+    shot_score: float | None
+    """Of that picture alone, when it is at or above the threshold."""
+
+
+def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[Likeness]:
+    """Return the subjects that an appearance is alike to, most alike first.
+
+    Fusing helps where every picture is poor, and one good picture is better than its mean with poor
+    ones: an appearance is as alike to somebody as the fused template or its most alike picture is.
+
+    Args:
+        fused: Matches of the fused template.
+        single: Matches of each picture alone, in the order of the pictures.
+    """
+    shots: dict[str, tuple[Match, int]] = {}
+    for number, matches in enumerate(single):
+        for match in matches:
+            held = shots.get(match.subject_id)
+            if held is None or match.score > held[0].score:
+                shots[match.subject_id] = (match, number)
+    best = {match.subject_id: match for match in fused}
+    for match, _ in shots.values():
+        if match.subject_id not in best or match.score > best[match.subject_id].score:
+            best[match.subject_id] = match
+    likenesses = [
+        Likeness(match, shots[name][1], shots[name][0].score)
+        if name in shots
+        else Likeness(match, 0, None)
+        for name, match in best.items()
+    ]
+    return sorted(likenesses, key=lambda one: -one.match.score)
+
+
+def nearest_other(likeness: Likeness, near: Iterable[Likeness]) -> float | None:
+    """Return how alike an appearance is to somebody else at most.
+
+    Args:
+        likeness: To whom it is alike.
+        near: To whom it is, or is nearly, most alike first.
+    """
+    others = (one.match for one in near if one.match.subject_id != likeness.match.subject_id)
+    return next((match.score for match in others), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedShot:
+    """A picture of a face, and its template."""
+
+    shot: Shot
+    """Its quality is that of the aligned face."""
+    template: Template
+
+
+def _people(
+    track: Track[Shots], shots: Sequence[Shot], known: Mapping[int, EmbeddedShot]
+) -> list[Appearance]:
+    """Return the people of a track, by those of some of its pictures that have a template."""
+    usable = [known[id(shot)] for shot in shots if id(shot) in known]
+    if not usable:
+        return []
+    return appearances(
+        track.start, track.end, [one.shot for one in usable], [one.template for one in usable]
+    )
+
+
+def _face_of(shot: Shot, closeup: Closeup, found: Sequence[Face]) -> Face | None:
+    """Return the face of a picture, found again on its close-up, in pixels of its portrait."""
+    corner = np.array([closeup.left, closeup.top], np.float32)
+    faces = [
+        Face(
+            face.box.scaled(1 / closeup.scale).moved(closeup.left, closeup.top),
+            face.landmarks / np.float32(closeup.scale) + corner,
+            face.detector_score,
+        )
+        for face in found
+    ]
+    return nearest(shot.portrait.face, faces)
+
+
+def nearest(box: Box, faces: Iterable[Face]) -> Face | None:
+    """Return the face whose middle is nearest to a box's, if it is within half of its width."""
+    x, y = box.centre
+
+    def distance(face: Face) -> float:
+        return math.hypot(face.box.centre[0] - x, face.box.centre[1] - y)
+
+    found = min(faces, key=distance, default=None)
+    return found if found is not None and distance(found) <= box.width / 2 else None
+
+
+class Comparer:
+    """Embeds and matches appearances, and records those that match somebody.
+
+    Args:
+        faces: Embeds.
+        images: Makes stills, in a thread of `executor`.
+        matcher: Compares, and records sightings.
+        executor: Threads.
+    """
+
+    def __init__(
+        self, *, faces: FaceFinder, images: FaceImages, matcher: Matcher, executor: BoundedExecutor
+    ) -> None:
+        self._faces = faces
+        self._images = images
+        self._matcher = matcher
+        self._executor = executor
+
+    async def compare(self, task: Task, tracks: Sequence[Track[Shots]]) -> Compared:
+        """Compare tracks that have ended; return what that adds to the segment."""
+        concerned = [track for track in tracks if task.concerns(track.start, track.end)]
+        small = [track for track in concerned if not track.kept.best]
+        comparable = [track for track in concerned if track.kept.best]
+        sizes = FaceSizes.of(track.kept.widest for track in concerned)
+        assert sizes.too_small == len(small), "a face that is wide enough leaves a picture"
+        compared = Compared(Counts(incomparable=len(small), sizes=sizes))
+        for track in small:
+            compared.incomparable += task.incomparable(track, too_small=True)
+        if comparable:
+            with tracing.span("compare", {"tracks": len(comparable)}):
+                await self._compare(task, comparable, compared)
+        return compared
+
+    async def _compare(
+        self, task: Task, comparable: Sequence[Track[Shots]], compared: Compared
+    ) -> None:
+        """Forget those who are clearly like nobody, and look closer at the others."""
+        glimpses = [glimpse(track.kept.best) for track in comparable]
+        glimpsed = [shot for shots in glimpses for shot in shots]
+        known = await self._embedded(glimpsed)
+        seen = [
+            _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
+        ]
+        promising = await self._promising(task, seen)
+        nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
+        compared.counts += Counts(appearances=nobody, discarded=nobody)
+        closer = [track for track, more in zip(comparable, promising, strict=True) if more]
+        tried = {id(shot) for shot in glimpsed}
+        rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
+        await self._look_closer(task, closer, known | await self._embedded(rest), compared)
+
+    async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
+        """Tell which tracks are not clearly like nobody; it is unclear where nothing was seen."""
+        all_seen = [one for found in seen for one in found]
+        if not all_seen:
+            return [True for _ in seen]
+        ranked, _ = await self._ranked(all_seen, task.subject_ids, margin=CLOSER_MARGIN)
+        left = iter(ranked)
+        return [not found or any(list(islice(left, len(found)))) for found in seen]
+
+    async def _look_closer(
+        self,
+        task: Task,
+        tracks: Sequence[Track[Shots]],
+        known: dict[int, EmbeddedShot],
+        compared: Compared,
+    ) -> None:
+        """Compare all pictures of some tracks, and record who is alike to somebody."""
+        people = [_people(track, track.kept.best, known) for track in tracks]
+        found = [one for several in people for one in several if task.concerns(one.start, one.end)]
+        unclear = [track for track, several in zip(tracks, people, strict=True) if not several]
+        compared.counts += Counts(incomparable=len(unclear), sizes=FaceSizes(unclear=len(unclear)))
+        for track in unclear:
+            compared.incomparable += task.incomparable(track, too_small=False)
+        if not found:
+            return
+        ranked, policy = await self._ranked(found, task.subject_ids)
+        alike = [
+            (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
+        ]
+        rivals = await self._rivals([one for one, _ in alike])
+        sighted = [
+            await self._executor.run(
+                self._sighted, task, one, likeness, nearest_other(likeness, near), policy
+            )
+            for (one, likenesses), near in zip(alike, rivals, strict=True)
+            for likeness in likenesses[:MOST_LISTED]
+        ]
+        recorded = await self._recorded(sighted)
+        compared.counts += Counts(
+            appearances=len(found),
+            discarded=ranked.count([]),
+            dropped=sum(isinstance(one, Drop) for one in recorded),
+            closed=recorded.count(Drop.SUBJECT_CLOSED),
+            crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
+        )
+        compared.candidates += [one for one in recorded if isinstance(one, Candidate)]
+
+    async def _ranked(
+        self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
+    ) -> tuple[list[list[Likeness]], MatchPolicy]:
+        """Return whom each appearance is alike to, most alike first, and by which policy."""
+        probes = [template for one in found for template in (one.fused, *one.templates)]
+        with stage("match", {"probes": len(probes)}):
+            matches, policy = await self._matcher.match(probes, subject_ids, margin=margin)
+        left = iter(matches)
+        return [combined(next(left), [next(left) for _ in one.templates]) for one in found], policy
+
+    async def _rivals(self, found: Sequence[Appearance]) -> list[list[Likeness]]:
+        """Return whom else candidates are nearly alike to, whoever was searched for."""
+        return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
+
+    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
+        """Return the templates of pictures, by the pictures' identities.
+
+        Landmarks are found again on a close-up of the face, from the full resolution. Whoever made
+        the selection, a search or the presence index, the same picture gives the same template; one
+        in which no face is found again is left out.
+        """
+        if not shots:
+            return {}
+        with stage("refine", {"faces": len(shots)}):
+            faces = await self._found_close(shots, wide=False)
+            missed = [shot for shot in shots if id(shot) not in faces]
+            if missed:
+                faces |= await self._found_close(missed, wide=True)
+            refined = await self._executor.run(self._refined, shots, faces)
+        if not refined:
+            return {}
+        with stage("embed", {"faces": len(refined)}):
+            templates = await self._faces.embed(
+                [aligned for _, aligned, _ in refined],
+                [shot.box.width for shot, _, _ in refined],
+            )
+        return {
+            id(shot): EmbeddedShot(replace(shot, quality=quality), template)
+            for (shot, _, quality), template in zip(refined, templates, strict=True)
+        }
+
+    async def _found_close(self, shots: Sequence[Shot], *, wide: bool) -> dict[int, Face]:
+        """Return the faces of pictures found again on close-ups, by the pictures' identities."""
+        closeups = await self._executor.run(
+            lambda: [self._images.closeup(shot.portrait, wide=wide) for shot in shots]
+        )
+        faces = await self._faces.find_close([one.image for one in closeups])
+        return {
+            id(shot): face
+            for shot, closeup, found in zip(shots, closeups, faces, strict=True)
+            if (face := _face_of(shot, closeup, found)) is not None
+        }
+
+    def _refined(
+        self, shots: Sequence[Shot], faces: Mapping[int, Face]
+    ) -> list[tuple[Shot, NDArray[np.uint8], float]]:
+        """Return the pictures whose face was found again, with it aligned, and how good that is."""
+        refined = []
+        for shot in shots:
+            face = faces.get(id(shot))
+            if face is not None:
+                aligned = self._images.aligned(shot.portrait, face)
+                refined.append((shot, aligned, self._images.quality(aligned, face)))
+        return refined
+
+    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
+        if not sighted:
+            return []
+        with stage("record", {"findings": len(sighted)}):
+            recorded = await self._matcher.record(sighted)
+        # What this search found, and not what the sighting has become by others: the same search
+        # gives the same answer, whatever was searched before.
+        return [
+            one
+            if isinstance(one, Drop)
+            else replace(
+                one,
+                start_time=finding.true_start + finding.start,
+                end_time=finding.true_start + finding.end,
+                score=finding.match.score,
+                time_uncertain=finding.time_uncertain,
+            )
+            for one, finding in zip(recorded, sighted, strict=True)
+        ]
+
+    def _sighted(
+        self,
+        task: Task,
+        appearance: Appearance,
+        likeness: Likeness,
+        rival_score: float | None,
+        policy: MatchPolicy,
+    ) -> Sighted:
+        shot = appearance.shots[likeness.shot]
+        # Somebody is in view until the picture after the last one that shows them.
+        end = task.timeline.end_of(appearance.end)
+        assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
+        assert end <= task.footage.probe.duration, "a sighting lies inside the recording"
+        return Sighted(
+            scan_id=task.scan_id,
+            footage=task.footage,
+            match=likeness.match,
+            best_shot_score=likeness.shot_score,
+            rival_score=rival_score,
+            policy=policy,
+            true_start=task.segment.true_start,
+            start=appearance.start,
+            end=end,
+            best_shot=shot.offset,
+            face_height_px=shot.box.height,
+            template=appearance.fused,
+            still=self._images.still(shot.portrait),
+            include_rejected_before=task.include_rejected_before,
+        )
+
+
+class Comparisons:
+    """The comparisons of one segment, in batches of all that wait when a batch begins.
+
+    Leaving it early cancels the batches under way.
+    """
+
+    def __init__(self, comparer: Comparer, task: Task) -> None:
+        self._comparer = comparer
+        self._task = task
+        self._waiting: list[Track[Shots]] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self.counts = Counts()
+        self.incomparable: list[IncomparablePerson] = []
+        """Those in view in what was asked for."""
+        self._candidates = {one.sighting_id: one for one in task.segment.candidates}
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """What the segment has so far, earlier searches of it included."""
+        return tuple(self._candidates.values())
+
+    async def take(self, tracks: Sequence[Track[Shots]]) -> None:
+        """Have tracks compared, soon; raises what comparing the ones before raised."""
+        self._waiting += tracks
+        self._settle([batch for batch in self._running if batch.done()])
+        if len(self._running) == BATCHES and len(self._waiting) > MOST_WAITING:
+            await self._first_settled()
+        if self._waiting and len(self._running) < BATCHES:
+            batch, self._waiting = self._waiting, []
+            self._running.add(asyncio.create_task(self._compare(batch)))
+
+    async def finish(self) -> None:
+        """Wait until all are compared."""
+        await self.take([])
+        while self._running:
+            await self._first_settled()
+            await self.take([])
+
+    async def _first_settled(self) -> None:
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        self._settle(done)
+
+    def _settle(self, done: Iterable[asyncio.Task[None]]) -> None:
+        for batch in done:
+            self._running.discard(batch)
+            batch.result()
+
+    async def _compare(self, batch: Sequence[Track[Shots]]) -> None:
+        compared = await self._comparer.compare(self._task, batch)
+        self.counts += compared.counts
+        self.incomparable += compared.incomparable
+        for one in compared.candidates:
+            held = self._candidates.get(one.sighting_id)
+            self._candidates[one.sighting_id] = held.joined(one) if held else one
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for batch in self._running:
+            batch.cancel()
+        # The search has failed already, and says why.
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,0 +1,327 @@
+"""A scan, its segments, and what it found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+
+from homeward.core.policy import PolicyFigures
+from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.scan.face_sizes import FaceSizes
+from homeward.ingestion.scan.waiting import Waiting
+
+
+class Thoroughness(StrEnum):
+    """How a piece of footage was searched: where something happens, or all of it, and why."""
+
+    GATED = "gated"
+    """Decoded where packets or key pictures told of somebody."""
+    PRESENCE = "presence"
+    """Decoded where an earlier scan had found faces."""
+    NO_PROFILE = "no profile"
+    """All of it: nothing is known of its packets."""
+    TOO_SHORT = "too short"
+    """All of it: too little of it to tell quiet from active."""
+    INTRA_ONLY = "intra only"
+    """All of it: every picture is a key picture."""
+    CONSTANT_RATE = "constant rate"
+    """All of it: packets have the same sizes whatever they show."""
+    RESTLESS = "restless"
+    """All of it: packet sizes vary so much that somebody small would not stand out."""
+    PACKETS_BLIND = "packets blind"
+    """All of it: key pictures showed faces that packets had not told of."""
+    SWITCHED_OFF = "switched off"
+    """All of it: the operator wants it so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A subject that an appearance is alike to."""
+
+    subject_id: str
+    photo_id: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPolicy:
+    """The operating point that matches were chosen by."""
+
+    policy_id: str
+    threshold: float
+    figures: PolicyFigures | None = None
+    """What the threshold is worth; None where matching does not tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sighting that a scan recorded, or added to, as this scan found it."""
+
+    sighting_id: str
+    subject_id: str
+    camera_id: str
+    footage_id: str
+    start_time: datetime
+    end_time: datetime
+    score: float
+    threshold: float
+    policy_id: str = ""
+    figures: PolicyFigures | None = None
+    """What the threshold was worth; None where an earlier version of Homeward found it."""
+    rival_score: float | None = None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
+    time_uncertain: bool = False
+    """Whether the recorder's clock had been set before, so that nothing tells the true time."""
+
+    def joined(self, other: Candidate) -> Candidate:
+        """Return what two findings of one sighting are together: in view as either tells."""
+        best = max(self, other, key=lambda one: one.score)
+        return replace(
+            best,
+            start_time=min(self.start_time, other.start_time),
+            end_time=max(self.end_time, other.end_time),
+            time_uncertain=self.time_uncertain or other.time_uncertain,
+        )
+
+
+class GapReason(StrEnum):
+    """Why a stretch of footage was not searched."""
+
+    UNDECODABLE = "undecodable"
+    NO_PICTURES = "no pictures"
+    DECODER_ENDED = "decoder ended"
+    FOOTAGE_GONE = "footage gone"
+    GIVEN_UP = "given up"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of footage that was not searched, in true time."""
+
+    footage_id: str
+    start_time: datetime
+    end_time: datetime
+    reason: GapReason
+    detail: str = ""
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it is."""
+        return self.end_time - self.start_time
+
+
+@dataclass(frozen=True, slots=True)
+class ScanScope:
+    """What a scan searches, and for whom. Empty means all."""
+
+    subject_ids: tuple[str, ...] = ()
+    camera_ids: tuple[str, ...] = ()
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    footage_ids: tuple[str, ...] = ()
+    include_rejected: bool = False
+    """List candidates where a reviewer has rejected one before the scan was created, too."""
+
+
+class ScanState(StrEnum):
+    """Where a scan is in its life."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is a last state."""
+        return self not in (ScanState.PENDING, ScanState.RUNNING)
+
+
+class Drop(Enum):
+    """Why a match was not recorded."""
+
+    REJECTED_BEFORE = "a reviewer has rejected it before"
+    SUBJECT_CLOSED = "its subject was closed meanwhile"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a scan has looked at."""
+
+    frames: int = 0
+    faces: int = 0
+    appearances: int = 0
+    discarded: int = 0
+    """Matched nobody, and were forgotten."""
+    incomparable: int = 0
+    """Too small or too poor to compare."""
+    dropped: int = 0
+    """Matches not recorded: rejected by a reviewer before, or of a subject closed meanwhile."""
+    crowded: int = 0
+    """Alike to more subjects than are listed."""
+    sizes: FaceSizes = field(default_factory=FaceSizes)
+    """Of all who were followed, compared or not. An earlier version of Homeward kept none."""
+    closed: int = 0
+    """Of `dropped`, those of a subject that was closed meanwhile."""
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.frames + other.frames,
+            self.faces + other.faces,
+            self.appearances + other.appearances,
+            self.discarded + other.discarded,
+            self.incomparable + other.incomparable,
+            self.dropped + other.dropped,
+            self.crowded + other.crowded,
+            self.sizes + other.sizes,
+            self.closed + other.closed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of one recording for one scanner, and how far it has come."""
+
+    footage_id: str
+    camera_id: str
+    start: timedelta
+    """From the recording's first picture."""
+    end: timedelta
+    true_start: datetime
+    """True time of the recording's first picture."""
+    window: Stretch | None = None
+    """What of the recording was asked for; None for all. The segment is searched as a whole, so
+    that a search of a window finds what a search of all of it does; only those are told of who were
+    in view in the window. One that begins after it is for those who stay in view until then."""
+    pixel_aspect: float | None = None
+    """As the camera is set; None to go by what the recording says."""
+    state: ScanState = ScanState.PENDING
+    position: timedelta | None = None
+    """How far it is searched; None before the first picture."""
+    counts: Counts = field(default_factory=Counts)
+    candidates: tuple[Candidate, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    thoroughness: Thoroughness | None = None
+    """How it was searched; None before that is known."""
+    looked_at: timedelta = timedelta()
+    """How much of what was asked for pictures answer for that were looked at."""
+    passed_over: timedelta = timedelta()
+    """How much of it was passed over, because packets and key pictures, or an earlier scan, told
+    that nobody is in view."""
+    update_time: datetime | None = None
+    handed_back: int = 0
+    """How often a scanner that was asked to stop gave it back: none of these was a failure."""
+    waiting: Waiting | None = None
+    """What keeps the search from going on, until it has ended."""
+
+    @property
+    def stretch(self) -> Stretch:
+        """What of the recording it is."""
+        return Stretch(self.start, self.end)
+
+    @property
+    def asked_for(self) -> Stretch:
+        """What of it was asked for."""
+        if self.window is None:
+            return self.stretch
+        start = min(max(self.start, self.window.start), self.end)
+        return Stretch(start, max(start, min(self.end, self.window.end)))
+
+    @property
+    def duration(self) -> timedelta:
+        """How much was asked for."""
+        return self.asked_for.duration
+
+    @property
+    def done(self) -> timedelta:
+        """How much of that was dealt with."""
+        if self.state.ended:
+            return self.duration
+        reached = min(self.position or self.start, self.asked_for.end)
+        return max(reached - self.asked_for.start, timedelta())
+
+    @property
+    def searched(self) -> timedelta:
+        """How much of it was looked at, or passed over on evidence."""
+        return self.looked_at + self.passed_over
+
+    def gap(self, reason: GapReason, detail: str) -> Gap:
+        """Return the gap that all that was asked for is."""
+        return self.gap_over(self.asked_for, reason, detail)
+
+    def gap_over(self, stretch: Stretch, reason: GapReason, detail: str) -> Gap:
+        """Return a stretch of the recording as a gap."""
+        start, end = self.true_start + stretch.start, self.true_start + stretch.end
+        return Gap(self.footage_id, start, end, reason, detail)
+
+    def given_up(self, reason: GapReason, detail: str, now: datetime | None) -> Segment:
+        """Return the segment as not searched."""
+        return replace(
+            self,
+            state=ScanState.CANCELLED if reason is GapReason.CANCELLED else ScanState.FAILED,
+            gaps=(self.gap(reason, detail),) if self.duration else (),
+            looked_at=timedelta(),
+            passed_over=timedelta(),
+            update_time=now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FootageEffort:
+    """How a recording was searched."""
+
+    footage_id: str
+    looked_at: timedelta
+    passed_over: timedelta
+    """Not decoded, because packets and key pictures, or an earlier scan, told that nobody is in
+    view."""
+    thoroughness: tuple[Thoroughness, ...]
+    """Of its segments, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanSummary:
+    """A scan as its segments show it."""
+
+    state: ScanState
+    footage_count: int
+    segment_count: int
+    segments_done: int
+    total: timedelta
+    done: timedelta
+    searched: timedelta
+    """Looked at, or passed over on evidence."""
+    counts: Counts
+    candidate_count: int
+    candidates: tuple[Candidate, ...]
+    gaps: tuple[Gap, ...]
+    efforts: tuple[FootageEffort, ...] = ()
+    """Once it has ended, by recording."""
+    end_time: datetime | None = None
+    passed_over: timedelta = timedelta()
+    """Of what was searched, what was not looked at."""
+    camera_sizes: tuple[tuple[str, FaceSizes], ...] = ()
+    """How wide faces were by camera, in the order of their ids."""
+    waiting: Waiting | None = None
+    """What its searches wait for, if they do: what they have waited for longest."""
+
+    @property
+    def looked_at(self) -> timedelta:
+        """Of what was searched, what pictures answer for that were looked at."""
+        return self.searched - self.passed_over
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A search of footage for missing people."""
+
+    scan_id: str
+    scope: ScanScope
+    create_time: datetime
+    segment_count: int
+    cancelled: bool = False
+    final: ScanSummary | None = None
+    """Once it has ended, without gaps and candidates: so that lists need not read its segments."""

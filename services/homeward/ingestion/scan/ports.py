@@ -1,0 +1,318 @@
+"""What a scan needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.ingestion.footage.media import Stretch, VideoTrack
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.timeline import Timeline
+from homeward.ingestion.scan.faces import Box, Face, Frame, Portrait, Template
+from homeward.ingestion.scan.incomparable import IncomparablePeople
+from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
+from homeward.ingestion.scan.presence import Presence
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A stretch of a recording whose decoding was ended."""
+
+    start: timedelta
+    end: timedelta
+    cause: str
+    """Why, as part of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of a recording to decode, best from a key picture on, and what to give of it."""
+
+    stretch: Stretch
+    at: tuple[timedelta, ...] | None = None
+    """The times of the pictures to give, in order; None for as many a second as are asked for."""
+    small: bool = False
+    """Whether a picture's copy is all that is wanted of it: its `picture` is then the copy too."""
+
+
+class Recording(Protocol):
+    """A recording that is open for decoding."""
+
+    def frames(
+        self, pieces: Sequence[Piece], *, rate: float
+    ) -> AbstractAsyncContextManager[AsyncIterator[Frame | Undecodable]]:
+        """Decode pieces of the recording and yield their pictures in the order of their times.
+
+        Several pieces are decoded at a time. What does not decode is left out: whoever asked knows
+        by their times which pictures came.
+
+        Args:
+            pieces: In order, without overlap.
+            rate: Pictures a second, at most, of pieces that name none.
+
+        Raises:
+            UnavailableError: The file cannot be reached.
+        """
+
+
+class FrameSource(Protocol):
+    """Decodes recordings."""
+
+    def open(
+        self, url: str, video: VideoTrack, timeline: Timeline
+    ) -> AbstractAsyncContextManager[Recording]:
+        """Open the recording whose file is at `url`; the rest is what is known of it."""
+
+
+class PresenceIndex(Protocol):
+    """Where faces were found in recordings by earlier scans."""
+
+    async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
+        """Return what is known of a piece of a recording."""
+
+    async def keep(self, footage: Footage, presence: Presence) -> None:
+        """Write down what was found, unless the recording has been deleted meanwhile.
+
+        What cannot be written is not kept: a later search finds it anew.
+        """
+
+
+class IncomparableTimes(Protocol):
+    """When somebody was in view, in a scan of a recording, whose face could not be compared."""
+
+    async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
+        """Write down those of a segment, unless the recording has been deleted meanwhile."""
+
+    async def find(
+        self, footage_id: str, scan_id: str, piece: Stretch
+    ) -> IncomparablePeople | None:
+        """Return those of a segment; None when they are not kept, or not any more."""
+
+
+Looked = tuple[Frame | Undecodable, Sequence[Face]]
+"""A picture and its faces."""
+
+
+class FaceFinder(Protocol):
+    """Finds and embeds faces: the embedding service."""
+
+    async def detector(self) -> str:
+        """Return the SHA-256 of the detector, hexadecimal: another one finds other faces."""
+
+    def find(
+        self,
+        frames: AsyncIterator[Frame | Undecodable],
+        *,
+        thorough: bool,
+    ) -> AsyncGenerator[list[Looked], None]:
+        """Yield the pictures with their faces, in order, a few at a time.
+
+        Faces come in pixels of the picture, doubtful ones included. Stretches pass through without
+        any.
+
+        Args:
+            frames: Of one fixed camera.
+            thorough: Search all of each picture; otherwise what has not changed since it was
+                searched is taken to show the faces that were found then.
+        """
+
+    async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        """Return the faces in each of some small pictures, BGR, in their pixels."""
+
+    async def embed(
+        self, aligned: Sequence[NDArray[np.uint8]], widths_px: Sequence[float]
+    ) -> list[Template]:
+        """Return one template for each aligned face.
+
+        Args:
+            aligned: BGR, shape (112, 112, 3) each.
+            widths_px: Of the faces in the pictures that they were cut out of.
+        """
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighted:
+    """What a scan found, to be recorded as a sighting."""
+
+    scan_id: str
+    footage: Footage
+    match: Match
+    best_shot_score: float | None
+    rival_score: float | None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
+    policy: MatchPolicy
+    true_start: datetime
+    """True time of the recording's first picture."""
+    start: timedelta
+    end: timedelta
+    best_shot: timedelta
+    face_height_px: float
+    template: Template
+    still: bytes
+    """JPEG of the person, every other face blurred."""
+    include_rejected_before: datetime | None = None
+    """Record it even where a reviewer has rejected a sighting, if that was before then."""
+
+    @property
+    def time_uncertain(self) -> bool:
+        """Whether the recorder's clock had been set before its end, so that its time is a guess."""
+        uncertain_from = self.footage.probe.uncertain_from
+        return uncertain_from is not None and self.end > uncertain_from
+
+
+MOST_LISTED = 10
+"""Subjects that an appearance is listed for, the most alike ones."""
+
+
+class Matcher(Protocol):
+    """Compares with the gallery and records sightings: the matching service."""
+
+    async def match(
+        self, probes: Sequence[Template], subject_ids: Sequence[str], *, margin: float = 0.0
+    ) -> tuple[list[list[Match]], MatchPolicy]:
+        """Return the matches of each probe, most alike first, and the policy in force.
+
+        There are `MOST_LISTED` of a probe and one more, at most.
+
+        Args:
+            probes: Templates, all of one model.
+            subject_ids: Whom to compare with; empty for all who are looked for.
+            margin: How far below the policy's threshold to tell of somebody nevertheless.
+        """
+
+    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
+        """Record sightings, and return what became of each."""
+
+    async def require_searchable(self, subject_ids: Sequence[str]) -> None:
+        """Refuse a search without a policy, for subjects that are not open, or for nobody at all.
+
+        Args:
+            subject_ids: Whom to look for; empty for all that are open.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`, `POLICY_NOT_APPROVED`,
+                `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`,
+                `GALLERY_INCOMPLETE`.
+        """
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        """Erase the unconfirmed sightings of a recording."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Closeup:
+    """A face and a little around it."""
+
+    image: NDArray[np.uint8]
+    """BGR, shape (height, width, 3)."""
+    left: float
+    """Where its left edge is in the picture that it is cut from, pixels of that."""
+    top: float
+    scale: float
+    """Its pixels per pixel of that picture."""
+
+
+class Work(Protocol):
+    """A segment to search, taken from the queue."""
+
+    @property
+    def scan_id(self) -> str:
+        """The scan that it belongs to."""
+
+    @property
+    def segment(self) -> int:
+        """Its number in the scan, from 0."""
+
+    @property
+    def attempt(self) -> int:
+        """How often it was taken, from 1."""
+
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """The trace that the scan was asked for in, see `tracing.carried`; empty without one."""
+
+    async def done(self) -> None:
+        """Remove it from the queue."""
+
+    async def retry(self, *, at_once: bool = False) -> None:
+        """Give it back, to be taken again in a moment, or at once."""
+
+    async def extend(self) -> None:
+        """Say that it is still being worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How much there is to do."""
+
+    waiting: int
+    """Segments that nobody has taken, or that were given back."""
+    in_flight: int
+    """Segments that a scanner has."""
+
+
+class WorkQueue(Protocol):
+    """Segments that wait for a scanner. Delivered at least once."""
+
+    async def put(self, scan_id: str, segment: int) -> None:
+        """Add a segment; the same one again within the hour is dropped."""
+
+    async def take(self) -> Work | None:
+        """Wait a few seconds for a segment; None when there is none."""
+
+    async def backlog(self) -> Backlog:
+        """Return how much there is to do."""
+
+    async def ping(self) -> None:
+        """Answer when the queue does."""
+
+
+class FaceImages(Protocol):
+    """What is done with pixels."""
+
+    def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
+        """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
+
+    def patch(self, frame: Frame, face: Box) -> NDArray[np.float32]:
+        """Return somebody's head and shoulders very small: grey levels 0 to 255, of one shape."""
+
+    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
+        """Return how well a face serves recognition, in [0, 1]; higher is better.
+
+        Args:
+            frame: The picture.
+            face: The face in it.
+            seen: Whether to look how sharp it is; otherwise it is what it would be at most.
+        """
+
+    def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
+        """Return a person's surroundings, to compare them and to make a still of."""
+
+    def closeup(self, portrait: Portrait, *, wide: bool) -> Closeup:
+        """Return the face of a portrait and a little around it, at a size that suits a detector.
+
+        Args:
+            portrait: What it is cut from.
+            wide: Whether to have more around it, for a face that was not found in less.
+        """
+
+    def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:
+        """Return a face upright, as the recogniser takes it: BGR, shape (112, 112, 3).
+
+        Args:
+            portrait: What it is in.
+            face: In pixels of the portrait's picture.
+        """
+
+    def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
+        """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
+
+    def still(self, portrait: Portrait) -> bytes:
+        """Return the JPEG of a person, with every other face blurred."""

@@ -1,0 +1,180 @@
+"""When somebody was in view whose face could not be compared: kept beside the recording, listed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+
+from homeward.core.inventory import backstop_time
+from homeward.ingestion.footage.library import FootageLibrary, manifest_key
+from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.model import Footage, footage_folder
+from homeward.ingestion.footage.ports import FootageStore
+from homeward.ingestion.scan.incomparable import IncomparablePeople, WatchStretch, joined
+from homeward.ingestion.scan.model import ScanState, Segment
+from homeward.ingestion.scan.ports import IncomparableTimes
+from homeward.ingestion.scan.scans import Scans
+from homeward.servicekit import errors, records
+
+_TICK = timedelta(microseconds=1)
+
+READ_AT_ONCE = 8
+"""Objects that a list reads at a time: as many as the store has connections."""
+
+
+class StoredIncomparableTimes:
+    """`IncomparableTimes` in the bucket of recordings, which go when the recording goes.
+
+    An object is one segment of a scan, named by the scan, and by start and end in microseconds.
+    """
+
+    def __init__(self, store: FootageStore) -> None:
+        self._store = store
+
+    async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
+        """Write down those of a segment, unless the recording has been deleted meanwhile."""
+        key = _key(footage.footage_id, found.scan_id, found.stretch)
+        await self._store.put(
+            key,
+            records.encode(found),
+            content_type="application/json",
+            until=backstop_time(footage.receive_time, footage.delete_time),
+        )
+        if await self._store.stat(manifest_key(footage.footage_id)) is None:
+            await self._store.delete(key)
+
+    async def find(
+        self, footage_id: str, scan_id: str, piece: Stretch
+    ) -> IncomparablePeople | None:
+        """Return those of a segment; None when they are not kept, or not any more."""
+        data = await self._store.get(_key(footage_id, scan_id, piece))
+        return records.decode(data, IncomparablePeople) if data else None
+
+
+class UnlistedReason(StrEnum):
+    """Why the stretches of a recording are not known."""
+
+    FOOTAGE_GONE = "footage gone"
+    TIMES_GONE = "times gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """A recording in which people could not be compared, and when that was is not known."""
+
+    footage_id: str
+    reason: UnlistedReason
+    appearances: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedStretch:
+    """A stretch to watch by eye, and where it is."""
+
+    footage: Footage
+    true_start: datetime
+    """True time of the recording's first picture."""
+    stretch: WatchStretch
+
+    @property
+    def time_uncertain(self) -> bool:
+        """Whether the recorder's clock had been set before its end, so that its time is a guess."""
+        uncertain_from = self.footage.probe.uncertain_from
+        return uncertain_from is not None and self.stretch.end > uncertain_from
+
+
+@dataclass(frozen=True, slots=True)
+class StretchList:
+    """What a scan tells of those whom it could not compare."""
+
+    stretches: tuple[ListedStretch, ...]
+    """By camera and time."""
+    unlisted: tuple[Unlisted, ...]
+
+
+class IncomparableStretches:
+    """The times in which somebody was in view whose face could not be compared, of a scan.
+
+    Args:
+        scans: The scans.
+        footage: The recordings that they searched.
+        times: When that was.
+    """
+
+    def __init__(self, *, scans: Scans, footage: FootageLibrary, times: IncomparableTimes) -> None:
+        self._scans = scans
+        self._footage = footage
+        self._times = times
+
+    async def of(self, scan_id: str) -> StretchList:
+        """Return the stretches of a scan, of the segments that were searched so far.
+
+        Raises:
+            NotFoundError: `SCAN_NOT_FOUND`.
+        """
+        segments = sorted(
+            await self._scans.segments(scan_id), key=lambda one: (one.footage_id, one.start)
+        )
+        stretches: list[ListedStretch] = []
+        unlisted: list[Unlisted] = []
+        for footage_id, group in groupby(segments, key=lambda one: one.footage_id):
+            pieces = list(group)
+            if any(map(_tells, pieces)):
+                found, missing = await self._of_recording(scan_id, footage_id, pieces)
+                stretches += found
+                unlisted += missing
+        stretches.sort(
+            key=lambda one: (one.footage.header.camera_id, one.true_start + one.stretch.start)
+        )
+        return StretchList(tuple(stretches), tuple(unlisted))
+
+    async def _of_recording(
+        self, scan_id: str, footage_id: str, pieces: Sequence[Segment]
+    ) -> tuple[list[ListedStretch], list[Unlisted]]:
+        told_of = list(filter(_tells, pieces))
+        try:
+            footage = await self._footage.get(footage_id)
+        except (errors.NotFoundError, errors.FailedPreconditionError):
+            return [], [_unlisted(footage_id, UnlistedReason.FOOTAGE_GONE, told_of)]
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def found_in(piece: Segment) -> IncomparablePeople | None:
+            async with at_once:
+                return await self._times.find(footage_id, scan_id, piece.stretch)
+
+        found = await asyncio.gather(*map(found_in, told_of))
+        people = [person for one in found if one for person in one.people]
+        lost = [piece for piece, one in zip(told_of, found, strict=True) if one is None]
+        apart = [part for piece in pieces for part in _not_searched(piece)]
+        true_start = pieces[0].true_start
+        return (
+            [ListedStretch(footage, true_start, one) for one in joined(people, apart)],
+            [_unlisted(footage_id, UnlistedReason.TIMES_GONE, lost)] if lost else [],
+        )
+
+
+def _tells(piece: Segment) -> bool:
+    """Whether a segment was searched, and somebody in it could not be compared."""
+    return piece.state is ScanState.SUCCEEDED and piece.counts.incomparable > 0
+
+
+def _not_searched(piece: Segment) -> list[Stretch]:
+    if not piece.state.ended:
+        return [piece.asked_for]
+    return [
+        Stretch(gap.start_time - piece.true_start, gap.end_time - piece.true_start)
+        for gap in piece.gaps
+    ]
+
+
+def _unlisted(footage_id: str, reason: UnlistedReason, pieces: Sequence[Segment]) -> Unlisted:
+    return Unlisted(footage_id, reason, sum(piece.counts.incomparable for piece in pieces))
+
+
+def _key(footage_id: str, scan_id: str, piece: Stretch) -> str:
+    start, end = piece.start // _TICK, piece.end // _TICK
+    return f"{footage_folder(footage_id)}incomparable/{scan_id}-{start}-{end}.json"

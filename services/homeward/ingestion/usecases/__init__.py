@@ -1,1 +1,0 @@
-"""What ingestion does, as verbs on ports."""

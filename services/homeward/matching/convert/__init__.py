@@ -1,0 +1,1 @@
+"""The API's messages of matching, to and from its models."""

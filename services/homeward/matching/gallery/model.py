@@ -1,0 +1,66 @@
+"""Templates and what they are compared by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A face as a vector. Templates of different models cannot be compared."""
+
+    values: NDArray[np.float32]
+    """Shape (d,), unit length."""
+    model_digest: str
+    """Of the pack that made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle, pixels of the upright picture."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoAnalysis:
+    """What the embedding service says of a photograph."""
+
+    problems: tuple[str, ...]
+    """Why it cannot serve as a reference, as names of `PhotoProblem`; empty when it can."""
+    box: Box | None
+    quality: float
+    template: Template | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model pack of an embedding service, or of what holds its templates."""
+
+    name: str
+    digest: str
+    template_size: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PhotoKey:
+    """Names a reference photograph."""
+
+    subject_id: str
+    photo_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject that an appearance is alike to: a lead for a human, not an identification."""
+
+    subject_id: str
+    photo_id: str
+    score: float
+    """Cosine similarity, in [-1, 1]; higher is more alike."""

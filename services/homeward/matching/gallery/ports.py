@@ -1,0 +1,221 @@
+"""What the gallery needs from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoAnalysis, PhotoKey, Template
+from homeward.servicekit.lease import Proceed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A reference template and whose it is."""
+
+    subject_id: str
+    photo_id: str
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What an index removed."""
+
+    count: int
+    places: tuple[str, ...] = ()
+    """Where bytes of it may remain until a rebuild."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How far a gallery of another model has come."""
+
+    mark: int
+    """Of this moment: the gallery is exchanged only if no template was written since."""
+    held: frozenset[PhotoKey]
+    """Those with a template in the gallery in use."""
+    ready: frozenset[PhotoKey]
+    """Those with a template of the other model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Which templates a gallery searches: another one when it was exchanged, or lost all."""
+
+    name: str
+    size: int
+    """How many templates there are, those of subjects included: fewer when some were removed, or
+    were lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryContents:
+    """Of which photographs a gallery has templates."""
+
+    photos: frozenset[PhotoKey]
+    """Those with a template of their own."""
+    compared: frozenset[PhotoKey]
+    """Those that the template of their subject is fused of, which alone is searched."""
+
+    @property
+    def subject_ids(self) -> frozenset[str]:
+        """Of whom it holds anything."""
+        return frozenset(one.subject_id for one in self.photos | self.compared)
+
+
+NOT_REBUILT = "nothing returns them; their bytes go with the files when those are next rebuilt"
+"""Why files may be there still: the next sweep rebuilds them."""
+
+
+class Purgeable(Protocol):
+    """What keeps bytes of what was removed until it is rebuilt."""
+
+    async def holds_erased(self) -> bool:
+        """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
+
+    async def unclean(self) -> tuple[str, ...]:
+        """Return where bytes of what was removed may be until a rebuild; nowhere if none is due."""
+
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+
+    async def rebuild(self, proceed: Proceed) -> bool:
+        """Move what is left to other files, under another key, and drop the old ones.
+
+        Searches go on meanwhile and see all of it, always.
+
+        Args:
+            proceed: Asked now and then; False ends this, to be begun anew later.
+
+        Returns:
+            Whether it is done.
+        """
+
+
+class FaceAnalyzer(Protocol):
+    """Judges photographs: the embedding service."""
+
+    async def analyze(self, photo: bytes) -> PhotoAnalysis:
+        """Judge a photograph.
+
+        Raises:
+            InvalidArgumentError: `IMAGE_UNREADABLE`.
+            UnavailableError: The service does not answer.
+        """
+
+    async def model(self) -> ModelInfo:
+        """Return the model pack in use."""
+
+
+class Pinned(Protocol):
+    """What holds templates of one model, and refuses others with `EMBEDDING_MODEL_MISMATCH`."""
+
+    async def model(self) -> ModelInfo:
+        """Return the model."""
+
+    async def require_model(self, digest: str, size: int | None = None) -> None:
+        """Refuse templates of another model.
+
+        Args:
+            digest: Of their model.
+            size: Their length d, if it is known.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+            InvalidArgumentError: The model's templates have another size.
+        """
+
+
+class SubjectIndex(Purgeable, Pinned, Protocol):
+    """The gallery: reference templates, searched by similarity.
+
+    A subject is compared as one template, which is fused of all their photographs' (`fusing.fuse`)
+    whenever one is added or removed.
+
+    It can be filled anew for another model while it is in use: `prepare` tells what is missing,
+    `put_prepared` adds it, and `use_prepared` exchanges the two at once. What is removed meanwhile
+    is removed from both; a template that is added makes `use_prepared` look again.
+    """
+
+    async def put(self, reference: Reference) -> None:
+        """Add a reference template; the same photograph again replaces its own.
+
+        Once this has returned, a gallery that takes this one's place has a template of the
+        photograph as well, or whoever fills it has been told of the photograph.
+        """
+
+    async def put_all(self, references: Sequence[Reference]) -> None:
+        """Add reference templates, at least one and all of one model, as `put` does each."""
+
+    async def edition(self) -> Edition:
+        """Return which templates are searched now."""
+
+    async def mend(self) -> int:
+        """Finish what broke off between a change of the photographs and the fusing of the subject.
+
+        Returns:
+            How many subjects were fused anew.
+        """
+
+    async def holding(self, photo_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the photographs that have a template."""
+
+    async def contents(self) -> GalleryContents:
+        """Return all photographs that have a template."""
+
+    async def prepare(self, model: ModelInfo) -> Prepared:
+        """Begin a gallery of another model, or go on with it, and tell how far it is."""
+
+    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
+        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
+
+    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
+        """Remove templates from the gallery that is being prepared."""
+
+    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
+        """Use the gallery that was prepared from now on; the old one goes with the next rebuild.
+
+        Args:
+            model: Its model.
+            mark: Of the last look at it. If anything was written since, nothing happens.
+
+        Returns:
+            Whether it is in use.
+        """
+
+    async def search(
+        self,
+        probes: NDArray[np.float32],
+        *,
+        model_digest: str,
+        subject_ids: Collection[str],
+        threshold: float,
+        limit: int,
+    ) -> list[list[Candidate]]:
+        """Rank the subjects most alike to each probe. Stores nothing.
+
+        Args:
+            probes: Unit-length vectors, shape (n, d).
+            model_digest: Of the pack that made them.
+            subject_ids: Whom to compare with; empty for everybody.
+            threshold: Least cosine similarity, in [-1, 1].
+            limit: Most candidates a probe, at least 1.
+
+        Returns:
+            One list a probe, most alike first, each subject once with its photograph that is most
+            alike; ties keep subject order. No score is outside of [-1, 1], whatever the rounding.
+        """
+
+    async def remove_photo(self, subject_id: str, photo_id: str) -> None:
+        """Remove the template of one photograph, if it is there."""
+
+    async def remove_subject(self, subject_id: str) -> Removed:
+        """Remove a subject's templates, and tell how many photographs they were of."""
+
+    async def count(self) -> int:
+        """Return how many photographs have a template."""

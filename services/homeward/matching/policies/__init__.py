@@ -1,0 +1,1 @@
+"""Thresholds: what was measured, who approved it."""

@@ -1,0 +1,176 @@
+"""Keeping the promises about subjects and sightings: sweeps, rebuilds and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from homeward.core.inventory import HeldData
+from homeward.matching.gallery.ports import Purgeable
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.lease import Lease, Proceed
+from homeward.servicekit.lifecycle import LifecycleSpan
+
+log = structlog.get_logger()
+
+
+class Leased:
+    """A `Purgeable` that waits with a rebuild while somebody else replaces its files.
+
+    Args:
+        purgeable: What it stands for.
+        lease: On replacing collections, which a re-enrolment takes too.
+    """
+
+    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+        self._purgeable = purgeable
+        self._lease = lease
+
+    async def holds_erased(self) -> bool:
+        """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
+        return await self._purgeable.holds_erased()
+
+    async def unclean(self) -> tuple[str, ...]:
+        """Return where bytes of what was removed may be until a rebuild; nowhere if none is due."""
+        return await self._purgeable.unclean()
+
+    async def remains(self, place: str) -> str:
+        """Return why files that `Removed` named may be there still; empty when they are gone."""
+        return await self._purgeable.remains(place)
+
+    async def rebuild(self, proceed: Proceed) -> bool:
+        """Move what is left to other files, under another key, and drop the old ones.
+
+        Raises:
+            UnavailableError: Somebody else replaces them now, or did when it died within the last
+                minute: to be tried again soon, and not only with the next sweep.
+        """
+
+        async def both() -> bool:
+            return await proceed() and await self._lease.held()
+
+        if not await self._lease.held():
+            raise errors.UnavailableError(
+                "the rebuild waits: a re-enrolment, or another rebuild, is replacing collections",
+                reason=errors.Reason.COMPONENT_UNAVAILABLE,
+                metadata={"component": "matching", "address": ""},
+            )
+        try:
+            return await self._purgeable.rebuild(both)
+        finally:
+            await self._lease.release()
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionReport:
+    """What is held, and what keeps it from being forgotten."""
+
+    made: datetime
+    held: tuple[HeldData, ...]
+    deviations: tuple[str, ...]
+    """What keeps the buckets from forgetting, each with its remedy."""
+    rebuild_due: bool
+    """Whether files hold bytes of what was removed."""
+    lifecycle: LifecycleSpan
+    """After how many days the store itself removes stills that nobody has confirmed."""
+    encryption: Mapping[str, str]
+    """The algorithm of each bucket's encryption at rest; "" for none that is told."""
+
+
+class EvidenceRules(Protocol):
+    """What the store of stills is to remove by itself."""
+
+    async def lifecycle(self, prefix: str) -> LifecycleSpan:
+        """Return after how many days the store itself removes what is under a prefix."""
+
+    async def keep_rules(self) -> None:
+        """Set the rules again by which the store removes objects; days pass."""
+
+
+class Retention:
+    """What is to be removed without anybody asking, and how much there is.
+
+    Args:
+        subjects: Closes those whose review date has passed, and finishes erasures.
+        sightings: Erases those whose deadline has passed.
+        indexes: What keeps bytes of what was removed until it is rebuilt.
+        gallery_rebuild: Makes templates that the gallery lacks.
+        deviations: Asks the object store for what keeps it from forgetting.
+        old_versions: Removes what deleting and overwriting left in buckets with versions.
+        rules: Of the store of stills.
+        encryption: Asks for the algorithm of each bucket's encryption at rest.
+        clock: Tells the time.
+        grace: How long after its review date a subject is closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        subjects: SubjectSweep,
+        sightings: Sightings,
+        indexes: Sequence[Purgeable],
+        gallery_rebuild: GalleryRebuild,
+        deviations: Callable[[], Awaitable[list[str]]],
+        old_versions: Callable[[], Awaitable[int]],
+        rules: EvidenceRules,
+        encryption: Callable[[], Awaitable[Mapping[str, str]]],
+        clock: Clock,
+        grace: timedelta,
+    ) -> None:
+        self._subjects = subjects
+        self._sightings = sightings
+        self._indexes = indexes
+        self._gallery_rebuild = gallery_rebuild
+        self._deviations = deviations
+        self._old_versions = old_versions
+        self._rules = rules
+        self._encryption = encryption
+        self._clock = clock
+        self._grace = grace
+
+    async def sweep(self, proceed: Proceed) -> int:
+        """Remove what is due, then have the files rebuilt that hold bytes of what was removed.
+
+        Makes templates that the gallery lacks as well.
+
+        Args:
+            proceed: Asked now and then; False ends this, to be gone on with later.
+
+        Returns:
+            How many subjects, sightings, stills and files were removed.
+        """
+        removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
+        removed += await self._old_versions()
+        for index in self._indexes:
+            if await index.holds_erased():
+                removed += await index.rebuild(proceed)
+        if removed:
+            log.info("swept", removed=removed)
+        # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
+        await self._gallery_rebuild.sweep(proceed)
+        # A rule that cannot be set must keep nothing.
+        await self._rules.keep_rules()
+        return removed
+
+    async def report(self) -> RetentionReport:
+        """Report what is held."""
+        left = (await self._subjects.leftovers()).subject_ids
+        return RetentionReport(
+            made=self._clock.now(),
+            held=(
+                *await self._subjects.held(grace=self._grace, unfinished=left),
+                *await self._sightings.held(left),
+            ),
+            deviations=tuple(await self._deviations()),
+            rebuild_due=any([await index.holds_erased() for index in self._indexes]),
+            lifecycle=await self._rules.lifecycle("pending/"),
+            encryption=await self._encryption(),
+        )

@@ -1,0 +1,122 @@
+"""A candidate, and what a reviewer decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+
+from homeward.core.policy import PolicyFigures
+from homeward.matching.gallery.model import Template
+
+
+class SightingState(StrEnum):
+    """Where a sighting is in its life."""
+
+    UNREVIEWED = "unreviewed"
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Decision(StrEnum):
+    """A reviewer's decision."""
+
+    CONFIRM = "confirm"
+    REJECT = "reject"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A reviewer's judgement."""
+
+    decision: Decision
+    reason: str
+    reviewer: str
+    review_time: datetime
+
+    @property
+    def judgement(self) -> tuple[Decision, str, str]:
+        """What the reviewer said: decision, reason and name."""
+        return (self.decision, self.reason, self.reviewer)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A place and time where somebody was seen who is like a subject."""
+
+    sighting_id: str
+    subject_id: str
+    photo_id: str
+    footage_id: str
+    camera_id: str
+    scan_id: str
+    start_time: datetime
+    end_time: datetime
+    best_shot_time: datetime
+    start_offset: timedelta
+    end_offset: timedelta
+    best_shot_offset: timedelta
+    score: float
+    best_shot_score: float | None
+    """Of the best single picture; None when below the threshold."""
+    threshold: float
+    policy_id: str
+    model_digest: str
+    face_height_px: float
+    create_time: datetime
+    delete_time: datetime
+    figures: PolicyFigures | None = None
+    """What the threshold was worth then; None when whoever found it did not tell."""
+    rival_score: float | None = None
+    """Of whoever else is enrolled and most alike; None when nobody else comes near."""
+    time_uncertain: bool | None = None
+    """Whether the recorder's clock had been set before its end, so that no true time is known; None
+    when whoever found it did not tell."""
+    still_gone: bool = False
+    """Whether the store has removed its still by itself."""
+    state: SightingState = SightingState.UNREVIEWED
+    review: Review | None = None
+    footage_sha256: str = ""
+    """Of the recording's file; empty when whoever found it did not tell."""
+    clock_offset: timedelta | None = None
+    """By which the times are less than what the camera's clock showed; None when whoever found it
+    did not tell."""
+
+    @property
+    def approved(self) -> bool:
+        """Whether somebody answered for the policy that it was found by."""
+        return self.figures is not None and self.figures.approved
+
+
+@dataclass(frozen=True, slots=True)
+class ErasedSighting:
+    """Names a sighting that is not there any more."""
+
+    sighting_id: str
+    subject_id: str
+    footage_id: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What a scan found, before it is recorded. Its sighting has no id yet."""
+
+    sighting: Sighting
+    template: Template
+    still: bytes
+    """JPEG, every other face blurred."""
+    include_rejected_before: datetime | None = None
+    """Record it even where a sighting was rejected before then."""
+    still_until: datetime | None = None
+    """When the store itself is to remove the still; None leaves that to the still's age."""
+
+
+class Disposition(Enum):
+    """What became of a finding."""
+
+    RECORDED = "recorded"
+    JOINED = "joined"
+    REJECTED_BEFORE = "rejected before"
+    SUBJECT_CLOSED = "subject closed"

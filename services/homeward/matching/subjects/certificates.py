@@ -1,0 +1,157 @@
+"""What became of erased data: told at once, and again when the rest of it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from homeward.matching.gallery.ports import NOT_REBUILT, Purgeable
+from homeward.matching.subjects.model import ErasureCertificate, ErasureEntry, ErasureOutcome
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.servicekit import errors, records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import KeyValueStore, edit
+
+BROKEN_OFF = (
+    "nothing returns any after an erasure that broke off; what it removed goes with the files when"
+    " those are next rebuilt"
+)
+MOVED = "what was left was moved to other files under another key"
+
+
+class Certificates:
+    """The certificates of erased subjects: ids and counts, and nothing else about a person.
+
+    Args:
+        store: Keeps them, under `subject.<id>`.
+        files: What keeps bytes until it is rebuilt, by the name of the data.
+        objects: Tells what became of objects.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        store: KeyValueStore,
+        files: Mapping[str, Purgeable],
+        objects: ObjectErasures,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._files = files
+        self._objects = objects
+        self._clock = clock
+
+    async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
+        """Write a certificate down, with what an earlier one of the same subject tells."""
+        kept: list[ErasureCertificate] = []
+        unclean = {
+            entry.data: await self._files[entry.data].unclean()
+            for entry in made.entries
+            if entry.data in self._files and entry.outcome is ErasureOutcome.ERASED
+        }
+
+        async def add(value: bytes | None) -> bytes:
+            before = records.decode(value, ErasureCertificate) if value else None
+            kept.append(_merged(before, made, self._objects, unclean))
+            return records.encode(kept[-1])
+
+        await edit(self._store, _key(made.subject_id), add)
+        return await self._resolved(kept[-1])
+
+    async def tell_of(self, subject_id: str) -> bool:
+        """Tell whether anything of a subject was erased."""
+        return await self._store.get(_key(subject_id)) is not None
+
+    async def get(self, subject_id: str) -> ErasureCertificate:
+        """Return the certificate of a subject, as things are now.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`: nothing of it was erased.
+        """
+        entry = await self._store.get(_key(subject_id))
+        if entry is None:
+            raise errors.NotFoundError(
+                f"nothing of a subject {subject_id} was erased",
+                reason=errors.Reason.SUBJECT_NOT_FOUND,
+                metadata={"subject_id": subject_id},
+            )
+        return await self._resolved(records.decode(entry.value, ErasureCertificate))
+
+    async def _resolved(self, certificate: ErasureCertificate) -> ErasureCertificate:
+        entries = [await self._now(entry) for entry in certificate.entries]
+        return replace(certificate, entries=tuple(entries))
+
+    async def _now(self, entry: ErasureEntry) -> ErasureEntry:
+        if entry.outcome is not ErasureOutcome.PENDING:
+            return entry
+        if (told := await self._objects.now(entry)) is not None:
+            return told
+        if entry.until is not None and self._clock.now() >= entry.until:
+            return replace(
+                entry,
+                outcome=ErasureOutcome.ERASED,
+                verification="the time after which the engine itself removes it has passed",
+            )
+        return await self._in_files(entry) if entry.places else entry
+
+    async def _in_files(self, entry: ErasureEntry) -> ErasureEntry:
+        """Tell whether the files that held bytes of it are gone."""
+        files = self._files[entry.data]
+        try:
+            doubts = [await files.remains(place) for place in entry.places]
+        except errors.UnavailableError as error:
+            unknown = f"whether the files are gone is not known: {error.message}"
+            return replace(entry, verification=unknown)
+        if NOT_REBUILT in doubts:
+            return entry
+        if why := next(filter(None, doubts), ""):
+            return replace(entry, verification=f"{MOVED}; of the old ones, {why}")
+        return replace(
+            entry,
+            outcome=ErasureOutcome.ERASED,
+            verification=f"{MOVED}, and every node of the engine says that the old ones are not"
+            " there",
+        )
+
+
+def _merged(
+    before: ErasureCertificate | None,
+    made: ErasureCertificate,
+    objects: ObjectErasures,
+    unclean: Mapping[str, tuple[str, ...]],
+) -> ErasureCertificate:
+    """Return a certificate with what was erased before: a repeated erasure finds nothing.
+
+    Args:
+        before: The one so far, if there is one.
+        made: Of this erasure.
+        objects: Tells what became of objects.
+        unclean: Where bytes may be that an erasure whose answer was lost has removed, by the name
+            of the data of which this one found nothing.
+    """
+    if before is None:
+        return made
+    earlier = {entry.data: entry for entry in before.entries}
+
+    def merged(entry: ErasureEntry) -> ErasureEntry:
+        told = earlier.get(entry.data)
+        if told is None:
+            return entry
+        if told.outcome is ErasureOutcome.FAILED and (places := unclean.get(entry.data)):
+            pending = replace(entry, outcome=ErasureOutcome.PENDING, places=places)
+            return replace(pending, verification=BROKEN_OFF)
+        if told.outcome is ErasureOutcome.FAILED:
+            return objects.merged(told, entry)
+        if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:
+            return told if entry.outcome is not ErasureOutcome.FAILED else entry
+        return replace(
+            objects.merged(told, entry),
+            item_count=told.item_count + entry.item_count,
+            places=(*told.places, *entry.places),
+        )
+
+    return replace(made, entries=tuple(merged(entry) for entry in made.entries))
+
+
+def _key(subject_id: str) -> str:
+    return f"subject.{subject_id}"

@@ -1,0 +1,43 @@
+"""Having kept photographs judged again."""
+
+from __future__ import annotations
+
+from homeward.matching.gallery.model import ModelInfo, PhotoKey
+from homeward.matching.gallery.ports import FaceAnalyzer, Reference
+from homeward.matching.subjects.model import RefusedPhoto
+from homeward.matching.subjects.subjects import Subjects
+from homeward.servicekit import errors
+
+AT_ONCE = 8
+"""Photographs that are judged at a time: half of what an embedding service lets wait."""
+
+
+async def judged(
+    subjects: Subjects, faces: FaceAnalyzer, model: ModelInfo, key: PhotoKey
+) -> Reference | RefusedPhoto | None:
+    """Have a kept photograph judged; None when it is not there.
+
+    Raises:
+        FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`: the service runs another pack now.
+        UnavailableError: The service or the store does not answer.
+    """
+    photo = await subjects.photo(key.subject_id, key.photo_id)
+    if photo is None:
+        return None
+    try:
+        analysis = await faces.analyze(photo)
+    except errors.InvalidArgumentError as error:
+        return RefusedPhoto(key, (error.reason.name,))
+    if analysis.template is None:
+        return RefusedPhoto(key, analysis.problems)
+    if analysis.template.model_digest != model.digest:
+        raise errors.FailedPreconditionError(
+            f"the embedding service runs another pack than {model.name} ({model.digest[:12]})"
+            " now; start it with that pack, and run this again: it goes on where it stopped",
+            reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
+            metadata={
+                "expected": model.digest,
+                "received": analysis.template.model_digest,
+            },
+        )
+    return Reference(key.subject_id, key.photo_id, analysis.template)

@@ -1,0 +1,112 @@
+"""What an erasure certificate says of objects, which an object store has deleted or has not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from homeward.core.inventory import DataClass
+from homeward.matching.subjects.model import ErasureEntry, ErasureOutcome
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.objects import REPLICATED, ObjectStore
+
+NOTHING_THERE = "there was none"
+_GONE = "the store says of each that it is not there"
+_GONE_THEN = "the store said of each, when it was deleted, that it is not there"
+
+
+class ObjectErasures:
+    """Tells what became of objects that were to be deleted, by what their store says now.
+
+    Args:
+        buckets: Where objects are, by the name of the data.
+        clock: Tells the time.
+        frees_after: Within what time the object store frees the bytes of what was deleted; None if
+            nobody has stated it.
+    """
+
+    def __init__(
+        self, buckets: Mapping[str, ObjectStore], clock: Clock, frees_after: timedelta | None
+    ) -> None:
+        self._buckets = buckets
+        self._clock = clock
+        self._frees_after = frees_after
+
+    async def entry(
+        self, data: DataClass, *, count: int, left: int, versions: int = 0
+    ) -> ErasureEntry:
+        """Return the entry of a certificate.
+
+        Args:
+            data: What was to be deleted.
+            count: How many objects there were.
+            left: Objects and versions that are still there.
+            versions: Versions that were removed by their ids.
+        """
+        store = self._buckets[data.name]
+        told = ErasureEntry(
+            data.name, f"{data.engine} {data.place}", count, ErasureOutcome.PENDING, ""
+        )
+        if left:
+            return await self._kept(told, left)
+        if not count:
+            return replace(told, outcome=ErasureOutcome.ERASED, verification=NOTHING_THERE)
+        by_id = f", after {versions} versions were removed by their ids" if versions else ""
+        if await store.replicated():
+            return replace(told, verification=f"{_GONE}{by_id}; but the bucket: {REPLICATED}")
+        return self._freeing(told, f"{_GONE}{by_id}")
+
+    async def now(self, entry: ErasureEntry) -> ErasureEntry | None:
+        """Return an entry as things are now, of which bytes were not free yet.
+
+        Returns:
+            The entry; None when it is not about objects.
+        """
+        store = self._buckets.get(entry.data)
+        if store is None:
+            return None
+        if entry.until is None or self._clock.now() < entry.until:
+            return entry
+        if left := sum([await store.left(place) for place in entry.places]):
+            return await self._kept(entry, left)
+        return replace(
+            entry,
+            outcome=ErasureOutcome.ERASED,
+            verification=f"{_GONE if entry.places else _GONE_THEN}, and the time within which it"
+            " frees their bytes has passed",
+        )
+
+    def merged(self, told: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
+        """Return what a repeated erasure found, with what its bytes were said to wait for before.
+
+        Args:
+            told: Of the erasure before.
+            entry: Of this one.
+        """
+        if entry.data not in self._buckets:
+            return entry
+        if told.outcome is ErasureOutcome.FAILED and entry.verification == NOTHING_THERE:
+            # What the call before had deleted when it broke off, this one did not find.
+            gone = "nothing is there after an erasure that broke off"
+            return self._freeing(replace(entry, item_count=told.item_count), gone)
+        if told.outcome is ErasureOutcome.PENDING and told.until is None:
+            return replace(entry, verification=told.verification, until=None)
+        return entry
+
+    def _freeing(self, entry: ErasureEntry, gone: str) -> ErasureEntry:
+        told = replace(entry, outcome=ErasureOutcome.PENDING)
+        if self._frees_after is None:
+            unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_MINUTES)"
+            return replace(told, verification=f"{gone}; {unknown}")
+        until = self._clock.now() + self._frees_after
+        by = f"it frees their bytes by {until:%Y-%m-%d %H:%M:%S} UTC"
+        return replace(told, verification=f"{gone}; {by}", until=until)
+
+    async def _kept(self, entry: ErasureEntry, left: int) -> ErasureEntry:
+        why = "; ".join([f"{left} are there", *await self._buckets[entry.data].keeping()])
+        return replace(
+            entry,
+            outcome=ErasureOutcome.FAILED,
+            verification=f"{why}; the next sweep tries again",
+        )

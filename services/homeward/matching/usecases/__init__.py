@@ -1,1 +1,0 @@
-"""What matching does, as verbs on ports."""

@@ -1,0 +1,672 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from homeward.core.inventory import FOOTAGE_LIMIT
+from homeward.ingestion.cameras.model import CameraDetails
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
+from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.timeline import VERSION
+from homeward.ingestion.scan.model import Counts, GapReason, ScanScope, ScanState, Segment
+from homeward.ingestion.scan.scans import Scans, pieces_of, scan_key, segment_key
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+EVERYTHING = ScanScope()
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def _bounds(stretch: Stretch) -> tuple[float, float]:
+    return stretch.start.total_seconds(), stretch.end.total_seconds()
+
+
+class Office:
+    """Scans, and the hands of the scanner that works on them."""
+
+    def __init__(self, scans: Scans, store: InMemoryKeyValueStore, parts: Any) -> None:
+        self.scans = scans
+        self.store = store
+        self.queue = parts["queue"]
+        self.library: FootageLibrary = parts["footage"]
+        self.matcher = parts["matcher"]
+        self.cameras = parts["cameras"]
+        self.clock = parts["clock"]
+        self.make = parts["make"]
+
+    async def record(
+        self,
+        camera: str = "cam-1",
+        *,
+        at: float = 0,
+        length: float = 60,
+        missing: float = 0,
+        **probe: Any,
+    ) -> str:
+        """Take in a recording of a camera, this many seconds after the first; return its id."""
+        content = f"{camera} {at}".encode()
+        start = self.make.recorded + seconds(at)
+        header = self.make.header(content, camera_id=camera, start_time=start)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield content
+
+        self.library._prober.answer = replace(  # type: ignore[attr-defined]
+            self.make.probe(length, **probe), missing=seconds(missing)
+        )
+        footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
+        return footage.footage_id
+
+    async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
+        scan, _ = await self.scans.create(scope, request_id=request_id)
+        return scan.scan_id
+
+    async def segments(self, scan_id: str) -> list[Segment]:
+        entries = await self.store.entries(f"segment.{scan_id}.*")
+        return [records.decode(entry.value, Segment) for entry in entries]
+
+    async def plan(self, scope: ScanScope = EVERYTHING) -> list[tuple[str, float, float]]:
+        """Create a scan; return the camera, start and end of what its segments are to tell of."""
+        return [
+            (one.camera_id, *_bounds(one.asked_for))
+            for one in await self.segments(await self.create(scope))
+        ]
+
+    async def finish(self, scan_id: str, number: int, **changes: Any) -> None:
+        segment = (await self.segments(scan_id))[number]
+        done = replace(
+            segment,
+            state=ScanState.SUCCEEDED,
+            looked_at=segment.duration,
+            update_time=self.clock.now(),
+        )
+        await self.store.put(segment_key(scan_id, number), records.encode(replace(done, **changes)))
+
+
+@pytest.fixture
+def office(
+    *,
+    records_store: InMemoryKeyValueStore,
+    queue: Any,
+    library: FootageLibrary,
+    cameras: Any,
+    matcher: Any,
+    clock: Any,
+    make: Any,
+) -> Office:
+    parts = {
+        "queue": queue,
+        "footage": library,
+        "cameras": cameras,
+        "matcher": matcher,
+        "clock": clock,
+    }
+    scans = Scans(store=records_store, segment_length=seconds(120), **parts)
+    return Office(scans, records_store, {**parts, "make": make})
+
+
+async def test_a_recording_is_cut_into_segments(office: Office) -> None:
+    await office.record(length=250)
+
+    plan = await office.plan()
+
+    assert plan == [("cam-1", 0, 120), ("cam-1", 120, 240), ("cam-1", 240, 250)]
+
+
+async def test_what_a_cut_off_file_lacks_counts_as_not_searched(office: Office) -> None:
+    await office.record(length=60, missing=25)
+    scan_id = await office.create()
+
+    _, summary = await office.scans.get(scan_id)
+
+    assert [(gap.reason, gap.duration) for gap in summary.gaps] == [
+        (GapReason.UNDECODABLE, seconds(25))
+    ]
+    assert (summary.total, summary.segments_done) == (seconds(85), 1)
+    assert office.queue.waiting == [(scan_id, 0)]
+
+
+async def test_every_segment_is_queued(office: Office) -> None:
+    await office.record(length=250)
+
+    scan_id = await office.create()
+
+    assert office.queue.waiting == [(scan_id, number) for number in range(3)]
+
+
+async def test_a_new_scan_tells_how_much_there_is_to_search(office: Office) -> None:
+    await office.record(length=250)
+
+    scan, summary = await office.scans.create(EVERYTHING, request_id="")
+
+    assert (scan.create_time, scan.segment_count) == (office.clock.now(), 3)
+    assert (summary.state, summary.total, summary.done) == (
+        ScanState.PENDING,
+        seconds(250),
+        seconds(0),
+    )
+
+
+async def test_a_scan_searches_all_cameras_or_some(office: Office) -> None:
+    await office.record("cam-1")
+    await office.record("cam-2")
+
+    assert await office.plan() == [("cam-1", 0, 60), ("cam-2", 0, 60)]
+    assert await office.plan(ScanScope(camera_ids=("cam-2",))) == [("cam-2", 0, 60)]
+
+
+async def test_a_scan_searches_the_recordings_that_it_names(office: Office) -> None:
+    await office.record(at=0)
+    named = await office.record(at=100)
+
+    scan_id = await office.create(ScanScope(footage_ids=(named,)))
+
+    assert [one.footage_id for one in await office.segments(scan_id)] == [named]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "plan"),
+    [
+        (20, 40, [("cam-1", 20, 40)]),
+        (None, 40, [("cam-1", 0, 40)]),
+        (20, None, [("cam-1", 20, 60)]),
+        (-100, 100, [("cam-1", 0, 60)]),
+    ],
+)
+async def test_a_window_cuts_the_recordings(
+    office: Office, start: float | None, end: float | None, plan: list[Any]
+) -> None:
+    await office.record()
+
+    def at(offset: float | None) -> datetime | None:
+        return None if offset is None else office.make.recorded + seconds(offset)
+
+    assert await office.plan(ScanScope(start_time=at(start), end_time=at(end))) == plan
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "pieces"),
+    [
+        (20, 40, [(0, 120)]),
+        (140, 245, [(120, 240), (240, 250)]),
+        # Whoever came into view in the piece before may still be so.
+        (130, 245, [(0, 120), (120, 240), (240, 250)]),
+        (120, 240, [(0, 120), (120, 240)]),
+    ],
+)
+async def test_a_window_is_searched_in_the_pieces_that_all_of_it_is(
+    office: Office, start: float, end: float, pieces: list[Any]
+) -> None:
+    await office.record(length=250)
+    recorded = office.make.recorded
+    scope = ScanScope(start_time=recorded + seconds(start), end_time=recorded + seconds(end))
+
+    segments = await office.segments(await office.create(scope))
+
+    assert [_bounds(one.stretch) for one in segments] == pieces
+    assert sum((one.duration for one in segments), timedelta()) == seconds(end - start)
+
+
+async def test_a_segment_that_is_asked_for_as_a_whole_has_no_window(office: Office) -> None:
+    await office.record(length=250)
+    scope = ScanScope(end_time=office.make.recorded + seconds(130))
+
+    windows = [one.window for one in await office.segments(await office.create(scope))]
+
+    assert windows == [None, Stretch(seconds(0), seconds(130))]
+
+
+async def test_a_hole_makes_a_segment_longer_and_adds_no_work(office: Office) -> None:
+    await office.record(length=7500, holes=[(100, 7300)])
+
+    assert await office.plan() == [("cam-1", 0, 7320), ("cam-1", 7320, 7440), ("cam-1", 7440, 7500)]
+
+
+@pytest.mark.parametrize(
+    ("rate", "times"),
+    [(25, 1), (5, 1), (4.9, 1), (2.6, 1), (2.5, 2), (1, 5), (0.5, 10), (0.17, 29), (0.1, 30)],
+)
+def test_segments_of_few_pictures_are_longer_up_to_an_hour(
+    make: Any, rate: float, times: int
+) -> None:
+    first, *_ = pieces_of(make.probe(24 * 3600, rate), seconds(120))
+
+    assert first == Stretch(seconds(0), seconds(120 * times))
+    assert seconds(3600) == MAX_SEGMENT
+
+
+def test_a_week_with_a_picture_in_ten_seconds_is_no_work_for_weeks(make: Any) -> None:
+    pieces = pieces_of(make.probe(7 * 24 * 3600, 0.1), seconds(60))
+
+    assert len(pieces) == 202  # 300 pictures each
+    assert pieces[-1].end == timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("keyless", "ends"),
+    [
+        ([], [120, 240, 360, 480, 500]),
+        ([(0, 500)], [500]),
+        ([(60, 300)], [300, 420, 500]),
+        ([(60, 200), (200, 310)], [200, 320, 440, 500]),
+        ([(130, 230), (300, 360)], [120, 240, 360, 480, 500]),
+    ],
+    ids=["none", "all of it", "one", "two that follow", "between two borders"],
+)
+def test_a_segment_does_not_end_where_key_pictures_are_rare(
+    make: Any, keyless: list[tuple[float, float]], ends: list[float]
+) -> None:
+    stretches = tuple(Stretch(seconds(start), seconds(end)) for start, end in keyless)
+
+    pieces = pieces_of(make.probe(500, keyless=stretches), seconds(120))
+
+    assert [piece.end for piece in pieces] == [seconds(end) for end in ends]
+    assert [piece.start for piece in pieces] == [seconds(end) for end in [0, *ends[:-1]]]
+
+
+def test_a_segment_without_key_pictures_ends_after_an_hour(make: Any) -> None:
+    whole = Stretch(seconds(0), seconds(9000))
+
+    pieces = pieces_of(make.probe(9000, keyless=(whole,)), seconds(120))
+
+    assert [piece.end for piece in pieces] == [MAX_SEGMENT, 2 * MAX_SEGMENT, seconds(9000)]
+
+
+def test_a_hole_where_key_pictures_are_rare_counts_for_nothing(make: Any) -> None:
+    keyless = (Stretch(seconds(0), seconds(8000)),)
+
+    first, *_ = pieces_of(make.probe(9000, holes=[(100, 7300)], keyless=keyless), seconds(120))
+
+    assert first == Stretch(seconds(0), seconds(8000))
+
+
+async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
+    office: Office, prober: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [await office.record(at=100 * number, version=0) for number in range(20)]
+    prober.answer = office.make.probe()
+    under_way = most = 0
+    probe = prober.probe
+
+    async def slowly(url: str) -> Any:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return await probe(url)
+
+    monkeypatch.setattr(prober, "probe", slowly)
+
+    segments = await office.segments(await office.create())
+
+    assert [one.footage_id for one in segments] == names
+    assert most == MAX_EXAMINED_AT_ONCE
+    assert [(await office.library.get(name)).probe.version for name in names] == [VERSION] * 20
+
+
+async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
+    office: Office,
+) -> None:
+    await office.record(length=250, version=0)
+    office.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
+
+    assert await office.plan() == [("cam-1", 0, 100)]
+
+
+def window(office: Office, start: float, end: float) -> ScanScope:
+    recorded = office.make.recorded
+    return ScanScope(start_time=recorded + seconds(start), end_time=recorded + seconds(end))
+
+
+async def test_of_a_recording_that_would_be_refused_today_what_was_asked_for_is_a_gap(
+    office: Office, prober: Any
+) -> None:
+    await office.record(length=600, version=0)
+    prober.problem = errors.InvalidArgumentError(
+        "too few key pictures", reason=errors.Reason.FOOTAGE_UNREADABLE
+    )
+
+    (segment,) = await office.segments(await office.create(window(office, 60, 90)))
+
+    (gap,) = segment.gaps
+    assert (segment.start, segment.end, gap.duration) == (seconds(60), seconds(90), seconds(30))
+    assert (gap.reason, gap.detail) == (GapReason.UNDECODABLE, "too few key pictures")
+
+
+GONE = errors.NotFoundError("there is no such recording", reason=errors.Reason.FOOTAGE_NOT_FOUND)
+
+
+async def test_a_recording_that_goes_while_it_is_examined_is_a_gap(
+    office: Office, prober: Any
+) -> None:
+    await office.record(length=60, version=0)
+    prober.problem = GONE
+
+    (segment,) = await office.segments(await office.create())
+
+    assert [gap.reason for gap in segment.gaps] == [GapReason.FOOTAGE_GONE]
+
+
+async def test_a_recording_that_was_asked_for_by_name_and_goes_is_an_error(
+    office: Office, prober: Any
+) -> None:
+    name = await office.record(length=60, version=0)
+    prober.problem = GONE
+
+    with pytest.raises(errors.NotFoundError):
+        await office.create(ScanScope(footage_ids=(name,)))
+
+
+@pytest.mark.parametrize(
+    ("end", "lost"), [(60, None), (70, (60, 70)), (85, (60, 85)), (200, (60, 85))]
+)
+async def test_of_what_a_cut_off_file_lacks_what_was_asked_for_is_a_gap(
+    office: Office, end: float, lost: tuple[float, float] | None
+) -> None:
+    await office.record(length=60, missing=25)
+
+    segments = await office.segments(await office.create(window(office, 0, end)))
+
+    gaps = [(one.start, one.end) for one in segments if one.gaps]
+    assert gaps == ([] if lost is None else [(seconds(lost[0]), seconds(lost[1]))])
+
+
+async def test_segments_know_the_shape_of_pixels_that_their_camera_is_set_to(
+    office: Office,
+) -> None:
+    await office.cameras.create("cam-3", CameraDetails(pixel_aspect_ratio=2.0))
+    await office.record("cam-1")
+    await office.record("cam-3")
+
+    segments = await office.segments(await office.create())
+
+    assert [one.pixel_aspect for one in segments] == [None, 2.0]
+
+
+async def test_a_window_is_in_true_time(office: Office) -> None:
+    await office.record("cam-2")  # its clock is 10 s ahead: in truth it recorded 10 s earlier
+    recorded = office.make.recorded
+
+    plan = await office.plan(ScanScope(start_time=recorded, end_time=recorded + seconds(20)))
+
+    assert plan == [("cam-2", 10, 30)]
+
+
+async def test_a_window_before_the_camera_clocks_start_finds_the_recording(
+    office: Office,
+) -> None:
+    await office.record("cam-1")
+    await office.record("cam-2")
+    recorded = office.make.recorded
+
+    plan = await office.plan(ScanScope(start_time=recorded - seconds(5), end_time=recorded))
+
+    assert plan == [("cam-2", 5, 10)]
+
+
+async def test_segments_know_the_true_time_of_their_recording(office: Office) -> None:
+    await office.record("cam-2")
+
+    (segment,) = await office.segments(await office.create())
+
+    assert segment.true_start == office.make.recorded - seconds(10)
+
+
+@pytest.mark.parametrize(("held", "advice"), [(0, "add footage first"), (1, "widen it")])
+async def test_a_scan_of_nothing_is_refused(office: Office, held: int, advice: str) -> None:
+    await asyncio.gather(*(office.record(at=100 * number) for number in range(held)))
+    long_ago = office.make.recorded - timedelta(days=1)
+
+    with pytest.raises(errors.FailedPreconditionError, match=advice) as refused:
+        await office.create(ScanScope(end_time=long_ago))
+
+    assert refused.value.reason is errors.Reason.SCAN_SCOPE_EMPTY
+    assert refused.value.metadata == {"footage_held": str(held)}
+    assert await office.store.entries() == []
+
+
+async def test_a_scan_of_an_unknown_camera_is_refused(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.create(ScanScope(camera_ids=("cam-9",)))
+
+    assert refused.value.reason is errors.Reason.CAMERA_NOT_FOUND
+
+
+async def test_a_scan_of_unknown_footage_is_refused(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.create(ScanScope(footage_ids=(office.make.header().footage_id,)))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
+async def test_a_scan_of_expired_footage_is_refused(office: Office) -> None:
+    footage_id = await office.record()
+    office.clock.advance(FOOTAGE_LIMIT)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await office.create(ScanScope(footage_ids=(footage_id,)))
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_EXPIRED
+
+
+async def test_a_scan_for_nobody_is_refused_before_anything_is_planned(office: Office) -> None:
+    await office.record()
+    office.matcher.problem = errors.FailedPreconditionError(
+        "nobody", reason=errors.Reason.NO_OPEN_SUBJECTS
+    )
+
+    with pytest.raises(errors.FailedPreconditionError):
+        await office.create(ScanScope(subject_ids=("subject-1",)))
+
+    assert office.matcher.searched == [("subject-1",)]
+    assert (await office.store.entries(), office.queue.waiting) == ([], [])
+
+
+async def test_every_call_without_a_request_id_makes_a_scan(office: Office) -> None:
+    await office.record()
+
+    assert await office.create() != await office.create()
+
+
+async def test_a_repeated_request_gives_the_same_scan(office: Office) -> None:
+    await office.record()
+
+    first, again = await office.create(request_id="r-1"), await office.create(request_id="r-1")
+
+    assert first == again
+    assert len(office.queue.waiting) == 1
+
+
+async def test_a_repeated_request_queues_what_the_first_call_did_not(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create(request_id="r-1")
+    await office.finish(scan_id, 0)
+    office.queue.waiting.clear()
+
+    await office.create(request_id="r-1")
+
+    assert office.queue.waiting == [(scan_id, 1), (scan_id, 2)]
+
+
+async def test_a_request_id_belongs_to_one_scope(office: Office) -> None:
+    await office.record()
+    await office.create(request_id="r-1")
+
+    with pytest.raises(errors.InvalidArgumentError) as refused:
+        await office.create(ScanScope(camera_ids=("cam-1",)), request_id="r-1")
+
+    assert refused.value.reason is errors.Reason.REQUEST_ID_REUSED
+
+
+async def test_an_unknown_scan_is_not_found(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError) as refused:
+        await office.scans.get("scan-9")
+
+    assert refused.value.reason is errors.Reason.SCAN_NOT_FOUND
+
+
+async def test_a_scan_tells_what_its_segments_show(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, counts=Counts(frames=600))
+
+    _, summary = await office.scans.get(scan_id)
+
+    assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 1)
+    assert (summary.searched, summary.counts.frames) == (seconds(120), 600)
+
+
+async def test_an_ended_scan_is_listed_without_reading_its_segments(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+    _, ended = await office.scans.get(scan_id)
+    await office.store.erase(segment_key(scan_id, 0))
+
+    [(_, listed)] = await office.scans.find()
+
+    assert listed == replace(ended, gaps=(), candidates=())
+    assert listed.state is ScanState.SUCCEEDED
+
+
+async def test_scans_are_listed_newest_first(office: Office) -> None:
+    await office.record()
+    first = await office.create()
+    office.clock.advance(seconds(1))
+    second = await office.create()
+
+    listed = [scan.scan_id for scan, _ in await office.scans.find()]
+
+    assert listed == [second, first]
+
+
+async def test_cancelling_ends_what_no_scanner_has_begun(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, candidates=(office.make.candidate(),))
+
+    scan, summary = await office.scans.cancel(scan_id)
+
+    assert scan.cancelled
+    assert summary.state is ScanState.CANCELLED
+    # Two segments that follow each other are one gap.
+    assert [(gap.reason, gap.duration) for gap in summary.gaps] == [
+        (GapReason.CANCELLED, seconds(130))
+    ]
+    assert (len(summary.candidates), summary.searched) == (1, seconds(120))
+
+
+async def test_cancelling_leaves_the_segment_in_hand_to_its_scanner(office: Office) -> None:
+    await office.record(length=250)
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, state=ScanState.RUNNING)
+
+    scan, summary = await office.scans.cancel(scan_id)
+
+    assert (scan.cancelled, summary.state) == (True, ScanState.RUNNING)
+    assert [one.state for one in await office.segments(scan_id)] == [
+        ScanState.RUNNING,
+        ScanState.CANCELLED,
+        ScanState.CANCELLED,
+    ]
+
+
+async def test_an_ended_scan_is_not_cancelled(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+
+    with pytest.raises(errors.FailedPreconditionError) as refused:
+        await office.scans.cancel(scan_id)
+
+    assert refused.value.reason is errors.Reason.SCAN_ENDED
+    assert refused.value.metadata == {"scan_id": scan_id, "state": "SUCCEEDED"}
+
+
+async def test_an_unknown_scan_is_not_cancelled(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await office.scans.cancel("scan-9")
+
+
+async def states(office: Office, scan_id: str) -> list[tuple[ScanState, int]]:
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        return [(summary.state, summary.segments_done) async for _, summary in changes]
+
+
+async def test_a_watch_tells_each_change_and_ends_with_the_scan(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    told = []
+
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        _, now = await anext(changes)
+        told.append((now.state, now.segments_done))
+        await office.finish(scan_id, 0)
+        await office.finish(scan_id, 1)
+        told += [(summary.state, summary.segments_done) async for _, summary in changes]
+
+    assert told == [
+        (ScanState.PENDING, 0),
+        (ScanState.RUNNING, 1),
+        (ScanState.SUCCEEDED, 2),
+    ]
+
+
+async def test_a_watch_of_an_ended_scan_tells_it_once(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0)
+    await office.scans.get(scan_id)
+
+    assert await states(office, scan_id) == [(ScanState.SUCCEEDED, 1)]
+
+
+async def test_a_watch_ends_when_its_scan_is_cancelled(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+
+    watching = asyncio.create_task(states(office, scan_id))
+    await asyncio.sleep(0)
+    await office.scans.cancel(scan_id)
+
+    assert (await watching)[-1] == (ScanState.CANCELLED, 1)
+
+
+async def test_the_end_that_a_watch_sees_is_kept(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0)
+        _, last = await anext(changes)
+        await anext(changes, None)
+
+    assert (await office.scans.get(scan_id))[0].final == last
+
+
+async def test_an_unknown_scan_is_not_watched(office: Office) -> None:
+    with pytest.raises(errors.NotFoundError):
+        await anext(office.scans.watch("scan-9"))
+
+
+async def test_a_watch_ends_when_its_scan_is_forgotten(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    async with aclosing(office.scans.watch(scan_id)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0)
+        await office.store.erase(scan_key(scan_id))
+
+        with pytest.raises(errors.NotFoundError):
+            await anext(changes)

@@ -1,0 +1,682 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from prometheus_client import REGISTRY
+
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.media import Presentation, Probe
+from homeward.ingestion.footage.timeline import VERSION
+from homeward.ingestion.scan import progress as segment_progress
+from homeward.ingestion.scan import work as module
+from homeward.ingestion.scan.model import Counts, GapReason, Scan, ScanScope, ScanState, Segment
+from homeward.ingestion.scan.progress import CHECKPOINT_INTERVAL
+from homeward.ingestion.scan.scans import scan_key, segment_key
+from homeward.ingestion.scan.segment import Report, Task
+from homeward.ingestion.scan.waiting import Waiting
+from homeward.ingestion.scan.work import MAX_ATTEMPTS, ScanWorker
+from homeward.servicekit import errors, records
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+
+UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
+INCOMPLETE = errors.FailedPreconditionError(
+    "the gallery lacks templates", reason=errors.Reason.GALLERY_INCOMPLETE
+)
+
+
+def sample(name: str) -> float:
+    return REGISTRY.get_sample_value(name) or 0.0
+
+
+class FakeScanner:
+    """Does what it is told to, then says that the segment was searched."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.steps: list[Callable[[Task, Report], Any]] = []
+
+    async def scan(self, task: Task, url: str, report: Report) -> Segment:
+        del url
+        self.tasks.append(task)
+        if self.steps:
+            await self.steps.pop(0)(task, report)
+        return replace(task.segment, state=ScanState.SUCCEEDED, counts=Counts(frames=7))
+
+
+async def _content() -> AsyncIterator[bytes]:
+    yield b"recording"
+
+
+class Desk:
+    """A worker with one segment to search, and everything around it."""
+
+    def __init__(
+        self, make: Any, store: InMemoryKeyValueStore, queue: Any, work: Any, parts: Any
+    ) -> None:
+        self.make = make
+        self.store = store
+        self.queue = queue
+        self.work = work
+        self.scanner: FakeScanner = parts["scanner"]
+        self.clock = parts["clock"]
+        self.footage: FootageLibrary = parts["footage"]
+        self.worker = ScanWorker(queue=queue, store=store, **parts)
+
+    async def record(self, probe: Probe) -> None:
+        """Take the recording in anew, as this was found out about it."""
+        footage = await self.footage.get(self.make.footage().footage_id)
+        await self.footage.delete(footage.footage_id)
+        self.footage._prober.answer = probe  # type: ignore[attr-defined]
+        await self.footage.upload("up-2", self.make.header(), 0, _content())
+
+    async def put(self, segment: Segment, *, cancelled: bool = False) -> None:
+        scan = Scan("scan-1", ScanScope(("subject-1",)), self.make.now, 1, cancelled=cancelled)
+        await self.store.put(scan_key("scan-1"), records.encode(scan))
+        await self.store.put(segment_key("scan-1", 0), records.encode(segment))
+
+    async def cancel_scan(self) -> None:
+        await self.put(await self.segment(), cancelled=True)
+
+    async def segment(self) -> Segment:
+        entry = await self.store.get(segment_key("scan-1", 0))
+        assert entry is not None
+        return records.decode(entry.value, Segment)
+
+    async def next_waiting(self, wanted: Callable[[Waiting | None], bool]) -> Waiting | None:
+        """Return what the record says that is waited for, once it is what is wanted."""
+        async with aclosing(self.store.watch(segment_key("scan-1", 0))) as changes:
+            async for entry in changes:
+                if entry is not None:
+                    waiting = records.decode(entry.value, Segment).waiting
+                    if wanted(waiting):
+                        return waiting
+        pytest.fail("the record is watched for ever")
+
+    async def run(self) -> None:
+        """Let the worker work until the queue is empty."""
+        running = asyncio.create_task(self.worker.run())
+        self.queue.when_empty = running.cancel
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RETRY_SECONDS", 0)
+
+
+@pytest.fixture
+def checks() -> list[errors.UnavailableError | None]:
+    """What the check of a service finds; the last one counts."""
+    return [None]
+
+
+@pytest.fixture
+def check(
+    checks: list[errors.UnavailableError | None], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Any]:
+    monkeypatch.setattr(segment_progress, "CHECK_SECONDS", 0)
+
+    async def check() -> None:
+        if checks[-1]:
+            raise checks[-1]
+
+    return check
+
+
+@pytest.fixture
+async def desk(
+    *,
+    check: Callable[[], Any],
+    make: Any,
+    records_store: InMemoryKeyValueStore,
+    queue: Any,
+    new_work: Any,
+    library: FootageLibrary,
+    clock: Any,
+) -> Desk:
+    await library.upload("up-1", make.header(), 0, _content())
+    work = new_work("scan-1", 0)
+    queue.works.append(work)
+    parts = {"footage": library, "scanner": FakeScanner(), "clock": clock, "checks": [check]}
+    desk = Desk(make, records_store, queue, work, parts)
+    await desk.put(make.segment())
+    return desk
+
+
+async def test_a_segment_is_searched_checkpointed_and_done(desk: Desk) -> None:
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    segment = await desk.segment()
+    assert (segment.state, segment.counts.frames) == (ScanState.SUCCEEDED, 7)
+
+
+async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
+    desk: Desk, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    desk.work.trace = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+    await desk.run()
+
+    (span,) = spans()
+    assert span.context is not None
+    assert f"{span.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert span.attributes is not None
+    assert dict(span.attributes) == {
+        "scan_id": "scan-1",
+        "segment": 0,
+        "attempt": 1,
+        "state": "succeeded",
+        "footage_seconds": 60,
+        "looked_at_seconds": 0,
+        "pictures": 7,
+        "faces": 0,
+        "appearances": 0,
+        "discarded": 0,
+        "candidates": 0,
+    }
+
+
+async def test_the_docs_show_a_segment_with_the_attributes_that_it_has(
+    desk: Desk, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    await desk.run()
+
+    (span,) = spans()
+    page = (Path(__file__).parents[4] / "docs" / "observability.md").read_text(encoding="utf-8")
+    shown = re.findall(r"scanner +segment  (segment=.*)", page)
+    named = [[one.partition("=")[0] for one in line.split()] for line in shown]
+    assert named == [[name for name in span.attributes or {} if name != "scan_id"]] * 2
+
+
+async def test_segments_that_break_the_scanner_and_those_taken_again_are_counted(
+    desk: Desk, new_work: Any
+) -> None:
+    async def break_down(*_: object) -> None:
+        raise RuntimeError
+
+    names = ("failures", "redeliveries")
+    before = [sample(f"homeward_scan_segment_{name}_total") for name in names]
+    desk.scanner.steps = [break_down]
+    desk.queue.works.append(new_work("scan-1", 0, attempt=2))
+
+    await desk.run()
+
+    after = [sample(f"homeward_scan_segment_{name}_total") for name in names]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1]
+
+
+async def test_the_scanner_is_told_whom_to_look_for_and_where(desk: Desk) -> None:
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert (task.scan_id, task.subject_ids) == ("scan-1", ("subject-1",))
+    assert task.footage.footage_id == task.segment.footage_id
+
+
+@pytest.mark.parametrize("include", [True, False])
+async def test_the_scanner_is_told_when_a_search_was_asked_for_that_looks_again(
+    desk: Desk, *, include: bool
+) -> None:
+    scope = ScanScope(("subject-1",), include_rejected=include)
+    scan = Scan("scan-1", scope, desk.make.now, 1)
+    await desk.store.put(scan_key("scan-1"), records.encode(scan))
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.include_rejected_before == (desk.make.now if include else None)
+
+
+async def test_the_scanner_gets_the_timeline_of_the_recording(desk: Desk) -> None:
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    np.testing.assert_array_equal(task.timeline.times, desk.make.timeline(6).times)
+
+
+@pytest.mark.parametrize(
+    ("set_to", "stated", "shown"),
+    [(None, 1.0, 1.0), (None, 1.5, 1.5), (2.0, 1.0, 2.0), (2.0, 1.5, 1.5)],
+    ids=["neither", "the recording", "the camera", "both"],
+)
+async def test_a_cameras_shape_of_pixels_counts_where_its_recording_states_none(
+    desk: Desk, prober: Any, set_to: float | None, stated: float, shown: float
+) -> None:
+    video = replace(prober.answer.video, presentation=Presentation(pixel_aspect=stated))
+    await desk.record(replace(prober.answer, video=video))
+    await desk.put(desk.make.segment(pixel_aspect=set_to))
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.footage.probe.video.presentation.pixel_aspect == shown
+
+
+async def test_the_queue_is_told_after_the_checkpoint(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = []
+
+    async def done() -> None:
+        states.append((await desk.segment()).state)
+
+    monkeypatch.setattr(desk.work, "done", done)
+
+    await desk.run()
+
+    assert states == [ScanState.SUCCEEDED]
+
+
+@pytest.mark.parametrize("state", [ScanState.SUCCEEDED, ScanState.FAILED, ScanState.CANCELLED])
+async def test_a_segment_that_has_ended_is_not_searched_again(desk: Desk, state: ScanState) -> None:
+    await desk.put(desk.make.segment(state=state))
+
+    await desk.run()
+
+    assert desk.scanner.tasks == []
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is state
+
+
+async def test_work_of_a_forgotten_scan_is_done(desk: Desk) -> None:
+    await desk.store.erase(scan_key("scan-1"))
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+
+
+async def test_a_segment_of_a_cancelled_scan_is_not_searched(desk: Desk) -> None:
+    await desk.cancel_scan()
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (
+        ScanState.CANCELLED,
+        GapReason.CANCELLED,
+    )
+
+
+async def test_a_scan_that_is_cancelled_meanwhile_is_left(desk: Desk) -> None:
+    async def go_on(task: Task, report: Report) -> None:
+        await desk.cancel_scan()
+        await report(task.segment)
+        pytest.fail("goes on after the scan was cancelled")
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is ScanState.CANCELLED
+
+
+async def test_what_was_found_before_a_scan_was_cancelled_stands(desk: Desk) -> None:
+    found = (desk.make.candidate(),)
+
+    async def go_on(task: Task, report: Report) -> None:
+        await desk.cancel_scan()
+        counts = Counts(frames=3, appearances=1)
+        await report(replace(task.segment, candidates=found, counts=counts))
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    segment = await desk.segment()
+    assert (segment.state, segment.candidates) == (ScanState.CANCELLED, found)
+    assert segment.counts == Counts(frames=3, appearances=1)
+
+
+async def test_progress_is_checkpointed_now_and_then(desk: Desk) -> None:
+    saved = []
+
+    async def go_on(task: Task, report: Report) -> None:
+        for second, wait in enumerate([CHECKPOINT_INTERVAL / 2] * 4):
+            running = replace(task.segment, position=timedelta(seconds=second))
+            await report(running)
+            saved.append((await desk.segment()).position)
+            desk.clock.advance(wait)
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert saved == [timedelta(seconds=second) for second in (0, 0, 2, 2)]
+
+
+async def test_a_segment_is_searched_up_to_the_last_attempt(desk: Desk) -> None:
+    desk.work.attempt = MAX_ATTEMPTS
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_that_failed_too_often_is_given_up(desk: Desk) -> None:
+    desk.work.attempt = MAX_ATTEMPTS + 1
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.GIVEN_UP)
+
+
+async def test_a_segment_that_was_handed_back_has_not_failed(desk: Desk) -> None:
+    given = await desk.segment()
+    await desk.put(replace(given, handed_back=1))
+    desk.work.attempt = MAX_ATTEMPTS + 1
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+@pytest.mark.parametrize("gone", ["deleted", "expired"])
+async def test_a_segment_whose_footage_is_gone_is_not_searched(
+    desk: Desk, library: FootageLibrary, gone: str
+) -> None:
+    footage_id = desk.make.header().footage_id
+    await {
+        "deleted": lambda: library.delete(footage_id),
+        "expired": lambda: asyncio.sleep(0, desk.clock.advance(timedelta(days=31))),
+    }[gone]()
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    segment = await desk.segment()
+    assert (segment.state, segment.gaps[0].reason) == (ScanState.FAILED, GapReason.FOOTAGE_GONE)
+
+
+async def test_a_segment_that_an_earlier_version_planned_has_its_recording_examined(
+    desk: Desk, prober: Any, bucket: Any
+) -> None:
+    current = prober.answer
+    await desk.record(replace(current, version=0))
+    for held in await bucket.objects("footage/"):
+        if "timeline" in held.key:
+            await bucket.delete(held.key)
+    prober.answer = current
+
+    await desk.run()
+
+    (task,) = desk.scanner.tasks
+    assert task.footage.probe.version == VERSION
+    np.testing.assert_array_equal(task.timeline.times, prober.timeline.times)
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_whose_recording_would_not_be_taken_in_today_says_why(
+    desk: Desk, prober: Any
+) -> None:
+    await desk.record(replace(prober.answer, version=0))
+    prober.problem = errors.InvalidArgumentError(
+        "the file cannot be searched: it is a bomb", reason=errors.Reason.FOOTAGE_UNREADABLE
+    )
+
+    await desk.run()
+
+    assert (desk.scanner.tasks, desk.work.said) == ([], ["done"])
+    (gap,) = (await desk.segment()).gaps
+    assert gap.reason is GapReason.UNDECODABLE
+    assert gap.detail == "the file cannot be searched: it is a bomb"
+
+
+async def test_a_segment_whose_footage_goes_meanwhile_is_given_up(desk: Desk) -> None:
+    async def vanish(task: Task, report: Report) -> None:
+        del task, report
+        raise errors.NotFoundError("gone", reason=errors.Reason.FOOTAGE_NOT_FOUND)
+
+    desk.scanner.steps = [vanish]
+
+    await desk.run()
+
+    assert (await desk.segment()).gaps[0].reason is GapReason.FOOTAGE_GONE
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        errors.Reason.EMBEDDING_MODEL_MISMATCH,
+        errors.Reason.POLICY_NOT_APPROVED,
+        errors.Reason.POLICY_EXPIRED,
+        errors.Reason.POLICY_MODEL_MISMATCH,
+    ],
+)
+async def test_templates_that_may_not_be_compared_are_not_tried_again(
+    desk: Desk, reason: errors.Reason
+) -> None:
+    async def refuse(task: Task, report: Report) -> None:
+        del task, report
+        raise errors.FailedPreconditionError("no comparing", reason=reason)
+
+    desk.scanner.steps = [refuse]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+    (gap,) = (await desk.segment()).gaps
+    assert (gap.reason, gap.detail) == (GapReason.GIVEN_UP, "no comparing")
+
+
+@pytest.mark.parametrize("problem", [UNAVAILABLE, INCOMPLETE], ids=lambda one: one.reason)
+async def test_what_does_not_answer_or_lacks_templates_is_waited_for_in_place(
+    desk: Desk, problem: errors.DomainError
+) -> None:
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        raise problem
+
+    desk.scanner.steps = [unavailable, unavailable]
+
+    await desk.run()
+
+    assert len(desk.scanner.tasks) == 3
+    assert desk.work.said == ["done"]
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_what_is_waited_for_is_told_with_its_place_and_since_when(desk: Desk) -> None:
+    told = []
+
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        told.append((await desk.segment()).waiting)
+        desk.clock.advance(timedelta(seconds=9))
+        raise UNAVAILABLE
+
+    async def go_on(task: Task, report: Report) -> None:
+        told.append((await desk.segment()).waiting)
+        desk.clock.advance(timedelta(seconds=9))
+        await report(task.segment)
+        told.append((await desk.segment()).waiting)
+
+    desk.scanner.steps = [unavailable, unavailable, go_on]
+    began = desk.clock.now()
+
+    await desk.run()
+
+    first = Waiting("matching", "somewhere", began + timedelta(seconds=9), UNAVAILABLE.message)
+    assert told == [None, first, first, None]
+
+
+async def test_what_is_waited_for_without_a_word_is_told_until_it_answers(
+    desk: Desk, checks: list[errors.UnavailableError | None]
+) -> None:
+    async def hang(task: Task, report: Report) -> None:
+        await report(task.segment)
+        checks.append(UNAVAILABLE)
+        told.append(await desk.next_waiting(bool))
+        checks.append(None)
+        told.append(await desk.next_waiting(lambda waiting: waiting is None))
+
+    told: list[Waiting | None] = []
+    desk.scanner.steps = [hang]
+
+    await desk.run()
+
+    assert told[1:] == [None]
+    assert told[0] is not None
+    assert (told[0].component, told[0].address) == ("matching", "somewhere")
+
+
+async def test_what_the_one_before_waited_for_is_not_told_again(desk: Desk) -> None:
+    held = Waiting("matching", "somewhere", desk.clock.now(), "it was away")
+    await desk.put(replace(await desk.segment(), waiting=held))
+
+    async def go_on(task: Task, report: Report) -> None:
+        await report(task.segment)
+        assert (await desk.segment()).waiting is None
+
+    desk.scanner.steps = [go_on]
+
+    await desk.run()
+
+    assert (await desk.segment()).waiting is None
+
+
+async def test_a_scan_that_is_cancelled_while_it_waits_is_left(desk: Desk) -> None:
+    async def unavailable(task: Task, report: Report) -> None:
+        del task, report
+        await desk.cancel_scan()
+        raise UNAVAILABLE
+
+    desk.scanner.steps = [unavailable]
+
+    await desk.run()
+
+    assert (await desk.segment()).state is ScanState.CANCELLED
+
+
+async def test_a_segment_that_breaks_the_scanner_is_given_back(desk: Desk) -> None:
+    async def break_down(task: Task, report: Report) -> None:
+        del task, report
+        raise ZeroDivisionError
+
+    desk.scanner.steps = [break_down]
+
+    await desk.run()
+
+    assert desk.work.said == ["retry"]
+    assert (await desk.segment()).state is ScanState.PENDING
+
+
+async def test_a_segment_that_breaks_the_scanner_does_not_stop_it(
+    desk: Desk, new_work: Any
+) -> None:
+    async def break_down(task: Task, report: Report) -> None:
+        del task, report
+        raise ZeroDivisionError
+
+    desk.scanner.steps = [break_down]
+    again = new_work("scan-1", 0, attempt=2)
+    desk.queue.works.append(again)
+
+    await desk.run()
+
+    assert again.said == ["done"]
+    assert (await desk.segment()).state is ScanState.SUCCEEDED
+
+
+async def test_a_segment_in_hand_is_given_back_when_the_scanner_stops(desk: Desk) -> None:
+    running = asyncio.Event()
+
+    async def never_end(task: Task, report: Report) -> None:
+        del task, report
+        running.set()
+        await asyncio.Event().wait()
+
+    desk.scanner.steps = [never_end]
+    worker = asyncio.create_task(desk.worker.run())
+    await running.wait()
+
+    worker.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await worker
+
+    assert desk.work.said == ["retry at once"]
+    assert (await desk.segment()).handed_back == 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_segment_in_hand_is_kept_from_other_scanners(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0)
+    beats = asyncio.Semaphore(0)
+
+    async def extend() -> None:
+        beats.release()
+
+    async def take_long(task: Task, report: Report) -> None:
+        del task, report
+        await beats.acquire()
+        await beats.acquire()
+
+    monkeypatch.setattr(desk.work, "extend", extend)
+    desk.scanner.steps = [take_long]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_heartbeat_that_does_not_get_through_is_followed_by_another(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HEARTBEAT_SECONDS", 0)
+    beats = asyncio.Semaphore(0)
+
+    async def extend() -> None:
+        beats.release()
+        raise UNAVAILABLE
+
+    async def take_long(task: Task, report: Report) -> None:
+        del task, report
+        await beats.acquire()
+        await beats.acquire()
+
+    monkeypatch.setattr(desk.work, "extend", extend)
+    desk.scanner.steps = [take_long]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_queue_that_does_not_answer_is_asked_again(desk: Desk) -> None:
+    desk.queue.problems = [UNAVAILABLE, UNAVAILABLE]
+
+    await desk.run()
+
+    assert desk.work.said == ["done"]
+
+
+async def test_a_checkpoint_that_cannot_be_written_leaves_the_segment_in_the_queue(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(key: str, value: bytes) -> int:
+        del key, value
+        raise UNAVAILABLE
+
+    monkeypatch.setattr(desk.store, "put", refuse)
+
+    await desk.run()
+
+    assert "done" not in desk.work.said
