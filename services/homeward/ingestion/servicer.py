@@ -20,8 +20,8 @@ from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.convert import cameras as convert_cameras
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
-from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.model import Candidate
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
@@ -91,7 +91,7 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     """`homeward.api.ingestion.v1.FootageService`."""
 
-    def __init__(self, footage: FootageLibrary) -> None:
+    def __init__(self, footage: FootageResource) -> None:
         self._footage = footage
 
     async def UploadFootage(
@@ -104,7 +104,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             raise invalid_field("header", "must be the first message of an upload")
         request_id, header = convert_footage.header_from(first.header)
         chunks = (convert_footage.chunk_from(request) async for request in request_iterator)
-        footage, held = await self._footage.upload(
+        footage, held = await self._footage.uploads.upload(
             request_id, header, first.header.offset_bytes, chunks
         )
         return footage_service_pb2.UploadFootageResponse(
@@ -116,7 +116,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     ) -> footage_service_pb2.GetUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
         return footage_service_pb2.GetUploadResponse(
-            committed_size_bytes=await self._footage.committed(request_id)
+            committed_size_bytes=await self._footage.uploads.committed(request_id)
         )
 
     async def CreateUploadUrl(
@@ -128,7 +128,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         request_id, header = convert_footage.header_from(
             request.header, most=convert_footage.MAX_URL_BYTES
         )
-        answer = await self._footage.upload_url(request_id, header)
+        answer = await self._footage.uploads.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(
                 existing_footage=convert_footage.to_footage(answer)
@@ -142,7 +142,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         self, request: footage_service_pb2.CompleteUploadRequest, _: Context
     ) -> footage_service_pb2.CompleteUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
-        footage = await self._footage.complete_upload(request_id)
+        footage = await self._footage.uploads.complete_upload(request_id)
         return footage_service_pb2.CompleteUploadResponse(
             footage=convert_footage.to_footage(footage)
         )
@@ -150,7 +150,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetFootage(
         self, request: footage_service_pb2.GetFootageRequest, _: Context
     ) -> footage_service_pb2.GetFootageResponse:
-        footage = await self._footage.get(
+        footage = await self._footage.library.get(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.GetFootageResponse(footage=convert_footage.to_footage(footage))
@@ -164,7 +164,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             for index, name in enumerate(request.camera_ids)
         ]
         page, token = page_of(
-            await self._footage.find(camera_ids=cameras, start=start, end=end),
+            await self._footage.library.find(camera_ids=cameras, start=start, end=end),
             page_size=request.page_size,
             page_token=request.page_token,
             request=repr((sorted(cameras), start, end)).encode(),
@@ -176,7 +176,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def DeleteFootage(
         self, request: footage_service_pb2.DeleteFootageRequest, _: Context
     ) -> footage_service_pb2.DeleteFootageResponse:
-        await self._footage.delete(
+        await self._footage.eraser.delete(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.DeleteFootageResponse()
@@ -184,7 +184,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetRetentionReport(
         self, _request: footage_service_pb2.GetRetentionReportRequest, _: Context
     ) -> footage_service_pb2.GetRetentionReportResponse:
-        return convert_footage.to_report(await self._footage.report())
+        return convert_footage.to_report(await self._footage.reporter.report())
 
 
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
@@ -269,7 +269,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
 def services(
     *,
     cameras: Cameras,
-    footage: FootageLibrary,
+    footage: FootageResource,
     scans: Scans,
     stretches: IncomparableStretches,
 ) -> list[Service]:
