@@ -162,6 +162,37 @@ async def test_stat_tells_size_and_time(store: ObjectStore, folder: str) -> None
     assert abs(info.modified - datetime.now(UTC)) < SOON
 
 
+async def test_folders_are_told_without_what_is_in_them(store: ObjectStore, folder: str) -> None:
+    for key in ("a/1", "a/2/3", "a-b/1", "c"):
+        await store.put(f"{folder}/{key}", b"", content_type="image/jpeg")
+
+    assert await store.folders(f"{folder}/") == [f"{folder}/a-b/", f"{folder}/a/"]
+    assert await store.folders(f"{folder}/a/") == [f"{folder}/a/2/"]
+    assert await store.folders(f"{folder}/nothing/") == []
+
+
+async def test_more_folders_than_the_server_tells_at_once_are_told(
+    store: ObjectStore, folder: str
+) -> None:
+    keys = [f"{folder}/{number:04d}/x" for number in range(1001)]
+    for first in range(0, len(keys), 8):
+        chunk = keys[first : first + 8]
+        await asyncio.gather(*(store.put(key, b"", content_type="a/b") for key in chunk))
+
+    assert await store.folders(f"{folder}/") == [key[:-1] for key in keys]
+
+
+async def test_a_list_goes_on_after_a_key(store: ObjectStore, folder: str) -> None:
+    for key in ("1", "2", "3", "4"):
+        await store.put(f"{folder}/{key}", b"", content_type="image/jpeg")
+
+    first = await store.objects_after(f"{folder}/", "", 2)
+    rest = await store.objects_after(f"{folder}/", first[-1].key, 9)
+
+    assert [one.key for one in first] == [f"{folder}/1", f"{folder}/2"]
+    assert [one.key for one in rest] == [f"{folder}/3", f"{folder}/4"]
+
+
 async def test_a_deleted_object_is_gone(store: ObjectStore, folder: str) -> None:
     await store.put(f"{folder}/a", b"one", content_type="image/jpeg")
 

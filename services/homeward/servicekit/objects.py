@@ -83,6 +83,22 @@ class ObjectStore(Protocol):
     async def objects(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
 
+    async def folders(self, prefix: str) -> list[str]:
+        """Return the folders right below one, each as a prefix that ends with a slash, in order.
+
+        Args:
+            prefix: Ends with a slash, or is "" for those of the whole bucket.
+        """
+
+    async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """Return some of the objects whose keys begin with `prefix`, in the order of their keys.
+
+        Args:
+            prefix: Of keys that hold no further slash.
+            after: Only keys that come after this one; "" for the first of them.
+            limit: Most objects, at least 1.
+        """
+
     async def purge(self, prefix: str) -> Purge:
         """Remove all objects whose keys begin with `prefix`, every version, and look again.
 
@@ -228,6 +244,19 @@ class InMemoryObjectStore:
             for key in sorted(self._versions)
             if key.startswith(prefix) and (held := self._current(key))
         ]
+
+    async def folders(self, prefix: str) -> list[str]:
+        """Return the folders right below one, each as a prefix that ends with a slash, in order."""
+        below = (
+            key.removeprefix(prefix).partition("/")
+            for key in self._versions
+            if key.startswith(prefix) and self._current(key)
+        )
+        return sorted({f"{prefix}{name}/" for name, slash, _ in below if slash})
+
+    async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """Return some of the objects whose keys begin with `prefix`, in the order of their keys."""
+        return [item for item in await self.objects(prefix) if item.key > after][:limit]
 
     async def purge(self, prefix: str) -> Purge:
         """Remove all objects whose keys begin with `prefix`, every version, and look again."""

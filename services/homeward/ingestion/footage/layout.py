@@ -74,6 +74,11 @@ class FootageLayout:
         return str(self._match["start"])[:8]
 
     @property
+    def start_time(self) -> datetime:
+        """When it starts by the camera's clock."""
+        return datetime.strptime(self._match["start"], _START_FORMAT).replace(tzinfo=UTC)
+
+    @property
     def folder(self) -> str:
         """Prefix of all that belongs to it but the pointer."""
         return f"{day_prefix(self.camera_id, self.day)}{self.footage_id}/"
