@@ -27,7 +27,7 @@ from homeward.servicekit import s3
 from homeward.servicekit.errors import NotFoundError, Reason, UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.lifecycle import BACKSTOP, Lifecycle, LifecycleSpan
-from homeward.servicekit.objects import InMemoryObjectStore, ObjectStore
+from homeward.servicekit.objects import InMemoryObjectStore, Level, ObjectStore
 
 LEAST_PART = 5 * 1024 * 1024
 NOTHING_LISTENS = "http://127.0.0.1:9"
@@ -162,13 +162,17 @@ async def test_stat_tells_size_and_time(store: ObjectStore, folder: str) -> None
     assert abs(info.modified - datetime.now(UTC)) < SOON
 
 
-async def test_folders_are_told_without_what_is_in_them(store: ObjectStore, folder: str) -> None:
-    for key in ("a/1", "a/2/3", "a-b/1", "c"):
+async def test_a_level_is_told_without_what_is_below_it(store: ObjectStore, folder: str) -> None:
+    for key in ("a/1", "a/2/3", "a-b/1", "c", "b"):
         await store.put(f"{folder}/{key}", b"", content_type="image/jpeg")
 
-    assert await store.folders(f"{folder}/") == [f"{folder}/a-b/", f"{folder}/a/"]
-    assert await store.folders(f"{folder}/a/") == [f"{folder}/a/2/"]
-    assert await store.folders(f"{folder}/nothing/") == []
+    top, inner = await store.level(f"{folder}/"), await store.level(f"{folder}/a/")
+
+    assert top.folders == (f"{folder}/a-b/", f"{folder}/a/")
+    assert [one.key for one in top.objects] == [f"{folder}/b", f"{folder}/c"]
+    assert inner.folders == (f"{folder}/a/2/",)
+    assert [one.key for one in inner.objects] == [f"{folder}/a/1"]
+    assert await store.level(f"{folder}/nothing/") == Level((), ())
 
 
 async def test_more_folders_than_the_server_tells_at_once_are_told(
@@ -179,7 +183,7 @@ async def test_more_folders_than_the_server_tells_at_once_are_told(
         chunk = keys[first : first + 8]
         await asyncio.gather(*(store.put(key, b"", content_type="a/b") for key in chunk))
 
-    assert await store.folders(f"{folder}/") == [key[:-1] for key in keys]
+    assert (await store.level(f"{folder}/")).folders == tuple(key[:-1] for key in keys)
 
 
 async def test_a_list_goes_on_after_a_key(store: ObjectStore, folder: str) -> None:

@@ -31,11 +31,13 @@ from homeward.api.ingestion.v1 import (
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
@@ -115,7 +117,12 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
     uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
     library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
     eraser = FootageEraser(
-        store=bucket, library=library, sightings=outside, erasures=erasures, clock=outside
+        store=bucket,
+        library=library,
+        sightings=outside,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
+        clock=outside,
     )
     footage = FootageResource(
         uploads=FootageUploads(
@@ -131,12 +138,12 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
         eraser=eraser,
         reporter=RetentionReporter(
             store=bucket,
-            library=library,
+            finder=library.finder,
             uploads=uploads,
-            erasures=erasures,
+            records=erasures,
             cameras=cameras,
             clock=outside,
-            keep=FOOTAGE_LIMIT,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
         ),
     )
     scan_records = InMemoryKeyValueStore()

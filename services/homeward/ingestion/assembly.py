@@ -12,9 +12,11 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
@@ -40,6 +42,7 @@ class Parts:
     queue: NatsWorkQueue
     scans: KeyValueStore
     uploads: KeyValueStore
+    erasures: KeyValueStore
 
 
 async def assemble(
@@ -92,7 +95,12 @@ async def assemble(
     library = FootageLibrary(store=store, prober=prober, executor=timelines, clock=clock)
     stack.push_async_callback(library.close)  # before its threads are waited for
     eraser = FootageEraser(
-        store=store, library=library, sightings=matcher, erasures=erasures, clock=clock
+        store=store,
+        library=library,
+        sightings=matcher,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
+        clock=clock,
     )
     footage = FootageResource(
         uploads=FootageUploads(
@@ -108,12 +116,12 @@ async def assemble(
         eraser=eraser,
         reporter=RetentionReporter(
             store=store,
-            library=library,
+            finder=library.finder,
             uploads=uploads,
-            erasures=erasures,
+            records=erasures,
             cameras=cameras,
             clock=clock,
-            keep=settings.footage_keep,
+            terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
         ),
     )
     return Parts(
@@ -126,4 +134,5 @@ async def assemble(
         queue=queue,
         scans=scans,
         uploads=uploads,
+        erasures=erasures,
     )

@@ -40,6 +40,15 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """What is right below a folder, in the order of keys."""
+
+    folders: tuple[str, ...]
+    """Each as a prefix that ends with a slash."""
+    objects: tuple[ObjectInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """What became of all objects under a prefix that was purged."""
 
@@ -83,11 +92,11 @@ class ObjectStore(Protocol):
     async def objects(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
 
-    async def folders(self, prefix: str) -> list[str]:
-        """Return the folders right below one, each as a prefix that ends with a slash, in order.
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder, without what is in the folders there.
 
         Args:
-            prefix: Ends with a slash, or is "" for those of the whole bucket.
+            prefix: Ends with a slash, or is "" for the whole bucket.
         """
 
     async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
@@ -245,14 +254,14 @@ class InMemoryObjectStore:
             if key.startswith(prefix) and (held := self._current(key))
         ]
 
-    async def folders(self, prefix: str) -> list[str]:
-        """Return the folders right below one, each as a prefix that ends with a slash, in order."""
-        below = (
-            key.removeprefix(prefix).partition("/")
-            for key in self._versions
-            if key.startswith(prefix) and self._current(key)
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder, without what is in the folders there."""
+        found = await self.objects(prefix)
+        below = (item.key.removeprefix(prefix).partition("/") for item in found)
+        return Level(
+            tuple(sorted({f"{prefix}{name}/" for name, slash, _ in below if slash})),
+            tuple(item for item in found if "/" not in item.key.removeprefix(prefix)),
         )
-        return sorted({f"{prefix}{name}/" for name, slash, _ in below if slash})
 
     async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
         """Return some of the objects whose keys begin with `prefix`, in the order of their keys."""

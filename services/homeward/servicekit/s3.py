@@ -23,6 +23,7 @@ from homeward.servicekit.lifecycle import UNTIL, Lifecycle, LifecycleSpan, remov
 from homeward.servicekit.objects import (
     LOCKED,
     REPLICATED,
+    Level,
     ObjectInfo,
     Purge,
     Versioning,
@@ -180,9 +181,9 @@ class S3ObjectStore:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
         return await self.run(self._list, prefix)
 
-    async def folders(self, prefix: str) -> list[str]:
-        """Return the folders right below one, each as a prefix that ends with a slash, in order."""
-        return await self.run(self._folders, prefix)
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder; see `ObjectStore`."""
+        return await self.run(self._level, prefix)
 
     async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
         """Return some of the objects whose keys begin with `prefix`; see `ObjectStore`."""
@@ -365,9 +366,15 @@ class S3ObjectStore:
         )
         return [_info(item) for item in islice(found, limit)]
 
-    def _folders(self, prefix: str) -> list[str]:
-        found = self.client.list_objects(self.bucket, prefix=prefix)
-        return sorted(item.object_name or "" for item in found if item.is_dir)
+    def _level(self, prefix: str) -> Level:
+        found = list(self.client.list_objects(self.bucket, prefix=prefix))
+        objects = sorted(
+            (_info(item) for item in found if not item.is_dir), key=lambda info: info.key
+        )
+        return Level(
+            tuple(sorted(item.object_name or "" for item in found if item.is_dir)),
+            tuple(item for item in objects if item.key != prefix),
+        )
 
 
 def _info(item: Object) -> ObjectInfo:

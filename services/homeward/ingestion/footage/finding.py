@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
+import msgspec
+
 from homeward.ingestion.footage.layout import (
     RECORDINGS,
     FootageLayout,
@@ -170,7 +172,7 @@ class FootageFinder:
 
     async def camera_ids(self) -> list[str]:
         """Return the cameras that have recordings, in order."""
-        return sorted(last_folder(one) for one in await self._store.folders(RECORDINGS))
+        return sorted(last_folder(one) for one in (await self._store.level(RECORDINGS)).folders)
 
     async def days(
         self, camera_id: str, first: str = _FIRST_DAY, last: str = _LAST_DAY
@@ -178,7 +180,9 @@ class FootageFinder:
         """Return the days on which a camera has recordings that start, in order."""
         prefixes = [camera_prefix(camera_id)]
         for digits in (4, 6, 8):  # of the year, with the month, with the day
-            inner = [one for prefix in prefixes for one in await self._store.folders(prefix)]
+            inner = [
+                one for prefix in prefixes for one in (await self._store.level(prefix)).folders
+            ]
             prefixes = [
                 one
                 for one in sorted(inner)
@@ -189,13 +193,20 @@ class FootageFinder:
     async def footage_ids(self, day: CameraDay) -> list[str]:
         """Return the ids of what is there of a day, recordings and what broke off, in order."""
         prefix = day_prefix(day.camera_id, day.day)
-        names = (last_folder(one) for one in await self._store.folders(prefix))
+        names = (last_folder(one) for one in (await self._store.level(prefix)).folders)
         return sorted(name for name in names if is_footage_id(name))
 
     async def manifest(self, footage_id: str) -> Footage | None:
         """Return what the manifest of a recording says, whatever its deadline; None without one."""
         data = await self._store.get(FootageLayout(footage_id).manifest)
         return records.decode(data, Footage) if data else None
+
+    async def manifest_or_none(self, name: str) -> Footage | None:
+        """Return what a manifest says, if that is the name of a recording and can be read."""
+        try:
+            return await self.manifest(name) if is_footage_id(name) else None
+        except msgspec.DecodeError:  # the sweep removes it by its age
+            return None
 
     async def _found(
         self, wanted: FootageFilter, after: Place | None

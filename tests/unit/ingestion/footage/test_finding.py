@@ -16,6 +16,7 @@ from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.limits import MAX_SPAN
 from homeward.ingestion.footage.model import Footage
 from homeward.servicekit import records
+from homeward.servicekit.objects import Level, ObjectInfo
 
 HOUR = timedelta(hours=1)
 
@@ -35,13 +36,16 @@ class CountingStore(InMemoryFootageStore):
         self.requests["stat"] += 1
         return await super().stat(key)
 
-    async def objects(self, prefix: str) -> Any:
+    async def objects(self, prefix: str) -> list[ObjectInfo]:
         self.requests["objects"] += 1
         return await super().objects(prefix)
 
-    async def folders(self, prefix: str) -> list[str]:
-        self.requests["folders"] += 1
-        return await super().folders(prefix)
+    async def level(self, prefix: str) -> Level:
+        self.requests["level"] += 1
+        before = self.requests["objects"]
+        found = await super().level(prefix)
+        self.requests["objects"] = before  # by which memory finds it
+        return found
 
 
 @pytest.fixture
@@ -108,7 +112,7 @@ async def test_an_hour_of_a_camera_costs_the_same_however_much_else_is_held(
     assert found == [held[-2]]
     # Year, month and days of the camera; the days that a recording may reach from; of these, what
     # begins before the window ends and may last until it begins.
-    assert store.requests == {"folders": 3 + 9, "get": 1 + 7 * 4 + 3, "stat": 1}
+    assert store.requests == Counter(level=3 + 9, get=1 + 7 * 4 + 3, stat=1)
 
 
 @pytest.mark.parametrize("before", [timedelta(), MAX_SPAN - timedelta(seconds=1)])
@@ -128,7 +132,7 @@ async def test_a_day_that_no_recording_of_a_window_can_begin_on_is_not_looked_at
     start = footage.header.start_time + REACH + timedelta(days=1)
 
     assert await all_of(finder, FootageFilter(("cam-000",), start, None)) == []
-    assert store.requests == {"folders": 3}
+    assert store.requests == Counter(level=3)
 
 
 async def test_a_window_that_begins_with_time_itself_finds_all(
