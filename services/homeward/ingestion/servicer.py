@@ -27,7 +27,7 @@ from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
-from homeward.servicekit.paging import page_of
+from homeward.servicekit.paging import page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -61,14 +61,9 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
     async def ListCameras(
         self, request: camera_service_pb2.ListCamerasRequest, _: Context
     ) -> camera_service_pb2.ListCamerasResponse:
-        page, token = page_of(
-            await self._cameras.find(),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=b"cameras",
-        )
+        items, token = page(request, await self._cameras.find())
         return camera_service_pb2.ListCamerasResponse(
-            cameras=[convert_cameras.to_camera(camera, etag) for camera, etag in page],
+            cameras=[convert_cameras.to_camera(camera, etag) for camera, etag in items],
             next_page_token=token,
         )
 
@@ -163,14 +158,12 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             convert_cameras.camera_id_from(name, f"camera_ids[{index}]")
             for index, name in enumerate(request.camera_ids)
         ]
-        page, token = page_of(
-            await self._footage.find(camera_ids=cameras, start=start, end=end),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=repr((sorted(cameras), start, end)).encode(),
+        items, token = page(
+            request, await self._footage.find(camera_ids=cameras, start=start, end=end)
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert_footage.to_footage(footage) for footage in page], next_page_token=token
+            footage=[convert_footage.to_footage(footage) for footage in items],
+            next_page_token=token,
         )
 
     async def DeleteFootage(
@@ -212,14 +205,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     async def ListScans(
         self, request: scan_service_pb2.ListScansRequest, _: Context
     ) -> scan_service_pb2.ListScansResponse:
-        page, token = page_of(
-            await self._scans.find(),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=b"scans",
-        )
+        items, token = page(request, await self._scans.find())
         return scan_service_pb2.ListScansResponse(
-            scans=[convert_scans.to_scan(scan, summary) for scan, summary in page],
+            scans=[convert_scans.to_scan(scan, summary) for scan, summary in items],
             next_page_token=token,
         )
 
@@ -228,14 +216,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     ) -> scan_service_pb2.ListIncomparableStretchesResponse:
         scan_id = wire.uuid_text(request.scan_id, "scan_id")
         found = await self._stretches.of(scan_id)
-        page, token = page_of(
-            found.stretches,
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=scan_id.encode(),
-        )
+        items, token = page(request, found.stretches)
         return scan_service_pb2.ListIncomparableStretchesResponse(
-            incomparable_stretches=[convert_scans.to_stretch(one) for one in page],
+            incomparable_stretches=[convert_scans.to_stretch(one) for one in items],
             next_page_token=token,
             unlisted_footage=(
                 []
