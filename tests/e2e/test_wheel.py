@@ -114,6 +114,11 @@ def test_the_wheel_carries_no_weights_and_no_picture(wheel: Path) -> None:
     assert not endings & {".onnx", ".bin", ".npz", ".jpg", ".png", ".mp4"}
 
 
+def test_the_wheel_carries_the_template_of_the_evaluation_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert "homeward/evaluation/templates/page.html" in archive.namelist()
+
+
 def test_the_environment_has_nothing_of_the_checkout(installed: Path, tmp_path: Path) -> None:
     code = "import homeward, sys; print(homeward.__file__, *sys.path)"
 
