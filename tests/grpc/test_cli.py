@@ -1724,6 +1724,26 @@ def test_a_certificate_can_be_had_again_and_as_a_page(
     assert "reads as &lt;absent&gt;" in page.read_text()
 
 
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            "scans",
+            "Nothing can be read any more but what scans tell: ids, cameras, times and scores;",
+        ),
+        ("stills", "Nothing can be read any more; bytes of what is pending are not gone yet."),
+    ],
+)
+def test_a_certificate_says_what_can_be_read_in_scans(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], data: str, told: str
+) -> None:
+    homeward.subjects.certificate.entries.add(
+        data=data, item_count=2, outcome=subject_pb2.ErasureEntry.OUTCOME_PENDING
+    )
+    assert run(["subject", "certificate", ANNA]) == 0
+    assert told in capsys.readouterr().out
+
+
 # search
 
 
