@@ -1122,6 +1122,37 @@ def test_nobody_is_enrolled_when_the_question_is_interrupted(
     assert homeward.subjects.held == {}
 
 
+@pytest.mark.parametrize("held", [0, 1])
+def test_an_enrolment_that_is_interrupted_says_who_is_enrolled(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    held: int,
+) -> None:
+    at_a_terminal(monkeypatch, KeyboardInterrupt)
+    homeward.subjects.warnings = {b"b": [UNLIKE]}
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"[1 - held :]]
+    assert run([*ADD_SUBJECT, *files]) == 130
+    told = capsys.readouterr().err
+    assert ("Nobody was enrolled." in told) is (not held)
+    assert (f"Subject {ANNA} stays enrolled" in told) is bool(held)
+    assert len(homeward.subjects.held) == held
+
+
+def test_a_closed_subject_is_not_told_as_one_with_photographs(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward).state = subject_pb2.Subject.STATE_CLOSED
+    homeward.subjects.verdicts = {
+        b"a": Refusal(grpc.StatusCode.FAILED_PRECONDITION, "SUBJECT_CLOSED", "it is closed")
+    }
+    assert run(["subject", "add-photo", ANNA, written(tmp_path, "a.jpg", b"a")]) == 7
+    told = capsys.readouterr()
+    assert "it is closed" in told.err
+    assert "photographs:" not in told.out
+
+
 def test_nobody_is_asked_with_yes(
     homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1626,7 +1657,18 @@ def test_footage_is_listed_shown_and_removed(
     assert run(["footage", "show", FOOTAGE[:8]]) == 0
     assert run(["footage", "rm", FOOTAGE[:8], "--yes"]) == 0
     assert homeward.footage.held == {}
-    assert f"Footage {FOOTAGE} is removed." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"Footage {FOOTAGE} is removed." in told
+    assert "Sightings that are not confirmed go with their recording" in told
+
+
+def test_whoever_removes_footage_is_asked_about_its_sightings_too(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"video")])
+    asked = at_a_terminal(monkeypatch, False)
+    assert run(["footage", "rm", FOOTAGE[:8]]) == 130
+    assert asked[0].endswith(", and the sightings in them that are not confirmed?")
 
 
 def test_overdue_footage_has_an_exit_code_of_its_own(

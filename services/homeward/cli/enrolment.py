@@ -136,7 +136,7 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
         told = {"subject": enrolled, "caveats": warned} if enrolled else {}
         told |= {"warnings": offered.warnings} if offered.warnings else {}
         session.view.document({**told, "photos": offered.outcomes})
-    elif enrolled:
+    elif enrolled and enrolled.state != subject_pb2.Subject.STATE_CLOSED:
         session.view.say(
             f"Subject {enrolled.subject_id}: {named(enrolled)}, "
             f"photographs: {len(enrolled.reference_photos)}."
@@ -162,6 +162,18 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
         tell(error, about=f"subject {subject_id} remains without photographs")
         return False
     return True
+
+
+def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
+    """Say whom an enrolment that goes no further leaves: somebody with photographs, or nobody."""
+    if forget_if_empty(stub, subject_id):
+        click.echo("Nobody was enrolled.", err=True)
+    else:
+        click.echo(
+            f"Subject {subject_id} stays enrolled: `homeward subject show {subject_id}` shows with"
+            " which photographs, `homeward subject add-photo` adds others.",
+            err=True,
+        )
 
 
 def named(told: subject_pb2.Subject) -> str:

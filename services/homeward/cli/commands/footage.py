@@ -216,10 +216,15 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
     named = ", ".join(
         f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in told
     )
-    confirm(f"Remove {named}?", yes=yes)
+    theirs = "the sightings in them that are not confirmed"
+    confirm(f"Remove {named}, and {theirs}?", yes=yes)
     for each in told:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
         session.view.say(f"Footage {each.footage_id} is removed.")
+    session.view.say(
+        "Sightings that are not confirmed go with their recording; when its bytes are freed is the"
+        " object store's matter."
+    )
     if session.view.json:
         session.view.document({"removed": full})
 

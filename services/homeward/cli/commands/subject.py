@@ -100,8 +100,8 @@ def add(
     subject_id = offered.subject.subject_id
     try:
         enrolment.offer(session, offered, pictures, ask=ask)
-    except (CliError, click.Abort):
-        enrolment.forget_if_empty(stub, subject_id)
+    except (CliError, click.Abort, KeyboardInterrupt):
+        enrolment.tell_broken_off(stub, subject_id)
         raise
     if offered.all_refused and enrolment.forget_if_empty(stub, subject_id):
         offered.subject = None
