@@ -1766,6 +1766,13 @@ def test_a_certificate_can_be_had_again_and_as_a_page(
     assert "reads as &lt;absent&gt;" in page.read_text()
 
 
+def test_whoever_asks_for_the_certificate_of_an_erased_subject_needs_the_whole_id(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["subject", "certificate", ANNA[:8]]) == 5
+    assert "advice: an erased subject is on no list: give its id in full" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("data", "told"),
     [

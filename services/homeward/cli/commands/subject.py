@@ -264,7 +264,12 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
 
     An erased subject is on no list any more: give its id in full.
     """
-    known = full_subject_id(session, subject_id)
+    try:
+        known = full_subject_id(session, subject_id)
+    except CliError as error:
+        if error.exit_code is ExitCode.NOT_FOUND:
+            error.advice = "an erased subject is on no list: give its id in full"
+        raise
     stub = RetentionServiceStub(session.connections.channel("matching"))
     response = stub.GetErasureCertificate(
         retention_service_pb2.GetErasureCertificateRequest(subject_id=known)
