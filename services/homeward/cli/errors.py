@@ -117,6 +117,21 @@ _ADVICE: Mapping[str, str] = {
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 
+FIELD_OPTIONS: Mapping[str, str] = {
+    "approver": "--by",
+    "camera.clock_offset": "--clock-offset",
+    "camera.latitude": "--lat",
+    "camera.longitude": "--lon",
+    "header.start_time": "--start",
+    "scope.interval.end_time": "--to",
+    "subject.authorised_by": "--authorised-by",
+    "subject.case_reference": "--case",
+    "subject.legal_basis": "--basis",
+    "subject.review_time": "--review-by",
+    "valid_until_time": "--until",
+}
+"""What a field of a request is called on the command line, where its name does not tell."""
+
 PHOTO_PROBLEMS: Mapping[str, str] = {
     "NO_FACE": "no face was found: use a photograph that shows the face",
     "SEVERAL_FACES": "more than one face was found: cut the photograph to the one person",
@@ -174,7 +189,8 @@ class CallError(CliError):
             message,
             exit_code=exit_code(status),
             reason=reason,
-            advice=advice or _advice(reason, metadata or {}),
+            advice=advice
+            or (_option(message) if reason == "FIELD_INVALID" else _advice(reason, metadata or {})),
         )
         self.status = status
         self.metadata = dict(metadata or {})
@@ -215,7 +231,11 @@ def report(error: Exception) -> int:
 def local_problem(error: OSError) -> CliError:
     """Return a problem with a local file as an error of ours."""
     where = f"{error.filename}: " if error.filename else ""
-    return CliError(f"{where}{error.strerror or error}")
+    missing = isinstance(error, FileNotFoundError)
+    return CliError(
+        f"{where}{error.strerror or error}",
+        advice="check the name and the folder" if missing else "",
+    )
 
 
 def tell(error: CliError, *, about: str = "") -> None:
@@ -225,6 +245,12 @@ def tell(error: CliError, *, about: str = "") -> None:
         click.echo(f"reason: {error.reason}", err=True)
     if error.advice:
         click.echo(f"advice: {error.advice}", err=True)
+
+
+def _option(message: str) -> str:
+    """Return which option a message about a field of a request speaks of."""
+    option = FIELD_OPTIONS.get(message.partition(":")[0], "")
+    return f"correct {option}" if option else ""
 
 
 def _advice(reason: str, metadata: Mapping[str, str]) -> str:
