@@ -250,6 +250,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.clock_offset = Duration()
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -260,7 +261,9 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
         return camera_service_pb2.UpdateCameraResponse(camera=request.camera)
 
     def GetCamera(self, request: Any, context: Any) -> Any:
-        camera = camera_pb2.Camera(camera_id=request.camera_id, place="North gate")
+        camera = camera_pb2.Camera(
+            camera_id=request.camera_id, place="North gate", clock_offset=self.clock_offset
+        )
         return camera_service_pb2.GetCameraResponse(camera=camera)
 
     def ListCameras(self, request: Any, context: Any) -> Any:
@@ -1334,9 +1337,12 @@ def test_the_shape_of_a_cameras_pixels_is_changed_alone(homeward: Homeward) -> N
     assert request.camera.pixel_aspect_ratio == 1.5
 
 
-def test_a_camera_update_changes_only_what_is_given(homeward: Homeward) -> None:
+def test_a_camera_update_changes_only_what_is_given(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
     assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
+    assert "sightings that are there keep their times" in capsys.readouterr().out
 
 
 def test_latitude_and_longitude_go_together(homeward: Homeward) -> None:
@@ -2623,6 +2629,27 @@ def test_a_sighting_tells_what_its_threshold_is_worth(
     homeward.sightings.sighting.figures.CopyFrom(worth())
     assert run(["sighting", *words]) == 0
     assert EXPECTATION in capsys.readouterr().out
+
+
+def test_a_sighting_says_when_its_cameras_clock_was_corrected_since(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration())
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "clock is now taken to be ahead by 0:03:00, and was by 0.0 s when this was" in told
+
+
+def test_a_sighting_tells_what_was_taken_off_its_cameras_clock(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration(seconds=180))
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "taken to be ahead by 0:03:00\n" in told
+    assert "WARNING" not in told
 
 
 def test_a_sighting_that_nobody_answers_for_says_so(
