@@ -1181,6 +1181,23 @@ def test_the_same_case_twice_is_told_and_asked_before_any_photograph(
     assert f"case MP-1: subject {BERT} has the same case reference" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("how", [click.Abort, KeyboardInterrupt])
+def test_nobody_stays_enrolled_when_the_question_about_the_case_is_interrupted(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: type[Exception],
+) -> None:
+    at_a_terminal(monkeypatch, how)
+    homeward.subjects.same_case = [BERT]
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 130
+    assert homeward.subjects.held == {}
+    assert "Nobody was enrolled." in capsys.readouterr().err
+    first, again = homeward.subjects.requests
+    assert first == again  # the same request, which enrols nobody else
+
+
 def test_json_tells_what_was_warned_of(
     homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -164,6 +164,15 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
     return True
 
 
+def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id: str) -> None:
+    """Erase whom an interrupted `create` may have enrolled."""
+    # The same request again tells who it is: the answer to the first may not have come.
+    answer = stub.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
+    )
+    tell_broken_off(stub, answer.subject.subject_id)
+
+
 def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
     """Say whom an enrolment that goes no further leaves: somebody with photographs, or nobody."""
     if forget_if_empty(stub, subject_id):

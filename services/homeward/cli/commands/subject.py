@@ -95,7 +95,12 @@ def add(
         authorised_by=authorised_by,
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
-    offered = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    request_id = str(uuid.uuid4())
+    try:
+        offered = enrolment.create(session, stated, request_id, ask=ask)
+    except (click.Abort, KeyboardInterrupt):
+        enrolment.take_back(stub, stated, request_id)
+        raise
     assert offered.subject is not None, "it was created"
     subject_id = offered.subject.subject_id
     try:
