@@ -73,8 +73,9 @@ def show(session: Session, *, scan_id: str) -> None:
             ("recordings", str(progress.footage_count)),
             ("done", _share(told)),
             ("pictures looked at", str(progress.frame_count)),
-            ("appearances", str(progress.appearance_count)),
-            ("forgotten, like nobody", str(progress.discarded_appearance_count)),
+            # One that may be two people is compared as two; the coverage counts it once.
+            ("comparisons", str(progress.appearance_count)),
+            ("like nobody, so forgotten", str(progress.discarded_appearance_count)),
             ("candidates", str(progress.candidate_count)),
             ("rejected before", "looked for again" if told.scope.include_rejected else ""),
             ("created", times.utc(told.create_time)),
