@@ -70,7 +70,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
     subject_service_pb2_grpc,
 )
-from homeward.cli import enrolment, patience, picture
+from homeward.cli import enrolment, patience, picture, upload
 from homeward.cli.__main__ import run
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
@@ -370,6 +370,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.stretches: list[scan_pb2.IncomparableStretch] = []
         """A page each."""
         self.unlisted: list[scan_pb2.UnlistedFootage] = []
+        self.listed = scan_pb2.Scan(scan_id=SCAN)
+        self.cancelled = scan_pb2.Scan.STATE_CANCELLED
+        """How a scan is that was told to stop."""
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
@@ -382,7 +385,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
             yield update
 
     def ListScans(self, request: Any, context: Any) -> Any:
-        return scan_service_pb2.ListScansResponse(scans=[scan_pb2.Scan(scan_id=SCAN)])
+        return scan_service_pb2.ListScansResponse(scans=[self.listed])
 
     def GetScan(self, request: Any, context: Any) -> Any:
         scan = ended(efforts=self.efforts, **self.told).scan
@@ -397,7 +400,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         )
 
     def CancelScan(self, request: Any, context: Any) -> Any:
-        scan = scan_pb2.Scan(scan_id=request.scan_id, state=scan_pb2.Scan.STATE_CANCELLED)
+        scan = scan_pb2.Scan(scan_id=request.scan_id, state=self.cancelled)
         return scan_service_pb2.CancelScanResponse(scan=scan)
 
 
@@ -1685,6 +1688,29 @@ def test_footage_is_listed_shown_and_removed(
     assert "Sightings that are not confirmed go with their recording" in told
 
 
+def test_no_footage_of_a_camera_is_not_told_as_no_footage_at_all(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["footage", "list", "--camera", "gaet"]) == 0
+    assert capsys.readouterr().out == "No footage is held of these cameras and times.\n"
+
+
+def test_an_upload_that_is_interrupted_says_how_it_goes_on(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(upload, "stream", interrupt)
+    assert run([*ADD_FOOTAGE, written(tmp_path, "a.mp4", b"a")]) == 130
+    told = capsys.readouterr().err
+    assert "a.mp4: interrupted\n" in told
+    assert "advice: run the same command again: it goes on where it stopped" in told
+
+
 def test_whoever_removes_footage_is_asked_about_its_sightings_too(
     homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -2548,6 +2574,26 @@ def test_scans_are_listed_shown_and_cancelled(
     assert run(["scan", "show", SCAN[:8]]) == 0
     assert run(["scan", "cancel", SCAN[:8]]) == 0
     assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.cancelled = scan_pb2.Scan.STATE_RUNNING
+    assert run(["scan", "cancel", SCAN]) == 0
+    told = capsys.readouterr().out
+    assert f"Scan {SCAN} is told to stop; `homeward scan watch {SCAN}` waits for that." in told
+
+
+def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.listed = ended(searched=120, state=scan_pb2.Scan.STATE_CANCELLED).scan
+    homeward.scans.listed.progress.total_duration.seconds = 600
+    homeward.scans.listed.progress.done_duration.seconds = 600
+    assert run(["scan", "list"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"cancelled +100% +0:10:00 +0:02:00", told)
 
 
 # sightings
