@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import click
 import pytest
 
@@ -94,6 +96,28 @@ def test_a_field_is_told_by_the_option_that_sets_it() -> None:
     )
     assert refused.advice == "correct --until"
     assert set(errors.FIELD_OPTIONS.values()) - options(app) == set()
+
+
+def named_commands() -> list[str]:
+    reasons = [name.removeprefix("ERROR_REASON_") for name in ErrorReason.keys()]  # noqa: SIM118 - no dict
+    advice = [CallError("no", status="INTERNAL", reason=reason).advice for reason in reasons]
+    return sorted({found for each in advice for found in re.findall(r"`homeward ([^`]+)`", each)})
+
+
+@pytest.mark.parametrize("words", named_commands())
+def test_a_command_that_advice_names_is_there_with_the_one_thing_that_it_needs(words: str) -> None:
+    command: click.Command | None = app
+    left = words.split()
+    while isinstance(command, click.Group):
+        command = command.get_command(click.Context(command), left.pop(0))
+    assert command is not None
+    needed = [one for one in command.params if isinstance(one, click.Argument) and one.required]
+    given = [word for word in left if not word.startswith("--")]
+    if len(needed) == 1 and command.name != "add":  # which needs options as well: --help tells
+        assert given == [needed[0].make_metavar(click.Context(command)).removesuffix("...")]
+    else:
+        assert given == []
+    assert {word for word in left if word.startswith("--")} <= options(command)
 
 
 def test_a_field_that_says_itself_what_it_is_has_no_advice() -> None:
