@@ -348,7 +348,8 @@ def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
     """
     waiting = _waiting(scan)
     if waiting != told:
-        click.echo(f"\n{waiting}" if waiting else "\nThe search goes on.", err=True)
+        by_itself = "The search goes on by itself when that is over."
+        click.echo(f"\n{waiting}\n{by_itself}" if waiting else "\nThe search goes on.", err=True)
     return waiting
 
 
