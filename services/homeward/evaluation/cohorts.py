@@ -13,9 +13,9 @@ from homeward.cli.render import aligned
 from homeward.core.policy import LEAST_GROUP, Ages, Basis, Cohort, Rate
 from homeward.evaluation import metrics
 from homeward.evaluation.dataset import Dataset
-from homeward.evaluation.figures import share
 from homeward.evaluation.footage import Search
 from homeward.evaluation.metrics import Bootstrap, Photographs
+from homeward.evaluation.results import share
 
 AGE = "age"
 """The column of `cohorts.csv` that is told by age band."""

@@ -22,7 +22,7 @@ from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.evaluation import cohorts, figures, metrics
+from homeward.evaluation import cohorts, metrics, results
 from homeward.evaluation.dataset import (
     Clip,
     Dataset,
@@ -39,7 +39,7 @@ from homeward.evaluation.footage import (
     searches,
     usable,
 )
-from homeward.evaluation.metrics import Bootstrap
+from homeward.evaluation.metrics import Bootstrap, OpenSet, Photographs
 from homeward.evaluation.page import render
 from homeward.evaluation.photos import (
     Degrade,
@@ -50,7 +50,7 @@ from homeward.evaluation.photos import (
     darkened_to,
     shrunk_to,
 )
-from homeward.evaluation.report import Report, Way
+from homeward.evaluation.report import Degradation, Report
 from homeward.servicekit.cage import CageNotStartedError
 from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.logs import configure_logging
@@ -204,21 +204,11 @@ def _evaluated(
 ) -> Report:
     samples = _measured("photographs", measurer, data.photos)
     photos = compared(samples, data.identities)
-    enrollable = len(np.unique(photos.identity[photos.enrollable]))
-    size = wanted.gallery_size or enrollable // 2
-    if not LEAST_ENROLLED <= size < enrollable:
-        raise DatasetError(
-            f"a gallery of {size}: {enrollable} people can be enrolled, and some must be strangers"
-        )
-    sizes = sorted({size, *(one for one in metrics.gallery_sizes(enrollable) if one <= size)})
-    sets = [
-        metrics.open_set(photos, Bootstrap(wanted.draws, wanted.seed), gallery_size=one)
-        for one in sizes
-    ]
+    size, sets = _open_sets(photos, wanted)
     found, gallery_size = _footage(clips, pack, measurer, wanted, threads)
     seen = None
     if found:
-        seen = figures.footage_report(
+        seen = results.footage_report(
             found,
             recordings=len(clips),
             gallery_size=gallery_size,
@@ -226,9 +216,11 @@ def _evaluated(
             threshold=None,
             how=Bootstrap(wanted.draws, wanted.seed),
         )
-        threshold = seen.curves[0].threshold
-    else:
-        threshold = float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], wanted.fpir)])
+    threshold = (
+        seen.curves[0].threshold
+        if seen
+        else float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], wanted.fpir)])
+    )
     how = Bootstrap(wanted.draws // 4, wanted.seed)
     return Report(
         model_name=pack.model.name,
@@ -246,21 +238,40 @@ def _evaluated(
         gallery_size=size,
         threshold=threshold,
         threshold_from="footage" if seen else "photographs",
-        enrolment=figures.enrolment(samples, threshold=threshold, how=how),
-        pairs=figures.pairs(photos, how),
-        identification=figures.identification(sets, threshold=threshold, chosen=sets[-1]),
+        enrolment=results.enrolment(samples, threshold=threshold, how=how),
+        pairs=results.pairs(photos, how),
+        identification=results.identification(sets, threshold=threshold, chosen=sets[-1]),
         conditions=tuple(
-            figures.condition(way, worse, samples, threshold=threshold, how=how)
-            for way, worse in _worse(measurer, data.photos, wanted.seed)
+            results.condition(degradation, worse, samples, threshold=threshold, how=how)
+            for degradation, worse in _worse(measurer, data.photos, wanted.seed)
         ),
         cohorts=(
             *cohorts.of_photographs(data, photos, gallery_size=size, threshold=threshold, how=how),
             *(cohorts.of_footage(data, found, threshold=threshold, how=how) if found else ()),
         ),
-        suspects=figures.suspects(samples, photos),
-        doubtful=figures.doubtful(samples, photos),
+        suspects=results.suspects(samples, photos),
+        doubtful=results.doubtful(samples, photos),
         footage=seen,
     )
+
+
+def _open_sets(photos: Photographs, wanted: Wanted) -> tuple[int, list[OpenSet]]:
+    """Return how many are enrolled, and the open sets of galleries up to that size.
+
+    Raises:
+        DatasetError: Nobody would be left who is not enrolled, or hardly anybody enrolled.
+    """
+    enrollable = len(np.unique(photos.identity[photos.enrollable]))
+    size = wanted.gallery_size or enrollable // 2
+    if not LEAST_ENROLLED <= size < enrollable:
+        raise DatasetError(
+            f"a gallery of {size}: {enrollable} people can be enrolled, and some must be strangers"
+        )
+    sizes = sorted({size, *(one for one in metrics.gallery_sizes(enrollable) if one <= size)})
+    return size, [
+        metrics.open_set(photos, Bootstrap(wanted.draws, wanted.seed), gallery_size=one)
+        for one in sizes
+    ]
 
 
 def _measured(
@@ -272,17 +283,22 @@ def _measured(
 
 def _worse(
     measurer: Measurer, photos: Sequence[Photo], seed: int
-) -> Iterator[tuple[Way, list[Sample]]]:
+) -> Iterator[tuple[Degradation, list[Sample]]]:
     """Yield the photographs made worse in several ways."""
-    widths = {Way("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
+    widths = {Degradation("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
     blurs = {
-        Way("blur", part, "% of the face's width"): blurred_by(part / 100) for part in BLURS_PERCENT
+        Degradation("blur", part, "% of the face's width"): blurred_by(part / 100)
+        for part in BLURS_PERCENT
     }
     lights = {
-        Way("light", part, "%"): darkened_to(part / 100, seed=seed) for part in LIGHTS_PERCENT
+        Degradation("light", part, "%"): darkened_to(part / 100, seed=seed)
+        for part in LIGHTS_PERCENT
     }
-    for way, degrade in (widths | blurs | lights).items():
-        yield way, _measured(f"{way.name} {way.value:g}", measurer, photos, degrade)
+    for degradation, degrade in (widths | blurs | lights).items():
+        yield (
+            degradation,
+            _measured(f"{degradation.name} {degradation.value:g}", measurer, photos, degrade),
+        )
 
 
 def _footage(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from homeward.api.ingestion.v1 import camera_service_pb2
+from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
@@ -350,6 +350,7 @@ def _tell(session: Session, told: sighting_pb2.Sighting, warned: Sequence[str]) 
             ("still", "gone: the object store removed it by its own rule" * told.still_gone),
             ("still of (here)", times.local(told.best_shot_time)),
             ("times", _unknown_times(told)),
+            ("camera's clock", _clock(told)),
             ("in the recording at", times.span(told.best_shot_offset)),
             ("score", figures.score(told)),
             ("score of somebody else", _rival_score(told)),
@@ -359,9 +360,31 @@ def _tell(session: Session, told: sighting_pb2.Sighting, warned: Sequence[str]) 
             ("kept", _kept(told)),
         ]
     )
+    if corrected := _clock_note(session, told):
+        session.view.say(corrected)
     for line in (*_notes([told]), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
+
+
+def _clock(told: sighting_pb2.Sighting) -> str:
+    if not times.seconds(told.clock_offset):
+        return ""
+    return f"taken to be ahead by {times.span(told.clock_offset)}"
+
+
+def _clock_note(session: Session, told: sighting_pb2.Sighting) -> str:
+    """Return what to say where the camera's clock offset was corrected since."""
+    camera = _camera(session, told.camera_id, "whether its clock was corrected is not known")
+    if camera is None or not told.HasField("clock_offset"):
+        return ""
+    if times.seconds(camera.clock_offset) == times.seconds(told.clock_offset):
+        return ""
+    return (
+        f"WARNING: camera {told.camera_id}'s clock is now taken to be ahead by"
+        f" {times.span(camera.clock_offset)}, and was by {times.span(told.clock_offset)} when this"
+        " was found: these times are by the latter; a search anew tells the corrected ones."
+    )
 
 
 def _unknown_times(told: sighting_pb2.Sighting) -> str:
@@ -384,7 +407,7 @@ def _still_score(told: sighting_pb2.Sighting) -> str:
 
 def _rival_score(told: sighting_pb2.Sighting) -> str:
     if not told.HasField("rival_score"):
-        return "nobody else is nearly as alike"
+        return "nobody else who is enrolled is nearly as alike"
     return f"{told.rival_score:.3f} at most"
 
 
@@ -452,13 +475,18 @@ def _picture(
 
 
 def _place(session: Session, camera_id: str) -> str:
+    camera = _camera(session, camera_id, "the camera's place is left out")
+    return (camera.place if camera else "") or camera_id
+
+
+def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera | None:
+    """Return a camera, or nothing and a word of what is missing without it."""
     stub = CameraServiceStub(session.connections.channel("ingestion"))
     try:
-        camera = stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
-    except CliError as error:  # the picture is worth more than the name of its place
-        tell(error, about="the camera's place is left out")
-        return camera_id
-    return camera.place or camera_id
+        return stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
+    except CliError as error:  # the sighting is worth more than what is known of its camera
+        tell(error, about=without)
+        return None
 
 
 def _cleaned(*lines: str) -> list[str]:
