@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,6 +24,8 @@ class RecentErasures:
 
     counts: dict[str, int]
     """How many there were, by day as `yyyy-mm-dd`."""
+    by_store: dict[str, int]
+    """Of these, those that the store had removed by itself."""
     latest: tuple[FootageErasure, ...] = ()
     """The last ones, the newest first."""
 
@@ -32,17 +33,19 @@ class RecentErasures:
         """Return these with another one; the same if it is among them already."""
         if erasure in self.latest or erasure.erase_time is None:
             return self
-        first = _day(erasure.erase_time - timedelta(days=ERASURES_SHOWN_DAYS - 1))
-        counts = Counter({day: count for day, count in self.counts.items() if day >= first})
-        counts[_day(erasure.erase_time)] += 1
-        latest = (one for one in self.latest if one.erase_time and _day(one.erase_time) >= first)
-        return RecentErasures(dict(counts), (erasure, *latest)[:ERASURES_SHOWN])
+        held, day = self.since(erasure.erase_time), _day(erasure.erase_time)
+        return RecentErasures(
+            {**held.counts, day: held.counts.get(day, 0) + 1},
+            {**held.by_store, day: held.by_store.get(day, 0) + erasure.by_store},
+            (erasure, *held.latest)[:ERASURES_SHOWN],
+        )
 
     def since(self, now: datetime) -> RecentErasures:
         """Return those that are not too long ago by now."""
         first = _day(now - timedelta(days=ERASURES_SHOWN_DAYS - 1))
         return RecentErasures(
             {day: count for day, count in self.counts.items() if day >= first},
+            {day: count for day, count in self.by_store.items() if day >= first},
             tuple(one for one in self.latest if one.erase_time and _day(one.erase_time) >= first),
         )
 
@@ -135,7 +138,7 @@ class FootageRecords:
 
     async def _read_recent(self, now: datetime) -> RecentErasures:
         """Return them from their own records: an earlier version kept no others."""
-        found = RecentErasures({})
+        found = RecentErasures({}, {})
         for ago in reversed(range(ERASURES_SHOWN_DAYS)):
             entries = await self._store.entries(f"footage.{_day(now - timedelta(days=ago))}.*")
             for entry in entries:

@@ -86,14 +86,15 @@ class RetentionReport:
     """What keeps the store from forgetting."""
     erasures: tuple[FootageErasure, ...]
     """The latest of the last week, and those under way."""
-    erasure_count: int = 0
-    """How many recordings were removed in the last week."""
+    erased_count: int = 0
+    """Recordings that were removed in the last week."""
+    erased_by_store_count: int = 0
+    """Of these, those that the store had removed by itself."""
     count_time: datetime | None = None
-    """Since when nothing but what is known to have changed was counted; None when all was counted
-    for this report."""
+    """All counts were made then or later; None when no sweep has counted anything yet."""
     uncounted_days: int = 0
-    """Days of cameras, or cameras, of which something has changed, or that were never counted, and
-    that were too many to count for this report."""
+    """Days of cameras of which something has changed since, and cameras of which nothing was
+    counted, that were too many to count again for this report."""
 
 
 @dataclass(slots=True)
@@ -188,7 +189,8 @@ class RetentionReporter:
             encryption=await self._store.encryption(),
             deviations=tuple(await self._store.deviations()),
             erasures=(*begun, *recent.latest),
-            erasure_count=sum(recent.counts.values()),
+            erased_count=sum(recent.counts.values()),
+            erased_by_store_count=sum(recent.by_store.values()),
             count_time=earliest(month.count_time for month in months),
             uncounted_days=uncounted,
         )
@@ -198,7 +200,9 @@ class RetentionReporter:
     ) -> tuple[_Sum, int]:
         """Add all counts up, counting anew what is no longer so; tell of how much that was not."""
         total = _Sum()
-        late, changed = await self._days_to_count(months, now)
+        late, changed = self._days_to_count(months, now)
+        days, unknown = await self._days_never_counted(months)
+        changed = [*changed, *(day for day in days if day not in {*late, *changed})]
         wanted = [*late, *changed][:DAYS_COUNTED]
         claimed = frozenset(one.header.footage_id for one in uploads if not one.done)
         counted = {}
@@ -215,10 +219,11 @@ class RetentionReporter:
                     total.overdue_unclaimed += count.unclaimed.count
                 elif _is_past(count, now):
                     total.unnamed += 1
-        return total, len(late) + len(changed) - len(wanted)
+        return total, len(late) + len(changed) - len(wanted) + unknown
 
-    async def _days_to_count(
-        self, months: Sequence[MonthCount], now: datetime
+    @staticmethod
+    def _days_to_count(
+        months: Sequence[MonthCount], now: datetime
     ) -> tuple[list[CameraDay], list[CameraDay]]:
         """Return the days with something past its deadline, and those that have changed."""
         late = [
@@ -228,12 +233,18 @@ class RetentionReporter:
             if count.day != NO_DAY and _is_past(count, now)
         ]
         changed = [CameraDay(month.camera_id, day) for month in months for day in month.changed]
-        known = {month.camera_id for month in months}
-        unknown = [name for name in await self._finder.camera_ids() if name not in known]
-        for name in unknown[:CAMERAS_LOOKED_AT]:
-            changed += await self._finder.days(name)
-        changed += [CameraDay(name, NO_DAY) for name in unknown[CAMERAS_LOOKED_AT:]]
         return late, [day for day in changed if day not in set(late)]
+
+    async def _days_never_counted(
+        self, months: Sequence[MonthCount]
+    ) -> tuple[list[CameraDay], int]:
+        """Return days of cameras that no sweep has counted, and how many more such cameras are."""
+        known = {month.camera_id for month in months if month.count_time is not None}
+        unknown = [name for name in await self._finder.camera_ids() if name not in known]
+        days: list[CameraDay] = []
+        for name in filter(is_camera_id, unknown[:CAMERAS_LOOKED_AT]):
+            days += await self._finder.days(name)
+        return days, len(unknown[CAMERAS_LOOKED_AT:])
 
     async def _listed(self, day: CameraDay) -> tuple[CameraDay, DayListing]:
         held = await self._records.held_on(day)

@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from footage_filling import HOUR, CountingStore, fill
 
-from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.footage import finding
 from homeward.ingestion.footage.finding import REACH, FootageFilter, FootageFinder, FootagePage
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.limits import MAX_SPAN
 from homeward.ingestion.footage.model import Footage
-from homeward.servicekit import records
-from homeward.servicekit.objects import Level, ObjectInfo
-
-HOUR = timedelta(hours=1)
-
-
-class CountingStore(InMemoryFootageStore):
-    """Counts what is asked of it, by kind."""
-
-    def __init__(self, clock: Any) -> None:
-        super().__init__(clock=clock)
-        self.requests: Counter[str] = Counter()
-
-    async def get(self, key: str) -> bytes | None:
-        self.requests["get"] += 1
-        return await super().get(key)
-
-    async def stat(self, key: str) -> Any:
-        self.requests["stat"] += 1
-        return await super().stat(key)
-
-    async def objects(self, prefix: str) -> list[ObjectInfo]:
-        self.requests["objects"] += 1
-        return await super().objects(prefix)
-
-    async def level(self, prefix: str) -> Level:
-        self.requests["level"] += 1
-        before = self.requests["objects"]
-        found = await super().level(prefix)
-        self.requests["objects"] = before  # by which memory finds it
-        return found
 
 
 @pytest.fixture
@@ -56,36 +24,6 @@ def store(clock: Any) -> CountingStore:
 @pytest.fixture
 def finder(store: CountingStore, clock: Any) -> FootageFinder:
     return FootageFinder(store, clock)
-
-
-async def fill(
-    store: InMemoryFootageStore,
-    make: Any,
-    *,
-    cameras: int = 1,
-    days: int = 1,
-    hours: int = 24,
-    length: float = 3600,
-) -> list[Footage]:
-    """Write recordings as an upload leaves them: so many cameras, each hour of so many days."""
-    first = make.recorded.replace(hour=0)
-    held = []
-    for number in range(cameras):
-        for hour in range(days * 24):
-            if hour % 24 < hours:
-                header = make.header(
-                    f"{number} {hour}".encode(),
-                    camera_id=f"cam-{number:03d}",
-                    start_time=first + hour * HOUR,
-                )
-                held.append(
-                    replace(make.footage(length), footage_id=header.footage_id, header=header)
-                )
-    for one in held:
-        layout = FootageLayout(one.footage_id)
-        await store.put(layout.file, b"", content_type="x/y")
-        await store.put(layout.manifest, records.encode(one), content_type="x/y")
-    return held
 
 
 async def all_of(finder: FootageFinder, wanted: FootageFilter) -> list[Footage]:
