@@ -35,12 +35,12 @@ from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
+from homeward.ingestion.footage.media import Finding, FootageProblem, MediaInfo, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
+from homeward.ingestion.footage.timeline import KEY, VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
@@ -69,20 +69,20 @@ class Outside:
         self.time = NOW
         self.probing: errors.DomainError | None = None
         self.matching: errors.DomainError | None = None
-        self.found = Probe(
+        self.found = MediaInfo(
             VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60), version=VERSION
         )
 
     def now(self) -> datetime:
         return self.time
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         del url
         if self.probing is not None:
             raise self.probing
         times = np.arange(1500, dtype=np.int64) * 40_000
         keys = np.where(np.arange(1500) % 50 == 0, KEY, 0).astype(np.uint8)
-        return Examined(self.found, Timeline(times, times, times, times, times + 1, keys))
+        return Examination(self.found, Timeline(times, times, times, times, times + 1, keys))
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         del subject_ids

@@ -33,7 +33,7 @@ from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.footage.model import Footage, FootageHeader
-from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.footage.timeline import Examination
 from homeward.ingestion.scan.compare import Task
 from homeward.ingestion.scan.faces import Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
@@ -234,7 +234,7 @@ async def _nothing(_: Segment) -> None:
     pass
 
 
-def _tasks(path: Path, examined: Examined) -> list[Task]:
+def _tasks(path: Path, examined: Examination) -> list[Task]:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
     footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))

@@ -19,7 +19,7 @@ from homeward.ingestion.footage.layout import (
 )
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore, MediaProber
-from homeward.ingestion.footage.timeline import Examined, Timeline
+from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
@@ -215,7 +215,7 @@ class FootageLibrary:
                     found.append(records.decode(data, Footage))
         return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
 
-    async def examine(self, footage_id: str) -> Examined:
+    async def examine(self, footage_id: str) -> Examination:
         """Find out what the stored file of a recording holds, before there is a manifest.
 
         Raises:
