@@ -213,6 +213,11 @@ async def upload(api: Any, *payloads: bytes | footage_service_pb2.UploadHeader) 
     )
 
 
+def another(**changes: Any) -> tuple[footage_service_pb2.UploadHeader, bytes]:
+    """Return what another recording is uploaded with."""
+    return header(b"other", request_id="up-2", **changes), b"other"
+
+
 async def refusal(call: Any) -> tuple[grpc.StatusCode, errors.Reason]:
     """Return code and reason of a call that is refused."""
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -687,6 +692,37 @@ async def test_list_footage_lists_what_overlaps(api: Any) -> None:
     assert list(answer.footage) == [footage]
 
 
+async def test_list_footage_goes_on_where_the_page_before_ended(api: Any) -> None:
+    await api.cameras.CreateCamera(new_camera("cam-2"))
+    first = (await upload(api)).footage
+    second = (await upload(api, *another(camera_id="cam-2"))).footage
+
+    page = await api.footage.ListFootage(footage_service_pb2.ListFootageRequest(page_size=1))
+    rest = await api.footage.ListFootage(
+        footage_service_pb2.ListFootageRequest(page_size=1, page_token=page.next_page_token)
+    )
+
+    assert [list(page.footage), list(rest.footage)] == [[first], [second]]
+    assert rest.next_page_token == ""
+
+
+async def test_list_footage_takes_a_token_for_the_same_request_alone(api: Any) -> None:
+    await upload(api)
+    await upload(api, *another(start_time=wire.to_timestamp(RECORDED + timedelta(hours=1))))
+    page = await api.footage.ListFootage(footage_service_pb2.ListFootageRequest(page_size=1))
+
+    call = api.footage.ListFootage(
+        footage_service_pb2.ListFootageRequest(
+            camera_ids=["cam-1"], page_token=page.next_page_token
+        )
+    )
+
+    assert await refusal(call) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.PAGE_TOKEN_INVALID,
+    )
+
+
 async def test_list_footage_refuses_an_interval_that_ends_before_it_starts(api: Any) -> None:
     stamp = wire.to_timestamp(RECORDED)
     interval = types_pb2.TimeInterval(start_time=stamp, end_time=stamp)
@@ -724,6 +760,17 @@ async def test_get_retention_report_counts_what_is_held(api: Any) -> None:
     assert (report.footage_count, report.footage_size_bytes) == (1, len(CONTENT))
     assert report.oldest_receive_time == report.report_time == wire.to_timestamp(NOW)
     assert report.lifecycle_days == 29
+    assert not report.HasField("count_time")  # no sweep has come yet: it counted all of it itself
+
+
+async def test_get_retention_report_counts_what_was_removed(api: Any) -> None:
+    footage_id = (await upload(api)).footage.footage_id
+    await api.footage.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=footage_id))
+
+    report = await api.footage.GetRetentionReport(footage_service_pb2.GetRetentionReportRequest())
+
+    assert (report.footage_count, report.erased_count, report.erased_by_store_count) == (0, 1, 0)
+    assert [one.footage_id for one in report.erasures] == [footage_id]
 
 
 async def new_scan(api: Any, request_id: str = "", **scope: Any) -> Any:

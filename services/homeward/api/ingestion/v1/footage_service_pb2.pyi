@@ -380,7 +380,9 @@ class ListFootageResponse(_message.Message):
     """Token of the next page. Empty: this is the last."""
     @_builtins.property
     def footage(self) -> _containers.RepeatedCompositeFieldContainer[_footage_pb2.Footage]:
-        """The recordings."""
+        """The recordings, by camera and start. A page may have fewer than were asked for, or none, and
+        still be followed by others: much was looked at for it.
+        """
 
     def __init__(
         self,
