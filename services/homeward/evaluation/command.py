@@ -15,6 +15,7 @@ import cv2
 import msgspec
 import numpy as np
 
+from homeward.cli.errors import PACK_ADVICE
 from homeward.cli.progress import shown
 from homeward.core.packs import PackError
 from homeward.core.policy import Measurement, PolicyFile, write_policy
@@ -163,6 +164,8 @@ def evaluate(
             found = _evaluated(data, clips, pack, measurer, wanted, threads=threads)
     except (DatasetError, PackError, CageNotStartedError, UnavailableError) as error:
         click.echo(f"homeward evaluate: {error}", err=True)
+        if isinstance(error, PackError):
+            click.echo(f"advice: {PACK_ADVICE}", err=True)
         sys.exit(2)
     policy = _policy(found, policy_id, about, limits)
     out.mkdir(parents=True, exist_ok=True)

@@ -30,6 +30,37 @@ def test_the_status_decides_the_exit_code(status: str, code: ExitCode) -> None:
     assert CallError("no", status=status).exit_code is code
 
 
+@pytest.mark.parametrize(
+    ("reason", "metadata", "command"),
+    [
+        (
+            "POLICY_NOT_APPROVED",
+            {"policy_id": "yunet-sface/2"},
+            "`homeward policy approve yunet-sface/2 --by NAME --until DATE --activate`",
+        ),
+        ("POLICY_NOT_APPROVED", {"policy_id": ""}, "`homeward policy add FILE`"),
+        ("POLICY_NOT_APPROVED", {}, "`homeward policy add FILE`"),
+        (
+            "POLICY_EXPIRED",
+            {"policy_id": "p/1", "expire_time": "2026-03-04T12:00:00Z"},
+            "`homeward policy approve p/1 --by NAME --until DATE`",
+        ),
+        (
+            "MODEL_NOT_SERVED",
+            {"model": "new-pack", "served": "yunet-sface"},
+            "`homeward subject reenrol --model yunet-sface`",
+        ),
+        ("MODEL_NOT_SERVED", {}, "`homeward subject reenrol --model NAME`"),
+        ("GALLERY_INCOMPLETE", {}, "`homeward subject rebuild`"),
+        ("EMBEDDING_MODEL_MISMATCH", {}, "`homeward subject reenrol --model NAME`"),
+    ],
+)
+def test_advice_names_the_command_with_what_the_service_told(
+    reason: str, metadata: dict[str, str], command: str
+) -> None:
+    assert command in errors.advise(reason, metadata)
+
+
 def test_every_reason_that_is_not_about_a_field_has_advice() -> None:
     reasons = {name.removeprefix("ERROR_REASON_") for name in list(ErrorReason.keys())}
     silent = {

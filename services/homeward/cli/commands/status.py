@@ -90,7 +90,13 @@ def _document(
         {"name": service, "address": _address(session, service), "state": state}
         for service, state in states.items()
     ]
-    refusal = {"reason": problem.reason, "message": problem.message} if problem else None
+    refusal = None
+    if problem:
+        refusal = {
+            "reason": problem.reason,
+            "message": problem.message,
+            "advice": problem.advice,
+        }
     told = {"model": model, "thresholdPolicy": policy, "searchesRefused": refusal}
     session.view.document(
         {"services": services, **{key: value for key, value in told.items() if value is not None}}
@@ -122,6 +128,8 @@ def _text(
         session.view.say(f"Measured on: {policy.measurement.dataset}. {policy.measurement.limits}")
     if problem is not None:
         session.view.say(f"SEARCHES ARE REFUSED: {problem.message}")
+        if problem.advice:
+            session.view.say(f"Advice: {problem.advice}")
 
 
 def _approval(policy: ThresholdPolicy) -> str:
