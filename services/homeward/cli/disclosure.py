@@ -17,7 +17,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
 )
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, figures
+from homeward.cli import caveats, policy_figures
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 
@@ -29,16 +29,16 @@ NOT_APPROVED = "NOT APPROVED: found in evaluation mode, nobody may act on it"
 UNKNOWN = "unknown: an earlier version of Homeward found it, and did not tell; do not act on it"
 
 
-def is_approved(told: sighting_pb2.Sighting) -> bool:
+def is_approved(sighting: sighting_pb2.Sighting) -> bool:
     """Whether somebody answered for the policy that a sighting was found by."""
-    return told.HasField("figures") and told.figures.approved
+    return sighting.HasField("figures") and sighting.figures.approved
 
 
-def policy_state(told: sighting_pb2.Sighting) -> str:
+def policy_state(sighting: sighting_pb2.Sighting) -> str:
     """Return what the policy was worth that a sighting was found by."""
-    if is_approved(told):
+    if is_approved(sighting):
         return APPROVED
-    return NOT_APPROVED if told.HasField("figures") else UNKNOWN
+    return NOT_APPROVED if sighting.HasField("figures") else UNKNOWN
 
 
 def paths(folder: Path, sighting_id: str, *, marked: bool) -> tuple[Path, Path]:
@@ -59,18 +59,18 @@ class Context:
     """Empty when nobody knows it any more."""
 
 
-def context_of(session: Session, told: sighting_pb2.Sighting) -> Context:
+def context_of(session: Session, sighting: sighting_pb2.Sighting) -> Context:
     """Read what belongs to a sighting.
 
     Raises:
         CliError: Its subject cannot be read.
     """
     stub = SubjectServiceStub(session.connections.channel("matching"))
-    request = subject_service_pb2.GetSubjectRequest(subject_id=told.subject_id)
+    request = subject_service_pb2.GetSubjectRequest(subject_id=sighting.subject_id)
     return Context(
         stub.GetSubject(request).subject,
-        _camera(session, told.camera_id),
-        told.footage_sha256 or _digest(session, told.footage_id),
+        _camera(session, sighting.camera_id),
+        sighting.footage_sha256 or _digest(session, sighting.footage_id),
     )
 
 
@@ -111,7 +111,7 @@ def document(
         },
         "policy": {"policyId": told.policy_id, "threshold": told.threshold, "state": state},
         "faceHeightPx": round(told.face_height_px),
-        "caveats": caveats.beside([told], known) + figures.notes([told]),
+        "caveats": caveats.beside([told], known) + policy_figures.notes([told]),
         "still": still,
         "stillSha256": hashlib.sha256(answer.still).hexdigest(),
     }

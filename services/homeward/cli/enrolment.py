@@ -133,9 +133,9 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
     enrolled = offered.subject
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
     if session.view.json:
-        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
-        told |= {"warnings": offered.warnings} if offered.warnings else {}
-        session.view.document({**told, "photos": offered.outcomes})
+        document = {"subject": enrolled, "caveats": warned} if enrolled else {}
+        document |= {"warnings": offered.warnings} if offered.warnings else {}
+        session.view.document({**document, "photos": offered.outcomes})
     elif enrolled:
         session.view.say(
             f"Subject {enrolled.subject_id}: {named(enrolled)}, "
@@ -164,9 +164,9 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
     return True
 
 
-def named(told: subject_pb2.Subject) -> str:
+def named(subject: subject_pb2.Subject) -> str:
     """Return case and label of a subject; the id, once it is closed."""
-    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id
+    return " ".join(filter(None, (subject.case_reference, subject.label))) or subject.subject_id
 
 
 def somebody_is_there() -> bool:
@@ -176,10 +176,10 @@ def somebody_is_there() -> bool:
 
 def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str) -> list[str]:
     """Print what to look at on stderr, and return the sentences."""
-    told = [f"{about}: {_sentence(session, one)}" for one in warnings]
-    for line in told:
+    lines = [f"{about}: {_sentence(session, one)}" for one in warnings]
+    for line in lines:
         click.echo(f"WARNING: {line}", err=True)
-    return told
+    return lines
 
 
 def _sentence(session: Session, one: _Warning) -> str:

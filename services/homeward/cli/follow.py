@@ -12,7 +12,7 @@ from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import subject_pb2
-from homeward.cli import caveats, face_sizes, figures, patience, progress, times
+from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -36,7 +36,7 @@ _GAP_REASONS = {
 }
 
 
-_WAYS = {
+_THOROUGHNESS = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
     scan_pb2.THOROUGHNESS_PRESENCE: (
         "as an earlier scan had: pictures with faces alone were decoded again"
@@ -125,11 +125,11 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     """Return what is told of matches that are no candidates."""
     closed = progress.closed_subject_match_count
     rejected = progress.dropped_match_count - closed
-    told = {
+    counts = {
         "a reviewer has rejected them before": rejected,
         "their subject was closed during the search": closed,
     }
-    return [f"Matches not shown, as {why}: {count}." for why, count in told.items() if count]
+    return [f"Matches not shown, as {why}: {count}." for why, count in counts.items() if count]
 
 
 def tell_findings(session: Session, findings: Findings) -> None:
@@ -158,7 +158,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
             f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
             f" {crowded}."
         )
-    for line in (*figures.notes(candidates), *warned):
+    for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
@@ -184,12 +184,12 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         tell_gaps(session, coverage)
     elif missing >= 1:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
-    told = face_sizes.sentences(coverage)
-    for line in told:
+    sizes = face_sizes.sentences(coverage)
+    for line in sizes:
         say(line)
-    if told and len(coverage.camera_face_sizes) > 1:
+    if sizes and len(coverage.camera_face_sizes) > 1:
         session.view.table(face_sizes.COLUMNS, face_sizes.rows(coverage))
-    if told:
+    if sizes:
         say(f"`homeward scan stretches {scan.scan_id}` lists when that was, to watch by eye.")
 
 
@@ -223,7 +223,7 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                     effort.footage_id,
                     times.span(effort.decoded_duration),
                     times.span(effort.passed_over_duration),
-                    "; ".join(_WAYS.get(way, "unknown") for way in effort.thoroughness),
+                    "; ".join(_THOROUGHNESS.get(one, "unknown") for one in effort.thoroughness),
                 )
                 for effort in coverage.footage_efforts
             ],
@@ -263,7 +263,7 @@ def _tell_candidates(
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
                 times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                 times.utc(each.interval.end_time),
-                figures.score(each),
+                policy_figures.score(each),
                 f"{each.threshold:.3f}",
                 shown[each.sighting_id],
                 *([note] if any(marks) else []),
@@ -290,13 +290,13 @@ def _places(session: Session) -> dict[str, str]:
     return {camera.camera_id: camera.place for camera in cameras}
 
 
-def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
+def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     """Say what the scan waits for when that changes; return what it waits for.
 
     A line of its own: a bar goes when the scan ends, and where there is none, nothing else says so.
     """
     waiting = _waiting(scan)
-    if waiting != told:
+    if waiting != reported:
         click.echo(f"\n{waiting}" if waiting else "\nThe search goes on.", err=True)
     return waiting
 

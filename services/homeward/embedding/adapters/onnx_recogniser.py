@@ -129,9 +129,9 @@ def _batch_of(
         )
     inputs = session.get_inputs()
     if not takes_faces(session) or inputs[0].type != "tensor(float)":
-        told = "; ".join(f"{one.type} {one.shape}" for one in inputs)
+        types = "; ".join(f"{one.type} {one.shape}" for one in inputs)
         raise PackError(
-            f"{name} takes {told}, not float32 pictures of"
+            f"{name} takes {types}, not float32 pictures of"
             f" (n, {_CHANNELS}, {ALIGNED_SIDE}, {ALIGNED_SIDE})",
             "export it so: channels first, normalised outside of the graph",
         )
