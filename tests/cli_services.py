@@ -160,6 +160,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
 
     def __init__(self) -> None:
         self.requests: list[Any] = []
+        self.clock_offset = Duration()
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -170,7 +171,9 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
         return camera_service_pb2.UpdateCameraResponse(camera=request.camera)
 
     def GetCamera(self, request: Any, context: Any) -> Any:
-        camera = camera_pb2.Camera(camera_id=request.camera_id, place="North gate")
+        camera = camera_pb2.Camera(
+            camera_id=request.camera_id, place="North gate", clock_offset=self.clock_offset
+        )
         return camera_service_pb2.GetCameraResponse(camera=camera)
 
     def ListCameras(self, request: Any, context: Any) -> Any:
@@ -277,6 +280,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.stretches: list[scan_pb2.IncomparableStretch] = []
         """A page each."""
         self.unlisted: list[scan_pb2.UnlistedFootage] = []
+        self.listed = scan_pb2.Scan(scan_id=SCAN)
+        self.cancelled = scan_pb2.Scan.STATE_CANCELLED
+        """How a scan is that was told to stop."""
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
@@ -289,7 +295,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
             yield update
 
     def ListScans(self, request: Any, context: Any) -> Any:
-        return scan_service_pb2.ListScansResponse(scans=[scan_pb2.Scan(scan_id=SCAN)])
+        return scan_service_pb2.ListScansResponse(scans=[self.listed])
 
     def GetScan(self, request: Any, context: Any) -> Any:
         scan = ended(efforts=self.efforts, **self.told).scan
@@ -304,7 +310,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         )
 
     def CancelScan(self, request: Any, context: Any) -> Any:
-        scan = scan_pb2.Scan(scan_id=request.scan_id, state=scan_pb2.Scan.STATE_CANCELLED)
+        scan = scan_pb2.Scan(scan_id=request.scan_id, state=self.cancelled)
         return scan_service_pb2.CancelScanResponse(scan=scan)
 
 

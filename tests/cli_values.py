@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+import click
 import grpc
+import pytest
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -24,6 +26,7 @@ from homeward.api.common.v1.policy_pb2 import (
 )
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
+from homeward.cli import enrolment
 
 ANNA = "3f2a91c0-5b5e-4f9e-9d55-aa3b8c9a1f10"
 
@@ -193,3 +196,20 @@ def face_sizes(
 
 
 SIZES = face_sizes(50, too_small=31, unclear=2)
+
+
+def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: bool | type[Exception]) -> list[str]:
+    """Let somebody be there who answers; return what is asked."""
+    asked: list[str] = []
+    left = iter(answers)
+
+    def confirm(question: str, **_: Any) -> bool:
+        asked.append(question)
+        answer = next(left)
+        if isinstance(answer, type):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(enrolment, "somebody_is_there", lambda: True)
+    monkeypatch.setattr(click, "confirm", confirm)
+    return asked

@@ -136,7 +136,7 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
         document = {"subject": enrolled, "caveats": warned} if enrolled else {}
         document |= {"warnings": offered.warnings} if offered.warnings else {}
         session.view.document({**document, "photos": offered.outcomes})
-    elif enrolled:
+    elif enrolled and enrolled.state != subject_pb2.Subject.STATE_CLOSED:
         session.view.say(
             f"Subject {enrolled.subject_id}: {named(enrolled)}, "
             f"photographs: {len(enrolled.reference_photos)}."
@@ -162,6 +162,27 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
         tell(error, about=f"subject {subject_id} remains without photographs")
         return False
     return True
+
+
+def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id: str) -> None:
+    """Erase whom an interrupted `create` may have enrolled."""
+    # The same request again tells who it is: the answer to the first may not have come.
+    answer = stub.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
+    )
+    tell_broken_off(stub, answer.subject.subject_id)
+
+
+def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
+    """Say whom an enrolment that goes no further leaves: somebody with photographs, or nobody."""
+    if forget_if_empty(stub, subject_id):
+        click.echo("Nobody was enrolled.", err=True)
+    else:
+        click.echo(
+            f"Subject {subject_id} stays enrolled: `homeward subject show {subject_id}` shows with"
+            " which photographs, `homeward subject add-photo` adds others.",
+            err=True,
+        )
 
 
 def named(subject: subject_pb2.Subject) -> str:

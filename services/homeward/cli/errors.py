@@ -73,16 +73,16 @@ _ADVICE: Mapping[str, str] = {
     "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
-    "RPC_UNKNOWN": "`homeward status` shows the versions; is the address that of another service?",
+    "RPC_UNKNOWN": "is the address that of another service, or is that of another version?",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
-    "CAMERA_EXISTS": "`homeward camera update` changes it",
+    "CAMERA_EXISTS": "`homeward camera update CAM` changes it",
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
-        "`homeward footage rm` and add the file again"
+        "`homeward footage rm ID` and add the file again"
     ),
     "FOOTAGE_UNREADABLE": (
         "export it again, or convert it with the recorder's own program or with"
@@ -95,7 +95,7 @@ _ADVICE: Mapping[str, str] = {
     "UPLOAD_NOT_FOUND": "run the same command again",
     "SCAN_NOT_FOUND": "`homeward scan list` shows the scans",
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
-    "SCAN_ENDED": "`homeward scan watch` shows what it found",
+    "SCAN_ENDED": "`homeward scan watch ID` shows what it found",
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
@@ -103,7 +103,7 @@ _ADVICE: Mapping[str, str] = {
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
-    "SIGHTING_REVIEWED": "`homeward sighting show` shows the decision",
+    "SIGHTING_REVIEWED": "`homeward sighting show ID` shows the decision",
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
@@ -135,6 +135,21 @@ _ADVICE: Mapping[str, str] = {
     ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
+
+FIELD_OPTIONS: Mapping[str, str] = {
+    "approver": "--by",
+    "camera.clock_offset": "--clock-offset",
+    "camera.latitude": "--lat",
+    "camera.longitude": "--lon",
+    "header.start_time": "--start",
+    "scope.interval.end_time": "--to",
+    "subject.authorised_by": "--authorised-by",
+    "subject.case_reference": "--case",
+    "subject.legal_basis": "--basis",
+    "subject.review_time": "--review-by",
+    "valid_until_time": "--until",
+}
+"""What a field of a request is called on the command line, where its name does not tell."""
 
 PHOTO_PROBLEMS: Mapping[str, str] = {
     "NO_FACE": "no face was found: use a photograph that shows the face",
@@ -201,7 +216,8 @@ class CallError(CliError):
             message,
             exit_code=exit_code(status),
             reason=reason,
-            advice=advice or advise(reason, metadata or {}),
+            advice=advice
+            or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
         )
         self.status = status
         self.metadata = dict(metadata or {})
@@ -258,7 +274,11 @@ def report(error: Exception) -> int:
 def local_problem(error: OSError) -> CliError:
     """Return a problem with a local file as an error of ours."""
     where = f"{error.filename}: " if error.filename else ""
-    return CliError(f"{where}{error.strerror or error}")
+    missing = isinstance(error, FileNotFoundError)
+    return CliError(
+        f"{where}{error.strerror or error}",
+        advice="check the name and the folder" if missing else "",
+    )
 
 
 def tell(error: CliError, *, about: str = "") -> None:
@@ -268,3 +288,9 @@ def tell(error: CliError, *, about: str = "") -> None:
         click.echo(f"reason: {error.reason}", err=True)
     if error.advice:
         click.echo(f"advice: {error.advice}", err=True)
+
+
+def _option(message: str) -> str:
+    """Return which option a message about a field of a request speaks of."""
+    option = FIELD_OPTIONS.get(message.partition(":")[0], "")
+    return f"correct {option}" if option else ""

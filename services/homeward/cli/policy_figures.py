@@ -35,10 +35,18 @@ def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
 def expectation(figures: PolicyFigures) -> str:
     """Return how many are listed wrongly and how many are missed."""
     return (
-        f"of people who are not enrolled, about {one_in(figures.expected_fpir)} would be listed all"
-        f" the same ({people(figures.gallery_size)} compared with); of those who are, about"
+        f"of people who are not enrolled, {_listed(figures.expected_fpir)}"
+        f" ({people(figures.gallery_size)} compared with); of those who are, about"
         f" {percent(figures.fnir)} would be missed."
     )
+
+
+def _listed(fpir: ErrorRate) -> str:
+    # That none of some hundreds was listed does not say that none of some thousands will be.
+    if fpir.value <= 0 < fpir.high:
+        highest = one_in(ErrorRate(value=fpir.high))
+        return f"none was listed when it was measured, and up to {highest} may be"
+    return f"about {one_in(fpir)} would be listed all the same"
 
 
 def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
@@ -69,9 +77,10 @@ def distinct(policies: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
         held = largest.setdefault((policy_id, figures.approved), figures)
         if figures.gallery_size > held.gallery_size:
             largest[policy_id, figures.approved] = figures
-    return [
+    lines = (
         line for (policy_id, _), worst in largest.items() for line in sentences(policy_id, worst)
-    ]
+    )
+    return list(dict.fromkeys(lines))
 
 
 class Scored(Protocol):

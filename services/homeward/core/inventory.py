@@ -201,7 +201,8 @@ UNCLAIMED = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, how many faces were how wide, ids and scores of candidates",
+    holds="scope, progress, coverage, how many faces were how wide; of candidates ids, cameras,"
+    " times and scores",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",

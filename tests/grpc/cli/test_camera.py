@@ -41,9 +41,12 @@ def test_the_shape_of_a_cameras_pixels_is_changed_alone(homeward: Homeward) -> N
     assert request.camera.pixel_aspect_ratio == 1.5
 
 
-def test_a_camera_update_changes_only_what_is_given(homeward: Homeward) -> None:
+def test_a_camera_update_changes_only_what_is_given(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
     assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
+    assert "sightings that are there keep their times" in capsys.readouterr().out
 
 
 def test_latitude_and_longitude_go_together(homeward: Homeward) -> None:

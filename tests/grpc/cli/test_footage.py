@@ -11,14 +11,15 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 import pytest
 
 from cli_services import Homeward
-from cli_values import ADD_FOOTAGE, BEGIN, FOOTAGE, LOST, Refusal, written
+from cli_values import ADD_FOOTAGE, BEGIN, FOOTAGE, LOST, Refusal, at_a_terminal, written
 from homeward.api.ingestion.v1 import footage_pb2
+from homeward.cli import upload
 from homeward.cli.__main__ import run
 
 
@@ -261,4 +262,38 @@ def test_footage_is_listed_shown_and_removed(
     assert run(["footage", "show", FOOTAGE[:8]]) == 0
     assert run(["footage", "rm", FOOTAGE[:8], "--yes"]) == 0
     assert homeward.footage.held == {}
-    assert f"Footage {FOOTAGE} is removed." in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert f"Footage {FOOTAGE} is removed." in told
+    assert "Sightings that are not confirmed go with their recording" in told
+
+
+def test_no_footage_of_a_camera_is_not_told_as_no_footage_at_all(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["footage", "list", "--camera", "gaet"]) == 0
+    assert capsys.readouterr().out == "No footage is held of these cameras and times.\n"
+
+
+def test_an_upload_that_is_interrupted_says_how_it_goes_on(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(upload, "stream", interrupt)
+    assert run([*ADD_FOOTAGE, written(tmp_path, "a.mp4", b"a")]) == 130
+    told = capsys.readouterr().err
+    assert "a.mp4: interrupted\n" in told
+    assert "advice: run the same command again: it goes on where it stopped" in told
+
+
+def test_whoever_removes_footage_is_asked_about_its_sightings_too(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"video")])
+    asked = at_a_terminal(monkeypatch, False)
+    assert run(["footage", "rm", FOOTAGE[:8]]) == 130
+    assert asked[0].endswith(", and the sightings in them that are not confirmed?")

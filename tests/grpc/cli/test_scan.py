@@ -10,7 +10,7 @@ import re
 import pytest
 
 from cli_services import Homeward, enrolled
-from cli_values import CHILD_WARNING, FOOTAGE, SCAN, SIZES, effort, face_sizes
+from cli_values import CHILD_WARNING, FOOTAGE, SCAN, SIZES, effort, ended, face_sizes
 from homeward.api.ingestion.v1 import scan_pb2
 from homeward.cli.__main__ import run
 
@@ -84,3 +84,23 @@ def test_scans_are_listed_shown_and_cancelled(
     assert run(["scan", "show", SCAN[:8]]) == 0
     assert run(["scan", "cancel", SCAN[:8]]) == 0
     assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.cancelled = scan_pb2.Scan.STATE_RUNNING
+    assert run(["scan", "cancel", SCAN]) == 0
+    told = capsys.readouterr().out
+    assert f"Scan {SCAN} is told to stop; `homeward scan watch {SCAN}` waits for that." in told
+
+
+def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.listed = ended(searched=120, state=scan_pb2.Scan.STATE_CANCELLED).scan
+    homeward.scans.listed.progress.total_duration.seconds = 600
+    homeward.scans.listed.progress.done_duration.seconds = 600
+    assert run(["scan", "list"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"cancelled +100% +0:10:00 +0:02:00", told)

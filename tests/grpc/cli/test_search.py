@@ -20,6 +20,7 @@ from cli_values import (
     FOOTAGE,
     IN_VIEW,
     LOST,
+    NOT_APPROVED,
     SCAN,
     SIGHTING,
     SIZES,
@@ -31,6 +32,7 @@ from cli_values import (
 from homeward.api.common.v1.policy_pb2 import PolicyFigures
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
+from homeward.api.matching.v1 import sighting_pb2
 from homeward.cli import patience
 from homeward.cli.__main__ import run
 
@@ -103,6 +105,80 @@ def test_what_was_not_searched_is_never_told_as_not_found(
     assert "its pictures do not decode  broken after 10 minutes" in told
     assert "too small or too poor to compare with anybody: 3" in told
     assert "not found" not in told
+
+
+NONE_FOUND = "No candidates in the 0:10:00 that were searched."
+
+
+NOT_NOBODY = "That does not mean that nobody who is looked for was there."
+
+
+def test_no_candidates_are_told_with_how_many_the_policy_misses(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert NONE_FOUND in told
+    assert f"{NOT_NOBODY} By policy yunet-sface/1, about 4.2 % (2.8 to 6.3) of the people" in told
+
+
+def test_no_candidates_do_not_mean_nobody_where_no_policy_is_in_force(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[ended()]]
+    homeward.matching.refusal = NOT_APPROVED
+    assert run(["scan", "watch", SCAN]) == 0
+    told = capsys.readouterr().out
+    assert f"{NOT_NOBODY}\n" in told
+
+
+def test_where_nothing_was_searched_no_search_is_told_of(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[ended(searched=0)]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    assert "Nothing was searched, so that nothing is known of who was there." in told
+    assert "No candidates" not in told
+
+
+@pytest.mark.parametrize(
+    ("state", "word"), [("STATE_CONFIRMED", "confirmed"), ("STATE_INCONCLUSIVE", "inconclusive")]
+)
+def test_a_candidate_that_was_reviewed_is_told_as_that(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], state: str, word: str
+) -> None:
+    homeward.sightings.sighting.state = sighting_pb2.Sighting.State.Value(state)
+    homeward.scans.script = [[candidate(), ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr().out
+    (line,) = [line for line in told.splitlines() if SIGHTING in line]
+    assert line.endswith(word)
+    assert "not held" not in told
+
+
+def test_a_candidate_whose_sighting_is_gone_is_told_as_not_held(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.script = [[candidate(), candidate(0.5, "gone"), ended()]]
+    assert run(["scan", "watch", SCAN]) == 0
+    told = capsys.readouterr().out
+    lines = [line for line in told.splitlines() if "0.450" in line]
+    assert [line.endswith("not held") for line in lines] == [False, True]
+    assert "not held: the sighting is not there any more" in told
+
+
+def test_states_that_cannot_be_read_are_not_told_as_gone(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOMEWARD_MATCHING_TARGET", "localhost:1")
+    homeward.scans.script = [[candidate(), ended()]]
+    assert run(["search"]) == 0
+    told = capsys.readouterr()
+    assert SIGHTING in told.out
+    assert "not held" not in told.out
+    assert "what became of the candidates is left out" in told.err
 
 
 TOO_SMALL = (
@@ -257,7 +333,7 @@ def test_a_search_warns_at_its_start_when_the_gallery_has_outgrown_the_policy(
 
 
 def test_a_search_for_some_asks_what_the_policy_is_worth_for_them(homeward: Homeward) -> None:
-    homeward.scans.script = [[ended()], [ended()]]
+    homeward.scans.script = [[candidate(), ended()], [candidate(), ended()]]
     run(["search", "--subject", ANNA])
     run(["search"])
     assert homeward.matching.sizes == [1, 0]

@@ -113,6 +113,27 @@ def test_a_sighting_tells_what_its_threshold_is_worth(
     assert EXPECTATION in capsys.readouterr().out
 
 
+def test_a_sighting_says_when_its_cameras_clock_was_corrected_since(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration())
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "clock is now taken to be ahead by 0:03:00, and was by 0.0 s when this was" in told
+
+
+def test_a_sighting_tells_what_was_taken_off_its_cameras_clock(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration(seconds=180))
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "taken to be ahead by 0:03:00\n" in told
+    assert "WARNING" not in told
+
+
 def test_a_sighting_that_nobody_answers_for_says_so(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,11 +26,11 @@ from cli_values import (
     CHILDREN,
     NOT_APPROVED,
     Refusal,
+    at_a_terminal,
     worth,
     written,
 )
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
-from homeward.cli import enrolment
 from homeward.cli.__main__ import run
 
 BERT = "5e0d2b7c-91a4-4c3e-8f27-6b1d90a4c2e8"
@@ -184,23 +184,6 @@ TWICE = warning(subject_service_pb2.EnrolmentWarning.KIND_LIKE_ANOTHER_SUBJECT, 
 SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1.0)
 
 
-def at_a_terminal(monkeypatch: pytest.MonkeyPatch, *answers: bool | type[Exception]) -> list[str]:
-    """Let somebody be there who answers; return what is asked."""
-    asked: list[str] = []
-    left = iter(answers)
-
-    def confirm(question: str, **_: Any) -> bool:
-        asked.append(question)
-        answer = next(left)
-        if isinstance(answer, type):
-            raise answer
-        return answer
-
-    monkeypatch.setattr(enrolment, "somebody_is_there", lambda: True)
-    monkeypatch.setattr(click, "confirm", confirm)
-    return asked
-
-
 @pytest.mark.parametrize(
     ("told", "words"),
     [
@@ -261,6 +244,37 @@ def test_nobody_is_enrolled_when_the_question_is_interrupted(
     assert homeward.subjects.held == {}
 
 
+@pytest.mark.parametrize("held", [0, 1])
+def test_an_enrolment_that_is_interrupted_says_who_is_enrolled(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    held: int,
+) -> None:
+    at_a_terminal(monkeypatch, KeyboardInterrupt)
+    homeward.subjects.warnings = {b"b": [UNLIKE]}
+    files = [written(tmp_path, f"{name}.jpg", name.encode()) for name in "ab"[1 - held :]]
+    assert run([*ADD_SUBJECT, *files]) == 130
+    told = capsys.readouterr().err
+    assert ("Nobody was enrolled." in told) is (not held)
+    assert (f"Subject {ANNA} stays enrolled" in told) is bool(held)
+    assert len(homeward.subjects.held) == held
+
+
+def test_a_closed_subject_is_not_told_as_one_with_photographs(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward).state = subject_pb2.Subject.STATE_CLOSED
+    homeward.subjects.verdicts = {
+        b"a": Refusal(grpc.StatusCode.FAILED_PRECONDITION, "SUBJECT_CLOSED", "it is closed")
+    }
+    assert run(["subject", "add-photo", ANNA, written(tmp_path, "a.jpg", b"a")]) == 7
+    told = capsys.readouterr()
+    assert "it is closed" in told.err
+    assert "photographs:" not in told.out
+
+
 def test_nobody_is_asked_with_yes(
     homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +298,23 @@ def test_the_same_case_twice_is_told_and_asked_before_any_photograph(
     assert asked == ["Enrol another subject of this case?"]
     assert homeward.subjects.held == {}
     assert f"case MP-1: subject {BERT} has the same case reference" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("how", [click.Abort, KeyboardInterrupt])
+def test_nobody_stays_enrolled_when_the_question_about_the_case_is_interrupted(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    how: type[Exception],
+) -> None:
+    at_a_terminal(monkeypatch, how)
+    homeward.subjects.same_case = [BERT]
+    assert run([*ADD_SUBJECT, written(tmp_path, "a.jpg", b"a")]) == 130
+    assert homeward.subjects.held == {}
+    assert "Nobody was enrolled." in capsys.readouterr().err
+    first, again = homeward.subjects.requests
+    assert first == again  # the same request, which enrols nobody else
 
 
 def test_json_tells_what_was_warned_of(
@@ -425,3 +456,30 @@ def test_a_certificate_can_be_had_again_and_as_a_page(
     assert "All of it is gone." in capsys.readouterr().out
     assert ANNA in page.read_text()
     assert "reads as &lt;absent&gt;" in page.read_text()
+
+
+def test_whoever_asks_for_the_certificate_of_an_erased_subject_needs_the_whole_id(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["subject", "certificate", ANNA[:8]]) == 5
+    assert "advice: an erased subject is on no list: give its id in full" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            "scans",
+            "Nothing can be read any more but what scans tell: ids, cameras, times and scores;",
+        ),
+        ("stills", "Nothing can be read any more; bytes of what is pending are not gone yet."),
+    ],
+)
+def test_a_certificate_says_what_can_be_read_in_scans(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], data: str, told: str
+) -> None:
+    homeward.subjects.certificate.entries.add(
+        data=data, item_count=2, outcome=subject_pb2.ErasureEntry.OUTCOME_PENDING
+    )
+    assert run(["subject", "certificate", ANNA]) == 0
+    assert told in capsys.readouterr().out

@@ -52,6 +52,19 @@ def test_an_approved_policy_within_its_measurement_has_no_warning() -> None:
     assert "about 1 in 100 would be listed all the same (500 people compared with)" in line
 
 
+def test_a_rate_of_which_none_was_measured_is_told_with_how_many_there_may_be() -> None:
+    told = worth()
+    told.expected_fpir.CopyFrom(ErrorRate(value=0.0, low=0.0, high=0.00028))
+    assert "none was listed when it was measured, and up to 1 in 3600 may be" in (
+        policy_figures.expectation(told)
+    )
+
+
+def test_what_an_approved_and_an_unapproved_policy_have_in_common_is_said_once() -> None:
+    lines = policy_figures.distinct([("p/1", worth()), ("p/1", worth(approved=False))])
+    assert [line.partition(":")[0] for line in lines] == ["Policy p/1", "EVALUATION"]
+
+
 def test_a_gallery_that_has_outgrown_the_measurement_is_warned_of() -> None:
     _, warning = policy_figures.sentences("p/1", worth(enrolled=501))
     assert warning.startswith("WARNING: policy p/1 was measured with 500 people, and 501 are")

@@ -78,6 +78,11 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
         update_mask=FieldMask(paths=list(fields)),
     )
     _tell(session, _stub(session).UpdateCamera(request).camera)
+    if "clock_offset" in fields:
+        session.view.say(
+            "The clock offset counts for searches from now on: sightings that are there keep their"
+            " times, and `homeward sighting show` says so."
+        )
 
 
 @camera.command("list", examples=["homeward camera list"])

@@ -91,6 +91,12 @@ def add(
             )
             send = upload.by_url if via_url else upload.stream
             uploaded = send(stub, path, header)
+        except KeyboardInterrupt:
+            raise CliError(
+                f"{shown}: interrupted",
+                exit_code=ExitCode.INTERRUPTED,
+                advice="run the same command again: it goes on where it stopped",
+            ) from None
         except (CliError, OSError) as error:
             problem = local_problem(error) if isinstance(error, OSError) else error
             if problem.passing:
@@ -146,6 +152,8 @@ def list_footage(
     )
     if session.view.json:
         session.view.document({"footage": held})
+    elif not held and (camera_ids or begin or end):
+        session.view.say("No footage is held of these cameras and times.")
     elif not held:
         session.view.say("No footage. Add some with `homeward footage add`.")
     else:
@@ -218,10 +226,15 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
     named = ", ".join(
         f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in recordings
     )
-    confirm(f"Remove {named}?", yes=yes)
+    theirs = "the sightings in them that are not confirmed"
+    confirm(f"Remove {named}, and {theirs}?", yes=yes)
     for each in recordings:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
         session.view.say(f"Footage {each.footage_id} is removed.")
+    session.view.say(
+        "Sightings that are not confirmed go with their recording; when its bytes are freed is the"
+        " object store's matter."
+    )
     if session.view.json:
         session.view.document({"removed": full})
 

@@ -22,7 +22,11 @@ from homeward.cli.render import size
 )
 @connected
 def retention(session: Session) -> ExitCode:
-    """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is."""
+    """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is.
+
+    Homeward's sweep removes what is due. A rule that is set in the store removes what no sweep has
+    removed, if the store executes such rules: the object store of `homeward up` does not.
+    """
     footage = FootageServiceStub(session.connections.channel("ingestion")).GetRetentionReport(
         footage_service_pb2.GetRetentionReportRequest()
     )
@@ -73,8 +77,8 @@ def _show(
     by_store = [one for one in footage.erasures if one.by_store and one.HasField("erase_time")]
     session.view.details(
         [
-            ("the store itself removes footage", _lifecycle(footage.lifecycle)),
-            ("the store itself removes stills", _lifecycle(people.lifecycle)),
+            ("rule set in the store for footage", _lifecycle(footage.lifecycle)),
+            ("rule set in the store for stills", _lifecycle(people.lifecycle)),
             ("encryption at rest", _encryption([*footage.encryption, *people.encryption])),
             (
                 "recordings removed in 7 days",
@@ -94,10 +98,10 @@ def _show(
 def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
     if not span.longest_days:
         some = f"; some after {span.shortest_days} days" if span.shortest_days else ""
-        return f"never all of them{some}"
+        return f"never removes all of them{some}"
     if span.shortest_days < span.longest_days:
-        return f"after {span.longest_days} days, some after {span.shortest_days}"
-    return f"after {span.longest_days} days"
+        return f"removes after {span.longest_days} days, some after {span.shortest_days}"
+    return f"removes after {span.longest_days} days"
 
 
 def _encryption(buckets: Sequence[retention_pb2.BucketEncryption]) -> str:

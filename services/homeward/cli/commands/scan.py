@@ -11,7 +11,7 @@ from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.cli import caveats, stretches, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
-from homeward.cli.follow import follow, tell_coverage, tell_efforts
+from homeward.cli.follow import ENDED, follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
@@ -34,13 +34,14 @@ def list_scans(session: Session) -> None:
     else:
         ids = session.view.ids([each.scan_id for each in scans])
         session.view.table(
-            ("id", "state", "done", "footage", "candidates", "created"),
+            ("id", "state", "dealt with", "footage", "searched", "candidates", "created"),
             [
                 (
                     ids[each.scan_id],
                     _state(each),
                     _share(each),
                     times.span(each.progress.total_duration),
+                    times.span(each.coverage.searched_duration),
                     str(each.progress.candidate_count),
                     times.utc(each.create_time),
                 )
@@ -71,10 +72,11 @@ def show(session: Session, *, scan_id: str) -> None:
             ("from", times.utc(scan.scope.interval.start_time)),
             ("to", times.utc(scan.scope.interval.end_time)),
             ("recordings", str(progress.footage_count)),
-            ("done", _share(scan)),
+            ("dealt with", _share(scan)),
             ("pictures looked at", str(progress.frame_count)),
-            ("appearances", str(progress.appearance_count)),
-            ("forgotten, like nobody", str(progress.discarded_appearance_count)),
+            # One that may be two people is compared as two; the coverage counts it once.
+            ("comparisons", str(progress.appearance_count)),
+            ("like nobody, so forgotten", str(progress.discarded_appearance_count)),
             ("candidates", str(progress.candidate_count)),
             ("rejected before", "looked for again" if scan.scope.include_rejected else ""),
             ("created", times.utc(scan.create_time)),
@@ -162,8 +164,14 @@ def cancel(session: Session, *, scan_id: str) -> None:
     scan = _stub(session).CancelScan(request).scan
     if session.view.json:
         session.view.document({"scan": scan})
-    else:
+        return
+    if scan.state in ENDED:
         session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it found stands.")
+    else:
+        session.view.say(
+            f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
+            " that. What it found stands."
+        )
 
 
 def _stub(session: Session) -> ScanServiceStub:

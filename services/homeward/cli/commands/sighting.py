@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from homeward.api.ingestion.v1 import camera_service_pb2
+from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
@@ -16,7 +16,7 @@ from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import caveats, disclosure, policy_figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
@@ -162,7 +162,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     sightings = [answer.sighting]
     warned = caveats.beside(sightings, caveats.subjects_of(session, sightings))
     if save is not None:
-        _require_pictures(answer)
+        disclosure.require_pictures(answer)
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
         session.view.document({"sighting": answer.sighting, "caveats": warned})
@@ -353,6 +353,7 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("still", "gone: the object store removed it by its own rule" * sighting.still_gone),
             ("still of (here)", times.local(sighting.best_shot_time)),
             ("times", _unknown_times(sighting)),
+            ("camera's clock", _clock(sighting)),
             ("in the recording at", times.span(sighting.best_shot_offset)),
             ("score", policy_figures.score(sighting)),
             ("score of somebody else", _rival_score(sighting)),
@@ -362,9 +363,31 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("kept", _kept(sighting)),
         ]
     )
+    if corrected := _clock_note(session, sighting):
+        session.view.say(corrected)
     for line in (*_notes([sighting]), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
+
+
+def _clock(sighting: sighting_pb2.Sighting) -> str:
+    if not times.seconds(sighting.clock_offset):
+        return ""
+    return f"taken to be ahead by {times.span(sighting.clock_offset)}"
+
+
+def _clock_note(session: Session, sighting: sighting_pb2.Sighting) -> str:
+    """Return what to say where the camera's clock offset was corrected since."""
+    camera = _camera(session, sighting.camera_id, "whether its clock was corrected is not known")
+    if camera is None or not sighting.HasField("clock_offset"):
+        return ""
+    if times.seconds(camera.clock_offset) == times.seconds(sighting.clock_offset):
+        return ""
+    return (
+        f"WARNING: camera {sighting.camera_id}'s clock is now taken to be ahead by"
+        f" {times.span(camera.clock_offset)}, and was by {times.span(sighting.clock_offset)} when"
+        " this was found: these times are by the latter; a search anew tells the corrected ones."
+    )
 
 
 def _unknown_times(sighting: sighting_pb2.Sighting) -> str:
@@ -389,7 +412,7 @@ def _still_score(sighting: sighting_pb2.Sighting) -> str:
 
 def _rival_score(sighting: sighting_pb2.Sighting) -> str:
     if not sighting.HasField("rival_score"):
-        return "nobody else is nearly as alike"
+        return "nobody else who is enrolled is nearly as alike"
     return f"{sighting.rival_score:.3f} at most"
 
 
@@ -397,25 +420,6 @@ def _kept(sighting: sighting_pb2.Sighting) -> str:
     if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
         return "with the subject"
     return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
-
-
-def _require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
-    """Refuse to make a picture of what is gone."""
-    sighting = answer.sighting
-    if not answer.still:
-        raise CliError(
-            f"the still of sighting {sighting.sighting_id} is gone, so that there is no picture to"
-            " write: the object store removed it by its own rule, or its subject is being closed",
-            exit_code=ExitCode.NOT_FOUND,
-            advice=f"watch footage {sighting.footage_id} at"
-            f" {times.span(sighting.best_shot_offset)}, if it is still held, or search it again",
-        )
-    if not answer.reference_photo:
-        raise CliError(
-            f"the reference photograph of sighting {sighting.sighting_id} is gone, so that there is"
-            " no picture to write: its subject is being closed, or the photograph was removed",
-            exit_code=ExitCode.NOT_FOUND,
-        )
 
 
 def _picture(
@@ -461,13 +465,18 @@ def _picture(
 
 
 def _place(session: Session, camera_id: str) -> str:
+    camera = _camera(session, camera_id, "the camera's place is left out")
+    return (camera.place if camera else "") or camera_id
+
+
+def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera | None:
+    """Return a camera, or nothing and a word of what is missing without it."""
     stub = CameraServiceStub(session.connections.channel("ingestion"))
     try:
-        camera = stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
-    except CliError as error:  # the picture is worth more than the name of its place
-        tell(error, about="the camera's place is left out")
-        return camera_id
-    return camera.place or camera_id
+        return stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
+    except CliError as error:  # the sighting is worth more than what is known of its camera
+        tell(error, about=without)
+        return None
 
 
 def _cleaned(*lines: str) -> list[str]:

@@ -95,13 +95,18 @@ def add(
         authorised_by=authorised_by,
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
-    offered = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    request_id = str(uuid.uuid4())
+    try:
+        offered = enrolment.create(session, stated, request_id, ask=ask)
+    except (click.Abort, KeyboardInterrupt):
+        enrolment.take_back(stub, stated, request_id)
+        raise
     assert offered.subject is not None, "it was created"
     subject_id = offered.subject.subject_id
     try:
         enrolment.offer(session, offered, pictures, ask=ask)
-    except (CliError, click.Abort):
-        enrolment.forget_if_empty(stub, subject_id)
+    except (CliError, click.Abort, KeyboardInterrupt):
+        enrolment.tell_broken_off(stub, subject_id)
         raise
     if offered.all_refused and enrolment.forget_if_empty(stub, subject_id):
         offered.subject = None
@@ -264,7 +269,12 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
 
     An erased subject is on no list any more: give its id in full.
     """
-    known = full_subject_id(session, subject_id)
+    try:
+        known = full_subject_id(session, subject_id)
+    except CliError as error:
+        if error.exit_code is ExitCode.NOT_FOUND:
+            error.advice = "an erased subject is on no list: give its id in full"
+        raise
     stub = RetentionServiceStub(session.connections.channel("matching"))
     response = stub.GetErasureCertificate(
         retention_service_pb2.GetErasureCertificateRequest(subject_id=known)
