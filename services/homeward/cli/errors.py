@@ -61,7 +61,7 @@ _BY_STATUS: Mapping[str, ExitCode] = {
 }
 
 _NO_POLICY = (
-    "`homeward policy list` shows the policies; `homeward policy add FILE` adds one that was"
+    "`homeward policy list` shows the policies; `homeward policy add FILE.json` adds one that was"
     " measured with the model in use"
 )
 """Where no policy can be approved: none was measured with the model in use."""

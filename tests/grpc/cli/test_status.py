@@ -57,7 +57,7 @@ def test_status_tells_why_searches_are_refused(
     document = json.loads(capsys.readouterr().out)
     refused = document["searchesRefused"]
     assert (refused["reason"], refused["message"]) == ("POLICY_NOT_APPROVED", "approve one")
-    assert "`homeward policy add FILE`" in refused["advice"]
+    assert "`homeward policy add FILE.json`" in refused["advice"]
     assert "thresholdPolicy" not in document
 
 

@@ -41,8 +41,8 @@ def test_the_status_decides_the_exit_code(status: str, code: ExitCode) -> None:
             {"policy_id": "yunet-sface/2"},
             "`homeward policy approve yunet-sface/2 --by NAME --until DATE --activate`",
         ),
-        ("POLICY_NOT_APPROVED", {"policy_id": ""}, "`homeward policy add FILE`"),
-        ("POLICY_NOT_APPROVED", {}, "`homeward policy add FILE`"),
+        ("POLICY_NOT_APPROVED", {"policy_id": ""}, "`homeward policy add FILE.json`"),
+        ("POLICY_NOT_APPROVED", {}, "`homeward policy add FILE.json`"),
         (
             "POLICY_EXPIRED",
             {"policy_id": "p/1", "expire_time": "2026-03-04T12:00:00Z"},
