@@ -37,7 +37,7 @@ SCAN = "8c41f7d2-0f3a-4b52-8f63-5a1f0a0d2b11"
 SIGHTING = "91b5e0c4-2d7e-5f10-a3a4-6f3f6f1f7c22"
 
 
-FOOTAGE = "5d0c77aa-6b1d-5c3f-8d2b-1c2d3e4f5a33"
+FOOTAGE = "gate-20261120t100000000000z-5d0c77aa6b1d5c3f"
 
 
 BEGIN = Timestamp(seconds=1_795_168_800)  # 2026-11-20 10:00:00Z

@@ -151,7 +151,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
     if candidates:
         _tell_candidates(session, candidates, known)
     else:
-        for line in _none_found(findings.scan.coverage, worth):
+        for line in _none_found(findings.scan, worth):
             session.view.say(line)
     for line in not_shown(findings.scan.progress):
         session.view.say(line)
@@ -236,9 +236,10 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
         )
 
 
-def _none_found(coverage: scan_pb2.ScanCoverage, worth: caveats.Worth) -> list[str]:
+def _none_found(scan: scan_pb2.Scan, worth: caveats.Worth) -> list[str]:
     """Return that there is no candidate, and how little that says."""
-    if not times.seconds(coverage.searched_duration):
+    searched = scan.coverage.searched_duration
+    if not times.seconds(searched):
         return ["Nothing was searched, so that nothing is known of who was there."]
     missed = (
         f" By policy {worth.policy_id}, about {policy_figures.percent(worth.figures.fnir)} of the"
@@ -247,8 +248,13 @@ def _none_found(coverage: scan_pb2.ScanCoverage, worth: caveats.Worth) -> list[s
         if worth.policy_id
         else ""
     )
+    faceless = (
+        "No face was seen in it at all: nobody came near, or the camera hangs upside down, is too"
+        " far away or out of focus. Look at the recording."
+    )
     return [
-        f"No candidates in the {times.span(coverage.searched_duration)} that were searched.",
+        f"No candidates in the {times.span(searched)} that were searched.",
+        *([] if scan.progress.face_count else [faceless]),
         f"That does not mean that nobody who is looked for was there.{missed}",
     ]
 

@@ -71,6 +71,31 @@ def test_retention_tells_what_the_store_removed_by_itself(
     assert "2 (of which by the store itself: 1), 0 under way" in capsys.readouterr().out
 
 
+def test_retention_counts_removals_that_are_too_many_to_be_listed(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.report.erasures.add(footage_id=FOOTAGE, erase_time=BEGIN)
+    homeward.footage.report.erasures.add(footage_id=FOOTAGE, begin_time=BEGIN)
+    homeward.footage.report.erased_count = 12_000
+    homeward.footage.report.erased_by_store_count = 3
+
+    assert run(["retention"]) == 0
+
+    assert "12000 (of which by the store itself: 3), 1 under way" in capsys.readouterr().out
+
+
+def test_retention_tells_since_when_recordings_are_counted(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.report.count_time.CopyFrom(BEGIN)
+    homeward.footage.report.uncounted_days = 7
+
+    assert run(["retention"]) == 0
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert "or later; of 7 days of cameras more has come or gone since" in told
+
+
 def test_sightings_past_their_deadline_are_a_breach_too(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

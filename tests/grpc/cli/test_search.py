@@ -123,6 +123,17 @@ def test_no_candidates_are_told_with_how_many_the_policy_misses(
     assert f"{NOT_NOBODY} By policy yunet-sface/1, about 4.2 % (2.8 to 6.3) of the people" in told
 
 
+@pytest.mark.parametrize(("faces", "told"), [(0, 1), (7, 0)])
+def test_a_search_that_sees_no_face_at_all_says_so(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], faces: int, told: int
+) -> None:
+    update = ended()
+    update.scan.progress.face_count = faces
+    homeward.scans.script = [[update]]
+    assert run(["search"]) == 0
+    assert capsys.readouterr().out.count("No face was seen in it at all") == told
+
+
 def test_no_candidates_do_not_mean_nobody_where_no_policy_is_in_force(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

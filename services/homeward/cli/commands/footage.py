@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from datetime import datetime
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from homeward.api.common.v1.types_pb2 import TimeInterval
-from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1 import camera_service_pb2, footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import times, upload
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
@@ -18,6 +20,9 @@ from homeward.cli.files import existing_file, written_name
 from homeward.cli.options import Group, Session, confirm, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word, size
+
+_FOOTAGE_ID = re.compile(r"[a-z0-9-]+-\d{8}t\d{12}z-[0-9a-f]{16}")
+_DAY_IN_ID = re.compile(r"-(?P<day>\d{8})t\d{0,12}z?(-[0-9a-f]{0,15})?$")
 
 
 @click.group(cls=Group)
@@ -250,14 +255,45 @@ def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | Non
 
 
 def full_footage_id(session: Session, given: str) -> str:
-    """Return the id of the footage that `given` is or begins."""
-    request = footage_service_pb2.ListFootageRequest()
-    return full_id(
-        "footage",
-        given,
-        lambda: (each.footage_id for each in _list(session, request)),
-        length=math.inf,  # it begins with the camera's name, whose length varies
-    )
+    """Return the id of the footage that `given` is or begins.
+
+    An id begins with its camera and day, so that only those are looked through.
+    """
+    if _FOOTAGE_ID.fullmatch(given):
+        return given
+
+    def known() -> Iterable[str]:
+        cameras = _cameras_of(session, given)
+        if not cameras:
+            return ()
+        request = footage_service_pb2.ListFootageRequest(
+            camera_ids=cameras, interval=_day_of(given)
+        )
+        return (each.footage_id for each in _list(session, request))
+
+    # It begins with the camera's name, whose length varies.
+    return full_id("footage", given, known, length=math.inf)
+
+
+def _cameras_of(session: Session, beginning: str) -> list[str]:
+    """Return the cameras whose recordings may have an id that begins so."""
+    stub = CameraServiceStub(session.connections.channel("ingestion"))
+    request = camera_service_pb2.ListCamerasRequest()
+    cameras = all_pages(stub.ListCameras, request, lambda page: page.cameras)
+    names = (each.camera_id for each in cameras)
+    return [name for name in names if f"{name}-".startswith(beginning[: len(name) + 1])]
+
+
+def _day_of(beginning: str) -> TimeInterval | None:
+    """Return the day that the beginning of an id names, if it goes that far."""
+    found = _DAY_IN_ID.search(beginning)
+    if found is None:
+        return None
+    try:
+        day = datetime.strptime(found["day"], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:  # no day, and so no beginning of an id
+        return None
+    return interval(day, day + timedelta(days=1))
 
 
 def _stub(session: Session) -> FootageServiceStub:

@@ -74,7 +74,10 @@ def _show(
         ],
     )
     under_way = [one for one in footage.erasures if not one.HasField("erase_time")]
-    by_store = [one for one in footage.erasures if one.by_store and one.HasField("erase_time")]
+    listed = [one for one in footage.erasures if one.HasField("erase_time")]
+    # A server of an earlier version lists all and counts none.
+    erased = max(footage.erased_count, len(listed))
+    by_store = max(footage.erased_by_store_count, sum(one.by_store for one in listed))
     session.view.details(
         [
             ("rule set in the store for footage", _lifecycle(footage.lifecycle)),
@@ -82,10 +85,11 @@ def _show(
             ("encryption at rest", _encryption([*footage.encryption, *people.encryption])),
             (
                 "recordings removed in 7 days",
-                f"{len(footage.erasures) - len(under_way)}"
-                + f" (of which by the store itself: {len(by_store)})" * bool(by_store)
+                f"{erased}"
+                + f" (of which by the store itself: {by_store})" * bool(by_store)
                 + f", {len(under_way)} under way",
             ),
+            ("recordings counted", _counted(footage)),
             (
                 "bytes of erased templates",
                 "in files that the next sweep rebuilds" if people.rebuild_due else "none",
@@ -93,6 +97,18 @@ def _show(
             ("report of", times.utc(footage.report_time)),
         ]
     )
+
+
+def _counted(footage: footage_service_pb2.GetRetentionReportResponse) -> str:
+    if not footage.HasField("count_time"):
+        return "for this report"
+    since = f"at {times.utc(footage.count_time)} or later"
+    changed = (
+        f"; of {footage.uncounted_days} days of cameras more has come or gone since"
+        if footage.uncounted_days
+        else ""
+    )
+    return since + changed
 
 
 def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
