@@ -133,9 +133,9 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
     enrolled = offered.subject
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
     if session.view.json:
-        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
-        told |= {"warnings": offered.warnings} if offered.warnings else {}
-        session.view.document({**told, "photos": offered.outcomes})
+        document = {"subject": enrolled, "caveats": warned} if enrolled else {}
+        document |= {"warnings": offered.warnings} if offered.warnings else {}
+        session.view.document({**document, "photos": offered.outcomes})
     elif enrolled and enrolled.state != subject_pb2.Subject.STATE_CLOSED:
         session.view.say(
             f"Subject {enrolled.subject_id}: {named(enrolled)}, "
@@ -185,9 +185,9 @@ def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
         )
 
 
-def named(told: subject_pb2.Subject) -> str:
+def named(subject: subject_pb2.Subject) -> str:
     """Return case and label of a subject; the id, once it is closed."""
-    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id
+    return " ".join(filter(None, (subject.case_reference, subject.label))) or subject.subject_id
 
 
 def somebody_is_there() -> bool:
@@ -197,10 +197,10 @@ def somebody_is_there() -> bool:
 
 def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str) -> list[str]:
     """Print what to look at on stderr, and return the sentences."""
-    told = [f"{about}: {_sentence(session, one)}" for one in warnings]
-    for line in told:
+    lines = [f"{about}: {_sentence(session, one)}" for one in warnings]
+    for line in lines:
         click.echo(f"WARNING: {line}", err=True)
-    return told
+    return lines
 
 
 def _sentence(session: Session, one: _Warning) -> str:

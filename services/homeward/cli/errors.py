@@ -60,6 +60,12 @@ _BY_STATUS: Mapping[str, ExitCode] = {
     "RESOURCE_EXHAUSTED": ExitCode.LIMIT,
 }
 
+_NO_POLICY = (
+    "`homeward policy list` shows the policies; `homeward policy add FILE.json` adds one that was"
+    " measured with the model in use"
+)
+"""Where no policy can be approved: none was measured with the model in use."""
+
 _ADVICE: Mapping[str, str] = {
     "PAGE_TOKEN_INVALID": "run the command again",
     "ETAG_MISMATCH": "look at it again, then repeat the change if it is still right",
@@ -101,20 +107,32 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show ID` shows what was measured; whoever answers for it approves it"
+        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
+        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show ID` shows what was measured; whoever answers for it approves it"
-        " again"
+        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
+        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        " --until DATE`"
     ),
-    "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
-    " policies",
+    "POLICY_MODEL_MISMATCH": (
+        "`homeward status` shows the model in use, `homeward policy list` the policies;"
+        " `homeward policy activate ID` has one used that was measured with that model"
+    ),
     "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
-    "GALLERY_INCOMPLETE": "`homeward subject rebuild` makes them now; the next sweep does so too",
-    "EMBEDDING_MODEL_MISMATCH": (
-        "tell the operator: docs/models.md says how the gallery is moved to another model pack"
+    "GALLERY_INCOMPLETE": (
+        "`homeward subject rebuild` makes the templates now; the next sweep does so too"
     ),
-    "MODEL_NOT_SERVED": "`homeward up --next-model` runs a second model pack beside the one in use",
+    "EMBEDDING_MODEL_MISMATCH": (
+        "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
+        " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
+        " which policy was measured with which"
+    ),
+    "MODEL_NOT_SERVED": (
+        "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
+        " --model {served}` moves everybody to the one that it runs"
+    ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 
@@ -141,6 +159,14 @@ PHOTO_PROBLEMS: Mapping[str, str] = {
     "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
     "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
 }
+
+
+PACK_ADVICE = (
+    "`homeward model list` shows the packs that are installed; `homeward model install` installs"
+    " one from a folder, a zip file or a URL, with --force again; --family says how its recogniser"
+    " takes pictures"
+)
+"""For a model pack that the embedding service, or whoever runs its models, refuses."""
 
 
 class CliError(Exception):
@@ -191,10 +217,26 @@ class CallError(CliError):
             exit_code=exit_code(status),
             reason=reason,
             advice=advice
-            or (_option(message) if reason == "FIELD_INVALID" else _advice(reason, metadata or {})),
+            or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
         )
         self.status = status
         self.metadata = dict(metadata or {})
+
+
+def advise(reason: str, metadata: Mapping[str, str]) -> str:
+    """Return what to do about a refusal; empty where its message says all.
+
+    Args:
+        reason: `ErrorReason` without its prefix.
+        metadata: What came with it.
+    """
+    if reason == "PHOTO_REFUSED":
+        problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
+        return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+    if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
+        return _NO_POLICY
+    placeholders = {"policy_id": "ID", "model": "NAME", "served": "NAME"}
+    return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 
 def exit_code(status: str) -> ExitCode:
@@ -252,10 +294,3 @@ def _option(message: str) -> str:
     """Return which option a message about a field of a request speaks of."""
     option = FIELD_OPTIONS.get(message.partition(":")[0], "")
     return f"correct {option}" if option else ""
-
-
-def _advice(reason: str, metadata: Mapping[str, str]) -> str:
-    if reason != "PHOTO_REFUSED":
-        return _ADVICE.get(reason, "")
-    problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
-    return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)

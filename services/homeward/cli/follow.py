@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import caveats, face_sizes, figures, patience, progress, times
+from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -38,7 +38,7 @@ _GAP_REASONS = {
 }
 
 
-_WAYS = {
+_THOROUGHNESS = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
     scan_pb2.THOROUGHNESS_PRESENCE: (
         "as an earlier scan did: only pictures in which that had found faces were decoded again"
@@ -127,11 +127,11 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     """Return what is told of matches that are no candidates."""
     closed = progress.closed_subject_match_count
     rejected = progress.dropped_match_count - closed
-    told = {
+    counts = {
         "a reviewer has rejected them before": rejected,
         "their subject was closed during the search": closed,
     }
-    return [f"Matches not shown, as {why}: {count}." for why, count in told.items() if count]
+    return [f"Matches not shown, as {why}: {count}." for why, count in counts.items() if count]
 
 
 def tell_findings(session: Session, findings: Findings) -> None:
@@ -164,7 +164,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
             f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
             f" {crowded}."
         )
-    for line in (*figures.notes(candidates), *warned):
+    for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
@@ -190,12 +190,12 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         tell_gaps(session, coverage)
     elif missing >= 1:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
-    told = face_sizes.sentences(coverage)
-    for line in told:
+    sizes = face_sizes.sentences(coverage)
+    for line in sizes:
         say(line)
-    if told and len(coverage.camera_face_sizes) > 1:
+    if sizes and len(coverage.camera_face_sizes) > 1:
         session.view.table(face_sizes.COLUMNS, face_sizes.rows(coverage))
-    if told:
+    if sizes:
         say(f"`homeward scan stretches {scan.scan_id}` lists when that was, to watch by eye.")
 
 
@@ -229,7 +229,7 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                     effort.footage_id,
                     times.span(effort.decoded_duration),
                     times.span(effort.passed_over_duration),
-                    "; ".join(_WAYS.get(way, "unknown") for way in effort.thoroughness),
+                    "; ".join(_THOROUGHNESS.get(one, "unknown") for one in effort.thoroughness),
                 )
                 for effort in coverage.footage_efforts
             ],
@@ -242,8 +242,9 @@ def _none_found(scan: scan_pb2.Scan, worth: caveats.Worth) -> list[str]:
     if not times.seconds(searched):
         return ["Nothing was searched, so that nothing is known of who was there."]
     missed = (
-        f" By policy {worth.policy_id}, about {figures.percent(worth.figures.fnir)} of the people"
-        " who are looked for would be missed, in pictures like those that it was measured on."
+        f" By policy {worth.policy_id}, about {policy_figures.percent(worth.figures.fnir)} of the"
+        " people who are looked for would be missed, in pictures like those that it was measured"
+        " on."
         if worth.policy_id
         else ""
     )
@@ -289,7 +290,7 @@ def _tell_candidates(
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
                 times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                 times.utc(each.interval.end_time),
-                figures.score(each),
+                policy_figures.score(each),
                 f"{each.threshold:.3f}",
                 shown[each.sighting_id],
                 *([state] if any(states) else []),
@@ -347,13 +348,13 @@ def _places(session: Session) -> dict[str, str]:
     return {camera.camera_id: camera.place for camera in cameras}
 
 
-def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
+def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     """Say what the scan waits for when that changes; return what it waits for.
 
     A line of its own: a bar goes when the scan ends, and where there is none, nothing else says so.
     """
     waiting = _waiting(scan)
-    if waiting != told:
+    if waiting != reported:
         by_itself = "The search goes on by itself when that is over."
         click.echo(f"\n{waiting}\n{by_itself}" if waiting else "\nThe search goes on.", err=True)
     return waiting

@@ -218,11 +218,11 @@ def remark(row: Cohort) -> str:
 def lines(tables: Tables) -> list[str]:
     """Return the tables to read."""
     if not tables:
-        told = (
+        sentence = (
             "groups of people: the data set has no cohorts.csv, so nothing is known of any, and"
             " the policy does not say that it was measured on children"
         )
-        return [told]
+        return [sentence]
     parts: list[str] = []
     for attribute, rows in tables:
         parts.append(f"groups by {attribute}, on {rows[0].basis}:")

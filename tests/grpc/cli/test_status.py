@@ -50,13 +50,14 @@ def test_status_tells_why_searches_are_refused(
 ) -> None:
     homeward.matching.refusal = NOT_APPROVED
     assert run(["status"]) == 0
-    assert "SEARCHES ARE REFUSED: approve one" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "SEARCHES ARE REFUSED: approve one" in said
+    assert "Advice: `homeward policy list` shows the policies" in said
     assert run(["status", "--output", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["searchesRefused"] == {
-        "reason": "POLICY_NOT_APPROVED",
-        "message": "approve one",
-    }
+    refused = document["searchesRefused"]
+    assert (refused["reason"], refused["message"]) == ("POLICY_NOT_APPROVED", "approve one")
+    assert "`homeward policy add FILE.json`" in refused["advice"]
     assert "thresholdPolicy" not in document
 
 

@@ -33,6 +33,37 @@ def test_the_status_decides_the_exit_code(status: str, code: ExitCode) -> None:
     assert CallError("no", status=status).exit_code is code
 
 
+@pytest.mark.parametrize(
+    ("reason", "metadata", "command"),
+    [
+        (
+            "POLICY_NOT_APPROVED",
+            {"policy_id": "yunet-sface/2"},
+            "`homeward policy approve yunet-sface/2 --by NAME --until DATE --activate`",
+        ),
+        ("POLICY_NOT_APPROVED", {"policy_id": ""}, "`homeward policy add FILE.json`"),
+        ("POLICY_NOT_APPROVED", {}, "`homeward policy add FILE.json`"),
+        (
+            "POLICY_EXPIRED",
+            {"policy_id": "p/1", "expire_time": "2026-03-04T12:00:00Z"},
+            "`homeward policy approve p/1 --by NAME --until DATE`",
+        ),
+        (
+            "MODEL_NOT_SERVED",
+            {"model": "new-pack", "served": "yunet-sface"},
+            "`homeward subject reenrol --model yunet-sface`",
+        ),
+        ("MODEL_NOT_SERVED", {}, "`homeward subject reenrol --model NAME`"),
+        ("GALLERY_INCOMPLETE", {}, "`homeward subject rebuild`"),
+        ("EMBEDDING_MODEL_MISMATCH", {}, "`homeward subject reenrol --model NAME`"),
+    ],
+)
+def test_advice_names_the_command_with_what_the_service_told(
+    reason: str, metadata: dict[str, str], command: str
+) -> None:
+    assert command in errors.advise(reason, metadata)
+
+
 def test_every_reason_that_is_not_about_a_field_has_advice() -> None:
     reasons = {name.removeprefix("ERROR_REASON_") for name in list(ErrorReason.keys())}
     silent = {
@@ -112,12 +143,30 @@ def test_a_command_that_advice_names_is_there_with_the_one_thing_that_it_needs(w
         command = command.get_command(click.Context(command), left.pop(0))
     assert command is not None
     needed = [one for one in command.params if isinstance(one, click.Argument) and one.required]
-    given = [word for word in left if not word.startswith("--")]
-    if len(needed) == 1 and command.name != "add":  # which needs options as well: --help tells
-        assert given == [needed[0].make_metavar(click.Context(command)).removesuffix("...")]
+    expected = [one.make_metavar(click.Context(command)).removesuffix("...") for one in needed[:1]]
+    given = positional(command, left)
+    if command.name == "add":  # which may need options as well: --help tells
+        assert given in ([], expected)
     else:
-        assert given == []
-    assert {word for word in left if word.startswith("--")} <= options(command)
+        assert given == (expected if len(needed) == 1 else [])
+
+
+def positional(command: click.Command, words: list[str]) -> list[str]:
+    """Return the words that are no options of the command and no values of options."""
+    flags = {
+        name: param.is_flag
+        for param in command.params
+        if isinstance(param, click.Option)
+        for name in param.opts
+    }
+    found = []
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("--"):
+            found.append(word)
+        elif not flags[word]:
+            next(rest)
+    return found
 
 
 def test_a_field_that_says_itself_what_it_is_has_no_advice() -> None:

@@ -91,7 +91,9 @@ def add(
         try:
             path = existing_file(name)
             start = start_of(number, path.name)
-            header = upload.describe(path, camera_id, start, way="url" if via_url else "stream")
+            header = upload.describe(
+                path, camera_id, start, transport="url" if via_url else "stream"
+            )
             send = upload.by_url if via_url else upload.stream
             uploaded = send(stub, path, header)
         except KeyboardInterrupt:
@@ -110,7 +112,7 @@ def add(
             continue
         added.append(uploaded)
         if not session.view.json:
-            session.view.say(_told(shown, uploaded))
+            session.view.say(_uploaded_line(shown, uploaded))
             _tell_findings(session, uploaded.footage)
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
@@ -186,30 +188,30 @@ def list_footage(
 def show(session: Session, *, footage_id: str) -> None:
     """Show a recording."""
     request = footage_service_pb2.GetFootageRequest(footage_id=full_footage_id(session, footage_id))
-    told = _stub(session).GetFootage(request).footage
+    footage = _stub(session).GetFootage(request).footage
     if session.view.json:
-        session.view.document({"footage": told})
+        session.view.document({"footage": footage})
         return
-    video = told.video
+    video = footage.video
     session.view.details(
         [
-            ("id", told.footage_id),
-            ("camera", told.camera_id),
-            ("file", told.file_name),
-            ("start (camera's clock)", times.utc(told.start_time)),
-            ("end (camera's clock)", times.utc(told.end_time)),
-            ("length", times.span(told.duration)),
-            ("size", size(told.size_bytes)),
-            ("sha256", told.sha256),
+            ("id", footage.footage_id),
+            ("camera", footage.camera_id),
+            ("file", footage.file_name),
+            ("start (camera's clock)", times.utc(footage.start_time)),
+            ("end (camera's clock)", times.utc(footage.end_time)),
+            ("length", times.span(footage.duration)),
+            ("size", size(footage.size_bytes)),
+            ("sha256", footage.sha256),
             ("video", f"{video.codec}, {video.width} by {video.height}"),
             ("pictures", f"{video.frame_count}, {video.average_frame_rate:.2f} a second"),
-            ("received", times.utc(told.receive_time)),
-            ("removed by", times.utc(told.delete_time)),
-            ("pictures for", times.span(told.pictured_duration)),
-            ("problems", _problems(told)),
+            ("received", times.utc(footage.receive_time)),
+            ("removed by", times.utc(footage.delete_time)),
+            ("pictures for", times.span(footage.pictured_duration)),
+            ("problems", _problems(footage)),
         ]
     )
-    _tell_findings(session, told)
+    _tell_findings(session, footage)
 
 
 @footage.command(
@@ -222,16 +224,16 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
     """Remove recordings before their deadline, and the sightings in them that are not confirmed."""
     stub = _stub(session)
     full = [full_footage_id(session, given) for given in footage_ids]
-    told = [
+    recordings = [
         stub.GetFootage(footage_service_pb2.GetFootageRequest(footage_id=each)).footage
         for each in full
     ]
     named = ", ".join(
-        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in told
+        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in recordings
     )
     theirs = "the sightings in them that are not confirmed"
     confirm(f"Remove {named}, and {theirs}?", yes=yes)
-    for each in told:
+    for each in recordings:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
         session.view.say(f"Footage {each.footage_id} is removed.")
     session.view.say(
@@ -333,24 +335,24 @@ def _starts(
     return from_name
 
 
-def _problems(told: footage_pb2.Footage) -> str:
+def _problems(footage: footage_pb2.Footage) -> str:
     return ", ".join(
         enum_word(footage_pb2.FootageProblem.Name(problem), "FOOTAGE_PROBLEM_")
-        for problem in told.problems
+        for problem in footage.problems
     )
 
 
-def _told(file: str, uploaded: upload.Uploaded) -> str:
-    told = uploaded.footage
+def _uploaded_line(file: str, uploaded: upload.Uploaded) -> str:
+    footage = uploaded.footage
     if uploaded.already_held:
-        return f"{file}: held already as footage {told.footage_id}; nothing was stored again"
+        return f"{file}: held already as footage {footage.footage_id}; nothing was stored again"
     return (
-        f"{file}: footage {told.footage_id}, {times.span(told.duration)}, "
-        f"removed by {times.utc(told.delete_time)}"
+        f"{file}: footage {footage.footage_id}, {times.span(footage.duration)}, "
+        f"removed by {times.utc(footage.delete_time)}"
     )
 
 
-def _tell_findings(session: Session, told: footage_pb2.Footage) -> None:
+def _tell_findings(session: Session, footage: footage_pb2.Footage) -> None:
     """Print what is odd about a recording, which is searched all the same."""
-    for finding in told.findings:
+    for finding in footage.findings:
         session.view.say(f"  note: {finding.detail}")

@@ -356,33 +356,33 @@ def _get(session: Session, given: str) -> subject_pb2.Subject:
     return _stub(session).GetSubject(request).subject
 
 
-def _caveats(session: Session, told: subject_pb2.Subject) -> list[str]:
-    return caveats.of_subjects([told], caveats.in_force(session))
+def _caveats(session: Session, subject: subject_pb2.Subject) -> list[str]:
+    return caveats.of_subjects([subject], caveats.in_force(session))
 
 
-def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
-    warned = _caveats(session, told)
+def _tell_subject(session: Session, subject: subject_pb2.Subject) -> None:
+    warned = _caveats(session, subject)
     if session.view.json:
-        session.view.document({"subject": told, "caveats": warned})
+        session.view.document({"subject": subject, "caveats": warned})
         return
     session.view.details(
         [
-            ("id", told.subject_id),
-            ("case", told.case_reference),
-            ("label", told.label),
-            ("age", _age(told)),
-            ("state", _state(told)),
-            ("legal basis", told.legal_basis),
-            ("authorised by", told.authorised_by),
-            ("review by", times.utc(told.review_time)),
-            ("created", times.utc(told.create_time)),
-            ("changed", times.utc(told.update_time)),
-            ("photographs", _photo_count(told)),
+            ("id", subject.subject_id),
+            ("case", subject.case_reference),
+            ("label", subject.label),
+            ("age", _age(subject)),
+            ("state", _state(subject)),
+            ("legal basis", subject.legal_basis),
+            ("authorised by", subject.authorised_by),
+            ("review by", times.utc(subject.review_time)),
+            ("created", times.utc(subject.create_time)),
+            ("changed", times.utc(subject.update_time)),
+            ("photographs", _photo_count(subject)),
         ]
     )
     for line in warned:
         session.view.say(line)
-    if told.reference_photos:
+    if subject.reference_photos:
         session.view.table(
             ("photograph", "quality", "added", "used"),
             [
@@ -392,7 +392,7 @@ def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
                     times.utc(photo.create_time),
                     "no: the model pack in use cannot" if photo.unusable else "yes",
                 )
-                for photo in told.reference_photos
+                for photo in subject.reference_photos
             ],
         )
 
@@ -439,16 +439,16 @@ def _age_group(*, child: bool) -> subject_pb2.AgeGroup.ValueType:
     return subject_pb2.AGE_GROUP_CHILD if child else subject_pb2.AGE_GROUP_ADULT
 
 
-def _age(told: subject_pb2.Subject) -> str:
-    if told.age_group == subject_pb2.AGE_GROUP_UNSPECIFIED:  # once closed
+def _age(subject: subject_pb2.Subject) -> str:
+    if subject.age_group == subject_pb2.AGE_GROUP_UNSPECIFIED:  # once closed
         return ""
-    return enum_word(subject_pb2.AgeGroup.Name(told.age_group), "AGE_GROUP_")
+    return enum_word(subject_pb2.AgeGroup.Name(subject.age_group), "AGE_GROUP_")
 
 
-def _state(told: subject_pb2.Subject) -> str:
-    return enum_word(subject_pb2.Subject.State.Name(told.state), "STATE_")
+def _state(subject: subject_pb2.Subject) -> str:
+    return enum_word(subject_pb2.Subject.State.Name(subject.state), "STATE_")
 
 
-def _photo_count(told: subject_pb2.Subject) -> str:
-    unusable = sum(photo.unusable for photo in told.reference_photos)
-    return f"{len(told.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"
+def _photo_count(subject: subject_pb2.Subject) -> str:
+    unusable = sum(photo.unusable for photo in subject.reference_photos)
+    return f"{len(subject.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"
