@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +15,6 @@ from homeward.ingestion.footage.finding import FootageFilter, FootageFinder
 from homeward.ingestion.footage.layout import (
     FootageLayout,
     is_footage_id,
-    is_manifest,
 )
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore, MediaProber
@@ -23,7 +22,6 @@ from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
-from homeward.servicekit.objects import ObjectInfo
 
 PICTURES_HELD = 2_000_000
 """Pictures whose timelines are kept in memory for the next segment of their recording; of one that
@@ -204,16 +202,6 @@ class FootageLibrary:
     async def manifest(self, footage_id: str) -> Footage | None:
         """Return what the manifest of a recording says, whatever its deadline; None without one."""
         return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
-
-    async def manifests_among(self, objects: Sequence[ObjectInfo]) -> list[Footage]:
-        """Return what the manifests among some objects say."""
-        found = []
-        for item in objects:
-            if is_manifest(item):
-                data = await self._store.get(item.key)
-                if data is not None:  # not deleted since it was listed
-                    found.append(records.decode(data, Footage))
-        return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
 
     async def examine(self, footage_id: str) -> Examination:
         """Find out what the stored file of a recording holds, before there is a manifest.

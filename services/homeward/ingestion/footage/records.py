@@ -86,9 +86,8 @@ class FootageRecords:
         Returns:
             What was put.
         """
-        found = [one for one in await self._store.entries("held.*") if one.value]
         taken = []
-        for entry in found:
+        for entry in await self._store.entries("held.*"):
             held = records.decode(entry.value, HeldFootage)
             if is_footage_id(held.footage_id):
                 await self.remember(held)
