@@ -119,12 +119,15 @@ async def resource(
     await cameras.create("cam-1", CameraDetails())
     async with BoundedExecutor("timelines", workers=1, queue=8) as threads:
         erasures = InMemoryKeyValueStore()
-        library = FootageLibrary(store=store, prober=AnyFile(), executor=threads, clock=clock)
+        records = FootageRecords(erasures)
+        library = FootageLibrary(
+            store=store, prober=AnyFile(), executor=threads, known=records, clock=clock
+        )
         eraser = FootageEraser(
             store=store,
             library=library,
             sightings=NoSightings(),
-            records=FootageRecords(erasures),
+            records=records,
             counts=FootageCounts(erasures),
             clock=clock,
         )

@@ -115,12 +115,15 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
     cameras = Cameras(InMemoryKeyValueStore(), outside)
     bucket = InMemoryFootageStore(lifecycle_days=29)
     uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
-    library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
+    records = FootageRecords(erasures)
+    library = FootageLibrary(
+        store=bucket, prober=outside, executor=threads, known=records, clock=outside
+    )
     eraser = FootageEraser(
         store=bucket,
         library=library,
         sightings=outside,
-        records=FootageRecords(erasures),
+        records=records,
         counts=FootageCounts(erasures),
         clock=outside,
     )

@@ -142,12 +142,15 @@ def _footage(
 ) -> FootageResource:
     """Return the use cases of recordings."""
     store = stores.store
-    library = FootageLibrary(store=store, prober=prober, executor=executor, clock=clock)
+    records = FootageRecords(stores.erasures)
+    library = FootageLibrary(
+        store=store, prober=prober, executor=executor, known=records, clock=clock
+    )
     eraser = FootageEraser(
         store=store,
         library=library,
         sightings=sightings,
-        records=FootageRecords(stores.erasures),
+        records=records,
         counts=FootageCounts(stores.erasures),
         clock=clock,
     )

@@ -452,12 +452,15 @@ def resource(
     erasures: InMemoryKeyValueStore,
     clock: FakeClock,
 ) -> FootageResource:
-    library = FootageLibrary(store=bucket, prober=prober, executor=threads, clock=clock)
+    records = FootageRecords(erasures)
+    library = FootageLibrary(
+        store=bucket, prober=prober, executor=threads, known=records, clock=clock
+    )
     eraser = FootageEraser(
         store=bucket,
         library=library,
         sightings=matcher,
-        records=FootageRecords(erasures),
+        records=records,
         counts=FootageCounts(erasures),
         clock=clock,
     )

@@ -18,6 +18,7 @@ from homeward.ingestion.footage.layout import (
 )
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore, MediaProber
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
@@ -44,6 +45,7 @@ class FootageLibrary:
         store: Holds them.
         prober: Examines them.
         executor: Packs and unpacks timelines: two seconds of work for a million pictures.
+        known: What is known of them beside the store.
         clock: Tells the time.
 
     Attributes:
@@ -56,13 +58,15 @@ class FootageLibrary:
         store: FootageStore,
         prober: MediaProber,
         executor: BoundedExecutor,
+        known: FootageRecords,
         clock: Clock,
     ) -> None:
         self._store = store
         self._prober = prober
         self._executor = executor
         self._clock = clock
-        self.finder = FootageFinder(store, clock)
+        self._known = known
+        self.finder = FootageFinder(store, known, clock)
         self._reading = asyncio.Lock()
         self._examinations = Examinations(self._examine_again)
         self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
@@ -177,6 +181,7 @@ class FootageLibrary:
             raise footage_not_found(footage_id)
         examined = await self._prober.probe(await self.url(footage))
         current = replace(footage, probe=examined.probe)
+        await self._known.prolong(footage_id, current.end_time)
         await self.write(current, examined.timeline)
         if not await self.has_file(footage_id):  # deleted meanwhile
             for key in (

@@ -85,3 +85,5 @@ class HeldFootage:
     delete_time: datetime
     sha256: str = ""
     """Of its file; "" in a record that an earlier version wrote."""
+    end_time: datetime | None = None
+    """When it ends by the camera's clock, or later than that; None when that is not known."""

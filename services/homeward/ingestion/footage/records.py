@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from homeward.ingestion.footage.finding import CameraDay
-from homeward.ingestion.footage.layout import FootageLayout, is_footage_id
+from homeward.ingestion.footage.layout import CameraDay, FootageLayout, is_footage_id
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
@@ -79,6 +78,17 @@ class FootageRecords:
     async def remember(self, held: HeldFootage) -> None:
         """Write down that there is a recording."""
         await self._store.put(_held_key(held.footage_id), records.encode(held))
+
+    async def prolong(self, footage_id: str, end_time: datetime) -> None:
+        """Say that a recording ends no earlier than a time, before its manifest says so."""
+
+        async def change(value: bytes | None) -> bytes | None:
+            held = records.decode(value, HeldFootage) if value else None
+            if held is None or held.end_time is None or held.end_time >= end_time:
+                return None
+            return records.encode(replace(held, end_time=end_time))
+
+        await edit(self._store, _held_key(footage_id), change)
 
     async def take_over(self) -> list[HeldFootage]:
         """Put records of an earlier version, which are under other keys, under those of this one.

@@ -34,11 +34,12 @@ from homeward.ingestion.footage.counts import (
     earliest,
     overdue_of,
 )
-from homeward.ingestion.footage.finding import CameraDay, FootageFinder
+from homeward.ingestion.footage.finding import FootageFinder
 from homeward.ingestion.footage.layout import (
     POINTERS,
     RECORDINGS,
     STAGING,
+    CameraDay,
     day_prefix,
     is_camera_id,
     is_manifest,

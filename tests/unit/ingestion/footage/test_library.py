@@ -145,6 +145,19 @@ async def test_a_recording_that_came_earlier_is_examined_again_and_kept(
     assert len(await resource.library.timeline(current)) == 29 * 25
 
 
+async def test_a_recording_that_turns_out_to_last_longer_is_found_by_its_new_end(
+    resource: FootageResource, prober: Any, make: Any
+) -> None:
+    prober.answer = make.probe(30, version=0)
+    old, _ = await upload(resource, make.header())
+    prober.answer = make.probe(90)
+
+    current = await resource.library.up_to_date(old)
+
+    start = old.end_time + timedelta(seconds=30)
+    assert await resource.library.find(start=start) == [current]
+
+
 async def test_two_scans_at_once_examine_a_recording_once(
     resource: FootageResource, prober: Any, make: Any
 ) -> None:
