@@ -48,7 +48,7 @@ bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would 
 	$(BIN)/python bench/scan.py $(if $(SHARED),--shared $(SHARED)) $(BENCH_ARGS)
 
 prove-unretained: $(VENV)/.server  ## Look for strangers in every byte that a scan has left
-	$(BIN)/python -m homeward.embedded.unretained
+	$(BIN)/python tools/unretained.py
 
 lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh

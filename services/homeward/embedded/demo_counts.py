@@ -21,7 +21,7 @@ from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
-from homeward.ingestion.footage.library import TIMELINE
+from homeward.ingestion.footage import timeline
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import connect
 from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS
@@ -60,7 +60,7 @@ def count_engines(data: Path, environment: Mapping[str, str] = os.environ) -> En
     stills = objects.get("homeward-evidence", [])
     footage = objects.get("homeward-footage", [])
     recordings = [key for key in footage if key.endswith("/original")]
-    beside = (".json", f"/{TIMELINE}")
+    beside = (".json", f"/timeline-{timeline.VERSION}.npz")
     known = [key for key in footage if key.startswith("by-sha256/") or key.endswith(beside)]
     everything = sum(len(keys) for keys in objects.values())
     return EngineCounts(

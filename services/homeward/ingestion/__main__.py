@@ -37,17 +37,18 @@ async def main() -> None:
         scans = Scans(
             store=parts.scans,
             queue=parts.queue,
-            footage=parts.footage,
+            footage=parts.footage.library,
             cameras=parts.cameras,
             matcher=parts.matcher,
             clock=clock,
             segment_length=timedelta(seconds=settings.segment_seconds),
         )
         stretches = IncomparableStretches(
-            scans=scans, footage=parts.footage, times=StoredIncomparableTimes(parts.store)
+            scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )
         sweeper = FootageSweeper(
-            library=parts.footage,
+            library=parts.footage.library,
+            eraser=parts.footage.eraser,
             store=parts.store,
             uploads=parts.uploads,
             clock=clock,
@@ -60,7 +61,7 @@ async def main() -> None:
         await stack.enter_async_context(
             in_time(
                 sweeper.sweep,
-                parts.footage.report,
+                parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
                 measured=settings.metrics_listen is not None,

@@ -12,8 +12,12 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.clients import open_channel
@@ -30,7 +34,7 @@ class Parts:
     bus: nats.Nats
     store: S3FootageStore
     cameras: Cameras
-    footage: FootageLibrary
+    footage: FootageResource
     prober: CagedProber
     matcher: GrpcMatcher
     queue: NatsWorkQueue
@@ -85,19 +89,33 @@ async def assemble(
     cameras = Cameras(registered, clock)
     prober = CagedProber(probers)
     stack.callback(prober.close)
-    footage = FootageLibrary(
-        store=store,
-        uploads=uploads,
-        cameras=cameras,
-        prober=prober,
-        matcher=matcher,
-        erasures=erasures,
-        executor=timelines,
-        clock=clock,
-        min_footage_age=settings.min_footage_age,
-        keep=settings.footage_keep,
+    library = FootageLibrary(store=store, prober=prober, executor=timelines, clock=clock)
+    stack.push_async_callback(library.close)  # before its threads are waited for
+    eraser = FootageEraser(
+        store=store, library=library, sightings=matcher, erasures=erasures, clock=clock
     )
-    stack.push_async_callback(footage.close)  # before its threads are waited for
+    footage = FootageResource(
+        uploads=FootageUploads(
+            store=store,
+            uploads=uploads,
+            cameras=cameras,
+            library=library,
+            eraser=eraser,
+            clock=clock,
+            terms=IntakeTerms(settings.min_footage_age, settings.footage_keep),
+        ),
+        library=library,
+        eraser=eraser,
+        reporter=RetentionReporter(
+            store=store,
+            library=library,
+            uploads=uploads,
+            erasures=erasures,
+            cameras=cameras,
+            clock=clock,
+            keep=settings.footage_keep,
+        ),
+    )
     return Parts(
         bus=bus,
         store=store,

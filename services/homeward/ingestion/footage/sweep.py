@@ -12,8 +12,10 @@ import msgspec
 import structlog
 
 from homeward.core.inventory import ABANDONED_AFTER
-from homeward.ingestion.footage.library import FootageLibrary, manifest_key
-from homeward.ingestion.footage.model import Footage, HeldFootage, Upload, footage_folder
+from homeward.ingestion.footage.erasure import FootageEraser
+from homeward.ingestion.footage.layout import POINTERS, RECORDINGS, FootageLayout, is_footage_id
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.model import Footage, HeldFootage, Upload
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.staging import Staging, dated_ahead
 from homeward.ingestion.footage.tails import Tail
@@ -115,7 +117,8 @@ class FootageSweeper:
     broke off anywhere: each step looks at what is there.
 
     Args:
-        library: Deletes a recording, with its sightings, and proves it.
+        library: Tells whether a recording's file is there.
+        eraser: Deletes a recording, with its sightings, and proves it.
         store: The bucket of recordings.
         uploads: The records of uploads under way.
         clock: Tells the time.
@@ -127,6 +130,7 @@ class FootageSweeper:
         self,
         *,
         library: FootageLibrary,
+        eraser: FootageEraser,
         store: FootageStore,
         uploads: KeyValueStore,
         clock: Clock,
@@ -134,6 +138,7 @@ class FootageSweeper:
         ahead: timedelta,
     ) -> None:
         self._library = library
+        self._eraser = eraser
         self._store = store
         self._uploads = uploads
         self._staging = Staging(store, uploads)
@@ -153,8 +158,8 @@ class FootageSweeper:
         tally = _Tally(leftovers=await self._staging.sweep())
         known, self._known = self._known, {}
         # Before the objects are listed: of a recording that is written down, the file is there.
-        held = await self._library.held()
-        for folder, objects in _folders(await self._store.objects("footage/")):
+        held = await self._eraser.held()
+        for folder, objects in _folders(await self._store.objects(RECORDINGS)):
             if not await proceed():
                 return tally.swept(uploads)
             found = await self._found(folder, objects, known)
@@ -167,11 +172,11 @@ class FootageSweeper:
             if not await proceed():
                 return tally.swept(uploads)
             async with tally.failures(record.footage_id):
-                if await self._library.delete_rest(record, by_store=True):
+                if await self._eraser.delete_rest(record, by_store=True):
                     tally.by_store.append(record.footage_id)
         tally.leftovers += await self._pointers_to_nothing()
         tally.versions = await self._store.remove_old_versions()
-        await self._library.finish_erasures()
+        await self._eraser.finish_erasures()
         # Last: a rule that cannot be set must keep nothing.
         await self._store.keep_rules()
         return tally.swept(uploads)
@@ -195,18 +200,18 @@ class FootageSweeper:
         if manifest is None or recording is None:
             removed = await self._left_over(name, found.objects, manifest)
             if removed and record:
-                await self._library.delete_rest(record)
+                await self._eraser.delete_rest(record)
             tally.leftovers += removed
             return
         if record is None:  # it came before there were such records
-            await self._library.remember(
+            await self._eraser.remember(
                 HeldFootage(name, recording.receive_time, recording.delete_time)
             )
         if not found.has_file and not await self._library.has_file(name):
-            await self._library.delete(name, by_store=True)
+            await self._eraser.delete(name, by_store=True)
             tally.by_store.append(name)
         elif self._is_due(manifest, recording):
-            await self._library.delete(name)
+            await self._eraser.delete(name)
             tally.removed.append(name)
 
     async def _read(self, manifest: ObjectInfo) -> _Recording | None:
@@ -249,20 +254,23 @@ class FootageSweeper:
 
     async def _drop_parts(self, upload: Upload) -> None:
         """Remove parts that became no object: of one that is done too, what broke off before."""
-        key = f"{footage_folder(upload.header.footage_id)}original"
+        key = FootageLayout(upload.header.footage_id).file
         for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
             await self._store.abort_multipart(key, multipart)
             if await self._store.parts(key, multipart):
                 raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")
 
     async def _abandon(self, upload: Upload) -> None:
-        key = f"{footage_folder(upload.header.footage_id)}original"
+        key = FootageLayout(upload.header.footage_id).file
         if upload.multipart_id is not None:
             await Tail(self._store, upload).drop()
         if upload.staging:
             await self._store.delete(upload.staging)
         others = await self._coming(upload.header.footage_id) - 1
-        if not others and await self._store.stat(manifest_key(upload.header.footage_id)) is None:
+        if (
+            not others
+            and await self._store.stat(FootageLayout(upload.header.footage_id).manifest) is None
+        ):
             await self._store.delete(key)
 
     async def _left_over(
@@ -279,7 +287,7 @@ class FootageSweeper:
             return 0
         if manifest is None and await self._coming(footage_id):
             return 0  # its end is by the record of its upload
-        await self._library.discard(footage_id, objects)
+        await self._eraser.discard(footage_id, objects)
         return len(objects)
 
     async def _coming(self, footage_id: str) -> int:
@@ -290,12 +298,12 @@ class FootageSweeper:
     async def _pointers_to_nothing(self) -> int:
         count = 0
         held = {recording.sha256 for recording in self._known.values()}
-        for item in await self._store.objects("by-sha256/"):
+        for item in await self._store.objects(POINTERS):
             ahead = dated_ahead(item, self._clock.now())
             if item.key.rpartition("/")[2] in held or not (ahead or self._is_old(item.modified)):
                 continue
             data = await self._store.get(item.key)
-            if data is None or await self._store.stat(manifest_key(data.decode())) is not None:
+            if data is None or await self._is_held(data.decode()):
                 continue
             try:
                 await self._store.delete(item.key)
@@ -304,6 +312,11 @@ class FootageSweeper:
                 continue
             count += 1
         return count
+
+    async def _is_held(self, footage_id: str) -> bool:
+        if not is_footage_id(footage_id):
+            return False
+        return await self._store.stat(FootageLayout(footage_id).manifest) is not None
 
     def _is_old(self, written: datetime) -> bool:
         return self._clock.now() - written >= ABANDONED_AFTER
