@@ -50,7 +50,7 @@ def write_recording(path: Path, size: int) -> None:
     Its pictures are noise, each a JPEG of its own; at 25 a second.
     """
     rng = np.random.default_rng(1)
-    with av.open(str(path), "w", format="matroska") as file:
+    with av.open(str(path), "w") as file:
         stream = file.add_stream("mjpeg", rate=25)
         stream.width, stream.height = 1280, 720
         stream.pix_fmt = "yuvj420p"
@@ -105,7 +105,7 @@ def ingestion_rss(stack: RunningStack) -> float:
 
 def measure_cpu(stack: RunningStack, folder: Path, *, mib: int, via_url: bool) -> None:
     """Add one recording and print what that cost."""
-    path = folder / "noise.mkv"
+    path = folder / "noise.mp4"
     write_recording(path, mib * MIB)
     gigabytes = path.stat().st_size / 1e9
     copied = seconds_of(["cp", str(path), str(folder / "copy")])
