@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -256,7 +257,13 @@ class Recordings:
         self.count = int(self._counted.read_text()) if self._counted.exists() else 0
 
     def fill(self, count: int) -> None:
-        """Add recordings until there are so many."""
+        """Add recordings until there are so many.
+
+        Raises:
+            SystemExit: There are more, in a folder that was kept.
+        """
+        if count < self.count:
+            sys.exit(f"{self._counted.parent} has {self.count} recordings: ask for more")
         numbers = range(self.count, count)
         with ThreadPoolExecutor(FILL_THREADS) as threads:
             for number, _ in zip(numbers, threads.map(self._add, numbers), strict=True):
