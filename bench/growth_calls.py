@@ -181,15 +181,14 @@ def cancel_scan(stack: CountedStack, scan_id: str) -> None:
 
 
 def await_plan(stack: CountedStack, scan_id: str) -> tuple[bool, int]:
-    """Return whether a scan's plan is whole in time, and how many segments it has.
+    """Return whether a scan is planned in time, and how many segments it has.
 
-    It is whole when a minute for each of its minutes is there: all recordings are of an hour.
+    A version that plans while it creates the scan has no word for planning.
     """
     until = time.monotonic() + PLAN_SECONDS
     while True:
         progress = get_scan(stack, scan_id).progress
-        minutes = progress.total_duration.seconds / 60
-        if progress.segment_count and progress.segment_count >= minutes:
+        if progress.segment_count and not getattr(progress, "planning", False):
             return True, progress.segment_count
         if time.monotonic() > until:
             return False, progress.segment_count

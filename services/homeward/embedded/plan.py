@@ -79,7 +79,7 @@ def service_specs(
     defaults = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
-        # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
+        # The user waits while a stack stops: an open watch would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",
         "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
     }
@@ -103,7 +103,7 @@ def service_specs(
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
         commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
 
-    # It is on loopback, where nobody else calls.
+    # On loopback nobody else calls, so the services speak no TLS.
     inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
