@@ -273,13 +273,23 @@ class People:
             made = stub.CreateSubject(
                 subject_service_pb2.CreateSubjectRequest(subject=subject), timeout=DEADLINE_SECONDS
             )
-            stub.AddReferencePhoto(
-                subject_service_pb2.AddReferencePhotoRequest(
-                    subject_id=made.subject.subject_id, photo=self._photo(number)
-                ),
-                timeout=DEADLINE_SECONDS,
-            )
+            self._add_photo(stub, made.subject.subject_id)
         self.subjects.append(made.subject.subject_id)
+
+    def _add_photo(self, stub: SubjectServiceStub, subject_id: str) -> None:
+        """Add a photograph; those that cannot serve are passed over, as an investigator does."""
+        while True:
+            photo = self._photo()
+            request = subject_service_pb2.AddReferencePhotoRequest(
+                subject_id=subject_id, photo=photo
+            )
+            try:
+                stub.AddReferencePhoto(request, timeout=DEADLINE_SECONDS)
+            except grpc.RpcError as error:
+                if code_of(error) != grpc.StatusCode.INVALID_ARGUMENT.name:
+                    raise
+            else:
+                return
 
     def match(self, subjects: list[str]) -> None:
         """Compare strangers with some subjects; none for all."""
@@ -310,9 +320,9 @@ class People:
                 timeout=DEADLINE_SECONDS,
             )
 
-    def _photo(self, number: int) -> bytes:
-        portrait = self._portraits[number % len(self._portraits)]
-        turn = cv2.getRotationMatrix2D((200, 200), float(self._random.uniform(-8, 8)), 1.0)
+    def _photo(self) -> bytes:
+        portrait = self._portraits[int(self._random.integers(len(self._portraits)))]
+        turn = cv2.getRotationMatrix2D((200, 200), float(self._random.uniform(-4, 4)), 1.0)
         turned = cv2.warpAffine(portrait, turn, (400, 400), borderMode=cv2.BORDER_REPLICATE)
         light = self._random.uniform(0.8, 1.1)
         grain = self._random.normal(0, 6, turned.shape)

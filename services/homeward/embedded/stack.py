@@ -18,7 +18,7 @@ from homeward.embedded.spec import ChildSpec
 
 _WATCH_SECONDS = 0.2
 _FIRST_POLL_SECONDS = 0.05
-_SLOWEST_POLL_SECONDS = 0.5
+_SLOWEST_POLL_SECONDS = 0.2
 _BACKOFF = 1.3
 TELL_SECONDS = 10.0
 """After which the user is told which children are not ready; again after twice that, and so on."""
