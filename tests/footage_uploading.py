@@ -7,8 +7,8 @@ from typing import Any
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.receiving import PART_BYTES
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.footage.uploads import PART_BYTES
 from homeward.servicekit import errors
 
 CONTENT = b"recording"

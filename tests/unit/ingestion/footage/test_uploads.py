@@ -19,8 +19,9 @@ from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.model import Upload
+from homeward.ingestion.footage.receiving import PART_BYTES
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.footage.uploads import PART_BYTES, UPLOAD_URL_LIFETIME
+from homeward.ingestion.footage.uploads import UPLOAD_URL_LIFETIME
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.store_rules import RULES_TRUSTED
