@@ -55,6 +55,7 @@ from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
+from required_fields import call_with_nothing, calls_with_required_fields
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -238,6 +239,25 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, errors.Reason]:
 
 
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, errors.Reason.FIELD_INVALID)
+
+
+@pytest.mark.parametrize(
+    "method",
+    calls_with_required_fields(
+        camera_service_pb2.DESCRIPTOR, footage_service_pb2.DESCRIPTOR, scan_service_pb2.DESCRIPTOR
+    ),
+    ids=lambda method: method.full_name,
+)
+async def test_a_call_without_its_required_fields_is_refused(api: Any, method: Any) -> None:
+    stubs = {
+        "CameraService": api.cameras,
+        "FootageService": api.footage,
+        "ScanService": api.scans,
+    }
+
+    call = call_with_nothing(stubs[method.containing_service.name], method)
+
+    assert await refusal(call) == INVALID
 
 
 async def test_create_camera_registers_it(api: Any) -> None:
