@@ -19,12 +19,14 @@ from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage import staging
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Probe, VideoTrack
 from homeward.ingestion.footage.model import Footage, FootageHeader
 from homeward.ingestion.footage.ports import FootageStore
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper
@@ -121,7 +123,12 @@ async def resource(
         erasures = InMemoryKeyValueStore()
         library = FootageLibrary(store=store, prober=AnyFile(), executor=threads, clock=clock)
         eraser = FootageEraser(
-            store=store, library=library, sightings=NoSightings(), erasures=erasures, clock=clock
+            store=store,
+            library=library,
+            sightings=NoSightings(),
+            records=FootageRecords(erasures),
+            counts=FootageCounts(erasures),
+            clock=clock,
         )
         yield FootageResource(
             uploads=FootageUploads(
@@ -137,12 +144,12 @@ async def resource(
             eraser=eraser,
             reporter=RetentionReporter(
                 store=store,
-                library=library,
+                finder=library.finder,
                 uploads=uploads,
-                erasures=erasures,
+                records=erasures,
                 cameras=cameras,
                 clock=clock,
-                keep=FOOTAGE_LIMIT,
+                terms=RetentionTerms(FOOTAGE_LIMIT),
             ),
         )
 
@@ -152,13 +159,12 @@ def sweep(
     resource: FootageResource, store: FootageStore, uploads: InMemoryKeyValueStore
 ) -> Callable[[], Awaitable[object]]:
     sweeper = FootageSweeper(
-        library=resource.library,
-        eraser=resource.eraser,
         store=store,
+        eraser=resource.eraser,
         uploads=uploads,
+        records=InMemoryKeyValueStore(),
         clock=SystemClock(),
-        limit=FOOTAGE_LIMIT,
-        ahead=FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT),
+        terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT)),
     )
 
     async def proceed() -> bool:

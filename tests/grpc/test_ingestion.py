@@ -32,12 +32,14 @@ from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.core.rpc_errors import retry_seconds
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.receiving import RETRY_SECONDS
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
@@ -124,7 +126,12 @@ async def api(
     uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
     library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
     eraser = FootageEraser(
-        store=bucket, library=library, sightings=outside, erasures=erasures, clock=outside
+        store=bucket,
+        library=library,
+        sightings=outside,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
+        clock=outside,
     )
     footage = FootageResource(
         uploads=FootageUploads(
@@ -140,12 +147,12 @@ async def api(
         eraser=eraser,
         reporter=RetentionReporter(
             store=bucket,
-            library=library,
+            finder=library.finder,
             uploads=uploads,
-            erasures=erasures,
+            records=erasures,
             cameras=cameras,
             clock=outside,
-            keep=FOOTAGE_LIMIT,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
         ),
     )
     scan_records = InMemoryKeyValueStore()

@@ -10,6 +10,7 @@ from functools import partial
 from homeward.common.retaining import in_time
 from homeward.core import inventory
 from homeward.ingestion.assembly import assemble
+from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.scan.scans import Scans
@@ -47,13 +48,12 @@ async def main() -> None:
             scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )
         sweeper = FootageSweeper(
-            library=parts.footage.library,
-            eraser=parts.footage.eraser,
             store=parts.store,
+            eraser=parts.footage.eraser,
             uploads=parts.uploads,
+            records=parts.erasures,
             clock=clock,
-            limit=settings.footage_keep,
-            ahead=settings.swept_ahead,
+            terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
         )
         leases = await eventually(
             partial(parts.bus.bucket_of, inventory.LEASES, replicas=settings.nats_replicas)

@@ -12,9 +12,12 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsWorkQueue
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.ports import MediaProber, SightingEraser
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
@@ -40,6 +43,7 @@ class Parts:
     queue: NatsWorkQueue
     scans: KeyValueStore
     uploads: KeyValueStore
+    erasures: KeyValueStore
 
 
 async def assemble(
@@ -54,28 +58,9 @@ async def assemble(
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
-    probers = await stack.enter_async_context(
-        BoundedExecutor(
-            "probe",
-            workers=MAX_EXAMINED_AT_ONCE,
-            # All uploads may end at once, while recordings are examined again.
-            queue=MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads,
-        )
-    )
+    probers = await stack.enter_async_context(_examining_threads(settings))
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
-    client = s3.connect(
-        settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        connections=8,
-    )
-    store = S3FootageStore(
-        client,
-        inventory.FOOTAGE.place,
-        threads,
-        settings.s3_endpoint,
-        encryption=settings.s3_encryption,
-    )
+    store = _store(settings, threads)
     stack.callback(store.close)
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
@@ -95,16 +80,90 @@ async def assemble(
     cameras = Cameras(registered, clock)
     prober = CagedProber(probers)
     stack.callback(prober.close)
-    library = FootageLibrary(store=store, prober=prober, executor=timelines, clock=clock)
-    stack.push_async_callback(library.close)  # before its threads are waited for
-    eraser = FootageEraser(
-        store=store, library=library, sightings=matcher, erasures=erasures, clock=clock
+    footage = _footage(
+        settings,
+        clock,
+        prober=prober,
+        executor=timelines,
+        sightings=matcher,
+        stores=_Stores(store=store, uploads=uploads, erasures=erasures, cameras=cameras),
     )
-    footage = FootageResource(
+    stack.push_async_callback(footage.library.close)  # before its threads are waited for
+    return Parts(
+        bus=bus,
+        store=store,
+        cameras=cameras,
+        footage=footage,
+        prober=prober,
+        matcher=matcher,
+        queue=queue,
+        scans=scans,
+        uploads=uploads,
+        erasures=erasures,
+    )
+
+
+def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
+    """Return what waits for cages that examine recordings.
+
+    All uploads may end at once, while other recordings are examined again.
+    """
+    queue = MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads
+    return BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=queue)
+
+
+def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:
+    """Return the bucket of recordings; nothing is sent yet."""
+    client = s3.connect(
+        settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        connections=8,
+    )
+    return S3FootageStore(
+        client,
+        inventory.FOOTAGE.place,
+        threads,
+        settings.s3_endpoint,
+        encryption=settings.s3_encryption,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Where recordings and what is known of them are held."""
+
+    store: S3FootageStore
+    uploads: KeyValueStore
+    erasures: KeyValueStore
+    cameras: Cameras
+
+
+def _footage(
+    settings: IngestionSettings,
+    clock: Clock,
+    *,
+    prober: MediaProber,
+    executor: BoundedExecutor,
+    sightings: SightingEraser,
+    stores: _Stores,
+) -> FootageResource:
+    """Return the use cases of recordings."""
+    store = stores.store
+    library = FootageLibrary(store=store, prober=prober, executor=executor, clock=clock)
+    eraser = FootageEraser(
+        store=store,
+        library=library,
+        sightings=sightings,
+        records=FootageRecords(stores.erasures),
+        counts=FootageCounts(stores.erasures),
+        clock=clock,
+    )
+    return FootageResource(
         uploads=FootageUploads(
             store=store,
-            uploads=uploads,
-            cameras=cameras,
+            uploads=stores.uploads,
+            cameras=stores.cameras,
             library=library,
             eraser=eraser,
             clock=clock,
@@ -119,22 +178,11 @@ async def assemble(
         eraser=eraser,
         reporter=RetentionReporter(
             store=store,
-            library=library,
-            uploads=uploads,
-            erasures=erasures,
-            cameras=cameras,
+            finder=library.finder,
+            uploads=stores.uploads,
+            records=stores.erasures,
+            cameras=stores.cameras,
             clock=clock,
-            keep=settings.footage_keep,
+            terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
         ),
-    )
-    return Parts(
-        bus=bus,
-        store=store,
-        cameras=cameras,
-        footage=footage,
-        prober=prober,
-        matcher=matcher,
-        queue=queue,
-        scans=scans,
-        uploads=uploads,
     )

@@ -20,6 +20,7 @@ from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.convert import cameras as convert_cameras
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
+from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.model import Candidate
@@ -27,7 +28,7 @@ from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
-from homeward.servicekit.paging import page
+from homeward.servicekit.paging import PageQuery, page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -158,12 +159,13 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             convert_cameras.camera_id_from(name, f"camera_ids[{index}]")
             for index, name in enumerate(request.camera_ids)
         ]
-        items, token = page(
-            request, await self._footage.library.find(camera_ids=cameras, start=start, end=end)
+        query = PageQuery.of(request)
+        found = await self._footage.library.finder.page(
+            FootageFilter(tuple(cameras), start, end), size=query.size, after=query.after
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert_footage.to_footage(footage) for footage in items],
-            next_page_token=token,
+            footage=[convert_footage.to_footage(footage) for footage in found.footage],
+            next_page_token=query.token(found.next_place) if found.next_place else "",
         )
 
     async def DeleteFootage(

@@ -15,10 +15,12 @@ from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPic
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage.clocks import Stamps
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import (
@@ -414,6 +416,11 @@ def uploads() -> InMemoryKeyValueStore:
 
 
 @pytest.fixture
+def erasures() -> InMemoryKeyValueStore:
+    return InMemoryKeyValueStore()
+
+
+@pytest.fixture
 def records_store() -> InMemoryKeyValueStore:
     return InMemoryKeyValueStore()
 
@@ -442,12 +449,17 @@ def resource(
     cameras: Cameras,
     prober: FakeProber,
     matcher: FakeMatcher,
+    erasures: InMemoryKeyValueStore,
     clock: FakeClock,
 ) -> FootageResource:
-    erasures = InMemoryKeyValueStore()
     library = FootageLibrary(store=bucket, prober=prober, executor=threads, clock=clock)
     eraser = FootageEraser(
-        store=bucket, library=library, sightings=matcher, erasures=erasures, clock=clock
+        store=bucket,
+        library=library,
+        sightings=matcher,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
+        clock=clock,
     )
     return FootageResource(
         uploads=FootageUploads(
@@ -463,12 +475,12 @@ def resource(
         eraser=eraser,
         reporter=RetentionReporter(
             store=bucket,
-            library=library,
+            finder=library.finder,
             uploads=uploads,
-            erasures=erasures,
+            records=erasures,
             cameras=cameras,
             clock=clock,
-            keep=FOOTAGE_LIMIT,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
         ),
     )
 

@@ -123,6 +123,10 @@ def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReport
         store_problems=report.deviations,
         lifecycle=common_convert.to_lifecycle(report.lifecycle),
         encryption=common_convert.to_encryption({FOOTAGE.place: report.encryption}),
+        erased_count=report.erased_count,
+        erased_by_store_count=report.erased_by_store_count,
+        count_time=wire.to_timestamp(report.count_time) if report.count_time else None,
+        uncounted_days=report.uncounted_days,
         erasures=[
             footage_service_pb2.FootageErasure(
                 footage_id=one.footage_id,

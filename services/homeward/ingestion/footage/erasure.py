@@ -9,13 +9,14 @@ from datetime import datetime
 import structlog
 
 from homeward.core.inventory import FOOTAGE
+from homeward.ingestion.footage.counts import FootageCounts
 from homeward.ingestion.footage.layout import FootageLayout, is_footage_id, pointer_key
 from homeward.ingestion.footage.library import FootageLibrary, footage_not_found
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
 from homeward.ingestion.footage.ports import FootageStore, SightingEraser
-from homeward.servicekit import errors, records
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.objects import REPLICATED, ObjectInfo, kept_version
 
 log = structlog.get_logger()
@@ -31,7 +32,8 @@ class FootageEraser:
         store: Holds the recordings.
         library: Reads their manifests.
         sightings: Forgets the sightings of those that are given up.
-        erasures: Holds what is known of those.
+        records: What is known of recordings beside the store.
+        counts: Are told what comes and goes.
         clock: Tells the time.
     """
 
@@ -41,13 +43,15 @@ class FootageEraser:
         store: FootageStore,
         library: FootageLibrary,
         sightings: SightingEraser,
-        erasures: KeyValueStore,
+        records: FootageRecords,
+        counts: FootageCounts,
         clock: Clock,
     ) -> None:
         self._store = store
         self._library = library
         self._sightings = sightings
-        self._erasures = erasures
+        self._records = records
+        self._counts = counts
         self._clock = clock
 
     async def delete(self, footage_id: str, *, by_store: bool = False) -> None:
@@ -95,15 +99,10 @@ class FootageEraser:
         if await self._store.replicated():
             raise kept_version(FOOTAGE.place, REPLICATED)
 
-    async def held(self) -> dict[str, HeldFootage]:
-        """Return the recordings that are to be there, by what is known beside the store."""
-        entries = await self._erasures.entries("held.*")
-        found = (records.decode(entry.value, HeldFootage) for entry in entries)
-        return {one.footage_id: one for one in found}
-
     async def remember(self, held: HeldFootage) -> None:
-        """Write down beside the store that there is a recording, for `held`."""
-        await self._erasures.put(f"held.{held.footage_id}", records.encode(held))
+        """Write down beside the store that there is to be a recording."""
+        await self._records.remember(held)
+        await self._counts.mark(held.footage_id)
 
     async def delete_rest(self, held: HeldFootage, *, by_store: bool = False) -> bool:
         """Remove what is left of a recording without file or manifest, and write that down.
@@ -126,7 +125,7 @@ class FootageEraser:
         left = await self._store.objects(folder)
         if any(item.key in (layout.file, layout.manifest) for item in left):
             return False  # it has come again meanwhile
-        if not left and await self._erasures.get(f"begun.{name}") is not None:
+        if not left and await self._records.begun(name) is not None:
             return False
         begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
         await self.discard(name, left)
@@ -135,23 +134,31 @@ class FootageEraser:
         await self._erased(begun)
         return True
 
+    async def drop_pointer(self, held: HeldFootage) -> int:
+        """Remove the pointer to a recording that is gone; return how many there were."""
+        if not held.sha256:  # the round through all pointers finds it
+            return 0
+        key = pointer_key(held.sha256)
+        if await self._store.get(key) != held.footage_id.encode():
+            return 0
+        await self._store.delete(key)
+        return 1
+
     async def _begun(
         self, footage_id: str, receive_time: datetime, delete_time: datetime, *, by_store: bool
     ) -> FootageErasure:
         """Return the record of a removal that is under way, written now or before it broke off."""
-        key = f"begun.{footage_id}"
-        entry = await self._erasures.get(key)
-        if entry is not None:
-            return records.decode(entry.value, FootageErasure)
+        begun = await self._records.begun(footage_id)
+        if begun is not None:
+            return begun
         now = self._clock.now()
         begun = FootageErasure(footage_id, receive_time, delete_time, now, by_store=by_store)
-        await self._erasures.put(key, records.encode(begun))
+        await self._records.begin(begun)
         return begun
 
     async def finish_erasures(self) -> None:
         """Write down the end of deletions that broke off after their last object was gone."""
-        for entry in await self._erasures.entries("begun.*"):
-            begun = records.decode(entry.value, FootageErasure)
+        for begun in await self._records.all_begun():
             folder = FootageLayout(begun.footage_id).folder
             if await self._store.objects(folder):
                 continue  # of a deletion that can be repeated
@@ -182,13 +189,8 @@ class FootageEraser:
             await self._remove(item.key, footage_id)
 
     async def _erased(self, begun: FootageErasure) -> None:
-        now = self._clock.now()
-        await self._erasures.put(
-            f"footage.{now:%Y-%m-%d}.{begun.footage_id}",
-            records.encode(replace(begun, erase_time=now)),
-        )
-        await self._erasures.erase(f"held.{begun.footage_id}")
-        await self._erasures.erase(f"begun.{begun.footage_id}")
+        await self._counts.mark(begun.footage_id)
+        await self._records.end(replace(begun, erase_time=self._clock.now()))
 
     async def _remove(self, key: str, footage_id: str) -> None:
         await self._store.delete(key)

@@ -36,9 +36,11 @@ DEPTH = 6
 PRESENCE = "presence"
 INCOMPARABLE = "incomparable"
 
+_CAMERA_ID = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _FOOTAGE_ID = re.compile(
-    r"(?P<camera>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)-(?P<start>\d{8}t\d{12}z)-[0-9a-f]{16}"
+    rf"(?P<camera>{_CAMERA_ID.pattern})-(?P<start>\d{{8}}t\d{{12}}z)-[0-9a-f]{{16}}"
 )
+_DAY_FOLDERS = re.compile(rf"{RECORDINGS}[^/]+/(\d{{4}})/(\d\d)/(\d\d)/")
 _START_FORMAT = "%Y%m%dt%H%M%S%fz"
 _DIGEST_DIGITS = 16
 
@@ -72,6 +74,11 @@ class FootageLayout:
     def day(self) -> str:
         """The day on which it starts by the camera's clock in UTC, as `yyyymmdd`."""
         return str(self._match["start"])[:8]
+
+    @property
+    def start_time(self) -> datetime:
+        """When it starts by the camera's clock."""
+        return datetime.strptime(self._match["start"], _START_FORMAT).replace(tzinfo=UTC)
 
     @property
     def folder(self) -> str:
@@ -116,6 +123,11 @@ def is_footage_id(text: str) -> bool:
     return _FOOTAGE_ID.fullmatch(text) is not None
 
 
+def is_camera_id(text: str) -> bool:
+    """Tell whether a text has the form of a camera's id."""
+    return _CAMERA_ID.fullmatch(text) is not None
+
+
 def camera_prefix(camera_id: str) -> str:
     """Return the prefix of all recordings of a camera."""
     return f"{RECORDINGS}{camera_id}/"
@@ -130,6 +142,12 @@ def day_of(instant: datetime | date) -> str:
     """Return the day of an instant as `day_prefix` takes it; of one with a zone, in UTC."""
     utc = instant.astimezone(UTC) if isinstance(instant, datetime) else instant
     return f"{utc:%Y%m%d}"
+
+
+def day_in(key: str) -> str:
+    """Return the day in whose folder an object is, as `day_prefix` names it; "" if in none."""
+    match = _DAY_FOLDERS.match(key)
+    return "".join(match.groups()) if match else ""
 
 
 def last_folder(prefix: str) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.examining import Examinations
+from homeward.ingestion.footage.finding import FootageFilter, FootageFinder
 from homeward.ingestion.footage.layout import (
-    RECORDINGS,
     FootageLayout,
-    camera_prefix,
     is_footage_id,
     is_manifest,
 )
@@ -47,6 +47,9 @@ class FootageLibrary:
         prober: Examines them.
         executor: Packs and unpacks timelines: two seconds of work for a million pictures.
         clock: Tells the time.
+
+    Attributes:
+        finder: Finds them by camera and day.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class FootageLibrary:
         self._prober = prober
         self._executor = executor
         self._clock = clock
+        self.finder = FootageFinder(store, clock)
         self._reading = asyncio.Lock()
         self._examinations = Examinations(self._examine_again)
         self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
@@ -73,8 +77,12 @@ class FootageLibrary:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
             FailedPreconditionError: `FOOTAGE_EXPIRED`.
         """
-        footage = await self.manifest(footage_id)
-        if footage is None or not await self.has_file(footage_id):
+        if not is_footage_id(footage_id):
+            raise footage_not_found(footage_id)
+        footage, has_file = await asyncio.gather(
+            self.manifest(footage_id), self.has_file(footage_id)
+        )
+        if footage is None or not has_file:
             raise footage_not_found(footage_id)
         if self._clock.now() >= footage.delete_time:
             raise footage_expired(footage_id)
@@ -93,19 +101,16 @@ class FootageLibrary:
     ) -> list[Footage]:
         """Return the recordings by camera and start; empty or None means no bound.
 
+        `finder` yields them one by one, and in pages, for callers that need not hold them all.
+
         Args:
             camera_ids: Of these cameras.
             start: Ending after this instant of the camera's clock.
             end: Starting before this one.
         """
-        now = self._clock.now()
-        return [
-            footage
-            for footage in await self._manifests(sorted(set(camera_ids)))
-            if now < footage.delete_time
-            and (start is None or footage.end_time > start)
-            and (end is None or footage.header.start_time < end)
-        ]
+        wanted = FootageFilter(tuple(camera_ids), start, end)
+        async with aclosing(self.finder.each(wanted)) as found:
+            return [footage async for footage in found]
 
     async def url(self, footage: Footage) -> str:
         """Return a URL to read a recording's file by, which ends with the recording's deadline.
@@ -198,18 +203,7 @@ class FootageLibrary:
 
     async def manifest(self, footage_id: str) -> Footage | None:
         """Return what the manifest of a recording says, whatever its deadline; None without one."""
-        if not is_footage_id(footage_id):
-            return None
-        data = await self._store.get(FootageLayout(footage_id).manifest)
-        return records.decode(data, Footage) if data else None
-
-    async def _manifests(self, camera_ids: Collection[str]) -> list[Footage]:
-        """Return the manifests of recordings whose file is there."""
-        prefixes = [camera_prefix(camera) for camera in camera_ids] or [RECORDINGS]
-        objects = [item for prefix in prefixes for item in await self._store.objects(prefix)]
-        keys = {item.key for item in objects}
-        found = await self.manifests_among(objects)
-        return [one for one in found if FootageLayout(one.footage_id).file in keys]
+        return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
 
     async def manifests_among(self, objects: Sequence[ObjectInfo]) -> list[Footage]:
         """Return what the manifests among some objects say."""

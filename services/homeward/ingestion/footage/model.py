@@ -83,3 +83,5 @@ class HeldFootage:
     footage_id: str
     receive_time: datetime
     delete_time: datetime
+    sha256: str = ""
+    """Of its file; "" in a record that an earlier version wrote."""

@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from homeward.core.inventory import STAGED, UNCLAIMED, DataClass, HeldData
-from homeward.ingestion.footage.layout import STAGING, footage_in, pointer_key
-from homeward.ingestion.footage.model import Footage, Upload
+from homeward.ingestion.footage.layout import STAGING
+from homeward.ingestion.footage.model import Upload
 from homeward.ingestion.footage.ports import FootageStore, Part
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import KeyValueStore, edit
@@ -138,51 +136,6 @@ class Staging:
     async def _awaited(self) -> frozenset[str]:
         found = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
         return frozenset(upload.staging for upload in found if upload.staging and not upload.done)
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """Of all objects of the bucket, those that are no recording's."""
-
-    staged: Sequence[ObjectInfo]
-    unclaimed: Sequence[ObjectInfo]
-    """They belong to nothing that Homeward knows of: left by what broke off, or somebody else's."""
-
-    @classmethod
-    def among(
-        cls,
-        objects: Sequence[ObjectInfo],
-        footage: Collection[Footage],
-        uploads: Collection[Upload],
-    ) -> Unfinished:
-        """Return those among `objects`."""
-        awaited = {upload.staging for upload in uploads if upload.staging}
-        known = [*(one.header for one in footage), *(one.header for one in uploads)]
-        pointers = {pointer_key(header.sha256) for header in known}
-        names = {header.footage_id for header in known}
-        return cls(
-            staged=[item for item in objects if item.key in awaited],
-            unclaimed=[
-                item
-                for item in objects
-                if item.key not in awaited | pointers and footage_in(item.key) not in names
-            ],
-        )
-
-    def held(self, now: datetime) -> tuple[HeldData, HeldData]:
-        """Return what a retention report tells of them."""
-        return _held(STAGED, self.staged, now), _held(UNCLAIMED, self.unclaimed, now)
-
-
-def _held(kind: DataClass, items: Sequence[ObjectInfo], now: datetime) -> HeldData:
-    limit = kind.limit or timedelta.max
-    return HeldData(
-        kind.name,
-        count=len(items),
-        size_bytes=sum(item.size for item in items),
-        oldest=min((item.modified for item in items), default=None),
-        overdue=sum(now - item.modified >= limit or dated_ahead(item, now) for item in items),
-    )
 
 
 def digest_mismatch(expected: str, received: str) -> errors.InvalidArgumentError:

@@ -394,10 +394,12 @@ class FootageUploads:
         await self._store.put(
             pointer_key(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
-        await self._eraser.remember(
-            HeldFootage(footage.footage_id, footage.receive_time, footage.delete_time)
+        record = HeldFootage(
+            footage.footage_id, footage.receive_time, footage.delete_time, header.sha256
         )
+        await self._eraser.remember(record)
         await self._library.write(footage, examined.timeline)
+        await self._eraser.remember(record)  # what counted meanwhile did not see its manifest
         await self._end(request_id, upload)
         return footage
 

@@ -987,7 +987,12 @@ async def test_a_deletion_that_did_not_work_is_said_and_can_be_repeated(
     resource: FootageResource, matcher: Any, make: Any
 ) -> None:
     bucket = Stubborn()
-    for part in (resource.uploads, resource.library, resource.eraser):
+    for part in (
+        resource.uploads,
+        resource.library,
+        resource.library.finder,
+        resource.eraser,
+    ):
         part._store = bucket  # type: ignore[attr-defined]
     footage, _ = await upload(resource, make.header())
     with pytest.raises(errors.UnavailableError):

@@ -10,10 +10,12 @@ import pytest
 
 from homeward.core.inventory import ABANDONED_AFTER, BACKSTOP_DAYS, FOOTAGE_LIMIT, swept_after
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.model import Upload
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.footage.sweep import FootageSweeper, Swept
+from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
@@ -35,16 +37,16 @@ def sweeper(
     resource: FootageResource,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
+    erasures: InMemoryKeyValueStore,
     clock: Any,
 ) -> FootageSweeper:
     return FootageSweeper(
-        library=resource.library,
-        eraser=resource.eraser,
         store=bucket,
+        eraser=resource.eraser,
         uploads=uploads,
+        records=erasures,
         clock=clock,
-        limit=FOOTAGE_LIMIT,
-        ahead=FOOTAGE_LIMIT - DUE,
+        terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 
 
@@ -76,9 +78,9 @@ async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
     name = await added(resource, make)
 
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
     assert await keys(bucket) == []
 
@@ -104,7 +106,7 @@ async def test_a_clock_that_was_ahead_when_a_recording_came_prolongs_nothing(
     name = await added(resource, make)
     clock.advance(timedelta(days=-10) + DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
 
 async def test_a_recording_that_cannot_be_removed_keeps_no_other(
@@ -120,10 +122,10 @@ async def test_a_recording_that_cannot_be_removed_keeps_no_other(
 
     bucket.delete = refuses
     clock.advance(DUE)
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(other,), failed=(stuck,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(other,), failed=(stuck,))
     bucket.delete = remove
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(stuck,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(stuck,))
 
 
 @pytest.mark.parametrize("last", range(10))
@@ -193,9 +195,9 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert len(await keys(bucket)) == 2  # what came of each
 
     clock.advance(ABANDONED_AFTER - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(uploads=2)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=2)
 
     assert await uploads.entries() == []
     assert await keys(bucket) == []
@@ -252,10 +254,10 @@ async def test_an_upload_that_is_given_up_leaves_the_file_of_another_one_that_is
 
 
 async def test_a_recording_that_has_come_again_is_not_what_the_store_left_of_it(
-    *, resource: FootageResource, make: Any
+    *, resource: FootageResource, erasures: InMemoryKeyValueStore, make: Any
 ) -> None:
     name = await added(resource, make)
-    (record,) = (await resource.eraser.held()).values()
+    (record,) = (await FootageRecords(erasures).held()).values()
 
     assert not await resource.eraser.delete_rest(record, by_store=True)
     assert (await resource.library.get(name)).footage_id == name
@@ -305,7 +307,7 @@ async def test_the_record_of_an_upload_that_is_done_goes_after_a_day_and_its_foo
     swept = await sweeper.sweep(yes)
 
     assert (kept, len(await uploads.entries())) == (1, 0)
-    assert swept == Swept()
+    assert swept == SweepResult()
     assert await resource.library.find() == [footage]
 
 
@@ -322,7 +324,7 @@ async def test_what_somebody_else_put_into_the_bucket_goes_and_stops_nothing(
     name = await added(resource, make)
     clock.advance(DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,), leftovers=1)
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,), leftovers=1)
 
     assert await keys(bucket) == []
     assert matcher.erased == [name]
@@ -341,7 +343,7 @@ async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
     bucket.abort_multipart = refuses
     clock.advance(DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
 
 async def put_ahead(bucket: Any, key: str, data: bytes) -> None:
@@ -359,7 +361,7 @@ async def test_what_is_dated_ahead_and_belongs_to_nothing_goes_at_once(
     await put_ahead(bucket, f"{folder}original", b"put back")
     await put_ahead(bucket, "by-sha256/0", make.footage().footage_id.encode())
 
-    assert await sweeper.sweep(yes) == Swept(leftovers=2)
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=2)
 
     assert await keys(bucket) == []
 
@@ -377,12 +379,12 @@ async def test_what_is_dated_ahead_stays_while_its_upload_is_under_way(
         await resource.uploads.upload("up-1", header, 0, stream(b"reco"))
     key = f"{footage_folder(header.footage_id)}original"
     await put_ahead(bucket, key, b"recording")
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     assert key in await keys(bucket)
 
     clock.advance(ABANDONED_AFTER)
 
-    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=1)
     assert await keys(bucket) == []
 
 
@@ -403,11 +405,11 @@ async def test_a_staged_file_goes_as_soon_as_its_upload_does(
     url, _ = await resource.uploads.upload_url("up-1", make.header(b"recording"))
     key = url.removeprefix("memory:///").partition("?")[0]
     await put_ahead(bucket, key, b"recording")
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     await resource.uploads.complete_upload("up-1")
     await put_ahead(bucket, key, b"recording")
 
-    assert await sweeper.sweep(yes) == Swept(leftovers=1)
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=1)
 
     assert await bucket.objects("staging/") == []
 
@@ -436,7 +438,7 @@ async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
 
     clock.advance(ABANDONED_AFTER)
 
-    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=1)
     assert (await keys(bucket), bucket._uploads) == ([], {})
 
 
@@ -479,9 +481,9 @@ async def test_a_recording_whose_manifest_is_damaged_goes_by_its_age(
     await bucket.put(f"{footage_folder(name)}manifest.json", b"{", content_type="x/y")
 
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(leftovers=4)  # the pointer to it too
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=4)  # the pointer to it too
 
     assert await keys(bucket) == []
 
@@ -495,7 +497,7 @@ async def test_a_replica_that_lost_its_lease_stops(
     async def no() -> bool:
         return False
 
-    assert await sweeper.sweep(no) == Swept()
+    assert await sweeper.sweep(no) == SweepResult()
 
 
 async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
@@ -515,7 +517,7 @@ async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
     assert footage.receive_time + DUE < backstop
     assert timedelta(days=2) < footage.delete_time - backstop <= timedelta(days=3)
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
     assert len((await sweeper.sweep(yes)).footage_ids) == 2
     assert await keys(bucket) == []
@@ -559,11 +561,11 @@ async def test_a_clock_that_jumps_ahead_removes_early_and_one_that_jumps_back_re
 ) -> None:
     first = await added(resource, make)
     clock.advance(timedelta(days=-3))
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     assert (await resource.library.get(first)).footage_id == first
 
     clock.advance(timedelta(days=400))
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(first,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(first,))
 
     clock.advance(timedelta(days=-397))
     with pytest.raises(errors.NotFoundError):  # it does not come back with the time
@@ -589,7 +591,7 @@ async def test_what_the_store_removed_by_itself_is_finished_and_written_down(
     bucket.expire(BACKSTOP_DAYS)
     left = await keys(bucket)
 
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
     assert left == [f"{footage_folder(name)}presence/v-0-1.json"]
     assert await keys(bucket) == []
@@ -601,7 +603,7 @@ async def test_what_the_store_removed_by_itself_is_finished_and_written_down(
         footage.delete_time,
     )
     assert erasure.erase_time == clock.now()
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
 
 
 async def test_a_recording_whose_bytes_went_at_midnight_is_not_listed_and_is_finished(
@@ -618,7 +620,7 @@ async def test_a_recording_whose_bytes_went_at_midnight_is_not_listed_and_is_fin
     assert await resource.library.find() == []
     with pytest.raises(errors.NotFoundError):
         await resource.library.get(name)
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
     assert await keys(bucket) == []
     assert matcher.erased == [name]
@@ -643,7 +645,7 @@ async def test_a_recording_that_is_being_taken_in_is_not_taken_for_one_that_went
     monkeypatch.setattr(bucket, "put", meanwhile)
     name = await added(resource, make)
 
-    assert set(swept) == {Swept()}
+    assert set(swept) == {SweepResult()}
     assert (await resource.library.get(name)).footage_id == name
 
 
@@ -652,20 +654,25 @@ async def test_a_recording_from_before_there_were_records_of_them_is_written_dow
     sweeper: FootageSweeper,
     resource: FootageResource,
     bucket: Any,
+    erasures: InMemoryKeyValueStore,
     make: Any,
     clock: Any,
 ) -> None:
     name = await added(resource, make)
-    await resource.eraser._erasures.erase(f"held.{name}")
+    await erasures.erase(f"held.cam-1.20261120.{name}")
     await sweeper.sweep(yes)
     clock.advance(timedelta(days=BACKSTOP_DAYS + 1))
     bucket.expire(BACKSTOP_DAYS)
 
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
 
 async def test_what_the_sweep_removed_is_not_said_to_have_gone_by_itself(
-    sweeper: FootageSweeper, resource: FootageResource, make: Any, clock: Any
+    sweeper: FootageSweeper,
+    resource: FootageResource,
+    erasures: InMemoryKeyValueStore,
+    make: Any,
+    clock: Any,
 ) -> None:
     await added(resource, make)
     clock.advance(DUE)
@@ -674,7 +681,7 @@ async def test_what_the_sweep_removed_is_not_said_to_have_gone_by_itself(
 
     (erasure,) = (await resource.reporter.report()).erasures
     assert not erasure.by_store
-    assert await resource.eraser.held() == {}
+    assert await FootageRecords(erasures).held() == {}
 
 
 async def test_an_upload_is_completed_within_a_day_or_not_at_all(

@@ -124,6 +124,9 @@ class FootageServiceStub:
     GetRetentionReport: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]
     """Reports what footage is held, how old it is, and whether anything is past its deadline.
 
+    It adds up what the sweep has counted, and counts again what is known to have changed since; see
+    `count_time` and `uncounted_days` of the response.
+
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
@@ -223,6 +226,9 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """
     GetRetentionReport: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]  # type: ignore[assignment]
     """Reports what footage is held, how old it is, and whether anything is past its deadline.
+
+    It adds up what the sweep has counted, and counts again what is known to have changed since; see
+    `count_time` and `uncounted_days` of the response.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -368,6 +374,9 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.GetRetentionReportResponse, _abc.Awaitable[_footage_service_pb2.GetRetentionReportResponse]]:
         """Reports what footage is held, how old it is, and whether anything is past its deadline.
+
+        It adds up what the sweep has counted, and counts again what is known to have changed since; see
+        `count_time` and `uncounted_days` of the response.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
