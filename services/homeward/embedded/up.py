@@ -106,7 +106,6 @@ def _specs(
         ports=ports,
         secrets=secrets,
         inherited=environment,
-        engines=[spec.name for spec in engines],
         log_level=options.log_level,
         evaluation=options.evaluation,
         next_model=options.next_model,

@@ -41,7 +41,6 @@ def services(
             gallery_key_file=data / "gallery.key",
         ),
         inherited=inherited,
-        engines=["nats", "s3"],
         evaluation=False,
         log_level="info",
         next_model=next_model,
