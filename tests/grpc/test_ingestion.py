@@ -62,7 +62,8 @@ RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
 CONTENT = b"a recording"
 NO_SCAN = "7d4df2ef-6d44-4c02-9bf0-0e2b6d5b7f2e"
 NO_FOOTAGE = "cam-1-20261120t100000000000z-0123456789abcdef"
-TOO_LARGE = b"x" * (64 * 1024 + 1)
+LARGEST_CHUNK = 256 * 1024
+TOO_LARGE = b"x" * (LARGEST_CHUNK + 1)
 
 
 class Outside:
@@ -510,6 +511,12 @@ async def test_upload_footage_says_when_the_same_file_is_held(api: Any) -> None:
 )
 async def test_upload_footage_refuses_messages_that_break_a_rule(api: Any, payloads: Any) -> None:
     assert await refusal(upload(api, *payloads)) == INVALID
+
+
+async def test_upload_footage_takes_a_chunk_of_the_largest_size(api: Any) -> None:
+    content = b"x" * LARGEST_CHUNK
+
+    assert (await upload(api, header(content), content)).footage.size_bytes == LARGEST_CHUNK
 
 
 async def test_upload_footage_refuses_a_call_without_messages(api: Any) -> None:

@@ -18,7 +18,7 @@ from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import written_name
 from homeward.cli.render import size
 
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
 _READ_BYTES = 1024 * 1024
 _ATTEMPTS = 6
 """In a row and without a byte stored; the waits between them add up to half a minute."""

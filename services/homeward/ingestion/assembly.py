@@ -58,14 +58,7 @@ async def assemble(
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
-    probers = await stack.enter_async_context(
-        BoundedExecutor(
-            "probe",
-            workers=MAX_EXAMINED_AT_ONCE,
-            # All uploads may end at once, while recordings are examined again.
-            queue=MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads,
-        )
-    )
+    probers = await stack.enter_async_context(_examining_threads(settings))
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
     store = _store(settings, threads)
     stack.callback(store.close)
@@ -108,6 +101,15 @@ async def assemble(
         uploads=uploads,
         erasures=erasures,
     )
+
+
+def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
+    """Return what waits for cages that examine recordings.
+
+    All uploads may end at once, while other recordings are examined again.
+    """
+    queue = MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads
+    return BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=queue)
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

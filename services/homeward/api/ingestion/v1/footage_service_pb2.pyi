@@ -83,7 +83,7 @@ class UploadFootageRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
-    """The next bytes of the file, 1 byte to 64 KiB."""
+    """The next bytes of the file, 1 byte to 256 KiB."""
     @_builtins.property
     def header(self) -> Global___UploadHeader:
         """What is to be uploaded."""
