@@ -101,19 +101,31 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show` shows what was measured; whoever answers for it approves it"
+        "`homeward policy show` shows what was measured; whoever answers for it approves it:"
+        " `homeward policy approve POLICY --by NAME --until DATE --activate`"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show` shows what was measured; whoever answers for it approves it again"
+        "`homeward policy show` shows what was measured; whoever answers for it approves it again:"
+        " `homeward policy approve POLICY --by NAME --until DATE`"
     ),
     "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
     " policies",
-    "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
-    "GALLERY_INCOMPLETE": "`homeward subject rebuild` makes them now; the next sweep does so too",
-    "EMBEDDING_MODEL_MISMATCH": (
-        "tell the operator: docs/models.md says how the gallery is moved to another model pack"
+    "SUBJECTS_LOST": (
+        "`homeward subject add-photo` adds photographs; with --accept-lost the same command goes on"
+        " without these subjects"
     ),
-    "MODEL_NOT_SERVED": "`homeward up --next-model` runs a second model pack beside the one in use",
+    "GALLERY_INCOMPLETE": (
+        "`homeward subject rebuild` makes the templates now and shows how far it is; the next sweep"
+        " does so too. Then run this again"
+    ),
+    "EMBEDDING_MODEL_MISMATCH": (
+        "tell the operator: `homeward subject reenrol --model NAME` moves everybody to the pack"
+        " that the embedding service runs, see docs/models.md"
+    ),
+    "MODEL_NOT_SERVED": (
+        "start the embedding service with that pack (`homeward up` with HOMEWARD_MODEL_PACK=NAME),"
+        " then run this again"
+    ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 

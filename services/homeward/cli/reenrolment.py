@@ -167,9 +167,9 @@ def _tell(session: Session, told: _Told, subjects: Subjects) -> None:
         _tell_lost(session, told, subjects)
     if told.last.stage == Response.STAGE_DONE:
         session.view.say(
-            f"The gallery is of {told.last.model_name} ({told.last.model_digest[:12]}) now. Run the"
-            " embedding service with it, and activate a threshold policy that was measured with it:"
-            " searches are refused until then."
+            f"The gallery is of {told.last.model_name} ({told.last.model_digest[:12]}) now."
+            " Activate a threshold policy that was measured with it: searches are refused until"
+            " then."
         )
 
 

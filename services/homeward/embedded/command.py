@@ -57,13 +57,6 @@ Exit status:
     help="Try Homeward out: choose candidates by a threshold that nobody has approved.",
 )
 @click.option(
-    "--next-model",
-    metavar="PACK",
-    envvar="HOMEWARD_NEXT_MODEL_PACK",
-    default="",
-    help="Run this model pack too, beside the one in use, for `homeward subject reenrol`.",
-)
-@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     envvar="HOMEWARD_LOG_LEVEL",
@@ -93,7 +86,6 @@ def up(
     matching_port: int | None,
     embedding_port: int | None,
     evaluation: bool,
-    next_model: str,
     log_level: str,
     start_timeout: float,
     output: str,
@@ -122,7 +114,6 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
-        next_model=next_model,
     )
     try:
         stack.run(

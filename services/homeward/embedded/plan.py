@@ -11,7 +11,7 @@ from homeward.core.tls import VARIABLES
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import NEXT_EMBEDDING, SERVICES, address
+from homeward.embedded.ports import SERVICES, address
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.vacuum import FREES_AFTER
@@ -59,7 +59,6 @@ def service_specs(
     engines: Sequence[str],
     log_level: str,
     evaluation: bool,
-    next_model: str = "",
 ) -> list[ChildSpec]:
     """Return the services, in the order of their start.
 
@@ -73,7 +72,6 @@ def service_specs(
         engines: Names of the children that the services, but for embedding, come after.
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
-        next_model: Model pack of a second embedding service, for re-enrolment; empty for none.
     """
     defaults = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
@@ -98,18 +96,12 @@ def service_specs(
         fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
         fixed["HOMEWARD_S3_FREES_MINUTES"] = str(FREES_AFTER / timedelta(minutes=1))
 
-    if next_model:
-        fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
-        commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
-
     # It is on loopback, where nobody else calls.
     inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
-        listens = name in (*SERVICES, NEXT_EMBEDDING)
+        listens = name in SERVICES
         own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
-        if name == NEXT_EMBEDDING:
-            own["HOMEWARD_MODEL_PACK"] = next_model
         if f"{name}-metrics" in ports:
             own["HOMEWARD_METRICS_LISTEN"] = address(ports[f"{name}-metrics"])
         return ChildSpec(
@@ -119,7 +111,7 @@ def service_specs(
             folder=data,
             ready=serving(ports[name]) if listens else always_ready,
             # Embedding uses no engine, and loading its models takes the longest.
-            after=() if name in ("embedding", NEXT_EMBEDDING) else tuple(engines),
+            after=() if name == "embedding" else tuple(engines),
         )
 
     return [spec(name) for name in commands]
