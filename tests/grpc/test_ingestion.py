@@ -31,10 +31,17 @@ from homeward.api.ingestion.v1 import (
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
-from homeward.ingestion.footage.library import FootageLibrary, manifest_key
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
+from homeward.ingestion.footage.erasure import FootageEraser
+from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment, Thoroughness
@@ -107,23 +114,43 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
     """The stubs of a server with one camera."""
     cameras = Cameras(InMemoryKeyValueStore(), outside)
     bucket = InMemoryFootageStore(lifecycle_days=29)
-    footage = FootageLibrary(
+    uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
+    library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
+    eraser = FootageEraser(
         store=bucket,
-        uploads=InMemoryKeyValueStore(),
-        cameras=cameras,
-        prober=outside,
-        matcher=outside,
+        library=library,
+        sightings=outside,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
         clock=outside,
-        min_footage_age=timedelta(minutes=15),
-        erasures=InMemoryKeyValueStore(),
-        executor=threads,
-        keep=FOOTAGE_LIMIT,
+    )
+    footage = FootageResource(
+        uploads=FootageUploads(
+            store=bucket,
+            uploads=uploads,
+            cameras=cameras,
+            library=library,
+            eraser=eraser,
+            clock=outside,
+            terms=IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT),
+        ),
+        library=library,
+        eraser=eraser,
+        reporter=RetentionReporter(
+            store=bucket,
+            finder=library.finder,
+            uploads=uploads,
+            records=erasures,
+            cameras=cameras,
+            clock=outside,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
+        ),
     )
     scan_records = InMemoryKeyValueStore()
     scans = Scans(
         store=scan_records,
         queue=outside,
-        footage=footage,
+        footage=library,
         cameras=cameras,
         matcher=outside,
         clock=outside,
@@ -135,7 +162,7 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
             cameras=cameras,
             footage=footage,
             scans=scans,
-            stretches=IncomparableStretches(scans=scans, footage=footage, times=times),
+            stretches=IncomparableStretches(scans=scans, footage=library, times=times),
         ),
         listen="localhost:0",
         checks={},
@@ -944,7 +971,7 @@ async def searched_with_somebody_too_small(api: Any, *, keep: bool = True) -> st
                 )
                 for start, small in ((10, True), (20, False))
             )
-            manifest = await api.bucket.get(manifest_key(segment.footage_id))
+            manifest = await api.bucket.get(FootageLayout(segment.footage_id).manifest)
             await api.times.keep(
                 records.decode(manifest, Footage),
                 IncomparablePeople(scan_id, segment.stretch, people),

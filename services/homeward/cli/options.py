@@ -50,11 +50,11 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then those that all commands have."""
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        told = [(option, option.get_help_record(ctx)) for option in options]
+        described = [(option, option.get_help_record(ctx)) for option in options]
         for title, shared in (("Options", False), ("Connection and output", True)):
             records = [
                 record
-                for option, record in told
+                for option, record in described
                 if record is not None and isinstance(option, SharedOption) is shared
             ]
             if records:
@@ -163,10 +163,6 @@ def confirm(question: str, *, yes: bool) -> None:
             exit_code=ExitCode.INTERRUPTED,
             advice="--yes answers for you" if not sys.stdin.isatty() else "",
         )
-
-
-MOST_NAMED = 10
-"""Ids that a service is asked for which begin as given: more would not be read."""
 
 
 def begins_uuid(given: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 from platformdirs import user_data_path
 
+from homeward.cli.errors import PACK_ADVICE
 from homeward.core.distribution import how_to_install
 from homeward.embedded.ports import NAMES
 
@@ -124,6 +125,8 @@ def up(
         )
     except StackError as error:
         click.echo(f"homeward up: {error}", err=True)
+        if error.part == "embedding":
+            click.echo(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
         sys.exit(error.exit_code)
 
 

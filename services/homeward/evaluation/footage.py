@@ -275,8 +275,8 @@ class _Scorer:
         return [self._matches(row, least) for row in scores], policy
 
     def _matches(self, scores: NDArray[np.float32], least: float) -> list[Match]:
-        told = zip(self._gallery, scores.tolist(), strict=True)
-        ranked = sorted(told, key=lambda one: -one[1])
+        scored = zip(self._gallery, scores.tolist(), strict=True)
+        ranked = sorted(scored, key=lambda one: -one[1])
         return [Match(name, "", score) for name, score in ranked if score >= least]
 
     async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:

@@ -69,7 +69,7 @@ async def main() -> None:
         worker = ScanWorker(
             queue=parts.queue,
             store=parts.scans,
-            footage=parts.footage,
+            footage=parts.footage.library,
             scanner=scanner,
             clock=clock,
             checks=[alive, parts.matcher.ping, parts.store.ping],

@@ -20,14 +20,15 @@ from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.convert import cameras as convert_cameras
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
-from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.model import Candidate
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
-from homeward.servicekit.paging import page
+from homeward.servicekit.paging import PageQuery, page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -86,7 +87,7 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     """`homeward.api.ingestion.v1.FootageService`."""
 
-    def __init__(self, footage: FootageLibrary) -> None:
+    def __init__(self, footage: FootageResource) -> None:
         self._footage = footage
 
     async def UploadFootage(
@@ -99,7 +100,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             raise invalid_field("header", "must be the first message of an upload")
         request_id, header = convert_footage.header_from(first.header)
         chunks = (convert_footage.chunk_from(request) async for request in request_iterator)
-        footage, held = await self._footage.upload(
+        footage, held = await self._footage.uploads.upload(
             request_id, header, first.header.offset_bytes, chunks
         )
         return footage_service_pb2.UploadFootageResponse(
@@ -111,7 +112,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     ) -> footage_service_pb2.GetUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
         return footage_service_pb2.GetUploadResponse(
-            committed_size_bytes=await self._footage.committed(request_id)
+            committed_size_bytes=await self._footage.uploads.committed(request_id)
         )
 
     async def CreateUploadUrl(
@@ -123,7 +124,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         request_id, header = convert_footage.header_from(
             request.header, most=convert_footage.MAX_URL_BYTES
         )
-        answer = await self._footage.upload_url(request_id, header)
+        answer = await self._footage.uploads.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(
                 existing_footage=convert_footage.to_footage(answer)
@@ -137,7 +138,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         self, request: footage_service_pb2.CompleteUploadRequest, _: Context
     ) -> footage_service_pb2.CompleteUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
-        footage = await self._footage.complete_upload(request_id)
+        footage = await self._footage.uploads.complete_upload(request_id)
         return footage_service_pb2.CompleteUploadResponse(
             footage=convert_footage.to_footage(footage)
         )
@@ -145,7 +146,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetFootage(
         self, request: footage_service_pb2.GetFootageRequest, _: Context
     ) -> footage_service_pb2.GetFootageResponse:
-        footage = await self._footage.get(
+        footage = await self._footage.library.get(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.GetFootageResponse(footage=convert_footage.to_footage(footage))
@@ -158,18 +159,19 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             convert_cameras.camera_id_from(name, f"camera_ids[{index}]")
             for index, name in enumerate(request.camera_ids)
         ]
-        items, token = page(
-            request, await self._footage.find(camera_ids=cameras, start=start, end=end)
+        query = PageQuery.of(request)
+        found = await self._footage.library.finder.page(
+            FootageFilter(tuple(cameras), start, end), size=query.size, after=query.after
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert_footage.to_footage(footage) for footage in items],
-            next_page_token=token,
+            footage=[convert_footage.to_footage(footage) for footage in found.footage],
+            next_page_token=query.token(found.next_place) if found.next_place else "",
         )
 
     async def DeleteFootage(
         self, request: footage_service_pb2.DeleteFootageRequest, _: Context
     ) -> footage_service_pb2.DeleteFootageResponse:
-        await self._footage.delete(
+        await self._footage.eraser.delete(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.DeleteFootageResponse()
@@ -177,7 +179,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetRetentionReport(
         self, _request: footage_service_pb2.GetRetentionReportRequest, _: Context
     ) -> footage_service_pb2.GetRetentionReportResponse:
-        return convert_footage.to_report(await self._footage.report())
+        return convert_footage.to_report(await self._footage.reporter.report())
 
 
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
@@ -252,7 +254,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
 def services(
     *,
     cameras: Cameras,
-    footage: FootageLibrary,
+    footage: FootageResource,
     scans: Scans,
     stretches: IncomparableStretches,
 ) -> list[Service]:

@@ -1,6 +1,6 @@
 """What happens around every call: one canonical log line, errors as statuses, a deadline.
 
-The chain is outermost first: trace, figures, logging, errors, deadline; access and audit take their
+The chain is outermost first: trace, metrics, logging, errors, deadline; access and audit take their
 places behind errors. Each is an `Around`, a context manager that a call runs inside of, whatever
 its kind.
 """
@@ -35,7 +35,7 @@ ANSWER_SECONDS = 0.1
 whose deadline has passed tells so itself, and hears no reason. A tenth of a shorter deadline."""
 
 UNKNOWN = "unknown"
-"""What a call of no RPC is called in figures and logs, which would have no end of names."""
+"""What a call of no RPC is called in metrics and logs, which would have no end of names."""
 
 LONGEST_NAME = 200
 """Characters of such a call's name that are told."""

@@ -334,15 +334,15 @@ class NatsKeyValueStore:
         """
         while True:
             # Never cancelled while it waits: the SDK would lose the message that comes next.
-            coming = asyncio.ensure_future(anext(messages))
+            next_message = asyncio.ensure_future(anext(messages))
             try:
-                while not (await asyncio.wait([coming], timeout=SILENCE_SECONDS))[0]:
+                while not (await asyncio.wait([next_message], timeout=SILENCE_SECONDS))[0]:
                     await self._nats.ping()
-                yield coming.result()
+                yield next_message.result()
             except StopAsyncIteration:
                 return
             finally:
-                coming.cancel()
+                next_message.cancel()
 
 
 def _is_marker(message: Msg) -> bool:

@@ -25,7 +25,15 @@ from homeward.ingestion.scan.compare import Comparer, Comparisons, Task
 from homeward.ingestion.scan.coverage import cover, require_sound, total
 from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX
 from homeward.ingestion.scan.faces import Box, Face, Frame
-from homeward.ingestion.scan.gate import Survey, all_of, course, groups_of, survey
+from homeward.ingestion.scan.gate import (
+    Profile,
+    Profiles,
+    Survey,
+    all_of,
+    course,
+    groups_of,
+    survey,
+)
 from homeward.ingestion.scan.incomparable import IncomparablePeople
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment, Thoroughness
 from homeward.ingestion.scan.ports import (
@@ -111,6 +119,7 @@ class SegmentScanner:
         self._clock = clock
         self._sample_rate = sample_rate
         self._gated = gated
+        self._profiles = Profiles()
 
     async def scan(self, task: Task, url: str, report: Report) -> Segment:
         """Search a segment.
@@ -198,7 +207,7 @@ class SegmentScanner:
 
     def _surveyed(self, task: Task, segment: Segment) -> Survey:
         piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
-        profile = task.timeline.profile
+        profile = self._profiles.of(task.timeline)
         if self._gated:
             return survey(profile, piece, segment.end)
         return all_of(groups_of(profile.starts, piece), Thoroughness.SWITCHED_OFF)
@@ -328,7 +337,7 @@ class SegmentScanner:
         """Search a segment of which it is known who is in view; None when that does not fit."""
         people = [one for one in presence.people if task.concerns(one.start, one.end)]
         at = sorted({shot.offset for person in people for shot in person.shots})
-        pieces = await self._executor.run(_pieces_at, at, task.timeline)
+        pieces = await self._executor.run(_pieces_at, at, self._profiles.of(task.timeline))
         begun = replace(segment, thoroughness=Thoroughness.PRESENCE)
         visit = _Visit(segment.stretch, people, self._images)
         with tracing.span("revisit", {"people": len(people)}):
@@ -559,13 +568,12 @@ def _sampled(pictures: Sequence[Stretch], period: timedelta) -> list[Piece]:
     ]
 
 
-def _pieces_at(at: Sequence[timedelta], timeline: Timeline) -> list[Piece]:
+def _pieces_at(at: Sequence[timedelta], profile: Profile) -> list[Piece]:
     """Return the groups of pictures that hold pictures of given times, each up to the last one."""
-    starts = timeline.profile.starts
 
     def start_of(offset: timedelta) -> timedelta:
-        number = int(np.searchsorted(starts, offset // INSTANT, side="right")) - 1
-        return int(starts[number]) * INSTANT if number >= 0 else timedelta()
+        number = int(np.searchsorted(profile.starts, offset // INSTANT, side="right")) - 1
+        return int(profile.starts[number]) * INSTANT if number >= 0 else timedelta()
 
     pieces = ((start, tuple(wanted)) for start, wanted in groupby(at, key=start_of))
     return [Piece(Stretch(start, wanted[-1] + INSTANT), wanted) for start, wanted in pieces]

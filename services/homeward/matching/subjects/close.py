@@ -157,7 +157,7 @@ class SubjectClosing:
             SCANS,
             count,
             ErasureOutcome.PENDING,
-            "ids and scores, which refer to nothing any more, go with the scans, by"
+            "ids, cameras, times and scores, which name nobody, go with the scans, by"
             f" {until:%Y-%m-%d %H:%M} UTC",
         )
         return replace(entry, until=until)

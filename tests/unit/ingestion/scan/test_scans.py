@@ -11,9 +11,9 @@ import pytest
 
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.cameras.model import CameraDetails
-from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
 from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
 from homeward.ingestion.scan.model import Counts, GapReason, ScanScope, ScanState, Segment
 from homeward.ingestion.scan.scans import Scans, pieces_of, scan_key, segment_key
@@ -38,7 +38,7 @@ class Office:
         self.scans = scans
         self.store = store
         self.queue = parts["queue"]
-        self.library: FootageLibrary = parts["footage"]
+        self.resource: FootageResource = parts["resource"]
         self.matcher = parts["matcher"]
         self.cameras = parts["cameras"]
         self.clock = parts["clock"]
@@ -61,10 +61,10 @@ class Office:
         async def chunks() -> AsyncIterator[bytes]:
             yield content
 
-        self.library._prober.answer = replace(  # type: ignore[attr-defined]
+        self.resource.library._prober.answer = replace(  # type: ignore[attr-defined]
             self.make.probe(length, **probe), missing=seconds(missing)
         )
-        footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
+        footage, _ = await self.resource.uploads.upload(f"{camera}-{at:g}", header, 0, chunks())
         return footage.footage_id
 
     async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
@@ -98,7 +98,7 @@ def office(
     *,
     records_store: InMemoryKeyValueStore,
     queue: Any,
-    library: FootageLibrary,
+    resource: FootageResource,
     cameras: Any,
     matcher: Any,
     clock: Any,
@@ -106,13 +106,13 @@ def office(
 ) -> Office:
     parts = {
         "queue": queue,
-        "footage": library,
+        "footage": resource.library,
         "cameras": cameras,
         "matcher": matcher,
         "clock": clock,
     }
     scans = Scans(store=records_store, segment_length=seconds(120), **parts)
-    return Office(scans, records_store, {**parts, "make": make})
+    return Office(scans, records_store, {**parts, "make": make, "resource": resource})
 
 
 async def test_a_recording_is_cut_into_segments(office: Office) -> None:
@@ -312,14 +312,16 @@ async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
 
     assert [one.footage_id for one in segments] == names
     assert most == MAX_EXAMINED_AT_ONCE
-    assert [(await office.library.get(name)).probe.version for name in names] == [VERSION] * 20
+    assert [(await office.resource.library.get(name)).probe.version for name in names] == [
+        VERSION
+    ] * 20
 
 
 async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
     office: Office,
 ) -> None:
     await office.record(length=250, version=0)
-    office.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
+    office.resource.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
 
     assert await office.plan() == [("cam-1", 0, 100)]
 
