@@ -124,7 +124,7 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         )
 
     def ListSubjects(self, request: Any, context: Any) -> Any:
-        names = sorted(self.held)
+        names = sorted(name for name in self.held if name.startswith(request.id_prefix))
         index = int(request.page_token or 0)
         return subject_service_pb2.ListSubjectsResponse(
             subjects=[self.held[name] for name in names[index : index + 1]],
