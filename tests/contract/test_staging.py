@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
@@ -83,9 +84,10 @@ async def store(
         connections=2,
     )
     async with BoundedExecutor("s3", workers=2, queue=8) as threads:
-        bucket = S3FootageStore(client, f"test-{uuid.uuid4().hex}", threads, account.endpoint)
-        await bucket.ensure(expire_days=29)
-        yield bucket
+        name = f"test-{uuid.uuid4().hex}"
+        with closing(S3FootageStore(client, name, threads, account.endpoint)) as bucket:
+            await bucket.ensure(expire_days=29)
+            yield bucket
     client._http.clear()
 
 

@@ -72,7 +72,7 @@ def stream(
     Raises:
         CallError: The service refuses, or does not come back.
     """
-    failures, stored = 0, -1
+    failures, stored, turn = 0, -1, patience.Turn()
     pace = progress.Pace()
     with progress.shown(f"Uploading {path.name}") as show:
         while True:
@@ -86,7 +86,8 @@ def stream(
                 return Uploaded(response.footage, response.already_held)
             except CallError as error:
                 if not _worth_resuming(error):
-                    raise
+                    turn.wait(error)
+                    continue
                 failures += 1
                 if failures >= _ATTEMPTS:
                     raise CallError(
@@ -111,10 +112,16 @@ def by_url(
     if place.HasField("existing_footage"):
         return Uploaded(place.existing_footage, already_held=True)
     _put(path, place.url)
-    completed = stub.CompleteUpload(
-        footage_service_pb2.CompleteUploadRequest(request_id=header.request_id)
-    )
-    return Uploaded(completed.footage, already_held=False)
+    turn = patience.Turn()
+    while True:
+        try:
+            completed = stub.CompleteUpload(
+                footage_service_pb2.CompleteUploadRequest(request_id=header.request_id)
+            )
+        except CallError as error:
+            turn.wait(error)
+        else:
+            return Uploaded(completed.footage, already_held=False)
 
 
 def _stored(stub: FootageServiceStub, request_id: str) -> int:

@@ -59,10 +59,16 @@ async def assemble(
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
     probers = await stack.enter_async_context(
-        BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
+        BoundedExecutor(
+            "probe",
+            workers=MAX_EXAMINED_AT_ONCE,
+            # All uploads may end at once, while recordings are examined again.
+            queue=MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads,
+        )
     )
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
     store = _store(settings, threads)
+    stack.callback(store.close)
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
@@ -159,7 +165,12 @@ def _footage(
             library=library,
             eraser=eraser,
             clock=clock,
-            terms=IntakeTerms(settings.min_footage_age, settings.footage_keep),
+            terms=IntakeTerms(
+                min_footage_age=settings.min_footage_age,
+                keep=settings.footage_keep,
+                concurrent_uploads=settings.concurrent_uploads,
+                upload_idle=settings.upload_idle,
+            ),
         ),
         library=library,
         eraser=eraser,

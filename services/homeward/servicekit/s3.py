@@ -51,18 +51,27 @@ def connect(endpoint: str, *, access_key: str, secret_key: str, connections: int
         connections: Most connections kept open: as many as threads use the client.
     """
     parts = urlsplit(endpoint)
-    # The SDK's own client waits five minutes and retries five times.
-    pool = urllib3.PoolManager(
-        maxsize=connections,
-        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
-        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
-    )
     return Minio(
         parts.netloc,
         access_key=access_key,
         secret_key=secret_key,
         secure=parts.scheme == "https",
-        http_client=pool,
+        http_client=http_pool(connections),
+    )
+
+
+def http_pool(connections: int) -> urllib3.PoolManager:
+    """Return what sends requests; nothing is sent yet.
+
+    The SDK's own waits five minutes and retries five times.
+
+    Args:
+        connections: Most connections kept open.
+    """
+    return urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
+        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
     )
 
 

@@ -25,10 +25,15 @@ class Part:
 class FootageStore(ObjectStore, Protocol):
     """The bucket of recordings, with what large files need."""
 
+    async def put_bytes(self, key: str, data: memoryview) -> None:
+        """Write an object, whatever was there, without a copy of its bytes in memory."""
+
     async def begin_multipart(self, key: str) -> str:
         """Begin an object that comes in parts; return the id of the upload."""
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    async def put_part(
+        self, key: str, upload_id: str, number: int, data: bytes | memoryview
+    ) -> Part:
         """Store one part; all but the last are at least 5 MiB."""
 
     async def parts(self, key: str, upload_id: str) -> list[Part]:

@@ -19,9 +19,10 @@ from homeward.ingestion.footage import library as module
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.layout import FootageLayout, footage_folder
 from homeward.ingestion.footage.model import Footage, FootageHeader, Upload
+from homeward.ingestion.footage.receiving import PART_BYTES
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.staging import CLOCKS_APART
-from homeward.ingestion.footage.uploads import PART_BYTES, UPLOAD_URL_LIFETIME
+from homeward.ingestion.footage.uploads import UPLOAD_URL_LIFETIME
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
