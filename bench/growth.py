@@ -220,8 +220,8 @@ def table(before: Sequence[Row], after: Sequence[Row]) -> str:
         lines += ["", f"### {part}", ""]
         lines += [f"| | {unit} | before | after |", "|---|---|---|---|"]
         names = dict.fromkeys((row["what"], row["size"]) for row in rows)
-        order = {what: number for number, (what, _) in enumerate(names)}
-        for what, size in sorted(names, key=lambda name: (order[name[0]], name[1])):
+        order = list(dict.fromkeys(what for what, _ in names))
+        for what, size in sorted(names, key=lambda name: (order.index(name[0]), name[1])):
             cells = [_cell(one, what, size) for one in (before, after)]
             lines.append(f"| {what} | {size:,} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 import uuid
@@ -15,7 +16,7 @@ from typing import Any
 import cv2
 import grpc
 import numpy as np
-from growth_stack import FIRST_DAY, Cost, CountedStack, camera_id, code_of
+from growth_stack import FIRST_DAY, MODEL_DAY, Cost, CountedStack, camera_id, code_of
 
 from homeward.api.common.v1 import types_pb2
 from homeward.api.embedding.v1 import embedding_service_pb2
@@ -44,7 +45,7 @@ PLAN_SECONDS = 300.0
 PAGE_SIZE = 50
 PROBES = 8
 CHUNK_BYTES = 256 * 1024
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.5
 
 Hour = tuple[datetime, datetime]
 Figures = dict[str, Any]
@@ -83,7 +84,7 @@ def upload_model(stack: CountedStack, folder: Path) -> str:
     assert stack.services is not None, "it runs"
     street = demo.street(folder, stack.services.addresses["embedding"]).footage
     data = street.read_bytes()
-    return upload(stack, data, FIRST_DAY - timedelta(days=1))
+    return upload(stack, data, MODEL_DAY)
 
 
 def upload(stack: CountedStack, data: bytes, start: datetime, *, name: str = "model.mp4") -> str:
@@ -211,6 +212,7 @@ def cancel_watched(stack: CountedStack, scan_id: str) -> tuple[Figures, Figures]
                     first.set()
             except grpc.RpcError as error:
                 told["failed"] = code_of(error)
+                print(f"WatchScan: {error}", file=sys.stderr)
                 first.set()
 
     watching = threading.Thread(target=watch)

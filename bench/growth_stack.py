@@ -42,6 +42,8 @@ BUCKET = "homeward-footage"
 HOURS_A_DAY = 24
 CAMERAS = 500
 FIRST_DAY = datetime(2026, 3, 1, tzinfo=UTC)
+MODEL_DAY = FIRST_DAY - timedelta(days=1)
+"""Of the one recording that is uploaded."""
 FILL_THREADS = 8
 REPEATED_SECONDS = 0.5
 """What takes less is done `REPEATS` times, and the mean is taken."""
@@ -248,8 +250,11 @@ class Recordings:
         self._nats_url = stack.nats_url
         self._objects = {
             str(item.object_name): self._read(str(item.object_name))
-            for item in self._store.list_objects(BUCKET, recursive=True)
-            if footage_id in str(item.object_name)
+            for item in self._store.list_objects(
+                BUCKET,
+                f"footage/{footage_id.rsplit('-', 2)[0]}/{MODEL_DAY:%Y/%m/%d}/",
+                recursive=True,
+            )
         }
         name = next(key for key in self._objects if key.endswith("/manifest.json"))
         self._manifest = json.loads(self._objects[name])
