@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,15 @@ class Entry:
     value: bytes
     revision: int
     """Grows with every write; a write may be made conditional on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[T]):
+    """A value as it was read, with what a write may be made conditional on."""
+
+    value: T
+    etag: int
+    """Grows with every write to the store."""
 
 
 class ConflictError(Exception):

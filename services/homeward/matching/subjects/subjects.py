@@ -397,7 +397,7 @@ class Subjects:
         ]
 
     def _in_scans(self, count: int) -> ErasureEntry:
-        """Tell of the records of scans, which name the sightings that they led to."""
+        """Tell of the records of scans, which have the ids of sightings that they led to."""
         if not count:
             return _told(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
         until = self._clock.now() + RECORD_LIMIT
@@ -405,8 +405,8 @@ class Subjects:
             SCANS,
             count,
             ErasureOutcome.PENDING,
-            "ids and scores, which refer to nothing any more, go with the scans, by"
-            f" {until:%Y-%m-%d %H:%M} UTC",
+            "ids, which refer to nothing any more and stand beside no place and no time, go with"
+            f" the scans, by {until:%Y-%m-%d %H:%M} UTC",
         )
         return replace(entry, until=until)
 

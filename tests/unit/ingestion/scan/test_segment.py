@@ -171,8 +171,8 @@ class FakeImages:
         scene = int(frame.grey[0, 0])
         return np.random.default_rng(scene).uniform(0, 255, (18, 32)).astype(np.float32)
 
-    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
-        del frame, seen
+    def selection_quality(self, frame: Frame, face: Face, *, sharpness: bool) -> float:
+        del frame, sharpness
         return face.detector_score
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
@@ -281,7 +281,7 @@ class Stage:
 
 @asynccontextmanager
 async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, None]:
-    async with BoundedExecutor("look", workers=1, queue=4) as executor:
+    async with BoundedExecutor("pictures", workers=1, queue=4) as executor:
         faces = FakeFaces()
         parts = {
             "source": FakeSource(),

@@ -109,6 +109,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
     what was removed. Metadata: `bucket`, `problem`.
     """
+    ERROR_REASON_SCAN_LIMIT: _ErrorReason.ValueType  # 36
+    """RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
+    allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
+    `segments`, `under_way`, `most`.
+    """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
     ERROR_REASON_SUBJECT_CLOSED: _ErrorReason.ValueType  # 41
@@ -268,6 +273,11 @@ ERROR_REASON_RETENTION_UNSAFE: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. The object store is set up so that it would keep what is deleted, or
 footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
 what was removed. Metadata: `bucket`, `problem`.
+"""
+ERROR_REASON_SCAN_LIMIT: ErrorReason.ValueType  # 36
+"""RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
+allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
+`segments`, `under_way`, `most`.
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""
