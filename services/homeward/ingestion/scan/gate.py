@@ -196,8 +196,8 @@ def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = Non
         profile: Of the whole recording.
         piece: What is to be searched.
         segment_end: From here on, the piece only serves to follow people who are in view: one
-            glance tells who came before it, and there are no others where nothing happens. None for the
-            end of the piece.
+            glance tells who came before it, and there are no others where nothing happens. None
+            for the end of the piece.
     """
     groups = groups_of(profile.starts, piece)
     if profile.unfit is not None:

@@ -23,7 +23,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.work import RETRY_SECONDS, kept_in_hand
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import ConflictError
+from homeward.servicekit.keyvalue import ConflictError, Stored
 
 RECORDINGS_AT_ONCE = 50
 """Recordings of a scan that are planned before the next scan has its turn."""
@@ -222,12 +222,12 @@ class ScanPlanner:
         scan, held = await self._scans.get(scan_id), await self._scans.plan(scan_id)
         if scan is None or held.value.over:
             return True
-        await self._queue_recordings(scan_id, held.value)
-        plan = replace(held.value, queued=held.value.recordings)
-        if not plan.complete:
-            found = await self._next(scan, plan)
-            plan = await self._with(scan, plan, found)
         try:
+            if held.value.queued == held.value.recordings:
+                plan = await self._with(scan, held.value, await self._next(scan, held.value))
+                held = Stored(plan, await self._scans.put_plan(scan_id, plan, held.etag))
+            await self._queue_recordings(scan_id, held.value)
+            plan = replace(held.value, queued=held.value.recordings)
             await self._scans.put_plan(scan_id, plan, held.etag)
         except ConflictError:
             return False  # it was cancelled, or another planner has it too

@@ -47,8 +47,8 @@ class ScanRecords(Protocol):
     async def plan(self, scan_id: str) -> Stored[ScanPlan]:
         """Return how far a scan is planned."""
 
-    async def put_plan(self, scan_id: str, plan: ScanPlan, etag: int) -> None:
-        """Replace the plan that has an etag.
+    async def put_plan(self, scan_id: str, plan: ScanPlan, etag: int) -> int:
+        """Replace the plan that has an etag; return the etag of the new one.
 
         Raises:
             ConflictError: It was replaced.
@@ -163,9 +163,9 @@ class StoredScanRecords:
         """Return how far a scan is planned."""
         return await self._read(_plan(scan_id), ScanPlan) or Stored(ScanPlan(), 0)
 
-    async def put_plan(self, scan_id: str, plan: ScanPlan, etag: int) -> None:
-        """Replace the plan that has an etag."""
-        await self._replace(_plan(scan_id), plan, etag)
+    async def put_plan(self, scan_id: str, plan: ScanPlan, etag: int) -> int:
+        """Replace the plan that has an etag; return the etag of the new one."""
+        return await self._replace(_plan(scan_id), plan, etag)
 
     async def recording(self, scan_id: str, number: int) -> Stored[ScannedRecording] | None:
         """Return a recording of a scan."""
@@ -246,11 +246,10 @@ class StoredScanRecords:
         entry = await self._store.get(key)
         return Stored(records.decode(entry.value, kind), entry.revision) if entry else None
 
-    async def _replace(self, key: str, value: object, etag: int) -> None:
+    async def _replace(self, key: str, value: object, etag: int) -> int:
         if etag:
-            await self._store.update(key, records.encode(value), revision=etag)
-        else:
-            await self._store.create(key, records.encode(value))
+            return await self._store.update(key, records.encode(value), revision=etag)
+        return await self._store.create(key, records.encode(value))
 
 
 def _take_in(live: LiveScan, entry: Entry) -> None:

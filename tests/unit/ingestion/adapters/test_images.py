@@ -180,7 +180,9 @@ def test_a_face_is_worth_the_same_by_its_picture_and_by_its_portrait() -> None:
     seen = Face(box, POINTS, 0.9)
     aligned = images.aligned(Portrait(InMemoryPicture(image), box, ()), seen)
 
-    assert images.quality(aligned, seen) == images.selection_quality(frame(image), seen, sharpness=True)
+    assert images.quality(aligned, seen) == images.selection_quality(
+        frame(image), seen, sharpness=True
+    )
 
 
 def test_a_thumbnail_is_small_and_grey() -> None:

@@ -262,7 +262,9 @@ def test_a_recording_of_nobody_is_not_taken_for_one_of_a_constant_bit_rate() -> 
 
     assert (surveyed.thoroughness, surveyed.still) == (Thoroughness.GATED, True)
     assert surveyed.active == frozenset()
-    assert offsets(surveyed.glances) == list(np.arange(0, 2.0 * MANY, GLANCE_PERIOD.total_seconds()))
+    assert offsets(surveyed.glances) == list(
+        np.arange(0, 2.0 * MANY, GLANCE_PERIOD.total_seconds())
+    )
 
 
 @pytest.mark.parametrize("grain", [0.004, 0.01, 0.04])
