@@ -55,6 +55,12 @@ PUBLISHED_AT_ONCE = 64
 """Messages that are on their way to the server at a time."""
 
 DROPPED_AT_ONCE = 256
+DROP_SECONDS = 10.0
+"""A store that writes each change to its disk takes a second for some hundred."""
+
+MOST_DROPPED = 2048
+"""Segments of a cancelled scan that are dropped before other scans have their turns."""
+
 MAX_ACK_PENDING = 1000
 
 _CONSUMERS_A_PAGE = 256
@@ -145,14 +151,17 @@ class NatsWorkQueue:
             await asyncio.sleep(min(left, ASK_SECONDS))
 
     async def drop(self, scan_id: str) -> list[int]:
-        """Take out all that waits of a scan; return the numbers of these segments."""
+        """Take out what waits of a scan, `MOST_DROPPED` or so; return the numbers of these."""
         dropped: list[int] = []
         with self._nats.translated():
             while messages := await self._fetch(scan_id, DROPPED_AT_ONCE):
-                for one in messages:
+                for one in messages[:-1]:
                     await one.ack()
+                # Those before it were taken in then, too.
+                await messages[-1].ack_sync(timeout=DROP_SECONDS)
                 dropped += [_named(one)[2] for one in messages]
-            await self._nats.client.flush()
+                if len(dropped) >= MOST_DROPPED:
+                    break
         return dropped
 
     async def backlog(self) -> Backlog:

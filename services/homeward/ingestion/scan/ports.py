@@ -284,7 +284,7 @@ class WorkQueue(Protocol):
         """
 
     async def drop(self, scan_id: str) -> list[int]:
-        """Take out all that waits of a scan; return the numbers of these segments."""
+        """Take out what waits of a scan, or a good part of it; return the numbers of these."""
 
     async def backlog(self) -> Backlog:
         """Return how much there is to do."""
