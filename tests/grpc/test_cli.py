@@ -367,6 +367,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.stretches: list[scan_pb2.IncomparableStretch] = []
         """A page each."""
         self.unlisted: list[scan_pb2.UnlistedFootage] = []
+        self.in_hand = False
+        """Whether a scanner works on it when it is cancelled."""
+        self.no_cancel: Refusal | None = None
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
@@ -394,6 +397,10 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         )
 
     def CancelScan(self, request: Any, context: Any) -> Any:
+        if self.no_cancel is not None:
+            self.no_cancel.abort(context)
+        if self.in_hand:
+            return scan_service_pb2.CancelScanResponse(scan=running(60).scan)
         scan = scan_pb2.Scan(scan_id=request.scan_id, state=scan_pb2.Scan.STATE_CANCELLED)
         return scan_service_pb2.CancelScanResponse(scan=scan)
 
@@ -2382,6 +2389,39 @@ def test_scans_are_listed_shown_and_cancelled(
     assert run(["scan", "show", SCAN[:8]]) == 0
     assert run(["scan", "cancel", SCAN[:8]]) == 0
     assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_a_scan_that_scanners_work_on_is_being_cancelled(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.in_hand = True
+
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+
+    assert "is being cancelled: scanners leave it within seconds" in capsys.readouterr().out
+
+
+def test_a_scan_that_is_cancelled_already_is_no_error(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "SCAN_ENDED", metadata={"state": "CANCELLED"}
+    )
+    homeward.scans.told = {"state": scan_pb2.Scan.STATE_CANCELLED}
+
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+
+    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_whether_a_cancel_without_an_answer_took_effect_is_to_be_looked_up(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+
+    assert run(["scan", "cancel", SCAN[:8]]) != 0
+
+    assert f"advice: `homeward scan show {SCAN}` tells whether" in capsys.readouterr().err
 
 
 # sightings

@@ -36,7 +36,7 @@ _GAP_REASONS = {
 }
 
 
-_WAYS = {
+_HOW_SEARCHED = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
     scan_pb2.THOROUGHNESS_PRESENCE: (
         "as an earlier scan had: pictures with faces alone were decoded again"
@@ -132,6 +132,15 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     return [f"Matches not shown, as {why}: {count}." for why, count in told.items() if count]
 
 
+def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
+    """Return what is told of candidates that a scan has recorded and nobody has any more."""
+    gone = progress.candidate_count - listed
+    if gone <= 0:
+        return []
+    why = "they were rejected or erased, or joined to another"
+    return [f"Candidates that were found and are not held any more, as {why}: {gone}."]
+
+
 def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
@@ -147,9 +156,9 @@ def tell_findings(session: Session, findings: Findings) -> None:
     else:
         searched = findings.scan.coverage.searched_duration
         session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
-    for line in not_shown(findings.scan.progress):
-        session.view.say(line)
     progress = findings.scan.progress
+    for line in (*not_listed(progress, len(candidates)), *not_shown(progress)):
+        session.view.say(line)
     if progress.dropped_match_count > progress.closed_subject_match_count:
         session.view.say("`homeward sighting list --rejected` shows where, and how to look again.")
     crowded = findings.scan.progress.crowded_appearance_count
@@ -171,6 +180,12 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         f"Coverage: {times.span(coverage.searched_duration)} searched of "
         f"{times.span(coverage.requested_duration)} of footage asked for."
     )
+    if scan.progress.planning:
+        say(
+            "It was cancelled before all footage in its scope was counted; what was not is neither."
+            if scan.state in ENDED
+            else "Not all footage in its scope is counted yet."
+        )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
     passed_over = times.seconds(coverage.passed_over_duration)
     if passed_over:
@@ -223,7 +238,7 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                     effort.footage_id,
                     times.span(effort.decoded_duration),
                     times.span(effort.passed_over_duration),
-                    "; ".join(_WAYS.get(way, "unknown") for way in effort.thoroughness),
+                    "; ".join(_HOW_SEARCHED.get(how, "unknown") for how in effort.thoroughness),
                 )
                 for effort in coverage.footage_efforts
             ],
@@ -313,13 +328,14 @@ def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings)
     total = times.seconds(findings.scan.progress.total_duration)
     speed = pace.speed(done)
     scan = findings.scan
-    pending = scan.state == scan_pb2.Scan.STATE_PENDING
+    pending, planning = scan.state == scan_pb2.Scan.STATE_PENDING, scan.progress.planning
     component = scan.progress.waiting.component or "a service"
     notes = (
-        "waiting for a scanner" if pending else "",
+        f"counting recordings: {scan.progress.footage_count}" if planning else "",
+        "waiting for a scanner" if pending and not planning else "",
         f"waiting for {component}" if scan.progress.HasField("waiting") else "",
         f"{speed:.1f} x real time" if speed else "",
-        pace.eta(done, total),
+        "" if planning else pace.eta(done, total),
         f"candidates: {len(findings.candidates)}",
     )
     show(done, total, ", ".join(filter(None, notes)))

@@ -9,9 +9,9 @@ import click
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.cli import caveats, stretches, times
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
-from homeward.cli.follow import follow, tell_coverage, tell_efforts
+from homeward.cli.follow import ENDED, follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
@@ -71,6 +71,7 @@ def show(session: Session, *, scan_id: str) -> None:
             ("from", times.utc(told.scope.interval.start_time)),
             ("to", times.utc(told.scope.interval.end_time)),
             ("recordings", str(progress.footage_count)),
+            ("planning", "not all recordings are counted" if progress.planning else ""),
             ("done", _share(told)),
             ("pictures looked at", str(progress.frame_count)),
             ("appearances", str(progress.appearance_count)),
@@ -158,12 +159,27 @@ def list_stretches(
 @click.argument("scan_id", metavar="ID")
 def cancel(session: Session, *, scan_id: str) -> None:
     """Stop a scan. What it found until then stands."""
-    request = scan_service_pb2.CancelScanRequest(scan_id=_full(session, scan_id))
-    told = _stub(session).CancelScan(request).scan
+    told = _cancelled(session, _full(session, scan_id))
     if session.view.json:
         session.view.document({"scan": told})
-    else:
-        session.view.say(f"Scan {told.scan_id} is {_state(told)}. What it found stands.")
+        return
+    state = _state(told)
+    if told.state not in ENDED:
+        state = "being cancelled: scanners leave it within seconds"
+    session.view.say(f"Scan {told.scan_id} is {state}. What it found stands.")
+
+
+def _cancelled(session: Session, scan_id: str) -> scan_pb2.Scan:
+    """Cancel a scan; return it, as it was before too if it was cancelled already."""
+    stub = _stub(session)
+    try:
+        return stub.CancelScan(scan_service_pb2.CancelScanRequest(scan_id=scan_id)).scan
+    except CallError as error:
+        if error.reason == "SCAN_ENDED" and error.metadata.get("state") == "CANCELLED":
+            return stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id)).scan
+        if error.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):  # it may have taken effect
+            error.advice = f"`homeward scan show {scan_id}` tells whether it is cancelled"
+        raise
 
 
 def _stub(session: Session) -> ScanServiceStub:
