@@ -381,3 +381,15 @@ async def test_a_watch_of_a_server_that_is_only_quiet_goes_on(
 
     assert entry is not None
     assert entry.value == b"1"
+
+
+async def test_a_record_that_several_erase_at_a_time_is_gone(store: KeyValueStore) -> None:
+    for number in range(20):
+        await store.put(f"key.{number}", b"value")
+
+    erased = await asyncio.gather(
+        *(store.erase(f"key.{number}") for number in range(20) for _ in range(3))
+    )
+
+    assert sum(erased) >= 20
+    assert await store.entries("key.*") == []

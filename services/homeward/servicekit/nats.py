@@ -19,6 +19,7 @@ from nats.js.errors import (
     KeyNotFoundError,
     KeyWrongLastSequenceError,
     NotFoundError,
+    ServerError,
 )
 from nats.js.kv import KeyValue
 
@@ -41,6 +42,9 @@ OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
 overwrites the bytes of a message that is deleted by its number, not of one that is crowded out."""
 
+
+_NO_MESSAGE = 10057
+"""JetStream's code for a message that is to be deleted and is not there; its status is 500."""
 
 log = structlog.get_logger()
 
@@ -234,8 +238,12 @@ class NatsKeyValueStore:
     async def _overwrite(self, number: int) -> bool:
         try:
             return bool(await self._nats.jetstream.delete_msg(self._stream, number))
-        except NotFoundError:  # somebody else was faster
+        except NotFoundError:
             return False
+        except ServerError as error:
+            if error.err_code != _NO_MESSAGE:
+                raise
+            return False  # somebody else was faster
 
     async def entries(self, pattern: str = ">") -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""

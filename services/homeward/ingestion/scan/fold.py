@@ -24,13 +24,13 @@ async def fold(scans: ScanRecords, scan_id: str) -> None:
         # In this order: what the tally has is not read after it was let go of.
         tally = await scans.tally(scan_id)
         ended = [one for one in await scans.segments(scan_id) if one.value.state.ended]
+        total = tally.value
         if not ended:
             break
         fresh = sorted(
             (one for one in ended if one.etag > tally.value.revision),
             key=lambda one: (one.value.recording, one.etag),
         )
-        total = tally.value
         for number, group in groupby(fresh, key=lambda one: one.value.recording):
             for segment in await _added_to_recording(scans, scan_id, number, list(group)):
                 total = added(total, segment, 0)
@@ -43,7 +43,10 @@ async def fold(scans: ScanRecords, scan_id: str) -> None:
                 continue
         for one in ended:
             await scans.forget_segment(scan_id, one.value.number)
-    await settle(scans, scan_id)
+        break  # what ends meanwhile, whoever ended it adds up
+    plan = (await scans.plan(scan_id)).value
+    if plan.stopped or (plan.complete and total.segments == plan.segments):
+        await settle(scans, scan_id)
 
 
 async def settle(scans: ScanRecords, scan_id: str) -> Scan | None:

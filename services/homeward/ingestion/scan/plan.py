@@ -220,7 +220,7 @@ class ScanPlanner:
     async def step(self, scan_id: str) -> bool:
         """Plan the next recordings of a scan; return whether it is planned."""
         scan, held = await self._scans.get(scan_id), await self._scans.plan(scan_id)
-        if scan is None or held.value.over:
+        if scan is None or scan.cancelled or held.value.over:
             return True
         try:
             if held.value.queued == held.value.recordings:

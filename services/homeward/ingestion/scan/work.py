@@ -16,7 +16,7 @@ from opentelemetry.trace import Span
 from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.scan.fold import fold
+from homeward.ingestion.scan.fold import fold, settle
 from homeward.ingestion.scan.model import GapReason, Scan, ScanState, Segment
 from homeward.ingestion.scan.ports import Work, WorkQueue
 from homeward.ingestion.scan.progress import CancelledScan, Check, SegmentProgress
@@ -205,6 +205,7 @@ class ScanWorker:
             if held.value.number in dropped:  # whoever had it gave it back, or died
                 await self._scans.forget_segment(work.scan_id, held.value.number)
         await fold(self._scans, work.scan_id)
+        await settle(self._scans, work.scan_id)
 
     async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
         segment = replace(segment, waiting=None)  # of who had it before
