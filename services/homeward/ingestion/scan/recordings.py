@@ -70,7 +70,7 @@ class ScannedRecording:
     @property
     def duration(self) -> timedelta:
         """How much of it was asked for."""
-        return sum((self.segment(number).duration for number in range(len(self.pieces))), _NO_TIME)
+        return sum((_common(one, self.window).duration for one in self.pieces), timedelta())
 
     @property
     def effort(self) -> FootageEffort:
@@ -129,15 +129,34 @@ class ScannedRecording:
 
     def gaps_if_cancelled(self) -> tuple[Gap, ...]:
         """Return its gaps, with what no scanner has ended as one that was cancelled."""
-        rest = (
-            one.gap(GapReason.CANCELLED, SCAN_CANCELLED)
-            for one in self.open_segments()
-            if one.duration
+        rest = [
+            Gap(
+                self.footage_id,
+                self.true_start + one.start,
+                self.true_start + one.end,
+                GapReason.CANCELLED,
+                SCAN_CANCELLED,
+            )
+            for one in self._open_stretches()
+        ]
+        return merged([*self.gaps, *rest]) if rest else self.gaps
+
+    def _open_stretches(self) -> list[Stretch]:
+        """Return what was asked for of segments that have not ended, those that touch as one."""
+        borders = [0, *(number for span in self.ended for number in span), len(self.pieces)]
+        runs = zip(borders[::2], borders[1::2], strict=True)
+        stretches = (
+            _common(Stretch(self.pieces[first].start, self.pieces[last - 1].end), self.window)
+            for first, last in runs
+            if first < last
         )
-        return merged([*self.gaps, *rest])
+        return [one for one in stretches if one.duration]
 
 
-_NO_TIME = timedelta()
+def _common(one: Stretch, other: Stretch) -> Stretch:
+    """Return what two stretches have in common; one of no length if that is nothing."""
+    start = max(one.start, other.start)
+    return Stretch(start, max(start, min(one.end, other.end)))
 
 
 def accounted(segment: Segment) -> Segment:
