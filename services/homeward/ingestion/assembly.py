@@ -58,28 +58,14 @@ async def assemble(
         stack: Closes what is opened.
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
-    threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
+    store = await _open_store(settings, stack)
     probers = await stack.enter_async_context(
         BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
     )
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
-    client = s3.connect(
-        settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        connections=8,
-    )
-    store = S3FootageStore(
-        client,
-        inventory.FOOTAGE.place,
-        threads,
-        settings.s3_endpoint,
-        encryption=settings.s3_encryption,
-    )
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
-
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
     registered = await eventually(partial(bucket, inventory.CAMERAS))
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
@@ -120,6 +106,23 @@ async def assemble(
         scans=StoredScanRecords(scans),
         scan_store=scans,
         uploads=uploads,
+    )
+
+
+async def _open_store(settings: IngestionSettings, stack: AsyncExitStack) -> S3FootageStore:
+    threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
+    client = s3.connect(
+        settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        connections=8,
+    )
+    return S3FootageStore(
+        client,
+        inventory.FOOTAGE.place,
+        threads,
+        settings.s3_endpoint,
+        encryption=settings.s3_encryption,
     )
 
 

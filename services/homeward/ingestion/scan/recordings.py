@@ -112,7 +112,7 @@ class ScannedRecording:
         """
         number = segment.number - self.first_segment
         searched = segment.state is ScanState.SUCCEEDED
-        way = (segment.thoroughness,) if searched and segment.thoroughness else ()
+        how = (segment.thoroughness,) if searched and segment.thoroughness else ()
         told = ((number, segment.counts.incomparable),)
         return replace(
             self,
@@ -120,7 +120,7 @@ class ScannedRecording:
             revision=max(self.revision, revision),
             looked_at=self.looked_at + segment.looked_at,
             passed_over=self.passed_over + segment.passed_over,
-            thoroughness=tuple(dict.fromkeys(self.thoroughness + way)),
+            thoroughness=tuple(dict.fromkeys(self.thoroughness + how)),
             gaps=merged(self.gaps + segment.gaps),
             sizes=self.sizes + segment.counts.sizes,
             incomparable=self.incomparable
