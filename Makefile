@@ -9,7 +9,11 @@ CHECKOV := .venv-checkov
 SHARED ?= $(wildcard ../shared)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained lock clean
+.PHONY: help demo test coverage test-insightface images-check manifests fuzz lint fmt protos bench prove-unretained \
+	lock clean
+
+help:  ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.server  ## Find one of six people in street footage made on the spot
 	$(BIN)/homeward demo
@@ -30,7 +34,11 @@ manifests: $(VENV)/.dev $(CHECKOV)/.done  ## Check every overlay, and show which
 fuzz: $(VENV)/.dev  ## Try damaged and hostile recordings and photographs; FUZZ_ARGS="--seed 7 --keep FOLDER WORD"
 	PYTHONPATH=tests $(BIN)/python -m fuzz $(FUZZ_ARGS)
 
-lint: $(VENV)/.dev
+coverage: $(VENV)/.dev  ## Which lines the tests run; a page in .coverage-report, PYTEST_ARGS as of test
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered \
+		--cov-report=html:.coverage-report $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev  ## Format, style, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -48,13 +56,13 @@ bench: $(VENV)/.dev $(PEERS)/.done  ## Measure the scan beside what users would 
 	$(BIN)/python bench/scan.py $(if $(SHARED),--shared $(SHARED)) $(BENCH_ARGS)
 
 prove-unretained: $(VENV)/.server  ## Look for strangers in every byte that a scan has left
-	$(BIN)/python -m homeward.embedded.unretained
+	$(BIN)/python tools/unretained.py
 
 lock:  ## Write requirements/*.txt again; needs uv
 	tools/lock.sh
 
-clean:
-	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .demo .images
+clean:  ## Remove what the others have made here
+	rm -rf $(VENV) $(PEERS) $(INSIGHTFACE) $(CHECKOV) .coverage .coverage-report .demo .images
 
 # Hashes are checked for every package; homeward itself is installed from this checkout.
 $(VENV)/.server: requirements/server.txt requirements/demo.txt pyproject.toml

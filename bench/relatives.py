@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from ideas import WRONG_LABELS
 
-from homeward.cli.figures import DOUBTFUL_MARGIN
+from homeward.cli.policy_figures import DOUBTFUL_MARGIN
 from homeward.core import fusing
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.adapters.pictures import PillowPictureDecoder

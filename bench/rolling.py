@@ -381,7 +381,7 @@ class Load:
     def _upload_slowly(self) -> None:
         path, start = self._next_recording()
         places = Places(self._cluster.targets, {}, None, Path("none"), self._folder)
-        header = upload.describe(path, "yard", datetime.fromisoformat(start), way="stream")
+        header = upload.describe(path, "yard", datetime.fromisoformat(start), transport="stream")
         with Connections(places) as connections:
             stub = FootageServiceStub(connections.channel("ingestion"))
             slow = _Slow(stub, header.size_bytes, self._slow_upload_seconds)

@@ -27,7 +27,7 @@ from homeward.servicekit import s3
 from homeward.servicekit.errors import NotFoundError, Reason, UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.lifecycle import BACKSTOP, Lifecycle, LifecycleSpan
-from homeward.servicekit.objects import InMemoryObjectStore, ObjectStore
+from homeward.servicekit.objects import InMemoryObjectStore, Level, ObjectStore
 
 LEAST_PART = 5 * 1024 * 1024
 NOTHING_LISTENS = "http://127.0.0.1:9"
@@ -160,6 +160,41 @@ async def test_stat_tells_size_and_time(store: ObjectStore, folder: str) -> None
     assert info is not None
     assert (info.key, info.size) == (f"{folder}/a", 5)
     assert abs(info.modified - datetime.now(UTC)) < SOON
+
+
+async def test_a_level_is_told_without_what_is_below_it(store: ObjectStore, folder: str) -> None:
+    for key in ("a/1", "a/2/3", "a-b/1", "c", "b"):
+        await store.put(f"{folder}/{key}", b"", content_type="image/jpeg")
+
+    top, inner = await store.level(f"{folder}/"), await store.level(f"{folder}/a/")
+
+    assert top.folders == (f"{folder}/a-b/", f"{folder}/a/")
+    assert [one.key for one in top.objects] == [f"{folder}/b", f"{folder}/c"]
+    assert inner.folders == (f"{folder}/a/2/",)
+    assert [one.key for one in inner.objects] == [f"{folder}/a/1"]
+    assert await store.level(f"{folder}/nothing/") == Level((), ())
+
+
+async def test_more_folders_than_the_server_tells_at_once_are_told(
+    store: ObjectStore, folder: str
+) -> None:
+    keys = [f"{folder}/{number:04d}/x" for number in range(1001)]
+    for first in range(0, len(keys), 8):
+        chunk = keys[first : first + 8]
+        await asyncio.gather(*(store.put(key, b"", content_type="a/b") for key in chunk))
+
+    assert (await store.level(f"{folder}/")).folders == tuple(key[:-1] for key in keys)
+
+
+async def test_a_list_goes_on_after_a_key(store: ObjectStore, folder: str) -> None:
+    for key in ("1", "2", "3", "4"):
+        await store.put(f"{folder}/{key}", b"", content_type="image/jpeg")
+
+    first = await store.objects_after(f"{folder}/", "", 2)
+    rest = await store.objects_after(f"{folder}/", first[-1].key, 9)
+
+    assert [one.key for one in first] == [f"{folder}/1", f"{folder}/2"]
+    assert [one.key for one in rest] == [f"{folder}/3", f"{folder}/4"]
 
 
 async def test_a_deleted_object_is_gone(store: ObjectStore, folder: str) -> None:

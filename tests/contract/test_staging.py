@@ -18,12 +18,19 @@ from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage import staging
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
+from homeward.ingestion.footage.erasure import FootageEraser
+from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Probe, VideoTrack
-from homeward.ingestion.footage.model import Footage, FootageHeader, footage_folder
+from homeward.ingestion.footage.model import Footage, FootageHeader
 from homeward.ingestion.footage.ports import FootageStore
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.footage.timeline import VERSION, Examined, Timeline
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.servicekit import s3
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.errors import InvalidArgumentError, Reason
@@ -104,38 +111,58 @@ def uploads() -> InMemoryKeyValueStore:
 
 
 @pytest.fixture
-async def library(
+async def resource(
     store: FootageStore, uploads: InMemoryKeyValueStore
-) -> AsyncIterator[FootageLibrary]:
+) -> AsyncIterator[FootageResource]:
     clock = SystemClock()
     cameras = Cameras(InMemoryKeyValueStore(), clock)
     await cameras.create("cam-1", CameraDetails())
     async with BoundedExecutor("timelines", workers=1, queue=8) as threads:
-        yield FootageLibrary(
+        erasures = InMemoryKeyValueStore()
+        library = FootageLibrary(store=store, prober=AnyFile(), executor=threads, clock=clock)
+        eraser = FootageEraser(
             store=store,
-            uploads=uploads,
-            cameras=cameras,
-            prober=AnyFile(),
-            matcher=NoSightings(),  # type: ignore[arg-type]  # nothing else is asked of it
-            erasures=InMemoryKeyValueStore(),
-            executor=threads,
+            library=library,
+            sightings=NoSightings(),
+            records=FootageRecords(erasures),
+            counts=FootageCounts(erasures),
             clock=clock,
-            min_footage_age=timedelta(minutes=15),
-            keep=FOOTAGE_LIMIT,
+        )
+        yield FootageResource(
+            uploads=FootageUploads(
+                store=store,
+                uploads=uploads,
+                cameras=cameras,
+                library=library,
+                eraser=eraser,
+                clock=clock,
+                terms=IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT),
+            ),
+            library=library,
+            eraser=eraser,
+            reporter=RetentionReporter(
+                store=store,
+                finder=library.finder,
+                uploads=uploads,
+                records=erasures,
+                cameras=cameras,
+                clock=clock,
+                terms=RetentionTerms(FOOTAGE_LIMIT),
+            ),
         )
 
 
 @pytest.fixture
 def sweep(
-    library: FootageLibrary, store: FootageStore, uploads: InMemoryKeyValueStore
+    resource: FootageResource, store: FootageStore, uploads: InMemoryKeyValueStore
 ) -> Callable[[], Awaitable[object]]:
     sweeper = FootageSweeper(
-        library=library,
         store=store,
+        eraser=resource.eraser,
         uploads=uploads,
+        records=InMemoryKeyValueStore(),
         clock=SystemClock(),
-        limit=FOOTAGE_LIMIT,
-        ahead=FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT),
+        terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT)),
     )
 
     async def proceed() -> bool:
@@ -150,8 +177,8 @@ def header() -> FootageHeader:
     return FootageHeader("cam-1", "a.mp4", begin, len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
-async def url_of(library: FootageLibrary, header: FootageHeader) -> str:
-    answer = await library.upload_url("up-1", header)
+async def url_of(resource: FootageResource, header: FootageHeader) -> str:
+    answer = await resource.uploads.upload_url("up-1", header)
     assert not isinstance(answer, Footage)
     return answer[0]
 
@@ -170,52 +197,52 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_file_that_came_by_url_is_admitted_whole_and_its_staging_key_is_empty(
-    library: FootageLibrary, store: FootageStore, put: Put, header: FootageHeader
+    resource: FootageResource, store: FootageStore, put: Put, header: FootageHeader
 ) -> None:
-    await put(await url_of(library, header), CONTENT)
+    await put(await url_of(resource, header), CONTENT)
     assert await store.stat(file_of(header)) is None
 
-    footage = await library.complete_upload("up-1")
+    footage = await resource.uploads.complete_upload("up-1")
 
     assert await store.get(file_of(header)) == CONTENT
-    assert await library.get(footage.footage_id) == footage
+    assert await resource.library.get(footage.footage_id) == footage
     assert await store.objects("staging/") == []
 
 
 async def test_who_has_the_url_cannot_write_over_the_recording(
     *,
-    library: FootageLibrary,
+    resource: FootageResource,
     store: FootageStore,
     put: Put,
     header: FootageHeader,
     sweep: Any,
 ) -> None:
-    url = await url_of(library, header)
+    url = await url_of(resource, header)
     await put(url, CONTENT)
-    footage = await library.complete_upload("up-1")
+    footage = await resource.uploads.complete_upload("up-1")
 
     await put(url, OTHER)
 
     assert await store.get(file_of(header)) == CONTENT
-    told = {one.name: one for one in (await library.report()).held}
+    told = {one.name: one for one in (await resource.reporter.report()).held}
     assert told["unclaimed objects"].count == 1
     await sweep()
     assert await store.objects("staging/") == []
-    assert await library.get(footage.footage_id) == footage
+    assert await resource.library.get(footage.footage_id) == footage
 
 
 async def test_who_has_the_url_cannot_put_a_recording_back_that_was_removed(
     *,
-    library: FootageLibrary,
+    resource: FootageResource,
     store: FootageStore,
     put: Put,
     header: FootageHeader,
     sweep: Any,
 ) -> None:
-    url = await url_of(library, header)
+    url = await url_of(resource, header)
     await put(url, CONTENT)
-    footage = await library.complete_upload("up-1")
-    await library.delete(footage.footage_id)
+    footage = await resource.uploads.complete_upload("up-1")
+    await resource.eraser.delete(footage.footage_id)
 
     await put(url, CONTENT, **FAR_AHEAD)
     put_back = await keys(store)
@@ -227,13 +254,13 @@ async def test_who_has_the_url_cannot_put_a_recording_back_that_was_removed(
 
 async def test_a_file_that_is_written_over_while_it_is_admitted_is_refused(
     *,
-    library: FootageLibrary,
+    resource: FootageResource,
     store: Any,
     put: Put,
     header: FootageHeader,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = await url_of(library, header)
+    url = await url_of(resource, header)
     await put(url, CONTENT)
     read = store.read
 
@@ -245,7 +272,7 @@ async def test_a_file_that_is_written_over_while_it_is_admitted_is_refused(
 
     monkeypatch.setattr(store, "read", meanwhile)
     with pytest.raises(InvalidArgumentError) as refused:
-        await library.complete_upload("up-1")
+        await resource.uploads.complete_upload("up-1")
 
     assert refused.value.reason is Reason.UPLOAD_DIGEST_MISMATCH
     assert await keys(store) == []
@@ -253,13 +280,13 @@ async def test_a_file_that_is_written_over_while_it_is_admitted_is_refused(
 
 async def test_a_second_completion_writes_nothing_over_the_first(
     *,
-    library: FootageLibrary,
+    resource: FootageResource,
     store: Any,
     put: Put,
     header: FootageHeader,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url = await url_of(library, header)
+    url = await url_of(resource, header)
     await put(url, CONTENT)
     stat = store.stat
     first: list[Footage] = []
@@ -268,16 +295,16 @@ async def test_a_second_completion_writes_nothing_over_the_first(
         info = await stat(key)
         if key.startswith("staging/") and not first:
             monkeypatch.setattr(store, "stat", stat)
-            first.append(await library.complete_upload("up-1"))
+            first.append(await resource.uploads.complete_upload("up-1"))
             await put(url, OTHER)
         return info
 
     monkeypatch.setattr(store, "stat", meanwhile)
     with pytest.raises(Exception, match="no upload up-1 is under way"):
-        await library.complete_upload("up-1")
+        await resource.uploads.complete_upload("up-1")
 
     assert await store.get(file_of(header)) == CONTENT
-    assert await library.get(first[0].footage_id) == first[0]
+    assert await resource.library.get(first[0].footage_id) == first[0]
 
 
 async def test_what_is_read_ends_with_the_object(store: FootageStore) -> None:

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import trace_tree
 
+from byte_search import ByteSearch, Sought
 from homeward.core.vision.alignment import align
-from homeward.embedded.byte_search import ByteSearch, Sought
 from homeward.embedded.demo_footage import Street
 from homeward.embedding.adapters.pack import load_pack
 

@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from homeward.api.ingestion.v1 import footage_service_pb2, footage_service_pb2_grpc
-from homeward.embedded.unretained import prove
+from unretained import prove
 
 if TYPE_CHECKING:
     from pathlib import Path

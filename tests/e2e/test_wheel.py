@@ -114,6 +114,11 @@ def test_the_wheel_carries_no_weights_and_no_picture(wheel: Path) -> None:
     assert not endings & {".onnx", ".bin", ".npz", ".jpg", ".png", ".mp4"}
 
 
+def test_the_wheel_carries_the_template_of_the_evaluation_page(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert "homeward/evaluation/templates/page.html" in archive.namelist()
+
+
 def test_the_environment_has_nothing_of_the_checkout(installed: Path, tmp_path: Path) -> None:
     code = "import homeward, sys; print(homeward.__file__, *sys.path)"
 
@@ -127,7 +132,9 @@ def test_the_demo_finds_its_person_and_keeps_nothing_of_the_other(
 ) -> None:
     told = run(installed / "homeward", "demo", cwd=tmp_path)
 
-    assert "Of the other person: 0 templates, 0 crops, 1 numbers in a count." in told
+    assert "Of the other person: 0 templates, 0 crops." in told
+    assert "What is left: 1 in a count; and as long as the recording is there" in told
+    assert re.search(r"when and where faces were in them +[1-9]", told)
     assert (tmp_path / ".demo" / "sighting.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -31,10 +31,17 @@ from homeward.api.ingestion.v1 import (
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.cameras.catalogue import Cameras
-from homeward.ingestion.footage.library import FootageLibrary, manifest_key
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
+from homeward.ingestion.footage.erasure import FootageEraser
+from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
@@ -121,27 +128,47 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
     """The stubs of a server with one camera."""
     cameras = Cameras(InMemoryKeyValueStore(), outside)
     bucket = InMemoryFootageStore(lifecycle_days=29)
-    footage = FootageLibrary(
+    uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
+    library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
+    eraser = FootageEraser(
         store=bucket,
-        uploads=InMemoryKeyValueStore(),
-        cameras=cameras,
-        prober=outside,
-        matcher=outside,
+        library=library,
+        sightings=outside,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
         clock=outside,
-        min_footage_age=timedelta(minutes=15),
-        erasures=InMemoryKeyValueStore(),
-        executor=threads,
-        keep=FOOTAGE_LIMIT,
+    )
+    footage = FootageResource(
+        uploads=FootageUploads(
+            store=bucket,
+            uploads=uploads,
+            cameras=cameras,
+            library=library,
+            eraser=eraser,
+            clock=outside,
+            terms=IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT),
+        ),
+        library=library,
+        eraser=eraser,
+        reporter=RetentionReporter(
+            store=bucket,
+            finder=library.finder,
+            uploads=uploads,
+            records=erasures,
+            cameras=cameras,
+            clock=outside,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
+        ),
     )
     scan_records = InMemoryKeyValueStore()
     kept = StoredScanRecords(scan_records)
-    scope = RecordingsInScope(footage, cameras)
+    scope = RecordingsInScope(library, cameras)
     planner = ScanPlanner(
         scans=kept,
         plans=outside,
         queue=outside,
         scope=scope,
-        footage=footage,
+        footage=library,
         clock=outside,
         segment_length=timedelta(seconds=30),
     )
@@ -159,7 +186,7 @@ async def api(outside: Any, threads: BoundedExecutor) -> AsyncIterator[SimpleNam
             cameras=cameras,
             footage=footage,
             scans=scans,
-            stretches=IncomparableStretches(scans=scans, footage=footage, times=times),
+            stretches=IncomparableStretches(scans=scans, footage=library, times=times),
         ),
         listen="localhost:0",
         checks={},
@@ -308,7 +335,6 @@ LISTS = {
     ("fields", "reason"),
     [
         ({"page_size": -1}, errors.Reason.FIELD_INVALID),
-        ({"page_size": 1001}, errors.Reason.FIELD_INVALID),
         ({"page_token": "made up"}, errors.Reason.PAGE_TOKEN_INVALID),
     ],
 )
@@ -320,6 +346,17 @@ async def test_lists_refuse_pages_that_are_none(
     call = getattr(getattr(api, service), rpc)(request(**fields))
 
     assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+
+
+@pytest.mark.parametrize("service", list(LISTS))
+async def test_lists_answer_a_larger_page_than_there_is_with_the_largest(
+    api: Any, service: str
+) -> None:
+    rpc, request = LISTS[service]
+
+    answer = await getattr(getattr(api, service), rpc)(request(page_size=1001))
+
+    assert answer.next_page_token == ""
 
 
 def change(camera_id: str, *paths: str, **fields: Any) -> Any:
@@ -1023,7 +1060,7 @@ async def searched_with_somebody_too_small(api: Any, *, times: bool = True) -> s
                 )
                 for start, small in ((10, True), (20, False))
             )
-            manifest = await api.bucket.get(manifest_key(segment.footage_id))
+            manifest = await api.bucket.get(FootageLayout(segment.footage_id).manifest)
             await api.times.keep(
                 records.decode(manifest, Footage),
                 IncomparablePeople(scan_id, segment.stretch, people),
@@ -1124,7 +1161,6 @@ async def test_times_that_are_not_kept_are_told_of(api: Any) -> None:
 @pytest.mark.parametrize(
     ("page", "refused"),
     [
-        ({"page_size": 1001}, INVALID),
         ({"page_size": -1}, INVALID),
         (
             {"page_token": "another"},

@@ -42,7 +42,7 @@ from homeward.api.matching.v1 import (
 from homeward.cli.__main__ import run
 from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.core.policy import Measurement, PolicyFile, Rate, write_policy
-from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
+from homeward.matching.adapters.embedding import IDEMPOTENT, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingFeed
@@ -213,7 +213,7 @@ class World:
             analyzers = [
                 GrpcFaceAnalyzer(
                     await stack.enter_async_context(
-                        open_channel(self.targets[name], idempotent=(SERVICE,))
+                        open_channel(self.targets[name], idempotent=IDEMPOTENT)
                     ),
                     self.targets[name],
                 )

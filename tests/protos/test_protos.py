@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.api import field_behavior_pb2
+from google.api.field_behavior_pb2 import FieldBehavior
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet, MethodOptions
 
 import homeward.api
 from homeward.api.common.v1 import error_reason_pb2, options_pb2
@@ -26,6 +28,7 @@ API_PAGE = ROOT / "docs/api.md"
 PREFIX = "ERROR_REASON_"
 
 _COMMENTED = re.compile(r"((?:^ *//.*\n)+) *(?:rpc (\w+)\(|(ERROR_REASON_\w+) =)", re.MULTILINE)
+_FIELD = re.compile(r"((?:^ *//.*\n)+) *[\w.<>, ]+ (\w+) = \d+ \[([^;]+)\];", re.MULTILINE)
 _ERROR = re.compile(r"- ([A-Z_]+) ((?:`[A-Z_]+`(?:, )?)+)")
 
 
@@ -59,6 +62,35 @@ def methods() -> Iterator[MethodDescriptor]:
             module = importlib.import_module(found.name)
             for service in module.DESCRIPTOR.services_by_name.values():
                 yield from service.methods
+
+
+def messages_sent() -> Iterator[Descriptor]:
+    """Yield each message that a client may send: requests, and what stands in them."""
+    found: set[str] = set()
+    coming = [method.input_type for method in methods()]
+    while coming:
+        message = coming.pop()
+        if message.full_name in found or not message.full_name.startswith("homeward."):
+            continue
+        found.add(message.full_name)
+        yield message
+        coming += [
+            field.message_type
+            for field in message.fields
+            if field.message_type and FieldBehavior.OUTPUT_ONLY not in behaviours(field)
+        ]
+
+
+def behaviours(field: FieldDescriptor) -> list[int]:
+    return list(field.GetOptions().Extensions[field_behavior_pb2.field_behavior])
+
+
+def field_comments() -> Iterator[tuple[str, str, str]]:
+    """Yield name, comment and stated behaviours of each field that states any."""
+    for path in sorted((ROOT / "protos").rglob("*.proto")):
+        for comment, name, options in _FIELD.findall(path.read_text()):
+            lines = (line.strip().removeprefix("//").strip() for line in comment.splitlines())
+            yield f"{path.stem}/{name}", " ".join(lines), options
 
 
 def comments() -> Iterator[tuple[str, str]]:
@@ -127,7 +159,7 @@ def test_protoc_makes_a_descriptor_set_as_the_page_says(tmp_path: Path) -> None:
     names = {file.name for file in made.file}
     ours = {str(path.relative_to(ROOT / "protos")) for path in ROOT.glob("protos/**/*.proto")}
     assert ours < names
-    assert "google/rpc/status.proto" in names
+    assert {"google/rpc/status.proto", "google/api/field_behavior.proto"} < names
 
 
 def test_protoc_makes_python_as_the_page_says(tmp_path: Path) -> None:
@@ -141,7 +173,7 @@ def test_protoc_needs_more_than_our_protos_as_the_page_says(tmp_path: Path) -> N
     done = shell(commands()[0].replace("-Ithird_party", ""), tmp_path)
 
     assert done.returncode != 0
-    assert "google/rpc/status.proto: File not found" in done.stderr
+    assert "google/api/field_behavior.proto: File not found" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -162,6 +194,45 @@ def test_every_rpc_says_who_may_call_it(method: MethodDescriptor) -> None:
 
     assert len(access.roles) >= 1
     assert options_pb2.ROLE_UNSPECIFIED not in access.roles
+
+
+def test_only_these_rpcs_may_not_be_repeated() -> None:
+    unknown = {
+        method.name
+        for method in methods()
+        if method.GetOptions().idempotency_level == MethodOptions.IDEMPOTENCY_UNKNOWN
+    }
+
+    # What comes twice is refused the second time, is written down twice, or goes on by itself.
+    assert unknown == {
+        "CreateCamera",
+        "UploadFootage",
+        "CompleteUpload",
+        "DeleteFootage",
+        "CancelScan",
+        "EraseSubject",
+        "ReenrolSubjects",
+        "RebuildGallery",
+        "ReviewSighting",
+        "ExportSighting",
+    }
+
+
+@pytest.mark.parametrize(
+    "field",
+    [field for message in messages_sent() for field in message.fields],
+    ids=lambda field: field.full_name,
+)
+def test_every_field_of_a_request_says_whether_it_is_required(field: FieldDescriptor) -> None:
+    assert behaviours(field), "state (google.api.field_behavior)"
+
+
+@pytest.mark.parametrize(("field", "comment", "options"), list(field_comments()))
+def test_a_field_is_required_when_its_comment_says_so(
+    field: str, comment: str, options: str
+) -> None:
+    assert "Required." not in comment or "REQUIRED" in options, field
+    assert "Output only" not in comment or "OUTPUT_ONLY" in options, field
 
 
 @pytest.mark.parametrize("method", list(methods()), ids=lambda method: method.full_name)

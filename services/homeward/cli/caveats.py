@@ -13,7 +13,7 @@ from homeward.api.common.v1.policy_pb2 import AgeFigures, PolicyFigures
 from homeward.api.matching.v1 import matching_service_pb2, subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import figures
+from homeward.cli import policy_figures
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -61,10 +61,10 @@ def in_force(session: Session) -> Worth:
 
 def of_ages(worth: Worth, *, child: bool) -> str:
     """Return what a policy's figures are worth for children, or for adults; mostly nothing."""
-    told = list(worth.figures.age_figures)
-    known = {age for one in told for age in _years(one)}
+    groups = list(worth.figures.age_figures)
+    known = {age for one in groups for age in _years(one)}
     if not child:
-        if not told or any(age >= MAJORITY for age in known):
+        if not groups or any(age >= MAJORITY for age in known):
             return ""
         return (
             f"policy {worth.policy_id} was measured on people of {_named(known)} years alone: its"
@@ -89,7 +89,8 @@ def of_ages(worth: Worth, *, child: bool) -> str:
 def measured(worth: Worth) -> str:
     """Return how often children are missed, where a policy was measured on them."""
     rates = [
-        f"{_named(set(_years(one)))}: {figures.percent(one.fnir)} {_BASES.get(one.basis, '')}"
+        f"{_named(set(_years(one)))}: {policy_figures.percent(one.fnir)}"
+        f" {_BASES.get(one.basis, '')}"
         for one in worth.figures.age_figures
         if min(_years(one)) < MAJORITY
     ]
@@ -107,12 +108,12 @@ def of_subjects(found: Iterable[subject_pb2.Subject], worth: Worth) -> list[str]
         names.append(each.label or each.case_reference or each.subject_id)
     lines = []
     for child, names in ((True, children), (False, adults)):
-        if names and (told := of_ages(worth, child=child)):
+        if names and (caveat := of_ages(worth, child=child)):
             as_what = "as a child (under 18)" if child else "as an adult"
             if len(names) > 1:
                 as_what = "as children (under 18)" if child else "as adults"
             lines.append(
-                f"WARNING: enrolled {as_what}: {_listed(names)}. {told[0].upper()}{told[1:]}"
+                f"WARNING: enrolled {as_what}: {_listed(names)}. {caveat[0].upper()}{caveat[1:]}"
             )
         elif child and names and (rates := measured(worth)):
             lines.append(rates)
@@ -127,15 +128,17 @@ def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list
     )
 
 
-def beside(told: Iterable[figures.Scored], known: Mapping[str, subject_pb2.Subject]) -> list[str]:
+def beside(
+    scored: Iterable[policy_figures.Scored], known: Mapping[str, subject_pb2.Subject]
+) -> list[str]:
     """Return what to say of candidates: by the policies that they were found by.
 
     Args:
-        told: Candidates or sightings.
+        scored: Candidates or sightings.
         known: Subjects by id; one that is not in it is said nothing of.
     """
     by_policy: dict[str, tuple[Worth, dict[str, subject_pb2.Subject]]] = {}
-    for one in told:
+    for one in scored:
         worth = Worth(one.policy_id, one.figures)
         _, found = by_policy.setdefault(one.policy_id, (worth, {}))
         if one.subject_id in known:
@@ -160,9 +163,11 @@ def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
     return {each.subject_id: each for each in found}
 
 
-def subjects_of(session: Session, told: Iterable[figures.Scored]) -> dict[str, subject_pb2.Subject]:
+def subjects_of(
+    session: Session, scored: Iterable[policy_figures.Scored]
+) -> dict[str, subject_pb2.Subject]:
     """Return the subjects of candidates by id; of a few, without reading all that there are."""
-    wanted = {one.subject_id for one in told}
+    wanted = {one.subject_id for one in scored}
     if len(wanted) > _FEW:
         return {name: one for name, one in subjects(session).items() if name in wanted}
     stub = SubjectServiceStub(session.connections.channel("matching"))
@@ -178,7 +183,7 @@ def subjects_of(session: Session, told: Iterable[figures.Scored]) -> dict[str, s
     return found
 
 
-def mark(subject: subject_pb2.Subject | None, one: figures.Scored) -> str:
+def mark(subject: subject_pb2.Subject | None, one: policy_figures.Scored) -> str:
     """Return a short word to put beside a candidate whose figures do not hold, or nothing."""
     if subject is None:
         return ""

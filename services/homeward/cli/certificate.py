@@ -14,6 +14,9 @@ OUTCOMES = {
 }
 """An outcome that this version does not know is `unknown`: never taken for erased."""
 
+_SCANS = "scans"
+"""The data whose records can be read until they go, as the service names them."""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Erasure certificate {subject}</title>
 <style>
@@ -41,7 +44,12 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
     if outcomes == {"erased"}:
         return "All of it is gone."
     if outcomes <= {"erased", "pending"}:
-        return "Nothing can be read any more; bytes of what is pending are not gone yet."
+        in_scans = any(
+            entry.data == _SCANS and OUTCOMES.get(entry.outcome) == "pending"
+            for entry in certificate.entries
+        )
+        readable = " but what scans tell: ids, cameras, times and scores" if in_scans else ""
+        return f"Nothing can be read any more{readable}; bytes of what is pending are not gone yet."
     return "Not all of it is gone."
 
 

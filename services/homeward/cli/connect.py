@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -16,9 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from google.rpc import error_details_pb2, status_pb2
 
+from homeward.cli.calls import deadline_seconds, repeatable_calls
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.core.idempotency import retries
+from homeward.core.rpc_errors import error_info
 from homeward.core.tls import (
     DISTRUST,
     VARIABLES,
@@ -32,85 +34,8 @@ SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
-CALLS: Sequence[tuple[float, bool, Sequence[str]]] = (
-    # Deadline in seconds, generous for the work; whether the call may be repeated, because it does
-    # the same when it comes twice; and the calls.
-    (
-        30.0,
-        True,
-        (
-            "homeward.api.embedding.v1.EmbeddingService/GetModel",
-            "homeward.api.ingestion.v1.CameraService/GetCamera",
-            "homeward.api.ingestion.v1.CameraService/ListCameras",
-            "homeward.api.ingestion.v1.CameraService/UpdateCamera",
-            "homeward.api.ingestion.v1.FootageService/CreateUploadUrl",
-            "homeward.api.ingestion.v1.FootageService/GetFootage",
-            "homeward.api.ingestion.v1.FootageService/GetRetentionReport",
-            "homeward.api.ingestion.v1.FootageService/GetUpload",
-            "homeward.api.ingestion.v1.FootageService/ListFootage",
-            "homeward.api.ingestion.v1.ScanService/GetScan",
-            "homeward.api.ingestion.v1.ScanService/ListScans",
-            "homeward.api.matching.v1.MatchingService/GetThresholdPolicy",
-            "homeward.api.matching.v1.PolicyService/ActivatePolicy",
-            "homeward.api.matching.v1.PolicyService/AddPolicy",
-            "homeward.api.matching.v1.PolicyService/ApprovePolicy",
-            "homeward.api.matching.v1.PolicyService/ExpirePolicy",
-            "homeward.api.matching.v1.PolicyService/GetPolicy",
-            "homeward.api.matching.v1.PolicyService/ListPolicies",
-            "homeward.api.matching.v1.RetentionService/GetErasureCertificate",
-            "homeward.api.matching.v1.RetentionService/GetRetentionReport",
-            "homeward.api.matching.v1.SightingService/GetSighting",
-            "homeward.api.matching.v1.SightingService/ListSightings",
-            "homeward.api.matching.v1.SubjectService/CreateSubject",
-            "homeward.api.matching.v1.SubjectService/GetSubject",
-            "homeward.api.matching.v1.SubjectService/ListSubjects",
-            "homeward.api.matching.v1.SubjectService/UpdateSubject",
-        ),
-    ),
-    (
-        120.0,
-        True,
-        (
-            "homeward.api.ingestion.v1.ScanService/CreateScan",
-            "homeward.api.ingestion.v1.ScanService/ListIncomparableStretches",
-            "homeward.api.matching.v1.SubjectService/AddReferencePhoto",
-            "homeward.api.matching.v1.SubjectService/CloseSubject",
-        ),
-    ),
-    (
-        120.0,
-        False,
-        (
-            "homeward.api.ingestion.v1.FootageService/DeleteFootage",
-            "homeward.api.matching.v1.SightingService/ReviewSighting",
-            "homeward.api.matching.v1.SubjectService/EraseSubject",
-        ),
-    ),
-    (600.0, False, ("homeward.api.ingestion.v1.FootageService/CompleteUpload",)),  # reads it all
-    (3600.0, False, ("homeward.api.ingestion.v1.ScanService/WatchScan",)),  # then watched anew
-    (
-        21600.0,
-        False,  # but called anew by its command, and then resumed
-        (
-            "homeward.api.ingestion.v1.FootageService/UploadFootage",
-            "homeward.api.matching.v1.SubjectService/RebuildGallery",
-            "homeward.api.matching.v1.SubjectService/ReenrolSubjects",
-        ),
-    ),
-)
-_DEADLINE_SECONDS = 30.0
-"""Of every other call."""
-_DEADLINES = {f"/{call}": seconds for seconds, _, calls in CALLS for call in calls}
 _KEEPALIVE_MS = 20_000
 """As between services, which refuse clients that ask more often than each ten seconds."""
-_RETRY = {
-    "maxAttempts": 4,
-    "initialBackoff": "0.1s",
-    "maxBackoff": "2s",
-    "backoffMultiplier": 3,
-    # A server that shuts down drops calls that it has not begun with CANCELLED.
-    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +188,10 @@ def _setting(variable: str) -> str:
 
 
 def _open(target: Target, tls: TlsFiles | None, edge: _Edge) -> grpc.Channel:
-    repeatable = [call.split("/") for _, repeatable, calls in CALLS if repeatable for call in calls]
-    names = [{"service": owner, "method": method} for owner, method in repeatable]
     config = {
         # A command's calls are spread as well, and a replica that is down is passed over.
         "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [{"name": names, "retryPolicy": _RETRY}],
+        "methodConfig": retries(repeatable_calls(edge.service)),
     }
     options = [
         ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
@@ -311,7 +234,7 @@ class _Edge(
     def __init__(
         self, service: str, target: Target, traceparent: str, ended: Callable[[], str]
     ) -> None:
-        self._service = service
+        self.service = service
         self._target = target
         self._ended = ended
         self._trace = (("traceparent", traceparent),)
@@ -347,7 +270,7 @@ class _Edge(
         traced = details._replace(metadata=(*(details.metadata or ()), *self._trace))
         if details.timeout is not None:
             return traced
-        return traced._replace(timeout=_DEADLINES.get(details.method, _DEADLINE_SECONDS))
+        return traced._replace(timeout=deadline_seconds(details.method))
 
     def _checked(self, call: Any) -> Any:  # noqa: ANN401 - any RPC's
         if isinstance(call, grpc.RpcError):
@@ -364,7 +287,7 @@ class _Edge(
 
     def _translated(self, error: Any) -> CallError:  # noqa: ANN401 - RpcError, which has no types
         status = error.code().name
-        info = _error_info(error.trailing_metadata() or ())
+        info = error_info(error)
         if info is not None:
             return CallError(
                 error.details() or "",
@@ -372,7 +295,7 @@ class _Edge(
                 reason=info.reason,
                 metadata=info.metadata,
             )
-        where = f"{self._service} at {self._target.address} ({self._target.origin})"
+        where = f"{self.service} at {self._target.address} ({self._target.origin})"
         if distrusted(error.details() or ""):
             return CallError(f"{where} is not trusted", status=status, advice=DISTRUST)
         said = {
@@ -386,13 +309,3 @@ class _Edge(
             status=status,
             advice=self._target.advice,
         )
-
-
-def _error_info(metadata: Sequence[tuple[str, bytes]]) -> error_details_pb2.ErrorInfo | None:
-    for key, value in metadata:
-        if key == "grpc-status-details-bin":
-            for detail in status_pb2.Status.FromString(value).details:
-                info = error_details_pb2.ErrorInfo()
-                if detail.Unpack(info) and info.domain == "homeward":
-                    return info
-    return None

@@ -17,7 +17,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
 )
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, figures
+from homeward.cli import caveats, policy_figures, times
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 
@@ -29,16 +29,16 @@ NOT_APPROVED = "NOT APPROVED: found in evaluation mode, nobody may act on it"
 UNKNOWN = "unknown: an earlier version of Homeward found it, and did not tell; do not act on it"
 
 
-def is_approved(told: sighting_pb2.Sighting) -> bool:
+def is_approved(sighting: sighting_pb2.Sighting) -> bool:
     """Whether somebody answered for the policy that a sighting was found by."""
-    return told.HasField("figures") and told.figures.approved
+    return sighting.HasField("figures") and sighting.figures.approved
 
 
-def policy_state(told: sighting_pb2.Sighting) -> str:
+def policy_state(sighting: sighting_pb2.Sighting) -> str:
     """Return what the policy was worth that a sighting was found by."""
-    if is_approved(told):
+    if is_approved(sighting):
         return APPROVED
-    return NOT_APPROVED if told.HasField("figures") else UNKNOWN
+    return NOT_APPROVED if sighting.HasField("figures") else UNKNOWN
 
 
 def paths(folder: Path, sighting_id: str, *, marked: bool) -> tuple[Path, Path]:
@@ -59,18 +59,18 @@ class Context:
     """Empty when nobody knows it any more."""
 
 
-def context_of(session: Session, told: sighting_pb2.Sighting) -> Context:
+def context_of(session: Session, sighting: sighting_pb2.Sighting) -> Context:
     """Read what belongs to a sighting.
 
     Raises:
         CliError: Its subject cannot be read.
     """
     stub = SubjectServiceStub(session.connections.channel("matching"))
-    request = subject_service_pb2.GetSubjectRequest(subject_id=told.subject_id)
+    request = subject_service_pb2.GetSubjectRequest(subject_id=sighting.subject_id)
     return Context(
         stub.GetSubject(request).subject,
-        _camera(session, told.camera_id),
-        told.footage_sha256 or _digest(session, told.footage_id),
+        _camera(session, sighting.camera_id),
+        sighting.footage_sha256 or _digest(session, sighting.footage_id),
     )
 
 
@@ -84,34 +84,34 @@ def document(
         context: What is known beside it.
         still: Name of the still's file.
     """
-    told = answer.sighting
-    state = policy_state(told)
-    known = {told.subject_id: context.subject}
+    sighting = answer.sighting
+    state = policy_state(sighting)
+    known = {sighting.subject_id: context.subject}
     camera = context.camera
     return {
-        **({} if is_approved(told) else {"notice": f"Policy {told.policy_id} is {state}."}),
-        "sighting": told,
+        **({} if is_approved(sighting) else {"notice": f"Policy {sighting.policy_id} is {state}."}),
+        "sighting": sighting,
         "exportTime": answer.export_time.ToJsonString(),
         "subject": {
-            "subjectId": told.subject_id,
+            "subjectId": sighting.subject_id,
             "caseReference": context.subject.case_reference,
             "label": context.subject.label,
         },
         "camera": {
-            "cameraId": told.camera_id,
+            "cameraId": sighting.camera_id,
             "place": camera.place if camera else None,
             # Which the times of the sighting are corrected by.
-            "clockOffset": told.clock_offset if told.HasField("clock_offset") else None,
+            "clockOffset": sighting.clock_offset if sighting.HasField("clock_offset") else None,
             "clockOffsetSource": camera.clock_offset_source if camera else None,
         },
         "recording": {
-            "footageId": told.footage_id,
+            "footageId": sighting.footage_id,
             "sha256": context.footage_sha256 or None,
-            "bestShotOffset": told.best_shot_offset,
+            "bestShotOffset": sighting.best_shot_offset,
         },
-        "policy": {"policyId": told.policy_id, "threshold": told.threshold, "state": state},
-        "faceHeightPx": round(told.face_height_px),
-        "caveats": caveats.beside([told], known) + figures.notes([told]),
+        "policy": {"policyId": sighting.policy_id, "threshold": sighting.threshold, "state": state},
+        "faceHeightPx": round(sighting.face_height_px),
+        "caveats": caveats.beside([sighting], known) + policy_figures.notes([sighting]),
         "still": still,
         "stillSha256": hashlib.sha256(answer.still).hexdigest(),
     }
@@ -137,3 +137,26 @@ def _digest(session: Session, footage_id: str) -> str:
             raise
         tell(error, about="the recording's digest is left out: nobody knows it any more")
         return ""
+
+
+def require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
+    """Refuse to make a picture of what is gone.
+
+    Raises:
+        CliError: The still or the reference photograph is gone.
+    """
+    sighting = answer.sighting
+    if not answer.still:
+        raise CliError(
+            f"the still of sighting {sighting.sighting_id} is gone, so that there is no picture to"
+            " write: the object store removed it by its own rule, or its subject is being closed",
+            exit_code=ExitCode.NOT_FOUND,
+            advice=f"watch footage {sighting.footage_id} at"
+            f" {times.span(sighting.best_shot_offset)}, if it is still held, or search it again",
+        )
+    if not answer.reference_photo:
+        raise CliError(
+            f"the reference photograph of sighting {sighting.sighting_id} is gone, so that there is"
+            " no picture to write: its subject is being closed, or the photograph was removed",
+            exit_code=ExitCode.NOT_FOUND,
+        )

@@ -133,10 +133,10 @@ def tell_offered(session: Session, offered: Offered) -> ExitCode:
     enrolled = offered.subject
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
     if session.view.json:
-        told = {"subject": enrolled, "caveats": warned} if enrolled else {}
-        told |= {"warnings": offered.warnings} if offered.warnings else {}
-        session.view.document({**told, "photos": offered.outcomes})
-    elif enrolled:
+        document = {"subject": enrolled, "caveats": warned} if enrolled else {}
+        document |= {"warnings": offered.warnings} if offered.warnings else {}
+        session.view.document({**document, "photos": offered.outcomes})
+    elif enrolled and enrolled.state != subject_pb2.Subject.STATE_CLOSED:
         session.view.say(
             f"Subject {enrolled.subject_id}: {named(enrolled)}, "
             f"photographs: {len(enrolled.reference_photos)}."
@@ -164,9 +164,30 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
     return True
 
 
-def named(told: subject_pb2.Subject) -> str:
+def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id: str) -> None:
+    """Erase whom an interrupted `create` may have enrolled."""
+    # The same request again tells who it is: the answer to the first may not have come.
+    answer = stub.CreateSubject(
+        subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
+    )
+    tell_broken_off(stub, answer.subject.subject_id)
+
+
+def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
+    """Say whom an enrolment that goes no further leaves: somebody with photographs, or nobody."""
+    if forget_if_empty(stub, subject_id):
+        click.echo("Nobody was enrolled.", err=True)
+    else:
+        click.echo(
+            f"Subject {subject_id} stays enrolled: `homeward subject show {subject_id}` shows with"
+            " which photographs, `homeward subject add-photo` adds others.",
+            err=True,
+        )
+
+
+def named(subject: subject_pb2.Subject) -> str:
     """Return case and label of a subject; the id, once it is closed."""
-    return " ".join(filter(None, (told.case_reference, told.label))) or told.subject_id
+    return " ".join(filter(None, (subject.case_reference, subject.label))) or subject.subject_id
 
 
 def somebody_is_there() -> bool:
@@ -176,10 +197,10 @@ def somebody_is_there() -> bool:
 
 def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str) -> list[str]:
     """Print what to look at on stderr, and return the sentences."""
-    told = [f"{about}: {_sentence(session, one)}" for one in warnings]
-    for line in told:
+    lines = [f"{about}: {_sentence(session, one)}" for one in warnings]
+    for line in lines:
         click.echo(f"WARNING: {line}", err=True)
-    return told
+    return lines
 
 
 def _sentence(session: Session, one: _Warning) -> str:

@@ -60,6 +60,12 @@ _BY_STATUS: Mapping[str, ExitCode] = {
     "RESOURCE_EXHAUSTED": ExitCode.LIMIT,
 }
 
+_NO_POLICY = (
+    "`homeward policy list` shows the policies; `homeward policy add FILE.json` adds one that was"
+    " measured with the model in use"
+)
+"""Where no policy can be approved: none was measured with the model in use."""
+
 _ADVICE: Mapping[str, str] = {
     "PAGE_TOKEN_INVALID": "run the command again",
     "ETAG_MISMATCH": "look at it again, then repeat the change if it is still right",
@@ -67,16 +73,16 @@ _ADVICE: Mapping[str, str] = {
     "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
-    "RPC_UNKNOWN": "`homeward status` shows the versions; is the address that of another service?",
+    "RPC_UNKNOWN": "is the address that of another service, or is that of another version?",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
-    "CAMERA_EXISTS": "`homeward camera update` changes it",
+    "CAMERA_EXISTS": "`homeward camera update CAM` changes it",
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
-        "`homeward footage rm` and add the file again"
+        "`homeward footage rm ID` and add the file again"
     ),
     "FOOTAGE_UNREADABLE": (
         "export it again, or convert it with the recorder's own program or with"
@@ -89,8 +95,8 @@ _ADVICE: Mapping[str, str] = {
     "UPLOAD_NOT_FOUND": "run the same command again",
     "SCAN_NOT_FOUND": "`homeward scan list` shows the scans",
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
-    "SCAN_ENDED": "`homeward scan watch` shows what it found",
-    "SCAN_LIMIT": "`homeward scan list` shows what is under way, `homeward scan cancel` ends one",
+    "SCAN_ENDED": "`homeward scan watch ID` shows what it found",
+    "SCAN_LIMIT": "`homeward scan list` shows what runs, `homeward scan cancel ID` ends one",
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
@@ -98,25 +104,53 @@ _ADVICE: Mapping[str, str] = {
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
-    "SIGHTING_REVIEWED": "`homeward sighting show` shows the decision",
+    "SIGHTING_REVIEWED": "`homeward sighting show ID` shows the decision",
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show` shows what was measured; whoever answers for it approves it"
+        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
+        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show` shows what was measured; whoever answers for it approves it again"
+        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
+        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        " --until DATE`"
     ),
-    "POLICY_MODEL_MISMATCH": "`homeward status` shows the model in use, `homeward policy list` the"
-    " policies",
+    "POLICY_MODEL_MISMATCH": (
+        "`homeward status` shows the model in use, `homeward policy list` the policies;"
+        " `homeward policy activate ID` has one used that was measured with that model"
+    ),
     "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
-    "GALLERY_INCOMPLETE": "`homeward subject rebuild` makes them now; the next sweep does so too",
-    "EMBEDDING_MODEL_MISMATCH": (
-        "tell the operator: docs/models.md says how the gallery is moved to another model pack"
+    "GALLERY_INCOMPLETE": (
+        "`homeward subject rebuild` makes the templates now; the next sweep does so too"
     ),
-    "MODEL_NOT_SERVED": "`homeward up --next-model` runs a second model pack beside the one in use",
+    "EMBEDDING_MODEL_MISMATCH": (
+        "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
+        " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
+        " which policy was measured with which"
+    ),
+    "MODEL_NOT_SERVED": (
+        "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
+        " --model {served}` moves everybody to the one that it runs"
+    ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
+
+FIELD_OPTIONS: Mapping[str, str] = {
+    "approver": "--by",
+    "camera.clock_offset": "--clock-offset",
+    "camera.latitude": "--lat",
+    "camera.longitude": "--lon",
+    "header.start_time": "--start",
+    "scope.interval.end_time": "--to",
+    "subject.authorised_by": "--authorised-by",
+    "subject.case_reference": "--case",
+    "subject.legal_basis": "--basis",
+    "subject.review_time": "--review-by",
+    "valid_until_time": "--until",
+}
+"""What a field of a request is called on the command line, where its name does not tell."""
 
 PHOTO_PROBLEMS: Mapping[str, str] = {
     "NO_FACE": "no face was found: use a photograph that shows the face",
@@ -126,6 +160,14 @@ PHOTO_PROBLEMS: Mapping[str, str] = {
     "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
     "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
 }
+
+
+PACK_ADVICE = (
+    "`homeward model list` shows the packs that are installed; `homeward model install` installs"
+    " one from a folder, a zip file or a URL, with --force again; --family says how its recogniser"
+    " takes pictures"
+)
+"""For a model pack that the embedding service, or whoever runs its models, refuses."""
 
 
 class CliError(Exception):
@@ -175,10 +217,27 @@ class CallError(CliError):
             message,
             exit_code=exit_code(status),
             reason=reason,
-            advice=advice or _advice(reason, metadata or {}),
+            advice=advice
+            or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
         )
         self.status = status
         self.metadata = dict(metadata or {})
+
+
+def advise(reason: str, metadata: Mapping[str, str]) -> str:
+    """Return what to do about a refusal; empty where its message says all.
+
+    Args:
+        reason: `ErrorReason` without its prefix.
+        metadata: What came with it.
+    """
+    if reason == "PHOTO_REFUSED":
+        problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
+        return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+    if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
+        return _NO_POLICY
+    placeholders = {"policy_id": "ID", "model": "NAME", "served": "NAME"}
+    return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 
 def exit_code(status: str) -> ExitCode:
@@ -216,7 +275,11 @@ def report(error: Exception) -> int:
 def local_problem(error: OSError) -> CliError:
     """Return a problem with a local file as an error of ours."""
     where = f"{error.filename}: " if error.filename else ""
-    return CliError(f"{where}{error.strerror or error}")
+    missing = isinstance(error, FileNotFoundError)
+    return CliError(
+        f"{where}{error.strerror or error}",
+        advice="check the name and the folder" if missing else "",
+    )
 
 
 def tell(error: CliError, *, about: str = "") -> None:
@@ -228,8 +291,7 @@ def tell(error: CliError, *, about: str = "") -> None:
         click.echo(f"advice: {error.advice}", err=True)
 
 
-def _advice(reason: str, metadata: Mapping[str, str]) -> str:
-    if reason != "PHOTO_REFUSED":
-        return _ADVICE.get(reason, "")
-    problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
-    return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+def _option(message: str) -> str:
+    """Return which option a message about a field of a request speaks of."""
+    option = FIELD_OPTIONS.get(message.partition(":")[0], "")
+    return f"correct {option}" if option else ""

@@ -18,20 +18,20 @@ def sentences(coverage: ScanCoverage) -> list[str]:
     # Of a scan that an earlier version began, not all were measured.
     known = sizes.too_small_appearance_count + sizes.unclear_appearance_count == incomparable
     count = f"{incomparable} of {sizes.appearance_count}" if known else f"{incomparable}"
-    told = [f"Appearances seen, but too small or too poor to compare with anybody: {count}."]
+    lines = [f"Appearances seen, but too small or too poor to compare with anybody: {count}."]
     if sizes.too_small_appearance_count:
         share = percent(sizes.too_small_appearance_count, sizes.appearance_count)
-        told.append(
+        lines.append(
             f"In {share} of the appearances the face was too small to compare:"
             f" {sizes.least_width_px} px wide needed, median {median(sizes)}."
         )
     if sizes.unclear_appearance_count:
         share = percent(sizes.unclear_appearance_count, sizes.appearance_count)
-        told.append(
+        lines.append(
             f"In {share} it was wide enough, but not clear enough: blurred, turned away or half"
             " hidden."
         )
-    return told
+    return lines
 
 
 def rows(coverage: ScanCoverage) -> list[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import click
@@ -11,8 +11,9 @@ from google.rpc import code_pb2
 from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.api.matching.v1 import subject_pb2
-from homeward.cli import caveats, face_sizes, figures, patience, progress, times
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
+from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
+from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -26,6 +27,7 @@ ENDED = (
 _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
+_NOT_HELD = "not held"
 _GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
@@ -36,10 +38,10 @@ _GAP_REASONS = {
 }
 
 
-_HOW_SEARCHED = {
+_THOROUGHNESS = {
     scan_pb2.THOROUGHNESS_GATED: "where something happened",
     scan_pb2.THOROUGHNESS_PRESENCE: (
-        "as an earlier scan had: pictures with faces alone were decoded again"
+        "as an earlier scan did: only pictures in which that had found faces were decoded again"
     ),
     scan_pb2.THOROUGHNESS_NO_PROFILE: "all of it: its packets are not known",
     scan_pb2.THOROUGHNESS_TOO_SHORT: "all of it: it is short",
@@ -125,11 +127,11 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     """Return what is told of matches that are no candidates."""
     closed = progress.closed_subject_match_count
     rejected = progress.dropped_match_count - closed
-    told = {
+    counts = {
         "a reviewer has rejected them before": rejected,
         "their subject was closed during the search": closed,
     }
-    return [f"Matches not shown, as {why}: {count}." for why, count in told.items() if count]
+    return [f"Matches not shown, as {why}: {count}." for why, count in counts.items() if count]
 
 
 def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
@@ -145,7 +147,11 @@ def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
     known = caveats.subjects(session)
-    warned = _warned(session, findings, known)
+    looked_for = _looked_for(findings.scan, known)
+    worth = caveats.in_force(session) if looked_for or not candidates else caveats.NOT_IN_FORCE
+    # Of whom the figures do not hold: of all who were looked for, found or not.
+    earlier = [one for one in candidates if one.policy_id != worth.policy_id]
+    warned = caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
     if session.view.json:
         session.view.document({"scan": findings.scan, "candidates": candidates, "caveats": warned})
         return
@@ -154,8 +160,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
     if candidates:
         _tell_candidates(session, candidates, known)
     else:
-        searched = findings.scan.coverage.searched_duration
-        session.view.say(f"No candidates in the {times.span(searched)} that were searched.")
+        for line in _none_found(findings.scan, worth):
+            session.view.say(line)
     progress = findings.scan.progress
     for line in (*not_listed(progress, len(candidates)), *not_shown(progress)):
         session.view.say(line)
@@ -167,7 +173,7 @@ def tell_findings(session: Session, findings: Findings) -> None:
             f"Appearances alike to more than ten subjects, of whom the ten most alike are listed:"
             f" {crowded}."
         )
-    for line in (*figures.notes(candidates), *warned):
+    for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
@@ -199,12 +205,12 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         tell_gaps(session, coverage)
     elif missing >= 1:
         say(f"{times.span(missing)} were not searched: nothing is known of who was there.")
-    told = face_sizes.sentences(coverage)
-    for line in told:
+    sizes = face_sizes.sentences(coverage)
+    for line in sizes:
         say(line)
-    if told and len(coverage.camera_face_sizes) > 1:
+    if sizes and len(coverage.camera_face_sizes) > 1:
         session.view.table(face_sizes.COLUMNS, face_sizes.rows(coverage))
-    if told:
+    if sizes:
         say(f"`homeward scan stretches {scan.scan_id}` lists when that was, to watch by eye.")
 
 
@@ -238,22 +244,41 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                     effort.footage_id,
                     times.span(effort.decoded_duration),
                     times.span(effort.passed_over_duration),
-                    "; ".join(_HOW_SEARCHED.get(how, "unknown") for how in effort.thoroughness),
+                    "; ".join(_THOROUGHNESS.get(one, "unknown") for one in effort.thoroughness),
                 )
                 for effort in coverage.footage_efforts
             ],
         )
 
 
-def _warned(
-    session: Session, findings: Findings, known: Mapping[str, subject_pb2.Subject]
-) -> list[str]:
-    """Return of whom the figures do not hold: of all who were looked for, found or not."""
-    wanted = set(findings.scan.scope.subject_ids)
-    looked_for = [one for name, one in known.items() if not wanted or name in wanted]
-    worth = caveats.in_force(session) if looked_for else caveats.NOT_IN_FORCE
-    earlier = [one for one in findings.best_first() if one.policy_id != worth.policy_id]
-    return caveats.of_subjects(looked_for, worth) + caveats.beside(earlier, known)
+def _none_found(scan: scan_pb2.Scan, worth: caveats.Worth) -> list[str]:
+    """Return that there is no candidate, and how little that says."""
+    searched = scan.coverage.searched_duration
+    if not times.seconds(searched):
+        return ["Nothing was searched, so that nothing is known of who was there."]
+    missed = (
+        f" By policy {worth.policy_id}, about {policy_figures.percent(worth.figures.fnir)} of the"
+        " people who are looked for would be missed, in pictures like those that it was measured"
+        " on."
+        if worth.policy_id
+        else ""
+    )
+    faceless = (
+        "No face was seen in it at all: nobody came near, or the camera hangs upside down, is too"
+        " far away or out of focus. Look at the recording."
+    )
+    return [
+        f"No candidates in the {times.span(searched)} that were searched.",
+        *([] if scan.progress.face_count else [faceless]),
+        f"That does not mean that nobody who is looked for was there.{missed}",
+    ]
+
+
+def _looked_for(
+    scan: scan_pb2.Scan, known: Mapping[str, subject_pb2.Subject]
+) -> list[subject_pb2.Subject]:
+    wanted = set(scan.scope.subject_ids)
+    return [one for name, one in known.items() if not wanted or name in wanted]
 
 
 def _tell_candidates(
@@ -264,11 +289,13 @@ def _tell_candidates(
     subjects = {name: each.label or each.case_reference for name, each in known.items()}
     places = _places(session)
     marks = [caveats.mark(known.get(each.subject_id), each) for each in candidates]
+    states = _states(session, candidates)
     shown = session.view.ids([each.sighting_id for each in candidates])
     subject_ids = session.view.ids([each.subject_id for each in candidates])
     session.view.table(
         (
             *("subject", "subject id", "camera", "from", "to", "score", "threshold", "sighting"),
+            *(["state"] if any(states) else []),
             *(["not measured on"] if any(marks) else []),
         ),
         [
@@ -278,17 +305,48 @@ def _tell_candidates(
                 " ".join(filter(None, (each.camera_id, places.get(each.camera_id, "")))),
                 times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                 times.utc(each.interval.end_time),
-                figures.score(each),
+                policy_figures.score(each),
                 f"{each.threshold:.3f}",
                 shown[each.sighting_id],
+                *([state] if any(states) else []),
                 *([note] if any(marks) else []),
             )
-            for each, note in zip(candidates, marks, strict=True)
+            for each, state, note in zip(candidates, states, marks, strict=True)
         ],
         optional=("threshold", "subject id", "to"),
     )
     if any(each.time_uncertain for each in candidates):
         session.view.say(times.UNCERTAIN)
+    if _NOT_HELD in states:
+        session.view.say(
+            f"{_NOT_HELD}: the sighting is not there any more, as when a reviewer has rejected it,"
+            " its recording was removed or its subject was closed."
+        )
+
+
+def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> list[str]:
+    """Return what became of the sighting of each candidate; nothing while it is to be reviewed."""
+    # A scan tells what it found, also after that was rejected or erased.
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=sorted({each.subject_id for each in candidates}),
+        footage_ids=sorted({each.footage_id for each in candidates}),
+    )
+    try:
+        held = all_pages(
+            SightingServiceStub(session.connections.channel("matching")).ListSightings,
+            request,
+            lambda page: page.sightings,
+        )
+    except CliError as error:
+        tell(error, about="what became of the candidates is left out")
+        return [""] * len(candidates)
+    words = {
+        one.sighting_id: ""
+        if one.state == sighting_pb2.Sighting.STATE_UNREVIEWED
+        else enum_word(sighting_pb2.Sighting.State.Name(one.state), "STATE_")
+        for one in held
+    }
+    return [words.get(each.sighting_id, _NOT_HELD) for each in candidates]
 
 
 def _places(session: Session) -> dict[str, str]:
@@ -305,14 +363,15 @@ def _places(session: Session) -> dict[str, str]:
     return {camera.camera_id: camera.place for camera in cameras}
 
 
-def _tell_waiting(scan: scan_pb2.Scan, told: str) -> str:
+def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     """Say what the scan waits for when that changes; return what it waits for.
 
     A line of its own: a bar goes when the scan ends, and where there is none, nothing else says so.
     """
     waiting = _waiting(scan)
-    if waiting != told:
-        click.echo(f"\n{waiting}" if waiting else "\nThe search goes on.", err=True)
+    if waiting != reported:
+        by_itself = "The search goes on by itself when that is over."
+        click.echo(f"\n{waiting}\n{by_itself}" if waiting else "\nThe search goes on.", err=True)
     return waiting
 
 

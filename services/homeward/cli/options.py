@@ -48,11 +48,11 @@ class Command(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options, then those that all commands have."""
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
-        told = [(option, option.get_help_record(ctx)) for option in options]
+        described = [(option, option.get_help_record(ctx)) for option in options]
         for title, shared in (("Options", False), ("Connection and output", True)):
             records = [
                 record
-                for option, record in told
+                for option, record in described
                 if record is not None and isinstance(option, SharedOption) is shared
             ]
             if records:

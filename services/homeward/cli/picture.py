@@ -60,12 +60,12 @@ class Captions:
     Args:
         reference: About the subject.
         still: About where and when.
-        figures: About how alike, across the foot of the picture.
+        scores: About how alike, across the foot of the picture.
     """
 
     reference: Sequence[str]
     still: Sequence[str]
-    figures: Sequence[str]
+    scores: Sequence[str]
 
 
 def side_by_side(
@@ -85,17 +85,17 @@ def side_by_side(
     left = _fitted(_cut(_opened(reference, "reference photograph"), face), _REFERENCE_WIDTH)
     right = _fitted(_opened(still, "still").picture, _STILL_WIDTH[1])
     widths = (_REFERENCE_WIDTH, max(_STILL_WIDTH[0], right.width))
-    typeface = _typeface((*captions.reference, *captions.still, *captions.figures))
+    typeface = _typeface((*captions.reference, *captions.still, *captions.scores))
     blocks = (
         _Block("REFERENCE PHOTOGRAPH", captions.reference, widths[0], typeface),
         _Block("CCTV STILL", captions.still, widths[1], typeface),
     )
     width = 2 * _EDGE + _GAP + sum(widths)
-    figures = _Block("", captions.figures, width - 2 * _EDGE, typeface)
+    scores = _Block("", captions.scores, width - 2 * _EDGE, typeface)
     notice_height = 52
     captions_top = notice_height + _EDGE + _PANEL_HEIGHT + 16
-    figures_top = captions_top + max(block.height for block in blocks) + 14
-    canvas = Image.new("RGB", (width, figures_top + figures.height + _EDGE - 6), _GROUND)
+    scores_top = captions_top + max(block.height for block in blocks) + 14
+    canvas = Image.new("RGB", (width, scores_top + scores.height + _EDGE - 6), _GROUND)
     draw = ImageDraw.Draw(canvas)
     draw.rectangle((0, 0, width, notice_height), fill=_NOTICE_GROUND)
     draw.text((_EDGE, notice_height / 2), NOTICE, _NOTICE_INK, typeface.font(24), anchor="lm")
@@ -109,8 +109,8 @@ def side_by_side(
         )
         block.draw(draw, x, captions_top)
         x += panel + _GAP
-    draw.line((_EDGE, figures_top - 4, width - _EDGE, figures_top - 4), fill="#2c3440")
-    figures.draw(draw, _EDGE, figures_top + 6)
+    draw.line((_EDGE, scores_top - 4, width - _EDGE, scores_top - 4), fill="#2c3440")
+    scores.draw(draw, _EDGE, scores_top + 6)
     return canvas
 
 

@@ -31,7 +31,7 @@ _PROBLEMS = {
 
 
 @dataclass(slots=True)
-class _Told:
+class _Outcome:
     """What is known of a re-enrolment or a rebuild."""
 
     last: Response | Rebuilt = field(default_factory=Response)
@@ -59,15 +59,15 @@ def follow(
     """
     request = subject_service_pb2.ReenrolSubjectsRequest(model=pack, accept_lost=accept_lost)
     stub = SubjectServiceStub(session.connections.channel("matching"))
-    told = _Told()
+    outcome = _Outcome()
     try:
-        _show(partial(stub.ReenrolSubjects, request), told)
+        _show(partial(stub.ReenrolSubjects, request), outcome)
     except CallError as error:
         if error.reason == "SUBJECTS_LOST":
-            _tell(session, told, subjects)
+            _tell(session, outcome, subjects)
         raise
-    _tell(session, told, subjects)
-    return ExitCode.PARTIAL if told.unusable or told.last.lost_subject_ids else ExitCode.OK
+    _tell(session, outcome, subjects)
+    return ExitCode.PARTIAL if outcome.unusable or outcome.last.lost_subject_ids else ExitCode.OK
 
 
 def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -> ExitCode:
@@ -83,22 +83,22 @@ def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -
     """
     request = subject_service_pb2.RebuildGalleryRequest(accept_lost=accept_lost)
     stub = SubjectServiceStub(session.connections.channel("matching"))
-    told = _Told(last=Rebuilt())
-    _show(partial(stub.RebuildGallery, request), told)
-    unusable = list(told.unusable.values())
-    lost = told.last.lost_subject_ids
+    outcome = _Outcome(last=Rebuilt())
+    _show(partial(stub.RebuildGallery, request), outcome)
+    unusable = list(outcome.unusable.values())
+    lost = outcome.last.lost_subject_ids
     if session.view.json:
-        session.view.document({"rebuild": told.last, "unusablePhotos": unusable})
+        session.view.document({"rebuild": outcome.last, "unusablePhotos": unusable})
         return ExitCode.PARTIAL if unusable or lost else ExitCode.OK
-    _tell_unusable(session, told)
+    _tell_unusable(session, outcome)
     if lost:
-        _tell_lost(session, told, subjects)
+        _tell_lost(session, outcome, subjects)
     if lost and not accept_lost:
         session.view.say(
             "Searches that they are part of stay refused: add photographs of them (`homeward"
             " subject add-photo`), close them, or accept that (--accept-lost)."
         )
-    elif told.total:
+    elif outcome.total:
         whom = "all others" if lost else "all"
         session.view.say(f"Searches go on: {whom} who are looked for have templates again.")
     else:
@@ -106,7 +106,7 @@ def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -
     return ExitCode.PARTIAL if unusable or lost else ExitCode.OK
 
 
-def _show(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> None:
+def _show(call: Callable[[], Iterable[Response | Rebuilt]], outcome: _Outcome) -> None:
     """Follow a call to its end, and show how it goes.
 
     Raises:
@@ -115,12 +115,12 @@ def _show(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> None
     pace = progress.Pace()
     try:
         with progress.shown("Embedding photographs") as show:
-            for _ in _updates(call, told):
-                done, stage = told.last.done_photo_count, told.last.stage
+            for _ in _updates(call, outcome):
+                done, stage = outcome.last.done_photo_count, outcome.last.stage
                 if stage == Response.STAGE_EMBEDDING:
-                    show(done, told.total, pace.eta(done, told.total))
+                    show(done, outcome.total, pace.eta(done, outcome.total))
                 else:
-                    show(told.total, told.total, _note(told.last))
+                    show(outcome.total, outcome.total, _note(outcome.last))
     except KeyboardInterrupt:
         raise CliError(
             "interrupted",
@@ -135,16 +135,16 @@ def _note(last: Response | Rebuilt) -> str:
     return _NOTES.get(last.stage, "")
 
 
-def _updates(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> Iterator[None]:
+def _updates(call: Callable[[], Iterable[Response | Rebuilt]], outcome: _Outcome) -> Iterator[None]:
     """Bring `told` up to date until all is done; call again when the call breaks off."""
     failures = 0
     while True:
         try:
-            for told.last in call():
+            for outcome.last in call():
                 failures = 0
-                told.total = told.last.total_photo_count or told.total
-                told.unusable |= {
-                    (one.subject_id, one.photo_id): one for one in told.last.unusable_photos
+                outcome.total = outcome.last.total_photo_count or outcome.total
+                outcome.unusable |= {
+                    (one.subject_id, one.photo_id): one for one in outcome.last.unusable_photos
                 }
                 yield
         except CallError as error:
@@ -156,27 +156,27 @@ def _updates(call: Callable[[], Iterable[Response | Rebuilt]], told: _Told) -> I
             return
 
 
-def _tell(session: Session, told: _Told, subjects: Subjects) -> None:
-    lost = told.last.lost_subject_ids
-    unusable = list(told.unusable.values())
+def _tell(session: Session, outcome: _Outcome, subjects: Subjects) -> None:
+    lost = outcome.last.lost_subject_ids
+    unusable = list(outcome.unusable.values())
     if session.view.json:
-        session.view.document({"reenrolment": told.last, "unusablePhotos": unusable})
+        session.view.document({"reenrolment": outcome.last, "unusablePhotos": unusable})
         return
-    _tell_unusable(session, told)
+    _tell_unusable(session, outcome)
     if lost:
-        _tell_lost(session, told, subjects)
-    if told.last.stage == Response.STAGE_DONE:
+        _tell_lost(session, outcome, subjects)
+    if outcome.last.stage == Response.STAGE_DONE:
         session.view.say(
-            f"The gallery is of {told.last.model_name} ({told.last.model_digest[:12]}) now. Run the"
-            " embedding service with it, and activate a threshold policy that was measured with it:"
-            " searches are refused until then."
+            f"The gallery is of {outcome.last.model_name} ({outcome.last.model_digest[:12]}) now."
+            " Run the embedding service with it, and activate a threshold policy that was measured"
+            " with it: searches are refused until then."
         )
 
 
-def _tell_unusable(session: Session, told: _Told) -> None:
-    if not told.unusable:
+def _tell_unusable(session: Session, outcome: _Outcome) -> None:
+    if not outcome.unusable:
         return
-    session.view.say(f"Photographs that {told.last.model_name} cannot use:")
+    session.view.say(f"Photographs that {outcome.last.model_name} cannot use:")
     session.view.table(
         ("subject", "photograph", "why"),
         [
@@ -185,14 +185,14 @@ def _tell_unusable(session: Session, told: _Told) -> None:
                 one.photo_id,
                 "; ".join(_PROBLEMS.get(name, name) for name in one.problems),
             )
-            for one in told.unusable.values()
+            for one in outcome.unusable.values()
         ],
     )
 
 
-def _tell_lost(session: Session, told: _Told, subjects: Subjects) -> None:
+def _tell_lost(session: Session, outcome: _Outcome, subjects: Subjects) -> None:
     session.view.say(
-        f"Nobody would find these subjects: {told.last.model_name} can use no photograph."
+        f"Nobody would find these subjects: {outcome.last.model_name} can use no photograph."
     )
     named = {each.subject_id: each for each in subjects()}
     session.view.table(
@@ -201,6 +201,6 @@ def _tell_lost(session: Session, told: _Told, subjects: Subjects) -> None:
             (name, named[name].case_reference, named[name].label)
             if name in named
             else (name, "", "")
-            for name in told.last.lost_subject_ids
+            for name in outcome.last.lost_subject_ids
         ],
     )

@@ -142,16 +142,20 @@ def fitting(
 
     A column is at least as wide as its longest word, and has a frame of three characters.
     """
-    words = [
-        max(len(word) for cell in (name, *column) for word in (cell.split() or [""]))
-        for name, column in zip(columns, zip(*rows, strict=True), strict=True)
-    ]
+    words = _longest_words(columns, rows)
     shown = list(range(len(columns)))
     for name in optional:
         if sum(words[number] + 3 for number in shown) + 1 <= width:
             break
         shown.remove(list(columns).index(name))
     return shown
+
+
+def _longest_words(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [
+        max(len(word) for cell in cells for word in (cell.split() or [""]))
+        for cells in zip(columns, *rows, strict=True)
+    ]
 
 
 def _rich_table(
@@ -165,9 +169,16 @@ def _rich_table(
     console = Console()
     shown = fitting(columns, rows, optional, console.width) if rows else range(len(columns))
     table = Table(box=box.ROUNDED, header_style="bold")
+    words = _longest_words(columns, rows)
     for number in shown:
         one_word = not any(" " in row[number] for row in rows)
-        table.add_column(columns[number], overflow="fold", no_wrap=one_word)
+        table.add_column(
+            # Without a least width, Rich breaks a date rather than the spaces of another column.
+            columns[number],
+            overflow="fold",
+            no_wrap=one_word,
+            min_width=words[number],
+        )
     for row in rows:
         table.add_row(*(Text(row[number]) for number in shown))  # as Text, nothing is markup
     console.print(table)

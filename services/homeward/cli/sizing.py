@@ -1,4 +1,4 @@
-"""What it takes to search so much footage in so much time: arithmetic on measured figures."""
+"""What it takes to search so much footage in so much time: arithmetic on measurements."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def read(
         return response
 
     request = scan_service_pb2.ListIncomparableStretchesRequest(scan_id=scan_id)
-    return all_pages(page, request, lambda told: told.incomparable_stretches), unlisted
+    return all_pages(page, request, lambda answer: answer.incomparable_stretches), unlisted
 
 
 def tell(

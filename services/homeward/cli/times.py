@@ -6,6 +6,7 @@ A time without a zone is refused: half an hour of the wrong recording is a misse
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from google.protobuf.duration_pb2 import Duration
@@ -56,10 +57,14 @@ def parse_day(text: str) -> datetime:
     Raises:
         ValueError: `text` is neither.
     """
-    try:
+    with suppress(ValueError):
         return datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC)
-    except ValueError:
+    try:
         return parse_instant(text)
+    except ValueError as error:
+        if ":" in text:
+            raise
+        raise ValueError(f"{text!r} is not a day; write it like 2026-11-20") from error
 
 
 def parse_span(text: str) -> timedelta:

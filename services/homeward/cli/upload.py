@@ -36,7 +36,7 @@ class Uploaded:
 
 
 def describe(
-    path: Path, camera_id: str, start: datetime, *, way: str
+    path: Path, camera_id: str, start: datetime, *, transport: str
 ) -> footage_service_pb2.UploadHeader:
     """Return the header of a file's upload.
 
@@ -51,7 +51,7 @@ def describe(
         while block := file.read(_READ_BYTES):
             digest.update(block)
             _show(show, pace, file.tell(), length)
-    identity = f"{way} {camera_id} {start.isoformat()} {digest.hexdigest()} {name}"
+    identity = f"{transport} {camera_id} {start.isoformat()} {digest.hexdigest()} {name}"
     return footage_service_pb2.UploadHeader(
         request_id=hashlib.sha256(identity.encode()).hexdigest(),
         camera_id=camera_id,
@@ -154,7 +154,7 @@ def _put(path: Path, url: str) -> None:
     with path.open("rb") as file, progress.shown(f"Uploading {path.name}") as show:
         request = urllib.request.Request(  # noqa: S310 - the service's own URL
             url,
-            data=_Told(file, lambda done: _show(show, pace, done, length)),
+            data=_WatchedFile(file, lambda done: _show(show, pace, done, length)),
             headers={"Content-Length": str(length), "Content-Type": "application/octet-stream"},
             method="PUT",
         )
@@ -177,7 +177,7 @@ def _put(path: Path, url: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _WatchedFile:
     """A file that tells how far it is read."""
 
     file: BufferedReader

@@ -93,22 +93,24 @@ def figures_from(figures: policy_pb2.PolicyFigures, path: str) -> PolicyFigures:
     )
 
 
-def _age_figures_from(told: policy_pb2.AgeFigures, path: str) -> AgeFigures:
+def _age_figures_from(figures: policy_pb2.AgeFigures, path: str) -> AgeFigures:
     known = {value: basis for basis, value in BASES.items()}
-    if told.basis not in known:
+    if figures.basis not in known:
         raise invalid_field(f"{path}.basis", "is required: photographs or footage")
-    oldest = told.ages.oldest_years if told.ages.HasField("oldest_years") else None
+    oldest = figures.ages.oldest_years if figures.ages.HasField("oldest_years") else None
     try:
-        ages = Ages(told.ages.youngest_years, oldest)
+        ages = Ages(figures.ages.youngest_years, oldest)
     except ValueError as error:
         raise invalid_field(f"{path}.ages", f"are no ages: {error}") from error
     return AgeFigures(
         ages=ages,
-        fnir=rate_from(told.fnir, f"{path}.fnir"),
+        fnir=rate_from(figures.fnir, f"{path}.fnir"),
         identities=int(
-            number_between(told.identity_count, f"{path}.identity_count", least=0, most=MAX_GALLERY)
+            number_between(
+                figures.identity_count, f"{path}.identity_count", least=0, most=MAX_GALLERY
+            )
         ),
-        basis=known[told.basis],
+        basis=known[figures.basis],
     )
 
 

@@ -25,7 +25,7 @@ SWEEP_FAILURES = Counter(
 )
 MEASURED_TIME = Gauge(
     "homeward_retention_measured_timestamp_seconds",
-    "When what is held and overdue was last counted: how old those figures are.",
+    "When what is held and overdue was last counted: how old those counts are.",
 )
 HELD = Gauge("homeward_held", "Things held, by kind of data (docs/retention.md).", ["data"])
 OVERDUE = Gauge("homeward_overdue", "Of these, past their deadline: a breach.", ["data"])

@@ -124,7 +124,7 @@ FOOTAGE = DataClass(
     place="homeward-footage",
     keys="footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/…, by-sha256/…",
     kept="31 days from its first byte at most; unreadable after its deadline",
-    removed_by="the sweeper 27¾ days after its first byte, `homeward footage rm`, a lifecycle rule",
+    removed_by="the sweeper 27¾ days after its first byte, `DeleteFootage`, a lifecycle rule",
     limit=FOOTAGE_LIMIT,
     engine_limit=timedelta(days=BACKSTOP_DAYS),
 )

@@ -162,16 +162,16 @@ def from_fields(content: Mapping[str, Any]) -> Manifest:
         return DEFAULT
     if version != VERSION:
         raise ValueError(f"version {version!r}; this Homeward reads 1 and {VERSION}")
-    told = content["recogniser_input"]
-    size = told["template_size"]
+    pictures = content["recogniser_input"]
+    size = pictures["template_size"]
     return Manifest(
         RecogniserInput(
-            ColourOrder(told["colour_order"]),
-            float(told["mean"]),
-            float(told["scale"]),
-            int(told["side_px"]),
+            ColourOrder(pictures["colour_order"]),
+            float(pictures["mean"]),
+            float(pictures["scale"]),
+            int(pictures["side_px"]),
             None if size is None else int(size),
-            _truth(told["normalised"]),
+            _truth(pictures["normalised"]),
         ),
         {
             role: TrainingData(str(one["data"]), str(one["source"]))

@@ -98,7 +98,7 @@ class Pack:
             PackError: It is missing or another one.
         """
         path = self.folder / file.name
-        remedy = f"install the pack {self.name} again (`homeward model install`, --force)"
+        remedy = f"install the pack {self.name} again"
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -122,13 +122,12 @@ def find(name: str, folder: Path) -> Pack:
     if not _NAME.fullmatch(name) or not (folder / name).is_dir():
         raise PackError(
             f"model pack {name} is not installed in {folder}",
-            "`homeward model install` takes it from a folder, a zip file or a URL; Homeward"
-            " downloads no weights by itself",
+            "install it there; Homeward downloads no weights by itself",
         )
     if not (folder / name / MANIFEST).is_file():
         raise PackError(
             f"{folder / name} has no {MANIFEST}, so nothing says what its files should be",
-            f"`homeward model install` writes one; or use insightface:{folder / name} as it is",
+            f"install it again, which writes one; or use insightface:{folder / name} as it is",
         )
     return _read_manifest(folder / name)
 
@@ -418,7 +417,7 @@ def _read_manifest(folder: Path) -> Pack:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise PackError(
             f"{folder / MANIFEST} cannot be read ({type(error).__name__}: {error})",
-            "install the pack again, with --force",
+            "install the pack again",
         ) from error
     alone = pack.manifest.recogniser_alone
     _check_names([file.name for file in files], str(folder / MANIFEST), alone=alone)

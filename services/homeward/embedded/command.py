@@ -11,8 +11,9 @@ from typing import Any
 import click
 from platformdirs import user_data_path
 
+from homeward.cli.errors import PACK_ADVICE
 from homeward.core.distribution import how_to_install
-from homeward.embedded.ports import NAMES
+from homeward.embedded.ports import NAMES, NEXT_EMBEDDING
 
 _PORT = click.IntRange(1, 65535)
 _HELP = """\
@@ -133,6 +134,8 @@ def up(
         )
     except StackError as error:
         click.echo(f"homeward up: {error}", err=True)
+        if error.part in ("embedding", NEXT_EMBEDDING):
+            click.echo(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
         sys.exit(error.exit_code)
 
 

@@ -105,7 +105,7 @@ def _tell_counts(
     discarded = int(progress.get("discardedAppearanceCount", 0))
     click.echo(
         f"  {progress.get('faceCount', 0)} faces in {progress.get('frameCount', 0)} pictures were"
-        f" {appearances} appearances; {discarded} matched nobody and were forgotten at once."
+        f" {appearances} appearances; forgotten at once, as they matched nobody: {discarded}."
     )
     rows = [
         ("Qdrant", "templates of photographs", vectors[PHOTO], "the missing person"),
@@ -114,6 +114,7 @@ def _tell_counts(
         ("S3", "reference photographs", counts.photographs, "the missing person"),
         ("S3", "stills (every other face blurred)", counts.stills, "the missing person"),
         ("S3", "recordings, gone in 31 days", counts.recordings, "everybody in the street"),
+        ("S3", "when and where faces were in them", counts.presence, "everybody, not by person"),
         ("NATS", "subject records", counts.subjects, "the missing person"),
         ("NATS", "time spans with a sighting", counts.spans, "the missing person"),
         ("NATS", "scan messages that wait", counts.messages, "nobody: ids only"),
@@ -125,8 +126,9 @@ def _tell_counts(
     of_others = sum(vectors.values()) - theirs
     whom = "the other person" if others == 1 else f"the other {others} people"
     click.echo(
-        f"\n  Of {whom}: {max(of_others, 0)} templates, {counts.unexpected} crops,"
-        f" {discarded} numbers in a count."
+        f"\n  Of {whom}: {max(of_others, 0)} templates, {counts.unexpected} crops.\n"
+        f"  What is left: {discarded} in a count; and as long as the recording is there, when and\n"
+        "  where in it some face was seen."
     )
 
 

@@ -21,7 +21,7 @@ from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
-from homeward.ingestion.footage.library import TIMELINE
+from homeward.ingestion.footage import timeline
 from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import connect
 from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS
@@ -37,6 +37,8 @@ class EngineCounts:
     photographs: int
     stills: int
     recordings: int
+    presence: int
+    """Objects that tell when and where faces were in a recording, without whose they are."""
     unexpected: int
     """Objects that are none of these, nor a recording's own description."""
     subjects: int
@@ -60,13 +62,15 @@ def count_engines(data: Path, environment: Mapping[str, str] = os.environ) -> En
     stills = objects.get("homeward-evidence", [])
     footage = objects.get("homeward-footage", [])
     recordings = [key for key in footage if key.endswith("/original")]
-    beside = (".json", f"/{TIMELINE}")
+    beside = (".json", f"/timeline-{timeline.VERSION}.npz")
     known = [key for key in footage if key.startswith("by-sha256/") or key.endswith(beside)]
+    presence = [key for key in known if "/presence/" in key or "/incomparable/" in key]
     everything = sum(len(keys) for keys in objects.values())
     return EngineCounts(
         photographs=len(photographs),
         stills=len(stills),
         recordings=len(recordings),
+        presence=len(presence),
         unexpected=everything - len(photographs) - len(stills) - len(recordings) - len(known),
         subjects=streams.get("KV_SUBJECTS", 0),
         spans=streams.get("KV_SIGHTINGS", 0),

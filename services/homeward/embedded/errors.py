@@ -12,14 +12,18 @@ class StackError(Exception):
         message: What is wrong, with all that the person at the terminal needs.
         problem: The same in a line, for whoever looks for the stack later; the message, if empty.
         log: Of the part that failed.
+        part: Name of the part that failed; empty where it is none.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, problem: str = "", log: Path | None = None) -> None:
+    def __init__(
+        self, message: str, *, problem: str = "", log: Path | None = None, part: str = ""
+    ) -> None:
         super().__init__(message)
         self.problem = problem or message
         self.log = log
+        self.part = part
 
 
 class AlreadyRunningError(StackError):

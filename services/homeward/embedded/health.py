@@ -10,6 +10,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from homeward.api.matching.v1 import matching_service_pb2, matching_service_pb2_grpc
+from homeward.cli.errors import advise
+from homeward.core.rpc_errors import error_info
 from homeward.embedded.errors import StackError
 from homeward.embedded.ports import address, is_listening
 from homeward.embedded.spec import Check
@@ -40,7 +42,10 @@ def serving(port: int) -> Check:
 
 
 def refusal(port: int) -> str | None:
-    """Return why matching would refuse a search for want of a policy; None when it would not."""
+    """Return why matching would refuse a search for want of a policy, and what to do about it.
+
+    None when it would not.
+    """
     with grpc.insecure_channel(address(port)) as channel:
         stub = matching_service_pb2_grpc.MatchingServiceStub(channel)
         request = matching_service_pb2.GetThresholdPolicyRequest()
@@ -48,8 +53,11 @@ def refusal(port: int) -> str | None:
             stub.GetThresholdPolicy(request, timeout=_CONNECT_SECONDS)
         except grpc.RpcError as error:
             # Anything else is no reason to say something: the next search will tell.
-            refused = error.code() is grpc.StatusCode.FAILED_PRECONDITION
-            return error.details() if refused else None
+            if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+                return None
+            info = error_info(error)
+            advice = advise(info.reason, info.metadata) if info else ""
+            return f"{error.details()}; {advice}" if advice else error.details()
     return None
 
 

@@ -75,29 +75,14 @@ def service_specs(
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
         next_model: Model pack of a second embedding service, for re-enrolment; empty for none.
     """
-    defaults = {
-        "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
-        "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
-        # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
-        "HOMEWARD_GRACE_SECONDS": "2",
-        "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
-    }
-    if given.qdrant is None:
-        defaults["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")
+    defaults = _defaults(data, given, secrets)
     fixed = {
         "HOMEWARD_EMBEDDING_TARGET": address(ports["embedding"]),
         "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),
         "HOMEWARD_LOG_LEVEL": log_level,
         "HOMEWARD_EVALUATION": str(evaluation).lower(),
+        **_own_engines(given, ports, secrets),
     }
-    if given.nats is None:
-        fixed["HOMEWARD_NATS_URL"] = nats_url(port=ports["nats"], token=secrets.nats_token)
-    if given.s3 is None:
-        fixed["HOMEWARD_S3_ENDPOINT"] = f"http://{address(ports['s3'])}"
-        fixed["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
-        fixed["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
-        fixed["HOMEWARD_S3_FREES_MINUTES"] = str(FREES_AFTER / timedelta(minutes=1))
-
     if next_model:
         fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
         commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
@@ -123,3 +108,30 @@ def service_specs(
         )
 
     return [spec(name) for name in commands]
+
+
+def _defaults(data: Path, given: GivenEngines, secrets: Secrets) -> dict[str, str]:
+    """Return the settings of services that the user's environment may change."""
+    settings = {
+        "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
+        "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
+        # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
+        "HOMEWARD_GRACE_SECONDS": "2",
+        "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
+    }
+    if given.qdrant is None:
+        settings["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")
+    return settings
+
+
+def _own_engines(given: GivenEngines, ports: Mapping[str, int], secrets: Secrets) -> dict[str, str]:
+    """Return where the engines are that the stack runs itself, and what they are called with."""
+    settings = {}
+    if given.nats is None:
+        settings["HOMEWARD_NATS_URL"] = nats_url(port=ports["nats"], token=secrets.nats_token)
+    if given.s3 is None:
+        settings["HOMEWARD_S3_ENDPOINT"] = f"http://{address(ports['s3'])}"
+        settings["HOMEWARD_S3_ACCESS_KEY"] = secrets.s3_access_key
+        settings["HOMEWARD_S3_SECRET_KEY"] = secrets.s3_secret_key
+        settings["HOMEWARD_S3_FREES_MINUTES"] = str(FREES_AFTER / timedelta(minutes=1))
+    return settings

@@ -88,9 +88,9 @@ class Child:
         """Return what its log says that it waits for; None where it says nothing of that."""
         for line in reversed(self.tail()):
             with suppress(ValueError):  # a line that is no record
-                told = json.loads(line)
-                if isinstance(told, dict) and "problem" in told:
-                    return str(told["problem"])
+                record = json.loads(line)
+                if isinstance(record, dict) and "problem" in record:
+                    return str(record["problem"])
         return None
 
 

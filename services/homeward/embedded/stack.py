@@ -177,5 +177,8 @@ class Stack:
 def _failed(problem: str, child: Child) -> StackError:
     tail = "".join(f"\n  {line}" for line in child.tail()) or "\n  (empty)"
     return StackError(
-        f"{problem}; its log, {child.log}, ends with:{tail}", problem=problem, log=child.log
+        f"{problem}; its log, {child.log}, ends with:{tail}",
+        problem=problem,
+        log=child.log,
+        part=child.spec.name,
     )

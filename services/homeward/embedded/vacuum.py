@@ -79,12 +79,12 @@ def free_deleted_bytes(data: Path, ports: Mapping[str, int]) -> None:
     """
     folder = data / "weed"
     before = _volume_files(folder)
-    told = _ask(data, ports)
+    answer = _ask(data, ports)
     # It says nothing of a volume that it could not rewrite. One that it did is another file.
     after = _volume_files(folder)
     kept = [
         volume
-        for volume in _GARBAGE.findall(told)
+        for volume in _GARBAGE.findall(answer)
         if volume in after and before.get(volume) == after[volume]
     ]
     if kept:

@@ -20,7 +20,7 @@ class EmbeddingSettings(ServiceSettings):
     model_pack: str = Field(
         default="yunet-sface",
         description="Models to run: `yunet-sface`, `insightface:NAME` for a pack that"
-        " `homeward model install` installed, `onnx:NAME` for its recogniser alone, beside YuNet;"
+        " is installed, `onnx:NAME` for its recogniser alone, beside YuNet;"
         " `/FOLDER` for NAME takes a folder as it is.",
     )
     model_dir: Path = Field(

@@ -170,11 +170,11 @@ class AnalyzePhoto:
 
     def _find(self, image: Image) -> list[Detection]:
         for side in GLANCE_SIDES_PX:
-            seen = self._look(image, side)
-            if seen:
-                scale = BEST_FACE_PX / max(_side(face.box) for face in seen)
+            glimpsed = self._look(image, side)
+            if glimpsed:
+                scale = BEST_FACE_PX / max(_side(face.box) for face in glimpsed)
                 careful = min(round(max(image.shape[:2]) * scale), GLANCE_SIDES_PX[-1])
-                return self._look(image, careful) or seen
+                return self._look(image, careful) or glimpsed
         return []
 
     def _look(self, image: Image, side: int) -> list[Detection]:

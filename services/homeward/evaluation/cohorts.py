@@ -13,9 +13,9 @@ from homeward.cli.render import aligned
 from homeward.core.policy import LEAST_GROUP, Ages, Basis, Cohort, Rate
 from homeward.evaluation import metrics
 from homeward.evaluation.dataset import Dataset
-from homeward.evaluation.figures import share
 from homeward.evaluation.footage import Search
 from homeward.evaluation.metrics import Bootstrap, Photographs
+from homeward.evaluation.results import share
 
 AGE = "age"
 """The column of `cohorts.csv` that is told by age band."""
@@ -218,11 +218,11 @@ def remark(row: Cohort) -> str:
 def lines(tables: Tables) -> list[str]:
     """Return the tables to read."""
     if not tables:
-        told = (
+        sentence = (
             "groups of people: the data set has no cohorts.csv, so nothing is known of any, and"
             " the policy does not say that it was measured on children"
         )
-        return [told]
+        return [sentence]
     parts: list[str] = []
     for attribute, rows in tables:
         parts.append(f"groups by {attribute}, on {rows[0].basis}:")

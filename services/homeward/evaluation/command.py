@@ -15,6 +15,7 @@ import cv2
 import msgspec
 import numpy as np
 
+from homeward.cli.errors import PACK_ADVICE
 from homeward.cli.progress import shown
 from homeward.core.packs import PackError
 from homeward.core.policy import Measurement, PolicyFile, write_policy
@@ -22,7 +23,7 @@ from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
 from homeward.embedding.ports import LoadedPack
 from homeward.embedding.settings import EmbeddingSettings
-from homeward.evaluation import cohorts, figures, metrics
+from homeward.evaluation import cohorts, metrics, results
 from homeward.evaluation.dataset import (
     Clip,
     Dataset,
@@ -39,7 +40,7 @@ from homeward.evaluation.footage import (
     searches,
     usable,
 )
-from homeward.evaluation.metrics import Bootstrap
+from homeward.evaluation.metrics import Bootstrap, OpenSet, Photographs
 from homeward.evaluation.page import render
 from homeward.evaluation.photos import (
     Degrade,
@@ -50,7 +51,7 @@ from homeward.evaluation.photos import (
     darkened_to,
     shrunk_to,
 )
-from homeward.evaluation.report import Report, Way
+from homeward.evaluation.report import Degradation, Report
 from homeward.servicekit.cage import CageNotStartedError
 from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.logs import configure_logging
@@ -73,7 +74,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Options:
     """What to measure, and how."""
 
     fpir: float
@@ -149,7 +150,7 @@ def evaluate(
     """
     configure_logging("evaluate", "error")
     cv2.setNumThreads(1)
-    wanted = Wanted(fpir, gallery, draws, seed, sample_rate, leave_out)
+    options = Options(fpir, gallery, draws, seed, sample_rate, leave_out)
     try:
         settings = EmbeddingSettings()
         pack = load_configured(settings)
@@ -160,26 +161,28 @@ def evaluate(
                 decoder, pack.detector, pack.recogniser, threads=settings.inference_threads
             )
             threads = settings.inference_threads
-            found = _evaluated(data, clips, pack, measurer, wanted, threads=threads)
+            report = _evaluated(data, clips, pack, measurer, options, threads=threads)
     except (DatasetError, PackError, CageNotStartedError, UnavailableError) as error:
         click.echo(f"homeward evaluate: {error}", err=True)
+        if isinstance(error, PackError):
+            click.echo(f"advice: {PACK_ADVICE}", err=True)
         sys.exit(2)
-    policy = _policy(found, policy_id, about, limits)
+    policy = _policy(report, policy_id, about, limits)
     out.mkdir(parents=True, exist_ok=True)
     (out / "report.json").write_bytes(
-        msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+        msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n"
     )
-    (out / "report.html").write_text(render(found, limits), encoding="utf-8")
+    (out / "report.html").write_text(render(report, limits), encoding="utf-8")
     (out / "policy.json").write_bytes(write_policy(policy))
     measured = policy.measurement
     click.echo(
-        f"threshold {policy.threshold:.3f}, chosen on {found.threshold_from}:"
+        f"threshold {policy.threshold:.3f}, chosen on {report.threshold_from}:"
         f" FPIR {measured.fpir.value:.4f} [{measured.fpir.low:.4f}, {measured.fpir.high:.4f}]"
         f" with {measured.gallery_size} people enrolled,"
         f" FNIR {measured.fnir.value:.4f} [{measured.fnir.low:.4f}, {measured.fnir.high:.4f}]"
     )
-    click.echo("\n".join(cohorts.lines(found.cohorts)))
-    wrong = len(found.suspects) + len(found.doubtful)
+    click.echo("\n".join(cohorts.lines(report.cohorts)))
+    wrong = len(report.suspects) + len(report.doubtful)
     if wrong:
         click.echo(f"{wrong} pairs of photographs may have a wrong label: see the page")
     click.echo(f"{out / 'report.html'}\n{out / 'report.json'}\n{out / 'policy.json'}")
@@ -198,38 +201,30 @@ def _evaluated(
     clips: Sequence[Clip],
     pack: LoadedPack,
     measurer: Measurer,
-    wanted: Wanted,
+    options: Options,
     *,
     threads: int,
 ) -> Report:
     samples = _measured("photographs", measurer, data.photos)
     photos = compared(samples, data.identities)
-    enrollable = len(np.unique(photos.identity[photos.enrollable]))
-    size = wanted.gallery_size or enrollable // 2
-    if not LEAST_ENROLLED <= size < enrollable:
-        raise DatasetError(
-            f"a gallery of {size}: {enrollable} people can be enrolled, and some must be strangers"
-        )
-    sizes = sorted({size, *(one for one in metrics.gallery_sizes(enrollable) if one <= size)})
-    sets = [
-        metrics.open_set(photos, Bootstrap(wanted.draws, wanted.seed), gallery_size=one)
-        for one in sizes
-    ]
-    found, gallery_size = _footage(clips, pack, measurer, wanted, threads)
-    seen = None
+    size, sets = _open_sets(photos, options)
+    found, gallery_size = _footage(clips, pack, measurer, options, threads)
+    in_footage = None
     if found:
-        seen = figures.footage_report(
+        in_footage = results.footage_report(
             found,
             recordings=len(clips),
             gallery_size=gallery_size,
-            fpir=wanted.fpir,
+            fpir=options.fpir,
             threshold=None,
-            how=Bootstrap(wanted.draws, wanted.seed),
+            how=Bootstrap(options.draws, options.seed),
         )
-        threshold = seen.curves[0].threshold
-    else:
-        threshold = float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], wanted.fpir)])
-    how = Bootstrap(wanted.draws // 4, wanted.seed)
+    threshold = (
+        in_footage.curves[0].threshold
+        if in_footage
+        else float(metrics.THRESHOLDS[metrics.operating_point(sets[-1], options.fpir)])
+    )
+    how = Bootstrap(options.draws // 4, options.seed)
     return Report(
         model_name=pack.model.name,
         model_digest=pack.model.digest,
@@ -238,29 +233,48 @@ def _evaluated(
         dataset_digest=data.digest(),
         identities=len(data.identities),
         photographs=len(data.photos),
-        left_out=wanted.leave_out,
-        seed=wanted.seed,
-        draws=wanted.draws,
+        left_out=options.leave_out,
+        seed=options.seed,
+        draws=options.draws,
         make_time=datetime.now(UTC).replace(microsecond=0),
-        fpir_asked=wanted.fpir,
+        fpir_asked=options.fpir,
         gallery_size=size,
         threshold=threshold,
-        threshold_from="footage" if seen else "photographs",
-        enrolment=figures.enrolment(samples, threshold=threshold, how=how),
-        pairs=figures.pairs(photos, how),
-        identification=figures.identification(sets, threshold=threshold, chosen=sets[-1]),
+        threshold_from="footage" if in_footage else "photographs",
+        enrolment=results.enrolment(samples, threshold=threshold, how=how),
+        pairs=results.pairs(photos, how),
+        identification=results.identification(sets, threshold=threshold, chosen=sets[-1]),
         conditions=tuple(
-            figures.condition(way, worse, samples, threshold=threshold, how=how)
-            for way, worse in _worse(measurer, data.photos, wanted.seed)
+            results.condition(degradation, worse, samples, threshold=threshold, how=how)
+            for degradation, worse in _worse(measurer, data.photos, options.seed)
         ),
         cohorts=(
             *cohorts.of_photographs(data, photos, gallery_size=size, threshold=threshold, how=how),
             *(cohorts.of_footage(data, found, threshold=threshold, how=how) if found else ()),
         ),
-        suspects=figures.suspects(samples, photos),
-        doubtful=figures.doubtful(samples, photos),
-        footage=seen,
+        suspects=results.suspects(samples, photos),
+        doubtful=results.doubtful(samples, photos),
+        footage=in_footage,
     )
+
+
+def _open_sets(photos: Photographs, options: Options) -> tuple[int, list[OpenSet]]:
+    """Return how many are enrolled, and the open sets of galleries up to that size.
+
+    Raises:
+        DatasetError: Nobody would be left who is not enrolled, or hardly anybody enrolled.
+    """
+    enrollable = len(np.unique(photos.identity[photos.enrollable]))
+    size = options.gallery_size or enrollable // 2
+    if not LEAST_ENROLLED <= size < enrollable:
+        raise DatasetError(
+            f"a gallery of {size}: {enrollable} people can be enrolled, and some must be strangers"
+        )
+    sizes = sorted({size, *(one for one in metrics.gallery_sizes(enrollable) if one <= size)})
+    return size, [
+        metrics.open_set(photos, Bootstrap(options.draws, options.seed), gallery_size=one)
+        for one in sizes
+    ]
 
 
 def _measured(
@@ -272,26 +286,31 @@ def _measured(
 
 def _worse(
     measurer: Measurer, photos: Sequence[Photo], seed: int
-) -> Iterator[tuple[Way, list[Sample]]]:
+) -> Iterator[tuple[Degradation, list[Sample]]]:
     """Yield the photographs made worse in several ways."""
-    widths = {Way("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
+    widths = {Degradation("face width", px, "px"): shrunk_to(px) for px in FACE_WIDTHS_PX}
     blurs = {
-        Way("blur", part, "% of the face's width"): blurred_by(part / 100) for part in BLURS_PERCENT
+        Degradation("blur", part, "% of the face's width"): blurred_by(part / 100)
+        for part in BLURS_PERCENT
     }
     lights = {
-        Way("light", part, "%"): darkened_to(part / 100, seed=seed) for part in LIGHTS_PERCENT
+        Degradation("light", part, "%"): darkened_to(part / 100, seed=seed)
+        for part in LIGHTS_PERCENT
     }
-    for way, degrade in (widths | blurs | lights).items():
-        yield way, _measured(f"{way.name} {way.value:g}", measurer, photos, degrade)
+    for degradation, degrade in (widths | blurs | lights).items():
+        yield (
+            degradation,
+            _measured(f"{degradation.name} {degradation.value:g}", measurer, photos, degrade),
+        )
 
 
 def _footage(
-    clips: Sequence[Clip], pack: LoadedPack, measurer: Measurer, wanted: Wanted, threads: int
+    clips: Sequence[Clip], pack: LoadedPack, measurer: Measurer, options: Options, threads: int
 ) -> tuple[list[Search], int]:
     """Search recordings for everybody who has references; return searches and the least gallery."""
     if not clips:
         return [], 0
-    photos = reference_photos(clips, wanted.leave_out)
+    photos = reference_photos(clips, options.leave_out)
     known = usable(photos, _measured("references", measurer, photos))
 
     async def search() -> tuple[list[Search], int]:
@@ -308,7 +327,7 @@ def _footage(
                     gallery = gallery_of(clip, known)
                     if not gallery:
                         raise DatasetError(f"{clip.path}: nobody who can be enrolled is not in it")
-                    scored = await opened.search(clip.path, gallery, wanted.sample_rate)
+                    scored = await opened.search(clip.path, gallery, options.sample_rate)
                     found += searches(clip, scored, list(gallery))
                     least = min(least, len(gallery))
                     passed()
@@ -317,40 +336,40 @@ def _footage(
     return asyncio.run(search())
 
 
-def _policy(found: Report, policy_id: str | None, about: str | None, limits: str) -> PolicyFile:
-    chosen = found.chosen
-    photographs = f"{found.photographs} photographs of {found.identities} people"
-    if found.footage:
+def _policy(report: Report, policy_id: str | None, about: str | None, limits: str) -> PolicyFile:
+    chosen = report.chosen
+    photographs = f"{report.photographs} photographs of {report.identities} people"
+    if report.footage:
         size, fpir, fnir = (
-            found.footage.gallery_size,
-            found.footage.fpir_at_threshold,
-            found.footage.fnir_at_threshold,
+            report.footage.gallery_size,
+            report.footage.fpir_at_threshold,
+            report.footage.fnir_at_threshold,
         )
         words = (
-            f"{found.footage.enrolled_appearances} appearances of enrolled people and"
-            f" {found.footage.strangers_appearances} of strangers in {found.footage.recordings}"
+            f"{report.footage.enrolled_appearances} appearances of enrolled people and"
+            f" {report.footage.strangers_appearances} of strangers in {report.footage.recordings}"
             f" recordings; besides {photographs}"
         )
     else:
-        size, fpir, fnir = found.gallery_size, chosen.fpir_at_threshold, chosen.fnir_at_threshold
+        size, fpir, fnir = report.gallery_size, chosen.fpir_at_threshold, chosen.fnir_at_threshold
         words = photographs
     return PolicyFile(
-        policy_id=policy_id or f"{found.model_name}/{found.make_time:%Y-%m-%d}",
-        model_name=found.model_name,
-        model_digest=found.model_digest,
-        threshold=found.threshold,
+        policy_id=policy_id or f"{report.model_name}/{report.make_time:%Y-%m-%d}",
+        model_name=report.model_name,
+        model_digest=report.model_digest,
+        threshold=report.threshold,
         measurement=Measurement(
             gallery_size=size,
             fpir=fpir,
             fnir=fnir,
             dataset=f"{about} ({words})" if about else words,
-            dataset_digest=found.dataset_digest,
-            identities=found.identities,
-            photographs=found.photographs,
-            seed=found.seed,
-            make_time=found.make_time,
+            dataset_digest=report.dataset_digest,
+            identities=report.identities,
+            photographs=report.photographs,
+            seed=report.seed,
+            make_time=report.make_time,
             limits=limits,
-            cohorts=tuple(row for _, rows in found.cohorts for row in rows),
+            cohorts=tuple(row for _, rows in report.cohorts for row in rows),
         ),
     )
 

@@ -167,7 +167,7 @@ def read_clip(path: Path) -> Clip:
     """Read a recording's truth file, see `read_footage`."""
     truth = path.with_suffix(".json")
     try:
-        told: dict[str, Any] = json.loads(truth.read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(truth.read_text(encoding="utf-8"))
         return Clip(
             path,
             tuple(
@@ -177,11 +177,11 @@ def read_clip(path: Path) -> Clip:
                     float(one["last"]),
                     (int(one["head_px"][0]), int(one["head_px"][1])),
                 )
-                for one in told["appearances"]
+                for one in content["appearances"]
             ),
             {
                 name: tuple(_reference(truth, path) for path in paths)
-                for name, paths in told["subjects"].items()
+                for name, paths in content["subjects"].items()
             },
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:

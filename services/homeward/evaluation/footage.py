@@ -27,7 +27,7 @@ from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
 from homeward.evaluation.dataset import Appearance, Clip, Photo
 from homeward.evaluation.metrics import NOTHING
 from homeward.evaluation.photos import Sample
-from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
+from homeward.ingestion.adapters.embedding import IDEMPOTENT, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
@@ -159,7 +159,7 @@ async def searcher(
         await server.start()
         stack.push_async_callback(server.stop)
         target = f"127.0.0.1:{server.port}"
-        channel = await stack.enter_async_context(open_channel(target, idempotent=(SERVICE,)))
+        channel = await stack.enter_async_context(open_channel(target, idempotent=IDEMPOTENT))
         probers = await stack.enter_async_context(
             BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
         )
@@ -274,8 +274,8 @@ class _Scorer:
         return [self._matches(row, least) for row in scores], policy
 
     def _matches(self, scores: NDArray[np.float32], least: float) -> list[Match]:
-        told = zip(self._gallery, scores.tolist(), strict=True)
-        ranked = sorted(told, key=lambda one: -one[1])
+        scored = zip(self._gallery, scores.tolist(), strict=True)
+        ranked = sorted(scored, key=lambda one: -one[1])
         return [Match(name, "", score) for name, score in ranked if score >= least]
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:

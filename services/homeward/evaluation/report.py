@@ -22,7 +22,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """Open-set and closed-set figures of a gallery of one size."""
+    """Open-set and closed-set rates of a gallery of one size."""
 
     gallery_size: int
     fpir: Series
@@ -56,7 +56,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Degradation:
     """A way to make photographs worse."""
 
     name: str
@@ -68,7 +68,7 @@ class Way:
 class Condition:
     """Photographs made worse in one way, searched against good ones."""
 
-    way: Way
+    degradation: Degradation
     no_face: Rate
     """Failure to acquire."""
     fnmr: Rate
@@ -173,5 +173,5 @@ class Report:
 
     @property
     def chosen(self) -> Identification:
-        """The gallery that the figures of the photographs are told for."""
+        """The gallery for which the rates of the photographs are told."""
         return next(one for one in self.identification if one.gallery_size == self.gallery_size)

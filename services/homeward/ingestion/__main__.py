@@ -10,6 +10,7 @@ from functools import partial
 from homeward.common.retaining import in_time
 from homeward.core import inventory
 from homeward.ingestion.assembly import assemble, open_scans
+from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
@@ -35,15 +36,15 @@ async def main() -> None:
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = await open_scans(settings, parts, clock, stack)
         stretches = IncomparableStretches(
-            scans=scans, footage=parts.footage, times=StoredIncomparableTimes(parts.store)
+            scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )
         sweeper = FootageSweeper(
-            library=parts.footage,
             store=parts.store,
+            eraser=parts.footage.eraser,
             uploads=parts.uploads,
+            records=parts.erasures,
             clock=clock,
-            limit=settings.footage_keep,
-            ahead=settings.swept_ahead,
+            terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
         )
         leases = await eventually(
             partial(parts.bus.bucket_of, inventory.LEASES, replicas=settings.nats_replicas)
@@ -51,7 +52,7 @@ async def main() -> None:
         await stack.enter_async_context(
             in_time(
                 sweeper.sweep,
-                parts.footage.report,
+                parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
                 measured=settings.metrics_listen is not None,

@@ -13,8 +13,15 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.ingestion.adapters.work_queue import NatsPlanQueue, NatsWorkQueue
 from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
+from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
+from homeward.ingestion.footage.ports import MediaProber, SightingEraser
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
@@ -36,7 +43,7 @@ class Parts:
     bus: nats.Nats
     store: S3FootageStore
     cameras: Cameras
-    footage: FootageLibrary
+    footage: FootageResource
     prober: CagedProber
     matcher: GrpcMatcher
     queue: NatsWorkQueue
@@ -45,6 +52,7 @@ class Parts:
     scan_store: KeyValueStore
     """What `scans` are kept in."""
     uploads: KeyValueStore
+    erasures: KeyValueStore
 
 
 async def assemble(
@@ -58,11 +66,12 @@ async def assemble(
         stack: Closes what is opened.
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
-    store = await _open_store(settings, stack)
+    threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
     probers = await stack.enter_async_context(
         BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=MAX_EXAMINED_AT_ONCE)
     )
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
+    store = _store(settings, threads)
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
@@ -81,19 +90,15 @@ async def assemble(
     cameras = Cameras(registered, clock)
     prober = CagedProber(probers)
     stack.callback(prober.close)
-    footage = FootageLibrary(
-        store=store,
-        uploads=uploads,
-        cameras=cameras,
+    footage = _footage(
+        settings,
+        clock,
         prober=prober,
-        matcher=matcher,
-        erasures=erasures,
         executor=timelines,
-        clock=clock,
-        min_footage_age=settings.min_footage_age,
-        keep=settings.footage_keep,
+        sightings=matcher,
+        stores=_Stores(store=store, uploads=uploads, erasures=erasures, cameras=cameras),
     )
-    stack.push_async_callback(footage.close)  # before its threads are waited for
+    stack.push_async_callback(footage.library.close)  # before its threads are waited for
     return Parts(
         bus=bus,
         store=store,
@@ -106,23 +111,7 @@ async def assemble(
         scans=StoredScanRecords(scans),
         scan_store=scans,
         uploads=uploads,
-    )
-
-
-async def _open_store(settings: IngestionSettings, stack: AsyncExitStack) -> S3FootageStore:
-    threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
-    client = s3.connect(
-        settings.s3_endpoint,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        connections=8,
-    )
-    return S3FootageStore(
-        client,
-        inventory.FOOTAGE.place,
-        threads,
-        settings.s3_endpoint,
-        encryption=settings.s3_encryption,
+        erasures=erasures,
     )
 
 
@@ -138,13 +127,13 @@ async def open_scans(
         stack: Ends the planning.
     """
     await eventually(FormerScans(parts.scan_store, parts.scans).bring_over)
-    scope = RecordingsInScope(parts.footage, parts.cameras)
+    scope = RecordingsInScope(parts.footage.library, parts.cameras)
     planner = ScanPlanner(
         scans=parts.scans,
         plans=parts.plans,
         queue=parts.queue,
         scope=scope,
-        footage=parts.footage,
+        footage=parts.footage.library,
         clock=clock,
         segment_length=timedelta(seconds=settings.segment_seconds),
     )
@@ -157,4 +146,75 @@ async def open_scans(
         matcher=parts.matcher,
         clock=clock,
         limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
+    )
+
+
+def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:
+    """Return the bucket of recordings; nothing is sent yet."""
+    client = s3.connect(
+        settings.s3_endpoint,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key.get_secret_value(),
+        connections=8,
+    )
+    return S3FootageStore(
+        client,
+        inventory.FOOTAGE.place,
+        threads,
+        settings.s3_endpoint,
+        encryption=settings.s3_encryption,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """Where recordings and what is known of them are held."""
+
+    store: S3FootageStore
+    uploads: KeyValueStore
+    erasures: KeyValueStore
+    cameras: Cameras
+
+
+def _footage(
+    settings: IngestionSettings,
+    clock: Clock,
+    *,
+    prober: MediaProber,
+    executor: BoundedExecutor,
+    sightings: SightingEraser,
+    stores: _Stores,
+) -> FootageResource:
+    """Return the use cases of recordings."""
+    store = stores.store
+    library = FootageLibrary(store=store, prober=prober, executor=executor, clock=clock)
+    eraser = FootageEraser(
+        store=store,
+        library=library,
+        sightings=sightings,
+        records=FootageRecords(stores.erasures),
+        counts=FootageCounts(stores.erasures),
+        clock=clock,
+    )
+    return FootageResource(
+        uploads=FootageUploads(
+            store=store,
+            uploads=stores.uploads,
+            cameras=stores.cameras,
+            library=library,
+            eraser=eraser,
+            clock=clock,
+            terms=IntakeTerms(settings.min_footage_age, settings.footage_keep),
+        ),
+        library=library,
+        eraser=eraser,
+        reporter=RetentionReporter(
+            store=store,
+            finder=library.finder,
+            uploads=stores.uploads,
+            records=stores.erasures,
+            cameras=stores.cameras,
+            clock=clock,
+            terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
+        ),
     )

@@ -10,7 +10,7 @@ from functools import partial
 import cv2
 import structlog
 
-from homeward.ingestion.adapters.embedding import SERVICE, GrpcFaceFinder
+from homeward.ingestion.adapters.embedding import IDEMPOTENT, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.assembly import Parts, assemble
@@ -49,7 +49,7 @@ async def main() -> None:
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
-            open_channel(settings.embedding_target, idempotent=(SERVICE,), tls=settings.tls)
+            open_channel(settings.embedding_target, idempotent=IDEMPOTENT, tls=settings.tls)
         )
         source = CagedFrameSource(decoder, decoders=decoders)
         stack.callback(source.close)
@@ -68,7 +68,7 @@ async def main() -> None:
         worker = ScanWorker(
             queue=parts.queue,
             scans=parts.scans,
-            footage=parts.footage,
+            footage=parts.footage.library,
             scanner=SegmentScanner(
                 scanner_parts, sample_rate=settings.sample_rate, gated=settings.gate
             ),

@@ -20,13 +20,14 @@ from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.convert import cameras as convert_cameras
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
-from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
-from homeward.servicekit.paging import page_of
+from homeward.servicekit.paging import PageQuery, page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -60,14 +61,9 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
     async def ListCameras(
         self, request: camera_service_pb2.ListCamerasRequest, _: Context
     ) -> camera_service_pb2.ListCamerasResponse:
-        page, token = page_of(
-            await self._cameras.find(),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=b"cameras",
-        )
+        items, token = page(request, await self._cameras.find())
         return camera_service_pb2.ListCamerasResponse(
-            cameras=[convert_cameras.to_camera(camera, etag) for camera, etag in page],
+            cameras=[convert_cameras.to_camera(camera, etag) for camera, etag in items],
             next_page_token=token,
         )
 
@@ -90,7 +86,7 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     """`homeward.api.ingestion.v1.FootageService`."""
 
-    def __init__(self, footage: FootageLibrary) -> None:
+    def __init__(self, footage: FootageResource) -> None:
         self._footage = footage
 
     async def UploadFootage(
@@ -103,7 +99,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             raise invalid_field("header", "must be the first message of an upload")
         request_id, header = convert_footage.header_from(first.header)
         chunks = (convert_footage.chunk_from(request) async for request in request_iterator)
-        footage, held = await self._footage.upload(
+        footage, held = await self._footage.uploads.upload(
             request_id, header, first.header.offset_bytes, chunks
         )
         return footage_service_pb2.UploadFootageResponse(
@@ -115,7 +111,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     ) -> footage_service_pb2.GetUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
         return footage_service_pb2.GetUploadResponse(
-            committed_size_bytes=await self._footage.committed(request_id)
+            committed_size_bytes=await self._footage.uploads.committed(request_id)
         )
 
     async def CreateUploadUrl(
@@ -127,7 +123,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         request_id, header = convert_footage.header_from(
             request.header, most=convert_footage.MAX_URL_BYTES
         )
-        answer = await self._footage.upload_url(request_id, header)
+        answer = await self._footage.uploads.upload_url(request_id, header)
         if isinstance(answer, Footage):
             return footage_service_pb2.CreateUploadUrlResponse(
                 existing_footage=convert_footage.to_footage(answer)
@@ -141,7 +137,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         self, request: footage_service_pb2.CompleteUploadRequest, _: Context
     ) -> footage_service_pb2.CompleteUploadResponse:
         request_id = wire.request_id(request.request_id, "request_id", required=True)
-        footage = await self._footage.complete_upload(request_id)
+        footage = await self._footage.uploads.complete_upload(request_id)
         return footage_service_pb2.CompleteUploadResponse(
             footage=convert_footage.to_footage(footage)
         )
@@ -149,7 +145,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetFootage(
         self, request: footage_service_pb2.GetFootageRequest, _: Context
     ) -> footage_service_pb2.GetFootageResponse:
-        footage = await self._footage.get(
+        footage = await self._footage.library.get(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.GetFootageResponse(footage=convert_footage.to_footage(footage))
@@ -162,20 +158,19 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
             convert_cameras.camera_id_from(name, f"camera_ids[{index}]")
             for index, name in enumerate(request.camera_ids)
         ]
-        page, token = page_of(
-            await self._footage.find(camera_ids=cameras, start=start, end=end),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=repr((sorted(cameras), start, end)).encode(),
+        query = PageQuery.of(request)
+        found = await self._footage.library.finder.page(
+            FootageFilter(tuple(cameras), start, end), size=query.size, after=query.after
         )
         return footage_service_pb2.ListFootageResponse(
-            footage=[convert_footage.to_footage(footage) for footage in page], next_page_token=token
+            footage=[convert_footage.to_footage(footage) for footage in found.footage],
+            next_page_token=query.token(found.next_place) if found.next_place else "",
         )
 
     async def DeleteFootage(
         self, request: footage_service_pb2.DeleteFootageRequest, _: Context
     ) -> footage_service_pb2.DeleteFootageResponse:
-        await self._footage.delete(
+        await self._footage.eraser.delete(
             convert_footage.footage_id_from(request.footage_id, "footage_id")
         )
         return footage_service_pb2.DeleteFootageResponse()
@@ -183,7 +178,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
     async def GetRetentionReport(
         self, _request: footage_service_pb2.GetRetentionReportRequest, _: Context
     ) -> footage_service_pb2.GetRetentionReportResponse:
-        return convert_footage.to_report(await self._footage.report())
+        return convert_footage.to_report(await self._footage.reporter.report())
 
 
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
@@ -211,14 +206,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     async def ListScans(
         self, request: scan_service_pb2.ListScansRequest, _: Context
     ) -> scan_service_pb2.ListScansResponse:
-        page, token = page_of(
-            await self._scans.find(),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=b"scans",
-        )
+        items, token = page(request, await self._scans.find())
         return scan_service_pb2.ListScansResponse(
-            scans=[convert_scans.to_scan(scan, summary) for scan, summary in page],
+            scans=[convert_scans.to_scan(scan, summary) for scan, summary in items],
             next_page_token=token,
         )
 
@@ -227,14 +217,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     ) -> scan_service_pb2.ListIncomparableStretchesResponse:
         scan_id = wire.uuid_text(request.scan_id, "scan_id")
         found = await self._stretches.of(scan_id)
-        page, token = page_of(
-            found.stretches,
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=scan_id.encode(),
-        )
+        items, token = page(request, found.stretches)
         return scan_service_pb2.ListIncomparableStretchesResponse(
-            incomparable_stretches=[convert_scans.to_stretch(one) for one in page],
+            incomparable_stretches=[convert_scans.to_stretch(one) for one in items],
             next_page_token=token,
             unlisted_footage=(
                 []
@@ -267,7 +252,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
 def services(
     *,
     cameras: Cameras,
-    footage: FootageLibrary,
+    footage: FootageResource,
     scans: Scans,
     stretches: IncomparableStretches,
 ) -> list[Service]:

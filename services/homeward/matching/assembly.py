@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from homeward.core import inventory
-from homeward.matching.adapters.embedding import SERVICE, GrpcFaceAnalyzer
+from homeward.matching.adapters.embedding import IDEMPOTENT, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.qdrant import (
@@ -102,7 +102,7 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
             dated=True,
         )
     )
-    opened = partial(open_channel, idempotent=(SERVICE,), tls=settings.tls)
+    opened = partial(open_channel, idempotent=IDEMPOTENT, tls=settings.tls)
     channel = await stack.enter_async_context(opened(settings.embedding_target))
     faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
     coming = [

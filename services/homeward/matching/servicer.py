@@ -45,7 +45,7 @@ from homeward.matching.subjects.enrolment import Enrolment
 from homeward.matching.subjects.subjects import Subjects
 from homeward.servicekit import wire
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.paging import page_of
+from homeward.servicekit.paging import page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -102,17 +102,12 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         self, request: subject_service_pb2.ListSubjectsRequest, _: Context
     ) -> subject_service_pb2.ListSubjectsResponse:
         found = await self._subjects.find(show_closed=request.show_closed)
-        page, token = page_of(
-            found,
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=str(request.show_closed).encode(),
-        )
-        unusable = await self._subjects.unusable([subject for subject, _ in page])
+        items, token = page(request, found)
+        unusable = await self._subjects.unusable([subject for subject, _ in items])
         return subject_service_pb2.ListSubjectsResponse(
             subjects=[
                 convert_subjects.to_subject(subject, etag, unusable=unusable)
-                for subject, etag in page
+                for subject, etag in items
             ],
             next_page_token=token,
         )
@@ -245,14 +240,9 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def ListPolicies(
         self, request: policy_service_pb2.ListPoliciesRequest, _: Context
     ) -> policy_service_pb2.ListPoliciesResponse:
-        page, token = page_of(
-            await self._policies.find(),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=b"",
-        )
+        items, token = page(request, await self._policies.find())
         return policy_service_pb2.ListPoliciesResponse(
-            policies=[self._stated(policy) for policy in page], next_page_token=token
+            policies=[self._stated(policy) for policy in items], next_page_token=token
         )
 
     async def ApprovePolicy(
@@ -332,18 +322,9 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             start=start,
             end=end,
         )
-        asked = sighting_service_pb2.ListSightingsRequest()
-        asked.CopyFrom(request)
-        asked.ClearField("page_size")
-        asked.ClearField("page_token")
-        page, token = page_of(
-            found,
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=asked.SerializeToString(deterministic=True),
-        )
+        items, token = page(request, found)
         return sighting_service_pb2.ListSightingsResponse(
-            sightings=[convert_sightings.to_sighting(sighting) for sighting in page],
+            sightings=[convert_sightings.to_sighting(sighting) for sighting in items],
             next_page_token=token,
         )
 
@@ -372,17 +353,9 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
                 for index, name in enumerate(request.footage_ids)
             ),
         )
-        asked = sighting_service_pb2.ListRejectionsRequest(
-            subject_ids=request.subject_ids, footage_ids=request.footage_ids
-        )
-        page, token = page_of(
-            found,
-            page_size=request.page_size,
-            page_token=request.page_token,
-            request=asked.SerializeToString(deterministic=True),
-        )
+        items, token = page(request, found)
         return sighting_service_pb2.ListRejectionsResponse(
-            rejections=[convert_rejections.to_rejection(one) for one in page],
+            rejections=[convert_rejections.to_rejection(one) for one in items],
             next_page_token=token,
         )
 

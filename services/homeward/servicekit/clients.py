@@ -11,9 +11,11 @@ from typing import Any, TypeVar
 
 import grpc
 import structlog
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from homeward.core.idempotency import retries
+from homeward.core.rpc_errors import error_info
 from homeward.core.tls import (
     DISTRUST,
     Rotation,
@@ -98,7 +100,7 @@ def open_channel(
     Args:
         target: Address in gRPC's syntax, such as `127.0.0.1:5000`, `dns:///matching:5000`, or
             `ipv4:10.0.0.1:5000,10.0.0.2:5000` for replicas that have no common name.
-        idempotent: Full names of the services all of whose calls may be repeated.
+        idempotent: Names of the calls that may be repeated, see `core.idempotency`.
         tls: What it proves itself with and knows the peer by; None speaks plain text.
 
     Raises:
@@ -116,17 +118,7 @@ def open_channel(
     # By default channels of one process share their connections, and how long each waits after a
     # refusal: a new channel to a service that is back would fail for another channel's past.
     options.append(("grpc.use_local_subchannel_pool", 1))
-    config = dict(BALANCED)
-    if idempotent:
-        retry = {
-            "maxAttempts": 4,
-            "initialBackoff": "0.1s",
-            "maxBackoff": "2s",
-            "backoffMultiplier": 3,
-            "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],  # see _NO_ANSWER
-        }
-        names = [{"service": name} for name in idempotent]
-        config["methodConfig"] = [{"name": names, "retryPolicy": retry}]
+    config = {**BALANCED, "methodConfig": retries(idempotent)}
     options.append(("grpc.service_config", json.dumps(config)))
     if tls is None:
         return grpc.aio.insecure_channel(target, options=options, interceptors=[_Traced()])
@@ -240,7 +232,7 @@ async def translated(component: str, address: str) -> AsyncIterator[None]:
 
 def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> errors.DomainError:
     """Return the `DomainError` that a failed call stands for."""
-    info = _error_info(error)
+    info = _known_info(error)
     kind = _BY_CODE.get(error.code())
     if info is not None and kind is not None:
         return kind(
@@ -276,14 +268,7 @@ def _not_ready(component: str, address: str) -> errors.UnavailableError:
     return errors.unavailable(component, address, "it is not ready; its log says why")
 
 
-def _error_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                info = error_details_pb2.ErrorInfo()
-                unpacked = detail.Unpack(info)
-                known = info.reason in errors.Reason.__members__  # a newer peer has more
-                if unpacked and info.domain == "homeward" and known:
-                    return info
-    return None
+def _known_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:
+    """Return the reason that a peer gave, unless it is newer and this version lacks it."""
+    info = error_info(error)
+    return info if info is not None and info.reason in errors.Reason.__members__ else None

@@ -190,12 +190,12 @@ def unavailable(
         since: When it was first found not to answer, if that is known; in UTC.
         waited: Whether it was waited for, see `UnavailableError`.
     """
-    told = f" since {since:%Y-%m-%d %H:%M:%SZ}" if since else ""
+    when = f" since {since:%Y-%m-%d %H:%M:%SZ}" if since else ""
     metadata = {"component": component, "address": address}
     if since:
         metadata["since_time"] = since.isoformat(timespec="seconds")
     return UnavailableError(
-        f"{component} does not answer at {address}{told}: {advice}",
+        f"{component} does not answer at {address}{when}: {advice}",
         reason=Reason.COMPONENT_UNAVAILABLE,
         metadata=metadata,
         waited=waited,

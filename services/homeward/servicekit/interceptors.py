@@ -1,6 +1,6 @@
 """What happens around every call: one canonical log line, errors as statuses, a deadline.
 
-The chain is outermost first: trace, figures, logging, errors, deadline; access and audit take their
+The chain is outermost first: trace, metrics, logging, errors, deadline; access and audit take their
 places behind errors. Each is an `Around`, a context manager that a call runs inside of, whatever
 its kind.
 """
@@ -18,14 +18,15 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import any_pb2, duration_pb2
+from google.protobuf import duration_pb2
 from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 
+from homeward.core.rpc_errors import DOMAIN
 from homeward.servicekit import errors, metrics, tracing
 from homeward.servicekit.clients import MAX_MESSAGE_BYTES
 
-DOMAIN = "homeward"
 DEFAULT_DEADLINE_SECONDS = 120.0
 """For a unary call whose client sets none, so that none waits for ever."""
 
@@ -34,7 +35,7 @@ ANSWER_SECONDS = 0.1
 whose deadline has passed tells so itself, and hears no reason. A tenth of a shorter deadline."""
 
 UNKNOWN = "unknown"
-"""What a call of no RPC is called in figures and logs, which would have no end of names."""
+"""What a call of no RPC is called in metrics and logs, which would have no end of names."""
 
 LONGEST_NAME = 200
 """Characters of such a call's name that are told."""
@@ -332,17 +333,14 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
                 )
             )
         )
-    status = status_pb2.Status(code=code.value[0], message=error.message)
+    answer = status_pb2.Status(code=code.value[0], message=error.message)
     for detail in details:
-        packed = any_pb2.Any()
-        packed.Pack(detail)
-        status.details.append(packed)
+        answer.details.add().Pack(detail)
     # The type alone: a driver's text may carry what must not be logged.
     cause = type(error.__cause__).__name__ if error.__cause__ else None
     log.info("refused", code=code.name, reason=error.reason.value, cause=cause)
-    trailing: list[tuple[str, str | bytes]] = [
-        ("grpc-status-details-bin", status.SerializeToString())
-    ]
+    status = rpc_status.to_status(answer)
+    trailing = [*status.trailing_metadata]
     if isinstance(error, errors.UnavailableError) and error.waited:
         trailing.append(_NO_RETRY)
-    await call.context.abort(code, error.message, trailing_metadata=tuple(trailing))
+    await call.context.abort(status.code, status.details, trailing_metadata=tuple(trailing))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from homeward.servicekit import errors
 from homeward.servicekit.background import AGAIN_AFTER, again_and_again
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+
+RENEWED_EVERY = timedelta(seconds=10)
+"""While something is done under a lease: a sixth of the time after which it is lost."""
 
 Proceed = Callable[[], Awaitable[bool]]
 """Asked now and then by what is done under a lease; False ends it, to be gone on with later."""
@@ -25,13 +29,34 @@ class Lease:
             no clock of ours has a say in it.
         name: Of what is to be done.
         holder: Names this replica, for people who look.
+        monotonic: Tells how much time goes by, in seconds.
     """
 
-    def __init__(self, store: KeyValueStore, name: str, holder: str) -> None:
+    def __init__(
+        self,
+        store: KeyValueStore,
+        name: str,
+        holder: str,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._name = name
         self._holder = holder.encode()
         self._revision: int | None = None
+        self._renewed = 0.0
+        self._monotonic = monotonic
+
+    async def still_held(self) -> bool:
+        """Tell whether the lease is held, renewing it only when `RENEWED_EVERY` has gone by.
+
+        Raises:
+            UnavailableError: As `held`.
+        """
+        age = self._monotonic() - self._renewed
+        if self._revision is not None and age < RENEWED_EVERY.total_seconds():
+            return True
+        return await self.held()
 
     async def held(self) -> bool:
         """Take the lease, or renew it; return False while somebody else has it.
@@ -48,6 +73,7 @@ class Lease:
         except ConflictError:
             lost, self._revision = self._revision is not None, None
             return await self.held() if lost else False
+        self._renewed = self._monotonic()
         return True
 
     async def release(self) -> None:
@@ -77,7 +103,7 @@ async def regularly(
     async def under_lease() -> bool:
         if not await lease.held():
             return False
-        await work(lease.held)
+        await work(lease.still_held)
         return True
 
     try:

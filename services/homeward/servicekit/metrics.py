@@ -1,6 +1,6 @@
-"""Figures of a service for Prometheus, over HTTP on an address of its own.
+"""Metrics of a service for Prometheus, over HTTP on an address of its own.
 
-No label and no value is about a person: kinds of data, counts and ages only. A figure is made in
+No label and no value is about a person: kinds of data, counts and ages only. A metric is made in
 the module of those who set it, so that a process exports what it knows and no zeros of others.
 """
 
@@ -35,7 +35,7 @@ RPC_STREAM_SECONDS = Histogram(
 
 @contextmanager
 def served(listen: str | None) -> Iterator[int | None]:
-    """Serve the figures of this process while the block runs.
+    """Serve the metrics of this process while the block runs.
 
     Args:
         listen: `host:port`; port 0 takes a free one. None serves nothing.

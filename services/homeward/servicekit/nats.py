@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -23,7 +24,6 @@ from nats.js.errors import (
 )
 from nats.js.kv import KeyValue
 
-from homeward.core.inventory import DataClass
 from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import ConflictError, Entry
 
@@ -49,6 +49,18 @@ _NO_MESSAGE = 10057
 log = structlog.get_logger()
 
 
+class BucketSpec(Protocol):
+    """A kind of data that has a key-value bucket of its own."""
+
+    @property
+    def place(self) -> str:
+        """The bucket's name."""
+
+    @property
+    def engine_limit(self) -> timedelta | None:
+        """After which the server itself removes a record; None keeps it."""
+
+
 class Nats:
     """A connection to NATS that is re-established for as long as it is in use."""
 
@@ -68,7 +80,7 @@ class Nats:
         with self.translated():
             await self.jetstream.account_info()
 
-    async def bucket_of(self, data: DataClass, *, replicas: int) -> NatsKeyValueStore:
+    async def bucket_of(self, data: BucketSpec, *, replicas: int) -> NatsKeyValueStore:
         """Open the key-value bucket of one kind of data, see `open_bucket`."""
         return await self.open_bucket(data.place, limit=data.engine_limit, replicas=replicas)
 
@@ -302,15 +314,15 @@ class NatsKeyValueStore:
         """
         while True:
             # Never cancelled while it waits: the SDK would lose the message that comes next.
-            coming = asyncio.ensure_future(anext(messages))
+            next_message = asyncio.ensure_future(anext(messages))
             try:
-                while not (await asyncio.wait([coming], timeout=SILENCE_SECONDS))[0]:
+                while not (await asyncio.wait([next_message], timeout=SILENCE_SECONDS))[0]:
                     await self._nats.ping()
-                yield coming.result()
+                yield next_message.result()
             except StopAsyncIteration:
                 return
             finally:
-                coming.cancel()
+                next_message.cancel()
 
 
 def _is_marker(message: Msg) -> bool:

@@ -40,6 +40,15 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Level:
+    """What is right below a folder, in the order of keys."""
+
+    folders: tuple[str, ...]
+    """Each as a prefix that ends with a slash."""
+    objects: tuple[ObjectInfo, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """What became of all objects under a prefix that was purged."""
 
@@ -82,6 +91,22 @@ class ObjectStore(Protocol):
 
     async def objects(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
+
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder, without what is in the folders there.
+
+        Args:
+            prefix: Ends with a slash, or is "" for the whole bucket.
+        """
+
+    async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """Return some of the objects whose keys begin with `prefix`, in the order of their keys.
+
+        Args:
+            prefix: Of keys that hold no further slash.
+            after: Only keys that come after this one; "" for the first of them.
+            limit: Most objects, at least 1.
+        """
 
     async def purge(self, prefix: str) -> Purge:
         """Remove all objects whose keys begin with `prefix`, every version, and look again.
@@ -228,6 +253,19 @@ class InMemoryObjectStore:
             for key in sorted(self._versions)
             if key.startswith(prefix) and (held := self._current(key))
         ]
+
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder, without what is in the folders there."""
+        found = await self.objects(prefix)
+        below = (item.key.removeprefix(prefix).partition("/") for item in found)
+        return Level(
+            tuple(sorted({f"{prefix}{name}/" for name, slash, _ in below if slash})),
+            tuple(item for item in found if "/" not in item.key.removeprefix(prefix)),
+        )
+
+    async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """Return some of the objects whose keys begin with `prefix`, in the order of their keys."""
+        return [item for item in await self.objects(prefix) if item.key > after][:limit]
 
     async def purge(self, prefix: str) -> Purge:
         """Remove all objects whose keys begin with `prefix`, every version, and look again."""

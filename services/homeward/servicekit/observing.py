@@ -1,4 +1,4 @@
-"""What a process shows of itself while it runs: figures, spans, and lines in its log."""
+"""What a process shows of itself while it runs: metrics, spans, and lines in its log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from homeward.servicekit.settings import ServiceSettings
 
 @contextmanager
 def observed(component: str, settings: ServiceSettings) -> Iterator[None]:
-    """Log, serve figures and send spans, as the settings say, while the block runs.
+    """Log, serve metrics and send spans, as the settings say, while the block runs.
 
     Args:
         component: `ingestion`, `scanner`, `embedding` or `matching`.

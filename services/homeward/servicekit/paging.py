@@ -1,4 +1,8 @@
-"""Opaque page tokens that belong to one list request."""
+"""Pages of lists: their size, and opaque tokens that belong to one list request.
+
+`page` cuts a page out of a list that is in memory. A list that is read page by page from a store
+asks `PageQuery` for the size and where to go on, and for the next page's token.
+"""
 
 from __future__ import annotations
 
@@ -7,55 +11,113 @@ import binascii
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+from google.protobuf.message import Message
 
 from homeward.servicekit.errors import InvalidArgumentError, Reason, invalid_field
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+"""A larger one is answered with pages of this size (AIP-158)."""
+
+_PAGE_FIELDS = ("page_size", "page_token")
 
 T = TypeVar("T")
 
 
-def page_of(
-    items: Sequence[T], *, page_size: int, page_token: str, request: bytes
-) -> tuple[Sequence[T], str]:
-    """Cut one page out of a list that is in a stable order.
+class ListRequest(Protocol):
+    """The request of an RPC that lists: a protobuf message with `page_size` and `page_token`."""
+
+    page_size: int
+    page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """Which page of a list is asked for."""
+
+    size: int
+    """Most items, 1 to `MAX_PAGE_SIZE`."""
+    after: str
+    """Where the page before ended, as the list names places; empty for the first page."""
+    _digest: str
+
+    @classmethod
+    def of(cls, request: ListRequest) -> Self:
+        """Return what a request asks for.
+
+        Raises:
+            InvalidArgumentError: `FIELD_INVALID` for a negative size; `PAGE_TOKEN_INVALID` for a
+                token that was given for another request, or by no list.
+        """
+        if request.page_size < 0:
+            raise invalid_field("page_size", f"must not be negative, is {request.page_size}")
+        digest = _digest(request)
+        return cls(
+            size=min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE),
+            after=_decode(request.page_token, digest) if request.page_token else "",
+            _digest=digest,
+        )
+
+    def token(self, after: str) -> str:
+        """Return the token of the page that follows an item.
+
+        Args:
+            after: Its place, not empty. Anybody who has the token can read it.
+        """
+        return base64.urlsafe_b64encode(json.dumps([after, self._digest]).encode()).decode()
+
+
+def page(request: ListRequest, items: Sequence[T]) -> tuple[Sequence[T], str]:
+    """Cut the page that a request asks for out of a list that is in a stable order.
 
     Args:
+        request: What the list was asked for; a token serves no other request.
         items: The whole list.
-        page_size: Most items, 1 to `MAX_PAGE_SIZE`; 0 means `DEFAULT_PAGE_SIZE`.
-        page_token: Token of the page before, or "" for the first page.
-        request: What the list was asked for, without page fields; a token serves no other request.
 
     Returns:
         The items of the page, and the token of the next, or "" after the last.
 
     Raises:
-        InvalidArgumentError: `FIELD_INVALID` for the size, `PAGE_TOKEN_INVALID` for the token.
+        InvalidArgumentError: As `PageQuery.of`.
     """
-    if not 0 <= page_size <= MAX_PAGE_SIZE:
-        raise invalid_field("page_size", f"must be 0 to {MAX_PAGE_SIZE}, is {page_size}")
-    digest = hashlib.sha256(request).hexdigest()[:16]
-    start = _decode(page_token, digest) if page_token else 0
-    end = start + (page_size or DEFAULT_PAGE_SIZE)
-    following = _encode(end, digest) if end < len(items) else ""
-    return items[start:end], following
+    query = PageQuery.of(request)
+    start = _number(query.after) if query.after else 0
+    end = start + query.size
+    return items[start:end], query.token(str(end)) if end < len(items) else ""
 
 
-def _encode(start: int, digest: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([start, digest]).encode()).decode()
+def _digest(request: ListRequest) -> str:
+    filters = type(request)()
+    assert isinstance(request, Message), "every list request is one"
+    assert isinstance(filters, Message), "as the request"
+    filters.CopyFrom(request)
+    for field in _PAGE_FIELDS:
+        filters.ClearField(field)
+    asked = request.DESCRIPTOR.full_name.encode() + filters.SerializeToString(deterministic=True)
+    return hashlib.sha256(asked).hexdigest()[:16]
 
 
-def _decode(token: str, digest: str) -> int:
+def _decode(token: str, digest: str) -> str:
     try:
-        start, of = json.loads(base64.urlsafe_b64decode(token.encode()))
+        after, of = json.loads(base64.urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError, binascii.Error):
-        start, of = -1, ""
-    if of != digest or not isinstance(start, int) or start < 0:
-        raise InvalidArgumentError(
-            "page_token is not one that this list gave for the same request; start from the first"
-            " page",
-            reason=Reason.PAGE_TOKEN_INVALID,
-        )
-    return start
+        after, of = "", ""
+    if of != digest or not isinstance(after, str) or not after:
+        raise _invalid_token()
+    return after
+
+
+def _number(after: str) -> int:
+    if not (after.isascii() and after.isdigit()):
+        raise _invalid_token()
+    return int(after)
+
+
+def _invalid_token() -> InvalidArgumentError:
+    return InvalidArgumentError(
+        "page_token is not one that this list gave for the same request; start from the first page",
+        reason=Reason.PAGE_TOKEN_INVALID,
+    )

@@ -6,12 +6,14 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
 from minio.commonconfig import ENABLED, Tags
+from minio.datatypes import Object
 from minio.error import S3Error
 from minio.helpers import md5sum_hash
 
@@ -21,6 +23,7 @@ from homeward.servicekit.lifecycle import UNTIL, Lifecycle, LifecycleSpan, remov
 from homeward.servicekit.objects import (
     LOCKED,
     REPLICATED,
+    Level,
     ObjectInfo,
     Purge,
     Versioning,
@@ -177,6 +180,14 @@ class S3ObjectStore:
     async def objects(self, prefix: str) -> list[ObjectInfo]:
         """Return the objects whose keys begin with `prefix`, in the order of their keys."""
         return await self.run(self._list, prefix)
+
+    async def level(self, prefix: str) -> Level:
+        """Return what is right below a folder; see `ObjectStore`."""
+        return await self.run(self._level, prefix)
+
+    async def objects_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        """Return some of the objects whose keys begin with `prefix`; see `ObjectStore`."""
+        return await self.run(self._list_after, prefix, after, limit)
 
     async def purge(self, prefix: str) -> Purge:
         """Remove all objects whose keys begin with `prefix`, every version, and look again.
@@ -347,13 +358,29 @@ class S3ObjectStore:
 
     def _list(self, prefix: str) -> list[ObjectInfo]:
         found = self.client.list_objects(self.bucket, prefix=prefix, recursive=True)
-        infos = [
-            ObjectInfo(
-                item.object_name or "", item.size or 0, item.last_modified or datetime.now(UTC)
-            )
-            for item in found
-        ]
-        return sorted(infos, key=lambda info: info.key)
+        return sorted(map(_info, found), key=lambda info: info.key)
+
+    def _list_after(self, prefix: str, after: str, limit: int) -> list[ObjectInfo]:
+        found = self.client.list_objects(
+            self.bucket, prefix=prefix, start_after=after or None, recursive=True
+        )
+        return [_info(item) for item in islice(found, limit)]
+
+    def _level(self, prefix: str) -> Level:
+        found = list(self.client.list_objects(self.bucket, prefix=prefix))
+        objects = sorted(
+            (_info(item) for item in found if not item.is_dir), key=lambda info: info.key
+        )
+        return Level(
+            tuple(sorted(item.object_name or "" for item in found if item.is_dir)),
+            tuple(item for item in objects if item.key != prefix),
+        )
+
+
+def _info(item: Object) -> ObjectInfo:
+    return ObjectInfo(
+        item.object_name or "", item.size or 0, item.last_modified or datetime.now(UTC)
+    )
 
 
 _REFUSED = "its account may not remove versions by their ids (s3:DeleteObjectVersion)"

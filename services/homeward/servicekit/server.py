@@ -55,6 +55,21 @@ ReadinessChecks = Mapping[str, Callable[[], Awaitable[object]]]
 """By component: a call that raises a `DomainError` while the component does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """What a server needs where its clients are on other machines, behind load balancers."""
+
+    tls: TlsFiles | None = None
+    """What clients must prove themselves against; None serves in plain text."""
+    health_listen: str | None = None
+    """`host:port` that serves health alone, in plain text, for probes; None for no such one."""
+    drain_seconds: float = 0.0
+    """How long new calls are still taken after a request to stop."""
+    max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS
+    """After which a connection takes no new calls. Calls that it has go on for as long as they
+    take: an upload may need hours."""
+
+
 class GrpcServer:
     """A gRPC server with health, reflection and the interceptor chain.
 
@@ -63,11 +78,7 @@ class GrpcServer:
         listen: `host:port`; port 0 takes a free one.
         checks: What must answer before, and while, health says SERVING.
         grace_seconds: How long calls may finish after new ones are refused.
-        drain_seconds: How long new calls are still taken after a request to stop.
-        tls: What clients must prove themselves against; None serves in plain text.
-        health_listen: `host:port` that serves health alone, in plain text; None for no such one.
-        max_connection_age_seconds: After which a connection takes no new calls. Calls that it has
-            go on for as long as they take: an upload may need hours.
+        network: For clients on other machines.
         chain: What every call runs inside of, outermost first.
     """
 
@@ -78,17 +89,14 @@ class GrpcServer:
         listen: str,
         checks: ReadinessChecks,
         grace_seconds: float,
-        drain_seconds: float = 0.0,
-        tls: TlsFiles | None = None,
-        health_listen: str | None = None,
-        max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS,
+        network: NetworkOptions = NetworkOptions(),
         chain: Sequence[Around] = DEFAULT_CHAIN,
     ) -> None:
         self._listen = listen
         self._checks = checks
         self._grace = grace_seconds
-        self._drain = drain_seconds
-        self._tls = tls
+        self._drain = network.drain_seconds
+        self._tls = network.tls
         self._names = [service.name for service in services]
         self._health = HealthServicer()
         self._server = grpc.aio.server(
@@ -100,7 +108,7 @@ class GrpcServer:
                 # Let clients ask whether we are still there as often as ours do.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 # Without `max_connection_age_grace_ms`, which would cut calls off.
-                ("grpc.max_connection_age_ms", round(max_connection_age_seconds * 1000)),
+                ("grpc.max_connection_age_ms", round(network.max_connection_age_seconds * 1000)),
             ],
         )
         for service in services:
@@ -114,7 +122,7 @@ class GrpcServer:
             ],
             self._server,
         )
-        self._probes = HealthPort(self._health, health_listen)
+        self._probes = HealthPort(self._health, network.health_listen)
         self.port = 0
 
     @property
@@ -132,10 +140,12 @@ class GrpcServer:
             listen=settings.listen,
             checks=checks,
             grace_seconds=settings.grace_seconds,
-            drain_seconds=settings.drain_seconds,
-            tls=settings.tls,
-            health_listen=settings.health_listen,
-            max_connection_age_seconds=settings.max_connection_age_seconds,
+            network=NetworkOptions(
+                tls=settings.tls,
+                health_listen=settings.health_listen,
+                drain_seconds=settings.drain_seconds,
+                max_connection_age_seconds=settings.max_connection_age_seconds,
+            ),
         )
 
     async def start(self) -> None:
@@ -182,17 +192,17 @@ class GrpcServer:
 
     async def _watch_readiness(self) -> None:
         serving: bool | None = None
-        told: Mapping[str, str] | None = None
+        reported: Mapping[str, str] | None = None
         while True:
             failed = await failing_checks(self._checks)
             ready = not failed
-            if failed != told:
+            if failed != reported:
                 log.info(
                     "ready" if ready else "not ready",
                     waiting_for=sorted(failed),
                     **({} if ready else {"problem": "; ".join(failed.values())}),
                 )
-                told = failed
+                reported = failed
             if ready != serving:
                 await self._report(serving=ready)
                 serving = ready
@@ -209,7 +219,7 @@ class GrpcServer:
 async def failing_checks(checks: ReadinessChecks) -> dict[str, str]:
     """Return what is wrong with the components that do not answer now, by their names."""
 
-    async def problem(name: str, check: Callable[[], Awaitable[object]]) -> str | None:
+    async def problem_of(name: str, check: Callable[[], Awaitable[object]]) -> str | None:
         try:
             async with asyncio.timeout(READINESS_TIMEOUT_SECONDS):
                 await check()
@@ -223,8 +233,9 @@ async def failing_checks(checks: ReadinessChecks) -> dict[str, str]:
             return f"the check of {name} failed; see above"
         return None
 
-    answers = await asyncio.gather(*(problem(name, check) for name, check in checks.items()))
-    return {name: told for name, told in zip(checks, answers, strict=True) if told is not None}
+    answers = await asyncio.gather(*(problem_of(name, check) for name, check in checks.items()))
+    found = zip(checks, answers, strict=True)
+    return {name: problem for name, problem in found if problem is not None}
 
 
 def stop_event() -> asyncio.Event:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from collections import Counter
@@ -15,7 +14,7 @@ import pytest
 
 from authority import CLIENT, Authority
 from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_grpc
-from homeward.cli.connect import CALLS, Connections, Places
+from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.core.tls import VARIABLES, TlsFiles, server_credentials
 from homeward.embedded.lock import write_end
@@ -125,15 +124,6 @@ def test_an_unknown_profile_is_refused_with_those_there_are(tmp_path: Path) -> N
 def test_a_profile_without_the_service_is_told(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="does not say where embedding is"):
         places(tmp_path, profile="force").find("embedding")
-
-
-@pytest.mark.parametrize("call", [call for _, _, calls in CALLS for call in calls])
-def test_every_call_with_a_deadline_of_its_own_exists(call: str) -> None:
-    service, method = call.split("/")
-    package, _, name = service.rpartition(".")
-    stem = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name)
-    module = importlib.import_module(f"{package}.{stem.lstrip('_')}_pb2")
-    assert method in module.DESCRIPTOR.services_by_name[name].methods_by_name
 
 
 Subjects = subject_service_pb2_grpc.SubjectServiceStub

@@ -14,7 +14,7 @@ from homeward.core import photos
 CAPTIONS = Captions(
     reference=["Anna", "Case MP-26-0412"],
     still=["Station", "2026-11-20 10:00:12 UTC"],
-    figures=["Score 0.612"],
+    scores=["Score 0.612"],
 )
 ROTATED_LEFT = 6
 """EXIF orientation: to be turned a quarter to the right."""
@@ -97,14 +97,14 @@ def test_a_tiny_face_is_not_blown_up_beyond_its_detail() -> None:
 
 
 def test_long_captions_wrap_to_their_column(written: list[str]) -> None:
-    long = Captions(reference=["North " * 30, "x" * 200], still=["S"], figures=[])
+    long = Captions(reference=["North " * 30, "x" * 200], still=["S"], scores=[])
     picture.side_by_side(plain(400, 480), None, plain(640, 480), long)
     assert max(map(len, written)) < 60
     assert sum(text.count("x") for text in written) == 200
 
 
 def test_a_name_in_other_letters_is_set_in_a_font_of_the_system(written: list[str]) -> None:
-    captions = Captions(reference=["Łucja Müller"], still=["S"], figures=[])
+    captions = Captions(reference=["Łucja Müller"], still=["S"], scores=[])
     picture.side_by_side(plain(400, 480), None, plain(640, 480), captions)
     assert written[2] in ("Łucja Müller", "?ucja Muller")
 
@@ -113,7 +113,7 @@ def test_without_such_a_font_unknown_letters_show_as_questions(
     written: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(picture, "_SYSTEM_FONTS", ())
-    captions = Captions(reference=["Łucja Müller"], still=["S"], figures=[])
+    captions = Captions(reference=["Łucja Müller"], still=["S"], scores=[])
     picture.side_by_side(plain(400, 480), None, plain(640, 480), captions)
     assert written[2] == "?ucja Muller"
 

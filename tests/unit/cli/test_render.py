@@ -81,3 +81,23 @@ def test_a_narrow_terminal_goes_without_optional_columns(
 ) -> None:
     shown = render.fitting(NAMES, [ROW], ("threshold", "to"), width)
     assert [NAMES[number] for number in shown] == [n for n in NAMES if n not in left_out]
+
+
+def test_a_date_is_not_broken_where_the_words_just_fit(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "on_terminal", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    footage = "arcade-20261120t100000000000z-3cc55e39be23423f"
+    begin, end = "2026-11-20 10:00:04Z", "2026-11-21 12:00:04Z"
+    why = "the recording has no pictures there"
+
+    render.View("text").table(
+        ("footage", "from", "to", "why", "detail"),
+        [(footage, begin, end, why, why)],
+        optional=("detail",),
+    )
+
+    told = capsys.readouterr().out
+    assert "detail" in told
+    assert [word for word in (*begin.split(), *end.split()) if f" {word} " not in told] == []

@@ -31,6 +31,19 @@ def test_a_day_means_its_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("tomorrow", "'tomorrow' is not a day; write it like 2026-11-20$"),
+        ("2026-13-01", "write it like 2026-11-20$"),
+        ("2026-12-18T10:00:00", "has no time zone"),
+    ],
+)
+def test_what_is_no_day_is_refused_with_what_to_write(text: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        times.parse_day(text)
+
+
+@pytest.mark.parametrize(
     ("text", "span"),
     [
         ("2.5s", timedelta(seconds=2.5)),

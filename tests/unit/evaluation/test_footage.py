@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from homeward.evaluation.dataset import Appearance, Clip
-from homeward.evaluation.figures import footage_report
 from homeward.evaluation.footage import Scored, Search, searches
 from homeward.evaluation.metrics import NOTHING, Bootstrap
+from homeward.evaluation.results import footage_report
 
 
 def clip(*appearances: Appearance) -> Clip:

@@ -15,9 +15,14 @@ from homeward.ingestion.adapters.memory import InMemoryFootageStore, InMemoryPic
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage.clocks import Stamps
+from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
+from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Probe, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.report import RetentionReporter
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import (
     HIDDEN,
     KEY,
@@ -27,6 +32,7 @@ from homeward.ingestion.footage.timeline import (
     Examined,
     Timeline,
 )
+from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.faces import Box, Face, Frame, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
 from homeward.ingestion.scan.ports import Backlog, SightingDraft
@@ -444,6 +450,11 @@ def uploads() -> InMemoryKeyValueStore:
 
 
 @pytest.fixture
+def erasures() -> InMemoryKeyValueStore:
+    return InMemoryKeyValueStore()
+
+
+@pytest.fixture
 def records_store() -> InMemoryKeyValueStore:
     return InMemoryKeyValueStore()
 
@@ -464,7 +475,7 @@ async def threads() -> AsyncIterator[BoundedExecutor]:
 
 
 @pytest.fixture
-def library(
+def resource(
     *,
     threads: BoundedExecutor,
     bucket: InMemoryFootageStore,
@@ -472,17 +483,42 @@ def library(
     cameras: Cameras,
     prober: FakeProber,
     matcher: FakeMatcher,
+    erasures: InMemoryKeyValueStore,
     clock: FakeClock,
-) -> FootageLibrary:
-    return FootageLibrary(
+) -> FootageResource:
+    library = FootageLibrary(store=bucket, prober=prober, executor=threads, clock=clock)
+    eraser = FootageEraser(
         store=bucket,
-        uploads=uploads,
-        cameras=cameras,
-        prober=prober,
-        matcher=matcher,
+        library=library,
+        sightings=matcher,
+        records=FootageRecords(erasures),
+        counts=FootageCounts(erasures),
         clock=clock,
-        min_footage_age=timedelta(minutes=15),
-        erasures=InMemoryKeyValueStore(),
-        executor=threads,
-        keep=FOOTAGE_LIMIT,
     )
+    return FootageResource(
+        uploads=FootageUploads(
+            store=bucket,
+            uploads=uploads,
+            cameras=cameras,
+            library=library,
+            eraser=eraser,
+            clock=clock,
+            terms=IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT),
+        ),
+        library=library,
+        eraser=eraser,
+        reporter=RetentionReporter(
+            store=bucket,
+            finder=library.finder,
+            uploads=uploads,
+            records=erasures,
+            cameras=cameras,
+            clock=clock,
+            terms=RetentionTerms(FOOTAGE_LIMIT),
+        ),
+    )
+
+
+@pytest.fixture
+def library(resource: FootageResource) -> FootageLibrary:
+    return resource.library

@@ -10,7 +10,7 @@ import pytest
 from homeward.core.tls import TlsFiles
 from homeward.servicekit.clients import message_size_options
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around
-from homeward.servicekit.server import GrpcServer, ReadinessChecks, Service
+from homeward.servicekit.server import GrpcServer, NetworkOptions, ReadinessChecks, Service
 
 NAME = "homeward.test.Probe"
 
@@ -94,10 +94,12 @@ def serving() -> Any:
             listen=listen,
             checks=checks or {},
             grace_seconds=grace,
-            drain_seconds=drain,
-            max_connection_age_seconds=age,
-            tls=tls,
-            health_listen=health_listen,
+            network=NetworkOptions(
+                tls=tls,
+                health_listen=health_listen,
+                drain_seconds=drain,
+                max_connection_age_seconds=age,
+            ),
             chain=chain,
         )
         await server.start()

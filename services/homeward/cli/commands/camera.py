@@ -78,6 +78,11 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
         update_mask=FieldMask(paths=list(fields)),
     )
     _tell(session, _stub(session).UpdateCamera(request).camera)
+    if "clock_offset" in fields:
+        session.view.say(
+            "The clock offset counts for searches from now on: sightings that are there keep their"
+            " times, and `homeward sighting show` says so."
+        )
 
 
 @camera.command("list", examples=["homeward camera list"])
@@ -123,27 +128,27 @@ def _fields(described: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _position(told: camera_pb2.Camera) -> str:
-    if not told.HasField("latitude"):
+def _position(camera: camera_pb2.Camera) -> str:
+    if not camera.HasField("latitude"):
         return ""
-    return f"{told.latitude:.5f}, {told.longitude:.5f}"
+    return f"{camera.latitude:.5f}, {camera.longitude:.5f}"
 
 
-def _tell(session: Session, told: camera_pb2.Camera) -> None:
+def _tell(session: Session, camera: camera_pb2.Camera) -> None:
     if session.view.json:
-        session.view.document({"camera": told})
+        session.view.document({"camera": camera})
         return
     session.view.details(
         [
-            ("camera", told.camera_id),
-            ("place", told.place),
-            ("position", _position(told)),
-            ("clock ahead by", times.span(told.clock_offset)),
-            ("found out by", told.clock_offset_source),
-            ("authority", told.authority),
+            ("camera", camera.camera_id),
+            ("place", camera.place),
+            ("position", _position(camera)),
+            ("clock ahead by", times.span(camera.clock_offset)),
+            ("found out by", camera.clock_offset_source),
+            ("authority", camera.authority),
             (
                 "pixel aspect",
-                f"{told.pixel_aspect_ratio:g}" if told.HasField("pixel_aspect_ratio") else "",
+                f"{camera.pixel_aspect_ratio:g}" if camera.HasField("pixel_aspect_ratio") else "",
             ),
         ]
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from datetime import datetime
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from homeward.api.common.v1.types_pb2 import TimeInterval
-from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1 import camera_service_pb2, footage_pb2, footage_service_pb2
+from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import times, upload
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
@@ -18,6 +20,9 @@ from homeward.cli.files import existing_file, written_name
 from homeward.cli.options import Group, Session, confirm, connected, full_id
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word, size
+
+_FOOTAGE_ID = re.compile(r"[a-z0-9-]+-\d{8}t\d{12}z-[0-9a-f]{16}")
+_DAY_IN_ID = re.compile(r"-(?P<day>\d{8})t\d{0,12}z?(-[0-9a-f]{0,15})?$")
 
 
 @click.group(cls=Group)
@@ -86,9 +91,17 @@ def add(
         try:
             path = existing_file(name)
             start = start_of(number, path.name)
-            header = upload.describe(path, camera_id, start, way="url" if via_url else "stream")
+            header = upload.describe(
+                path, camera_id, start, transport="url" if via_url else "stream"
+            )
             send = upload.by_url if via_url else upload.stream
             uploaded = send(stub, path, header)
+        except KeyboardInterrupt:
+            raise CliError(
+                f"{shown}: interrupted",
+                exit_code=ExitCode.INTERRUPTED,
+                advice="run the same command again: it goes on where it stopped",
+            ) from None
         except (CliError, OSError) as error:
             problem = local_problem(error) if isinstance(error, OSError) else error
             if problem.passing:
@@ -99,7 +112,7 @@ def add(
             continue
         added.append(uploaded)
         if not session.view.json:
-            session.view.say(_told(shown, uploaded))
+            session.view.say(_uploaded_line(shown, uploaded))
             _tell_findings(session, uploaded.footage)
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
@@ -144,6 +157,8 @@ def list_footage(
     )
     if session.view.json:
         session.view.document({"footage": held})
+    elif not held and (camera_ids or begin or end):
+        session.view.say("No footage is held of these cameras and times.")
     elif not held:
         session.view.say("No footage. Add some with `homeward footage add`.")
     else:
@@ -173,30 +188,30 @@ def list_footage(
 def show(session: Session, *, footage_id: str) -> None:
     """Show a recording."""
     request = footage_service_pb2.GetFootageRequest(footage_id=full_footage_id(session, footage_id))
-    told = _stub(session).GetFootage(request).footage
+    footage = _stub(session).GetFootage(request).footage
     if session.view.json:
-        session.view.document({"footage": told})
+        session.view.document({"footage": footage})
         return
-    video = told.video
+    video = footage.video
     session.view.details(
         [
-            ("id", told.footage_id),
-            ("camera", told.camera_id),
-            ("file", told.file_name),
-            ("start (camera's clock)", times.utc(told.start_time)),
-            ("end (camera's clock)", times.utc(told.end_time)),
-            ("length", times.span(told.duration)),
-            ("size", size(told.size_bytes)),
-            ("sha256", told.sha256),
+            ("id", footage.footage_id),
+            ("camera", footage.camera_id),
+            ("file", footage.file_name),
+            ("start (camera's clock)", times.utc(footage.start_time)),
+            ("end (camera's clock)", times.utc(footage.end_time)),
+            ("length", times.span(footage.duration)),
+            ("size", size(footage.size_bytes)),
+            ("sha256", footage.sha256),
             ("video", f"{video.codec}, {video.width} by {video.height}"),
             ("pictures", f"{video.frame_count}, {video.average_frame_rate:.2f} a second"),
-            ("received", times.utc(told.receive_time)),
-            ("removed by", times.utc(told.delete_time)),
-            ("pictures for", times.span(told.pictured_duration)),
-            ("problems", _problems(told)),
+            ("received", times.utc(footage.receive_time)),
+            ("removed by", times.utc(footage.delete_time)),
+            ("pictures for", times.span(footage.pictured_duration)),
+            ("problems", _problems(footage)),
         ]
     )
-    _tell_findings(session, told)
+    _tell_findings(session, footage)
 
 
 @footage.command(
@@ -209,17 +224,22 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
     """Remove recordings before their deadline, and the sightings in them that are not confirmed."""
     stub = _stub(session)
     full = [full_footage_id(session, given) for given in footage_ids]
-    told = [
+    recordings = [
         stub.GetFootage(footage_service_pb2.GetFootageRequest(footage_id=each)).footage
         for each in full
     ]
     named = ", ".join(
-        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in told
+        f"{each.file_name} ({each.camera_id}, {times.utc(each.start_time)})" for each in recordings
     )
-    confirm(f"Remove {named}?", yes=yes)
-    for each in told:
+    theirs = "the sightings in them that are not confirmed"
+    confirm(f"Remove {named}, and {theirs}?", yes=yes)
+    for each in recordings:
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
         session.view.say(f"Footage {each.footage_id} is removed.")
+    session.view.say(
+        "Sightings that are not confirmed go with their recording; when its bytes are freed is the"
+        " object store's matter."
+    )
     if session.view.json:
         session.view.document({"removed": full})
 
@@ -235,14 +255,45 @@ def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | Non
 
 
 def full_footage_id(session: Session, given: str) -> str:
-    """Return the id of the footage that `given` is or begins."""
-    request = footage_service_pb2.ListFootageRequest()
-    return full_id(
-        "footage",
-        given,
-        lambda: (each.footage_id for each in _list(session, request)),
-        length=math.inf,  # it begins with the camera's name, whose length varies
-    )
+    """Return the id of the footage that `given` is or begins.
+
+    An id begins with its camera and day, so that only those are looked through.
+    """
+    if _FOOTAGE_ID.fullmatch(given):
+        return given
+
+    def known() -> Iterable[str]:
+        cameras = _cameras_of(session, given)
+        if not cameras:
+            return ()
+        request = footage_service_pb2.ListFootageRequest(
+            camera_ids=cameras, interval=_day_of(given)
+        )
+        return (each.footage_id for each in _list(session, request))
+
+    # It begins with the camera's name, whose length varies.
+    return full_id("footage", given, known, length=math.inf)
+
+
+def _cameras_of(session: Session, beginning: str) -> list[str]:
+    """Return the cameras whose recordings may have an id that begins so."""
+    stub = CameraServiceStub(session.connections.channel("ingestion"))
+    request = camera_service_pb2.ListCamerasRequest()
+    cameras = all_pages(stub.ListCameras, request, lambda page: page.cameras)
+    names = (each.camera_id for each in cameras)
+    return [name for name in names if f"{name}-".startswith(beginning[: len(name) + 1])]
+
+
+def _day_of(beginning: str) -> TimeInterval | None:
+    """Return the day that the beginning of an id names, if it goes that far."""
+    found = _DAY_IN_ID.search(beginning)
+    if found is None:
+        return None
+    try:
+        day = datetime.strptime(found["day"], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:  # no day, and so no beginning of an id
+        return None
+    return interval(day, day + timedelta(days=1))
 
 
 def _stub(session: Session) -> FootageServiceStub:
@@ -284,24 +335,24 @@ def _starts(
     return from_name
 
 
-def _problems(told: footage_pb2.Footage) -> str:
+def _problems(footage: footage_pb2.Footage) -> str:
     return ", ".join(
         enum_word(footage_pb2.FootageProblem.Name(problem), "FOOTAGE_PROBLEM_")
-        for problem in told.problems
+        for problem in footage.problems
     )
 
 
-def _told(file: str, uploaded: upload.Uploaded) -> str:
-    told = uploaded.footage
+def _uploaded_line(file: str, uploaded: upload.Uploaded) -> str:
+    footage = uploaded.footage
     if uploaded.already_held:
-        return f"{file}: held already as footage {told.footage_id}; nothing was stored again"
+        return f"{file}: held already as footage {footage.footage_id}; nothing was stored again"
     return (
-        f"{file}: footage {told.footage_id}, {times.span(told.duration)}, "
-        f"removed by {times.utc(told.delete_time)}"
+        f"{file}: footage {footage.footage_id}, {times.span(footage.duration)}, "
+        f"removed by {times.utc(footage.delete_time)}"
     )
 
 
-def _tell_findings(session: Session, told: footage_pb2.Footage) -> None:
+def _tell_findings(session: Session, footage: footage_pb2.Footage) -> None:
     """Print what is odd about a recording, which is searched all the same."""
-    for finding in told.findings:
+    for finding in footage.findings:
         session.view.say(f"  note: {finding.detail}")

@@ -80,7 +80,10 @@ def list_packs(*, folder: Path, output: str) -> ExitCode:
             ],
             optional=("source", "faces as"),
         )
-    return ExitCode.INVALID if any(pack["problem"] for pack in found) else ExitCode.OK
+    damaged = any(pack["problem"] for pack in found)
+    if damaged and not view.json:
+        view.say("`homeward model install --force` installs a pack again.")
+    return ExitCode.INVALID if damaged else ExitCode.OK
 
 
 @model.command("show", examples=["homeward model show"])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import click
 
 from homeward.cli import render, times
 from homeward.cli.options import Command
-from homeward.cli.sizing import RETENTION_DAYS, Workload, assumptions, plan
+from homeward.cli.sizing import RETENTION_DAYS, Plan, Workload, assumptions, plan
 
 
 @click.command(
@@ -68,7 +69,7 @@ def plan_command(
 ) -> None:
     """Say what a search of so many cameras takes: scanners, cores, storage and memory.
 
-    Arithmetic on figures that were measured on one machine; measure yours with `make bench`.
+    Arithmetic on measurements of one machine; measure yours with `make bench`.
     """
     if deadline <= timedelta():
         raise click.BadParameter("must be longer than nothing", param_hint="--deadline")
@@ -88,18 +89,24 @@ def plan_command(
     )
     view = render.View(output)
     if view.json:
-        view.document(
-            {
-                "footageHours": made.footage.total_seconds() / 3600,
-                "coreHours": made.core_seconds / 3600,
-                "cores": made.cores,
-                "scanners": made.scanners,
-                "storageBytes": round(made.storage_bytes),
-                "qdrantBytes": round(made.qdrant_bytes),
-                "assumptions": assumptions(),
-            }
-        )
-        return
+        view.document(_document(made))
+    else:
+        _say(view, made)
+
+
+def _document(made: Plan) -> dict[str, Any]:
+    return {
+        "footageHours": made.footage.total_seconds() / 3600,
+        "coreHours": made.core_seconds / 3600,
+        "cores": made.cores,
+        "scanners": made.scanners,
+        "storageBytes": round(made.storage_bytes),
+        "qdrantBytes": round(made.qdrant_bytes),
+        "assumptions": assumptions(),
+    }
+
+
+def _say(view: render.View, made: Plan) -> None:
     view.details(
         [
             ("footage in one search", f"{made.footage.total_seconds() / 3600:,.0f} hours"),

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homeward.api.common.v1.policy_pb2 import ErrorRate, MeasurementBasis
 from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
-from homeward.cli import figures, times
+from homeward.cli import policy_figures, times
 from homeward.cli.files import existing_file
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
@@ -52,8 +52,8 @@ def list_policies(session: Session) -> None:
                 _state(each),
                 "yes" if each.active else "",
                 f"{each.threshold:.3f}",
-                figures.percent(each.measurement.fpir),
-                figures.percent(each.measurement.fnir),
+                policy_figures.percent(each.measurement.fpir),
+                policy_figures.percent(each.measurement.fnir),
                 str(each.measurement.gallery_size),
                 times.utc(_end(each.approval)),
             )
@@ -112,7 +112,7 @@ def approve(
 ) -> None:
     """Approve a policy for a limited time; again before that ends, to renew it."""
     stub = _stub(session)
-    told = stub.ApprovePolicy(
+    policy = stub.ApprovePolicy(
         policy_service_pb2.ApprovePolicyRequest(
             policy_id=policy_id,
             approver=approver,
@@ -122,8 +122,8 @@ def approve(
     ).policy
     if activate:
         request = policy_service_pb2.ActivatePolicyRequest(policy_id=policy_id)
-        told = stub.ActivatePolicy(request).policy
-    _tell(session, told)
+        policy = stub.ActivatePolicy(request).policy
+    _tell(session, policy)
 
 
 @policy.command("activate", examples=["homeward policy activate yunet-sface/4"])
@@ -154,8 +154,8 @@ def _stub(session: Session) -> PolicyServiceStub:
     return PolicyServiceStub(session.connections.channel("matching"))
 
 
-def _state(told: policy_pb2.Policy) -> str:
-    return enum_word(policy_pb2.Policy.State.Name(told.state), "STATE_")
+def _state(policy: policy_pb2.Policy) -> str:
+    return enum_word(policy_pb2.Policy.State.Name(policy.state), "STATE_")
 
 
 def _end(approval: policy_pb2.PolicyApproval) -> Timestamp:
@@ -163,24 +163,24 @@ def _end(approval: policy_pb2.PolicyApproval) -> Timestamp:
     return approval.expire_time if ended else approval.valid_until_time
 
 
-def _tell(session: Session, told: policy_pb2.Policy) -> None:
+def _tell(session: Session, policy: policy_pb2.Policy) -> None:
     if session.view.json:
-        session.view.document({"policy": told})
+        session.view.document({"policy": policy})
         return
-    measured, approval = told.measurement, told.approval
+    measured, approval = policy.measurement, policy.approval
     session.view.details(
         [
-            ("id", told.policy_id),
-            ("state", _state(told)),
-            ("active", "yes" if told.active else "no"),
+            ("id", policy.policy_id),
+            ("state", _state(policy)),
+            ("active", "yes" if policy.active else "no"),
             ("approved by", approval.approver),
             ("approved", times.utc(approval.approve_time)),
             ("note", approval.note),
             ("valid until", times.utc(approval.valid_until_time)),
             ("ended early", times.utc(approval.expire_time)),
             ("because", approval.expire_reason),
-            ("model pack", f"{told.model_name} ({told.model_digest[:12]})"),
-            ("threshold", f"{told.threshold:.3f}"),
+            ("model pack", f"{policy.model_name} ({policy.model_digest[:12]})"),
+            ("threshold", f"{policy.threshold:.3f}"),
             ("people enrolled", str(measured.gallery_size)),
             ("FPIR", _counted(measured.fpir)),
             ("FNIR", _counted(measured.fnir)),
@@ -190,7 +190,7 @@ def _tell(session: Session, told: policy_pb2.Policy) -> None:
             ("photographs in it", str(measured.photograph_count)),
             ("its digest", measured.dataset_digest),
             ("limits", measured.limits),
-            ("file", f"sha256 {told.sha256}{', came with Homeward' if told.shipped else ''}"),
+            ("file", f"sha256 {policy.sha256}{', came with Homeward' if policy.shipped else ''}"),
         ]
     )
     if measured.cohorts:
@@ -226,4 +226,4 @@ def _basis(cohort: policy_pb2.PolicyCohort) -> str:
 
 
 def _counted(rate: ErrorRate) -> str:
-    return f"{figures.percent(rate)} in {rate.trial_count} searches"
+    return f"{policy_figures.percent(rate)} in {rate.trial_count} searches"

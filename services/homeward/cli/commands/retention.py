@@ -22,7 +22,11 @@ from homeward.cli.render import size
 )
 @connected
 def retention(session: Session) -> ExitCode:
-    """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is."""
+    """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is.
+
+    Homeward's sweep removes what is due. A rule that is set in the store removes what no sweep has
+    removed, if the store executes such rules: the object store of `homeward up` does not.
+    """
     footage = FootageServiceStub(session.connections.channel("ingestion")).GetRetentionReport(
         footage_service_pb2.GetRetentionReportRequest()
     )
@@ -70,18 +74,22 @@ def _show(
         ],
     )
     under_way = [one for one in footage.erasures if not one.HasField("erase_time")]
-    by_store = [one for one in footage.erasures if one.by_store and one.HasField("erase_time")]
+    listed = [one for one in footage.erasures if one.HasField("erase_time")]
+    # A server of an earlier version lists all and counts none.
+    erased = max(footage.erased_count, len(listed))
+    by_store = max(footage.erased_by_store_count, sum(one.by_store for one in listed))
     session.view.details(
         [
-            ("the store itself removes footage", _lifecycle(footage.lifecycle)),
-            ("the store itself removes stills", _lifecycle(people.lifecycle)),
+            ("rule set in the store for footage", _lifecycle(footage.lifecycle)),
+            ("rule set in the store for stills", _lifecycle(people.lifecycle)),
             ("encryption at rest", _encryption([*footage.encryption, *people.encryption])),
             (
                 "recordings removed in 7 days",
-                f"{len(footage.erasures) - len(under_way)}"
-                + f" (of which by the store itself: {len(by_store)})" * bool(by_store)
+                f"{erased}"
+                + f" (of which by the store itself: {by_store})" * bool(by_store)
                 + f", {len(under_way)} under way",
             ),
+            ("recordings counted", _counted(footage)),
             (
                 "bytes of erased templates",
                 "in files that the next sweep rebuilds" if people.rebuild_due else "none",
@@ -91,13 +99,25 @@ def _show(
     )
 
 
+def _counted(footage: footage_service_pb2.GetRetentionReportResponse) -> str:
+    if not footage.HasField("count_time"):
+        return "for this report"
+    since = f"at {times.utc(footage.count_time)} or later"
+    changed = (
+        f"; of {footage.uncounted_days} days of cameras more has come or gone since"
+        if footage.uncounted_days
+        else ""
+    )
+    return since + changed
+
+
 def _lifecycle(span: retention_pb2.LifecycleSpan) -> str:
     if not span.longest_days:
         some = f"; some after {span.shortest_days} days" if span.shortest_days else ""
-        return f"never all of them{some}"
+        return f"never removes all of them{some}"
     if span.shortest_days < span.longest_days:
-        return f"after {span.longest_days} days, some after {span.shortest_days}"
-    return f"after {span.longest_days} days"
+        return f"removes after {span.longest_days} days, some after {span.shortest_days}"
+    return f"removes after {span.longest_days} days"
 
 
 def _encryption(buckets: Sequence[retention_pb2.BucketEncryption]) -> str:

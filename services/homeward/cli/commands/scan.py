@@ -34,13 +34,14 @@ def list_scans(session: Session) -> None:
     else:
         ids = session.view.ids([each.scan_id for each in scans])
         session.view.table(
-            ("id", "state", "done", "footage", "candidates", "created"),
+            ("id", "state", "dealt with", "footage", "searched", "candidates", "created"),
             [
                 (
                     ids[each.scan_id],
                     _state(each),
                     _share(each),
                     times.span(each.progress.total_duration),
+                    times.span(each.coverage.searched_duration),
                     str(each.progress.candidate_count),
                     times.utc(each.create_time),
                 )
@@ -55,37 +56,38 @@ def list_scans(session: Session) -> None:
 def show(session: Session, *, scan_id: str) -> None:
     """Show a scan as it is now. `scan watch` shows its candidates."""
     request = scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id))
-    told = _stub(session).GetScan(request).scan
-    warned = caveats.of_scope(session, told.scope.subject_ids, caveats.in_force(session))
+    scan = _stub(session).GetScan(request).scan
+    warned = caveats.of_scope(session, scan.scope.subject_ids, caveats.in_force(session))
     if session.view.json:
-        session.view.document({"scan": told, "caveats": warned})
+        session.view.document({"scan": scan, "caveats": warned})
         return
-    progress = told.progress
+    progress = scan.progress
     session.view.details(
         [
-            ("id", told.scan_id),
-            ("state", _state(told)),
-            ("error", told.error.message),
-            ("subjects", ", ".join(told.scope.subject_ids) or "all that are open"),
-            ("cameras", ", ".join(told.scope.camera_ids) or "all"),
-            ("from", times.utc(told.scope.interval.start_time)),
-            ("to", times.utc(told.scope.interval.end_time)),
+            ("id", scan.scan_id),
+            ("state", _state(scan)),
+            ("error", scan.error.message),
+            ("subjects", ", ".join(scan.scope.subject_ids) or "all that are open"),
+            ("cameras", ", ".join(scan.scope.camera_ids) or "all"),
+            ("from", times.utc(scan.scope.interval.start_time)),
+            ("to", times.utc(scan.scope.interval.end_time)),
             ("recordings", str(progress.footage_count)),
             ("planning", "not all recordings are counted" if progress.planning else ""),
-            ("done", _share(told)),
+            ("dealt with", _share(scan)),
             ("pictures looked at", str(progress.frame_count)),
-            ("appearances", str(progress.appearance_count)),
-            ("forgotten, like nobody", str(progress.discarded_appearance_count)),
+            # One that may be two people is compared as two; the coverage counts it once.
+            ("comparisons", str(progress.appearance_count)),
+            ("like nobody, so forgotten", str(progress.discarded_appearance_count)),
             ("candidates", str(progress.candidate_count)),
-            ("rejected before", "looked for again" if told.scope.include_rejected else ""),
-            ("created", times.utc(told.create_time)),
-            ("ended", times.utc(told.end_time)),
+            ("rejected before", "looked for again" if scan.scope.include_rejected else ""),
+            ("created", times.utc(scan.create_time)),
+            ("ended", times.utc(scan.end_time)),
         ]
     )
     for line in warned:
         session.view.say(line)
-    tell_coverage(session, told)
-    tell_efforts(session, told.coverage)
+    tell_coverage(session, scan)
+    tell_efforts(session, scan.coverage)
 
 
 @scan.command("watch", examples=["homeward scan watch 8c41f7d2"])
@@ -132,14 +134,14 @@ def list_stretches(
         raise click.UsageError("--csv and --playlist name the same file")
     for path in files:
         refuse_existing(path, force=force)
-    told = (
+    scan = (
         _stub(session)
         .GetScan(scan_service_pb2.GetScanRequest(scan_id=_full(session, scan_id)))
         .scan
     )
-    found, unlisted = stretches.read(_stub(session), told.scan_id)
+    found, unlisted = stretches.read(_stub(session), scan.scan_id)
     if files and unlisted and not found:
-        stretches.tell(session, told, found, unlisted)
+        stretches.tell(session, scan, found, unlisted)
         raise CliError(
             "no file was written: nothing is known of when that was",
             exit_code=ExitCode.PRECONDITION,
@@ -149,7 +151,7 @@ def list_stretches(
         write_new(table, stretches.as_csv(found), force=force)
     if playlist is not None:
         write_new(playlist, stretches.as_playlist(found), force=force)
-    stretches.tell(session, told, found, unlisted)
+    stretches.tell(session, scan, found, unlisted)
     if playlist is not None:
         stretches.warn_of_names(found)
 
@@ -159,14 +161,17 @@ def list_stretches(
 @click.argument("scan_id", metavar="ID")
 def cancel(session: Session, *, scan_id: str) -> None:
     """Stop a scan. What it found until then stands."""
-    told = _cancelled(session, _full(session, scan_id))
+    scan = _cancelled(session, _full(session, scan_id))
     if session.view.json:
-        session.view.document({"scan": told})
+        session.view.document({"scan": scan})
         return
-    state = _state(told)
-    if told.state not in ENDED:
-        state = "being cancelled: scanners leave it within seconds"
-    session.view.say(f"Scan {told.scan_id} is {state}. What it found stands.")
+    if scan.state in ENDED:
+        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it found stands.")
+    else:
+        session.view.say(
+            f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
+            " that. What it found stands."
+        )
 
 
 def _cancelled(session: Session, scan_id: str) -> scan_pb2.Scan:
@@ -196,10 +201,10 @@ def _full(session: Session, given: str) -> str:
     return full_id("scan", given, lambda: (each.scan_id for each in _list(session)))
 
 
-def _state(told: scan_pb2.Scan) -> str:
-    return enum_word(scan_pb2.Scan.State.Name(told.state), "STATE_")
+def _state(scan: scan_pb2.Scan) -> str:
+    return enum_word(scan_pb2.Scan.State.Name(scan.state), "STATE_")
 
 
-def _share(told: scan_pb2.Scan) -> str:
-    total = times.seconds(told.progress.total_duration)
-    return f"{times.seconds(told.progress.done_duration) / total:.0%}" if total else ""
+def _share(scan: scan_pb2.Scan) -> str:
+    total = times.seconds(scan.progress.total_duration)
+    return f"{times.seconds(scan.progress.done_duration) / total:.0%}" if total else ""

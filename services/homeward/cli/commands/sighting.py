@@ -8,15 +8,15 @@ from pathlib import Path
 
 import click
 
-from homeward.api.ingestion.v1 import camera_service_pb2
+from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, disclosure, figures, rejections, times
+from homeward.cli import caveats, disclosure, policy_figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import CallError, CliError, ExitCode, tell
+from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
@@ -90,7 +90,10 @@ def list_sightings(
         states=[_STATES[state] for state in states],
         interval=interval(begin, end),
     )
-    sightings = _list(session, request)
+    _print_list(session, _list(session, request))
+
+
+def _print_list(session: Session, sightings: Sequence[sighting_pb2.Sighting]) -> None:
     known = caveats.subjects_of(session, sightings)
     warned = caveats.beside(sightings, known)
     if session.view.json:
@@ -113,7 +116,7 @@ def list_sightings(
                     each.camera_id,
                     times.marked(each.interval.start_time, uncertain=each.time_uncertain),
                     times.utc(each.interval.end_time),
-                    figures.score(each),
+                    policy_figures.score(each),
                     f"{each.threshold:.3f}",
                     f"{_state(each)}, still gone" if each.still_gone else _state(each),
                     *([note] if any(marks) else []),
@@ -156,10 +159,10 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
             ),
         )
     )
-    told = [answer.sighting]
-    warned = caveats.beside(told, caveats.subjects_of(session, told))
+    sightings = [answer.sighting]
+    warned = caveats.beside(sightings, caveats.subjects_of(session, sightings))
     if save is not None:
-        _require_pictures(answer)
+        disclosure.require_pictures(answer)
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
         session.view.document({"sighting": answer.sighting, "caveats": warned})
@@ -223,7 +226,7 @@ def review(
             f"Reject sighting {sighting_id}? It is erased, and not shown again unless asked for.",
             yes=yes,
         )
-    told = (
+    reviewed = (
         _stub(session)
         .ReviewSighting(
             sighting_service_pb2.ReviewSightingRequest(
@@ -236,9 +239,9 @@ def review(
         .sighting
     )
     if session.view.json:
-        session.view.document({"sighting": told})
+        session.view.document({"sighting": reviewed})
     else:
-        session.view.say(f"Sighting {told.sighting_id} is {_state(told)}.")
+        session.view.say(f"Sighting {reviewed.sighting_id} is {_state(reviewed)}.")
 
 
 @sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
@@ -318,99 +321,105 @@ def _full(session: Session, given: str) -> str:
     )
 
 
-def _state(told: sighting_pb2.Sighting) -> str:
-    return enum_word(sighting_pb2.Sighting.State.Name(told.state), "STATE_")
+def _state(sighting: sighting_pb2.Sighting) -> str:
+    return enum_word(sighting_pb2.Sighting.State.Name(sighting.state), "STATE_")
 
 
-def _reviewed(told: sighting_pb2.Sighting) -> str:
-    if not told.HasField("review"):
+def _reviewed(sighting: sighting_pb2.Sighting) -> str:
+    if not sighting.HasField("review"):
         return ""
-    return f"by {told.review.reviewer}, {times.utc(told.review.review_time)}"
+    return f"by {sighting.review.reviewer}, {times.utc(sighting.review.review_time)}"
 
 
-def _notes(told: Sequence[sighting_pb2.Sighting]) -> list[str]:
-    uncertain = any(one.time_uncertain for one in told)
-    return ([times.UNCERTAIN] if uncertain else []) + figures.notes(told)
+def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
+    uncertain = any(one.time_uncertain for one in sightings)
+    return ([times.UNCERTAIN] if uncertain else []) + policy_figures.notes(sightings)
 
 
-def _tell(session: Session, told: sighting_pb2.Sighting, warned: Sequence[str]) -> None:
-    uncertain = told.time_uncertain
+def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[str]) -> None:
+    uncertain = sighting.time_uncertain
     session.view.details(
         [
-            ("id", told.sighting_id),
-            ("state", _state(told)),
-            ("reviewed", _reviewed(told)),
-            ("reason", told.review.reason),
-            ("subject", told.subject_id),
-            ("camera", told.camera_id),
-            ("footage", told.footage_id),
-            ("in view from", times.marked(told.interval.start_time, uncertain=uncertain)),
-            ("in view to", times.marked(told.interval.end_time, uncertain=uncertain)),
-            ("still of", times.marked(told.best_shot_time, uncertain=uncertain)),
-            ("still", "gone: the object store removed it by its own rule" * told.still_gone),
-            ("still of (here)", times.local(told.best_shot_time)),
-            ("times", _unknown_times(told)),
-            ("in the recording at", times.span(told.best_shot_offset)),
-            ("score", figures.score(told)),
-            ("score of somebody else", _rival_score(told)),
-            ("score of the still alone", _still_score(told)),
-            ("threshold", _threshold(told)),
-            ("face height", f"{told.face_height_px:.0f} pixels"),
-            ("kept", _kept(told)),
+            ("id", sighting.sighting_id),
+            ("state", _state(sighting)),
+            ("reviewed", _reviewed(sighting)),
+            ("reason", sighting.review.reason),
+            ("subject", sighting.subject_id),
+            ("camera", sighting.camera_id),
+            ("footage", sighting.footage_id),
+            ("in view from", times.marked(sighting.interval.start_time, uncertain=uncertain)),
+            ("in view to", times.marked(sighting.interval.end_time, uncertain=uncertain)),
+            ("still of", times.marked(sighting.best_shot_time, uncertain=uncertain)),
+            ("still", "gone: the object store removed it by its own rule" * sighting.still_gone),
+            ("still of (here)", times.local(sighting.best_shot_time)),
+            ("times", _unknown_times(sighting)),
+            ("camera's clock", _clock(sighting)),
+            ("in the recording at", times.span(sighting.best_shot_offset)),
+            ("score", policy_figures.score(sighting)),
+            ("score of somebody else", _rival_score(sighting)),
+            ("score of the still alone", _still_score(sighting)),
+            ("threshold", _threshold(sighting)),
+            ("face height", f"{sighting.face_height_px:.0f} pixels"),
+            ("kept", _kept(sighting)),
         ]
     )
-    for line in (*_notes([told]), *warned):
+    if corrected := _clock_note(session, sighting):
+        session.view.say(corrected)
+    for line in (*_notes([sighting]), *warned):
         session.view.say(line)
     session.view.say(SENTENCE)
 
 
-def _unknown_times(told: sighting_pb2.Sighting) -> str:
-    if told.HasField("time_uncertain"):
+def _clock(sighting: sighting_pb2.Sighting) -> str:
+    if not times.seconds(sighting.clock_offset):
+        return ""
+    return f"taken to be ahead by {times.span(sighting.clock_offset)}"
+
+
+def _clock_note(session: Session, sighting: sighting_pb2.Sighting) -> str:
+    """Return what to say where the camera's clock offset was corrected since."""
+    camera = _camera(session, sighting.camera_id, "whether its clock was corrected is not known")
+    if camera is None or not sighting.HasField("clock_offset"):
+        return ""
+    if times.seconds(camera.clock_offset) == times.seconds(sighting.clock_offset):
+        return ""
+    return (
+        f"WARNING: camera {sighting.camera_id}'s clock is now taken to be ahead by"
+        f" {times.span(camera.clock_offset)}, and was by {times.span(sighting.clock_offset)} when"
+        " this was found: these times are by the latter; a search anew tells the corrected ones."
+    )
+
+
+def _unknown_times(sighting: sighting_pb2.Sighting) -> str:
+    if sighting.HasField("time_uncertain"):
         return ""
     return "an earlier version of Homeward found it and did not tell whether they are certain"
 
 
-def _threshold(told: sighting_pb2.Sighting) -> str:
+def _threshold(sighting: sighting_pb2.Sighting) -> str:
     # A printed picture is passed on without the sentences below it.
-    unapproved = told.HasField("figures") and not told.figures.approved
-    return f"{told.threshold:.3f} ({told.policy_id}{', NOT approved' if unapproved else ''})"
+    unapproved = sighting.HasField("figures") and not sighting.figures.approved
+    return (
+        f"{sighting.threshold:.3f} ({sighting.policy_id}{', NOT approved' if unapproved else ''})"
+    )
 
 
-def _still_score(told: sighting_pb2.Sighting) -> str:
-    if not told.HasField("best_shot_score"):
+def _still_score(sighting: sighting_pb2.Sighting) -> str:
+    if not sighting.HasField("best_shot_score"):
         return "below the threshold"
-    return f"{told.best_shot_score:.3f}"
+    return f"{sighting.best_shot_score:.3f}"
 
 
-def _rival_score(told: sighting_pb2.Sighting) -> str:
-    if not told.HasField("rival_score"):
-        return "nobody else is nearly as alike"
-    return f"{told.rival_score:.3f} at most"
+def _rival_score(sighting: sighting_pb2.Sighting) -> str:
+    if not sighting.HasField("rival_score"):
+        return "nobody else who is enrolled is nearly as alike"
+    return f"{sighting.rival_score:.3f} at most"
 
 
-def _kept(told: sighting_pb2.Sighting) -> str:
-    if told.state == sighting_pb2.Sighting.STATE_CONFIRMED:
+def _kept(sighting: sighting_pb2.Sighting) -> str:
+    if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
         return "with the subject"
-    return f"until {times.utc(told.delete_time)}, unless it is confirmed before"
-
-
-def _require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
-    """Refuse to make a picture of what is gone."""
-    told = answer.sighting
-    if not answer.still:
-        raise CliError(
-            f"the still of sighting {told.sighting_id} is gone, so that there is no picture to"
-            " write: the object store removed it by its own rule, or its subject is being closed",
-            exit_code=ExitCode.NOT_FOUND,
-            advice=f"watch footage {told.footage_id} at {times.span(told.best_shot_offset)}, if it"
-            " is still held, or search it again",
-        )
-    if not answer.reference_photo:
-        raise CliError(
-            f"the reference photograph of sighting {told.sighting_id} is gone, so that there is no"
-            " picture to write: its subject is being closed, or the photograph was removed",
-            exit_code=ExitCode.NOT_FOUND,
-        )
+    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
 
 
 def _picture(
@@ -418,31 +427,35 @@ def _picture(
 ) -> bytes:
     from homeward.cli import picture  # noqa: PLC0415 - Pillow, which only this needs
 
-    told, box = answer.sighting, answer.reference_face_box
+    sighting, box = answer.sighting, answer.reference_face_box
     subject = (
         SubjectServiceStub(session.connections.channel("matching"))
-        .GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=told.subject_id))
+        .GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=sighting.subject_id))
         .subject
     )
     captions = picture.Captions(
         reference=_cleaned(
             subject.label or subject.case_reference,
             f"Case {subject.case_reference}",
-            f"Subject {told.subject_id}",
+            f"Subject {sighting.subject_id}",
         ),
         still=_cleaned(
-            _place(session, told.camera_id),
-            f"Camera {told.camera_id}",
-            f"{times.utc(told.best_shot_time).removesuffix('Z')} UTC",
-            f"{times.local(told.best_shot_time)} (local)",
-            *(["Time uncertain: clock set, or a long pause"] if told.time_uncertain else []),
+            _place(session, sighting.camera_id),
+            f"Camera {sighting.camera_id}",
+            f"{times.utc(sighting.best_shot_time).removesuffix('Z')} UTC",
+            f"{times.local(sighting.best_shot_time)} (local)",
+            *(["Time uncertain: clock set, or a long pause"] if sighting.time_uncertain else []),
         ),
-        figures=_cleaned(
-            f"Score {told.score:.3f}   |   threshold {_threshold(told)}",
-            *([f"Somebody else: {told.rival_score:.3f}"] if figures.doubtful(told) else []),
+        scores=_cleaned(
+            f"Score {sighting.score:.3f}   |   threshold {_threshold(sighting)}",
+            *(
+                [f"Somebody else: {sighting.rival_score:.3f}"]
+                if policy_figures.doubtful(sighting)
+                else []
+            ),
             *warned,
-            f"State: {' '.join(filter(None, (_state(told), _reviewed(told))))}",
-            f"Sighting {told.sighting_id}",
+            f"State: {' '.join(filter(None, (_state(sighting), _reviewed(sighting))))}",
+            f"Sighting {sighting.sighting_id}",
         ),
     )
     face = None
@@ -452,13 +465,18 @@ def _picture(
 
 
 def _place(session: Session, camera_id: str) -> str:
+    camera = _camera(session, camera_id, "the camera's place is left out")
+    return (camera.place if camera else "") or camera_id
+
+
+def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera | None:
+    """Return a camera, or nothing and a word of what is missing without it."""
     stub = CameraServiceStub(session.connections.channel("ingestion"))
     try:
-        camera = stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
-    except CliError as error:  # the picture is worth more than the name of its place
-        tell(error, about="the camera's place is left out")
-        return camera_id
-    return camera.place or camera_id
+        return stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera
+    except CliError as error:  # the sighting is worth more than what is known of its camera
+        tell(error, about=without)
+        return None
 
 
 def _cleaned(*lines: str) -> list[str]:

@@ -11,7 +11,7 @@ from homeward.api.embedding.v1.model_pb2 import Model
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
 from homeward.api.matching.v1.policy_pb2 import ThresholdPolicy
-from homeward.cli import figures, times
+from homeward.cli import policy_figures, times
 from homeward.cli.connect import SERVICES
 from homeward.cli.errors import CallError, ExitCode
 from homeward.cli.options import Command, Session, connected
@@ -90,10 +90,19 @@ def _document(
         {"name": service, "address": _address(session, service), "state": state}
         for service, state in states.items()
     ]
-    refusal = {"reason": problem.reason, "message": problem.message} if problem else None
-    told = {"model": model, "thresholdPolicy": policy, "searchesRefused": refusal}
+    refusal = None
+    if problem:
+        refusal = {
+            "reason": problem.reason,
+            "message": problem.message,
+            "advice": problem.advice,
+        }
+    answers = {"model": model, "thresholdPolicy": policy, "searchesRefused": refusal}
     session.view.document(
-        {"services": services, **{key: value for key, value in told.items() if value is not None}}
+        {
+            "services": services,
+            **{key: value for key, value in answers.items() if value is not None},
+        }
     )
 
 
@@ -117,11 +126,13 @@ def _text(
         session.view.say(
             f"Threshold: {policy.threshold:.3f} ({policy.policy_id}, {_approval(policy)})"
         )
-        for line in figures.sentences(policy.policy_id, policy.figures):
+        for line in policy_figures.sentences(policy.policy_id, policy.figures):
             session.view.say(line)
         session.view.say(f"Measured on: {policy.measurement.dataset}. {policy.measurement.limits}")
     if problem is not None:
         session.view.say(f"SEARCHES ARE REFUSED: {problem.message}")
+        if problem.advice:
+            session.view.say(f"Advice: {problem.advice}")
 
 
 def _approval(policy: ThresholdPolicy) -> str:

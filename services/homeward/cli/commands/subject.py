@@ -95,13 +95,18 @@ def add(
         authorised_by=authorised_by,
         review_time=times.to_timestamp(review_by or datetime.now(UTC) + _REVIEW_AFTER),
     )
-    offered = enrolment.create(session, stated, str(uuid.uuid4()), ask=ask)
+    request_id = str(uuid.uuid4())
+    try:
+        offered = enrolment.create(session, stated, request_id, ask=ask)
+    except (click.Abort, KeyboardInterrupt):
+        enrolment.take_back(stub, stated, request_id)
+        raise
     assert offered.subject is not None, "it was created"
     subject_id = offered.subject.subject_id
     try:
         enrolment.offer(session, offered, pictures, ask=ask)
-    except (CliError, click.Abort):
-        enrolment.forget_if_empty(stub, subject_id)
+    except (CliError, click.Abort, KeyboardInterrupt):
+        enrolment.tell_broken_off(stub, subject_id)
         raise
     if offered.all_refused and enrolment.forget_if_empty(stub, subject_id):
         offered.subject = None
@@ -264,7 +269,12 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
 
     An erased subject is on no list any more: give its id in full.
     """
-    known = full_subject_id(session, subject_id)
+    try:
+        known = full_subject_id(session, subject_id)
+    except CliError as error:
+        if error.exit_code is ExitCode.NOT_FOUND:
+            error.advice = "an erased subject is on no list: give its id in full"
+        raise
     stub = RetentionServiceStub(session.connections.channel("matching"))
     response = stub.GetErasureCertificate(
         retention_service_pb2.GetErasureCertificateRequest(subject_id=known)
@@ -346,33 +356,33 @@ def _get(session: Session, given: str) -> subject_pb2.Subject:
     return _stub(session).GetSubject(request).subject
 
 
-def _caveats(session: Session, told: subject_pb2.Subject) -> list[str]:
-    return caveats.of_subjects([told], caveats.in_force(session))
+def _caveats(session: Session, subject: subject_pb2.Subject) -> list[str]:
+    return caveats.of_subjects([subject], caveats.in_force(session))
 
 
-def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
-    warned = _caveats(session, told)
+def _tell_subject(session: Session, subject: subject_pb2.Subject) -> None:
+    warned = _caveats(session, subject)
     if session.view.json:
-        session.view.document({"subject": told, "caveats": warned})
+        session.view.document({"subject": subject, "caveats": warned})
         return
     session.view.details(
         [
-            ("id", told.subject_id),
-            ("case", told.case_reference),
-            ("label", told.label),
-            ("age", _age(told)),
-            ("state", _state(told)),
-            ("legal basis", told.legal_basis),
-            ("authorised by", told.authorised_by),
-            ("review by", times.utc(told.review_time)),
-            ("created", times.utc(told.create_time)),
-            ("changed", times.utc(told.update_time)),
-            ("photographs", _photo_count(told)),
+            ("id", subject.subject_id),
+            ("case", subject.case_reference),
+            ("label", subject.label),
+            ("age", _age(subject)),
+            ("state", _state(subject)),
+            ("legal basis", subject.legal_basis),
+            ("authorised by", subject.authorised_by),
+            ("review by", times.utc(subject.review_time)),
+            ("created", times.utc(subject.create_time)),
+            ("changed", times.utc(subject.update_time)),
+            ("photographs", _photo_count(subject)),
         ]
     )
     for line in warned:
         session.view.say(line)
-    if told.reference_photos:
+    if subject.reference_photos:
         session.view.table(
             ("photograph", "quality", "added", "used"),
             [
@@ -382,7 +392,7 @@ def _tell_subject(session: Session, told: subject_pb2.Subject) -> None:
                     times.utc(photo.create_time),
                     "no: the model pack in use cannot" if photo.unusable else "yes",
                 )
-                for photo in told.reference_photos
+                for photo in subject.reference_photos
             ],
         )
 
@@ -429,16 +439,16 @@ def _age_group(*, child: bool) -> subject_pb2.AgeGroup.ValueType:
     return subject_pb2.AGE_GROUP_CHILD if child else subject_pb2.AGE_GROUP_ADULT
 
 
-def _age(told: subject_pb2.Subject) -> str:
-    if told.age_group == subject_pb2.AGE_GROUP_UNSPECIFIED:  # once closed
+def _age(subject: subject_pb2.Subject) -> str:
+    if subject.age_group == subject_pb2.AGE_GROUP_UNSPECIFIED:  # once closed
         return ""
-    return enum_word(subject_pb2.AgeGroup.Name(told.age_group), "AGE_GROUP_")
+    return enum_word(subject_pb2.AgeGroup.Name(subject.age_group), "AGE_GROUP_")
 
 
-def _state(told: subject_pb2.Subject) -> str:
-    return enum_word(subject_pb2.Subject.State.Name(told.state), "STATE_")
+def _state(subject: subject_pb2.Subject) -> str:
+    return enum_word(subject_pb2.Subject.State.Name(subject.state), "STATE_")
 
 
-def _photo_count(told: subject_pb2.Subject) -> str:
-    unusable = sum(photo.unusable for photo in told.reference_photos)
-    return f"{len(told.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"
+def _photo_count(subject: subject_pb2.Subject) -> str:
+    unusable = sum(photo.unusable for photo in subject.reference_photos)
+    return f"{len(subject.reference_photos)}{f' ({unusable} not used)' if unusable else ''}"

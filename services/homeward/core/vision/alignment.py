@@ -84,10 +84,12 @@ def _surroundings(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return the part of the picture that the result shows, and its top left corner (x, y)."""
     corners = np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float64)
-    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    outline = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     height, width = image.shape[:2]
-    left, top = np.clip(seen.min(axis=0).astype(int) - 1, 0, [width - 1, height - 1])
-    right, bottom = np.clip(seen.max(axis=0).astype(int) + 2, [left + 1, top + 1], [width, height])
+    left, top = np.clip(outline.min(axis=0).astype(int) - 1, 0, [width - 1, height - 1])
+    right, bottom = np.clip(
+        outline.max(axis=0).astype(int) + 2, [left + 1, top + 1], [width, height]
+    )
     return image[top:bottom, left:right], np.array([left, top], np.float64)
 
 

@@ -117,7 +117,7 @@ _ENOUGH_EYE_DISTANCE_PX = 20.0
 def fuse(*, eye_distance_px: float, sharpness: float, turn: float, detector_score: float) -> float:
     """Return one figure in [0, 1] that ranks faces by their use for recognition.
 
-    The geometric mean of four figures in [0, 1], so that one that is hopeless cannot be made up for
+    The geometric mean of four numbers in [0, 1], so that one that is hopeless cannot be made up for
     by the others: size, sharpness, 1 - turn, detector score. Size is 0 up to 5 pixels between the
     eyes, where nine in ten comparisons fail, and 1 from 20, where size no longer matters (SFace on
     faces of LFW scaled down; a face is about twice as wide as its eyes are apart).

@@ -23,10 +23,7 @@ _LENGTH_ERROR = 1e-2
 _SAME = 1e-3
 """How far two answers to one picture may be apart, alone and among others."""
 
-_ADVICE = (
-    "`homeward model install --family` says how a recogniser takes its pictures; --force installs"
-    " the pack anew"
-)
+_ADVICE = "install the pack again, as of the family that takes such pictures"
 
 Run = Callable[[NDArray[np.float32]], Sequence[NDArray[np.float32]]]
 """Takes pictures, shape (n, 3, side, side), and returns all outputs of a graph."""
@@ -132,9 +129,9 @@ def _batch_of(
         )
     inputs = session.get_inputs()
     if not takes_faces(session) or inputs[0].type != "tensor(float)":
-        told = "; ".join(f"{one.type} {one.shape}" for one in inputs)
+        types = "; ".join(f"{one.type} {one.shape}" for one in inputs)
         raise PackError(
-            f"{name} takes {told}, not float32 pictures of"
+            f"{name} takes {types}, not float32 pictures of"
             f" (n, {_CHANNELS}, {ALIGNED_SIDE}, {ALIGNED_SIDE})",
             "export it so: channels first, normalised outside of the graph",
         )

@@ -115,7 +115,7 @@ def _recogniser(
         raise PackError(
             f"{path} gives templates of {recogniser.template_size} values, and the pack's manifest"
             f" says {pictures.template_size}",
-            "`homeward model install --family` says of which kind a pack is",
+            "install the pack again, as of the family that gives such templates",
         )
     return recogniser
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
+from homeward.core.idempotency import idempotent_calls
 from homeward.core.vision.changes import Searched
 from homeward.core.vision.planes import unstack, within
 from homeward.core.vision.regions import Region
@@ -22,7 +23,8 @@ from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
 
-SERVICE = "homeward.api.embedding.v1.EmbeddingService"
+IDEMPOTENT = idempotent_calls(embedding_service_pb2.DESCRIPTOR, streams=True)
+"""Of its calls, those that may be repeated."""
 EMBED_TIMEOUT_SECONDS = 60.0
 EMBED_BATCH = 64
 

@@ -20,6 +20,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.common import convert as common_convert
+from homeward.core.idempotency import idempotent_calls
 from homeward.core.policy import PolicyFigures
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
@@ -27,9 +28,13 @@ from homeward.ingestion.scan.ports import MOST_LISTED, SightingDraft
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
-PACKAGE = "homeward.api.matching.v1"
-IDEMPOTENT = tuple(f"{PACKAGE}.{name}" for name in ("MatchingService", "SightingService"))
-"""Every call that ingestion makes of these may be repeated."""
+IDEMPOTENT = idempotent_calls(
+    matching_service_pb2.DESCRIPTOR,
+    sighting_service_pb2.DESCRIPTOR,
+    subject_service_pb2.DESCRIPTOR,
+    streams=True,
+)
+"""Of its calls, those that may be repeated."""
 
 TIMEOUT_SECONDS = 30.0
 MATCH_BATCH = 256

@@ -11,14 +11,14 @@ from homeward.api.ingestion.v1 import (
 from homeward.common import convert as common_convert
 from homeward.core.inventory import FOOTAGE
 from homeward.ingestion.convert.cameras import camera_id_from
-from homeward.ingestion.footage.library import RetentionReport
+from homeward.ingestion.footage.layout import is_footage_id
 from homeward.ingestion.footage.media import FootageProblem
 from homeward.ingestion.footage.model import (
     MAX_FOOTAGE_BYTES,
     Footage,
     FootageHeader,
-    footage_folder,
 )
+from homeward.ingestion.footage.report import RetentionReport
 from homeward.ingestion.scan.coverage import total
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
@@ -70,7 +70,7 @@ def footage_id_from(value: str, field: str) -> str:
     """Return a footage id."""
     if not value:
         raise invalid_field(field, "is required")
-    if footage_folder(value) is None:
+    if not is_footage_id(value):
         raise invalid_field(field, "is not an id that Homeward gave")
     return value
 
@@ -123,6 +123,10 @@ def to_report(report: RetentionReport) -> footage_service_pb2.GetRetentionReport
         store_problems=report.deviations,
         lifecycle=common_convert.to_lifecycle(report.lifecycle),
         encryption=common_convert.to_encryption({FOOTAGE.place: report.encryption}),
+        erased_count=report.erased_count,
+        erased_by_store_count=report.erased_by_store_count,
+        count_time=wire.to_timestamp(report.count_time) if report.count_time else None,
+        uncounted_days=report.uncounted_days,
         erasures=[
             footage_service_pb2.FootageErasure(
                 footage_id=one.footage_id,

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
+from homeward.ingestion.footage.layout import footage_id_of
 from homeward.ingestion.footage.media import Probe
 
 MAX_FOOTAGE_BYTES = 50 * 1024**3
-_DIGEST_DIGITS = 16
-_FOOTAGE_ID = re.compile(
-    r"(?P<camera>[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)-(?P<start>\d{8}t\d{12}z)-[0-9a-f]{16}"
-)
-_START_FORMAT = "%Y%m%dt%H%M%S%fz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +25,7 @@ class FootageHeader:
     @property
     def footage_id(self) -> str:
         """The id of this recording: camera, start and content, so that it is always the same."""
-        start = self.start_time.astimezone(UTC).strftime(_START_FORMAT)
-        return f"{self.camera_id}-{start}-{self.sha256[:_DIGEST_DIGITS]}"
+        return footage_id_of(self.camera_id, self.start_time, self.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +42,6 @@ class Footage:
     def end_time(self) -> datetime:
         """When the recording ends, by the camera's clock."""
         return self.header.start_time + self.probe.duration
-
-
-def footage_folder(footage_id: str) -> str | None:
-    """Return the prefix of a recording's objects, or None when the id is none."""
-    match = _FOOTAGE_ID.fullmatch(footage_id)
-    if match is None:
-        return None
-    day = match["start"][:8]
-    return f"footage/{match['camera']}/{day[:4]}/{day[4:6]}/{day[6:]}/{footage_id}/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +83,5 @@ class HeldFootage:
     footage_id: str
     receive_time: datetime
     delete_time: datetime
+    sha256: str = ""
+    """Of its file; "" in a record that an earlier version wrote."""

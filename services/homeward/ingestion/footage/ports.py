@@ -62,6 +62,13 @@ class FootageStore(ObjectStore, Protocol):
         """Set the rules again by which the store removes objects; days pass."""
 
 
+class SightingEraser(Protocol):
+    """Forgets who was found in a recording: the matching service."""
+
+    async def erase_footage_sightings(self, footage_id: str) -> None:
+        """Erase the unconfirmed sightings of a recording."""
+
+
 class MediaProber(Protocol):
     """Finds out what a file is."""
 

@@ -10,19 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import uuid
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from homeward.core.inventory import STAGED, UNCLAIMED, DataClass, HeldData
-from homeward.ingestion.footage.model import Footage, Upload, footage_folder
+from homeward.ingestion.footage.layout import STAGING
+from homeward.ingestion.footage.model import Upload
 from homeward.ingestion.footage.ports import FootageStore, Part
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 from homeward.servicekit.objects import ObjectInfo
-
-FOLDER = "staging/"
 
 COPIED_BYTES = 8 * 1024 * 1024
 """What of a file is in memory at a time, twice. S3 takes no part under 5 MiB but the last."""
@@ -31,25 +27,9 @@ CLOCKS_APART = timedelta(minutes=15)
 """How far S3 lets two clocks be apart. What is dated further ahead was not written when it says."""
 
 
-DEPTH = 6
-"""Folders that an object of a recording is in."""
-
-
-def new_key() -> str:
-    """Return a key for the file of an upload by URL, which no other upload has."""
-    return f"{FOLDER}{uuid.uuid4().hex}"
-
-
 def dated_ahead(item: ObjectInfo, now: datetime) -> bool:
     """Tell whether an object says that it was written in the future, so that it never gets old."""
     return item.modified - now > CLOCKS_APART
-
-
-def footage_in(key: str) -> str:
-    """Return the id of the recording whose object a key would be; "" if it is no such key."""
-    parts = key.split("/")  # footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/…
-    folder = footage_folder(parts[DEPTH - 1]) if len(parts) > DEPTH else None
-    return parts[DEPTH - 1] if folder and key.startswith(folder) else ""
 
 
 class Staging:
@@ -143,7 +123,7 @@ class Staging:
         It goes by the records of uploads, which are written before their URL is given out. What the
         store says of an object's age is what its writer told it.
         """
-        staged = await self._store.objects(FOLDER)
+        staged = await self._store.objects(STAGING)
         if not staged:
             return 0
         awaited = await self._awaited()  # after the list: each had its record by then
@@ -156,51 +136,6 @@ class Staging:
     async def _awaited(self) -> frozenset[str]:
         found = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
         return frozenset(upload.staging for upload in found if upload.staging and not upload.done)
-
-
-@dataclass(frozen=True, slots=True)
-class Unfinished:
-    """Of all objects of the bucket, those that are no recording's."""
-
-    staged: Sequence[ObjectInfo]
-    unclaimed: Sequence[ObjectInfo]
-    """They belong to nothing that Homeward knows of: left by what broke off, or somebody else's."""
-
-    @classmethod
-    def among(
-        cls,
-        objects: Sequence[ObjectInfo],
-        footage: Collection[Footage],
-        uploads: Collection[Upload],
-    ) -> Unfinished:
-        """Return those among `objects`."""
-        awaited = {upload.staging for upload in uploads if upload.staging}
-        known = [*(one.header for one in footage), *(one.header for one in uploads)]
-        pointers = {f"by-sha256/{header.sha256}" for header in known}
-        names = {header.footage_id for header in known}
-        return cls(
-            staged=[item for item in objects if item.key in awaited],
-            unclaimed=[
-                item
-                for item in objects
-                if item.key not in awaited | pointers and footage_in(item.key) not in names
-            ],
-        )
-
-    def held(self, now: datetime) -> tuple[HeldData, HeldData]:
-        """Return what a retention report tells of them."""
-        return _held(STAGED, self.staged, now), _held(UNCLAIMED, self.unclaimed, now)
-
-
-def _held(kind: DataClass, items: Sequence[ObjectInfo], now: datetime) -> HeldData:
-    limit = kind.limit or timedelta.max
-    return HeldData(
-        kind.name,
-        count=len(items),
-        size_bytes=sum(item.size for item in items),
-        oldest=min((item.modified for item in items), default=None),
-        overdue=sum(now - item.modified >= limit or dated_ahead(item, now) for item in items),
-    )
 
 
 def digest_mismatch(expected: str, received: str) -> errors.InvalidArgumentError:

@@ -1,33 +1,64 @@
-"""Removing recordings before their deadline, and whatever uploads and deletions left behind."""
+"""Removing recordings before their deadline, and whatever uploads and deletions left behind.
+
+A sweep looks first at the days of cameras of which it is known that something is due or has changed
+there, and then goes on with a round through all cameras, for as long as `ROUND_TIME`. Where the
+round is, and what was counted, is kept beside the store, so that another replica goes on from
+there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
-import msgspec
 import structlog
 
-from homeward.core.inventory import ABANDONED_AFTER
-from homeward.ingestion.footage.library import FootageLibrary, manifest_key
-from homeward.ingestion.footage.model import Footage, HeldFootage, Upload, footage_folder
+from homeward.ingestion.footage.abandoned import AbandonedUploads
+from homeward.ingestion.footage.counts import (
+    NO_DAY,
+    DayCount,
+    DayListing,
+    FootageCounts,
+    MonthCount,
+    RetentionTerms,
+    StoredCount,
+    count_day,
+    month_of,
+)
+from homeward.ingestion.footage.erasure import FootageEraser
+from homeward.ingestion.footage.finding import CameraDay
+from homeward.ingestion.footage.layout import (
+    RECORDINGS,
+    camera_prefix,
+    day_in,
+    day_prefix,
+    is_camera_id,
+    last_folder,
+)
+from homeward.ingestion.footage.model import HeldFootage
+from homeward.ingestion.footage.pointers import Pointers
 from homeward.ingestion.footage.ports import FootageStore
-from homeward.ingestion.footage.staging import Staging, dated_ahead
-from homeward.ingestion.footage.tails import Tail
-from homeward.servicekit import errors, records
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.remains import Remains, SweepTally
+from homeward.ingestion.footage.staging import Staging
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.lease import Proceed
 from homeward.servicekit.objects import ObjectInfo
+
+ROUND_TIME = timedelta(seconds=20)
+"""How long a sweep goes on with the round through all cameras; one camera is looked at always."""
+
+POINTER_TIME = timedelta(seconds=10)
+"""How long a sweep goes on with the round through all pointers."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """What a sweep did."""
 
     footage_ids: tuple[str, ...] = ()
@@ -44,276 +75,206 @@ class Swept:
     """Recordings that the store had removed by itself, or their file, of which the rest was."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """What a sweep needs of a manifest."""
-
-    receive_time: datetime
-    delete_time: datetime
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """What is there of a recording, or of what was to be one."""
-
-    footage_id: str
-    objects: Sequence[ObjectInfo]
-    manifest: ObjectInfo | None
-    recording: _Recording | None
-    has_file: bool
-
-
-@dataclass(slots=True)
-class _Tally:
-    """What a sweep has done so far."""
-
-    removed: list[str] = field(default_factory=list)
-    by_store: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    leftovers: int = 0
-    versions: int = 0
-
-    @asynccontextmanager
-    async def failures(self, footage_id: str) -> AsyncGenerator[None, None]:
-        """Go on after a recording that cannot be removed: it must not keep the others."""
-        try:
-            yield
-        except errors.NotFoundError:  # another replica was faster
-            pass
-        except errors.DomainError as error:
-            log.warning("not removed", footage_id=footage_id, problem=error.message)
-            self.failed.append(footage_id)
-
-    def swept(self, uploads: int) -> Swept:
-        """Return what was done, and log it if that is anything."""
-        done = Swept(
-            tuple(self.removed),
-            uploads,
-            self.leftovers,
-            tuple(self.failed),
-            self.versions,
-            tuple(self.by_store),
-        )
-        if done != Swept():
-            log.info(
-                "swept",
-                footage=len(self.removed),
-                by_store=len(self.by_store),
-                uploads=uploads,
-                leftovers=self.leftovers,
-                failed=len(self.failed),
-                versions=self.versions,
-            )
-        return done
-
-
 class FootageSweeper:
     """Removes what is due.
 
-    Everything that it does may be done twice, by another replica too, and taken up again after it
-    broke off anywhere: each step looks at what is there.
-
     Args:
-        library: Deletes a recording, with its sightings, and proves it.
         store: The bucket of recordings.
+        eraser: Deletes a recording, with its sightings, and proves it.
         uploads: The records of uploads under way.
+        records: What is known of recordings beside the store; holds the counts as well.
         clock: Tells the time.
-        limit: How long a recording may be kept, from its first byte.
-        ahead: How long before its deadline a recording is removed.
+        terms: How long recordings are held.
     """
 
     def __init__(
         self,
         *,
-        library: FootageLibrary,
         store: FootageStore,
+        eraser: FootageEraser,
         uploads: KeyValueStore,
+        records: KeyValueStore,
         clock: Clock,
-        limit: timedelta,
-        ahead: timedelta,
+        terms: RetentionTerms,
     ) -> None:
-        self._library = library
         self._store = store
-        self._uploads = uploads
+        self._eraser = eraser
+        self._uploads = AbandonedUploads(store, uploads, clock)
         self._staging = Staging(store, uploads)
+        self._records = FootageRecords(records)
+        self._counts = FootageCounts(records)
+        self._pointers = Pointers(store, records, clock)
         self._clock = clock
-        self._limit = limit
-        self._ahead = ahead
-        self._known: dict[ObjectInfo, _Recording] = {}
-        """What the manifests of the last sweep say; none is ever written again."""
+        self._terms = terms
+        self._remains = Remains(
+            store=store, eraser=eraser, uploads=self._uploads, clock=clock, terms=terms
+        )
 
-    async def sweep(self, proceed: Proceed) -> Swept:
+    async def sweep(self, proceed: Proceed) -> SweepResult:
         """Remove all that is due; stops early when `proceed` says that somebody else sweeps.
 
         Raises:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
-        uploads = await self._abandoned_uploads()
-        tally = _Tally(leftovers=await self._staging.sweep())
-        known, self._known = self._known, {}
-        # Before the objects are listed: of a recording that is written down, the file is there.
-        held = await self._library.held()
-        for folder, objects in _folders(await self._store.objects("footage/")):
-            if not await proceed():
-                return tally.swept(uploads)
-            found = await self._found(folder, objects, known)
-            record = held.get(found.footage_id)
-            if found.manifest or found.has_file:
-                held.pop(found.footage_id, None)
-            async with tally.failures(found.footage_id):
-                await self._sweep_folder(found, record, tally)
-        for record in held.values():  # neither file nor manifest is there
-            if not await proceed():
-                return tally.swept(uploads)
-            async with tally.failures(record.footage_id):
-                if await self._library.delete_rest(record, by_store=True):
-                    tally.by_store.append(record.footage_id)
-        tally.leftovers += await self._pointers_to_nothing()
-        tally.versions = await self._store.remove_old_versions()
-        await self._library.finish_erasures()
-        # Last: a rule that cannot be set must keep nothing.
-        await self._store.keep_rules()
-        return tally.swept(uploads)
+        uploads = await self._uploads.sweep()
+        tally = SweepTally(proceed, leftovers=await self._staging.sweep())
+        for held in await self._records.take_over():
+            await self._counts.mark(held.footage_id)
+        await self._sweep_known(tally)
+        await self._go_round(tally)
+        if not tally.stopped:
+            tally.leftovers += await self._pointers.sweep(self._clock.now() + POINTER_TIME)
+            tally.versions = await self._store.remove_old_versions()
+            await self._eraser.finish_erasures()
+            # Last: a rule that cannot be set must keep nothing.
+            await self._store.keep_rules()
+        return _result(tally, uploads)
 
-    async def _found(
-        self, folder: str, objects: Sequence[ObjectInfo], known: Mapping[ObjectInfo, _Recording]
-    ) -> _Folder:
-        manifest = next((item for item in objects if item.key.endswith("manifest.json")), None)
-        recording = (known.get(manifest) or await self._read(manifest)) if manifest else None
-        if manifest and recording:
-            self._known[manifest] = recording
-        has_file = any(item.key == f"{folder}/original" for item in objects)
-        return _Folder(folder.rpartition("/")[2], objects, manifest, recording, has_file)
+    async def _sweep_known(self, tally: SweepTally) -> None:
+        """Look at the days of which something is due, or has changed."""
+        for stored in await self._counts.all():
+            days = _days_to_look_at(stored.count, self._clock.now())
+            if days and await tally.goes_on():
+                await self._sweep_days(stored, days, tally)
 
-    async def _sweep_folder(
-        self, found: _Folder, record: HeldFootage | None, tally: _Tally
+    async def _sweep_days(
+        self, stored: StoredCount, days: Collection[str], tally: SweepTally
     ) -> None:
-        name, manifest, recording = found.footage_id, found.manifest, found.recording
-        if manifest is None and not found.has_file and record:
-            return  # what the store has removed, to be finished with the others of that kind
-        if manifest is None or recording is None:
-            removed = await self._left_over(name, found.objects, manifest)
-            if removed and record:
-                await self._library.delete_rest(record)
-            tally.leftovers += removed
+        camera_id, month = stored.count.camera_id, stored.count.month
+        listings = [await self._listing(CameraDay(camera_id, day)) for day in days]
+        swept = [await self._remains.sweep(one.objects, one.held, tally) for one in listings]
+        if tally.stopped:
             return
-        if record is None:  # it came before there were such records
-            await self._library.remember(
-                HeldFootage(name, recording.receive_time, recording.delete_time)
+        if any(swept):  # and so its counts were marked as well
+            stored = (await self._counts.of_camera(camera_id)).get(month, stored)
+            listings = [await self._listing(CameraDay(camera_id, day)) for day in days]
+        counted = await self._counted(listings)
+        others = [day for day in stored.count.days if day.day not in days]
+        await self._write(
+            replace(
+                stored.count,
+                days=_in_order([*others, *counted]),
+                changed=tuple(day for day in stored.count.changed if day not in days),
+            ),
+            stored,
+        )
+
+    async def _go_round(self, tally: SweepTally) -> None:
+        """Look at all that there is of some cameras."""
+        if not await tally.goes_on():
+            return
+        end = self._clock.now() + ROUND_TIME
+        level = await self._store.level(RECORDINGS)
+        if level.objects:  # somebody else's
+            await self._remains.sweep(level.objects, {}, tally)
+        names = {last_folder(folder) for folder in level.folders}
+        names |= {stored.count.camera_id for stored in await self._counts.all()}
+        reached = await self._counts.reached()
+        for name in sorted(name for name in names if name > reached):
+            await self._sweep_camera(name, tally)
+            if not tally.stopped:
+                reached = name
+            if self._clock.now() >= end or not await tally.goes_on():
+                await self._counts.reach(reached)
+                return
+        await self._counts.reach("")
+
+    async def _sweep_camera(self, camera_id: str, tally: SweepTally) -> None:
+        if not is_camera_id(camera_id):  # somebody else's
+            await self._remains.sweep(
+                await self._store.objects(camera_prefix(camera_id)), {}, tally
             )
-        if not found.has_file and not await self._library.has_file(name):
-            await self._library.delete(name, by_store=True)
-            tally.by_store.append(name)
-        elif self._is_due(manifest, recording):
-            await self._library.delete(name)
-            tally.removed.append(name)
+            return
+        begin = self._clock.now()
+        months, held, objects = await self._camera(camera_id)
+        if await self._remains.sweep(objects, held, tally):
+            if tally.stopped:
+                return
+            months, held, objects = await self._camera(camera_id)
+        counted = await self._counted(_by_day(objects, held))
+        days = {
+            month: list(group) for month, group in groupby(counted, lambda one: month_of(one.day))
+        }
+        for month in sorted({*months, *days}):
+            stored = months.get(month) or StoredCount(MonthCount(camera_id, month), 0)
+            await self._write(
+                replace(
+                    stored.count,
+                    count_time=begin,
+                    days=tuple(days.get(month, ())),
+                    changed=(),
+                ),
+                stored,
+            )
 
-    async def _read(self, manifest: ObjectInfo) -> _Recording | None:
-        data = await self._store.get(manifest.key)
-        try:
-            footage = records.decode(data, Footage) if data else None
-        except msgspec.DecodeError:
-            log.warning("a manifest is damaged; its recording goes by its age", key=manifest.key)
-            return None
-        if footage is None:
-            return None
-        return _Recording(footage.receive_time, footage.delete_time, footage.header.sha256)
+    async def _camera(
+        self, camera_id: str
+    ) -> tuple[dict[str, StoredCount], dict[str, HeldFootage], list[ObjectInfo]]:
+        # In this order: of a recording that is written down, the file is there; and what comes
+        # while the objects are listed is marked after the counts were read.
+        return (
+            await self._counts.of_camera(camera_id),
+            await self._records.held_of(camera_id),
+            await self._store.objects(camera_prefix(camera_id)),
+        )
 
-    def _is_due(self, manifest: ObjectInfo, recording: _Recording) -> bool:
-        """Tell whether a recording is to go now.
+    async def _listing(self, day: CameraDay) -> DayListing:
+        held = await self._records.held_on(day)  # before the list: then the file is there
+        return DayListing(
+            day.day, await self._store.objects(day_prefix(day.camera_id, day.day)), held
+        )
 
-        Its age is counted from its first byte, or from when the store wrote its manifest if that is
-        said to be earlier: one of the two clocks was wrong then, and the promise holds by either.
-        """
-        deadline = min(recording.delete_time, manifest.modified + self._limit)
-        return self._clock.now() >= deadline - self._ahead
-
-    async def _abandoned_uploads(self) -> int:
-        """Remove uploads that were not done in time, and the bytes that came of them."""
-        count = 0
-        for entry in await self._uploads.entries():
-            upload = records.decode(entry.value, Upload)
-            if not self._is_old(upload.create_time):
-                continue
-            try:
-                await self._drop_parts(upload)
-                if not upload.done:
-                    await self._abandon(upload)
-            except errors.DomainError as error:  # it must not keep any recording
-                log.warning("upload not removed", request_id=entry.key, problem=error.message)
-                continue
-            await self._uploads.erase(entry.key)
-            count += not upload.done
-        return count
-
-    async def _drop_parts(self, upload: Upload) -> None:
-        """Remove parts that became no object: of one that is done too, what broke off before."""
-        key = f"{footage_folder(upload.header.footage_id)}original"
-        for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
-            await self._store.abort_multipart(key, multipart)
-            if await self._store.parts(key, multipart):
-                raise errors.unavailable("S3", "its bucket", "parts are still there; see its log")
-
-    async def _abandon(self, upload: Upload) -> None:
-        key = f"{footage_folder(upload.header.footage_id)}original"
-        if upload.multipart_id is not None:
-            await Tail(self._store, upload).drop()
-        if upload.staging:
-            await self._store.delete(upload.staging)
-        others = await self._coming(upload.header.footage_id) - 1
-        if not others and await self._store.stat(manifest_key(upload.header.footage_id)) is None:
-            await self._store.delete(key)
-
-    async def _left_over(
-        self, footage_id: str, objects: Sequence[ObjectInfo], manifest: ObjectInfo | None
-    ) -> int:
-        """Remove what is there without a manifest that can be read, if its time has come.
-
-        Without any, it is of a deletion or an upload that broke off, or of an upload under way.
-        """
+    async def _counted(self, listings: Iterable[DayListing]) -> list[DayCount]:
+        claimed = frozenset(await self._uploads.claimed())
         now = self._clock.now()
-        age = now - max(item.modified for item in objects)
-        ahead = any(dated_ahead(item, now) for item in objects)
-        if age < (self._limit - self._ahead if manifest else ABANDONED_AFTER) and not ahead:
-            return 0
-        if manifest is None and await self._coming(footage_id):
-            return 0  # its end is by the record of its upload
-        await self._library.discard(footage_id, objects)
-        return len(objects)
+        counts = [count_day(listing, self._terms, claimed, now) for listing in listings]
+        return [count for count in counts if not count.is_empty]
 
-    async def _coming(self, footage_id: str) -> int:
-        """Return how many uploads of a recording are under way."""
-        uploads = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
-        return sum(one.header.footage_id == footage_id and not one.done for one in uploads)
-
-    async def _pointers_to_nothing(self) -> int:
-        count = 0
-        held = {recording.sha256 for recording in self._known.values()}
-        for item in await self._store.objects("by-sha256/"):
-            ahead = dated_ahead(item, self._clock.now())
-            if item.key.rpartition("/")[2] in held or not (ahead or self._is_old(item.modified)):
-                continue
-            data = await self._store.get(item.key)
-            if data is None or await self._store.stat(manifest_key(data.decode())) is not None:
-                continue
-            try:
-                await self._store.delete(item.key)
-            except errors.FailedPreconditionError as error:
-                log.warning("pointer not removed", problem=error.message)
-                continue
-            count += 1
-        return count
-
-    def _is_old(self, written: datetime) -> bool:
-        return self._clock.now() - written >= ABANDONED_AFTER
+    async def _write(self, count: MonthCount, stored: StoredCount) -> None:
+        try:
+            await self._counts.write(count, revision=stored.revision)
+        except ConflictError:  # something came or went meanwhile: its day is marked for next time
+            log.debug("counted again next time", camera_id=count.camera_id, month=count.month)
 
 
-def _folders(objects: Sequence[ObjectInfo]) -> Iterator[tuple[str, list[ObjectInfo]]]:
-    """Group objects, in the order of their keys, by the recording whose folder they are in."""
+def _days_to_look_at(count: MonthCount, now: datetime) -> list[str]:
+    due = (
+        day.day
+        for day in count.days
+        if any(time is not None and time <= now for time in (day.sweep_time, day.breach_time))
+    )
+    return sorted({*due, *count.changed} - {NO_DAY})
 
-    def folder(item: ObjectInfo) -> str:
-        return "/".join(item.key.split("/")[:6])  # footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}
 
-    for name, items in groupby(objects, key=folder):
-        yield name, list(items)
+def _by_day(objects: Sequence[ObjectInfo], held: dict[str, HeldFootage]) -> list[DayListing]:
+    days: dict[str, list[ObjectInfo]] = {}
+    for item in objects:
+        days.setdefault(day_in(item.key) or NO_DAY, []).append(item)
+    return [DayListing(day, items, held) for day, items in sorted(days.items())]
+
+
+def _in_order(days: Iterable[DayCount]) -> tuple[DayCount, ...]:
+    return tuple(sorted(days, key=lambda one: one.day))
+
+
+def _result(tally: SweepTally, uploads: int) -> SweepResult:
+    """Return what was done, and log it if that is anything."""
+    done = SweepResult(
+        tuple(tally.removed),
+        uploads,
+        tally.leftovers,
+        tuple(tally.failed),
+        tally.versions,
+        tuple(tally.by_store),
+    )
+    if done != SweepResult():
+        log.info(
+            "swept",
+            footage=len(tally.removed),
+            by_store=len(tally.by_store),
+            uploads=uploads,
+            leftovers=tally.leftovers,
+            failed=len(tally.failed),
+            versions=tally.versions,
+        )
+    return done

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 
-from homeward.ingestion.footage.model import Upload, footage_folder
+from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.model import Upload
 from homeward.ingestion.footage.ports import FootageStore
 
 
@@ -25,7 +26,7 @@ class Tail:
         assert upload.multipart_id is not None, "begun as multipart"
         # An upload that is begun anew has another id at the store, and takes up nobody's rest.
         name = hashlib.sha256(upload.multipart_id.encode()).hexdigest()[:16]
-        self._prefix = f"{footage_folder(upload.header.footage_id)}tail-{name}-"
+        self._prefix = FootageLayout(upload.header.footage_id).tails(name)
         self._store = store
 
     async def size(self, parts: int) -> int:

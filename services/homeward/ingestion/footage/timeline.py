@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.footage.media import Probe, Stretch
 from homeward.ingestion.footage.packets import Packets
-from homeward.ingestion.scan.gate import Profile
 
 UNKNOWN = np.iinfo(np.int64).min
 """A time stamp or position that the file does not give."""
@@ -195,11 +194,6 @@ class Timeline:
         return Packets.summed(
             self.shown, self.sizes[self.order], keys, most_seconds=MAX_GROUP_SECONDS
         )
-
-    @cached_property
-    def profile(self) -> Profile:
-        """What the sizes of its pictures say about the whole recording."""
-        return Profile.of(self.groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.faces import Box, Frame
 from homeward.ingestion.scan.follow import BEGIN_SCORE, MOST_ENDED
-from homeward.ingestion.scan.gate import Survey, all_of, groups_of, survey
+from homeward.ingestion.scan.gate import Profile, Survey, all_of, groups_of, survey
 from homeward.ingestion.scan.model import Segment, Thoroughness
 from homeward.ingestion.scan.ports import FaceFinder, Piece, Recording
 from homeward.ingestion.scan.task import SegmentTask
@@ -22,16 +22,16 @@ PIECE = timedelta(seconds=2)
 INSTANT = timedelta(microseconds=1)
 
 
-def surveyed(task: SegmentTask, segment: Segment, *, gated: bool) -> Survey:
+def surveyed(task: SegmentTask, segment: Segment, profile: Profile, *, gated: bool) -> Survey:
     """Return what the packets of a segment, and of what follows it, tell.
 
     Args:
         task: The segment, as asked for.
         segment: As its search begins.
+        profile: Of its recording.
         gated: Whether to decode only where something happens; otherwise it is all of it.
     """
     piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
-    profile = task.timeline.profile
     if gated:
         return survey(profile, piece, segment.end)
     return all_of(groups_of(profile.starts, piece), Thoroughness.SWITCHED_OFF)

@@ -24,12 +24,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.packets import SECOND, Packets
+from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.model import Thoroughness
 
 GLANCE_PERIOD = timedelta(seconds=8)
@@ -187,6 +189,20 @@ class Profile:
             at * _TICK: rise
             for at, rise in zip(self.known[part].tolist(), self.rises[part].tolist(), strict=True)
         }
+
+
+class Profiles:
+    """Profiles of the recordings that are being searched: each is made once, for all segments."""
+
+    def __init__(self) -> None:
+        self._made: WeakKeyDictionary[Timeline, Profile] = WeakKeyDictionary()
+
+    def of(self, timeline: Timeline) -> Profile:
+        """Return the profile of the recording with a timeline, for as long as that is in use."""
+        profile = self._made.get(timeline)
+        if profile is None:
+            profile = self._made[timeline] = Profile.of(timeline.groups)
+        return profile
 
 
 def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = None) -> Survey:

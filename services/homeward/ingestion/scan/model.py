@@ -345,8 +345,8 @@ class ScanPlan:
     """What was asked for of these recordings."""
     camera_id: str = ""
     """Where the planner goes on: the camera that it has come to."""
-    footage_id: str = ""
-    """And the recording of that camera after which it goes on; empty for the first one."""
+    place: str = ""
+    """And the place in its recordings after which it goes on; empty for the first one."""
     complete: bool = False
     """Whether all recordings of the scope belong to the scan."""
     stopped: bool = False

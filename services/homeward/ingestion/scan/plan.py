@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -12,6 +11,8 @@ import structlog
 
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.cameras.model import Camera
+from homeward.ingestion.footage.finding import FootageFilter
+from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.cut import cut, gone, window_of
@@ -47,6 +48,18 @@ class FoundRecording:
     """Why it is not there."""
 
 
+@dataclass(frozen=True, slots=True)
+class ScopePage:
+    """Some of the recordings in the scope of a scan, in their order."""
+
+    found: tuple[FoundRecording, ...]
+    camera_id: str
+    """Where to go on: with this camera,"""
+    place: str
+    """and there after this place; "" for its first recording."""
+    is_last: bool
+
+
 class RecordingsInScope:
     """The recordings that a scan is of.
 
@@ -66,45 +79,75 @@ class RecordingsInScope:
             NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`: it names one that is not there.
             FailedPreconditionError: `FOOTAGE_EXPIRED`.
         """
-        named = await self._named(scope)
-        cameras = await self._cameras_of(scope, "")
+        cameras = {camera.camera_id: camera for camera in await self._cameras_of(scope, "")}
         if scope.footage_ids:
-            by_id = {camera.camera_id: camera for camera in cameras}
-            return any(window_of(scope, one, by_id[one.header.camera_id]) for one in named)
-        for camera in cameras:
-            if any(window_of(scope, one, camera) for one in await self._of(camera, scope)):
+            named = await self._named(scope)
+            return any(window_of(scope, one, cameras[one.header.camera_id]) for one in named)
+        ordered = list(cameras.values())
+        for start in range(0, len(ordered), CAMERAS_AT_ONCE):
+            some = ordered[start : start + CAMERAS_AT_ONCE]
+            if any(await asyncio.gather(*(self._any_of(camera, scope) for camera in some))):
                 return True
         return False
 
-    async def after(self, scan: Scan, plan: ScanPlan) -> AsyncGenerator[FoundRecording, None]:
-        """Yield the recordings of a scan that come after those that are planned, in their order.
+    async def page(self, scan: Scan, plan: ScanPlan, most: int) -> ScopePage:
+        """Return the recordings of a scan that come after those that are planned, in their order.
 
         Those that were taken in after the scan was created are not among them. One that has gone
         meanwhile comes without what is known of it if it was asked for by name, and else not: what
         was not held any more was not asked for.
         """
-        scope = scan.scope
-        if scope.footage_ids:
-            for camera_id, footage_id in sorted({(_camera(one), one) for one in scope.footage_ids}):
-                if (camera_id, footage_id) > (plan.camera_id, plan.footage_id):
-                    yield await self._found(camera_id, footage_id)
-            return
-        for camera in await self._cameras_of(scope, plan.camera_id):
-            after = plan.footage_id if camera.camera_id == plan.camera_id else ""
-            for footage in sorted(await self._of(camera, scope), key=_name):
-                if footage.footage_id > after and footage.receive_time <= scan.create_time:
-                    yield FoundRecording(camera, footage.footage_id, footage)
+        if scan.scope.footage_ids:
+            return await self._named_page(scan.scope, plan, most)
+        found: list[FoundRecording] = []
+        cameras = await self._cameras_of(scan.scope, plan.camera_id)
+        for camera in cameras:
+            place = plan.place if camera.camera_id == plan.camera_id else ""
+            while len(found) < most:
+                page = await self._footage.finder.page(
+                    _filter(camera, scan.scope), size=most - len(found), after=place
+                )
+                found += [
+                    FoundRecording(camera, one.footage_id, one)
+                    for one in page.footage
+                    if one.receive_time <= scan.create_time
+                ]
+                place = page.next_place
+                if not place:
+                    break
+            if len(found) == most and place:
+                return ScopePage(tuple(found), camera.camera_id, place, is_last=False)
+            if len(found) == most and camera is not cameras[-1]:
+                following = cameras[cameras.index(camera) + 1].camera_id
+                return ScopePage(tuple(found), following, "", is_last=False)
+        return ScopePage(tuple(found), "", "", is_last=True)
 
-    async def _found(self, camera_id: str, footage_id: str) -> FoundRecording:
-        camera, _ = await self._cameras.get(camera_id)
-        try:
-            return FoundRecording(camera, footage_id, await self._footage.get(footage_id))
-        except (errors.NotFoundError, errors.FailedPreconditionError) as error:
-            return FoundRecording(camera, footage_id, None, error.message)
+    async def holds_any(self) -> bool:
+        """Tell whether there is any recording at all."""
+        return await self._footage.finder.holds_any()
 
-    async def held(self) -> int:
-        """Return how many recordings are held."""
-        return len(await self._footage.find())
+    async def _named_page(self, scope: ScanScope, plan: ScanPlan, most: int) -> ScopePage:
+        names = [one for one in sorted(set(scope.footage_ids)) if one > plan.place]
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(footage_id: str) -> FoundRecording:
+            camera, _ = await self._cameras.get(FootageLayout(footage_id).camera_id)
+            try:
+                async with at_once:
+                    return FoundRecording(camera, footage_id, await self._footage.get(footage_id))
+            except (errors.NotFoundError, errors.FailedPreconditionError) as error:
+                return FoundRecording(camera, footage_id, None, error.message)
+
+        found = await asyncio.gather(*map(read, names[:most]))
+        place = names[:most][-1] if found else plan.place
+        return ScopePage(tuple(found), "", place, is_last=len(names) <= most)
+
+    async def _any_of(self, camera: Camera, scope: ScanScope) -> bool:
+        async with aclosing(self._footage.finder.each(_filter(camera, scope))) as found:
+            async for footage in found:
+                if window_of(scope, footage, camera):
+                    return True
+        return False
 
     async def _named(self, scope: ScanScope) -> list[Footage]:
         at_once = asyncio.Semaphore(READ_AT_ONCE)
@@ -113,8 +156,7 @@ class RecordingsInScope:
             async with at_once:
                 return await self._footage.get(footage_id)
 
-        found = await asyncio.gather(*map(read, dict.fromkeys(scope.footage_ids)))
-        return list(found)
+        return list(await asyncio.gather(*map(read, dict.fromkeys(scope.footage_ids))))
 
     async def _cameras_of(self, scope: ScanScope, first: str) -> list[Camera]:
         """Return the cameras of a scope in the order of their ids, from one on."""
@@ -127,15 +169,9 @@ class RecordingsInScope:
             )
         return [one for one in found if one.camera_id >= first]
 
-    async def _of(self, camera: Camera, scope: ScanScope) -> list[Footage]:
-        # Recordings are found by the camera's clock.
-        offset = camera.details.clock_offset
-        return await self._footage.find(
-            camera_ids=(camera.camera_id,),
-            start=_moved(scope.start_time, offset),
-            end=_moved(scope.end_time, offset),
-        )
 
+CAMERAS_AT_ONCE = 8
+"""Cameras that are looked through at a time."""
 
 READ_AT_ONCE = 8
 """Recordings that are looked up at a time: as many as the store has connections."""
@@ -224,7 +260,8 @@ class ScanPlanner:
             return True
         try:
             if held.value.queued == held.value.recordings:
-                plan = await self._with(scan, held.value, await self._next(scan, held.value))
+                page = await self._scope.page(scan, held.value, RECORDINGS_AT_ONCE)
+                plan = await self._with(scan, held.value, page)
                 held = Stored(plan, await self._scans.put_plan(scan_id, plan, held.etag))
             await self._queue_recordings(scan_id, held.value)
             plan = replace(held.value, queued=held.value.recordings)
@@ -235,20 +272,9 @@ class ScanPlanner:
             await fold(self._scans, scan_id)  # it may have ended already
         return plan.over
 
-    async def _next(self, scan: Scan, plan: ScanPlan) -> list[FoundRecording]:
-        found: list[FoundRecording] = []
-        async with aclosing(self._scope.after(scan, plan)) as recordings:
-            async for one in recordings:
-                found.append(one)
-                if len(found) == RECORDINGS_AT_ONCE:
-                    break
-        return found
-
-    async def _with(self, scan: Scan, plan: ScanPlan, found: Sequence[FoundRecording]) -> ScanPlan:
+    async def _with(self, scan: Scan, plan: ScanPlan, page: ScopePage) -> ScanPlan:
         """Write recordings down, and return the plan with them."""
-        recordings = await asyncio.gather(*(self._cut(scan, one) for one in found))
-        for one, made in zip(found, recordings, strict=True):
-            plan = replace(plan, camera_id=one.camera.camera_id, footage_id=one.footage_id)
+        for made in await asyncio.gather(*(self._cut(scan, one) for one in page.found)):
             if made is not None:
                 recording = replace(made, number=plan.recordings, first_segment=plan.segments)
                 await self._scans.put_recording(scan.scan_id, recording, None)
@@ -258,7 +284,7 @@ class ScanPlanner:
                     segments=plan.segments + len(recording.pieces),
                     total=plan.total + recording.duration,
                 )
-        return replace(plan, complete=len(found) < RECORDINGS_AT_ONCE)
+        return replace(plan, camera_id=page.camera_id, place=page.place, complete=page.is_last)
 
     async def _cut(self, scan: Scan, found: FoundRecording) -> ScannedRecording | None:
         """Return a recording as it is examined today, cut into segments."""
@@ -301,14 +327,13 @@ class ScanPlanner:
         )
 
 
+def _filter(camera: Camera, scope: ScanScope) -> FootageFilter:
+    # Recordings are found by the camera's clock.
+    offset = camera.details.clock_offset
+    return FootageFilter(
+        (camera.camera_id,), _moved(scope.start_time, offset), _moved(scope.end_time, offset)
+    )
+
+
 def _moved(instant: datetime | None, offset: timedelta) -> datetime | None:
     return instant + offset if instant else None
-
-
-def _name(footage: Footage) -> str:
-    return footage.footage_id
-
-
-def _camera(footage_id: str) -> str:
-    """Return the camera that a recording is by, from its id."""
-    return footage_id.rsplit("-", 2)[0]

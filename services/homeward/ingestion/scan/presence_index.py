@@ -8,9 +8,9 @@ from datetime import timedelta
 import structlog
 
 from homeward.core.inventory import backstop_time
-from homeward.ingestion.footage.library import manifest_key
+from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.media import Stretch
-from homeward.ingestion.footage.model import Footage, footage_folder
+from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.scan.presence import Presence
 from homeward.ingestion.scan_metrics import PRESENCE_FAILURES
@@ -64,10 +64,10 @@ class StoredPresenceIndex:
             content_type="application/json",
             until=backstop_time(footage.receive_time, footage.delete_time),
         )
-        if await self._store.stat(manifest_key(footage.footage_id)) is None:
+        if await self._store.stat(FootageLayout(footage.footage_id).manifest) is None:
             await self._store.delete(key)
 
 
 def _key(footage_id: str, version: str, piece: Stretch) -> str:
     start, end = piece.start // _TICK, piece.end // _TICK
-    return f"{footage_folder(footage_id)}presence/{version}-{start}-{end}.json"
+    return FootageLayout(footage_id).presence(f"{version}-{start}-{end}")

@@ -9,10 +9,10 @@ from itertools import groupby
 import numpy as np
 
 from homeward.ingestion.footage.media import Stretch
-from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.choose import INSTANT
 from homeward.ingestion.scan.faces import Box, Frame
 from homeward.ingestion.scan.follow import is_within
+from homeward.ingestion.scan.gate import Profile
 from homeward.ingestion.scan.ports import FaceImages, Piece
 from homeward.ingestion.scan.presence import PresentPerson
 from homeward.ingestion.scan.shots import Shot, Shots
@@ -65,9 +65,9 @@ def _track(person: PresentPerson, shots: Sequence[Shot]) -> Track[Shots]:
     return Track(person.start, person.end, box, followed_by_nothing, kept, sights=person.sights)
 
 
-def pieces_at(at: Sequence[timedelta], timeline: Timeline) -> list[Piece]:
+def pieces_at(at: Sequence[timedelta], profile: Profile) -> list[Piece]:
     """Return the groups of pictures that hold pictures of given times, each up to the last one."""
-    starts = timeline.profile.starts
+    starts = profile.starts
 
     def start_of(offset: timedelta) -> timedelta:
         number = int(np.searchsorted(starts, offset // INSTANT, side="right")) - 1

@@ -255,12 +255,12 @@ class Scans:
             raise _limit_reached("segments", segments, self._limits.segments)
 
     async def _nothing_in_scope(self) -> errors.FailedPreconditionError:
-        held = await self._scope.held()
+        held = await self._scope.holds_any()
         return errors.FailedPreconditionError(
             "there is nothing to search: no footage is in the scope"
-            + (f" (recordings held: {held}); widen it" if held else "; add footage first"),
+            + ("; there is some outside of it: widen it" if held else "; add footage first"),
             reason=errors.Reason.SCAN_SCOPE_EMPTY,
-            metadata={"footage_held": str(held)},
+            metadata={"footage_held": str(int(held))},
         )
 
 

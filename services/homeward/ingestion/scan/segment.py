@@ -23,7 +23,7 @@ from homeward.ingestion.scan.compare import Comparer, Comparisons
 from homeward.ingestion.scan.coverage import cover, require_sound, total
 from homeward.ingestion.scan.faces import Frame
 from homeward.ingestion.scan.follow import SegmentSearch, is_within
-from homeward.ingestion.scan.gate import course
+from homeward.ingestion.scan.gate import Profiles, Survey, course
 from homeward.ingestion.scan.incomparable import IncomparablePeople
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment, Thoroughness
 from homeward.ingestion.scan.ports import (
@@ -89,6 +89,7 @@ class SegmentScanner:
             faces=parts.faces, images=parts.images, matcher=parts.matcher, executor=parts.executor
         )
         self._sample_rate = sample_rate
+        self._profiles = Profiles()
         self._gated = gated
 
     async def scan(self, task: SegmentTask, url: str, report: Report) -> Segment:
@@ -145,7 +146,7 @@ class SegmentScanner:
         version: str,
     ) -> tuple[Segment, Presence]:
         """Search a segment of which nothing is known; return it, and what is known now."""
-        found = await self._parts.executor.run(partial(surveyed, task, segment, gated=self._gated))
+        found = await self._parts.executor.run(partial(self._surveyed, task, segment))
         with tracing.span("glance", {"pictures": len(found.glances)}):
             faces_at, shown_at = await glanced_at(
                 recording,
@@ -184,6 +185,10 @@ class SegmentScanner:
         presence = Presence(version, segment.stretch, tuple(search.people), coverage)
         frames = sum(is_within(segment.stretch, at) for at in {*shown_at, *search.looked_at})
         return self._finished(task, done, presence, frames=frames), presence
+
+    def _surveyed(self, task: SegmentTask, segment: Segment) -> Survey:
+        profile = self._profiles.of(task.timeline)
+        return surveyed(task, segment, profile, gated=self._gated)
 
     async def _follow(
         self,
@@ -264,7 +269,7 @@ class SegmentScanner:
         """Search a segment of which it is known who is in view; None when that does not fit."""
         people = [one for one in presence.people if task.concerns(one.start, one.end)]
         at = sorted({shot.offset for person in people for shot in person.shots})
-        pieces = await self._parts.executor.run(pieces_at, at, task.timeline)
+        pieces = await self._parts.executor.run(pieces_at, at, self._profiles.of(task.timeline))
         begun = replace(segment, thoroughness=Thoroughness.PRESENCE)
         visit = Revisit(segment.stretch, people, self._parts.images)
         with tracing.span("revisit", {"people": len(people)}):

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from homeward.core.inventory import backstop_time
-from homeward.ingestion.footage.library import FootageLibrary, manifest_key
+from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Stretch
-from homeward.ingestion.footage.model import Footage, footage_folder
+from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.scan.incomparable import IncomparablePeople, WatchStretch, joined
 from homeward.ingestion.scan.ports import IncomparableTimes
@@ -42,7 +43,7 @@ class StoredIncomparableTimes:
             content_type="application/json",
             until=backstop_time(footage.receive_time, footage.delete_time),
         )
-        if await self._store.stat(manifest_key(footage.footage_id)) is None:
+        if await self._store.stat(FootageLayout(footage.footage_id).manifest) is None:
             await self._store.delete(key)
 
     async def find(
@@ -166,4 +167,4 @@ def _apart(recording: ScannedRecording) -> list[Stretch]:
 
 def _key(footage_id: str, scan_id: str, piece: Stretch) -> str:
     start, end = piece.start // _TICK, piece.end // _TICK
-    return f"{footage_folder(footage_id)}incomparable/{scan_id}-{start}-{end}.json"
+    return FootageLayout(footage_id).incomparable(f"{scan_id}-{start}-{end}")

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Protocol
 
 import structlog
-from opentelemetry.trace import Span
 
 from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.footage.library import FootageLibrary
@@ -111,26 +110,15 @@ class ScanWorker:
                 await work.retry()
                 return
             if finished is not None:
-                await self._end(work, finished, span)
+                await self._end(work, finished)
+                span.set_attributes(_attributes(finished))
             await work.done()
 
-    async def _end(self, work: Work, finished: Segment, span: Span) -> None:
+    async def _end(self, work: Work, finished: Segment) -> None:
         """Keep what came of a segment, and add it to its scan."""
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
         metrics.count_segment(finished)
-        span.set_attributes(
-            {
-                "state": finished.state.value,
-                "footage_seconds": finished.duration.total_seconds(),
-                "looked_at_seconds": finished.looked_at.total_seconds(),
-                "pictures": finished.counts.frames,
-                "faces": finished.counts.faces,
-                "appearances": finished.counts.appearances,
-                "discarded": finished.counts.discarded,
-                "candidates": len(finished.sighting_ids),
-            }
-        )
         log.info(
             "segment",
             state=finished.state.value,
@@ -253,6 +241,20 @@ class ScanWorker:
 
     async def _save(self, work: Work, segment: Segment) -> None:
         await self._scans.save_segment(work.scan_id, segment)
+
+
+def _attributes(finished: Segment) -> dict[str, str | int | float]:
+    """Return what the span of a segment tells of it."""
+    return {
+        "state": finished.state.value,
+        "footage_seconds": finished.duration.total_seconds(),
+        "looked_at_seconds": finished.looked_at.total_seconds(),
+        "pictures": finished.counts.frames,
+        "faces": finished.counts.faces,
+        "appearances": finished.counts.appearances,
+        "discarded": finished.counts.discarded,
+        "candidates": len(finished.sighting_ids),
+    }
 
 
 def _as_set(footage: Footage, segment: Segment) -> Footage:

@@ -6,10 +6,12 @@ import grpc
 import numpy as np
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc, face_pb2
+from homeward.core.idempotency import idempotent_calls
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.servicekit.clients import check_health, translated, while_alive
 
-SERVICE = "homeward.api.embedding.v1.EmbeddingService"
+IDEMPOTENT = idempotent_calls(embedding_service_pb2.DESCRIPTOR, streams=True)
+"""Of its calls, those that may be repeated."""
 PHOTO_TIMEOUT_SECONDS = 60.0
 """More than the 50 seconds after which the service gives a photograph up."""
 MODEL_TIMEOUT_SECONDS = 10.0

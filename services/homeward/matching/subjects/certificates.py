@@ -66,12 +66,13 @@ class Certificates:
         """Return the certificate of a subject, as things are now.
 
         Raises:
-            NotFoundError: `SUBJECT_NOT_FOUND`: nothing of it was erased.
+            NotFoundError: `SUBJECT_NOT_FOUND`: it was not closed or erased.
         """
         entry = await self._store.get(_key(subject_id))
         if entry is None:
             raise errors.NotFoundError(
-                f"nothing of a subject {subject_id} was erased",
+                f"there is no erasure certificate of subject {subject_id}: it is open, or was never"
+                " enrolled",
                 reason=errors.Reason.SUBJECT_NOT_FOUND,
                 metadata={"subject_id": subject_id},
             )

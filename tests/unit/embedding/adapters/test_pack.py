@@ -103,7 +103,7 @@ def test_what_was_said_when_installing_is_no_licence_statement(
 def test_a_missing_pack_is_refused_with_how_to_install_it(tmp_path: Path) -> None:
     told = refusal("insightface:buffalo_l", folder=tmp_path)
 
-    assert "`homeward model install`" in told
+    assert f"is not installed in {tmp_path}" in told
     assert "downloads no weights by itself" in told
 
 

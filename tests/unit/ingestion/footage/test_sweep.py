@@ -10,9 +10,12 @@ import pytest
 
 from homeward.core.inventory import ABANDONED_AFTER, BACKSTOP_DAYS, FOOTAGE_LIMIT, swept_after
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
-from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.model import Upload, footage_folder
-from homeward.ingestion.footage.sweep import FootageSweeper, Swept
+from homeward.ingestion.footage.counts import RetentionTerms
+from homeward.ingestion.footage.layout import footage_folder
+from homeward.ingestion.footage.model import Upload
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.resource import FootageResource
+from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import errors, records
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
@@ -31,18 +34,19 @@ async def yes() -> bool:
 
 @pytest.fixture
 def sweeper(
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
+    erasures: InMemoryKeyValueStore,
     clock: Any,
 ) -> FootageSweeper:
     return FootageSweeper(
-        library=library,
         store=bucket,
+        eraser=resource.eraser,
         uploads=uploads,
+        records=erasures,
         clock=clock,
-        limit=FOOTAGE_LIMIT,
-        ahead=FOOTAGE_LIMIT - DUE,
+        terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 
 
@@ -50,15 +54,17 @@ async def keys(bucket: InMemoryFootageStore) -> list[str]:
     return [one.key for one in await bucket.objects("")]
 
 
-async def added(library: FootageLibrary, make: Any, content: bytes = b"recording") -> str:
-    footage, _ = await library.upload(content.hex()[:20], make.header(content), 0, stream(content))
+async def added(resource: FootageResource, make: Any, content: bytes = b"recording") -> str:
+    footage, _ = await resource.uploads.upload(
+        content.hex()[:20], make.header(content), 0, stream(content)
+    )
     return footage.footage_id
 
 
-async def hidden(library: FootageLibrary, bucket: InMemoryFootageStore, make: Any) -> str:
+async def hidden(resource: FootageResource, bucket: InMemoryFootageStore, make: Any) -> str:
     """Add a recording, and delete it as a lifecycle rule does."""
     bucket.versioning, versioning = Versioning.NEVER, bucket.versioning
-    name = await added(library, make)
+    name = await added(resource, make)
     bucket.versioning = versioning
     for key in await keys(bucket):
         await bucket.put(key, b"again", content_type="x/y")
@@ -67,22 +73,22 @@ async def hidden(library: FootageLibrary, bucket: InMemoryFootageStore, make: An
 
 
 async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
 
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
     assert await keys(bucket) == []
 
 
 async def test_sightings_go_with_their_recording(
-    sweeper: FootageSweeper, library: FootageLibrary, matcher: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, matcher: Any, make: Any, clock: Any
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     clock.advance(DUE)
 
     await sweeper.sweep(yes)
@@ -91,22 +97,22 @@ async def test_sightings_go_with_their_recording(
 
 
 async def test_a_clock_that_was_ahead_when_a_recording_came_prolongs_nothing(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
     # The store's clock was right: it tells when the manifest was written.
     written, bucket._clock = clock.now(), type(clock)()
     clock.advance(timedelta(days=10))
     bucket._clock.advance(written - bucket._clock.now())
-    name = await added(library, make)
+    name = await added(resource, make)
     clock.advance(timedelta(days=-10) + DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
 
 async def test_a_recording_that_cannot_be_removed_keeps_no_other(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
-    stuck, other = await added(library, make), await added(library, make, b"other")
+    stuck, other = await added(resource, make), await added(resource, make, b"other")
     remove = bucket.delete
 
     async def refuses(key: str) -> None:
@@ -116,23 +122,23 @@ async def test_a_recording_that_cannot_be_removed_keeps_no_other(
 
     bucket.delete = refuses
     clock.advance(DUE)
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(other,), failed=(stuck,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(other,), failed=(stuck,))
     bucket.delete = remove
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(stuck,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(stuck,))
 
 
 @pytest.mark.parametrize("last", range(10))
 async def test_a_removal_that_broke_off_anywhere_is_finished_by_the_next_sweep(
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     clock: Any,
     *,
     last: int,
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     await bucket.put(
         f"{footage_folder(name)}presence/v-0-1.json", b"{}", content_type="application/json"
     )
@@ -165,14 +171,14 @@ async def test_a_removal_that_broke_off_anywhere_is_finished_by_the_next_sweep(
     await sweeper.sweep(yes)
 
     assert await keys(bucket) == []
-    (erasure,) = (await library.report()).erasures
+    (erasure,) = (await resource.reporter.report()).erasures
     assert erasure.erase_time is not None
 
 
 async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     uploads: Any,
     make: Any,
@@ -180,8 +186,8 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
 ) -> None:
     header = make.header(b"recording")
     with pytest.raises(errors.InvalidArgumentError):
-        await library.upload("up-1", header, 0, stream(b"reco"))
-    await library.upload_url("up-2", make.header(b"another"))
+        await resource.uploads.upload("up-1", header, 0, stream(b"reco"))
+    await resource.uploads.upload_url("up-2", make.header(b"another"))
     (awaited,) = [one for one in await uploads.entries() if one.key == "up-2"]
     staging = records.decode(awaited.value, Upload).staging
     await bucket.put(staging, b"anot", content_type="x/y")
@@ -189,9 +195,9 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert len(await keys(bucket)) == 2  # what came of each
 
     clock.advance(ABANDONED_AFTER - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(uploads=2)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=2)
 
     assert await uploads.entries() == []
     assert await keys(bucket) == []
@@ -201,14 +207,14 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
 async def test_parts_that_an_upload_left_go_with_its_record_though_it_was_done(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     uploads: Any,
     make: Any,
     clock: Any,
 ) -> None:
     header = make.header(b"recording")
-    await library.upload_url("up-1", header)
+    await resource.uploads.upload_url("up-1", header)
     key = f"{footage_folder(header.footage_id)}original"
     broken_off = await bucket.begin_multipart(key)
     await bucket.put_part(key, broken_off, 1, b"reco")
@@ -216,7 +222,7 @@ async def test_parts_that_an_upload_left_go_with_its_record_though_it_was_done(
     upload = records.decode(entry.value, Upload)
     await uploads.put("up-1", records.encode(replace(upload, admissions=(broken_off,))))
     await bucket.put(key, b"recording", content_type="x/y")
-    await library.complete_upload("up-1")
+    await resource.uploads.complete_upload("up-1")
 
     clock.advance(ABANDONED_AFTER)
     await sweeper.sweep(yes)
@@ -228,16 +234,16 @@ async def test_parts_that_an_upload_left_go_with_its_record_though_it_was_done(
 async def test_an_upload_that_is_given_up_leaves_the_file_of_another_one_that_is_under_way(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     uploads: Any,
     make: Any,
     clock: Any,
 ) -> None:
     header = make.header(b"recording")
-    await library.upload_url("up-1", header)
+    await resource.uploads.upload_url("up-1", header)
     clock.advance(ABANDONED_AFTER)
-    await library.upload_url("up-2", header)
+    await resource.uploads.upload_url("up-2", header)
     key = f"{footage_folder(header.footage_id)}original"
     await bucket.put(key, b"recording", content_type="x/y")  # as admitted, and not examined yet
 
@@ -248,19 +254,19 @@ async def test_an_upload_that_is_given_up_leaves_the_file_of_another_one_that_is
 
 
 async def test_a_recording_that_has_come_again_is_not_what_the_store_left_of_it(
-    *, library: FootageLibrary, make: Any
+    *, resource: FootageResource, erasures: InMemoryKeyValueStore, make: Any
 ) -> None:
-    name = await added(library, make)
-    (record,) = (await library.held()).values()
+    name = await added(resource, make)
+    (record,) = (await FootageRecords(erasures).held()).values()
 
-    assert not await library.delete_rest(record, by_store=True)
-    assert (await library.get(name)).footage_id == name
+    assert not await resource.eraser.delete_rest(record, by_store=True)
+    assert (await resource.library.get(name)).footage_id == name
 
 
 async def test_a_rule_that_cannot_be_set_keeps_nothing(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     clock: Any,
@@ -269,7 +275,7 @@ async def test_a_rule_that_cannot_be_set_keeps_nothing(
     async def refuses() -> None:
         raise errors.unavailable("S3", "its bucket", "the account may not")
 
-    await added(library, make)
+    await added(resource, make)
     clock.advance(DUE)
     monkeypatch.setattr(bucket, "keep_rules", refuses)
 
@@ -282,17 +288,17 @@ async def test_a_rule_that_cannot_be_set_keeps_nothing(
 async def test_the_record_of_an_upload_that_is_done_goes_after_a_day_and_its_footage_stays(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     uploads: Any,
     make: Any,
     clock: Any,
 ) -> None:
     header = make.header(b"recording")
-    await library.upload_url("up-1", header)
+    await resource.uploads.upload_url("up-1", header)
     key = f"{footage_folder(header.footage_id)}original"
     await bucket.put(key, b"recording", content_type="x/y")
-    footage = await library.complete_upload("up-1")
+    footage = await resource.uploads.complete_upload("up-1")
 
     clock.advance(ABANDONED_AFTER - MOMENT)
     await sweeper.sweep(yes)
@@ -301,35 +307,35 @@ async def test_the_record_of_an_upload_that_is_done_goes_after_a_day_and_its_foo
     swept = await sweeper.sweep(yes)
 
     assert (kept, len(await uploads.entries())) == (1, 0)
-    assert swept == Swept()
-    assert await library.find() == [footage]
+    assert swept == SweepResult()
+    assert await resource.library.find() == [footage]
 
 
 async def test_what_somebody_else_put_into_the_bucket_goes_and_stops_nothing(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     matcher: Any,
     make: Any,
     clock: Any,
 ) -> None:
     await bucket.put("footage/a/junk.bin", b"?", content_type="x/y")
-    name = await added(library, make)
+    name = await added(resource, make)
     clock.advance(DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,), leftovers=1)
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,), leftovers=1)
 
     assert await keys(bucket) == []
     assert matcher.erased == [name]
 
 
 async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     with pytest.raises(errors.InvalidArgumentError):
-        await library.upload("up-1", make.header(b"another"), 0, stream(b"anot"))
+        await resource.uploads.upload("up-1", make.header(b"another"), 0, stream(b"anot"))
 
     async def refuses(*_: str) -> None:
         raise errors.unavailable("S3", "http://s3:1", "it answers 503")
@@ -337,7 +343,7 @@ async def test_an_upload_that_cannot_be_removed_keeps_no_recording(
     bucket.abort_multipart = refuses
     clock.advance(DUE)
 
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
 
 async def put_ahead(bucket: Any, key: str, data: bytes) -> None:
@@ -355,7 +361,7 @@ async def test_what_is_dated_ahead_and_belongs_to_nothing_goes_at_once(
     await put_ahead(bucket, f"{folder}original", b"put back")
     await put_ahead(bucket, "by-sha256/0", make.footage().footage_id.encode())
 
-    assert await sweeper.sweep(yes) == Swept(leftovers=2)
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=2)
 
     assert await keys(bucket) == []
 
@@ -363,29 +369,29 @@ async def test_what_is_dated_ahead_and_belongs_to_nothing_goes_at_once(
 async def test_what_is_dated_ahead_stays_while_its_upload_is_under_way(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     clock: Any,
 ) -> None:
     header = make.header(b"recording")
     with pytest.raises(errors.InvalidArgumentError):
-        await library.upload("up-1", header, 0, stream(b"reco"))
+        await resource.uploads.upload("up-1", header, 0, stream(b"reco"))
     key = f"{footage_folder(header.footage_id)}original"
     await put_ahead(bucket, key, b"recording")
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     assert key in await keys(bucket)
 
     clock.advance(ABANDONED_AFTER)
 
-    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=1)
     assert await keys(bucket) == []
 
 
 async def test_a_damaged_manifest_that_is_dated_ahead_keeps_nothing(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     await put_ahead(bucket, f"{footage_folder(name)}manifest.json", b"{")
 
     await sweeper.sweep(yes)
@@ -394,16 +400,16 @@ async def test_a_damaged_manifest_that_is_dated_ahead_keeps_nothing(
 
 
 async def test_a_staged_file_goes_as_soon_as_its_upload_does(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any
 ) -> None:
-    url, _ = await library.upload_url("up-1", make.header(b"recording"))
+    url, _ = await resource.uploads.upload_url("up-1", make.header(b"recording"))
     key = url.removeprefix("memory:///").partition("?")[0]
     await put_ahead(bucket, key, b"recording")
-    assert await sweeper.sweep(yes) == Swept()
-    await library.complete_upload("up-1")
+    assert await sweeper.sweep(yes) == SweepResult()
+    await resource.uploads.complete_upload("up-1")
     await put_ahead(bucket, key, b"recording")
 
-    assert await sweeper.sweep(yes) == Swept(leftovers=1)
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=1)
 
     assert await bucket.objects("staging/") == []
 
@@ -411,13 +417,13 @@ async def test_a_staged_file_goes_as_soon_as_its_upload_does(
 async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     clock: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    url, _ = await library.upload_url("up-1", make.header(b"recording"))
+    url, _ = await resource.uploads.upload_url("up-1", make.header(b"recording"))
     await put_ahead(bucket, url.removeprefix("memory:///").partition("?")[0], b"recording")
 
     async def does_not_answer(*_: Any) -> None:
@@ -427,20 +433,20 @@ async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
         broken.setattr(bucket, "read", does_not_answer)
         broken.setattr(bucket, "abort_multipart", does_not_answer)
         with pytest.raises(errors.UnavailableError):
-            await library.complete_upload("up-1")
+            await resource.uploads.complete_upload("up-1")
     assert len(bucket._uploads) == 1
 
     clock.advance(ABANDONED_AFTER)
 
-    assert await sweeper.sweep(yes) == Swept(uploads=1)
+    assert await sweeper.sweep(yes) == SweepResult(uploads=1)
     assert (await keys(bucket), bucket._uploads) == ([], {})
 
 
 async def test_old_versions_go_with_the_next_sweep(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any
 ) -> None:
     bucket.versioning = Versioning.ENABLED
-    name = await hidden(library, bucket, make)
+    name = await hidden(resource, bucket, make)
     bucket.versioning = Versioning.SUSPENDED
 
     assert (await sweeper.sweep(yes)).versions > 0
@@ -450,9 +456,9 @@ async def test_old_versions_go_with_the_next_sweep(
 
 
 async def test_a_manifest_is_read_once(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
-    await added(library, make)
+    await added(resource, make)
     clock.advance(ABANDONED_AFTER)
     read: list[str] = []
     get = bucket.get
@@ -469,39 +475,41 @@ async def test_a_manifest_is_read_once(
 
 
 async def test_a_recording_whose_manifest_is_damaged_goes_by_its_age(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     await bucket.put(f"{footage_folder(name)}manifest.json", b"{", content_type="x/y")
 
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
-    assert await sweeper.sweep(yes) == Swept(leftovers=4)  # the pointer to it too
+    assert await sweeper.sweep(yes) == SweepResult(leftovers=4)  # the pointer to it too
 
     assert await keys(bucket) == []
 
 
 async def test_a_replica_that_lost_its_lease_stops(
-    sweeper: FootageSweeper, library: FootageLibrary, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, make: Any, clock: Any
 ) -> None:
-    await added(library, make)
+    await added(resource, make)
     clock.advance(DUE)
 
     async def no() -> bool:
         return False
 
-    assert await sweeper.sweep(no) == Swept()
+    assert await sweeper.sweep(no) == SweepResult()
 
 
 async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
-    sweeper: FootageSweeper, library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
     clock.advance(datetime(2026, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - clock.now())
     recorded = clock.now() - timedelta(hours=2)
     header = make.header(b"recording", start_time=recorded)
-    footage, _ = await library.upload("a", header, 0, stream(b"recording"))
-    await library.upload("b", make.header(b"next", start_time=recorded), 0, stream(b"next"))
+    footage, _ = await resource.uploads.upload("a", header, 0, stream(b"recording"))
+    await resource.uploads.upload(
+        "b", make.header(b"next", start_time=recorded), 0, stream(b"next")
+    )
     # The store's own rule counts days from here and rounds up to midnight.
     backstop = datetime(2027, 1, 29, tzinfo=UTC)
 
@@ -509,18 +517,18 @@ async def test_what_comes_in_the_last_moment_of_a_day_has_its_own_deadline(
     assert footage.receive_time + DUE < backstop
     assert timedelta(days=2) < footage.delete_time - backstop <= timedelta(days=3)
     clock.advance(DUE - MOMENT)
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
     assert len((await sweeper.sweep(yes)).footage_ids) == 2
     assert await keys(bucket) == []
-    report = await library.report()
+    report = await resource.reporter.report()
     assert {one.footage_id for one in report.erasures} >= {footage.footage_id}
 
 
 @pytest.mark.parametrize("call", ["objects", "stat", "delete", "get"])
 async def test_a_store_that_answers_503_loses_nothing_and_is_swept_when_it_is_back(
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     clock: Any,
@@ -528,8 +536,8 @@ async def test_a_store_that_answers_503_loses_nothing_and_is_swept_when_it_is_ba
     monkeypatch: pytest.MonkeyPatch,
     call: str,
 ) -> None:
-    due, _ = await added(library, make), clock.advance(DUE - timedelta(days=2))
-    kept = await added(library, make, b"newer")
+    due, _ = await added(resource, make), clock.advance(DUE - timedelta(days=2))
+    kept = await added(resource, make, b"newer")
     clock.advance(timedelta(days=2))
 
     async def answers_503(*_: object) -> None:
@@ -541,41 +549,41 @@ async def test_a_store_that_answers_503_loses_nothing_and_is_swept_when_it_is_ba
             assert due not in (await sweeper.sweep(yes)).footage_ids
 
     await sweeper.sweep(yes)
-    (erasure,) = (await library.report()).erasures
+    (erasure,) = (await resource.reporter.report()).erasures
     assert (erasure.footage_id, erasure.erase_time is not None) == (due, True)
     with pytest.raises(errors.NotFoundError):
-        await library.get(due)
-    assert (await library.get(kept)).footage_id == kept
+        await resource.library.get(due)
+    assert (await resource.library.get(kept)).footage_id == kept
 
 
 async def test_a_clock_that_jumps_ahead_removes_early_and_one_that_jumps_back_removes_nothing(
-    sweeper: FootageSweeper, library: FootageLibrary, make: Any, clock: Any
+    sweeper: FootageSweeper, resource: FootageResource, make: Any, clock: Any
 ) -> None:
-    first = await added(library, make)
+    first = await added(resource, make)
     clock.advance(timedelta(days=-3))
-    assert await sweeper.sweep(yes) == Swept()
-    assert (await library.get(first)).footage_id == first
+    assert await sweeper.sweep(yes) == SweepResult()
+    assert (await resource.library.get(first)).footage_id == first
 
     clock.advance(timedelta(days=400))
-    assert await sweeper.sweep(yes) == Swept(footage_ids=(first,))
+    assert await sweeper.sweep(yes) == SweepResult(footage_ids=(first,))
 
     clock.advance(timedelta(days=-397))
     with pytest.raises(errors.NotFoundError):  # it does not come back with the time
-        await library.get(first)
-    assert await added(library, make) == first  # but may be added again
+        await resource.library.get(first)
+    assert await added(resource, make) == first  # but may be added again
 
 
 async def test_what_the_store_removed_by_itself_is_finished_and_written_down(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     matcher: Any,
     make: Any,
     clock: Any,
 ) -> None:
-    name = await added(library, make)
-    footage = await library.get(name)
+    name = await added(resource, make)
+    footage = await resource.library.get(name)
     clock.advance(DUE)
     # Nobody sweeps, and the rule counts what a scan wrote only now from now on.
     await bucket.put(f"{footage_folder(name)}presence/v-0-1.json", b"{}", content_type="x/y")
@@ -583,47 +591,47 @@ async def test_what_the_store_removed_by_itself_is_finished_and_written_down(
     bucket.expire(BACKSTOP_DAYS)
     left = await keys(bucket)
 
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
     assert left == [f"{footage_folder(name)}presence/v-0-1.json"]
     assert await keys(bucket) == []
     assert matcher.erased == [name]
-    (erasure,) = (await library.report()).erasures
+    (erasure,) = (await resource.reporter.report()).erasures
     assert (erasure.footage_id, erasure.by_store) == (name, True)
     assert (erasure.receive_time, erasure.delete_time) == (
         footage.receive_time,
         footage.delete_time,
     )
     assert erasure.erase_time == clock.now()
-    assert await sweeper.sweep(yes) == Swept()
+    assert await sweeper.sweep(yes) == SweepResult()
 
 
 async def test_a_recording_whose_bytes_went_at_midnight_is_not_listed_and_is_finished(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     matcher: Any,
     make: Any,
 ) -> None:
-    name = await added(library, make)
+    name = await added(resource, make)
     await bucket.delete(f"{footage_folder(name)}original")
 
-    assert await library.find() == []
+    assert await resource.library.find() == []
     with pytest.raises(errors.NotFoundError):
-        await library.get(name)
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+        await resource.library.get(name)
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
     assert await keys(bucket) == []
     assert matcher.erased == [name]
-    (erasure,) = (await library.report()).erasures
+    (erasure,) = (await resource.reporter.report()).erasures
     assert erasure.by_store
 
 
 async def test_a_recording_that_is_being_taken_in_is_not_taken_for_one_that_went(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
     make: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -635,55 +643,60 @@ async def test_a_recording_that_is_being_taken_in_is_not_taken_for_one_that_went
         await put(key, data, **options)
 
     monkeypatch.setattr(bucket, "put", meanwhile)
-    name = await added(library, make)
+    name = await added(resource, make)
 
-    assert set(swept) == {Swept()}
-    assert (await library.get(name)).footage_id == name
+    assert set(swept) == {SweepResult()}
+    assert (await resource.library.get(name)).footage_id == name
 
 
 async def test_a_recording_from_before_there_were_records_of_them_is_written_down_too(
     *,
     sweeper: FootageSweeper,
-    library: FootageLibrary,
+    resource: FootageResource,
     bucket: Any,
+    erasures: InMemoryKeyValueStore,
     make: Any,
     clock: Any,
 ) -> None:
-    name = await added(library, make)
-    await library._erasures.erase(f"held.{name}")
+    name = await added(resource, make)
+    await erasures.erase(f"held.cam-1.20261120.{name}")
     await sweeper.sweep(yes)
     clock.advance(timedelta(days=BACKSTOP_DAYS + 1))
     bucket.expire(BACKSTOP_DAYS)
 
-    assert await sweeper.sweep(yes) == Swept(by_store=(name,))
+    assert await sweeper.sweep(yes) == SweepResult(by_store=(name,))
 
 
 async def test_what_the_sweep_removed_is_not_said_to_have_gone_by_itself(
-    sweeper: FootageSweeper, library: FootageLibrary, make: Any, clock: Any
+    sweeper: FootageSweeper,
+    resource: FootageResource,
+    erasures: InMemoryKeyValueStore,
+    make: Any,
+    clock: Any,
 ) -> None:
-    await added(library, make)
+    await added(resource, make)
     clock.advance(DUE)
 
     await sweeper.sweep(yes)
 
-    (erasure,) = (await library.report()).erasures
+    (erasure,) = (await resource.reporter.report()).erasures
     assert not erasure.by_store
-    assert await library.held() == {}
+    assert await FootageRecords(erasures).held() == {}
 
 
 async def test_an_upload_is_completed_within_a_day_or_not_at_all(
-    library: FootageLibrary, bucket: Any, make: Any, clock: Any
+    resource: FootageResource, bucket: Any, make: Any, clock: Any
 ) -> None:
     # The store counts its days from the end of an upload, where it comes in parts.
     header = make.header(b"recording")
-    await library.upload_url("in time", header)
-    await library.upload_url("late", make.header(b"late"))
+    await resource.uploads.upload_url("in time", header)
+    await resource.uploads.upload_url("late", make.header(b"late"))
     for content in (b"recording", b"late"):
         key = f"{footage_folder(make.header(content).footage_id)}original"
         await bucket.put(key, content, content_type="x/y")
 
     clock.advance(ABANDONED_AFTER - MOMENT)
-    assert (await library.complete_upload("in time")).footage_id == header.footage_id
+    assert (await resource.uploads.complete_upload("in time")).footage_id == header.footage_id
     clock.advance(MOMENT)
     with pytest.raises(errors.NotFoundError, match="more than 24 hours ago"):
-        await library.complete_upload("late")
+        await resource.uploads.complete_upload("late")

@@ -23,6 +23,7 @@ from homeward.ingestion.footage.timeline import (
     decode,
     encode,
 )
+from homeward.ingestion.scan.gate import Profiles
 from homeward.ingestion.scan.model import Thoroughness
 from homeward.ingestion.scan.scans import pieces_of
 
@@ -563,7 +564,7 @@ def test_of_pictures_that_are_all_keys_each_is_a_group(make: Any) -> None:
         PacketGroup(0.04, 4, (), ()),
         PacketGroup(0.08, 5, (), ()),
     ]
-    assert timeline.profile.unfit is Thoroughness.INTRA_ONLY
+    assert Profiles().of(timeline).unfit is Thoroughness.INTRA_ONLY
 
 
 @given(pictures(), st.integers(-1_000_000, 30_000_000), st.integers(0, 2))
@@ -615,7 +616,7 @@ def test_a_timeline_takes_so_many_bytes_a_picture(
     timeline = make.timeline_at(np.arange(count) / 25, keys=range(0, count, gop))
 
     timeline.prepare()
-    profile = timeline.profile
+    profile = Profiles().of(timeline)
 
     held = [*vars(timeline).values(), *timeline._entries]
     held += [profile.starts, profile.known, profile.rises]

@@ -6,14 +6,15 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.cameras.model import CameraDetails
-from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
 from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
 from homeward.ingestion.scan import plan as planning
 from homeward.ingestion.scan.cut import pieces_of
@@ -48,7 +49,7 @@ class Office:
         self.store = parts["records_store"]
         self.queue = parts["queue"]
         self.plans = parts["plans"]
-        self.library: FootageLibrary = parts["library"]
+        self.resource: FootageResource = parts["resource"]
         self.matcher = parts["matcher"]
         self.cameras = parts["cameras"]
         self.clock = parts["clock"]
@@ -71,10 +72,10 @@ class Office:
         async def chunks() -> AsyncIterator[bytes]:
             yield content
 
-        self.library._prober.answer = replace(  # type: ignore[attr-defined]
+        self.resource.library._prober.answer = replace(  # type: ignore[attr-defined]
             self.make.probe(length, **probe), missing=seconds(missing)
         )
-        footage, _ = await self.library.upload(f"{camera}-{at:g}", header, 0, chunks())
+        footage, _ = await self.resource.uploads.upload(f"{camera}-{at:g}", header, 0, chunks())
         return footage.footage_id
 
     async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
@@ -139,20 +140,20 @@ def office(
     records_store: InMemoryKeyValueStore,
     queue: Any,
     plans: Any,
-    library: FootageLibrary,
+    resource: FootageResource,
     cameras: Any,
     matcher: Any,
     clock: Any,
     make: Any,
     limits: ScanLimits,
 ) -> Office:
-    scope = RecordingsInScope(library, cameras)
+    scope = RecordingsInScope(resource.library, cameras)
     planner = ScanPlanner(
         scans=scan_records,
         plans=plans,
         queue=queue,
         scope=scope,
-        footage=library,
+        footage=resource.library,
         clock=clock,
         segment_length=seconds(120),
     )
@@ -293,6 +294,7 @@ async def test_a_planner_lets_the_next_scan_have_its_turn(
     await office.record(at=100)
     long, _ = await office.scans.create(EVERYTHING, request_id="")
     short, _ = await office.scans.create(EVERYTHING, request_id="")
+    monkeypatch.setattr(office.planner, "recover", AsyncMock())
     planner = asyncio.create_task(office.planner.run())
     office.plans.when_empty = planner.cancel
     with pytest.raises(asyncio.CancelledError):
@@ -469,14 +471,16 @@ async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
 
     assert [one.footage_id for one in segments] == sorted(names)
     assert most == MAX_EXAMINED_AT_ONCE
-    assert [(await office.library.get(name)).probe.version for name in names] == [VERSION] * 20
+    assert [(await office.resource.library.get(name)).probe.version for name in names] == [
+        VERSION
+    ] * 20
 
 
 async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
     office: Office,
 ) -> None:
     await office.record(length=250, version=0)
-    office.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
+    office.resource.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
 
     assert await office.plan() == [("cam-1", 0, 100)]
 
@@ -518,7 +522,7 @@ async def test_a_recording_that_was_asked_for_by_name_and_has_gone_is_told_of(
 ) -> None:
     gone, held = await office.record(at=0), await office.record(at=100)
     scan, _ = await office.scans.create(ScanScope(footage_ids=(held, gone)), request_id="")
-    await office.library.delete(gone)
+    await office.resource.eraser.delete(gone)
     while not await office.planner.step(scan.scan_id):
         pass
     await office.finish(scan.scan_id, 0)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.media import Presentation, Stretch
-from homeward.ingestion.footage.model import footage_folder
 from homeward.ingestion.footage.timeline import VERSION, Spans, Timeline
 from homeward.ingestion.scan.compare import MOST_WAITING
 from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
+from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.media import Stretch
-from homeward.ingestion.footage.model import Footage, footage_folder
+from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment
 from homeward.ingestion.scan.recordings import ScannedRecording

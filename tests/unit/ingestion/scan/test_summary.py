@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from homeward.ingestion.footage.media import Stretch
-from homeward.ingestion.footage.model import footage_folder
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.faces import Box
 from homeward.ingestion.scan.model import (
@@ -90,47 +89,6 @@ def searched(segment: Segment, **changes: Any) -> Segment:
         segment, state=ScanState.SUCCEEDED, update_time=LATER, looked_at=segment.duration
     )
     return replace(done, **changes)
-
-
-def test_a_footage_id_is_made_of_camera_start_and_content(make: Any) -> None:
-    header = make.header(b"x", camera_id="cam-9", start_time=START + timedelta(microseconds=7))
-
-    assert header.footage_id == "cam-9-20261120t100000000007z-2d711642b726b044"
-
-
-def test_a_footage_id_does_not_depend_on_the_zone_that_its_start_is_written_in(make: Any) -> None:
-    elsewhere = START.astimezone(timezone(timedelta(hours=5)))
-
-    assert make.header(start_time=elsewhere).footage_id == make.header().footage_id
-
-
-def test_a_recordings_folder_is_its_camera_and_day() -> None:
-    assert footage_folder(ID) == f"footage/cam-1/2026/11/20/{ID}/"
-
-
-def test_every_footage_id_has_a_folder(make: Any) -> None:
-    assert footage_folder(make.header().footage_id) is not None
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "",
-        "cam-1",
-        ID + "/",
-        ID + "\n",
-        ID.upper(),
-        f"../{ID}",
-        f"a/{ID}",
-        f"-{ID}",
-        ID[:-1],
-        ID + "0",
-        ID.replace("z-", "-"),
-        "x" * 64 + ID[5:],
-    ],
-)
-def test_what_is_no_footage_id_has_no_folder(bad: str) -> None:
-    assert footage_folder(bad) is None
 
 
 def test_a_box_scales_about_the_origin() -> None:

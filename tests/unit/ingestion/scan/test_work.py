@@ -14,8 +14,8 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client import REGISTRY
 
-from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.media import Presentation, Probe
+from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
 from homeward.ingestion.scan import progress as segment_progress
 from homeward.ingestion.scan import work as module
@@ -78,7 +78,14 @@ class Desk:
     """A worker with one segment to search, and everything around it."""
 
     def __init__(
-        self, make: Any, store: InMemoryKeyValueStore, queue: Any, work: Any, parts: Any
+        self,
+        *,
+        make: Any,
+        store: InMemoryKeyValueStore,
+        queue: Any,
+        work: Any,
+        resource: FootageResource,
+        parts: Any,
     ) -> None:
         self.make = make
         self.store = store
@@ -87,15 +94,15 @@ class Desk:
         self.work = work
         self.scanner: FakeScanner = parts["scanner"]
         self.clock = parts["clock"]
-        self.footage: FootageLibrary = parts["footage"]
-        self.worker = ScanWorker(queue=queue, scans=self.scans, **parts)
+        self.resource = resource
+        self.worker = ScanWorker(queue=queue, scans=self.scans, footage=resource.library, **parts)
 
     async def record(self, probe: Probe) -> None:
         """Take the recording in anew, as this was found out about it."""
-        footage = await self.footage.get(self.make.footage().footage_id)
-        await self.footage.delete(footage.footage_id)
-        self.footage._prober.answer = probe  # type: ignore[attr-defined]
-        await self.footage.upload("up-2", self.make.header(), 0, _content())
+        footage = await self.resource.library.get(self.make.footage().footage_id)
+        await self.resource.eraser.delete(footage.footage_id)
+        self.resource.library._prober.answer = probe  # type: ignore[attr-defined]
+        await self.resource.uploads.upload("up-2", self.make.header(), 0, _content())
 
     async def plan(self, *, include_rejected: bool = False, **recording: Any) -> None:
         """Have a scan of one recording, which is one segment."""
@@ -195,14 +202,21 @@ async def desk(
     records_store: InMemoryKeyValueStore,
     queue: Any,
     new_work: Any,
-    library: FootageLibrary,
+    resource: FootageResource,
     clock: Any,
 ) -> Desk:
-    await library.upload("up-1", make.header(), 0, _content())
+    await resource.uploads.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
-    parts = {"footage": library, "scanner": FakeScanner(), "clock": clock, "checks": [check]}
-    desk = Desk(make, records_store, queue, work, parts)
+    parts = {"scanner": FakeScanner(), "clock": clock, "checks": [check]}
+    desk = Desk(
+        make=make,
+        store=records_store,
+        queue=queue,
+        work=work,
+        resource=resource,
+        parts=parts,
+    )
     await desk.plan()
     return desk
 
@@ -502,11 +516,11 @@ async def test_a_segment_that_was_handed_back_has_not_failed(desk: Desk) -> None
 
 @pytest.mark.parametrize("gone", ["deleted", "expired"])
 async def test_a_segment_whose_footage_is_gone_is_not_searched(
-    desk: Desk, library: FootageLibrary, gone: str
+    desk: Desk, resource: FootageResource, gone: str
 ) -> None:
     footage_id = desk.make.header().footage_id
     await {
-        "deleted": lambda: library.delete(footage_id),
+        "deleted": lambda: resource.eraser.delete(footage_id),
         "expired": lambda: asyncio.sleep(0, desk.clock.advance(timedelta(days=31))),
     }[gone]()
 

@@ -37,7 +37,7 @@ class ListAuditEventsRequest(_message.Message):
     resource: _builtins.str
     """Only events about this resource. Empty: about any."""
     page_size: _builtins.int
-    """Most events to return, 1 to 1000. 0 means 100."""
+    """Most events to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     @_builtins.property

@@ -101,7 +101,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SCAN_NOT_FOUND: _ErrorReason.ValueType  # 31
     """NOT_FOUND. No such scan, or it is older than scans are kept. Metadata: `scan_id`."""
     ERROR_REASON_SCAN_SCOPE_EMPTY: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`."""
+    """FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`, 0 if
+    there is none at all, else 1.
+    """
     ERROR_REASON_SCAN_ENDED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
     ERROR_REASON_RETENTION_UNSAFE: _ErrorReason.ValueType  # 34
@@ -266,7 +268,9 @@ ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 30
 ERROR_REASON_SCAN_NOT_FOUND: ErrorReason.ValueType  # 31
 """NOT_FOUND. No such scan, or it is older than scans are kept. Metadata: `scan_id`."""
 ERROR_REASON_SCAN_SCOPE_EMPTY: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`."""
+"""FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`, 0 if
+there is none at all, else 1.
+"""
 ERROR_REASON_SCAN_ENDED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
 ERROR_REASON_RETENTION_UNSAFE: ErrorReason.ValueType  # 34

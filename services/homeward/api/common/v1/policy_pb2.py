@@ -22,23 +22,56 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeward/api/common/v1/policy.proto\x12\x16homeward.api.common.v1\"J\n\tErrorRate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\x12\x13\n\x0btrial_count\x18\x04 \x01(\x03\"N\n\x08\x41geRange\x12\x16\n\x0eyoungest_years\x18\x01 \x01(\x05\x12\x19\n\x0coldest_years\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0f\n\r_oldest_years\"\xbe\x01\n\nAgeFigures\x12.\n\x04\x61ges\x18\x01 \x01(\x0b\x32 .homeward.api.common.v1.AgeRange\x12/\n\x04\x66nir\x18\x02 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12\x16\n\x0eidentity_count\x18\x03 \x01(\x05\x12\x37\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32(.homeward.api.common.v1.MeasurementBasis\"\xfa\x01\n\rPolicyFigures\x12\x10\n\x08\x61pproved\x18\x01 \x01(\x08\x12\x14\n\x0cgallery_size\x18\x02 \x01(\x05\x12\x38\n\rexpected_fpir\x18\x03 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12/\n\x04\x66nir\x18\x04 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRate\x12\x1d\n\x15measured_gallery_size\x18\x05 \x01(\x05\x12\x37\n\x0b\x61ge_figures\x18\x06 \x03(\x0b\x32\".homeward.api.common.v1.AgeFigures*w\n\x10MeasurementBasis\x12!\n\x1dMEASUREMENT_BASIS_UNSPECIFIED\x10\x00\x12!\n\x1dMEASUREMENT_BASIS_PHOTOGRAPHS\x10\x01\x12\x1d\n\x19MEASUREMENT_BASIS_FOOTAGE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#homeward/api/common/v1/policy.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/api/field_behavior.proto\"b\n\tErrorRate\x12\x13\n\x05value\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x11\n\x03low\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x12\n\x04high\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0btrial_count\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x02\"Z\n\x08\x41geRange\x12\x1c\n\x0eyoungest_years\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0coldest_years\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0f\n\r_oldest_years\"\xd6\x01\n\nAgeFigures\x12\x34\n\x04\x61ges\x18\x01 \x01(\x0b\x32 .homeward.api.common.v1.AgeRangeB\x04\xe2\x41\x01\x01\x12\x35\n\x04\x66nir\x18\x02 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRateB\x04\xe2\x41\x01\x02\x12\x1c\n\x0eidentity_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12=\n\x05\x62\x61sis\x18\x04 \x01(\x0e\x32(.homeward.api.common.v1.MeasurementBasisB\x04\xe2\x41\x01\x02\"\x9e\x02\n\rPolicyFigures\x12\x16\n\x08\x61pproved\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cgallery_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12>\n\rexpected_fpir\x18\x03 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRateB\x04\xe2\x41\x01\x02\x12\x35\n\x04\x66nir\x18\x04 \x01(\x0b\x32!.homeward.api.common.v1.ErrorRateB\x04\xe2\x41\x01\x02\x12#\n\x15measured_gallery_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12=\n\x0b\x61ge_figures\x18\x06 \x03(\x0b\x32\".homeward.api.common.v1.AgeFiguresB\x04\xe2\x41\x01\x01*w\n\x10MeasurementBasis\x12!\n\x1dMEASUREMENT_BASIS_UNSPECIFIED\x10\x00\x12!\n\x1dMEASUREMENT_BASIS_PHOTOGRAPHS\x10\x01\x12\x1d\n\x19MEASUREMENT_BASIS_FOOTAGE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.common.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MEASUREMENTBASIS']._serialized_start=665
-  _globals['_MEASUREMENTBASIS']._serialized_end=784
-  _globals['_ERRORRATE']._serialized_start=63
-  _globals['_ERRORRATE']._serialized_end=137
-  _globals['_AGERANGE']._serialized_start=139
-  _globals['_AGERANGE']._serialized_end=217
-  _globals['_AGEFIGURES']._serialized_start=220
-  _globals['_AGEFIGURES']._serialized_end=410
-  _globals['_POLICYFIGURES']._serialized_start=413
-  _globals['_POLICYFIGURES']._serialized_end=663
+  _globals['_ERRORRATE'].fields_by_name['value']._loaded_options = None
+  _globals['_ERRORRATE'].fields_by_name['value']._serialized_options = b'\342A\001\001'
+  _globals['_ERRORRATE'].fields_by_name['low']._loaded_options = None
+  _globals['_ERRORRATE'].fields_by_name['low']._serialized_options = b'\342A\001\001'
+  _globals['_ERRORRATE'].fields_by_name['high']._loaded_options = None
+  _globals['_ERRORRATE'].fields_by_name['high']._serialized_options = b'\342A\001\001'
+  _globals['_ERRORRATE'].fields_by_name['trial_count']._loaded_options = None
+  _globals['_ERRORRATE'].fields_by_name['trial_count']._serialized_options = b'\342A\001\002'
+  _globals['_AGERANGE'].fields_by_name['youngest_years']._loaded_options = None
+  _globals['_AGERANGE'].fields_by_name['youngest_years']._serialized_options = b'\342A\001\001'
+  _globals['_AGERANGE'].fields_by_name['oldest_years']._loaded_options = None
+  _globals['_AGERANGE'].fields_by_name['oldest_years']._serialized_options = b'\342A\001\001'
+  _globals['_AGEFIGURES'].fields_by_name['ages']._loaded_options = None
+  _globals['_AGEFIGURES'].fields_by_name['ages']._serialized_options = b'\342A\001\001'
+  _globals['_AGEFIGURES'].fields_by_name['fnir']._loaded_options = None
+  _globals['_AGEFIGURES'].fields_by_name['fnir']._serialized_options = b'\342A\001\002'
+  _globals['_AGEFIGURES'].fields_by_name['identity_count']._loaded_options = None
+  _globals['_AGEFIGURES'].fields_by_name['identity_count']._serialized_options = b'\342A\001\001'
+  _globals['_AGEFIGURES'].fields_by_name['basis']._loaded_options = None
+  _globals['_AGEFIGURES'].fields_by_name['basis']._serialized_options = b'\342A\001\002'
+  _globals['_POLICYFIGURES'].fields_by_name['approved']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['approved']._serialized_options = b'\342A\001\001'
+  _globals['_POLICYFIGURES'].fields_by_name['gallery_size']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['gallery_size']._serialized_options = b'\342A\001\001'
+  _globals['_POLICYFIGURES'].fields_by_name['expected_fpir']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['expected_fpir']._serialized_options = b'\342A\001\002'
+  _globals['_POLICYFIGURES'].fields_by_name['fnir']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['fnir']._serialized_options = b'\342A\001\002'
+  _globals['_POLICYFIGURES'].fields_by_name['measured_gallery_size']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['measured_gallery_size']._serialized_options = b'\342A\001\001'
+  _globals['_POLICYFIGURES'].fields_by_name['age_figures']._loaded_options = None
+  _globals['_POLICYFIGURES'].fields_by_name['age_figures']._serialized_options = b'\342A\001\001'
+  _globals['_MEASUREMENTBASIS']._serialized_start=794
+  _globals['_MEASUREMENTBASIS']._serialized_end=913
+  _globals['_ERRORRATE']._serialized_start=96
+  _globals['_ERRORRATE']._serialized_end=194
+  _globals['_AGERANGE']._serialized_start=196
+  _globals['_AGERANGE']._serialized_end=286
+  _globals['_AGEFIGURES']._serialized_start=289
+  _globals['_AGEFIGURES']._serialized_end=503
+  _globals['_POLICYFIGURES']._serialized_start=506
+  _globals['_POLICYFIGURES']._serialized_end=792
 # @@protoc_insertion_point(module_scope)

@@ -22,49 +22,72 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 from homeward.api.embedding.v1 import face_pb2 as homeward_dot_api_dot_embedding_dot_v1_dot_face__pb2
 from homeward.api.embedding.v1 import model_pb2 as homeward_dot_api_dot_embedding_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1homeward/api/embedding/v1/embedding_service.proto\x12\x19homeward.api.embedding.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a$homeward/api/embedding/v1/face.proto\x1a%homeward/api/embedding/v1/model.proto\"\x84\x01\n\x05\x46rame\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12<\n\x0cpixel_format\x18\x02 \x01(\x0e\x32&.homeward.api.embedding.v1.PixelFormat\x12\r\n\x05width\x18\x03 \x01(\x05\x12\x0e\n\x06height\x18\x04 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"x\n\x12\x44\x65tectFacesRequest\x12\x30\n\x06\x66rames\x18\x01 \x03(\x0b\x32 .homeward.api.embedding.v1.Frame\x12\x1a\n\x12min_detector_score\x18\x02 \x01(\x02\x12\x14\n\x0comit_quality\x18\x03 \x01(\x08\"L\n\x13\x44\x65tectFacesResponse\x12\x35\n\x06\x66rames\x18\x01 \x03(\x0b\x32%.homeward.api.embedding.v1.FrameFaces\"N\n\nFrameFaces\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\"B\n\x11\x45mbedFacesRequest\x12\x15\n\raligned_faces\x18\x01 \x03(\x0c\x12\x16\n\x0e\x66\x61\x63\x65_widths_px\x18\x02 \x03(\x02\"I\n\x12\x45mbedFacesResponse\x12\x33\n\ttemplates\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\"$\n\x13\x41nalyzePhotoRequest\x12\r\n\x05photo\x18\x01 \x01(\x0c\"\xd4\x01\n\x14\x41nalyzePhotoResponse\x12\x39\n\x08problems\x18\x01 \x03(\x0e\x32\'.homeward.api.embedding.v1.PhotoProblem\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\x12\x32\n\x08template\x18\x03 \x01(\x0b\x32 .homeward.api.common.v1.Template\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .homeward.api.embedding.v1.Model*q\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_BGR24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02\x12\x15\n\x11PIXEL_FORMAT_I420\x10\x03\x32\xfc\x03\n\x10\x45mbeddingService\x12}\n\x0b\x44\x65tectFaces\x12-.homeward.api.embedding.v1.DetectFacesRequest\x1a..homeward.api.embedding.v1.DetectFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06(\x01\x30\x01\x12v\n\nEmbedFaces\x12,.homeward.api.embedding.v1.EmbedFacesRequest\x1a-.homeward.api.embedding.v1.EmbedFacesResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12|\n\x0c\x41nalyzePhoto\x12..homeward.api.embedding.v1.AnalyzePhotoRequest\x1a/.homeward.api.embedding.v1.AnalyzePhotoResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12s\n\x08GetModel\x12*.homeward.api.embedding.v1.GetModelRequest\x1a+.homeward.api.embedding.v1.GetModelResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x07\x06\x05\x01\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1homeward/api/embedding/v1/embedding_service.proto\x12\x19homeward.api.embedding.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a$homeward/api/embedding/v1/face.proto\x1a%homeward/api/embedding/v1/model.proto\"\xa2\x01\n\x05\x46rame\x12\x16\n\x08\x66rame_id\x18\x01 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x42\n\x0cpixel_format\x18\x02 \x01(\x0e\x32&.homeward.api.embedding.v1.PixelFormatB\x04\xe2\x41\x01\x02\x12\x13\n\x05width\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06height\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04\x64\x61ta\x18\x05 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\x8a\x01\n\x12\x44\x65tectFacesRequest\x12\x36\n\x06\x66rames\x18\x01 \x03(\x0b\x32 .homeward.api.embedding.v1.FrameB\x04\xe2\x41\x01\x02\x12 \n\x12min_detector_score\x18\x02 \x01(\x02\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0comit_quality\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"L\n\x13\x44\x65tectFacesResponse\x12\x35\n\x06\x66rames\x18\x01 \x03(\x0b\x32%.homeward.api.embedding.v1.FrameFaces\"N\n\nFrameFaces\x12\x10\n\x08\x66rame_id\x18\x01 \x01(\x04\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\"N\n\x11\x45mbedFacesRequest\x12\x1b\n\raligned_faces\x18\x01 \x03(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x66\x61\x63\x65_widths_px\x18\x02 \x03(\x02\x42\x04\xe2\x41\x01\x01\"I\n\x12\x45mbedFacesResponse\x12\x33\n\ttemplates\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\"*\n\x13\x41nalyzePhotoRequest\x12\x13\n\x05photo\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"\xd4\x01\n\x14\x41nalyzePhotoResponse\x12\x39\n\x08problems\x18\x01 \x03(\x0e\x32\'.homeward.api.embedding.v1.PhotoProblem\x12.\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x1f.homeward.api.embedding.v1.Face\x12\x32\n\x08template\x18\x03 \x01(\x0b\x32 .homeward.api.common.v1.Template\x12\r\n\x05width\x18\x04 \x01(\x05\x12\x0e\n\x06height\x18\x05 \x01(\x05\"\x11\n\x0fGetModelRequest\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .homeward.api.embedding.v1.Model*q\n\x0bPixelFormat\x12\x1c\n\x18PIXEL_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12PIXEL_FORMAT_BGR24\x10\x01\x12\x15\n\x11PIXEL_FORMAT_JPEG\x10\x02\x12\x15\n\x11PIXEL_FORMAT_I420\x10\x03\x32\x89\x04\n\x10\x45mbeddingService\x12\x80\x01\n\x0b\x44\x65tectFaces\x12-.homeward.api.embedding.v1.DetectFacesRequest\x1a..homeward.api.embedding.v1.DetectFacesResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06(\x01\x30\x01\x12y\n\nEmbedFaces\x12,.homeward.api.embedding.v1.EmbedFacesRequest\x1a-.homeward.api.embedding.v1.EmbedFacesResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12\x7f\n\x0c\x41nalyzePhoto\x12..homeward.api.embedding.v1.AnalyzePhotoRequest\x1a/.homeward.api.embedding.v1.AnalyzePhotoResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12v\n\x08GetModel\x12*.homeward.api.embedding.v1.GetModelRequest\x1a+.homeward.api.embedding.v1.GetModelResponse\"\x11\x90\x02\x01\x8a\xb5\x18\x06\n\x04\x07\x06\x05\x01\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.embedding.v1.embedding_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_FRAME'].fields_by_name['frame_id']._loaded_options = None
+  _globals['_FRAME'].fields_by_name['frame_id']._serialized_options = b'\342A\001\001'
+  _globals['_FRAME'].fields_by_name['pixel_format']._loaded_options = None
+  _globals['_FRAME'].fields_by_name['pixel_format']._serialized_options = b'\342A\001\002'
+  _globals['_FRAME'].fields_by_name['width']._loaded_options = None
+  _globals['_FRAME'].fields_by_name['width']._serialized_options = b'\342A\001\002'
+  _globals['_FRAME'].fields_by_name['height']._loaded_options = None
+  _globals['_FRAME'].fields_by_name['height']._serialized_options = b'\342A\001\002'
+  _globals['_FRAME'].fields_by_name['data']._loaded_options = None
+  _globals['_FRAME'].fields_by_name['data']._serialized_options = b'\342A\001\002'
+  _globals['_DETECTFACESREQUEST'].fields_by_name['frames']._loaded_options = None
+  _globals['_DETECTFACESREQUEST'].fields_by_name['frames']._serialized_options = b'\342A\001\002'
+  _globals['_DETECTFACESREQUEST'].fields_by_name['min_detector_score']._loaded_options = None
+  _globals['_DETECTFACESREQUEST'].fields_by_name['min_detector_score']._serialized_options = b'\342A\001\001'
+  _globals['_DETECTFACESREQUEST'].fields_by_name['omit_quality']._loaded_options = None
+  _globals['_DETECTFACESREQUEST'].fields_by_name['omit_quality']._serialized_options = b'\342A\001\001'
+  _globals['_EMBEDFACESREQUEST'].fields_by_name['aligned_faces']._loaded_options = None
+  _globals['_EMBEDFACESREQUEST'].fields_by_name['aligned_faces']._serialized_options = b'\342A\001\002'
+  _globals['_EMBEDFACESREQUEST'].fields_by_name['face_widths_px']._loaded_options = None
+  _globals['_EMBEDFACESREQUEST'].fields_by_name['face_widths_px']._serialized_options = b'\342A\001\001'
+  _globals['_ANALYZEPHOTOREQUEST'].fields_by_name['photo']._loaded_options = None
+  _globals['_ANALYZEPHOTOREQUEST'].fields_by_name['photo']._serialized_options = b'\342A\001\002'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['DetectFaces']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['DetectFaces']._serialized_options = b'\212\265\030\003\n\001\007\220\265\030\006'
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['DetectFaces']._serialized_options = b'\220\002\001\212\265\030\003\n\001\007\220\265\030\006'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['EmbedFaces']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['EmbedFaces']._serialized_options = b'\212\265\030\003\n\001\007\220\265\030\006'
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['EmbedFaces']._serialized_options = b'\220\002\001\212\265\030\003\n\001\007\220\265\030\006'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['AnalyzePhoto']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['AnalyzePhoto']._serialized_options = b'\212\265\030\003\n\001\007\220\265\030\006'
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['AnalyzePhoto']._serialized_options = b'\220\002\001\212\265\030\003\n\001\007\220\265\030\006'
   _globals['_EMBEDDINGSERVICE'].methods_by_name['GetModel']._loaded_options = None
-  _globals['_EMBEDDINGSERVICE'].methods_by_name['GetModel']._serialized_options = b'\212\265\030\006\n\004\007\006\005\001\220\265\030\001'
-  _globals['_PIXELFORMAT']._serialized_start=1130
-  _globals['_PIXELFORMAT']._serialized_end=1243
-  _globals['_FRAME']._serialized_start=232
-  _globals['_FRAME']._serialized_end=364
-  _globals['_DETECTFACESREQUEST']._serialized_start=366
-  _globals['_DETECTFACESREQUEST']._serialized_end=486
-  _globals['_DETECTFACESRESPONSE']._serialized_start=488
-  _globals['_DETECTFACESRESPONSE']._serialized_end=564
-  _globals['_FRAMEFACES']._serialized_start=566
-  _globals['_FRAMEFACES']._serialized_end=644
-  _globals['_EMBEDFACESREQUEST']._serialized_start=646
-  _globals['_EMBEDFACESREQUEST']._serialized_end=712
-  _globals['_EMBEDFACESRESPONSE']._serialized_start=714
-  _globals['_EMBEDFACESRESPONSE']._serialized_end=787
-  _globals['_ANALYZEPHOTOREQUEST']._serialized_start=789
-  _globals['_ANALYZEPHOTOREQUEST']._serialized_end=825
-  _globals['_ANALYZEPHOTORESPONSE']._serialized_start=828
-  _globals['_ANALYZEPHOTORESPONSE']._serialized_end=1040
-  _globals['_GETMODELREQUEST']._serialized_start=1042
-  _globals['_GETMODELREQUEST']._serialized_end=1059
-  _globals['_GETMODELRESPONSE']._serialized_start=1061
-  _globals['_GETMODELRESPONSE']._serialized_end=1128
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1246
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1754
+  _globals['_EMBEDDINGSERVICE'].methods_by_name['GetModel']._serialized_options = b'\220\002\001\212\265\030\006\n\004\007\006\005\001\220\265\030\001'
+  _globals['_PIXELFORMAT']._serialized_start=1230
+  _globals['_PIXELFORMAT']._serialized_end=1343
+  _globals['_FRAME']._serialized_start=265
+  _globals['_FRAME']._serialized_end=427
+  _globals['_DETECTFACESREQUEST']._serialized_start=430
+  _globals['_DETECTFACESREQUEST']._serialized_end=568
+  _globals['_DETECTFACESRESPONSE']._serialized_start=570
+  _globals['_DETECTFACESRESPONSE']._serialized_end=646
+  _globals['_FRAMEFACES']._serialized_start=648
+  _globals['_FRAMEFACES']._serialized_end=726
+  _globals['_EMBEDFACESREQUEST']._serialized_start=728
+  _globals['_EMBEDFACESREQUEST']._serialized_end=806
+  _globals['_EMBEDFACESRESPONSE']._serialized_start=808
+  _globals['_EMBEDFACESRESPONSE']._serialized_end=881
+  _globals['_ANALYZEPHOTOREQUEST']._serialized_start=883
+  _globals['_ANALYZEPHOTOREQUEST']._serialized_end=925
+  _globals['_ANALYZEPHOTORESPONSE']._serialized_start=928
+  _globals['_ANALYZEPHOTORESPONSE']._serialized_end=1140
+  _globals['_GETMODELREQUEST']._serialized_start=1142
+  _globals['_GETMODELREQUEST']._serialized_end=1159
+  _globals['_GETMODELRESPONSE']._serialized_start=1161
+  _globals['_GETMODELRESPONSE']._serialized_end=1228
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1346
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1867
 # @@protoc_insertion_point(module_scope)

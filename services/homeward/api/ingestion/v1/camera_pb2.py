@@ -22,17 +22,40 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/ingestion/v1/camera.proto\x12\x19homeward.api.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x02\n\x06\x43\x61mera\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\r\n\x05place\x18\x02 \x01(\t\x12\x15\n\x08latitude\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tlongitude\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12/\n\x0c\x63lock_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13\x63lock_offset_source\x18\x06 \x01(\t\x12\x11\n\tauthority\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x65tag\x18\n \x01(\t\x12\x1f\n\x12pixel_aspect_ratio\x18\x0b \x01(\x01H\x02\x88\x01\x01\x42\x0b\n\t_latitudeB\x0c\n\n_longitudeB\x15\n\x13_pixel_aspect_ratiob\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/ingestion/v1/camera.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x03\n\x06\x43\x61mera\x12\x18\n\tcamera_id\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x05\x12\x13\n\x05place\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\x08latitude\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1c\n\tlongitude\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x35\n\x0c\x63lock_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\x12!\n\x13\x63lock_offset_source\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tauthority\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12%\n\x12pixel_aspect_ratio\x18\x0b \x01(\x01\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x42\x0b\n\t_latitudeB\x0c\n\n_longitudeB\x15\n\x13_pixel_aspect_ratiob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.camera_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CAMERA']._serialized_start=135
-  _globals['_CAMERA']._serialized_end=516
+  _globals['_CAMERA'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['camera_id']._serialized_options = b'\342A\002\002\005'
+  _globals['_CAMERA'].fields_by_name['place']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['place']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['latitude']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['latitude']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['longitude']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['longitude']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['clock_offset']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['clock_offset']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['clock_offset_source']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['clock_offset_source']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['authority']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['authority']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['create_time']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_CAMERA'].fields_by_name['update_time']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
+  _globals['_CAMERA'].fields_by_name['etag']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA'].fields_by_name['pixel_aspect_ratio']._loaded_options = None
+  _globals['_CAMERA'].fields_by_name['pixel_aspect_ratio']._serialized_options = b'\342A\001\001'
+  _globals['_CAMERA']._serialized_start=168
+  _globals['_CAMERA']._serialized_end=616
 # @@protoc_insertion_point(module_scope)

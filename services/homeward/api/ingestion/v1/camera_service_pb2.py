@@ -22,42 +22,55 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.ingestion.v1 import camera_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_camera__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/ingestion/v1/camera_service.proto\x12\x19homeward.api.ingestion.v1\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/ingestion/v1/camera.proto\"H\n\x13\x43reateCameraRequest\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"I\n\x14\x43reateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"%\n\x10GetCameraRequest\x12\x11\n\tcamera_id\x18\x01 \x01(\t\"F\n\x11GetCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\";\n\x12ListCamerasRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"b\n\x13ListCamerasResponse\x12\x32\n\x07\x63\x61meras\x18\x01 \x03(\x0b\x32!.homeward.api.ingestion.v1.Camera\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"y\n\x13UpdateCameraRequest\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"I\n\x14UpdateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera2\x83\x04\n\rCameraService\x12|\n\x0c\x43reateCamera\x12..homeward.api.ingestion.v1.CreateCameraRequest\x1a/.homeward.api.ingestion.v1.CreateCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12w\n\tGetCamera\x12+.homeward.api.ingestion.v1.GetCameraRequest\x1a,.homeward.api.ingestion.v1.GetCameraResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12}\n\x0bListCameras\x12-.homeward.api.ingestion.v1.ListCamerasRequest\x1a..homeward.api.ingestion.v1.ListCamerasResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12|\n\x0cUpdateCamera\x12..homeward.api.ingestion.v1.UpdateCameraRequest\x1a/.homeward.api.ingestion.v1.UpdateCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/ingestion/v1/camera_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/ingestion/v1/camera.proto\"N\n\x13\x43reateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\"I\n\x14\x43reateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"+\n\x10GetCameraRequest\x12\x17\n\tcamera_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"F\n\x11GetCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"G\n\x12ListCamerasRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x13ListCamerasResponse\x12\x32\n\x07\x63\x61meras\x18\x01 \x03(\x0b\x32!.homeward.api.ingestion.v1.Camera\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x13UpdateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"I\n\x14UpdateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera2\x8d\x04\n\rCameraService\x12|\n\x0c\x43reateCamera\x12..homeward.api.ingestion.v1.CreateCameraRequest\x1a/.homeward.api.ingestion.v1.CreateCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12z\n\tGetCamera\x12+.homeward.api.ingestion.v1.GetCameraRequest\x1a,.homeward.api.ingestion.v1.GetCameraResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x80\x01\n\x0bListCameras\x12-.homeward.api.ingestion.v1.ListCamerasRequest\x1a..homeward.api.ingestion.v1.ListCamerasResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x7f\n\x0cUpdateCamera\x12..homeward.api.ingestion.v1.UpdateCameraRequest\x1a/.homeward.api.ingestion.v1.UpdateCameraResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.camera_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATECAMERAREQUEST'].fields_by_name['camera']._loaded_options = None
+  _globals['_CREATECAMERAREQUEST'].fields_by_name['camera']._serialized_options = b'\342A\001\002'
+  _globals['_GETCAMERAREQUEST'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_GETCAMERAREQUEST'].fields_by_name['camera_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTCAMERASREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCAMERASREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCAMERASREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCAMERASREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECAMERAREQUEST'].fields_by_name['camera']._loaded_options = None
+  _globals['_UPDATECAMERAREQUEST'].fields_by_name['camera']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATECAMERAREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATECAMERAREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
   _globals['_CAMERASERVICE'].methods_by_name['CreateCamera']._loaded_options = None
   _globals['_CAMERASERVICE'].methods_by_name['CreateCamera']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_CAMERASERVICE'].methods_by_name['GetCamera']._loaded_options = None
-  _globals['_CAMERASERVICE'].methods_by_name['GetCamera']._serialized_options = b'\212\265\030\007\n\005\001\002\004\006\007\220\265\030\001'
+  _globals['_CAMERASERVICE'].methods_by_name['GetCamera']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\004\006\007\220\265\030\001'
   _globals['_CAMERASERVICE'].methods_by_name['ListCameras']._loaded_options = None
-  _globals['_CAMERASERVICE'].methods_by_name['ListCameras']._serialized_options = b'\212\265\030\007\n\005\001\002\004\006\007\220\265\030\001'
+  _globals['_CAMERASERVICE'].methods_by_name['ListCameras']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\004\006\007\220\265\030\001'
   _globals['_CAMERASERVICE'].methods_by_name['UpdateCamera']._loaded_options = None
-  _globals['_CAMERASERVICE'].methods_by_name['UpdateCamera']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
-  _globals['_CREATECAMERAREQUEST']._serialized_start=189
-  _globals['_CREATECAMERAREQUEST']._serialized_end=261
-  _globals['_CREATECAMERARESPONSE']._serialized_start=263
-  _globals['_CREATECAMERARESPONSE']._serialized_end=336
-  _globals['_GETCAMERAREQUEST']._serialized_start=338
-  _globals['_GETCAMERAREQUEST']._serialized_end=375
-  _globals['_GETCAMERARESPONSE']._serialized_start=377
-  _globals['_GETCAMERARESPONSE']._serialized_end=447
-  _globals['_LISTCAMERASREQUEST']._serialized_start=449
-  _globals['_LISTCAMERASREQUEST']._serialized_end=508
-  _globals['_LISTCAMERASRESPONSE']._serialized_start=510
-  _globals['_LISTCAMERASRESPONSE']._serialized_end=608
-  _globals['_UPDATECAMERAREQUEST']._serialized_start=610
-  _globals['_UPDATECAMERAREQUEST']._serialized_end=731
-  _globals['_UPDATECAMERARESPONSE']._serialized_start=733
-  _globals['_UPDATECAMERARESPONSE']._serialized_end=806
-  _globals['_CAMERASERVICE']._serialized_start=809
-  _globals['_CAMERASERVICE']._serialized_end=1324
+  _globals['_CAMERASERVICE'].methods_by_name['UpdateCamera']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_CREATECAMERAREQUEST']._serialized_start=222
+  _globals['_CREATECAMERAREQUEST']._serialized_end=300
+  _globals['_CREATECAMERARESPONSE']._serialized_start=302
+  _globals['_CREATECAMERARESPONSE']._serialized_end=375
+  _globals['_GETCAMERAREQUEST']._serialized_start=377
+  _globals['_GETCAMERAREQUEST']._serialized_end=420
+  _globals['_GETCAMERARESPONSE']._serialized_start=422
+  _globals['_GETCAMERARESPONSE']._serialized_end=492
+  _globals['_LISTCAMERASREQUEST']._serialized_start=494
+  _globals['_LISTCAMERASREQUEST']._serialized_end=565
+  _globals['_LISTCAMERASRESPONSE']._serialized_start=567
+  _globals['_LISTCAMERASRESPONSE']._serialized_end=665
+  _globals['_UPDATECAMERAREQUEST']._serialized_start=668
+  _globals['_UPDATECAMERAREQUEST']._serialized_end=801
+  _globals['_UPDATECAMERARESPONSE']._serialized_start=803
+  _globals['_UPDATECAMERARESPONSE']._serialized_end=876
+  _globals['_CAMERASERVICE']._serialized_start=879
+  _globals['_CAMERASERVICE']._serialized_end=1404
 # @@protoc_insertion_point(module_scope)

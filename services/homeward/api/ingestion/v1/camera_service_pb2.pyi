@@ -123,7 +123,7 @@ class ListCamerasRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most cameras to return, 1 to 1000. 0 means 100."""
+    """Most cameras to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     def __init__(

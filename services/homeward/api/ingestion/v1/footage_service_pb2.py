@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.common.v1 import retention_pb2 as homeward_dot_api_dot_common_dot_v1_dot_retention__pb2
@@ -29,65 +30,101 @@ from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_
 from homeward.api.ingestion.v1 import footage_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_footage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/ingestion/v1/footage_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/common/v1/retention.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/ingestion/v1/footage.proto\"\xb2\x01\n\x0cUploadHeader\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tcamera_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nsize_bytes\x18\x05 \x01(\x04\x12\x0e\n\x06sha256\x18\x06 \x01(\t\x12\x14\n\x0coffset_bytes\x18\x07 \x01(\x04\"m\n\x14UploadFootageRequest\x12\x39\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07payload\"b\n\x15UploadFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x14\n\x0c\x61lready_held\x18\x02 \x01(\x08\"&\n\x10GetUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"1\n\x11GetUploadResponse\x12\x1c\n\x14\x63ommitted_size_bytes\x18\x01 \x01(\x04\"Q\n\x16\x43reateUploadUrlRequest\x12\x37\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeader\"\x95\x01\n\x17\x43reateUploadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x10\x65xisting_footage\x18\x03 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"+\n\x15\x43ompleteUploadRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\"M\n\x16\x43ompleteUploadResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\'\n\x11GetFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"I\n\x12GetFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\x87\x01\n\x12ListFootageRequest\x12\x12\n\ncamera_ids\x18\x01 \x03(\t\x12\x36\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"c\n\x13ListFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x03(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x14\x44\x65leteFootageRequest\x12\x12\n\nfootage_id\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteFootageResponse\"\x1b\n\x19GetRetentionReportRequest\"\xeb\x03\n\x1aGetRetentionReportResponse\x12\x15\n\rfootage_count\x18\x01 \x01(\x03\x12\x1a\n\x12\x66ootage_size_bytes\x18\x02 \x01(\x04\x12\x37\n\x13oldest_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13overdue_footage_ids\x18\x04 \x03(\t\x12\x16\n\x0elifecycle_days\x18\x05 \x01(\x05\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04held\x18\x07 \x03(\x0b\x32 .homeward.api.common.v1.HeldData\x12\x16\n\x0estore_problems\x18\x08 \x03(\t\x12;\n\x08\x65rasures\x18\t \x03(\x0b\x32).homeward.api.ingestion.v1.FootageErasure\x12\x38\n\tlifecycle\x18\n \x01(\x0b\x32%.homeward.api.common.v1.LifecycleSpan\x12<\n\nencryption\x18\x0b \x03(\x0b\x32(.homeward.api.common.v1.BucketEncryption\"\xf9\x01\n\x0e\x46ootageErasure\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x30\n\x0creceive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nbegin_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62y_store\x18\x06 \x01(\x08\x32\xa4\x08\n\x0e\x46ootageService\x12\x81\x01\n\rUploadFootage\x12/.homeward.api.ingestion.v1.UploadFootageRequest\x1a\x30.homeward.api.ingestion.v1.UploadFootageResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02(\x01\x12s\n\tGetUpload\x12+.homeward.api.ingestion.v1.GetUploadRequest\x1a,.homeward.api.ingestion.v1.GetUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x85\x01\n\x0f\x43reateUploadUrl\x12\x31.homeward.api.ingestion.v1.CreateUploadUrlRequest\x1a\x32.homeward.api.ingestion.v1.CreateUploadUrlResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x82\x01\n\x0e\x43ompleteUpload\x12\x30.homeward.api.ingestion.v1.CompleteUploadRequest\x1a\x31.homeward.api.ingestion.v1.CompleteUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02\x12y\n\nGetFootage\x12,.homeward.api.ingestion.v1.GetFootageRequest\x1a-.homeward.api.ingestion.v1.GetFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12|\n\x0bListFootage\x12-.homeward.api.ingestion.v1.ListFootageRequest\x1a..homeward.api.ingestion.v1.ListFootageResponse\"\x0e\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12\x80\x01\n\rDeleteFootage\x12/.homeward.api.ingestion.v1.DeleteFootageRequest\x1a\x30.homeward.api.ingestion.v1.DeleteFootageResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x04\x06\x90\xb5\x18\x07\x12\x8f\x01\n\x12GetRetentionReport\x12\x34.homeward.api.ingestion.v1.GetRetentionReportRequest\x1a\x35.homeward.api.ingestion.v1.GetRetentionReportResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/ingestion/v1/footage_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/common/v1/retention.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/ingestion/v1/footage.proto\"\xdc\x01\n\x0cUploadHeader\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tcamera_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tfile_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x18\n\nsize_bytes\x18\x05 \x01(\x04\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06sha256\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0coffset_bytes\x18\x07 \x01(\x04\x42\x04\xe2\x41\x01\x01\"y\n\x14UploadFootageRequest\x12?\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeaderB\x04\xe2\x41\x01\x01H\x00\x12\x15\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x01H\x00\x42\t\n\x07payload\"b\n\x15UploadFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x14\n\x0c\x61lready_held\x18\x02 \x01(\x08\",\n\x10GetUploadRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"1\n\x11GetUploadResponse\x12\x1c\n\x14\x63ommitted_size_bytes\x18\x01 \x01(\x04\"W\n\x16\x43reateUploadUrlRequest\x12=\n\x06header\x18\x01 \x01(\x0b\x32\'.homeward.api.ingestion.v1.UploadHeaderB\x04\xe2\x41\x01\x02\"\x95\x01\n\x17\x43reateUploadUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12<\n\x10\x65xisting_footage\x18\x03 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"1\n\x15\x43ompleteUploadRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"M\n\x16\x43ompleteUploadResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"-\n\x11GetFootageRequest\x12\x18\n\nfootage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"I\n\x12GetFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x01(\x0b\x32\".homeward.api.ingestion.v1.Footage\"\x9f\x01\n\x12ListFootageRequest\x12\x18\n\ncamera_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12<\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"c\n\x13ListFootageResponse\x12\x33\n\x07\x66ootage\x18\x01 \x03(\x0b\x32\".homeward.api.ingestion.v1.Footage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x14\x44\x65leteFootageRequest\x12\x18\n\nfootage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x17\n\x15\x44\x65leteFootageResponse\"\x1b\n\x19GetRetentionReportRequest\"\xe8\x04\n\x1aGetRetentionReportResponse\x12\x15\n\rfootage_count\x18\x01 \x01(\x03\x12\x1a\n\x12\x66ootage_size_bytes\x18\x02 \x01(\x04\x12\x37\n\x13oldest_receive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13overdue_footage_ids\x18\x04 \x03(\t\x12\x16\n\x0elifecycle_days\x18\x05 \x01(\x05\x12/\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04held\x18\x07 \x03(\x0b\x32 .homeward.api.common.v1.HeldData\x12\x16\n\x0estore_problems\x18\x08 \x03(\t\x12;\n\x08\x65rasures\x18\t \x03(\x0b\x32).homeward.api.ingestion.v1.FootageErasure\x12\x38\n\tlifecycle\x18\n \x01(\x0b\x32%.homeward.api.common.v1.LifecycleSpan\x12<\n\nencryption\x18\x0b \x03(\x0b\x32(.homeward.api.common.v1.BucketEncryption\x12\x14\n\x0c\x65rased_count\x18\x0c \x01(\x03\x12\x1d\n\x15\x65rased_by_store_count\x18\r \x01(\x03\x12.\n\ncount_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0euncounted_days\x18\x0f \x01(\x03\"\xf9\x01\n\x0e\x46ootageErasure\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x30\n\x0creceive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nbegin_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nerase_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x62y_store\x18\x06 \x01(\x08\x32\xb3\x08\n\x0e\x46ootageService\x12\x81\x01\n\rUploadFootage\x12/.homeward.api.ingestion.v1.UploadFootageRequest\x1a\x30.homeward.api.ingestion.v1.UploadFootageResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02(\x01\x12v\n\tGetUpload\x12+.homeward.api.ingestion.v1.GetUploadRequest\x1a,.homeward.api.ingestion.v1.GetUploadResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x88\x01\n\x0f\x43reateUploadUrl\x12\x31.homeward.api.ingestion.v1.CreateUploadUrlRequest\x1a\x32.homeward.api.ingestion.v1.CreateUploadUrlResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x01\x12\x82\x01\n\x0e\x43ompleteUpload\x12\x30.homeward.api.ingestion.v1.CompleteUploadRequest\x1a\x31.homeward.api.ingestion.v1.CompleteUploadResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x04\x90\xb5\x18\x02\x12|\n\nGetFootage\x12,.homeward.api.ingestion.v1.GetFootageRequest\x1a-.homeward.api.ingestion.v1.GetFootageResponse\"\x11\x90\x02\x01\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12\x7f\n\x0bListFootage\x12-.homeward.api.ingestion.v1.ListFootageRequest\x1a..homeward.api.ingestion.v1.ListFootageResponse\"\x11\x90\x02\x01\x8a\xb5\x18\x06\n\x04\x01\x02\x04\x07\x90\xb5\x18\x04\x12\x80\x01\n\rDeleteFootage\x12/.homeward.api.ingestion.v1.DeleteFootageRequest\x1a\x30.homeward.api.ingestion.v1.DeleteFootageResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x04\x06\x90\xb5\x18\x07\x12\x92\x01\n\x12GetRetentionReport\x12\x34.homeward.api.ingestion.v1.GetRetentionReportRequest\x1a\x35.homeward.api.ingestion.v1.GetRetentionReportResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.footage_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['camera_id']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['file_name']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['file_name']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['start_time']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['start_time']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['size_bytes']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['size_bytes']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['sha256']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['sha256']._serialized_options = b'\342A\001\002'
+  _globals['_UPLOADHEADER'].fields_by_name['offset_bytes']._loaded_options = None
+  _globals['_UPLOADHEADER'].fields_by_name['offset_bytes']._serialized_options = b'\342A\001\001'
+  _globals['_UPLOADFOOTAGEREQUEST'].fields_by_name['header']._loaded_options = None
+  _globals['_UPLOADFOOTAGEREQUEST'].fields_by_name['header']._serialized_options = b'\342A\001\001'
+  _globals['_UPLOADFOOTAGEREQUEST'].fields_by_name['chunk']._loaded_options = None
+  _globals['_UPLOADFOOTAGEREQUEST'].fields_by_name['chunk']._serialized_options = b'\342A\001\001'
+  _globals['_GETUPLOADREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_GETUPLOADREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_CREATEUPLOADURLREQUEST'].fields_by_name['header']._loaded_options = None
+  _globals['_CREATEUPLOADURLREQUEST'].fields_by_name['header']._serialized_options = b'\342A\001\002'
+  _globals['_COMPLETEUPLOADREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_COMPLETEUPLOADREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETFOOTAGEREQUEST'].fields_by_name['footage_id']._loaded_options = None
+  _globals['_GETFOOTAGEREQUEST'].fields_by_name['footage_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['camera_ids']._loaded_options = None
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['camera_ids']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['interval']._loaded_options = None
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['interval']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTFOOTAGEREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_DELETEFOOTAGEREQUEST'].fields_by_name['footage_id']._loaded_options = None
+  _globals['_DELETEFOOTAGEREQUEST'].fields_by_name['footage_id']._serialized_options = b'\342A\001\002'
   _globals['_FOOTAGESERVICE'].methods_by_name['UploadFootage']._loaded_options = None
   _globals['_FOOTAGESERVICE'].methods_by_name['UploadFootage']._serialized_options = b'\212\265\030\003\n\001\004\220\265\030\002'
   _globals['_FOOTAGESERVICE'].methods_by_name['GetUpload']._loaded_options = None
-  _globals['_FOOTAGESERVICE'].methods_by_name['GetUpload']._serialized_options = b'\212\265\030\003\n\001\004\220\265\030\001'
+  _globals['_FOOTAGESERVICE'].methods_by_name['GetUpload']._serialized_options = b'\220\002\001\212\265\030\003\n\001\004\220\265\030\001'
   _globals['_FOOTAGESERVICE'].methods_by_name['CreateUploadUrl']._loaded_options = None
-  _globals['_FOOTAGESERVICE'].methods_by_name['CreateUploadUrl']._serialized_options = b'\212\265\030\003\n\001\004\220\265\030\001'
+  _globals['_FOOTAGESERVICE'].methods_by_name['CreateUploadUrl']._serialized_options = b'\220\002\002\212\265\030\003\n\001\004\220\265\030\001'
   _globals['_FOOTAGESERVICE'].methods_by_name['CompleteUpload']._loaded_options = None
   _globals['_FOOTAGESERVICE'].methods_by_name['CompleteUpload']._serialized_options = b'\212\265\030\003\n\001\004\220\265\030\002'
   _globals['_FOOTAGESERVICE'].methods_by_name['GetFootage']._loaded_options = None
-  _globals['_FOOTAGESERVICE'].methods_by_name['GetFootage']._serialized_options = b'\212\265\030\006\n\004\001\002\004\007\220\265\030\004'
+  _globals['_FOOTAGESERVICE'].methods_by_name['GetFootage']._serialized_options = b'\220\002\001\212\265\030\006\n\004\001\002\004\007\220\265\030\004'
   _globals['_FOOTAGESERVICE'].methods_by_name['ListFootage']._loaded_options = None
-  _globals['_FOOTAGESERVICE'].methods_by_name['ListFootage']._serialized_options = b'\212\265\030\006\n\004\001\002\004\007\220\265\030\004'
+  _globals['_FOOTAGESERVICE'].methods_by_name['ListFootage']._serialized_options = b'\220\002\001\212\265\030\006\n\004\001\002\004\007\220\265\030\004'
   _globals['_FOOTAGESERVICE'].methods_by_name['DeleteFootage']._loaded_options = None
   _globals['_FOOTAGESERVICE'].methods_by_name['DeleteFootage']._serialized_options = b'\212\265\030\004\n\002\004\006\220\265\030\007'
   _globals['_FOOTAGESERVICE'].methods_by_name['GetRetentionReport']._loaded_options = None
-  _globals['_FOOTAGESERVICE'].methods_by_name['GetRetentionReport']._serialized_options = b'\212\265\030\004\n\002\005\006\220\265\030\004'
-  _globals['_UPLOADHEADER']._serialized_start=267
-  _globals['_UPLOADHEADER']._serialized_end=445
-  _globals['_UPLOADFOOTAGEREQUEST']._serialized_start=447
-  _globals['_UPLOADFOOTAGEREQUEST']._serialized_end=556
-  _globals['_UPLOADFOOTAGERESPONSE']._serialized_start=558
-  _globals['_UPLOADFOOTAGERESPONSE']._serialized_end=656
-  _globals['_GETUPLOADREQUEST']._serialized_start=658
-  _globals['_GETUPLOADREQUEST']._serialized_end=696
-  _globals['_GETUPLOADRESPONSE']._serialized_start=698
-  _globals['_GETUPLOADRESPONSE']._serialized_end=747
-  _globals['_CREATEUPLOADURLREQUEST']._serialized_start=749
-  _globals['_CREATEUPLOADURLREQUEST']._serialized_end=830
-  _globals['_CREATEUPLOADURLRESPONSE']._serialized_start=833
-  _globals['_CREATEUPLOADURLRESPONSE']._serialized_end=982
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=984
-  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=1027
-  _globals['_COMPLETEUPLOADRESPONSE']._serialized_start=1029
-  _globals['_COMPLETEUPLOADRESPONSE']._serialized_end=1106
-  _globals['_GETFOOTAGEREQUEST']._serialized_start=1108
-  _globals['_GETFOOTAGEREQUEST']._serialized_end=1147
-  _globals['_GETFOOTAGERESPONSE']._serialized_start=1149
-  _globals['_GETFOOTAGERESPONSE']._serialized_end=1222
-  _globals['_LISTFOOTAGEREQUEST']._serialized_start=1225
-  _globals['_LISTFOOTAGEREQUEST']._serialized_end=1360
-  _globals['_LISTFOOTAGERESPONSE']._serialized_start=1362
-  _globals['_LISTFOOTAGERESPONSE']._serialized_end=1461
-  _globals['_DELETEFOOTAGEREQUEST']._serialized_start=1463
-  _globals['_DELETEFOOTAGEREQUEST']._serialized_end=1505
-  _globals['_DELETEFOOTAGERESPONSE']._serialized_start=1507
-  _globals['_DELETEFOOTAGERESPONSE']._serialized_end=1530
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=1532
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=1559
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=1562
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=2053
-  _globals['_FOOTAGEERASURE']._serialized_start=2056
-  _globals['_FOOTAGEERASURE']._serialized_end=2305
-  _globals['_FOOTAGESERVICE']._serialized_start=2308
-  _globals['_FOOTAGESERVICE']._serialized_end=3368
+  _globals['_FOOTAGESERVICE'].methods_by_name['GetRetentionReport']._serialized_options = b'\220\002\001\212\265\030\004\n\002\005\006\220\265\030\004'
+  _globals['_UPLOADHEADER']._serialized_start=300
+  _globals['_UPLOADHEADER']._serialized_end=520
+  _globals['_UPLOADFOOTAGEREQUEST']._serialized_start=522
+  _globals['_UPLOADFOOTAGEREQUEST']._serialized_end=643
+  _globals['_UPLOADFOOTAGERESPONSE']._serialized_start=645
+  _globals['_UPLOADFOOTAGERESPONSE']._serialized_end=743
+  _globals['_GETUPLOADREQUEST']._serialized_start=745
+  _globals['_GETUPLOADREQUEST']._serialized_end=789
+  _globals['_GETUPLOADRESPONSE']._serialized_start=791
+  _globals['_GETUPLOADRESPONSE']._serialized_end=840
+  _globals['_CREATEUPLOADURLREQUEST']._serialized_start=842
+  _globals['_CREATEUPLOADURLREQUEST']._serialized_end=929
+  _globals['_CREATEUPLOADURLRESPONSE']._serialized_start=932
+  _globals['_CREATEUPLOADURLRESPONSE']._serialized_end=1081
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_start=1083
+  _globals['_COMPLETEUPLOADREQUEST']._serialized_end=1132
+  _globals['_COMPLETEUPLOADRESPONSE']._serialized_start=1134
+  _globals['_COMPLETEUPLOADRESPONSE']._serialized_end=1211
+  _globals['_GETFOOTAGEREQUEST']._serialized_start=1213
+  _globals['_GETFOOTAGEREQUEST']._serialized_end=1258
+  _globals['_GETFOOTAGERESPONSE']._serialized_start=1260
+  _globals['_GETFOOTAGERESPONSE']._serialized_end=1333
+  _globals['_LISTFOOTAGEREQUEST']._serialized_start=1336
+  _globals['_LISTFOOTAGEREQUEST']._serialized_end=1495
+  _globals['_LISTFOOTAGERESPONSE']._serialized_start=1497
+  _globals['_LISTFOOTAGERESPONSE']._serialized_end=1596
+  _globals['_DELETEFOOTAGEREQUEST']._serialized_start=1598
+  _globals['_DELETEFOOTAGEREQUEST']._serialized_end=1646
+  _globals['_DELETEFOOTAGERESPONSE']._serialized_start=1648
+  _globals['_DELETEFOOTAGERESPONSE']._serialized_end=1671
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=1673
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=1700
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=1703
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=2319
+  _globals['_FOOTAGEERASURE']._serialized_start=2322
+  _globals['_FOOTAGEERASURE']._serialized_end=2571
+  _globals['_FOOTAGESERVICE']._serialized_start=2574
+  _globals['_FOOTAGESERVICE']._serialized_end=3649
 # @@protoc_insertion_point(module_scope)

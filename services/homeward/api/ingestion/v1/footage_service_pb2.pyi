@@ -339,7 +339,7 @@ class ListFootageRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most recordings to return, 1 to 1000. 0 means 100."""
+    """Most recordings to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     @_builtins.property
@@ -469,6 +469,10 @@ class GetRetentionReportResponse(_message.Message):
     ERASURES_FIELD_NUMBER: _builtins.int
     LIFECYCLE_FIELD_NUMBER: _builtins.int
     ENCRYPTION_FIELD_NUMBER: _builtins.int
+    ERASED_COUNT_FIELD_NUMBER: _builtins.int
+    ERASED_BY_STORE_COUNT_FIELD_NUMBER: _builtins.int
+    COUNT_TIME_FIELD_NUMBER: _builtins.int
+    UNCOUNTED_DAYS_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
     """How many recordings are held."""
     footage_size_bytes: _builtins.int
@@ -476,6 +480,15 @@ class GetRetentionReportResponse(_message.Message):
     lifecycle_days: _builtins.int
     """Days after which the store itself has removed every object of a recording, as read back from
     it; `longest_days` of `lifecycle`.
+    """
+    erased_count: _builtins.int
+    """Recordings that were removed in the last seven days."""
+    erased_by_store_count: _builtins.int
+    """Of `erased_count`, those that the store had removed by its own lifecycle rule."""
+    uncounted_days: _builtins.int
+    """Days of cameras that should have been counted again and were too many for one report: what is
+    said of them is what the last sweep counted. A camera of which nothing was counted yet counts
+    as one.
     """
     @_builtins.property
     def oldest_receive_time(self) -> _timestamp_pb2.Timestamp:
@@ -503,7 +516,9 @@ class GetRetentionReportResponse(_message.Message):
 
     @_builtins.property
     def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageErasure]:
-        """Recordings that were removed in the last seven days, and those whose removal is under way."""
+        """Recordings whose removal is under way, and the latest 100 of those that were removed in the last
+        seven days. `erased_count` tells how many the latter are.
+        """
 
     @_builtins.property
     def lifecycle(self) -> _retention_pb2.LifecycleSpan:
@@ -512,6 +527,13 @@ class GetRetentionReportResponse(_message.Message):
     @_builtins.property
     def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
         """The encryption of the bucket of recordings."""
+
+    @_builtins.property
+    def count_time(self) -> _timestamp_pb2.Timestamp:
+        """What lies in the folders of recordings is as the sweep counted it, at this time or later; days
+        of which Homeward knows that something came or went since, or that something is past its
+        deadline, were counted again for this report. Absent when no sweep has counted anything yet.
+        """
 
     def __init__(
         self,
@@ -527,10 +549,14 @@ class GetRetentionReportResponse(_message.Message):
         erasures: _abc.Iterable[Global___FootageErasure] | None = ...,
         lifecycle: _retention_pb2.LifecycleSpan | None = ...,
         encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
+        erased_count: _builtins.int = ...,
+        erased_by_store_count: _builtins.int = ...,
+        count_time: _timestamp_pb2.Timestamp | None = ...,
+        uncounted_days: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time", "lifecycle", b"lifecycle", "oldest_receive_time", b"oldest_receive_time", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle", b"lifecycle", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count_time", b"count_time", "encryption", b"encryption", "erased_by_store_count", b"erased_by_store_count", "erased_count", b"erased_count", "erasures", b"erasures", "footage_count", b"footage_count", "footage_size_bytes", b"footage_size_bytes", "held", b"held", "lifecycle", b"lifecycle", "lifecycle_days", b"lifecycle_days", "oldest_receive_time", b"oldest_receive_time", "overdue_footage_ids", b"overdue_footage_ids", "report_time", b"report_time", "store_problems", b"store_problems", "uncounted_days", b"uncounted_days"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

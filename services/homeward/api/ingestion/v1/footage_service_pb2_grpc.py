@@ -200,6 +200,9 @@ class FootageServiceServicer:
     def GetRetentionReport(self, request, context):
         """Reports what footage is held, how old it is, and whether anything is past its deadline.
 
+        It adds up what the sweep has counted, and counts again what is known to have changed since; see
+        `count_time` and `uncounted_days` of the response.
+
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """

@@ -120,6 +120,9 @@ class FootageServiceStub:
     GetRetentionReport: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]
     """Reports what footage is held, how old it is, and whether anything is past its deadline.
 
+    It adds up what the sweep has counted, and counts again what is known to have changed since; see
+    `count_time` and `uncounted_days` of the response.
+
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
@@ -215,6 +218,9 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """
     GetRetentionReport: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetRetentionReportRequest, _footage_service_pb2.GetRetentionReportResponse]  # type: ignore[assignment]
     """Reports what footage is held, how old it is, and whether anything is past its deadline.
+
+    It adds up what the sweep has counted, and counts again what is known to have changed since; see
+    `count_time` and `uncounted_days` of the response.
 
     Possible errors:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
@@ -356,6 +362,9 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_footage_service_pb2.GetRetentionReportResponse, _abc.Awaitable[_footage_service_pb2.GetRetentionReportResponse]]:
         """Reports what footage is held, how old it is, and whether anything is past its deadline.
+
+        It adds up what the sweep has counted, and counts again what is known to have changed since; see
+        `count_time` and `uncounted_days` of the response.
 
         Possible errors:
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`

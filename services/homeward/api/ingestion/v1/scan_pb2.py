@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
@@ -29,45 +30,55 @@ from homeward.api.common.v1 import policy_pb2 as homeward_dot_api_dot_common_dot
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/ingestion/v1/scan.proto\x12\x19homeward.api.ingestion.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#homeward/api/common/v1/policy.proto\x1a\"homeward/api/common/v1/types.proto\"\xfd\x03\n\x04Scan\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x33\n\x05scope\x18\x02 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScope\x12\x34\n\x05state\x18\x03 \x01(\x0e\x32%.homeward.api.ingestion.v1.Scan.State\x12\x39\n\x08progress\x18\x04 \x01(\x0b\x32\'.homeward.api.ingestion.v1.ScanProgress\x12\x39\n\x08\x63overage\x18\x05 \x01(\x0b\x32\'.homeward.api.ingestion.v1.ScanCoverage\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\x9b\x01\n\tScanScope\x12\x13\n\x0bsubject_ids\x18\x01 \x03(\t\x12\x12\n\ncamera_ids\x18\x02 \x03(\t\x12\x36\n\x08interval\x18\x03 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x13\n\x0b\x66ootage_ids\x18\x04 \x03(\t\x12\x18\n\x10include_rejected\x18\x05 \x01(\x08\"\xeb\x03\n\x0cScanProgress\x12\x15\n\rfootage_count\x18\x01 \x01(\x05\x12\x15\n\rsegment_count\x18\x02 \x01(\x05\x12\x1a\n\x12segment_done_count\x18\x03 \x01(\x05\x12\x31\n\x0etotal_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rdone_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66rame_count\x18\x06 \x01(\x03\x12\x12\n\nface_count\x18\x07 \x01(\x03\x12\x18\n\x10\x61ppearance_count\x18\x08 \x01(\x03\x12\"\n\x1a\x64iscarded_appearance_count\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61ndidate_count\x18\n \x01(\x03\x12\x1b\n\x13\x64ropped_match_count\x18\x0b \x01(\x03\x12 \n\x18\x63rowded_appearance_count\x18\x0c \x01(\x03\x12\"\n\x1a\x63losed_subject_match_count\x18\x0e \x01(\x03\x12\x37\n\x07waiting\x18\r \x01(\x0b\x32&.homeward.api.ingestion.v1.ScanWaiting\x12\x10\n\x08planning\x18\x0f \x01(\x08\"r\n\x0bScanWaiting\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x8c\x04\n\x0cScanCoverage\x12\x35\n\x12requested_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11searched_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x04gaps\x18\x03 \x03(\x0b\x32&.homeward.api.ingestion.v1.CoverageGap\x12%\n\x1dincomparable_appearance_count\x18\x04 \x01(\x03\x12\x41\n\x0f\x66ootage_efforts\x18\x05 \x03(\x0b\x32(.homeward.api.ingestion.v1.FootageEffort\x12\x35\n\x12looked_at_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14passed_over_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\nface_sizes\x18\x08 \x01(\x0b\x32$.homeward.api.ingestion.v1.FaceSizes\x12\x45\n\x11\x63\x61mera_face_sizes\x18\t \x03(\x0b\x32*.homeward.api.ingestion.v1.CameraFaceSizes\"\xdd\x01\n\tFaceSizes\x12\x16\n\x0eleast_width_px\x18\x01 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x02 \x01(\x03\x12\"\n\x1atoo_small_appearance_count\x18\x03 \x01(\x03\x12 \n\x18unclear_appearance_count\x18\x04 \x01(\x03\x12\x17\n\x0fmedian_width_px\x18\x05 \x01(\x05\x12?\n\x0cwidth_counts\x18\x06 \x03(\x0b\x32).homeward.api.ingestion.v1.FaceWidthCount\"<\n\x0e\x46\x61\x63\x65WidthCount\x12\x10\n\x08width_px\x18\x01 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x02 \x01(\x03\"^\n\x0f\x43\x61meraFaceSizes\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x38\n\nface_sizes\x18\x02 \x01(\x0b\x32$.homeward.api.ingestion.v1.FaceSizes\"\xd8\x02\n\x13IncomparableStretch\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x12\n\nfootage_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x36\n\x08interval\x18\x04 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12/\n\x0cstart_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11peak_person_count\x18\x07 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x08 \x01(\x05\x12\"\n\x1atoo_small_appearance_count\x18\t \x01(\x05\x12\x16\n\x0etime_uncertain\x18\n \x01(\x08\"z\n\x0fUnlistedFootage\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32).homeward.api.ingestion.v1.UnlistedReason\x12\x18\n\x10\x61ppearance_count\x18\x03 \x01(\x03\"\xd0\x01\n\rFootageEffort\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x33\n\x10\x64\x65\x63oded_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14passed_over_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\x0cthoroughness\x18\x04 \x03(\x0e\x32\'.homeward.api.ingestion.v1.Thoroughness\"\xa7\x01\n\x0b\x43overageGap\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x36\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.homeward.api.ingestion.v1.CoverageGapReason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\xc6\x02\n\rScanCandidate\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x11\n\tcamera_id\x18\x03 \x01(\t\x12\x12\n\nfootage_id\x18\x04 \x01(\t\x12\x36\n\x08interval\x18\x05 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\r\n\x05score\x18\x06 \x01(\x02\x12\x11\n\tthreshold\x18\x07 \x01(\x02\x12\x11\n\tpolicy_id\x18\x08 \x01(\t\x12\x36\n\x07\x66igures\x18\t \x01(\x0b\x32%.homeward.api.common.v1.PolicyFigures\x12\x18\n\x0brival_score\x18\n \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0etime_uncertain\x18\x0b \x01(\x08\x42\x0e\n\x0c_rival_score*s\n\x0eUnlistedReason\x12\x1f\n\x1bUNLISTED_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cUNLISTED_REASON_FOOTAGE_GONE\x10\x01\x12\x1e\n\x1aUNLISTED_REASON_TIMES_GONE\x10\x02*\xaf\x02\n\x0cThoroughness\x12\x1c\n\x18THOROUGHNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12THOROUGHNESS_GATED\x10\x01\x12\x19\n\x15THOROUGHNESS_PRESENCE\x10\x02\x12\x1b\n\x17THOROUGHNESS_NO_PROFILE\x10\x03\x12\x1a\n\x16THOROUGHNESS_TOO_SHORT\x10\x04\x12\x1b\n\x17THOROUGHNESS_INTRA_ONLY\x10\x05\x12\x1e\n\x1aTHOROUGHNESS_CONSTANT_RATE\x10\x06\x12\x19\n\x15THOROUGHNESS_RESTLESS\x10\x07\x12\x1e\n\x1aTHOROUGHNESS_PACKETS_BLIND\x10\x08\x12\x1d\n\x19THOROUGHNESS_SWITCHED_OFF\x10\t*\x94\x02\n\x11\x43overageGapReason\x12#\n\x1f\x43OVERAGE_GAP_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x43OVERAGE_GAP_REASON_UNDECODABLE\x10\x01\x12$\n COVERAGE_GAP_REASON_FOOTAGE_GONE\x10\x02\x12 \n\x1c\x43OVERAGE_GAP_REASON_GIVEN_UP\x10\x03\x12!\n\x1d\x43OVERAGE_GAP_REASON_CANCELLED\x10\x04\x12#\n\x1f\x43OVERAGE_GAP_REASON_NO_PICTURES\x10\x05\x12%\n!COVERAGE_GAP_REASON_DECODER_ENDED\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/ingestion/v1/scan.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a#homeward/api/common/v1/policy.proto\x1a\"homeward/api/common/v1/types.proto\"\xfd\x03\n\x04Scan\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x33\n\x05scope\x18\x02 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScope\x12\x34\n\x05state\x18\x03 \x01(\x0e\x32%.homeward.api.ingestion.v1.Scan.State\x12\x39\n\x08progress\x18\x04 \x01(\x0b\x32\'.homeward.api.ingestion.v1.ScanProgress\x12\x39\n\x08\x63overage\x18\x05 \x01(\x0b\x32\'.homeward.api.ingestion.v1.ScanCoverage\x12!\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.Status\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\"\xb9\x01\n\tScanScope\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ncamera_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12<\n\x08interval\x18\x03 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x66ootage_ids\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10include_rejected\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xeb\x03\n\x0cScanProgress\x12\x15\n\rfootage_count\x18\x01 \x01(\x05\x12\x15\n\rsegment_count\x18\x02 \x01(\x05\x12\x1a\n\x12segment_done_count\x18\x03 \x01(\x05\x12\x31\n\x0etotal_duration\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\rdone_duration\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0b\x66rame_count\x18\x06 \x01(\x03\x12\x12\n\nface_count\x18\x07 \x01(\x03\x12\x18\n\x10\x61ppearance_count\x18\x08 \x01(\x03\x12\"\n\x1a\x64iscarded_appearance_count\x18\t \x01(\x03\x12\x17\n\x0f\x63\x61ndidate_count\x18\n \x01(\x03\x12\x1b\n\x13\x64ropped_match_count\x18\x0b \x01(\x03\x12 \n\x18\x63rowded_appearance_count\x18\x0c \x01(\x03\x12\"\n\x1a\x63losed_subject_match_count\x18\x0e \x01(\x03\x12\x37\n\x07waiting\x18\r \x01(\x0b\x32&.homeward.api.ingestion.v1.ScanWaiting\x12\x10\n\x08planning\x18\x0f \x01(\x08\"r\n\x0bScanWaiting\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12.\n\nsince_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x8c\x04\n\x0cScanCoverage\x12\x35\n\x12requested_duration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11searched_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x04gaps\x18\x03 \x03(\x0b\x32&.homeward.api.ingestion.v1.CoverageGap\x12%\n\x1dincomparable_appearance_count\x18\x04 \x01(\x03\x12\x41\n\x0f\x66ootage_efforts\x18\x05 \x03(\x0b\x32(.homeward.api.ingestion.v1.FootageEffort\x12\x35\n\x12looked_at_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14passed_over_duration\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x38\n\nface_sizes\x18\x08 \x01(\x0b\x32$.homeward.api.ingestion.v1.FaceSizes\x12\x45\n\x11\x63\x61mera_face_sizes\x18\t \x03(\x0b\x32*.homeward.api.ingestion.v1.CameraFaceSizes\"\xdd\x01\n\tFaceSizes\x12\x16\n\x0eleast_width_px\x18\x01 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x02 \x01(\x03\x12\"\n\x1atoo_small_appearance_count\x18\x03 \x01(\x03\x12 \n\x18unclear_appearance_count\x18\x04 \x01(\x03\x12\x17\n\x0fmedian_width_px\x18\x05 \x01(\x05\x12?\n\x0cwidth_counts\x18\x06 \x03(\x0b\x32).homeward.api.ingestion.v1.FaceWidthCount\"<\n\x0e\x46\x61\x63\x65WidthCount\x12\x10\n\x08width_px\x18\x01 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x02 \x01(\x03\"^\n\x0f\x43\x61meraFaceSizes\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x38\n\nface_sizes\x18\x02 \x01(\x0b\x32$.homeward.api.ingestion.v1.FaceSizes\"\xd8\x02\n\x13IncomparableStretch\x12\x11\n\tcamera_id\x18\x01 \x01(\t\x12\x12\n\nfootage_id\x18\x02 \x01(\t\x12\x11\n\tfile_name\x18\x03 \x01(\t\x12\x36\n\x08interval\x18\x04 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12/\n\x0cstart_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11peak_person_count\x18\x07 \x01(\x05\x12\x18\n\x10\x61ppearance_count\x18\x08 \x01(\x05\x12\"\n\x1atoo_small_appearance_count\x18\t \x01(\x05\x12\x16\n\x0etime_uncertain\x18\n \x01(\x08\"z\n\x0fUnlistedFootage\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x39\n\x06reason\x18\x02 \x01(\x0e\x32).homeward.api.ingestion.v1.UnlistedReason\x12\x18\n\x10\x61ppearance_count\x18\x03 \x01(\x03\"\xd0\x01\n\rFootageEffort\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x33\n\x10\x64\x65\x63oded_duration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x37\n\x14passed_over_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12=\n\x0cthoroughness\x18\x04 \x03(\x0e\x32\'.homeward.api.ingestion.v1.Thoroughness\"\xa7\x01\n\x0b\x43overageGap\x12\x12\n\nfootage_id\x18\x01 \x01(\t\x12\x36\n\x08interval\x18\x02 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.homeward.api.ingestion.v1.CoverageGapReason\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\xc6\x02\n\rScanCandidate\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x11\n\tcamera_id\x18\x03 \x01(\t\x12\x12\n\nfootage_id\x18\x04 \x01(\t\x12\x36\n\x08interval\x18\x05 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\r\n\x05score\x18\x06 \x01(\x02\x12\x11\n\tthreshold\x18\x07 \x01(\x02\x12\x11\n\tpolicy_id\x18\x08 \x01(\t\x12\x36\n\x07\x66igures\x18\t \x01(\x0b\x32%.homeward.api.common.v1.PolicyFigures\x12\x18\n\x0brival_score\x18\n \x01(\x02H\x00\x88\x01\x01\x12\x16\n\x0etime_uncertain\x18\x0b \x01(\x08\x42\x0e\n\x0c_rival_score*s\n\x0eUnlistedReason\x12\x1f\n\x1bUNLISTED_REASON_UNSPECIFIED\x10\x00\x12 \n\x1cUNLISTED_REASON_FOOTAGE_GONE\x10\x01\x12\x1e\n\x1aUNLISTED_REASON_TIMES_GONE\x10\x02*\xaf\x02\n\x0cThoroughness\x12\x1c\n\x18THOROUGHNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12THOROUGHNESS_GATED\x10\x01\x12\x19\n\x15THOROUGHNESS_PRESENCE\x10\x02\x12\x1b\n\x17THOROUGHNESS_NO_PROFILE\x10\x03\x12\x1a\n\x16THOROUGHNESS_TOO_SHORT\x10\x04\x12\x1b\n\x17THOROUGHNESS_INTRA_ONLY\x10\x05\x12\x1e\n\x1aTHOROUGHNESS_CONSTANT_RATE\x10\x06\x12\x19\n\x15THOROUGHNESS_RESTLESS\x10\x07\x12\x1e\n\x1aTHOROUGHNESS_PACKETS_BLIND\x10\x08\x12\x1d\n\x19THOROUGHNESS_SWITCHED_OFF\x10\t*\x94\x02\n\x11\x43overageGapReason\x12#\n\x1f\x43OVERAGE_GAP_REASON_UNSPECIFIED\x10\x00\x12#\n\x1f\x43OVERAGE_GAP_REASON_UNDECODABLE\x10\x01\x12$\n COVERAGE_GAP_REASON_FOOTAGE_GONE\x10\x02\x12 \n\x1c\x43OVERAGE_GAP_REASON_GIVEN_UP\x10\x03\x12!\n\x1d\x43OVERAGE_GAP_REASON_CANCELLED\x10\x04\x12#\n\x1f\x43OVERAGE_GAP_REASON_NO_PICTURES\x10\x05\x12%\n!COVERAGE_GAP_REASON_DECODER_ENDED\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.scan_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UNLISTEDREASON']._serialized_start=3600
-  _globals['_UNLISTEDREASON']._serialized_end=3715
-  _globals['_THOROUGHNESS']._serialized_start=3718
-  _globals['_THOROUGHNESS']._serialized_end=4021
-  _globals['_COVERAGEGAPREASON']._serialized_start=4024
-  _globals['_COVERAGEGAPREASON']._serialized_end=4300
-  _globals['_SCAN']._serialized_start=231
-  _globals['_SCAN']._serialized_end=740
-  _globals['_SCAN_STATE']._serialized_start=612
-  _globals['_SCAN_STATE']._serialized_end=740
-  _globals['_SCANSCOPE']._serialized_start=743
-  _globals['_SCANSCOPE']._serialized_end=898
-  _globals['_SCANPROGRESS']._serialized_start=901
-  _globals['_SCANPROGRESS']._serialized_end=1392
-  _globals['_SCANWAITING']._serialized_start=1394
-  _globals['_SCANWAITING']._serialized_end=1508
-  _globals['_SCANCOVERAGE']._serialized_start=1511
-  _globals['_SCANCOVERAGE']._serialized_end=2035
-  _globals['_FACESIZES']._serialized_start=2038
-  _globals['_FACESIZES']._serialized_end=2259
-  _globals['_FACEWIDTHCOUNT']._serialized_start=2261
-  _globals['_FACEWIDTHCOUNT']._serialized_end=2321
-  _globals['_CAMERAFACESIZES']._serialized_start=2323
-  _globals['_CAMERAFACESIZES']._serialized_end=2417
-  _globals['_INCOMPARABLESTRETCH']._serialized_start=2420
-  _globals['_INCOMPARABLESTRETCH']._serialized_end=2764
-  _globals['_UNLISTEDFOOTAGE']._serialized_start=2766
-  _globals['_UNLISTEDFOOTAGE']._serialized_end=2888
-  _globals['_FOOTAGEEFFORT']._serialized_start=2891
-  _globals['_FOOTAGEEFFORT']._serialized_end=3099
-  _globals['_COVERAGEGAP']._serialized_start=3102
-  _globals['_COVERAGEGAP']._serialized_end=3269
-  _globals['_SCANCANDIDATE']._serialized_start=3272
-  _globals['_SCANCANDIDATE']._serialized_end=3598
+  _globals['_SCANSCOPE'].fields_by_name['subject_ids']._loaded_options = None
+  _globals['_SCANSCOPE'].fields_by_name['subject_ids']._serialized_options = b'\342A\001\001'
+  _globals['_SCANSCOPE'].fields_by_name['camera_ids']._loaded_options = None
+  _globals['_SCANSCOPE'].fields_by_name['camera_ids']._serialized_options = b'\342A\001\001'
+  _globals['_SCANSCOPE'].fields_by_name['interval']._loaded_options = None
+  _globals['_SCANSCOPE'].fields_by_name['interval']._serialized_options = b'\342A\001\001'
+  _globals['_SCANSCOPE'].fields_by_name['footage_ids']._loaded_options = None
+  _globals['_SCANSCOPE'].fields_by_name['footage_ids']._serialized_options = b'\342A\001\001'
+  _globals['_SCANSCOPE'].fields_by_name['include_rejected']._loaded_options = None
+  _globals['_SCANSCOPE'].fields_by_name['include_rejected']._serialized_options = b'\342A\001\001'
+  _globals['_UNLISTEDREASON']._serialized_start=3663
+  _globals['_UNLISTEDREASON']._serialized_end=3778
+  _globals['_THOROUGHNESS']._serialized_start=3781
+  _globals['_THOROUGHNESS']._serialized_end=4084
+  _globals['_COVERAGEGAPREASON']._serialized_start=4087
+  _globals['_COVERAGEGAPREASON']._serialized_end=4363
+  _globals['_SCAN']._serialized_start=264
+  _globals['_SCAN']._serialized_end=773
+  _globals['_SCAN_STATE']._serialized_start=645
+  _globals['_SCAN_STATE']._serialized_end=773
+  _globals['_SCANSCOPE']._serialized_start=776
+  _globals['_SCANSCOPE']._serialized_end=961
+  _globals['_SCANPROGRESS']._serialized_start=964
+  _globals['_SCANPROGRESS']._serialized_end=1455
+  _globals['_SCANWAITING']._serialized_start=1457
+  _globals['_SCANWAITING']._serialized_end=1571
+  _globals['_SCANCOVERAGE']._serialized_start=1574
+  _globals['_SCANCOVERAGE']._serialized_end=2098
+  _globals['_FACESIZES']._serialized_start=2101
+  _globals['_FACESIZES']._serialized_end=2322
+  _globals['_FACEWIDTHCOUNT']._serialized_start=2324
+  _globals['_FACEWIDTHCOUNT']._serialized_end=2384
+  _globals['_CAMERAFACESIZES']._serialized_start=2386
+  _globals['_CAMERAFACESIZES']._serialized_end=2480
+  _globals['_INCOMPARABLESTRETCH']._serialized_start=2483
+  _globals['_INCOMPARABLESTRETCH']._serialized_end=2827
+  _globals['_UNLISTEDFOOTAGE']._serialized_start=2829
+  _globals['_UNLISTEDFOOTAGE']._serialized_end=2951
+  _globals['_FOOTAGEEFFORT']._serialized_start=2954
+  _globals['_FOOTAGEEFFORT']._serialized_end=3162
+  _globals['_COVERAGEGAP']._serialized_start=3165
+  _globals['_COVERAGEGAP']._serialized_end=3332
+  _globals['_SCANCANDIDATE']._serialized_start=3335
+  _globals['_SCANCANDIDATE']._serialized_end=3661
 # @@protoc_insertion_point(module_scope)

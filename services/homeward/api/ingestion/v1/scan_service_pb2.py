@@ -22,53 +22,74 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.ingestion.v1 import scan_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_scan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"\\\n\x11\x43reateScanRequest\x12\x33\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScope\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"!\n\x0eGetScanRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"9\n\x10ListScansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n ListIncomparableStretchesRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"$\n\x11\x43\x61ncelScanRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"#\n\x10WatchScanRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x82\x06\n\x0bScanService\x12v\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12n\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12t\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\xa4\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12v\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0c\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"h\n\x11\x43reateScanRequest\x12\x39\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScopeB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\'\n\x0eGetScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"E\n\x10ListScansRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n ListIncomparableStretchesRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"*\n\x11\x43\x61ncelScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\")\n\x10WatchScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x91\x06\n\x0bScanService\x12y\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12q\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12w\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\xa7\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12y\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.ingestion.v1.scan_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATESCANREQUEST'].fields_by_name['scope']._loaded_options = None
+  _globals['_CREATESCANREQUEST'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
+  _globals['_CREATESCANREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_CREATESCANREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_GETSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTSCANSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSCANSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSCANSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSCANSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_CANCELSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_CANCELSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_WATCHSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_WATCHSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_SCANSERVICE'].methods_by_name['CreateScan']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['CreateScan']._serialized_options = b'\212\265\030\003\n\001\001\220\265\030\006'
+  _globals['_SCANSERVICE'].methods_by_name['CreateScan']._serialized_options = b'\220\002\002\212\265\030\003\n\001\001\220\265\030\006'
   _globals['_SCANSERVICE'].methods_by_name['GetScan']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['GetScan']._serialized_options = b'\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_SCANSERVICE'].methods_by_name['GetScan']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['ListScans']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['ListScans']._serialized_options = b'\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_SCANSERVICE'].methods_by_name['ListScans']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['ListIncomparableStretches']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['ListIncomparableStretches']._serialized_options = b'\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_SCANSERVICE'].methods_by_name['ListIncomparableStretches']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['CancelScan']._loaded_options = None
   _globals['_SCANSERVICE'].methods_by_name['CancelScan']._serialized_options = b'\212\265\030\003\n\001\001\220\265\030\003'
   _globals['_SCANSERVICE'].methods_by_name['WatchScan']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['WatchScan']._serialized_options = b'\212\265\030\004\n\002\001\002\220\265\030\004'
-  _globals['_CREATESCANREQUEST']._serialized_start=151
-  _globals['_CREATESCANREQUEST']._serialized_end=243
-  _globals['_CREATESCANRESPONSE']._serialized_start=245
-  _globals['_CREATESCANRESPONSE']._serialized_end=312
-  _globals['_GETSCANREQUEST']._serialized_start=314
-  _globals['_GETSCANREQUEST']._serialized_end=347
-  _globals['_GETSCANRESPONSE']._serialized_start=349
-  _globals['_GETSCANRESPONSE']._serialized_end=413
-  _globals['_LISTSCANSREQUEST']._serialized_start=415
-  _globals['_LISTSCANSREQUEST']._serialized_end=472
-  _globals['_LISTSCANSRESPONSE']._serialized_start=474
-  _globals['_LISTSCANSRESPONSE']._serialized_end=566
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=568
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=658
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=661
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=871
-  _globals['_CANCELSCANREQUEST']._serialized_start=873
-  _globals['_CANCELSCANREQUEST']._serialized_end=909
-  _globals['_CANCELSCANRESPONSE']._serialized_start=911
-  _globals['_CANCELSCANRESPONSE']._serialized_end=978
-  _globals['_WATCHSCANREQUEST']._serialized_start=980
-  _globals['_WATCHSCANREQUEST']._serialized_end=1015
-  _globals['_WATCHSCANRESPONSE']._serialized_start=1018
-  _globals['_WATCHSCANRESPONSE']._serialized_end=1159
-  _globals['_SCANSERVICE']._serialized_start=1162
-  _globals['_SCANSERVICE']._serialized_end=1932
+  _globals['_SCANSERVICE'].methods_by_name['WatchScan']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_CREATESCANREQUEST']._serialized_start=184
+  _globals['_CREATESCANREQUEST']._serialized_end=288
+  _globals['_CREATESCANRESPONSE']._serialized_start=290
+  _globals['_CREATESCANRESPONSE']._serialized_end=357
+  _globals['_GETSCANREQUEST']._serialized_start=359
+  _globals['_GETSCANREQUEST']._serialized_end=398
+  _globals['_GETSCANRESPONSE']._serialized_start=400
+  _globals['_GETSCANRESPONSE']._serialized_end=464
+  _globals['_LISTSCANSREQUEST']._serialized_start=466
+  _globals['_LISTSCANSREQUEST']._serialized_end=535
+  _globals['_LISTSCANSRESPONSE']._serialized_start=537
+  _globals['_LISTSCANSRESPONSE']._serialized_end=629
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=631
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=739
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=742
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=952
+  _globals['_CANCELSCANREQUEST']._serialized_start=954
+  _globals['_CANCELSCANREQUEST']._serialized_end=996
+  _globals['_CANCELSCANRESPONSE']._serialized_start=998
+  _globals['_CANCELSCANRESPONSE']._serialized_end=1065
+  _globals['_WATCHSCANREQUEST']._serialized_start=1067
+  _globals['_WATCHSCANREQUEST']._serialized_end=1108
+  _globals['_WATCHSCANRESPONSE']._serialized_start=1111
+  _globals['_WATCHSCANRESPONSE']._serialized_end=1252
+  _globals['_SCANSERVICE']._serialized_start=1255
+  _globals['_SCANSERVICE']._serialized_end=2040
 # @@protoc_insertion_point(module_scope)

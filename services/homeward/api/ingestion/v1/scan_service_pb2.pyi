@@ -128,7 +128,7 @@ class ListScansRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most scans to return, 1 to 1000. 0 means 100."""
+    """Most scans to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     def __init__(
@@ -185,7 +185,7 @@ class ListIncomparableStretchesRequest(_message.Message):
     scan_id: _builtins.str
     """The scan's id. Required."""
     page_size: _builtins.int
-    """Most stretches to return, 1 to 1000. 0 means 100."""
+    """Most stretches to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     def __init__(

@@ -22,34 +22,47 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 from homeward.api.matching.v1 import policy_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/matching_service.proto\x12\x18homeward.api.matching.v1\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a%homeward/api/matching/v1/policy.proto\"t\n\x0cMatchRequest\x12\x30\n\x06probes\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.Template\x12\x13\n\x0bsubject_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0e\n\x06margin\x18\x04 \x01(\x02\"\x86\x01\n\rMatchResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.ProbeCandidates\x12\x39\n\x06policy\x18\x02 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy\"J\n\x0fProbeCandidates\x12\x37\n\ncandidates\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Candidate\"@\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"F\n\x19GetThresholdPolicyRequest\x12\x14\n\x0cgallery_size\x18\x01 \x01(\x05\x12\x13\n\x0bsubject_ids\x18\x02 \x03(\t\"W\n\x1aGetThresholdPolicyResponse\x12\x39\n\x06policy\x18\x01 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy2\x8b\x02\n\x0fMatchingService\x12\x65\n\x05Match\x12&.homeward.api.matching.v1.MatchRequest\x1a\'.homeward.api.matching.v1.MatchResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12\x90\x01\n\x12GetThresholdPolicy\x12\x33.homeward.api.matching.v1.GetThresholdPolicyRequest\x1a\x34.homeward.api.matching.v1.GetThresholdPolicyResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/matching_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a%homeward/api/matching/v1/policy.proto\"\x8c\x01\n\x0cMatchRequest\x12\x36\n\x06probes\x18\x01 \x03(\x0b\x32 .homeward.api.common.v1.TemplateB\x04\xe2\x41\x01\x02\x12\x19\n\x0bsubject_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05limit\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x14\n\x06margin\x18\x04 \x01(\x02\x42\x04\xe2\x41\x01\x01\"\x86\x01\n\rMatchResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.ProbeCandidates\x12\x39\n\x06policy\x18\x02 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy\"J\n\x0fProbeCandidates\x12\x37\n\ncandidates\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Candidate\"@\n\tCandidate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\r\n\x05score\x18\x03 \x01(\x02\"R\n\x19GetThresholdPolicyRequest\x12\x1a\n\x0cgallery_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bsubject_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\"W\n\x1aGetThresholdPolicyResponse\x12\x39\n\x06policy\x18\x01 \x01(\x0b\x32).homeward.api.matching.v1.ThresholdPolicy2\x91\x02\n\x0fMatchingService\x12h\n\x05Match\x12&.homeward.api.matching.v1.MatchRequest\x1a\'.homeward.api.matching.v1.MatchResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x06\x12\x93\x01\n\x12GetThresholdPolicy\x12\x33.homeward.api.matching.v1.GetThresholdPolicyRequest\x1a\x34.homeward.api.matching.v1.GetThresholdPolicyResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.matching_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MATCHREQUEST'].fields_by_name['probes']._loaded_options = None
+  _globals['_MATCHREQUEST'].fields_by_name['probes']._serialized_options = b'\342A\001\002'
+  _globals['_MATCHREQUEST'].fields_by_name['subject_ids']._loaded_options = None
+  _globals['_MATCHREQUEST'].fields_by_name['subject_ids']._serialized_options = b'\342A\001\001'
+  _globals['_MATCHREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_MATCHREQUEST'].fields_by_name['limit']._serialized_options = b'\342A\001\001'
+  _globals['_MATCHREQUEST'].fields_by_name['margin']._loaded_options = None
+  _globals['_MATCHREQUEST'].fields_by_name['margin']._serialized_options = b'\342A\001\001'
+  _globals['_GETTHRESHOLDPOLICYREQUEST'].fields_by_name['gallery_size']._loaded_options = None
+  _globals['_GETTHRESHOLDPOLICYREQUEST'].fields_by_name['gallery_size']._serialized_options = b'\342A\001\001'
+  _globals['_GETTHRESHOLDPOLICYREQUEST'].fields_by_name['subject_ids']._loaded_options = None
+  _globals['_GETTHRESHOLDPOLICYREQUEST'].fields_by_name['subject_ids']._serialized_options = b'\342A\001\001'
   _globals['_MATCHINGSERVICE'].methods_by_name['Match']._loaded_options = None
-  _globals['_MATCHINGSERVICE'].methods_by_name['Match']._serialized_options = b'\212\265\030\003\n\001\007\220\265\030\006'
+  _globals['_MATCHINGSERVICE'].methods_by_name['Match']._serialized_options = b'\220\002\001\212\265\030\003\n\001\007\220\265\030\006'
   _globals['_MATCHINGSERVICE'].methods_by_name['GetThresholdPolicy']._loaded_options = None
-  _globals['_MATCHINGSERVICE'].methods_by_name['GetThresholdPolicy']._serialized_options = b'\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
-  _globals['_MATCHREQUEST']._serialized_start=190
-  _globals['_MATCHREQUEST']._serialized_end=306
-  _globals['_MATCHRESPONSE']._serialized_start=309
-  _globals['_MATCHRESPONSE']._serialized_end=443
-  _globals['_PROBECANDIDATES']._serialized_start=445
-  _globals['_PROBECANDIDATES']._serialized_end=519
-  _globals['_CANDIDATE']._serialized_start=521
-  _globals['_CANDIDATE']._serialized_end=585
-  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_start=587
-  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_end=657
-  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_start=659
-  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_end=746
-  _globals['_MATCHINGSERVICE']._serialized_start=749
-  _globals['_MATCHINGSERVICE']._serialized_end=1016
+  _globals['_MATCHINGSERVICE'].methods_by_name['GetThresholdPolicy']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
+  _globals['_MATCHREQUEST']._serialized_start=224
+  _globals['_MATCHREQUEST']._serialized_end=364
+  _globals['_MATCHRESPONSE']._serialized_start=367
+  _globals['_MATCHRESPONSE']._serialized_end=501
+  _globals['_PROBECANDIDATES']._serialized_start=503
+  _globals['_PROBECANDIDATES']._serialized_end=577
+  _globals['_CANDIDATE']._serialized_start=579
+  _globals['_CANDIDATE']._serialized_end=643
+  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_start=645
+  _globals['_GETTHRESHOLDPOLICYREQUEST']._serialized_end=727
+  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_start=729
+  _globals['_GETTHRESHOLDPOLICYRESPONSE']._serialized_end=816
+  _globals['_MATCHINGSERVICE']._serialized_start=819
+  _globals['_MATCHINGSERVICE']._serialized_end=1092
 # @@protoc_insertion_point(module_scope)

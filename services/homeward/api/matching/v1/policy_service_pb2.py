@@ -22,54 +22,77 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.matching.v1 import policy_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-homeward/api/matching/v1/policy_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a%homeward/api/matching/v1/policy.proto\" \n\x10\x41\x64\x64PolicyRequest\x12\x0c\n\x04\x66ile\x18\x01 \x01(\x0c\"E\n\x11\x41\x64\x64PolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"%\n\x10GetPolicyRequest\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\"E\n\x11GetPolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"<\n\x13ListPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"c\n\x14ListPoliciesResponse\x12\x32\n\x08policies\x18\x01 \x03(\x0b\x32 .homeward.api.matching.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x7f\n\x14\x41pprovePolicyRequest\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x10\n\x08\x61pprover\x18\x02 \x01(\t\x12\x34\n\x10valid_until_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04note\x18\x04 \x01(\t\"I\n\x15\x41pprovePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"*\n\x15\x41\x63tivatePolicyRequest\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\"J\n\x16\x41\x63tivatePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"8\n\x13\x45xpirePolicyRequest\x12\x11\n\tpolicy_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"H\n\x14\x45xpirePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy2\xf7\x05\n\rPolicyService\x12q\n\tAddPolicy\x12*.homeward.api.matching.v1.AddPolicyRequest\x1a+.homeward.api.matching.v1.AddPolicyResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12u\n\tGetPolicy\x12*.homeward.api.matching.v1.GetPolicyRequest\x1a+.homeward.api.matching.v1.GetPolicyResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x12~\n\x0cListPolicies\x12-.homeward.api.matching.v1.ListPoliciesRequest\x1a..homeward.api.matching.v1.ListPoliciesResponse\"\x0f\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x12}\n\rApprovePolicy\x12..homeward.api.matching.v1.ApprovePolicyRequest\x1a/.homeward.api.matching.v1.ApprovePolicyResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12\x80\x01\n\x0e\x41\x63tivatePolicy\x12/.homeward.api.matching.v1.ActivatePolicyRequest\x1a\x30.homeward.api.matching.v1.ActivatePolicyResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12z\n\x0c\x45xpirePolicy\x12-.homeward.api.matching.v1.ExpirePolicyRequest\x1a..homeward.api.matching.v1.ExpirePolicyResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-homeward/api/matching/v1/policy_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a%homeward/api/matching/v1/policy.proto\"&\n\x10\x41\x64\x64PolicyRequest\x12\x12\n\x04\x66ile\x18\x01 \x01(\x0c\x42\x04\xe2\x41\x01\x02\"E\n\x11\x41\x64\x64PolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"+\n\x10GetPolicyRequest\x12\x17\n\tpolicy_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"E\n\x11GetPolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"H\n\x13ListPoliciesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"c\n\x14ListPoliciesResponse\x12\x32\n\x08policies\x18\x01 \x03(\x0b\x32 .homeward.api.matching.v1.Policy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\x14\x41pprovePolicyRequest\x12\x17\n\tpolicy_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x61pprover\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\x10valid_until_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x12\n\x04note\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"I\n\x15\x41pprovePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"0\n\x15\x41\x63tivatePolicyRequest\x12\x17\n\tpolicy_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"J\n\x16\x41\x63tivatePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy\"D\n\x13\x45xpirePolicyRequest\x12\x17\n\tpolicy_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x14\x45xpirePolicyResponse\x12\x30\n\x06policy\x18\x01 \x01(\x0b\x32 .homeward.api.matching.v1.Policy2\x8b\x06\n\rPolicyService\x12t\n\tAddPolicy\x12*.homeward.api.matching.v1.AddPolicyRequest\x1a+.homeward.api.matching.v1.AddPolicyResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12x\n\tGetPolicy\x12*.homeward.api.matching.v1.GetPolicyRequest\x1a+.homeward.api.matching.v1.GetPolicyResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x12\x81\x01\n\x0cListPolicies\x12-.homeward.api.matching.v1.ListPoliciesRequest\x1a..homeward.api.matching.v1.ListPoliciesResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x05\x06\x07\x90\xb5\x18\x01\x12\x80\x01\n\rApprovePolicy\x12..homeward.api.matching.v1.ApprovePolicyRequest\x1a/.homeward.api.matching.v1.ApprovePolicyResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12\x83\x01\n\x0e\x41\x63tivatePolicy\x12/.homeward.api.matching.v1.ActivatePolicyRequest\x1a\x30.homeward.api.matching.v1.ActivatePolicyResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12}\n\x0c\x45xpirePolicy\x12-.homeward.api.matching.v1.ExpirePolicyRequest\x1a..homeward.api.matching.v1.ExpirePolicyResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.policy_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ADDPOLICYREQUEST'].fields_by_name['file']._loaded_options = None
+  _globals['_ADDPOLICYREQUEST'].fields_by_name['file']._serialized_options = b'\342A\001\002'
+  _globals['_GETPOLICYREQUEST'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_GETPOLICYREQUEST'].fields_by_name['policy_id']._serialized_options = b'\342A\001\002'
+  _globals['_LISTPOLICIESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPOLICIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTPOLICIESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPOLICIESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['policy_id']._serialized_options = b'\342A\001\002'
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['approver']._loaded_options = None
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['approver']._serialized_options = b'\342A\001\002'
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['valid_until_time']._loaded_options = None
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['valid_until_time']._serialized_options = b'\342A\001\002'
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_APPROVEPOLICYREQUEST'].fields_by_name['note']._serialized_options = b'\342A\001\001'
+  _globals['_ACTIVATEPOLICYREQUEST'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_ACTIVATEPOLICYREQUEST'].fields_by_name['policy_id']._serialized_options = b'\342A\001\002'
+  _globals['_EXPIREPOLICYREQUEST'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_EXPIREPOLICYREQUEST'].fields_by_name['policy_id']._serialized_options = b'\342A\001\002'
+  _globals['_EXPIREPOLICYREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_EXPIREPOLICYREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002'
   _globals['_POLICYSERVICE'].methods_by_name['AddPolicy']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['AddPolicy']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['AddPolicy']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._serialized_options = b'\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['GetPolicy']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
   _globals['_POLICYSERVICE'].methods_by_name['ListPolicies']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['ListPolicies']._serialized_options = b'\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['ListPolicies']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\005\006\007\220\265\030\001'
   _globals['_POLICYSERVICE'].methods_by_name['ApprovePolicy']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['ApprovePolicy']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['ApprovePolicy']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_POLICYSERVICE'].methods_by_name['ActivatePolicy']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['ActivatePolicy']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['ActivatePolicy']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_POLICYSERVICE'].methods_by_name['ExpirePolicy']._loaded_options = None
-  _globals['_POLICYSERVICE'].methods_by_name['ExpirePolicy']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
-  _globals['_ADDPOLICYREQUEST']._serialized_start=185
-  _globals['_ADDPOLICYREQUEST']._serialized_end=217
-  _globals['_ADDPOLICYRESPONSE']._serialized_start=219
-  _globals['_ADDPOLICYRESPONSE']._serialized_end=288
-  _globals['_GETPOLICYREQUEST']._serialized_start=290
-  _globals['_GETPOLICYREQUEST']._serialized_end=327
-  _globals['_GETPOLICYRESPONSE']._serialized_start=329
-  _globals['_GETPOLICYRESPONSE']._serialized_end=398
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=400
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=460
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=462
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=561
-  _globals['_APPROVEPOLICYREQUEST']._serialized_start=563
-  _globals['_APPROVEPOLICYREQUEST']._serialized_end=690
-  _globals['_APPROVEPOLICYRESPONSE']._serialized_start=692
-  _globals['_APPROVEPOLICYRESPONSE']._serialized_end=765
-  _globals['_ACTIVATEPOLICYREQUEST']._serialized_start=767
-  _globals['_ACTIVATEPOLICYREQUEST']._serialized_end=809
-  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_start=811
-  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_end=885
-  _globals['_EXPIREPOLICYREQUEST']._serialized_start=887
-  _globals['_EXPIREPOLICYREQUEST']._serialized_end=943
-  _globals['_EXPIREPOLICYRESPONSE']._serialized_start=945
-  _globals['_EXPIREPOLICYRESPONSE']._serialized_end=1017
-  _globals['_POLICYSERVICE']._serialized_start=1020
-  _globals['_POLICYSERVICE']._serialized_end=1779
+  _globals['_POLICYSERVICE'].methods_by_name['ExpirePolicy']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_ADDPOLICYREQUEST']._serialized_start=218
+  _globals['_ADDPOLICYREQUEST']._serialized_end=256
+  _globals['_ADDPOLICYRESPONSE']._serialized_start=258
+  _globals['_ADDPOLICYRESPONSE']._serialized_end=327
+  _globals['_GETPOLICYREQUEST']._serialized_start=329
+  _globals['_GETPOLICYREQUEST']._serialized_end=372
+  _globals['_GETPOLICYRESPONSE']._serialized_start=374
+  _globals['_GETPOLICYRESPONSE']._serialized_end=443
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=445
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=517
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=519
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=618
+  _globals['_APPROVEPOLICYREQUEST']._serialized_start=621
+  _globals['_APPROVEPOLICYREQUEST']._serialized_end=772
+  _globals['_APPROVEPOLICYRESPONSE']._serialized_start=774
+  _globals['_APPROVEPOLICYRESPONSE']._serialized_end=847
+  _globals['_ACTIVATEPOLICYREQUEST']._serialized_start=849
+  _globals['_ACTIVATEPOLICYREQUEST']._serialized_end=897
+  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_start=899
+  _globals['_ACTIVATEPOLICYRESPONSE']._serialized_end=973
+  _globals['_EXPIREPOLICYREQUEST']._serialized_start=975
+  _globals['_EXPIREPOLICYREQUEST']._serialized_end=1043
+  _globals['_EXPIREPOLICYRESPONSE']._serialized_start=1045
+  _globals['_EXPIREPOLICYRESPONSE']._serialized_end=1117
+  _globals['_POLICYSERVICE']._serialized_start=1120
+  _globals['_POLICYSERVICE']._serialized_end=1899
 # @@protoc_insertion_point(module_scope)

@@ -22,27 +22,82 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeward.api.common.v1 import policy_pb2 as homeward_dot_api_dot_common_dot_v1_dot_policy__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/matching/v1/sighting.proto\x12\x18homeward.api.matching.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeward/api/common/v1/policy.proto\x1a\"homeward/api/common/v1/types.proto\"\xd9\x08\n\x08Sighting\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x10\n\x08photo_id\x18\x03 \x01(\t\x12\x12\n\nfootage_id\x18\x04 \x01(\t\x12\x11\n\tcamera_id\x18\x05 \x01(\t\x12\x0f\n\x07scan_id\x18\x06 \x01(\t\x12\x36\n\x08interval\x18\x07 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x32\n\x0e\x62\x65st_shot_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0cstart_offset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10\x62\x65st_shot_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05score\x18\x0c \x01(\x02\x12\x1c\n\x0f\x62\x65st_shot_score\x18\r \x01(\x02H\x00\x88\x01\x01\x12\x11\n\tthreshold\x18\x0e \x01(\x02\x12\x11\n\tpolicy_id\x18\x0f \x01(\t\x12\x14\n\x0cmodel_digest\x18\x10 \x01(\t\x12\x16\n\x0e\x66\x61\x63\x65_height_px\x18\x11 \x01(\x02\x12\x37\n\x05state\x18\x12 \x01(\x0e\x32(.homeward.api.matching.v1.Sighting.State\x12\x30\n\x06review\x18\x13 \x01(\x0b\x32 .homeward.api.matching.v1.Review\x12/\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x66igures\x18\x16 \x01(\x0b\x32%.homeward.api.common.v1.PolicyFigures\x12\x18\n\x0brival_score\x18\x17 \x01(\x02H\x01\x88\x01\x01\x12\x1b\n\x0etime_uncertain\x18\x18 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nstill_gone\x18\x19 \x01(\x08\x12\x16\n\x0e\x66ootage_sha256\x18\x1a \x01(\t\x12/\n\x0c\x63lock_offset\x18\x1b \x01(\x0b\x32\x19.google.protobuf.Duration\"\x87\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UNREVIEWED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_REJECTED\x10\x03\x12\x16\n\x12STATE_INCONCLUSIVE\x10\x04\x12\x10\n\x0cSTATE_ERASED\x10\x05\x42\x12\n\x10_best_shot_scoreB\x0e\n\x0c_rival_scoreB\x11\n\x0f_time_uncertain\"\xd3\x02\n\tRejection\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\nfootage_id\x18\x03 \x01(\t\x12/\n\x0cstart_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x08interval\x18\x06 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x10\n\x08reviewer\x18\x07 \x01(\t\x12/\n\x0breview_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0etime_uncertain\x18\t \x01(\x08H\x00\x88\x01\x01\x42\x11\n\x0f_time_uncertain\"\x97\x01\n\x06Review\x12:\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12/\n\x0breview_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8c\x01\n\x0eReviewDecision\x12\x1f\n\x1bREVIEW_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_DECISION_CONFIRM\x10\x01\x12\x1a\n\x16REVIEW_DECISION_REJECT\x10\x02\x12 \n\x1cREVIEW_DECISION_INCONCLUSIVE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'homeward/api/matching/v1/sighting.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#homeward/api/common/v1/policy.proto\x1a\"homeward/api/common/v1/types.proto\"\xfb\t\n\x08Sighting\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsubject_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08photo_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nfootage_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tcamera_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07scan_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12<\n\x08interval\x18\x07 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x02\x12\x38\n\x0e\x62\x65st_shot_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x35\n\x0cstart_offset\x18\t \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\x12\x33\n\nend_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\x12\x39\n\x10\x62\x65st_shot_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x02\x12\x13\n\x05score\x18\x0c \x01(\x02\x42\x04\xe2\x41\x01\x02\x12\"\n\x0f\x62\x65st_shot_score\x18\r \x01(\x02\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x17\n\tthreshold\x18\x0e \x01(\x02\x42\x04\xe2\x41\x01\x02\x12\x17\n\tpolicy_id\x18\x0f \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cmodel_digest\x18\x10 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x66\x61\x63\x65_height_px\x18\x11 \x01(\x02\x42\x04\xe2\x41\x01\x01\x12=\n\x05state\x18\x12 \x01(\x0e\x32(.homeward.api.matching.v1.Sighting.StateB\x04\xe2\x41\x01\x03\x12\x36\n\x06review\x18\x13 \x01(\x0b\x32 .homeward.api.matching.v1.ReviewB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x64\x65lete_time\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12<\n\x07\x66igures\x18\x16 \x01(\x0b\x32%.homeward.api.common.v1.PolicyFiguresB\x04\xe2\x41\x01\x01\x12\x1e\n\x0brival_score\x18\x17 \x01(\x02\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12!\n\x0etime_uncertain\x18\x18 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x18\n\nstill_gone\x18\x19 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x66ootage_sha256\x18\x1a \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0c\x63lock_offset\x18\x1b \x01(\x0b\x32\x19.google.protobuf.DurationB\x04\xe2\x41\x01\x01\"\x87\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_UNREVIEWED\x10\x01\x12\x13\n\x0fSTATE_CONFIRMED\x10\x02\x12\x12\n\x0eSTATE_REJECTED\x10\x03\x12\x16\n\x12STATE_INCONCLUSIVE\x10\x04\x12\x10\n\x0cSTATE_ERASED\x10\x05\x42\x12\n\x10_best_shot_scoreB\x0e\n\x0c_rival_scoreB\x11\n\x0f_time_uncertain\"\xd3\x02\n\tRejection\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\nfootage_id\x18\x03 \x01(\t\x12/\n\x0cstart_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x36\n\x08interval\x18\x06 \x01(\x0b\x32$.homeward.api.common.v1.TimeInterval\x12\x10\n\x08reviewer\x18\x07 \x01(\t\x12/\n\x0breview_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x0etime_uncertain\x18\t \x01(\x08H\x00\x88\x01\x01\x42\x11\n\x0f_time_uncertain\"\x97\x01\n\x06Review\x12:\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08reviewer\x18\x03 \x01(\t\x12/\n\x0breview_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x8c\x01\n\x0eReviewDecision\x12\x1f\n\x1bREVIEW_DECISION_UNSPECIFIED\x10\x00\x12\x1b\n\x17REVIEW_DECISION_CONFIRM\x10\x01\x12\x1a\n\x16REVIEW_DECISION_REJECT\x10\x02\x12 \n\x1cREVIEW_DECISION_INCONCLUSIVE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.sighting_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REVIEWDECISION']._serialized_start=1820
-  _globals['_REVIEWDECISION']._serialized_end=1960
-  _globals['_SIGHTING']._serialized_start=208
-  _globals['_SIGHTING']._serialized_end=1321
-  _globals['_SIGHTING_STATE']._serialized_start=1131
-  _globals['_SIGHTING_STATE']._serialized_end=1266
-  _globals['_REJECTION']._serialized_start=1324
-  _globals['_REJECTION']._serialized_end=1663
-  _globals['_REVIEW']._serialized_start=1666
-  _globals['_REVIEW']._serialized_end=1817
+  _globals['_SIGHTING'].fields_by_name['sighting_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['sighting_id']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['subject_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['subject_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['photo_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['photo_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['footage_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['footage_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['camera_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['interval']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['interval']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['best_shot_time']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['best_shot_time']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['start_offset']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['start_offset']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['end_offset']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['end_offset']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['best_shot_offset']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['best_shot_offset']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['score']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['score']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['best_shot_score']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['best_shot_score']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['threshold']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['threshold']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['policy_id']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['policy_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['model_digest']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['model_digest']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['face_height_px']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['face_height_px']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['state']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['state']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['review']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['review']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['create_time']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['delete_time']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['delete_time']._serialized_options = b'\342A\001\002'
+  _globals['_SIGHTING'].fields_by_name['figures']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['figures']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['rival_score']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['rival_score']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['time_uncertain']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['time_uncertain']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['still_gone']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['still_gone']._serialized_options = b'\342A\001\003'
+  _globals['_SIGHTING'].fields_by_name['footage_sha256']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['footage_sha256']._serialized_options = b'\342A\001\001'
+  _globals['_SIGHTING'].fields_by_name['clock_offset']._loaded_options = None
+  _globals['_SIGHTING'].fields_by_name['clock_offset']._serialized_options = b'\342A\001\001'
+  _globals['_REVIEWDECISION']._serialized_start=2015
+  _globals['_REVIEWDECISION']._serialized_end=2155
+  _globals['_SIGHTING']._serialized_start=241
+  _globals['_SIGHTING']._serialized_end=1516
+  _globals['_SIGHTING_STATE']._serialized_start=1326
+  _globals['_SIGHTING_STATE']._serialized_end=1461
+  _globals['_REJECTION']._serialized_start=1519
+  _globals['_REJECTION']._serialized_end=1858
+  _globals['_REVIEW']._serialized_start=1861
+  _globals['_REVIEW']._serialized_end=2012
 # @@protoc_insertion_point(module_scope)

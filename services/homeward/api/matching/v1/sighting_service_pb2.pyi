@@ -287,7 +287,7 @@ class ListSightingsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most sightings to return, 1 to 1000. 0 means 100."""
+    """Most sightings to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     @_builtins.property
@@ -363,7 +363,7 @@ class ListRejectionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Most rejections to return, 1 to 1000. 0 means 100."""
+    """Most rejections to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     @_builtins.property

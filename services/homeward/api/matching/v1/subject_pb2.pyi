@@ -91,7 +91,7 @@ class Subject(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """Its id. Output only."""
+    """Its id, which the service gives; names the subject in an update."""
     case_reference: _builtins.str
     """The force's case reference, 1 to 100 characters. Required. Empty once closed."""
     label: _builtins.str

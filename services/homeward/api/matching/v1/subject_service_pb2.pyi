@@ -310,7 +310,7 @@ class ListSubjectsRequest(_message.Message):
     show_closed: _builtins.bool
     """List closed subjects too."""
     page_size: _builtins.int
-    """Most subjects to return, 1 to 1000. 0 means 100."""
+    """Most subjects to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     def __init__(

@@ -1,4 +1,4 @@
-"""From scores to the figures of a report."""
+"""From scores to the results of a report."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from homeward.evaluation.metrics import NOTHING, THRESHOLDS, Bootstrap, Curve, O
 from homeward.evaluation.photos import Sample, similarities
 from homeward.evaluation.report import (
     Condition,
+    Degradation,
     Enrolment,
     FootageCurve,
     FootageReport,
@@ -24,7 +25,6 @@ from homeward.evaluation.report import (
     Pairs,
     Series,
     Suspect,
-    Way,
 )
 
 FMRS = (1e-2, 1e-3, 1e-4)
@@ -72,7 +72,7 @@ def index_of(threshold: float) -> int:
 def identification(
     measured: Sequence[OpenSet], *, threshold: float, chosen: OpenSet
 ) -> tuple[Identification, ...]:
-    """Return the figures of each gallery size at a threshold."""
+    """Return the rates of each gallery size at a threshold."""
     index = index_of(threshold)
     base = float(chosen.fpir.value[index])
     return tuple(
@@ -90,7 +90,7 @@ def identification(
 
 
 def pairs(photos: Photographs, how: Bootstrap) -> Pairs:
-    """Return the figures of verification."""
+    """Return the results of verification."""
     compared = metrics.verification(photos)
     edges = np.round(np.arange(-0.4, 1.0001, 0.02), 2)
     accuracy, error = metrics.fold_accuracy(compared, photos, folds=10, seed=how.seed)
@@ -129,7 +129,7 @@ def share(errors: NDArray[np.bool_], person: NDArray[np.int64], how: Bootstrap) 
 
 
 def condition(
-    way: Way,
+    degradation: Degradation,
     worse: Sequence[Sample],
     good: Sequence[Sample],
     *,
@@ -139,7 +139,7 @@ def condition(
     """Return how often photographs made worse do not match other photographs of the same person.
 
     Args:
-        way: What was done to them.
+        degradation: What was done to them.
         worse: The photographs made worse, in the order of `good`.
         good: As they were; refused ones are no references.
         threshold: Least cosine similarity of a match.
@@ -154,7 +154,7 @@ def condition(
     rows, _ = np.nonzero(same)
     without = np.array([one.template is None for one in worse])
     return Condition(
-        way,
+        degradation,
         no_face=share(without[usable], whose[usable], how),
         fnmr=share(scores[same] < threshold, whose[rows], how),
     )

@@ -5,7 +5,7 @@ import pytest
 from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
 from homeward.api.ingestion.v1.scan_pb2 import ScanCandidate
 from homeward.api.matching.v1.sighting_pb2 import Sighting
-from homeward.cli import figures
+from homeward.cli import policy_figures
 
 
 def worth(*, approved: bool = True, enrolled: int = 12) -> PolicyFigures:
@@ -31,7 +31,7 @@ def worth(*, approved: bool = True, enrolled: int = 12) -> PolicyFigures:
     ],
 )
 def test_a_small_rate_is_told_as_one_in_so_many(rate: float, told: str) -> None:
-    assert figures.one_in(ErrorRate(value=rate)) == told
+    assert policy_figures.one_in(ErrorRate(value=rate)) == told
 
 
 @pytest.mark.parametrize(
@@ -44,30 +44,43 @@ def test_a_small_rate_is_told_as_one_in_so_many(rate: float, told: str) -> None:
 )
 def test_a_rate_is_told_with_its_interval(rate: tuple[float, float, float], told: str) -> None:
     value, low, high = rate
-    assert figures.percent(ErrorRate(value=value, low=low, high=high)) == told
+    assert policy_figures.percent(ErrorRate(value=value, low=low, high=high)) == told
 
 
 def test_an_approved_policy_within_its_measurement_has_no_warning() -> None:
-    (line,) = figures.sentences("p/1", worth(enrolled=500))
+    (line,) = policy_figures.sentences("p/1", worth(enrolled=500))
     assert "about 1 in 100 would be listed all the same (500 people compared with)" in line
 
 
+def test_a_rate_of_which_none_was_measured_is_told_with_how_many_there_may_be() -> None:
+    told = worth()
+    told.expected_fpir.CopyFrom(ErrorRate(value=0.0, low=0.0, high=0.00028))
+    assert "none was listed when it was measured, and up to 1 in 3600 may be" in (
+        policy_figures.expectation(told)
+    )
+
+
+def test_what_an_approved_and_an_unapproved_policy_have_in_common_is_said_once() -> None:
+    lines = policy_figures.distinct([("p/1", worth()), ("p/1", worth(approved=False))])
+    assert [line.partition(":")[0] for line in lines] == ["Policy p/1", "EVALUATION"]
+
+
 def test_a_gallery_that_has_outgrown_the_measurement_is_warned_of() -> None:
-    _, warning = figures.sentences("p/1", worth(enrolled=501))
+    _, warning = policy_figures.sentences("p/1", worth(enrolled=501))
     assert warning.startswith("WARNING: policy p/1 was measured with 500 people, and 501 are")
 
 
 def test_a_policy_that_nobody_approved_is_warned_of() -> None:
-    assert figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION: nobody")
+    assert policy_figures.warnings("p/1", worth(approved=False))[0].startswith("EVALUATION: nobody")
 
 
 def test_nothing_is_expected_when_nobody_is_enrolled() -> None:
-    assert figures.sentences("p/1", worth(enrolled=0)) == []
+    assert policy_figures.sentences("p/1", worth(enrolled=0)) == []
 
 
 def test_several_candidates_of_a_policy_are_told_once_as_the_gallery_was_largest() -> None:
     told = [("p/1", worth(enrolled=size)) for size in (3, 5, 4)]
-    (line,) = figures.distinct(told)
+    (line,) = policy_figures.distinct(told)
     assert "(5 people compared with)" in line
 
 
@@ -78,5 +91,5 @@ def test_several_candidates_of_a_policy_are_told_once_as_the_gallery_was_largest
 def test_a_score_is_marked_where_somebody_else_is_nearly_as_alike(
     rival: float | None, told: str
 ) -> None:
-    assert figures.score(Sighting(score=0.5, rival_score=rival)) == told
-    assert figures.score(ScanCandidate(score=0.5, rival_score=rival)) == told
+    assert policy_figures.score(Sighting(score=0.5, rival_score=rival)) == told
+    assert policy_figures.score(ScanCandidate(score=0.5, rival_score=rival)) == told

@@ -25,36 +25,44 @@ _FEW = 10
 def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
     """Return what to expect of a policy, and what speaks against relying on it."""
     size = figures.gallery_size
-    told = [
+    lines = [
         f"Policy {policy_id}: {expectation(figures)}",
         *warnings(policy_id, figures),
     ]
-    return told if size else told[1:]
+    return lines if size else lines[1:]
 
 
 def expectation(figures: PolicyFigures) -> str:
     """Return how many are listed wrongly and how many are missed."""
     return (
-        f"of people who are not enrolled, about {one_in(figures.expected_fpir)} would be listed all"
-        f" the same ({people(figures.gallery_size)} compared with); of those who are, about"
+        f"of people who are not enrolled, {_listed(figures.expected_fpir)}"
+        f" ({people(figures.gallery_size)} compared with); of those who are, about"
         f" {percent(figures.fnir)} would be missed."
     )
 
 
+def _listed(fpir: ErrorRate) -> str:
+    # That none of some hundreds was listed does not say that none of some thousands will be.
+    if fpir.value <= 0 < fpir.high:
+        highest = one_in(ErrorRate(value=fpir.high))
+        return f"none was listed when it was measured, and up to {highest} may be"
+    return f"about {one_in(fpir)} would be listed all the same"
+
+
 def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
     """Return what speaks against relying on a policy."""
-    told = []
+    lines = []
     if not figures.approved:
-        told.append(
+        lines.append(
             f"EVALUATION: nobody answers for policy {policy_id}, so do not act on what it lists."
         )
     if outgrown(figures):
-        told.append(
+        lines.append(
             f"WARNING: policy {policy_id} was measured with"
             f" {people(figures.measured_gallery_size)}, and {figures.gallery_size} are compared"
             " with: what it says of so many is a guess, and more of the candidates will be wrong."
         )
-    return told
+    return lines
 
 
 def outgrown(figures: PolicyFigures) -> bool:
@@ -62,16 +70,17 @@ def outgrown(figures: PolicyFigures) -> bool:
     return figures.gallery_size > figures.measured_gallery_size
 
 
-def distinct(told: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
+def distinct(policies: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
     """Return the sentences of candidates: of each policy once, as the gallery was largest."""
     largest: dict[tuple[str, bool], PolicyFigures] = {}
-    for policy_id, figures in told:
+    for policy_id, figures in policies:
         held = largest.setdefault((policy_id, figures.approved), figures)
         if figures.gallery_size > held.gallery_size:
             largest[policy_id, figures.approved] = figures
-    return [
+    lines = (
         line for (policy_id, _), worst in largest.items() for line in sentences(policy_id, worst)
-    ]
+    )
+    return list(dict.fromkeys(lines))
 
 
 class Scored(Protocol):
@@ -90,21 +99,21 @@ class Scored(Protocol):
     def HasField(self, field_name: Literal["rival_score", "figures"], /) -> bool: ...  # noqa: D102, N802
 
 
-def doubtful(told: Scored) -> bool:
+def doubtful(scored: Scored) -> bool:
     """Whether somebody else who is enrolled is nearly as alike, or more so."""
-    return told.HasField("rival_score") and told.score - told.rival_score < DOUBTFUL_MARGIN
+    return scored.HasField("rival_score") and scored.score - scored.rival_score < DOUBTFUL_MARGIN
 
 
-def notes(told: Sequence[Scored]) -> list[str]:
+def notes(scored: Sequence[Scored]) -> list[str]:
     """Return what is to be said below a list."""
-    doubt = [DOUBT] if any(doubtful(one) for one in told) else []
-    worth = ((one.policy_id, one.figures) for one in told if one.HasField("figures"))
+    doubt = [DOUBT] if any(doubtful(one) for one in scored) else []
+    worth = ((one.policy_id, one.figures) for one in scored if one.HasField("figures"))
     return doubt + distinct(worth)
 
 
-def score(told: Scored) -> str:
+def score(scored: Scored) -> str:
     """Return how alike, with a mark where it is doubtful; `DOUBT` says what the mark means."""
-    return f"{told.score:.3f}{' ?' if doubtful(told) else ''}"
+    return f"{scored.score:.3f}{' ?' if doubtful(scored) else ''}"
 
 
 def one_in(rate: ErrorRate) -> str:

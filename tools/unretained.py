@@ -30,6 +30,7 @@ import nats
 import numpy as np
 from numpy.typing import NDArray
 
+from byte_search import ByteSearch, Hit, Sought, best_of
 from homeward.core import fusing
 from homeward.core.inventory import (
     FOOTAGE,
@@ -42,7 +43,6 @@ from homeward.core.inventory import (
 )
 from homeward.core.vision.alignment import align
 from homeward.embedded import demo, demo_footage
-from homeward.embedded.byte_search import ByteSearch, Hit, Sought, best_of
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_url
 from homeward.embedded.ports import FILE_NAME
@@ -350,23 +350,23 @@ async def _publish(url: str, subject: str, data: bytes) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"  {text}", flush=True)  # noqa: T201 - a command
+    print(f"  {text}", flush=True)
 
 
 def main() -> int:
     """Run a trial in a temporary folder and tell what came of it."""
     stores = sorted({one.engine for one in INVENTORY if one.engine is not Engine.MEMORY})
-    print(f"Looking for strangers in: {', '.join(stores)}, logs and temporary files.")  # noqa: T201 - a command
+    print(f"Looking for strangers in: {', '.join(stores)}, logs and temporary files.")
     with tempfile.TemporaryDirectory(prefix="homeward-proof-") as name:
         kept, planted = prove(Path(name), _say)
     for one in kept:
-        print(f"  KEPT: {one.where}: {one.hit.form} ({one.hit.detail}), {one.hit.likeness:.2f}")  # noqa: T201 - a command
-    print("Planted copies of one stranger, which the same search must find:")  # noqa: T201 - a command
+        print(f"  KEPT: {one.where}: {one.hit.form} ({one.hit.detail}), {one.hit.likeness:.2f}")
+    print("Planted copies of one stranger, which the same search must find:")
     for what, copy in planted.items():
         told = f"found as {copy.hit.form}, {copy.hit.likeness:.2f}" if copy else "NOT FOUND"
-        print(f"  {what}: {told}")  # noqa: T201 - a command
+        print(f"  {what}: {told}")
     proven = not kept and all(planted.values())
-    print("No stranger is kept." if proven else "This proves nothing: see above.")  # noqa: T201 - a command
+    print("No stranger is kept." if proven else "This proves nothing: see above.")
     return 0 if proven else 1
 
 

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+import byte_search
+from byte_search import ByteSearch, Form, Sought, best_of
 from homeward.core.vision.alignment import align
-from homeward.embedded import byte_search, demo
-from homeward.embedded.byte_search import ByteSearch, Form, Sought, best_of
+from homeward.embedded import demo
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
 

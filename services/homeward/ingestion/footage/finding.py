@@ -1,0 +1,272 @@
+"""Finding recordings by camera and day, which their keys begin with.
+
+Nothing is read but what may be asked for: the days of a camera come from a list of folders, the
+recordings of a day from another, and the manifest of a recording from its key. A recording belongs
+to the day on which it starts, and may reach into the next days, so that the days before a window
+are looked at as well, as far as the longest recording reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+import msgspec
+
+from homeward.ingestion.footage.layout import (
+    RECORDINGS,
+    FootageLayout,
+    camera_prefix,
+    day_of,
+    day_prefix,
+    is_footage_id,
+    last_folder,
+)
+from homeward.ingestion.footage.limits import MAX_SPAN
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.ports import FootageStore
+from homeward.servicekit import records
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.in_order import in_order
+
+REQUESTS_AT_ONCE = 8
+"""Of one list at a time, of each kind: as many as the store has connections."""
+
+PAGE_DAYS = 400
+"""Days of cameras that one page looks at, at most: one that finds few recordings in these ends
+there, and the next one goes on. A day is one request to the store, or one for each 1000 entries."""
+
+REACH = MAX_SPAN + timedelta(days=1)
+"""How long before the end of a recording it may start, at most: `MAX_SPAN` is up to its last
+picture, whose own time is short."""
+
+_FIRST_DAY, _LAST_DAY = "00000000", "99999999"
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class FootageFilter:
+    """Which recordings are asked for. Empty or None means no bound."""
+
+    camera_ids: tuple[str, ...] = ()
+    """Of these cameras."""
+    start: datetime | None = None
+    """Ending after this instant of the camera's clock."""
+    end: datetime | None = None
+    """Starting before this one."""
+
+    def takes(self, footage: Footage) -> bool:
+        """Tell whether a recording is asked for."""
+        return (self.start is None or footage.end_time > self.start) and (
+            self.end is None or footage.header.start_time < self.end
+        )
+
+    @property
+    def days(self) -> tuple[str, str]:
+        """The first and the last day on which such a recording may start, as `day_prefix`'s."""
+        reaches = self.start is not None and self.start - _EARLIEST > REACH
+        first = day_of(self.start - REACH) if self.start and reaches else _FIRST_DAY
+        return first, day_of(self.end) if self.end else _LAST_DAY
+
+    def may_take(self, footage_id: str) -> bool:
+        """Tell whether a recording may be asked for, as far as its id says."""
+        start = FootageLayout(footage_id).start_time
+        return (self.end is None or start < self.end) and (
+            self.start is None or self.start - start < REACH
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CameraDay:
+    """The recordings of a camera that start on one day, as `day_prefix` names it."""
+
+    camera_id: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place in the list of all recordings: after one of them, or after a whole day."""
+
+    day: CameraDay
+    footage_id: str
+    """The last that was listed; `_WHOLE` for all of the day."""
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """Read what `str` wrote; None for the beginning, or what is no place."""
+        parts = text.split(" ")
+        return cls(CameraDay(parts[0], parts[1]), parts[2]) if len(parts) == _PARTS else None
+
+    def __str__(self) -> str:
+        return f"{self.day.camera_id} {self.day.day} {self.footage_id}"
+
+
+_PARTS = 3
+_DATE_FROM = 2
+"""Folders before the year."""
+_WHOLE = "~"
+"""Comes after every footage id."""
+
+
+@dataclass(frozen=True, slots=True)
+class FootagePage:
+    """A page of recordings."""
+
+    footage: tuple[Footage, ...]
+    """Fewer than were asked for, or none, where much had to be looked at."""
+    next_place: str
+    """Where to go on; "" at the end of the list."""
+
+
+class FootageFinder:
+    """Finds recordings.
+
+    Args:
+        store: Holds them.
+        clock: Tells the time: what is past its deadline is not found.
+    """
+
+    def __init__(self, store: FootageStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def each(self, wanted: FootageFilter) -> AsyncGenerator[Footage, None]:
+        """Yield the recordings by camera and start, read as they are needed."""
+        async with aclosing(self._found(wanted, None)) as found:
+            async for _, footage in found:
+                if footage is not None:
+                    yield footage
+
+    async def page(self, wanted: FootageFilter, *, size: int, after: str = "") -> FootagePage:
+        """Return the recordings from a place on, by camera and start.
+
+        Args:
+            wanted: Which.
+            size: Most of them, at least 1.
+            after: `next_place` of the page before; "" for the first page.
+        """
+        footage: list[Footage] = []
+        days = 0
+        reached = ""
+        async with aclosing(self._found(wanted, Place.of(after))) as found:
+            async for place, one in found:
+                if one is not None and len(footage) == size:
+                    return FootagePage(tuple(footage), reached)
+                reached = str(place)
+                if one is not None:
+                    footage.append(one)
+                    continue
+                days += 1
+                if days == PAGE_DAYS:
+                    return FootagePage(tuple(footage), reached)
+        return FootagePage(tuple(footage), "")
+
+    async def holds_any(self) -> bool:
+        """Tell whether there is any recording at all."""
+        async with aclosing(self.each(FootageFilter())) as found:
+            return await anext(found, None) is not None
+
+    async def camera_ids(self) -> list[str]:
+        """Return the cameras that have recordings, in order."""
+        return sorted(last_folder(one) for one in (await self._store.level(RECORDINGS)).folders)
+
+    async def days(
+        self, camera_id: str, first: str = _FIRST_DAY, last: str = _LAST_DAY
+    ) -> list[CameraDay]:
+        """Return the days on which a camera has recordings that start, in order."""
+        prefixes = [camera_prefix(camera_id)]
+        for digits in (4, 6, 8):  # of the year, with the month, with the day
+            inner = [
+                one for prefix in prefixes for one in (await self._store.level(prefix)).folders
+            ]
+            prefixes = [
+                one
+                for one in sorted(inner)
+                if len(_date_in(one)) == digits and first[:digits] <= _date_in(one) <= last[:digits]
+            ]
+        return [CameraDay(camera_id, _date_in(prefix)) for prefix in prefixes]
+
+    async def footage_ids(self, day: CameraDay) -> list[str]:
+        """Return the ids of what is there of a day, recordings and what broke off, in order."""
+        prefix = day_prefix(day.camera_id, day.day)
+        names = (last_folder(one) for one in (await self._store.level(prefix)).folders)
+        return sorted(name for name in names if is_footage_id(name))
+
+    async def manifest(self, footage_id: str) -> Footage | None:
+        """Return what the manifest of a recording says, whatever its deadline; None without one."""
+        data = await self._store.get(FootageLayout(footage_id).manifest)
+        return records.decode(data, Footage) if data else None
+
+    async def manifest_or_none(self, name: str) -> Footage | None:
+        """Return what a manifest says, if that is the name of a recording and can be read."""
+        try:
+            return await self.manifest(name) if is_footage_id(name) else None
+        except msgspec.DecodeError:  # the sweep removes it by its age
+            return None
+
+    async def _found(
+        self, wanted: FootageFilter, after: Place | None
+    ) -> AsyncGenerator[tuple[Place, Footage | None], None]:
+        """Yield recordings in order with their places; at the end of each day its place alone."""
+
+        async def read(place: Place) -> tuple[Place, Footage | None]:
+            whole = place.footage_id == _WHOLE
+            return place, None if whole else await self._held(place.footage_id, wanted)
+
+        places = self._places(wanted, after)
+        async with aclosing(in_order(read, places, at_once=REQUESTS_AT_ONCE)) as results:
+            async for place, footage in results:
+                if footage is not None or place.footage_id == _WHOLE:
+                    yield place, footage
+
+    async def _held(self, footage_id: str, wanted: FootageFilter) -> Footage | None:
+        """Return a recording that is asked for and may be read, or None."""
+        footage = await self.manifest(footage_id)
+        if footage is None or not wanted.takes(footage) or self._is_expired(footage):
+            return None
+        # The store may have removed the file by itself, which is older than the manifest.
+        has_file = await self._store.stat(FootageLayout(footage_id).file) is not None
+        return footage if has_file else None
+
+    def _is_expired(self, footage: Footage) -> bool:
+        return self._clock.now() >= footage.delete_time
+
+    async def _places(
+        self, wanted: FootageFilter, after: Place | None
+    ) -> AsyncGenerator[Place, None]:
+        listed = in_order(self._listed, self._camera_days(wanted, after), at_once=REQUESTS_AT_ONCE)
+        async with aclosing(listed) as days:
+            async for day, names in days:
+                for name in names:
+                    place = Place(day, name)
+                    if wanted.may_take(name) and (after is None or place > after):
+                        yield place
+                yield Place(day, _WHOLE)
+
+    async def _listed(self, day: CameraDay) -> tuple[CameraDay, list[str]]:
+        return day, await self.footage_ids(day)
+
+    async def _camera_days(
+        self, wanted: FootageFilter, after: Place | None
+    ) -> AsyncGenerator[CameraDay, None]:
+        cameras = sorted(set(wanted.camera_ids)) or await self.camera_ids()
+        first, last = wanted.days
+
+        async def days_of(camera_id: str) -> list[CameraDay]:
+            return await self.days(camera_id, first, last)
+
+        left = [one for one in cameras if after is None or one >= after.day.camera_id]
+        async with aclosing(in_order(days_of, left, at_once=REQUESTS_AT_ONCE)) as found:
+            async for days in found:
+                for day in days:
+                    if after is None or Place(day, _WHOLE) > after:
+                        yield day
+
+
+def _date_in(prefix: str) -> str:
+    """Return the digits of year, month and day of a prefix inside the folder of a camera."""
+    return "".join(prefix.rstrip("/").split("/")[_DATE_FROM:])

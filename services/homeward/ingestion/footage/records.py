@@ -1,0 +1,167 @@
+"""What is known of recordings beside the store: which there are, and which were removed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from homeward.ingestion.footage.finding import CameraDay
+from homeward.ingestion.footage.layout import FootageLayout, is_footage_id
+from homeward.ingestion.footage.model import FootageErasure, HeldFootage
+from homeward.servicekit import records
+from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
+
+ERASURES_SHOWN_DAYS = 7
+"""Of removals that are counted for a report."""
+
+ERASURES_SHOWN = 100
+"""The latest removals that a report tells one by one; each has its record for six years."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentErasures:
+    """The removals of the last days."""
+
+    counts: dict[str, int]
+    """How many there were, by day as `yyyy-mm-dd`."""
+    by_store: dict[str, int]
+    """Of these, those that the store had removed by itself."""
+    latest: tuple[FootageErasure, ...] = ()
+    """The last ones, the newest first."""
+
+    def with_one(self, erasure: FootageErasure) -> RecentErasures:
+        """Return these with another one; the same if it is among them already."""
+        if erasure in self.latest or erasure.erase_time is None:
+            return self
+        held, day = self.since(erasure.erase_time), _day(erasure.erase_time)
+        return RecentErasures(
+            {**held.counts, day: held.counts.get(day, 0) + 1},
+            {**held.by_store, day: held.by_store.get(day, 0) + erasure.by_store},
+            (erasure, *held.latest)[:ERASURES_SHOWN],
+        )
+
+    def since(self, now: datetime) -> RecentErasures:
+        """Return those that are not too long ago by now."""
+        first = _day(now - timedelta(days=ERASURES_SHOWN_DAYS - 1))
+        return RecentErasures(
+            {day: count for day, count in self.counts.items() if day >= first},
+            {day: count for day, count in self.by_store.items() if day >= first},
+            tuple(one for one in self.latest if one.erase_time and _day(one.erase_time) >= first),
+        )
+
+
+class FootageRecords:
+    """The records of recordings beside the store.
+
+    Keys are `held.{camera}.{day}.{footage id}` for one that is there, `begun.{footage id}` for one
+    whose removal is under way, `footage.{day of removal}.{footage id}` for one that is gone, and
+    `recent` for what a report tells of the latter.
+
+    Args:
+        store: Holds them for six years.
+    """
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+
+    async def held_on(self, day: CameraDay) -> dict[str, HeldFootage]:
+        """Return the recordings of a camera that start on a day, by their ids."""
+        return _held(await self._store.entries(f"held.{day.camera_id}.{day.day}.*"))
+
+    async def held_of(self, camera_id: str) -> dict[str, HeldFootage]:
+        """Return the recordings of a camera by their ids."""
+        return _held(await self._store.entries(f"held.{camera_id}.*.*"))
+
+    async def held(self) -> dict[str, HeldFootage]:
+        """Return all recordings by their ids."""
+        return _held(await self._store.entries("held.*.*.*"))
+
+    async def remember(self, held: HeldFootage) -> None:
+        """Write down that there is a recording."""
+        await self._store.put(_held_key(held.footage_id), records.encode(held))
+
+    async def take_over(self) -> list[HeldFootage]:
+        """Put records of an earlier version, which are under other keys, under those of this one.
+
+        Returns:
+            What was put.
+        """
+        found = [one for one in await self._store.entries("held.*") if one.value]
+        taken = []
+        for entry in found:
+            held = records.decode(entry.value, HeldFootage)
+            if is_footage_id(held.footage_id):
+                await self.remember(held)
+                taken.append(held)
+            await self._store.erase(entry.key)
+        return taken
+
+    async def begun(self, footage_id: str) -> FootageErasure | None:
+        """Return the record of a removal that is under way."""
+        entry = await self._store.get(_begun_key(footage_id))
+        return records.decode(entry.value, FootageErasure) if entry else None
+
+    async def all_begun(self) -> list[FootageErasure]:
+        """Return the records of all removals that are under way."""
+        entries = await self._store.entries("begun.*")
+        return [records.decode(entry.value, FootageErasure) for entry in entries]
+
+    async def begin(self, erasure: FootageErasure) -> None:
+        """Write down that a removal has begun."""
+        await self._store.put(_begun_key(erasure.footage_id), records.encode(erasure))
+
+    async def end(self, erasure: FootageErasure) -> None:
+        """Write down that a recording is gone: `erase_time` of it says when."""
+        assert erasure.erase_time is not None, "it is over"
+        day, name = _day(erasure.erase_time), erasure.footage_id
+        await self._store.put(f"footage.{day}.{name}", records.encode(erasure))
+        await self._tell(erasure)
+        await self._store.erase(_held_key(name))
+        await self._store.erase(_begun_key(name))
+
+    async def recent(self, now: datetime) -> RecentErasures:
+        """Return the removals of the last `ERASURES_SHOWN_DAYS`."""
+        entry = await self._store.get(_RECENT)
+        if entry is not None:
+            return records.decode(entry.value, RecentErasures).since(now)
+        return await self._read_recent(now)
+
+    async def _tell(self, erasure: FootageErasure) -> None:
+        assert erasure.erase_time is not None, "it is over"
+        now = erasure.erase_time
+
+        async def add(value: bytes | None) -> bytes:
+            held = records.decode(value, RecentErasures) if value else await self._read_recent(now)
+            return records.encode(held.with_one(erasure))
+
+        await edit(self._store, _RECENT, add)
+
+    async def _read_recent(self, now: datetime) -> RecentErasures:
+        """Return them from their own records: an earlier version kept no others."""
+        found = RecentErasures({}, {})
+        for ago in reversed(range(ERASURES_SHOWN_DAYS)):
+            entries = await self._store.entries(f"footage.{_day(now - timedelta(days=ago))}.*")
+            for entry in entries:
+                found = found.with_one(records.decode(entry.value, FootageErasure))
+        return found
+
+
+_RECENT = "recent"
+
+
+def _held(entries: list[Entry]) -> dict[str, HeldFootage]:
+    found = (records.decode(entry.value, HeldFootage) for entry in entries)
+    return {one.footage_id: one for one in found}
+
+
+def _held_key(footage_id: str) -> str:
+    layout = FootageLayout(footage_id)
+    return f"held.{layout.camera_id}.{layout.day}.{footage_id}"
+
+
+def _begun_key(footage_id: str) -> str:
+    return f"begun.{footage_id}"
+
+
+def _day(instant: datetime) -> str:
+    return f"{instant:%Y-%m-%d}"

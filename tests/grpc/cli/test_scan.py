@@ -1,0 +1,130 @@
+"""`homeward scan`."""
+
+# ruff: noqa: ARG001 - a fixture may only have to be there
+
+from __future__ import annotations
+
+import json
+import re
+
+import grpc
+import pytest
+
+from cli_services import Homeward, enrolled
+from cli_values import CHILD_WARNING, FOOTAGE, SCAN, SIZES, Refusal, effort, ended, face_sizes
+from homeward.api.ingestion.v1 import scan_pb2
+from homeward.cli.__main__ import run
+
+
+def test_several_cameras_are_told_apart(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cameras = [
+        scan_pb2.CameraFaceSizes(
+            camera_id="gate", face_sizes=face_sizes(20, too_small=1, median=64)
+        ),
+        scan_pb2.CameraFaceSizes(camera_id="yard", face_sizes=face_sizes(30, too_small=30)),
+    ]
+    homeward.scans.told = {"incomparable": 31, "sizes": SIZES, "cameras": cameras}
+
+    assert run(["scan", "show", SCAN]) == 0
+
+    told = capsys.readouterr().out
+    assert re.search(r"gate +20 +5 % +0 % +64 px or more", told)
+    assert re.search(r"yard +30 +100 % +0 % +17 px", told)
+
+
+def test_where_all_could_be_compared_no_size_is_told(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.told = {"sizes": face_sizes(50, median=40)}
+
+    assert run(["scan", "show", SCAN]) == 0
+
+    told = capsys.readouterr().out
+    assert "px" not in told
+    assert "stretches" not in told
+
+
+def test_a_scan_in_json_has_the_sizes(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.told = {"incomparable": 33, "sizes": SIZES}
+
+    assert run(["scan", "show", SCAN, "--output", "json"]) == 0
+
+    sizes = json.loads(capsys.readouterr().out)["scan"]["coverage"]["faceSizes"]
+    assert (sizes["leastWidthPx"], sizes["tooSmallAppearanceCount"]) == (24, "31")
+
+
+def test_a_scan_is_shown_with_what_it_means_for_a_child(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    assert run(["scan", "show", SCAN]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
+
+
+def test_a_scan_tells_how_each_recording_was_searched(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ways = (scan_pb2.THOROUGHNESS_GATED, scan_pb2.THOROUGHNESS_CONSTANT_RATE)
+    homeward.scans.efforts.append(effort(*ways))
+    assert run(["scan", "show", SCAN[:8]]) == 0
+    told = capsys.readouterr().out
+    assert "How it was searched:" in told
+    assert "where something happened; all of it: its bit rate is constant" in told
+    assert re.search(r"footage +looked at +passed over +how", told.lower())
+    assert re.search(rf"{FOOTAGE} +0:01:00 +0:09:00", told)
+
+
+def test_scans_are_listed_shown_and_cancelled(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["scan", "list"]) == 0
+    assert run(["scan", "show", SCAN[:8]]) == 0
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.cancelled = scan_pb2.Scan.STATE_RUNNING
+    assert run(["scan", "cancel", SCAN]) == 0
+    told = capsys.readouterr().out
+    assert f"Scan {SCAN} is told to stop; `homeward scan watch {SCAN}` waits for that." in told
+
+
+def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.listed = ended(searched=120, state=scan_pb2.Scan.STATE_CANCELLED).scan
+    homeward.scans.listed.progress.total_duration.seconds = 600
+    homeward.scans.listed.progress.done_duration.seconds = 600
+    assert run(["scan", "list"]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"cancelled +100% +0:10:00 +0:02:00", told)
+
+
+def test_a_scan_that_is_cancelled_already_is_no_error(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "SCAN_ENDED", metadata={"state": "CANCELLED"}
+    )
+    homeward.scans.told = {"state": scan_pb2.Scan.STATE_CANCELLED}
+
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+
+    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_whether_a_cancel_without_an_answer_took_effect_is_to_be_looked_up(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+
+    assert run(["scan", "cancel", SCAN[:8]]) != 0
+
+    assert f"advice: `homeward scan show {SCAN}` tells whether" in capsys.readouterr().err

@@ -1,0 +1,363 @@
+"""`homeward sighting`."""
+
+# ruff: noqa: ARG001 - a fixture may only have to be there
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from PIL import Image
+
+from cli_services import Homeward, enrolled
+from cli_values import (
+    ANNA,
+    BEGIN,
+    CHILD_MEASURED,
+    CHILD_WARNING,
+    CHILDREN,
+    EXPECTATION,
+    FOOTAGE,
+    IN_VIEW,
+    SIGHTING,
+    Refusal,
+    opened,
+    worth,
+    written,
+)
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
+from homeward.cli import picture
+from homeward.cli.__main__ import run
+
+
+def test_sightings_are_listed_as_asked(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--subject", ANNA, "--state", "unreviewed"]) == 0
+    request = homeward.sightings.requests[0]
+    assert list(request.subject_ids) == [ANNA]
+    assert list(request.states) == [sighting_pb2.Sighting.STATE_UNREVIEWED]
+    assert "0.612  0.450      unreviewed" in capsys.readouterr().out
+
+
+def rejection(**changes: Any) -> sighting_pb2.Rejection:
+    values = {
+        "sighting_id": SIGHTING,
+        "subject_id": ANNA,
+        "footage_id": FOOTAGE,
+        "start_offset": Duration(seconds=10),
+        "end_offset": Duration(seconds=14),
+        "interval": IN_VIEW,
+        "reviewer": "R. Viewer",
+        "review_time": BEGIN,
+    }
+    return sighting_pb2.Rejection(**values | changes)
+
+
+def test_rejections_are_listed_with_who_and_when_and_how_to_look_again(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", "--subject", ANNA]) == 0
+    (request,) = homeward.sightings.requests
+    assert list(request.subject_ids) == [ANNA]
+    told = capsys.readouterr().out
+    assert f"{ANNA}  {FOOTAGE}  10.0 s to 14.0 s" in told
+    assert "R. Viewer    2026-11-20 10:00:00Z" in told
+    assert "homeward search --include-rejected --subject ID" in told
+    assert "A candidate is a lead" not in told
+
+
+def test_rejections_of_an_earlier_version_say_what_was_not_kept(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.rejections.append(rejection(interval=None, reviewer="", review_time=None))
+    assert run(["sighting", "list", "--rejected"]) == 0
+    assert capsys.readouterr().out.count("not kept") == 4
+
+
+@pytest.mark.parametrize(
+    ("window", "count"),
+    [
+        (("--from", "2026-11-20T09:00:00Z"), 1),
+        (("--to", "2026-11-20T10:00:00Z"), 0),
+        (("--from", "2026-11-21T09:00:00Z"), 0),
+    ],
+)
+def test_rejections_are_listed_by_true_time(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], window: tuple[str, str], count: int
+) -> None:
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", "list", "--rejected", *window, "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["rejections"]) == count
+
+
+def test_rejections_have_no_state_to_ask_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["sighting", "list", "--rejected", "--state", "confirmed"]) == 2
+    assert "leave --state out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_tells_what_its_threshold_is_worth(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    homeward.sightings.sighting.figures.CopyFrom(worth())
+    assert run(["sighting", *words]) == 0
+    assert EXPECTATION in capsys.readouterr().out
+
+
+def test_a_sighting_says_when_its_cameras_clock_was_corrected_since(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration())
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "clock is now taken to be ahead by 0:03:00, and was by 0.0 s when this was" in told
+
+
+def test_a_sighting_tells_what_was_taken_off_its_cameras_clock(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.clock_offset.CopyFrom(Duration(seconds=180))
+    homeward.cameras.clock_offset = Duration(seconds=180)
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "taken to be ahead by 0:03:00\n" in told
+    assert "WARNING" not in told
+
+
+def test_a_sighting_that_nobody_answers_for_says_so(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.figures.CopyFrom(worth(approved=False))
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert "0.450 (yunet-sface/1, NOT approved)" in told
+    assert "EVALUATION: nobody answers for policy yunet-sface/1" in told
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_that_is_like_somebody_else_too_is_marked(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    homeward.sightings.sighting.rival_score = homeward.sightings.sighting.score - 0.02
+    assert run(["sighting", *words]) == 0
+    assert "? Somebody else who is enrolled is nearly as alike" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("uncertain", "marks"), [(True, 1), (False, 0), (None, 0)])
+@pytest.mark.parametrize(("words", "times"), [(("list",), 1), (("show", SIGHTING), 3)])
+def test_a_sighting_whose_time_is_uncertain_is_marked_as_a_candidate_is(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    times: int,
+    *,
+    uncertain: bool | None,
+    marks: int,
+) -> None:
+    homeward.sightings.sighting.MergeFrom(sighting_pb2.Sighting(time_uncertain=uncertain))
+    assert run(["sighting", *words]) == 0
+    told = capsys.readouterr().out
+    assert told.count("Z*") == marks * times
+    assert told.count("* The time is uncertain: the recorder's clock was set before") == marks
+
+
+@pytest.mark.parametrize(("uncertain", "unknown"), [(True, 0), (False, 0), (None, 1)])
+def test_a_sighting_of_an_earlier_version_tells_that_nobody_knows_whether_its_times_are_certain(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    uncertain: bool | None,
+    unknown: int,
+) -> None:
+    homeward.sightings.sighting.MergeFrom(sighting_pb2.Sighting(time_uncertain=uncertain))
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = capsys.readouterr().out
+    assert told.count("did not tell whether they are certain") == unknown
+
+
+@pytest.mark.parametrize("uncertain", [True, False])
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_as_json_tells_whether_its_time_is_uncertain(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    *,
+    uncertain: bool,
+) -> None:
+    homeward.sightings.sighting.time_uncertain = uncertain
+    assert run(["sighting", *words, "--output", "json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    (told,) = document.get("sightings") or [document["sighting"]]
+    assert told["timeUncertain"] is uncertain
+
+
+@pytest.mark.parametrize(("uncertain", "lines"), [(True, 1), (False, 0)])
+def test_a_saved_picture_says_that_its_time_is_uncertain(
+    homeward: Homeward,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    uncertain: bool,
+    lines: int,
+) -> None:
+    enrolled(homeward)
+    homeward.sightings.sighting.time_uncertain = uncertain
+    written_under: list[picture.Captions] = []
+
+    def side_by_side(*parts: Any) -> Any:
+        written_under.append(parts[3])
+        return Image.new("RGB", (8, 8))
+
+    monkeypatch.setattr(picture, "side_by_side", side_by_side)
+    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 0
+    (captions,) = written_under
+    assert list(captions.still).count("Time uncertain: clock set, or a long pause") == lines
+
+
+@pytest.mark.parametrize("words", [("list",), ("show", SIGHTING)])
+def test_a_sighting_of_a_child_says_that_children_were_not_measured(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.sightings.sighting.figures.CopyFrom(worth())
+    assert run(["sighting", *words]) == 0
+    assert CHILD_WARNING in capsys.readouterr().out
+    assert run(["sighting", *words, "--output", "json"]) == 0
+    (caveat,) = json.loads(capsys.readouterr().out)["caveats"]
+    assert caveat.startswith(CHILD_WARNING)
+
+
+def test_a_sighting_of_a_child_by_a_policy_of_children_has_no_warning(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward, child=True)
+    homeward.sightings.sighting.figures.CopyFrom(worth(ages=[CHILDREN]))
+    assert run(["sighting", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "WARNING" not in told
+    assert "NOT MEASURED ON" not in told
+    assert CHILD_MEASURED in told
+
+
+def test_sightings_of_many_subjects_are_told_of_whom_as_well(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.more = [f"{number:036}" for number in range(11)]
+    for name in homeward.sightings.more:
+        enrolled(homeward, name, child=True).label = f"Child {int(name)}"
+    assert run(["sighting", "list", "--output", "json"]) == 0
+    (caveat,) = json.loads(capsys.readouterr().out)["caveats"]
+    assert "Child 4 and 6 more." in caveat
+
+
+def test_a_sighting_whose_subject_cannot_be_read_is_told_all_the_same(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.subjects.failures = [Refusal(grpc.StatusCode.INTERNAL, message="broken")]
+    assert run(["sighting", "list"]) == 0
+    told = capsys.readouterr()
+    assert SIGHTING in told.out
+    assert "who is a child is left out: matching at" in told.err
+
+
+def test_a_picture_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: Path) -> None:
+    paths = [tmp_path / "adult.png", tmp_path / "child.png"]
+    enrolled(homeward)
+    assert run(["sighting", "show", SIGHTING, "--save", str(paths[0])]) == 0
+    enrolled(homeward, child=True)
+    assert run(["sighting", "show", SIGHTING, "--save", str(paths[1])]) == 0
+    adult, child = map(opened, paths)
+    assert child.height > adult.height  # by its lines
+
+
+def test_a_sighting_is_shown_without_reading_its_pictures(homeward: Homeward) -> None:
+    assert run(["sighting", "show", SIGHTING]) == 0
+    assert homeward.sightings.requests[0].view == sighting_service_pb2.SIGHTING_VIEW_BASIC
+
+
+def test_a_sighting_whose_still_is_gone_says_so_and_writes_no_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.still = b""
+    homeward.sightings.sighting.still_gone = True
+    path = tmp_path / "lead.png"
+
+    assert run(["sighting", "show", SIGHTING, "--save", str(path)]) == 5
+    refused = capsys.readouterr().err
+    assert run(["sighting", "show", SIGHTING]) == 0
+    shown = capsys.readouterr().out
+    assert run(["sighting", "list"]) == 0
+
+    assert f"the still of sighting {SIGHTING} is gone" in refused
+    assert not path.exists()
+    assert "gone: the object store removed it by its own rule" in shown
+    assert "still gone" in capsys.readouterr().out
+
+
+def test_a_sighting_whose_reference_photograph_is_gone_writes_no_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.reference = b""
+
+    assert run(["sighting", "show", SIGHTING, "--save", str(tmp_path / "lead.png")]) == 5
+
+    assert "the reference photograph of sighting" in capsys.readouterr().err
+
+
+def test_a_sighting_is_saved_as_a_picture(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enrolled(homeward)
+    assert run(["sighting", "show", SIGHTING[:8], "--save", str(tmp_path / "lead.png")]) == 0
+    assert opened(tmp_path / "lead.png").width > 800
+    assert f"Picture: {tmp_path / 'lead.png'}" in capsys.readouterr().out
+
+
+def test_a_picture_that_is_there_is_not_overwritten_unless_asked(
+    homeward: Homeward, tmp_path: Path
+) -> None:
+    enrolled(homeward)
+    path = written(tmp_path, "lead.png", b"old")
+    assert run(["sighting", "show", SIGHTING, "--save", path]) == 4
+    assert homeward.sightings.requests == []
+    assert run(["sighting", "show", SIGHTING, "--save", path, "--force"]) == 0
+    assert Path(path).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_is_a_png(homeward: Homeward) -> None:
+    assert run(["sighting", "show", SIGHTING, "--save", "lead.jpg"]) == 2
+
+
+def test_a_review_says_who_decided_and_why(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--reason", "scar", "--reviewer", "Jo")
+    assert run(["sighting", "review", SIGHTING, "--confirm", *words]) == 0
+    request = homeward.sightings.requests[0]
+    assert request.decision == sighting_pb2.REVIEW_DECISION_CONFIRM
+    assert (request.reason, request.reviewer) == ("scar", "Jo")
+    assert f"Sighting {SIGHTING} is confirmed." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [(), ("--confirm", "--reject")])
+def test_a_review_needs_one_decision(homeward: Homeward, words: tuple[str, ...]) -> None:
+    assert run(["sighting", "review", SIGHTING, *words]) == 2
+    assert homeward.sightings.requests == []
+
+
+def test_a_rejection_is_asked_about_first(
+    homeward: Homeward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert run(["sighting", "review", SIGHTING, "--reject"]) == 130
+    assert homeward.sightings.requests == []
