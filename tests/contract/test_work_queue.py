@@ -33,7 +33,7 @@ async def bus(nats_url: str) -> AsyncIterator[Nats]:
 
 @pytest.fixture
 async def queue(bus: Nats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[NatsWorkQueue]:
-    monkeypatch.setattr(work_queue, "ACK_WAIT_SECONDS", 2 * SHORT)
+    monkeypatch.setattr(work_queue, "ACK_WAIT_SECONDS", 10 * SHORT)
     monkeypatch.setattr(work_queue, "RETRY_SECONDS", SHORT)
     yield await NatsWorkQueue.open(bus, replicas=1)
     await bus.jetstream.delete_stream(STREAM)
@@ -169,7 +169,7 @@ async def test_a_segment_handed_back_comes_again_at_once(
 async def test_a_segment_still_worked_on_does_not_come_again(
     queue: NatsWorkQueue, monkeypatch: pytest.MonkeyPatch, scan_id: str
 ) -> None:
-    monkeypatch.setattr(work_queue, "TAKE_SECONDS", SHORT * 1.5)
+    monkeypatch.setattr(work_queue, "TAKE_SECONDS", SHORT * 6)
     monkeypatch.setattr(work_queue, "ANSWER_SECONDS", SHORT / 10)
     await queue.put(scan_id, 0, [3])
     work = await taken(queue)

@@ -55,6 +55,7 @@ PUBLISHED_AT_ONCE = 64
 """Messages that are on their way to the server at a time."""
 
 DROPPED_AT_ONCE = 256
+DROP_ANSWER_SECONDS = 2.0
 DROP_SECONDS = 10.0
 """A store that writes each change to its disk takes a second for some hundred."""
 
@@ -154,7 +155,9 @@ class NatsWorkQueue:
         """Take out what waits of a scan, `MOST_DROPPED` or so; return the numbers of these."""
         dropped: list[int] = []
         with self._nats.translated():
-            while messages := await self._fetch(scan_id, DROPPED_AT_ONCE):
+            while messages := await self._fetch(
+                scan_id, DROPPED_AT_ONCE, seconds=DROP_ANSWER_SECONDS
+            ):
                 for one in messages[:-1]:
                     await one.ack()
                 # Those before it were taken in then, too.
@@ -197,14 +200,14 @@ class NatsWorkQueue:
             for scan_id in [one for one in self._consumers if one not in found]:
                 await self._consumers.pop(scan_id).unsubscribe()
 
-    async def _fetch(self, scan_id: str, most: int) -> list[Msg]:
+    async def _fetch(self, scan_id: str, most: int, *, seconds: float | None = None) -> list[Msg]:
         """Return what a scan has, up to some messages; nothing when it has nothing just now."""
         try:
             consumer = self._consumers.get(scan_id)
             if consumer is None:
                 consumer = await self._consumer_of(scan_id)
                 self._consumers[scan_id] = consumer
-            return list(await consumer.fetch(most, timeout=ANSWER_SECONDS))
+            return list(await consumer.fetch(most, timeout=seconds or ANSWER_SECONDS))
         except nats.errors.TimeoutError:
             return []
         except (APIError, nats.errors.BadSubscriptionError):
