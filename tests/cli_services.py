@@ -283,6 +283,7 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.listed = scan_pb2.Scan(scan_id=SCAN)
         self.cancelled = scan_pb2.Scan.STATE_CANCELLED
         """How a scan is that was told to stop."""
+        self.no_cancel: Refusal | None = None
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
@@ -310,6 +311,8 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         )
 
     def CancelScan(self, request: Any, context: Any) -> Any:
+        if self.no_cancel is not None:
+            self.no_cancel.abort(context)
         scan = scan_pb2.Scan(scan_id=request.scan_id, state=self.cancelled)
         return scan_service_pb2.CancelScanResponse(scan=scan)
 

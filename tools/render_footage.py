@@ -35,7 +35,7 @@ from homeward.ingestion.footage.limits import (
 )
 from homeward.ingestion.footage.model import MAX_FOOTAGE_BYTES
 from homeward.ingestion.footage.timeline import MAX_ANSWER
-from homeward.ingestion.scan.segment import MOST_ENDED, REST_GIVEN_UP
+from homeward.ingestion.scan.follow import MOST_ENDED, REST_GIVEN_UP
 from homeward.ingestion.scan.work import FAILED_TOO_OFTEN, MAX_ATTEMPTS
 from homeward.servicekit.cage import Breakage, cause_of
 from kinds.catalogue import KINDS, Kind, Refused, Searched

@@ -423,3 +423,15 @@ async def test_a_store_has_another_mark_after_every_change(store: KeyValueStore)
 
     assert len(set(marks)) == len(marks)
     assert await store.mark() == marks[-1]
+
+
+async def test_a_record_that_several_erase_at_a_time_is_gone(store: KeyValueStore) -> None:
+    for number in range(20):
+        await store.put(f"key.{number}", b"value")
+
+    erased = await asyncio.gather(
+        *(store.erase(f"key.{number}") for number in range(20) for _ in range(3))
+    )
+
+    assert sum(erased) >= 20
+    assert await store.entries("key.*") == []

@@ -240,9 +240,9 @@ def queue(manifests: Manifests) -> Problems:
     """Scanners are scaled by the queue that they work."""
     for one in manifests.of("ScaledObject"):
         (trigger,) = one["spec"]["triggers"]
-        names = (trigger["metadata"]["stream"], trigger["metadata"]["consumer"])
-        if names != (work_queue.STREAM, work_queue.CONSUMER):
-            yield f"ScaledObject/{one['metadata']['name']} follows {names}"
+        followed = trigger["metadata"]["valueLocation"]
+        if f'(name=="{work_queue.STREAM}").state.messages' not in followed:
+            yield f"ScaledObject/{one['metadata']['name']} follows {followed}"
         if one["spec"].get("minReplicaCount") != 0:
             yield f"ScaledObject/{one['metadata']['name']} keeps scanners with nothing to do"
 

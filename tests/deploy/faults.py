@@ -207,7 +207,7 @@ FAULTS: Sequence[Fault] = (
         checks.queue,
         lambda m: m.named("ScaledObject", "homeward-scanner")["spec"]["triggers"][0][
             "metadata"
-        ].update(consumer="scanner"),
+        ].update(valueLocation='stream_detail.#(name=="SCAN_PLANS").state.messages'),
     ),
     Fault(
         "scanners that are not scaled to zero",

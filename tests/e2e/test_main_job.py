@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -11,13 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import av
 import cv2
+import nats
 import numpy as np
 import pytest
+from nats.js.errors import NotFoundError
 from PIL import Image
 
-from homeward.embedded.demo_counts import count_engines, count_vectors
+from homeward.embedded.demo_counts import count_engines, count_vectors, own_nats
+from homeward.matching.adapters.engine import connect
 
 if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
     from .conftest import LiveStack, Street
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -315,3 +321,93 @@ def test_closing_a_subject_takes_their_sightings_along(
     vectors = count_vectors(stack.data, stack.environment, collections=after.collections)
     assert not any(vectors.values())
     shutil.rmtree(stack.data)
+
+
+async def _messages(url: str) -> dict[str, bytes]:
+    """Return the subjects and data of all that NATS holds, what is superseded included."""
+    client = await nats.connect(url)
+    held: dict[str, bytes] = {}
+    try:
+        jetstream = client.jetstream()
+        for stream in await jetstream.streams_info():
+            following = stream.state.first_seq
+            while following <= stream.state.last_seq:
+                try:
+                    message = await jetstream.get_msg(
+                        stream.config.name or "", seq=following, subject=">", next=True
+                    )
+                except NotFoundError:
+                    break
+                held[f"{stream.config.name} {message.seq} {message.subject}"] = message.data or b""
+                following = int(message.seq or 0) + 1
+    finally:
+        await client.close()
+    return held
+
+
+def _dump(stack: LiveStack) -> dict[str, bytes]:
+    """Return all that NATS and the object store hold, but the recordings themselves."""
+    held = asyncio.run(_messages(own_nats(stack.data)))
+    client = stack.object_store()
+    for bucket in client.list_buckets():
+        for item in client.list_objects(bucket.name, recursive=True):
+            key = item.object_name or ""
+            if not key.endswith(("/original", ".npz")):
+                held[f"{bucket.name}/{key}"] = client.get_object(bucket.name, key).data
+    return held
+
+
+def _holding(dump: dict[str, bytes], *words: str) -> set[str]:
+    """Return where one of some words is, in a name or in what is held under it."""
+    return {
+        name
+        for name, data in dump.items()
+        for word in words
+        if word in name or word.encode() in data
+    }
+
+
+def test_after_a_close_no_store_says_where_or_when_somebody_was(
+    new_stack: Callable[[str], LiveStack], street: Street
+) -> None:
+    stack = new_stack("nowhere")
+    subject = stack.run(
+        "subject", "add", "--case", "NOWHERE", str(street.portraits[2]), "--output", "json"
+    ).json["subject"]["subjectId"]
+    stack.run("camera", "add", "street")
+    stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
+    found = stack.run("search", "--output", "json").json
+    (candidate,) = found["candidates"]
+    (sighting,) = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    seconds = [sighting["interval"]["startTime"], sighting["interval"]["endTime"]]
+    # Without their zone: JSON of the API has `Z`, as records have, and as Qdrant's payload has.
+    times = [one.removesuffix("Z") for one in (*seconds, sighting["bestShotTime"])]
+    before = _dump(stack)
+    stack.run("subject", "close", subject, "--yes")
+    after = _dump(stack)
+    stack.stop()
+
+    name = candidate["sightingId"]
+    in_scans = {one.split()[-1] for one in _holding(before, name) if one.startswith("KV_SCANS")}
+    assert in_scans == {f"$KV.SCANS.live.{found['scan']['scanId']}.sighting.{name}"}
+    assert _holding(before, subject, *times)  # what is looked for can be found
+    assert _holding(after, *times) == set()
+    assert {one.split()[0].split("/")[0] for one in _holding(after, subject)} <= {
+        "KV_SUBJECTS",  # a closed one: an id and a date
+        "KV_ERASURES",  # the certificate
+    }
+    path = stack.data / "qdrant"
+    payloads = [str(point.payload) for point in _points(connect(url=None, path=path, api_key=None))]
+    assert not any(subject in one or name in one for one in payloads)
+    shutil.rmtree(stack.data)
+
+
+def _points(client: QdrantClient) -> list[Any]:
+    try:
+        return [
+            point
+            for collection in client.get_collections().collections
+            for point in client.scroll(collection.name, limit=1000)[0]
+        ]
+    finally:
+        client.close()

@@ -45,9 +45,19 @@ from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.face_sizes import FaceSizes
+from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
-from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment, Thoroughness
-from homeward.ingestion.scan.scans import Scans, segment_key
+from homeward.ingestion.scan.model import (
+    Candidate,
+    Counts,
+    GapReason,
+    ScanState,
+    Segment,
+    Thoroughness,
+)
+from homeward.ingestion.scan.plan import RecordingsInScope, ScanPlanner
+from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.servicekit import errors, records, wire
@@ -73,6 +83,7 @@ class Outside:
         self.time = NOW
         self.probing: errors.DomainError | None = None
         self.matching: errors.DomainError | None = None
+        self.held: dict[str, Candidate] = {}
         self.found = MediaInfo(
             VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60), version=VERSION
         )
@@ -98,8 +109,11 @@ class Outside:
         if self.matching is not None:
             raise self.matching
 
-    async def put(self, scan_id: str, segment: int) -> None:
-        del scan_id, segment
+    async def put(self, scan_id: str, *segments: Any) -> None:
+        del scan_id, segments
+
+    async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
+        return [self.held[one] for one in sighting_ids if one in self.held]
 
 
 @pytest.fixture
@@ -161,14 +175,24 @@ async def api(
         ),
     )
     scan_records = InMemoryKeyValueStore()
-    scans = Scans(
-        store=scan_records,
+    kept = StoredScanRecords(scan_records)
+    scope = RecordingsInScope(library, cameras)
+    planner = ScanPlanner(
+        scans=kept,
+        plans=outside,
         queue=outside,
+        scope=scope,
         footage=library,
-        cameras=cameras,
-        matcher=outside,
         clock=outside,
         segment_length=timedelta(seconds=30),
+    )
+    scans = Scans(
+        records=kept,
+        plans=outside,
+        scope=scope,
+        matcher=outside,
+        clock=outside,
+        limits=ScanLimits(scans=3, segments=1000),
     )
     times = StoredIncomparableTimes(bucket)
     server = GrpcServer(
@@ -186,7 +210,8 @@ async def api(
     async with open_channel(f"localhost:{server.port}") as channel:
         stubs = SimpleNamespace(
             bucket=bucket,
-            scan_records=scan_records,
+            kept=kept,
+            planner=planner,
             times=times,
             cameras=camera_service_pb2_grpc.CameraServiceStub(channel),
             footage=footage_service_pb2_grpc.FootageServiceStub(channel),
@@ -911,15 +936,54 @@ async def new_scan(api: Any, request_id: str = "", **scope: Any) -> Any:
     return (await api.scans.CreateScan(request)).scan
 
 
-async def test_create_scan_plans_it(api: Any) -> None:
+async def planned_scan(api: Any, **scope: Any) -> Any:
+    """Create a scan, and return it as it is once it is planned."""
+    scan_id = (await new_scan(api, **scope)).scan_id
+    while not await api.planner.step(scan_id):
+        pass
+    return (await api.scans.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id))).scan
+
+
+async def segments_of(api: Any, scan_id: str) -> list[Segment]:
+    (recording,) = await api.kept.recordings(scan_id, most=1)
+    return [recording.segment(number) for number in range(len(recording.pieces))]
+
+
+async def keep(api: Any, scan_id: str, *segments: Segment) -> None:
+    """Keep segments that have ended."""
+    await asyncio.gather(*(api.kept.save_segment(scan_id, one) for one in segments))
+    await fold(api.kept, scan_id)
+
+
+async def test_create_scan_answers_before_it_is_planned(api: Any) -> None:
     await upload(api)
 
     scan = await new_scan(api, camera_ids=["cam-1"])
 
     assert scan.state == scan_pb2.Scan.STATE_PENDING
-    assert scan.progress.segment_count == 2
-    assert scan.coverage.requested_duration.ToTimedelta() == timedelta(seconds=60)
+    assert (scan.progress.planning, scan.progress.segment_count) == (True, 0)
     assert list(scan.scope.camera_ids) == ["cam-1"]
+
+
+async def test_a_planned_scan_tells_what_is_asked_for(api: Any) -> None:
+    await upload(api)
+
+    scan = await planned_scan(api, camera_ids=["cam-1"])
+
+    assert scan.state == scan_pb2.Scan.STATE_PENDING
+    assert (scan.progress.planning, scan.progress.segment_count) == (False, 2)
+    assert scan.coverage.requested_duration.ToTimedelta() == timedelta(seconds=60)
+
+
+async def test_create_scan_refuses_more_than_may_be_under_way(api: Any) -> None:
+    await upload(api)
+    for _ in range(3):
+        await new_scan(api)
+
+    assert await refusal(new_scan(api)) == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        errors.Reason.SCAN_LIMIT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -1018,13 +1082,15 @@ async def test_get_scan_and_list_scans_tell_the_same(api: Any) -> None:
 
 async def test_cancel_scan_ends_it_once(api: Any) -> None:
     await upload(api)
-    request = scan_service_pb2.CancelScanRequest(scan_id=(await new_scan(api)).scan_id)
+    scan_id = (await planned_scan(api)).scan_id
+    request = scan_service_pb2.CancelScanRequest(scan_id=scan_id)
 
     cancelled = (await api.scans.CancelScan(request)).scan
+    read = await api.scans.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id))
 
     assert cancelled.state == scan_pb2.Scan.STATE_CANCELLED
     # Its two segments follow each other: they are one gap.
-    assert [(gap.reason, gap.interval) for gap in cancelled.coverage.gaps] == [
+    assert [(gap.reason, gap.interval) for gap in read.scan.coverage.gaps] == [
         (
             scan_pb2.COVERAGE_GAP_REASON_CANCELLED,
             wire.to_interval(RECORDED, RECORDED + timedelta(seconds=60)),
@@ -1040,7 +1106,7 @@ async def test_a_scan_of_an_interval_asks_for_that_much(api: Any) -> None:
     await upload(api)
     interval = wire.to_interval(RECORDED + timedelta(seconds=20), RECORDED + timedelta(seconds=35))
 
-    scan = await new_scan(api, interval=interval)
+    scan = await planned_scan(api, interval=interval)
 
     assert scan.progress.segment_count == 2
     assert scan.coverage.requested_duration.ToTimedelta() == timedelta(seconds=15)
@@ -1048,11 +1114,8 @@ async def test_a_scan_of_an_interval_asks_for_that_much(api: Any) -> None:
 
 async def test_a_scan_tells_what_was_looked_at_passed_over_and_neither(api: Any) -> None:
     await upload(api)
-    scan = await new_scan(api)
-    first, second = [
-        records.decode(entry.value, Segment)
-        for entry in await api.scan_records.entries(f"segment.{scan.scan_id}.*")
-    ]
+    scan = await planned_scan(api)
+    first, second = await segments_of(api, scan.scan_id)
     lost = Stretch(timedelta(seconds=50), timedelta(seconds=60))
     done = [
         replace(first, looked_at=timedelta(seconds=10), passed_over=timedelta(seconds=20)),
@@ -1062,17 +1125,8 @@ async def test_a_scan_tells_what_was_looked_at_passed_over_and_neither(api: Any)
             gaps=(second.gap_over(lost, GapReason.NO_PICTURES, "none there"),),
         ),
     ]
-    await asyncio.gather(
-        *(
-            api.scan_records.put(
-                segment_key(scan.scan_id, number),
-                records.encode(
-                    replace(one, state=ScanState.SUCCEEDED, thoroughness=Thoroughness.GATED)
-                ),
-            )
-            for number, one in enumerate(done)
-        )
-    )
+    how = {"state": ScanState.SUCCEEDED, "thoroughness": Thoroughness.GATED}
+    await keep(api, scan.scan_id, *(replace(one, **how) for one in done))
 
     request = scan_service_pb2.GetScanRequest(scan_id=scan.scan_id)
     coverage = (await api.scans.GetScan(request)).scan.coverage
@@ -1086,6 +1140,42 @@ async def test_a_scan_tells_what_was_looked_at_passed_over_and_neither(api: Any)
     assert effort.decoded_duration.ToTimedelta() == timedelta(seconds=30)
     assert effort.passed_over_duration.ToTimedelta() == timedelta(seconds=20)
     assert list(effort.thoroughness) == [scan_pb2.THOROUGHNESS_GATED]
+
+
+async def test_watch_scan_tells_candidates_as_matching_has_them(api: Any, outside: Outside) -> None:
+    await upload(api)
+    scan_id = (await planned_scan(api)).scan_id
+    first, second = await segments_of(api, scan_id)
+    names = [str(uuid.uuid4()) for _ in range(2)]
+    subject_id = str(uuid.uuid4())
+    outside.held[names[0]] = Candidate(
+        sighting_id=names[0],
+        subject_id=subject_id,
+        camera_id="cam-1",
+        footage_id=first.footage_id,
+        start_time=RECORDED,
+        end_time=RECORDED + timedelta(seconds=3),
+        score=0.75,
+        threshold=0.5,
+    )
+    ended = {"state": ScanState.SUCCEEDED, "looked_at": first.duration}
+    await keep(
+        api, scan_id, replace(first, **ended, sighting_ids=tuple(names)), replace(second, **ended)
+    )
+
+    watch = api.scans.WatchScan(scan_service_pb2.WatchScanRequest(scan_id=scan_id))
+    updates = [update async for update in watch]
+
+    assert [update.WhichOneof("update") for update in updates] == ["candidate", "scan"]
+    candidate, scan = updates[0].candidate, updates[1].scan
+    assert (candidate.sighting_id, candidate.subject_id, candidate.score) == (
+        names[0],
+        subject_id,
+        0.75,
+    )
+    # The other one was erased meanwhile: the scan tells that there was one, and no more.
+    assert scan.progress.candidate_count == 2
+    assert scan.state == scan_pb2.Scan.STATE_SUCCEEDED
 
 
 async def test_watch_scan_ends_with_the_scan(api: Any) -> None:
@@ -1128,19 +1218,18 @@ async def test_a_scan_that_is_not_there_is_not_watched(
     assert await refusal(watch.read()) == refused
 
 
-async def searched_with_somebody_too_small(api: Any, *, keep: bool = True) -> str:
+async def searched_with_somebody_too_small(api: Any, *, times: bool = True) -> str:
     """Return a scan of two segments, in each of which two people could not be compared."""
-    scan_id: str = (await new_scan(api)).scan_id
-    for number, entry in enumerate(await api.scan_records.entries(f"segment.{scan_id}.*")):
-        segment = records.decode(entry.value, Segment)
+    scan_id: str = (await planned_scan(api)).scan_id
+    for segment in await segments_of(api, scan_id):
         counts = Counts(
             incomparable=2, sizes=FaceSizes.of([17.2, 40]) + FaceSizes(unclear=1), appearances=0
         )
         done = replace(
             segment, state=ScanState.SUCCEEDED, looked_at=segment.duration, counts=counts
         )
-        await api.scan_records.put(segment_key(scan_id, number), records.encode(done))
-        if keep:
+        await keep(api, scan_id, done)
+        if times:
             people = tuple(
                 IncomparablePerson(
                     segment.start + timedelta(seconds=start),
@@ -1186,7 +1275,7 @@ async def test_a_scan_tells_how_wide_faces_were(api: Any) -> None:
 async def test_a_scan_that_saw_nobody_has_no_sizes(api: Any) -> None:
     await upload(api)
 
-    coverage = (await new_scan(api)).coverage
+    coverage = (await planned_scan(api)).coverage
 
     assert not coverage.HasField("face_sizes")
     assert not coverage.camera_face_sizes
@@ -1239,7 +1328,7 @@ async def test_what_is_past_its_deadline_is_not_listed_and_that_is_told_once(
 
 async def test_times_that_are_not_kept_are_told_of(api: Any) -> None:
     await upload(api)
-    scan_id = await searched_with_somebody_too_small(api, keep=False)
+    scan_id = await searched_with_somebody_too_small(api, times=False)
 
     told = await api.scans.ListIncomparableStretches(stretches_of(scan_id))
 

@@ -48,7 +48,7 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
             entry.data == _SCANS and OUTCOMES.get(entry.outcome) == "pending"
             for entry in certificate.entries
         )
-        readable = " but what scans tell: ids, cameras, times and scores" if in_scans else ""
+        readable = " but ids in the records of scans" if in_scans else ""
         return f"Nothing can be read any more{readable}; bytes of what is pending are not gone yet."
     return "Not all of it is gone."
 

@@ -96,6 +96,7 @@ _ADVICE: Mapping[str, str] = {
     "SCAN_NOT_FOUND": "`homeward scan list` shows the scans",
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
     "SCAN_ENDED": "`homeward scan watch ID` shows what it found",
+    "SCAN_LIMIT": "`homeward scan list` shows what runs, `homeward scan cancel ID` ends one",
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",

@@ -134,6 +134,15 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
     return [f"Matches not shown, as {why}: {count}." for why, count in counts.items() if count]
 
 
+def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
+    """Return what is told of candidates that a scan has recorded and nobody has any more."""
+    gone = progress.candidate_count - listed
+    if gone <= 0:
+        return []
+    why = "they were rejected or erased, or joined to another"
+    return [f"Candidates that were found and are not held any more, as {why}: {gone}."]
+
+
 def tell_findings(session: Session, findings: Findings) -> None:
     """Print candidates, then coverage."""
     candidates = findings.best_first()
@@ -153,9 +162,9 @@ def tell_findings(session: Session, findings: Findings) -> None:
     else:
         for line in _none_found(findings.scan, worth):
             session.view.say(line)
-    for line in not_shown(findings.scan.progress):
-        session.view.say(line)
     progress = findings.scan.progress
+    for line in (*not_listed(progress, len(candidates)), *not_shown(progress)):
+        session.view.say(line)
     if progress.dropped_match_count > progress.closed_subject_match_count:
         session.view.say("`homeward sighting list --rejected` shows where, and how to look again.")
     crowded = findings.scan.progress.crowded_appearance_count
@@ -177,6 +186,12 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         f"Coverage: {times.span(coverage.searched_duration)} searched of "
         f"{times.span(coverage.requested_duration)} of footage asked for."
     )
+    if scan.progress.planning:
+        say(
+            "It was cancelled before all footage in its scope was counted; what was not is neither."
+            if scan.state in ENDED
+            else "Not all footage in its scope is counted yet."
+        )
     missing = times.seconds(coverage.requested_duration) - times.seconds(coverage.searched_duration)
     passed_over = times.seconds(coverage.passed_over_duration)
     if passed_over:
@@ -372,13 +387,14 @@ def _show_progress(show: progress.Show, pace: progress.Pace, findings: Findings)
     total = times.seconds(findings.scan.progress.total_duration)
     speed = pace.speed(done)
     scan = findings.scan
-    pending = scan.state == scan_pb2.Scan.STATE_PENDING
+    pending, planning = scan.state == scan_pb2.Scan.STATE_PENDING, scan.progress.planning
     component = scan.progress.waiting.component or "a service"
     notes = (
-        "waiting for a scanner" if pending else "",
+        f"counting recordings: {scan.progress.footage_count}" if planning else "",
+        "waiting for a scanner" if pending and not planning else "",
         f"waiting for {component}" if scan.progress.HasField("waiting") else "",
         f"{speed:.1f} x real time" if speed else "",
-        pace.eta(done, total),
+        "" if planning else pace.eta(done, total),
         f"candidates: {len(findings.candidates)}",
     )
     show(done, total, ", ".join(filter(None, notes)))

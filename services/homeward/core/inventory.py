@@ -201,12 +201,12 @@ UNCLAIMED = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, how many faces were how wide; of candidates ids, cameras,"
-    " times and scores",
+    holds="scope, progress, coverage, how many faces were how wide; of what was found, how much it"
+    " is and the ids of the sightings, beside no camera, recording or time",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",
-    keys="{scan_id}.…",
+    keys="scan.{scan_id}, open.{scan_id}, recording.{scan_id}.…, live.{scan_id}.…",
     kept="31 days",
     removed_by="NATS, by age",
     limit=RECORD_LIMIT,
@@ -214,12 +214,23 @@ SCANS = DataClass(
 )
 SCAN_WORK = DataClass(
     name="scan work",
-    holds="scan id and number of a segment",
+    holds="scan id and numbers of a recording and a segment in it",
     owner="ingestion",
     engine=Engine.STREAM,
     place="SCAN_WORK",
     kept="until done, 31 days at most",
     removed_by="NATS, when done and by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
+SCAN_PLANS = DataClass(
+    name="scan plans",
+    holds="ids of scans that are not planned yet",
+    owner="ingestion",
+    engine=Engine.STREAM,
+    place="SCAN_PLANS",
+    kept="until planned, 31 days at most",
+    removed_by="NATS, when planned and by age",
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,
 )
@@ -350,6 +361,7 @@ INVENTORY = (
     UNCLAIMED,
     SCANS,
     SCAN_WORK,
+    SCAN_PLANS,
     FACES,
     SUBJECTS,
     PHOTOGRAPHS,

@@ -57,7 +57,7 @@ def count_engines(data: Path, environment: Mapping[str, str] = os.environ) -> En
     """
     given = given_engines(environment)
     objects = _objects(object_store(data, environment), everything=given.s3 is None)
-    streams, collections = asyncio.run(_streams(given.nats or _own_nats(data)))
+    streams, collections = asyncio.run(_streams(given.nats or own_nats(data)))
     photographs = objects.get("homeward-subjects", [])
     stills = objects.get("homeward-evidence", [])
     footage = objects.get("homeward-footage", [])
@@ -123,7 +123,8 @@ def _vectors(client: QdrantClient, collection: str) -> Iterator[dict[str, Any]]:
             return
 
 
-def _own_nats(data: Path) -> str:
+def own_nats(data: Path) -> str:
+    """Return the address of a stack's own NATS, with its token."""
     secrets = load_secrets(data / "secrets", gallery=data / "qdrant")
     ports = json.loads((data / FILE_NAME).read_text())
     return nats_url(port=ports["nats"], token=secrets.nats_token)

@@ -34,12 +34,12 @@ from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.footage.model import Footage, FootageHeader
 from homeward.ingestion.footage.timeline import Examination
-from homeward.ingestion.scan.compare import Task
+from homeward.ingestion.scan.cut import pieces_of
 from homeward.ingestion.scan.faces import Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
-from homeward.ingestion.scan.ports import Sighted
-from homeward.ingestion.scan.scans import pieces_of
-from homeward.ingestion.scan.segment import SegmentScanner
+from homeward.ingestion.scan.ports import SightingDraft
+from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
+from homeward.ingestion.scan.task import SegmentTask
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
@@ -139,7 +139,7 @@ async def searcher(
         workers = await stack.enter_async_context(
             BoundedExecutor("embedding", workers=threads, queue=64)
         )
-        looker = await stack.enter_async_context(BoundedExecutor("look", workers=1, queue=64))
+        looker = await stack.enter_async_context(BoundedExecutor("pictures", workers=1, queue=64))
         decoder = await stack.enter_async_context(
             BoundedExecutor("decode", workers=threads, queue=threads)
         )
@@ -210,7 +210,7 @@ class FootageSearcher:
                 below it is forgotten early, as by a scanner.
         """
         matcher = _Scorer(gallery, threshold)
-        scanner = SegmentScanner(
+        parts = ScannerParts(
             source=self._source,
             faces=self._faces,
             images=_NoStills(),
@@ -219,9 +219,8 @@ class FootageSearcher:
             incomparable=None,
             executor=self._executor,
             clock=SystemClock(),
-            sample_rate=sample_rate,
-            gated=True,
         )
+        scanner = SegmentScanner(parts, sample_rate=sample_rate, gated=True)
         with _served(path) as url:
             examined = await self._prober.probe(url)
             for task in _tasks(path, examined):
@@ -234,12 +233,12 @@ async def _nothing(_: Segment) -> None:
     pass
 
 
-def _tasks(path: Path, examined: Examination) -> list[Task]:
+def _tasks(path: Path, examined: Examination) -> list[SegmentTask]:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
     footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))
     return [
-        Task(
+        SegmentTask(
             scan_id="evaluation",
             subject_ids=(),
             footage=footage,
@@ -279,8 +278,8 @@ class _Scorer:
         ranked = sorted(scored, key=lambda one: -one[1])
         return [Match(name, "", score) for name, score in ranked if score >= least]
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
-        for one in sighted:
+    async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
+        for one in drafts:
             fused = float(self._gallery[one.match.subject_id] @ one.template.values)
             self.scored.append(
                 Comparison(
@@ -293,7 +292,10 @@ class _Scorer:
                     best_shot=NOTHING if one.best_shot_score is None else one.best_shot_score,
                 )
             )
-        return [Drop.SUBJECT_CLOSED] * len(sighted)
+        return [Drop.SUBJECT_CLOSED] * len(drafts)
+
+    async def candidates(self, _: Sequence[str]) -> list[Candidate]:
+        return []
 
     async def require_searchable(self, _: Sequence[str]) -> None:
         pass

@@ -9,11 +9,10 @@ from functools import partial
 
 from homeward.common.retaining import in_time
 from homeward.core import inventory
-from homeward.ingestion.assembly import assemble
+from homeward.ingestion.assembly import assemble, open_scans
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
-from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
@@ -35,15 +34,7 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
-        scans = Scans(
-            store=parts.scans,
-            queue=parts.queue,
-            footage=parts.footage.library,
-            cameras=parts.cameras,
-            matcher=parts.matcher,
-            clock=clock,
-            segment_length=timedelta(seconds=settings.segment_seconds),
-        )
+        scans = await open_scans(settings, parts, clock, stack)
         stretches = IncomparableStretches(
             scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from homeward.core import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
 from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
-from homeward.ingestion.adapters.work_queue import NatsWorkQueue
+from homeward.ingestion.adapters.work_queue import NatsPlanQueue, NatsWorkQueue
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
@@ -21,8 +22,13 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
+from homeward.ingestion.scan.former import FormerScans
+from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
+from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
@@ -41,7 +47,10 @@ class Parts:
     prober: CagedProber
     matcher: GrpcMatcher
     queue: NatsWorkQueue
-    scans: KeyValueStore
+    plans: NatsPlanQueue
+    scans: StoredScanRecords
+    scan_store: KeyValueStore
+    """What `scans` are kept in."""
     uploads: KeyValueStore
     erasures: KeyValueStore
 
@@ -65,13 +74,13 @@ async def assemble(
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
-
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
     registered = await eventually(partial(bucket, inventory.CAMERAS))
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
     scans = await eventually(partial(bucket, inventory.SCANS))
     erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
     queue = await eventually(partial(NatsWorkQueue.open, bus, replicas=settings.nats_replicas))
+    plans = await eventually(partial(NatsPlanQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
     channel = await stack.enter_async_context(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
@@ -97,7 +106,9 @@ async def assemble(
         prober=prober,
         matcher=matcher,
         queue=queue,
-        scans=scans,
+        plans=plans,
+        scans=StoredScanRecords(scans),
+        scan_store=scans,
         uploads=uploads,
         erasures=erasures,
     )
@@ -110,6 +121,40 @@ def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
     """
     queue = MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads
     return BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=queue)
+
+
+async def open_scans(
+    settings: IngestionSettings, parts: Parts, clock: Clock, stack: AsyncExitStack
+) -> Scans:
+    """Open the scans of the API role, and plan them beside the rest.
+
+    Args:
+        settings: How much may be under way, and how long segments are.
+        parts: What they stand on.
+        clock: Tells the time.
+        stack: Ends the planning.
+    """
+    await eventually(FormerScans(parts.scan_store, parts.scans).bring_over)
+    scope = RecordingsInScope(parts.footage.library, parts.cameras)
+    planner = ScanPlanner(
+        scans=parts.scans,
+        plans=parts.plans,
+        queue=parts.queue,
+        scope=scope,
+        footage=parts.footage.library,
+        clock=clock,
+        segment_length=timedelta(seconds=settings.segment_seconds),
+    )
+    for _ in range(PLANNERS):
+        await stack.enter_async_context(in_background(planner.run()))
+    return Scans(
+        records=parts.scans,
+        plans=parts.plans,
+        scope=scope,
+        matcher=parts.matcher,
+        clock=clock,
+        limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
+    )
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

@@ -96,5 +96,5 @@ def count_segment(segment: Segment) -> None:
     APPEARANCES.labels("candidate").inc(counts.appearances - counts.discarded)
     APPEARANCES.labels("discarded").inc(counts.discarded)
     APPEARANCES.labels("incomparable").inc(counts.incomparable)
-    CANDIDATES.inc(len(segment.candidates))
+    CANDIDATES.inc(len(segment.sighting_ids))
     DROPPED.inc(counts.dropped)

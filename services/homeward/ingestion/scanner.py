@@ -13,9 +13,10 @@ import structlog
 from homeward.ingestion.adapters.embedding import IDEMPOTENT, GrpcFaceFinder
 from homeward.ingestion.adapters.images import CvFaceImages
 from homeward.ingestion.adapters.media import CagedFrameSource
-from homeward.ingestion.assembly import assemble
+from homeward.ingestion.assembly import Parts, assemble
 from homeward.ingestion.scan.presence_index import StoredPresenceIndex
-from homeward.ingestion.scan.segment import SegmentScanner
+from homeward.ingestion.scan.progress import Check
+from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.stretches import StoredIncomparableTimes
 from homeward.ingestion.scan.work import ScanWorker
 from homeward.ingestion.settings import ScannerSettings
@@ -43,8 +44,8 @@ async def main() -> None:
         decoder = await stack.enter_async_context(
             BoundedExecutor("decode", workers=decoders, queue=segments * decoders)
         )
-        looker = await stack.enter_async_context(
-            BoundedExecutor("look", workers=segments, queue=segments)
+        pictures = await stack.enter_async_context(
+            BoundedExecutor("pictures", workers=segments, queue=segments)
         )
         parts = await assemble(settings, clock, stack, role="scanner")
         channel = await stack.enter_async_context(
@@ -53,57 +54,66 @@ async def main() -> None:
         source = CagedFrameSource(decoder, decoders=decoders)
         stack.callback(source.close)
         await asyncio.to_thread(source.warm)  # before anything else runs
-        scanner = SegmentScanner(
+        scanner_parts = ScannerParts(
             source=source,
             faces=GrpcFaceFinder(channel, settings.embedding_target),
             images=CvFaceImages(),
             matcher=parts.matcher,
             presence=StoredPresenceIndex(parts.store) if settings.presence_index else None,
             incomparable=StoredIncomparableTimes(parts.store),
-            executor=looker,
+            executor=pictures,
             clock=clock,
-            sample_rate=settings.sample_rate,
-            gated=settings.gate,
         )
-        alive = partial(check_health, channel, "embedding", settings.embedding_target)
+        embedding = partial(check_health, channel, "embedding", settings.embedding_target)
         worker = ScanWorker(
             queue=parts.queue,
-            store=parts.scans,
+            scans=parts.scans,
             footage=parts.footage.library,
-            scanner=scanner,
+            scanner=SegmentScanner(
+                scanner_parts, sample_rate=settings.sample_rate, gated=settings.gate
+            ),
             clock=clock,
-            checks=[alive, parts.matcher.ping, parts.store.ping],
+            checks=[embedding, parts.matcher.ping, parts.store.ping],
         )
         if settings.health_listen is not None:  # all that a scanner serves
-            health = GrpcServer(
-                [],
-                listen=settings.health_listen,
-                checks={
-                    "nats": parts.bus.ping,
-                    "s3": parts.store.ping,
-                    "queue": parts.queue.ping,
-                    "matching": parts.matcher.ping,
-                    "embedding": alive,
-                },
-                grace_seconds=settings.grace_seconds,
-            )
+            health = _health(settings.health_listen, settings, parts, embedding)
             await stack.enter_async_context(health.serving())
-        stop = stop_event()  # not before: until here a signal ends the process as it should
-        log.info("ready")
+        await _work_until_stopped(worker, segments)
 
-        async def work() -> None:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(segments):
-                    group.create_task(worker.run())
 
-        working = asyncio.create_task(work())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-        log.info("stopping")
-        stopping.cancel()
-        working.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working  # raises what ended it, if it was not the stop
+def _health(listen: str, settings: ScannerSettings, parts: Parts, embedding: Check) -> GrpcServer:
+    return GrpcServer(
+        [],
+        listen=listen,
+        checks={
+            "nats": parts.bus.ping,
+            "s3": parts.store.ping,
+            "queue": parts.queue.ping,
+            "matching": parts.matcher.ping,
+            "embedding": embedding,
+        },
+        grace_seconds=settings.grace_seconds,
+    )
+
+
+async def _work_until_stopped(worker: ScanWorker, segments: int) -> None:
+    """Search so many segments at a time until a signal comes."""
+    stop = stop_event()  # not before: until here a signal ends the process as it should
+    log.info("ready")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(segments):
+                group.create_task(worker.run())
+
+    working = asyncio.create_task(work())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+    log.info("stopping")
+    stopping.cancel()
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working  # raises what ended it, if it was not the stop
 
 
 if __name__ == "__main__":

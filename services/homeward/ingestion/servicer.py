@@ -23,7 +23,6 @@ from homeward.ingestion.convert import scans as convert_scans
 from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.scan.model import Candidate
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
@@ -238,17 +237,16 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     async def WatchScan(
         self, request: scan_service_pb2.WatchScanRequest, _: Context
     ) -> AsyncIterator[scan_service_pb2.WatchScanResponse]:
-        told: dict[str, Candidate] = {}
         scan_id = wire.uuid_text(request.scan_id, "scan_id")
         async with aclosing(self._scans.watch(scan_id)) as changes:
-            async for scan, summary in changes:
-                for candidate in summary.candidates:
-                    if told.get(candidate.sighting_id) != candidate:
-                        told[candidate.sighting_id] = candidate
-                        yield scan_service_pb2.WatchScanResponse(
-                            candidate=convert_scans.to_candidate(candidate)
-                        )
-                yield scan_service_pb2.WatchScanResponse(scan=convert_scans.to_scan(scan, summary))
+            async for change in changes:
+                for candidate in change.candidates:
+                    yield scan_service_pb2.WatchScanResponse(
+                        candidate=convert_scans.to_candidate(candidate)
+                    )
+                yield scan_service_pb2.WatchScanResponse(
+                    scan=convert_scans.to_scan(change.scan, change.summary)
+                )
 
 
 def services(

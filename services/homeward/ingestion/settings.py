@@ -54,6 +54,21 @@ class IngestionSettings(EngineSettings):
         "key pictures are rare.",
     )
 
+    max_scans: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="Scans that may be under way at a time; another one is refused until one has"
+        " ended or was cancelled. They take turns at the scanners.",
+    )
+    max_scan_segments: int = Field(
+        2_000_000,
+        ge=1,
+        le=100_000_000,
+        description="Segments of these that may wait to be searched when another scan is created,"
+        " which is refused otherwise. A day of 500 cameras is 720,000.",
+    )
+
     @property
     def min_footage_age(self) -> timedelta:
         """Least age of footage."""

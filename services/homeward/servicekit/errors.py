@@ -44,6 +44,7 @@ class Reason(StrEnum):
     SCAN_NOT_FOUND = auto()
     SCAN_SCOPE_EMPTY = auto()
     SCAN_ENDED = auto()
+    SCAN_LIMIT = auto()
     RETENTION_UNSAFE = auto()
     SUBJECT_NOT_FOUND = auto()
     SUBJECT_CLOSED = auto()

@@ -11,15 +11,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Stored(Generic[T]):
-    """A record as a value, with what makes a write of it conditional."""
-
-    value: T
-    etag: str
-    """Another one after every write."""
-
-
-@dataclass(frozen=True, slots=True)
 class StoreMark:
     """The state of a store at one moment: another one after every write and every removal."""
 
@@ -37,6 +28,20 @@ class Entry:
     value: bytes
     revision: int
     """Grows with every write; a write may be made conditional on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[T]):
+    """A value as it was read, with what a write may be made conditional on."""
+
+    value: T
+    revision: int
+    """Grows with every write to the store; 0 of what is not there yet."""
+
+    @property
+    def etag(self) -> str:
+        """The revision as callers get it: another one after every write."""
+        return str(self.revision)
 
 
 class ConflictError(Exception):

@@ -20,6 +20,7 @@ from nats.js.errors import (
     KeyNotFoundError,
     KeyWrongLastSequenceError,
     NotFoundError,
+    ServerError,
 )
 from nats.js.kv import KeyValue
 
@@ -43,6 +44,9 @@ overwrites the bytes of a message that is deleted by its number, not of one that
 
 MOST_KEYS = 100_000
 """A server names no more subjects of a stream in one answer."""
+
+_NO_MESSAGE = 10057
+"""JetStream's code for a message that is to be deleted and is not there; its status is 500."""
 
 log = structlog.get_logger()
 
@@ -248,8 +252,12 @@ class NatsKeyValueStore:
     async def _overwrite(self, number: int) -> bool:
         try:
             return bool(await self._nats.jetstream.delete_msg(self._stream, number))
-        except NotFoundError:  # somebody else was faster
+        except NotFoundError:
             return False
+        except ServerError as error:
+            if error.err_code != _NO_MESSAGE:
+                raise
+            return False  # somebody else was faster
 
     async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 import json
 import re
 
+import grpc
 import pytest
 
 from cli_services import Homeward, enrolled
-from cli_values import CHILD_WARNING, FOOTAGE, SCAN, SIZES, effort, ended, face_sizes
+from cli_values import CHILD_WARNING, FOOTAGE, SCAN, SIZES, Refusal, effort, ended, face_sizes
 from homeward.api.ingestion.v1 import scan_pb2
 from homeward.cli.__main__ import run
 
@@ -104,3 +105,26 @@ def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
     assert run(["scan", "list"]) == 0
     told = capsys.readouterr().out
     assert re.search(r"cancelled +100% +0:10:00 +0:02:00", told)
+
+
+def test_a_scan_that_is_cancelled_already_is_no_error(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "SCAN_ENDED", metadata={"state": "CANCELLED"}
+    )
+    homeward.scans.told = {"state": scan_pb2.Scan.STATE_CANCELLED}
+
+    assert run(["scan", "cancel", SCAN[:8]]) == 0
+
+    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+
+
+def test_whether_a_cancel_without_an_answer_took_effect_is_to_be_looked_up(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.scans.no_cancel = Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+
+    assert run(["scan", "cancel", SCAN[:8]]) != 0
+
+    assert f"advice: `homeward scan show {SCAN}` tells whether" in capsys.readouterr().err

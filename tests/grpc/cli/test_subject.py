@@ -470,7 +470,7 @@ def test_whoever_asks_for_the_certificate_of_an_erased_subject_needs_the_whole_i
     [
         (
             "scans",
-            "Nothing can be read any more but what scans tell: ids, cameras, times and scores;",
+            "Nothing can be read any more but ids in the records of scans; bytes of what is",
         ),
         ("stills", "Nothing can be read any more; bytes of what is pending are not gone yet."),
     ],

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from homeward.api.ingestion.v1 import scan_pb2
-from homeward.cli.follow import not_shown
+from homeward.cli.follow import not_listed, not_shown
 
 REJECTED = "Matches not shown, as a reviewer has rejected them before: {}."
 CLOSED = "Matches not shown, as their subject was closed during the search: {}."
@@ -24,3 +24,12 @@ def test_matches_of_a_closed_subject_are_not_told_as_rejected(
     progress = scan_pb2.ScanProgress(dropped_match_count=dropped, closed_subject_match_count=closed)
 
     assert not_shown(progress) == lines
+
+
+@pytest.mark.parametrize(("found", "listed", "gone"), [(0, 0, 0), (3, 3, 0), (3, 1, 2), (0, 1, 0)])
+def test_candidates_that_nobody_holds_any_more_are_counted(
+    found: int, listed: int, gone: int
+) -> None:
+    told = not_listed(scan_pb2.ScanProgress(candidate_count=found), listed)
+
+    assert [line.rpartition(" ")[2] for line in told] == ([f"{gone}."] if gone else [])

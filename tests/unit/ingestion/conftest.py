@@ -35,7 +35,7 @@ from homeward.ingestion.footage.timeline import (
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.faces import Box, Face, Frame, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
-from homeward.ingestion.scan.ports import Backlog, Sighted
+from homeward.ingestion.scan.ports import Backlog, SightingDraft
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -84,7 +84,9 @@ class FakeMatcher:
         self.problem: errors.DomainError | None = None
         self.probes: list[Template] = []
         self.asked_for: list[tuple[str, ...]] = []
-        self.sighted: list[Sighted] = []
+        self.drafts: list[SightingDraft] = []
+        self.held: dict[str, Candidate] = {}
+        """The sightings, by their ids."""
         self.rejected: set[str] = set()
         self.closed: set[str] = set()
         self.erased: list[str] = []
@@ -113,25 +115,21 @@ class FakeMatcher:
         del subject_ids, margin
         return [[] for _ in probes], MatchPolicy("policy-1", 0.45)
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
-        self.sighted += sighted
+    async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
+        self.drafts += drafts
         return [
             Drop.REJECTED_BEFORE
             if one.match.subject_id in self.rejected
             else Drop.SUBJECT_CLOSED
             if one.match.subject_id in self.closed
-            else Candidate(
-                sighting_id=f"{one.match.subject_id}@{one.start.total_seconds():g}",
-                subject_id=one.match.subject_id,
-                camera_id=one.footage.header.camera_id,
-                footage_id=one.footage.footage_id,
-                start_time=one.true_start + one.start,
-                end_time=one.true_start + one.end,
-                score=one.match.score,
-                threshold=one.policy.threshold,
-            )
-            for one in sighted
+            else f"{one.match.subject_id}@{one.start.total_seconds():g}"
+            for one in drafts
         ]
+
+    async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
+        if self.problem is not None:
+            raise self.problem
+        return [self.held[one] for one in sighting_ids if one in self.held]
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         self.searched.append(tuple(subject_ids))
@@ -149,6 +147,7 @@ class FakeWork:
 
     def __init__(self, scan_id: str, segment: int, attempt: int = 1) -> None:
         self.scan_id = scan_id
+        self.recording = 0
         self.segment = segment
         self.attempt = attempt
         self.trace: dict[str, str] = {}
@@ -173,9 +172,16 @@ class FakeQueue:
         self.problems: list[errors.DomainError] = []
         self.when_empty: Callable[[], Any] = lambda: None
 
-    async def put(self, scan_id: str, segment: int) -> None:
-        if (scan_id, segment) not in self.waiting:
-            self.waiting.append((scan_id, segment))
+    async def put(self, scan_id: str, recording: int, segments: Sequence[int]) -> None:
+        del recording
+        self.waiting += [
+            (scan_id, number) for number in segments if (scan_id, number) not in self.waiting
+        ]
+
+    async def drop(self, scan_id: str) -> list[int]:
+        dropped = [number for name, number in self.waiting if name == scan_id]
+        self.waiting = [one for one in self.waiting if one[0] != scan_id]
+        return dropped
 
     async def take(self) -> FakeWork | None:
         if self.problems:
@@ -191,6 +197,29 @@ class FakeQueue:
 
     async def ping(self) -> None:
         return
+
+
+class FakePlans:
+    """Scans that wait to be planned, once each or more often."""
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+        self.works: list[FakeWork] = []
+        self.problems: list[errors.DomainError] = []
+        self.when_empty: Callable[[], Any] = lambda: None
+
+    async def put(self, scan_id: str) -> None:
+        self.waiting.append(scan_id)
+
+    async def take(self) -> FakeWork | None:
+        if self.problems:
+            raise self.problems.pop(0)
+        if self.waiting:
+            self.works.append(FakeWork(self.waiting.pop(0), 0))
+            return self.works[-1]
+        self.when_empty()
+        await asyncio.sleep(0)  # as a real queue does, it lets others run
+        return None
 
 
 def _stamps(given: Sequence[int | None]) -> np.ndarray:
@@ -398,6 +427,11 @@ def new_clock() -> type[FakeClock]:
 @pytest.fixture
 def queue() -> FakeQueue:
     return FakeQueue()
+
+
+@pytest.fixture
+def plans() -> FakePlans:
+    return FakePlans()
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_a_searched_segment_is_counted_by_what_was_seen_and_how(make: Any) -> No
         passed_over=20,
         counts=counts,
         gaps=(gap,),
-        candidates=(make.candidate(),),
+        sighting_ids=("sighting-1",),
     )
     before = figures()
 

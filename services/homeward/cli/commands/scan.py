@@ -9,7 +9,7 @@ import click
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.cli import caveats, stretches, times
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.follow import ENDED, follow, tell_coverage, tell_efforts
 from homeward.cli.options import Group, Session, connected, full_id
@@ -72,6 +72,7 @@ def show(session: Session, *, scan_id: str) -> None:
             ("from", times.utc(scan.scope.interval.start_time)),
             ("to", times.utc(scan.scope.interval.end_time)),
             ("recordings", str(progress.footage_count)),
+            ("planning", "not all recordings are counted" if progress.planning else ""),
             ("dealt with", _share(scan)),
             ("pictures looked at", str(progress.frame_count)),
             # One that may be two people is compared as two; the coverage counts it once.
@@ -160,8 +161,7 @@ def list_stretches(
 @click.argument("scan_id", metavar="ID")
 def cancel(session: Session, *, scan_id: str) -> None:
     """Stop a scan. What it found until then stands."""
-    request = scan_service_pb2.CancelScanRequest(scan_id=_full(session, scan_id))
-    scan = _stub(session).CancelScan(request).scan
+    scan = _cancelled(session, _full(session, scan_id))
     if session.view.json:
         session.view.document({"scan": scan})
         return
@@ -172,6 +172,19 @@ def cancel(session: Session, *, scan_id: str) -> None:
             f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
             " that. What it found stands."
         )
+
+
+def _cancelled(session: Session, scan_id: str) -> scan_pb2.Scan:
+    """Cancel a scan; return it, as it was before too if it was cancelled already."""
+    stub = _stub(session)
+    try:
+        return stub.CancelScan(scan_service_pb2.CancelScanRequest(scan_id=scan_id)).scan
+    except CallError as error:
+        if error.reason == "SCAN_ENDED" and error.metadata.get("state") == "CANCELLED":
+            return stub.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id)).scan
+        if error.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):  # it may have taken effect
+            error.advice = f"`homeward scan show {scan_id}` tells whether it is cancelled"
+        raise
 
 
 def _stub(session: Session) -> ScanServiceStub:

@@ -18,7 +18,7 @@ from homeward.core.vision.changes import Searched
 from homeward.core.vision.planes import unstack, within
 from homeward.core.vision.regions import Region
 from homeward.ingestion.scan.faces import Box, Face, Frame, Template
-from homeward.ingestion.scan.ports import Looked, Undecodable
+from homeward.ingestion.scan.ports import FrameFaces, Undecodable
 from homeward.ingestion.scan_metrics import STAGE_SECONDS
 from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
@@ -84,7 +84,7 @@ class GrpcFaceFinder:
         frames: AsyncIterator[Frame | Undecodable],
         *,
         thorough: bool,
-    ) -> AsyncGenerator[list[Looked], None]:
+    ) -> AsyncGenerator[list[FrameFaces], None]:
         """Yield the pictures with their faces, in order, a few at a time."""
         # What was sent, in order; its size bounds what is in flight.
         order: asyncio.Queue[_Message | None] = asyncio.Queue(IN_FLIGHT)

@@ -63,15 +63,15 @@ class CvFaceImages:
         """Return a face, twice as wide as it is, and its shoulders, very small: grey levels."""
         x, _ = face.centre
         around = Box(x - face.width, face.y - 0.3 * face.height, 2 * face.width, 2.5 * face.height)
-        seen = frame.grey[_cells(around.scaled(frame.scale), frame.grey, margin=0)]
-        if not seen.size:  # at the very edge, by rounding
-            seen = frame.grey[:1, :1]
-        few = cv2.resize(np.ascontiguousarray(seen), PATCH_SIZE, interpolation=cv2.INTER_AREA)
+        shown = frame.grey[_cells(around.scaled(frame.scale), frame.grey, margin=0)]
+        if not shown.size:  # at the very edge, by rounding
+            shown = frame.grey[:1, :1]
+        few = cv2.resize(np.ascontiguousarray(shown), PATCH_SIZE, interpolation=cv2.INTER_AREA)
         return np.asarray(few, np.float32)
 
-    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
-        """Return how well a face serves recognition, in [0, 1]; without `seen`, at most."""
-        return _quality(_aligned(frame.picture, face) if seen else None, face)
+    def selection_quality(self, frame: Frame, face: Face, *, sharpness: bool) -> float:
+        """Return how well a face serves recognition, in [0, 1]; without `sharpness`, at most."""
+        return _quality(_aligned(frame.picture, face) if sharpness else None, face)
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
         """Return a person's surroundings, to compare them and to make a still of."""

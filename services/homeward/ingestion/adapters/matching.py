@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import grpc
@@ -23,7 +24,7 @@ from homeward.core.idempotency import idempotent_calls
 from homeward.core.policy import PolicyFigures
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import MOST_LISTED, Sighted
+from homeward.ingestion.scan.ports import MOST_LISTED, SightingDraft
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
@@ -40,6 +41,9 @@ MATCH_BATCH = 256
 """Most probes that the service takes at once."""
 
 RECORD_BATCH = 16
+
+READ_AT_ONCE = 8
+"""Sightings that are read at a time."""
 
 
 class GrpcMatcher:
@@ -89,20 +93,35 @@ class GrpcMatcher:
             )
         return matches, policy
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
-        """Record sightings, and return what became of each."""
-        recorded: list[Candidate | Drop] = []
-        for start in range(0, len(sighted), RECORD_BATCH):
+    async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
+        """Record sightings; return of each the id, or why it was not recorded."""
+        recorded: list[str | Drop] = []
+        for start in range(0, len(drafts), RECORD_BATCH):
             request = sighting_service_pb2.RecordSightingsRequest(
-                findings=[_to_finding(one) for one in sighted[start : start + RECORD_BATCH]]
+                findings=[_to_finding(one) for one in drafts[start : start + RECORD_BATCH]]
             )
             async with translated("matching", self._target):
                 answer = await self._sightings.RecordSightings(request, timeout=TIMEOUT_SECONDS)
             recorded += [
-                _candidate(result.sighting) if result.HasField("sighting") else _drop(result)
+                result.sighting.sighting_id if result.HasField("sighting") else _drop(result)
                 for result in answer.results
             ]
         return recorded
+
+    async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
+        """Return those of some sightings that are there, as they stand, in no order."""
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(sighting_id: str) -> Candidate | None:
+            request = sighting_service_pb2.GetSightingRequest(sighting_id=sighting_id)
+            try:
+                async with at_once, translated("matching", self._target):
+                    answer = await self._sightings.GetSighting(request, timeout=TIMEOUT_SECONDS)
+            except errors.NotFoundError:  # erased, or part of another one now
+                return None
+            return _candidate(answer.sighting)
+
+        return [one for one in await asyncio.gather(*map(read, sighting_ids)) if one is not None]
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody."""
@@ -161,40 +180,38 @@ def _to_template(template: Template) -> types_pb2.Template:
     return types_pb2.Template(values=template.values.tolist(), model_digest=template.model_digest)
 
 
-def _to_finding(sighted: Sighted) -> sighting_service_pb2.SightingFinding:
-    before = sighted.include_rejected_before
+def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
+    before = draft.include_rejected_before
     return sighting_service_pb2.SightingFinding(
         sighting=sighting_pb2.Sighting(
-            subject_id=sighted.match.subject_id,
-            photo_id=sighted.match.photo_id,
-            footage_id=sighted.footage.footage_id,
-            camera_id=sighted.footage.header.camera_id,
-            scan_id=sighted.scan_id,
-            interval=wire.to_interval(
-                sighted.true_start + sighted.start, sighted.true_start + sighted.end
-            ),
-            best_shot_time=wire.to_timestamp(sighted.true_start + sighted.best_shot),
-            start_offset=wire.to_duration(sighted.start),
-            end_offset=wire.to_duration(sighted.end),
-            best_shot_offset=wire.to_duration(sighted.best_shot),
-            score=sighted.match.score,
-            best_shot_score=sighted.best_shot_score,
-            rival_score=sighted.rival_score,
-            time_uncertain=sighted.time_uncertain,
-            threshold=sighted.policy.threshold,
-            policy_id=sighted.policy.policy_id,
-            figures=common_convert.to_figures(sighted.policy.figures)
-            if sighted.policy.figures
+            subject_id=draft.match.subject_id,
+            photo_id=draft.match.photo_id,
+            footage_id=draft.footage.footage_id,
+            camera_id=draft.footage.header.camera_id,
+            scan_id=draft.scan_id,
+            interval=wire.to_interval(draft.true_start + draft.start, draft.true_start + draft.end),
+            best_shot_time=wire.to_timestamp(draft.true_start + draft.best_shot),
+            start_offset=wire.to_duration(draft.start),
+            end_offset=wire.to_duration(draft.end),
+            best_shot_offset=wire.to_duration(draft.best_shot),
+            score=draft.match.score,
+            best_shot_score=draft.best_shot_score,
+            rival_score=draft.rival_score,
+            time_uncertain=draft.time_uncertain,
+            threshold=draft.policy.threshold,
+            policy_id=draft.policy.policy_id,
+            figures=common_convert.to_figures(draft.policy.figures)
+            if draft.policy.figures
             else None,
-            face_height_px=sighted.face_height_px,
-            footage_sha256=sighted.footage.header.sha256,
-            clock_offset=wire.to_duration(sighted.footage.header.start_time - sighted.true_start),
-            delete_time=wire.to_timestamp(sighted.footage.delete_time),
+            face_height_px=draft.face_height_px,
+            footage_sha256=draft.footage.header.sha256,
+            clock_offset=wire.to_duration(draft.footage.header.start_time - draft.true_start),
+            delete_time=wire.to_timestamp(draft.footage.delete_time),
         ),
-        template=_to_template(sighted.template),
-        still=sighted.still,
+        template=_to_template(draft.template),
+        still=draft.still,
         include_rejected_before_time=wire.to_timestamp(before) if before else None,
-        footage_receive_time=wire.to_timestamp(sighted.footage.receive_time),
+        footage_receive_time=wire.to_timestamp(draft.footage.receive_time),
     )
 
 
@@ -216,6 +233,7 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
         policy_id=sighting.policy_id,
         figures=_figures(sighting),
         rival_score=sighting.rival_score if sighting.HasField("rival_score") else None,
+        time_uncertain=sighting.time_uncertain,
     )
 
 

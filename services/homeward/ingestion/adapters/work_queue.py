@@ -1,7 +1,16 @@
-"""The scan work queue on NATS JetStream."""
+"""The queues of scans on NATS JetStream: segments to search, and scans to plan.
+
+Segments of a scan have a subject and a consumer of their own, so that scans take turns: whoever
+takes a segment goes round the subjects that the stream holds. A consumer that nobody has asked for
+an hour goes by itself, and is made again when it is needed.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 import nats.errors
@@ -15,20 +24,47 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
-from homeward.core.inventory import RECORD_LIMIT, SCAN_WORK
+from homeward.core.inventory import RECORD_LIMIT, SCAN_PLANS, SCAN_WORK, DataClass
 from homeward.ingestion.scan.ports import Backlog
 from homeward.servicekit import tracing
 from homeward.servicekit.nats import Nats
 
 STREAM = SCAN_WORK.place
-CONSUMER = "scanners"
+SUBJECT = "scan.work"
+PLAN_STREAM = SCAN_PLANS.place
+PLAN_SUBJECT = "scan.plan"
+PLANNERS = "planners"
+FORMER_CONSUMER = "scanners"
+"""Of a version that had one for all scans; JetStream allows no other beside it."""
+
 ACK_WAIT_SECONDS = 15.0
 DEDUPLICATION_SECONDS = 3600.0
 MAX_AGE_SECONDS = RECORD_LIMIT.total_seconds()
 TAKE_SECONDS = 5.0
+ASK_SECONDS = 0.5
+"""How often whoever waits asks whether a scan has come."""
+
+ANSWER_SECONDS = 0.1
+"""How long a consumer that may have nothing is asked for; it answers at once if it has."""
+
 RETRY_SECONDS = 3.0
+FORGET_CONSUMER_SECONDS = 3600.0
+PUBLISHED_AT_ONCE = 64
+"""Messages that are on their way to the server at a time."""
+
+DROPPED_AT_ONCE = 256
+DROP_ANSWER_SECONDS = 2.0
+DROP_SECONDS = 10.0
+"""A store that writes each change to its disk takes a second for some hundred."""
+
+MOST_DROPPED = 2048
+"""Segments of a cancelled scan that are dropped before other scans have their turns."""
+
+MAX_ACK_PENDING = 1000
+
+_CONSUMERS_A_PAGE = 256
 
 
 class NatsWork:
@@ -37,8 +73,7 @@ class NatsWork:
     def __init__(self, message: Msg, nats: Nats) -> None:
         self._message = message
         self._nats = nats
-        _, _, self.scan_id, number = message.subject.split(".")
-        self.segment = int(number)
+        self.scan_id, self.recording, self.segment = _named(message)
         self.attempt = message.metadata.num_delivered
         self.trace = dict(message.headers or {})
 
@@ -61,6 +96,169 @@ class NatsWork:
 class NatsWorkQueue:
     """A `WorkQueue` on a JetStream stream with work-queue retention. Messages are ids only."""
 
+    def __init__(self, nats: Nats) -> None:
+        self._nats = nats
+        self._consumers: dict[str, JetStreamContext.PullSubscription] = {}
+        self._turns: deque[str] = deque()
+        """The scans that have something, in the order of their turns."""
+        self._looking = asyncio.Lock()
+        self._asked = float("-inf")
+
+    @classmethod
+    async def open(cls, nats: Nats, *, replicas: int) -> Self:
+        """Make the stream if it is not there, and open it.
+
+        Raises:
+            UnavailableError: The server does not answer.
+        """
+        with nats.translated():
+            await _ensure_stream(nats, SCAN_WORK, f"{SUBJECT}.>", replicas)
+            with suppress(NotFoundError):
+                await nats.jetstream.delete_consumer(STREAM, FORMER_CONSUMER)
+                # Its messages name no recording; `FormerScans` has the planner queue them again.
+                await nats.jetstream.purge_stream(STREAM, subject=f"{SUBJECT}.*.*")
+        return cls(nats)
+
+    async def put(self, scan_id: str, recording: int, segments: Sequence[int]) -> None:
+        """Add segments of a recording; the same ones again within the hour are dropped."""
+        with self._nats.translated():
+            for start in range(0, len(segments), PUBLISHED_AT_ONCE):
+                await asyncio.gather(
+                    *(
+                        self._nats.jetstream.publish(
+                            f"{SUBJECT}.{scan_id}",
+                            f"{recording} {number}".encode(),
+                            headers={"Nats-Msg-Id": f"{scan_id}/{number}", **tracing.carried()},
+                        )
+                        for number in segments[start : start + PUBLISHED_AT_ONCE]
+                    )
+                )
+
+    async def take(self) -> NatsWork | None:
+        """Wait a few seconds for a segment; None when there is none."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + TAKE_SECONDS
+        while True:
+            with self._nats.translated():
+                await self._look_for_scans()
+                for _ in range(len(self._turns)):
+                    self._turns.rotate(-1)
+                    messages = await self._fetch(self._turns[-1], 1) if self._turns else []
+                    if messages:
+                        return NatsWork(messages[0], self._nats)
+            left = until - loop.time()
+            if left <= 0:
+                return None
+            await asyncio.sleep(min(left, ASK_SECONDS))
+
+    async def drop(self, scan_id: str) -> list[int]:
+        """Take out what waits of a scan, `MOST_DROPPED` or so; return the numbers of these."""
+        dropped: list[int] = []
+        with self._nats.translated():
+            while messages := await self._fetch(
+                scan_id, DROPPED_AT_ONCE, seconds=DROP_ANSWER_SECONDS
+            ):
+                for one in messages[:-1]:
+                    await one.ack()
+                # Those before it were taken in then, too.
+                await messages[-1].ack_sync(timeout=DROP_SECONDS)
+                dropped += [_named(one)[2] for one in messages]
+                if len(dropped) >= MOST_DROPPED:
+                    break
+        return dropped
+
+    async def backlog(self) -> Backlog:
+        """Return how much there is to do."""
+        in_flight = offset = 0
+        with self._nats.translated():
+            messages = (await self._nats.jetstream.stream_info(STREAM)).state.messages
+            while True:
+                page = await self._nats.jetstream.consumers_info(STREAM, offset)
+                in_flight += sum(one.num_ack_pending or 0 for one in page)
+                offset += len(page)
+                if len(page) < _CONSUMERS_A_PAGE:
+                    break
+        return Backlog(waiting=max(messages - in_flight, 0), in_flight=in_flight)
+
+    async def ping(self) -> None:
+        """Answer when the queue does."""
+        with self._nats.translated():
+            await self._nats.jetstream.stream_info(STREAM)
+
+    async def _look_for_scans(self) -> None:
+        """Bring up to date which scans have something; what comes newly has its turn first."""
+        async with self._looking:
+            now = asyncio.get_running_loop().time()
+            if now - self._asked < ASK_SECONDS:
+                return
+            info = await self._nats.jetstream.stream_info(STREAM, f"{SUBJECT}.>")
+            self._asked = now
+            found = {subject.split(".")[2] for subject in info.state.subjects or {}}
+            for scan_id in [one for one in self._turns if one not in found]:
+                self._turns.remove(scan_id)
+            self._turns.extendleft(sorted(found.difference(self._turns)))
+            for scan_id in [one for one in self._consumers if one not in found]:
+                await self._consumers.pop(scan_id).unsubscribe()
+
+    async def _fetch(self, scan_id: str, most: int, *, seconds: float | None = None) -> list[Msg]:
+        """Return what a scan has, up to some messages; nothing when it has nothing just now."""
+        try:
+            consumer = self._consumers.get(scan_id)
+            if consumer is None:
+                consumer = await self._consumer_of(scan_id)
+                self._consumers[scan_id] = consumer
+            return list(await consumer.fetch(most, timeout=seconds or ANSWER_SECONDS))
+        except nats.errors.TimeoutError:
+            return []
+        except (APIError, nats.errors.BadSubscriptionError):
+            # Nobody had asked for it for long, so that it went; or its scan has nothing left.
+            self._consumers.pop(scan_id, None)
+            return []
+
+    async def _consumer_of(self, scan_id: str) -> JetStreamContext.PullSubscription:
+        return await self._nats.jetstream.pull_subscribe(
+            f"{SUBJECT}.{scan_id}",
+            durable=f"scan-{scan_id}",
+            stream=STREAM,
+            config=ConsumerConfig(
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=ACK_WAIT_SECONDS,
+                # The scanner counts deliveries itself and reports what it gives up on.
+                max_deliver=-1,
+                max_ack_pending=MAX_ACK_PENDING,
+                inactive_threshold=FORGET_CONSUMER_SECONDS,
+            ),
+        )
+
+
+class NatsPlanWork:
+    """A scan taken from the queue of those to be planned."""
+
+    def __init__(self, message: Msg, nats: Nats) -> None:
+        self._message = message
+        self._nats = nats
+        self.scan_id = message.subject.rpartition(".")[2]
+        self.attempt = message.metadata.num_delivered
+
+    async def done(self) -> None:
+        """Remove it from the queue."""
+        with self._nats.translated():
+            await self._message.ack_sync()
+
+    async def retry(self) -> None:
+        """Give it back, to be taken again in a moment."""
+        with self._nats.translated():
+            await self._message.nak(RETRY_SECONDS)
+
+    async def extend(self) -> None:
+        """Say that it is still being worked on."""
+        with self._nats.translated():
+            await self._message.in_progress()
+
+
+class NatsPlanQueue:
+    """A `PlanQueue` on a JetStream stream with work-queue retention."""
+
     def __init__(self, nats: Nats, consumer: JetStreamContext.PullSubscription) -> None:
         self._nats = nats
         self._consumer = consumer
@@ -72,62 +270,53 @@ class NatsWorkQueue:
         Raises:
             UnavailableError: The server does not answer.
         """
-        jetstream = nats.jetstream
         with nats.translated():
-            try:
-                await jetstream.stream_info(STREAM)
-            except NotFoundError:
-                await jetstream.add_stream(
-                    StreamConfig(
-                        name=STREAM,
-                        subjects=["scan.work.>"],
-                        retention=RetentionPolicy.WORK_QUEUE,
-                        storage=StorageType.FILE,
-                        discard=DiscardPolicy.NEW,
-                        max_age=MAX_AGE_SECONDS,
-                        duplicate_window=DEDUPLICATION_SECONDS,
-                        num_replicas=replicas,
-                    )
-                )
-            consumer = await jetstream.pull_subscribe(
-                "scan.work.>",
-                durable=CONSUMER,
-                stream=STREAM,
+            await _ensure_stream(nats, SCAN_PLANS, f"{PLAN_SUBJECT}.*", replicas)
+            consumer = await nats.jetstream.pull_subscribe(
+                f"{PLAN_SUBJECT}.*",
+                durable=PLANNERS,
+                stream=PLAN_STREAM,
                 config=ConsumerConfig(
-                    ack_policy=AckPolicy.EXPLICIT,
-                    ack_wait=ACK_WAIT_SECONDS,
-                    # The scanner counts deliveries itself and reports what it gives up on.
-                    max_deliver=-1,
-                    max_ack_pending=1000,
+                    ack_policy=AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_SECONDS, max_deliver=-1
                 ),
             )
         return cls(nats, consumer)
 
-    async def put(self, scan_id: str, segment: int) -> None:
-        """Add a segment; the same one again within the hour is dropped."""
+    async def put(self, scan_id: str) -> None:
+        """Add a scan, behind those that wait."""
         with self._nats.translated():
-            await self._nats.jetstream.publish(
-                f"scan.work.{scan_id}.{segment}",
-                b"",
-                headers={"Nats-Msg-Id": f"{scan_id}.{segment}", **tracing.carried()},
-            )
+            await self._nats.jetstream.publish(f"{PLAN_SUBJECT}.{scan_id}", b"")
 
-    async def take(self) -> NatsWork | None:
-        """Wait a few seconds for a segment; None when there is none."""
+    async def take(self) -> NatsPlanWork | None:
+        """Wait a few seconds for a scan; None when there is none."""
         with self._nats.translated():
             try:
                 messages = await self._consumer.fetch(1, timeout=TAKE_SECONDS)
             except nats.errors.TimeoutError:
                 return None
-        return NatsWork(messages[0], self._nats)
+        return NatsPlanWork(messages[0], self._nats)
 
-    async def backlog(self) -> Backlog:
-        """Return how much there is to do."""
-        with self._nats.translated():
-            told = await self._nats.jetstream.consumer_info(STREAM, CONSUMER)
-        return Backlog(waiting=told.num_pending or 0, in_flight=told.num_ack_pending or 0)
 
-    async def ping(self) -> None:
-        """Answer when the queue does."""
-        with self._nats.translated():
-            await self._nats.jetstream.stream_info(STREAM)
+async def _ensure_stream(nats: Nats, data: DataClass, subjects: str, replicas: int) -> None:
+    try:
+        await nats.jetstream.stream_info(data.place)
+    except NotFoundError:
+        await nats.jetstream.add_stream(
+            StreamConfig(
+                name=data.place,
+                subjects=[subjects],
+                retention=RetentionPolicy.WORK_QUEUE,
+                storage=StorageType.FILE,
+                discard=DiscardPolicy.NEW,
+                max_age=MAX_AGE_SECONDS,
+                duplicate_window=DEDUPLICATION_SECONDS,
+                num_replicas=replicas,
+            )
+        )
+
+
+def _named(message: Msg) -> tuple[str, int, int]:
+    """Return what a message is about: scan, recording, segment."""
+    scan_id = message.subject.split(".")[2]
+    recording, segment = message.data.split()
+    return scan_id, int(recording), int(segment)

@@ -105,6 +105,7 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
             closed_subject_match_count=summary.counts.closed,
             crowded_appearance_count=summary.counts.crowded,
             waiting=_to_waiting(summary.waiting) if summary.waiting else None,
+            planning=summary.planning,
         ),
         coverage=scan_pb2.ScanCoverage(
             requested_duration=wire.to_duration(summary.total),
@@ -184,7 +185,7 @@ def _to_effort(effort: FootageEffort) -> scan_pb2.FootageEffort:
         decoded_duration=wire.to_duration(effort.looked_at),
         passed_over_duration=wire.to_duration(effort.passed_over),
         thoroughness=[
-            scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{way.name}") for way in effort.thoroughness
+            scan_pb2.Thoroughness.Value(f"THOROUGHNESS_{how.name}") for how in effort.thoroughness
         ],
     )
 
@@ -201,10 +202,10 @@ def _to_gap(gap: Gap) -> scan_pb2.CoverageGap:
 def _error(summary: ScanSummary) -> status_pb2.Status | None:
     if summary.state is not ScanState.FAILED:
         return None
-    details = sorted({gap.detail for gap in summary.gaps})
+    problems = sorted(summary.problems) or ["no recording of its scope was left"]
     return status_pb2.Status(
         code=code_pb2.FAILED_PRECONDITION,
-        message="nothing could be searched: " + "; ".join(details),
+        message="nothing could be searched: " + "; ".join(problems),
     )
 
 

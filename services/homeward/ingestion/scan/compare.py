@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from types import TracebackType
 from typing import Self
@@ -14,21 +14,20 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.faces import Box, Face, Template
-from homeward.ingestion.scan.incomparable import IncomparablePerson, clipped
-from homeward.ingestion.scan.model import Candidate, Counts, Drop, Match, MatchPolicy, Segment
+from homeward.ingestion.scan.incomparable import IncomparablePerson
+from homeward.ingestion.scan.model import Counts, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import (
     MOST_LISTED,
     Closeup,
     FaceFinder,
     FaceImages,
     Matcher,
-    Sighted,
+    SightingDraft,
 )
 from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
+from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import Track
 from homeward.ingestion.scan_metrics import stage
 from homeward.servicekit import tracing
@@ -51,37 +50,6 @@ BATCHES = 2
 """Batches of tracks that are compared at a time: one is embedded while another is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A segment to search, and for whom."""
-
-    scan_id: str
-    subject_ids: tuple[str, ...]
-    """Empty: everybody who is looked for."""
-    footage: Footage
-    timeline: Timeline
-    """Of the whole recording."""
-    segment: Segment
-    include_rejected_before: datetime | None = None
-    """List candidates where a reviewer has rejected one before then, too."""
-
-    def concerns(self, start: timedelta, end: timedelta) -> bool:
-        """Whether somebody was in view while it was asked for, who was so from `start` to `end`."""
-        window = self.segment.window
-        if window is None:
-            return True
-        return start < window.end and self.timeline.end_of(end) > window.start
-
-    def incomparable(self, track: Track[Shots], *, too_small: bool) -> list[IncomparablePerson]:
-        """Return somebody who could not be compared, in the part that was asked for.
-
-        What is seen of them beyond the segment's end, the next segment tells.
-        """
-        end = self.timeline.end_of(track.end)
-        person = clipped(track.start, end, self.segment.asked_for, too_small=too_small)
-        return [person] if person else []
-
-
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:
     """Return the best picture and the one farthest from it in time: enough to forget somebody by.
 
@@ -97,7 +65,7 @@ class Compared:
     """What comparing tracks adds to their segment."""
 
     counts: Counts = field(default_factory=Counts)
-    candidates: list[Candidate] = field(default_factory=list)
+    sighting_ids: list[str] = field(default_factory=list)
     incomparable: list[IncomparablePerson] = field(default_factory=list)
 
 
@@ -217,7 +185,7 @@ class Comparer:
         self._matcher = matcher
         self._executor = executor
 
-    async def compare(self, task: Task, tracks: Sequence[Track[Shots]]) -> Compared:
+    async def compare(self, task: SegmentTask, tracks: Sequence[Track[Shots]]) -> Compared:
         """Compare tracks that have ended; return what that adds to the segment."""
         concerned = [track for track in tracks if task.concerns(track.start, track.end)]
         small = [track for track in concerned if not track.kept.best]
@@ -233,35 +201,42 @@ class Comparer:
         return compared
 
     async def _compare(
-        self, task: Task, comparable: Sequence[Track[Shots]], compared: Compared
+        self, task: SegmentTask, comparable: Sequence[Track[Shots]], compared: Compared
     ) -> None:
         """Forget those who are clearly like nobody, and look closer at the others."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         glimpsed = [shot for shots in glimpses for shot in shots]
         known = await self._embedded(glimpsed)
-        seen = [
+        people = [
             _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
         ]
-        promising = await self._promising(task, seen)
-        nobody = sum(len(found) for found, more in zip(seen, promising, strict=True) if not more)
+        promising = await self._promising(task, people)
+        nobody = sum(len(found) for found, more in zip(people, promising, strict=True) if not more)
         compared.counts += Counts(appearances=nobody, discarded=nobody)
         closer = [track for track, more in zip(comparable, promising, strict=True) if more]
         tried = {id(shot) for shot in glimpsed}
         rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
-        await self._look_closer(task, closer, known | await self._embedded(rest), compared)
+        await self._compare_closely(task, closer, known | await self._embedded(rest), compared)
 
-    async def _promising(self, task: Task, seen: Sequence[Sequence[Appearance]]) -> list[bool]:
-        """Tell which tracks are not clearly like nobody; it is unclear where nothing was seen."""
-        all_seen = [one for found in seen for one in found]
-        if not all_seen:
-            return [True for _ in seen]
-        ranked, _ = await self._ranked(all_seen, task.subject_ids, margin=CLOSER_MARGIN)
+    async def _promising(
+        self, task: SegmentTask, people: Sequence[Sequence[Appearance]]
+    ) -> list[bool]:
+        """Tell which tracks are not clearly like nobody; it is unclear where there are no people.
+
+        Args:
+            task: The segment.
+            people: Of each track.
+        """
+        everybody = [one for found in people for one in found]
+        if not everybody:
+            return [True for _ in people]
+        ranked, _ = await self._ranked(everybody, task.subject_ids, margin=CLOSER_MARGIN)
         left = iter(ranked)
-        return [not found or any(list(islice(left, len(found)))) for found in seen]
+        return [not found or any(list(islice(left, len(found)))) for found in people]
 
-    async def _look_closer(
+    async def _compare_closely(
         self,
-        task: Task,
+        task: SegmentTask,
         tracks: Sequence[Track[Shots]],
         known: dict[int, EmbeddedShot],
         compared: Compared,
@@ -280,14 +255,14 @@ class Comparer:
             (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
         ]
         rivals = await self._rivals([one for one, _ in alike])
-        sighted = [
+        drafts = [
             await self._executor.run(
-                self._sighted, task, one, likeness, nearest_other(likeness, near), policy
+                self._draft, task, one, likeness, nearest_other(likeness, near), policy
             )
             for (one, likenesses), near in zip(alike, rivals, strict=True)
             for likeness in likenesses[:MOST_LISTED]
         ]
-        recorded = await self._recorded(sighted)
+        recorded = await self._recorded(drafts)
         compared.counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
@@ -295,7 +270,7 @@ class Comparer:
             closed=recorded.count(Drop.SUBJECT_CLOSED),
             crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
         )
-        compared.candidates += [one for one in recorded if isinstance(one, Candidate)]
+        compared.sighting_ids += [one for one in recorded if not isinstance(one, Drop)]
 
     async def _ranked(
         self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
@@ -362,40 +337,26 @@ class Comparer:
                 refined.append((shot, aligned, self._images.quality(aligned, face)))
         return refined
 
-    async def _recorded(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
-        if not sighted:
+    async def _recorded(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
+        if not drafts:
             return []
-        with stage("record", {"findings": len(sighted)}):
-            recorded = await self._matcher.record(sighted)
-        # What this search found, and not what the sighting has become by others: the same search
-        # gives the same answer, whatever was searched before.
-        return [
-            one
-            if isinstance(one, Drop)
-            else replace(
-                one,
-                start_time=finding.true_start + finding.start,
-                end_time=finding.true_start + finding.end,
-                score=finding.match.score,
-                time_uncertain=finding.time_uncertain,
-            )
-            for one, finding in zip(recorded, sighted, strict=True)
-        ]
+        with stage("record", {"findings": len(drafts)}):
+            return await self._matcher.record(drafts)
 
-    def _sighted(
+    def _draft(
         self,
-        task: Task,
+        task: SegmentTask,
         appearance: Appearance,
         likeness: Likeness,
         rival_score: float | None,
         policy: MatchPolicy,
-    ) -> Sighted:
+    ) -> SightingDraft:
         shot = appearance.shots[likeness.shot]
         # Somebody is in view until the picture after the last one that shows them.
         end = task.timeline.end_of(appearance.end)
         assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
         assert end <= task.footage.probe.duration, "a sighting lies inside the recording"
-        return Sighted(
+        return SightingDraft(
             scan_id=task.scan_id,
             footage=task.footage,
             match=likeness.match,
@@ -419,7 +380,7 @@ class Comparisons:
     Leaving it early cancels the batches under way.
     """
 
-    def __init__(self, comparer: Comparer, task: Task) -> None:
+    def __init__(self, comparer: Comparer, task: SegmentTask) -> None:
         self._comparer = comparer
         self._task = task
         self._waiting: list[Track[Shots]] = []
@@ -427,12 +388,12 @@ class Comparisons:
         self.counts = Counts()
         self.incomparable: list[IncomparablePerson] = []
         """Those in view in what was asked for."""
-        self._candidates = {one.sighting_id: one for one in task.segment.candidates}
+        self._sighting_ids: dict[str, None] = {}
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """What the segment has so far, earlier searches of it included."""
-        return tuple(self._candidates.values())
+    def sighting_ids(self) -> tuple[str, ...]:
+        """What was recorded so far, each once."""
+        return tuple(self._sighting_ids)
 
     async def take(self, tracks: Sequence[Track[Shots]]) -> None:
         """Have tracks compared, soon; raises what comparing the ones before raised."""
@@ -464,9 +425,7 @@ class Comparisons:
         compared = await self._comparer.compare(self._task, batch)
         self.counts += compared.counts
         self.incomparable += compared.incomparable
-        for one in compared.candidates:
-            held = self._candidates.get(one.sighting_id)
-            self._candidates[one.sighting_id] = held.joined(one) if held else one
+        self._sighting_ids.update(dict.fromkeys(compared.sighting_ids))
 
     async def __aenter__(self) -> Self:
         return self

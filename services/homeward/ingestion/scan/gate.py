@@ -13,8 +13,8 @@ cannot tell (a constant bit rate, few pictures, a picture that never rests) ever
 A recording of nobody has as even a rate as one whose rate is kept constant. They are told apart by
 what a rate control does: it makes up for what was large by what comes next, so that a few seconds
 together vary less than their pictures do. In doubt the rate counts as constant. More is asked of a
-recording that counts as still: a small rise has a group decoded, and a second look with a face that
-packets had not told of has everything decoded.
+recording that counts as still: a small rise has a group decoded, and a second glance with a face
+that packets had not told of has everything decoded.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from homeward.ingestion.footage.packets import SECOND, Packets
 from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.model import Thoroughness
 
-LOOK_PERIOD = timedelta(seconds=8)
-"""Between two looks where packets are quiet, besides the one when they have just become so. Who
-comes and goes in less than this moves, and whoever stays is seen by a look."""
+GLANCE_PERIOD = timedelta(seconds=8)
+"""Between two glances where packets are quiet, besides the one when they have just become so. Who
+comes and goes in less than this moves, and whoever stays is found by a glance."""
 
 MIN_CELLS = 8
 """Fewer seconds at the same place after a key picture give no level to compare with."""
@@ -123,7 +123,7 @@ STILL_SURPRISES = 1
 """Looks at a still recording that may show a face that packets did not tell of."""
 
 MAX_SURPRISES = 0.25
-"""When more of the looks show a face that packets did not tell of, packets do not tell."""
+"""When more of the glances show a face that packets did not tell of, packets do not tell."""
 
 _TICK = timedelta(microseconds=1)
 
@@ -138,7 +138,7 @@ class Survey:
     """Starts of the groups in which something happens: they are decoded."""
     slight: frozenset[timedelta]
     """Starts of those in which only little happens: looked at where they begin and end."""
-    looks: tuple[timedelta, ...]
+    glances: tuple[timedelta, ...]
     """Key pictures to look at before a group is passed over."""
     thoroughness: Thoroughness
     """`GATED`, or why everything is decoded; then all groups are active."""
@@ -211,9 +211,9 @@ def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = Non
     Args:
         profile: Of the whole recording.
         piece: What is to be searched.
-        segment_end: From here on, the piece only serves to follow people who are in view: one look
-            tells who came before it, and there are no others where nothing happens. None for the
-            end of the piece.
+        segment_end: From here on, the piece only serves to follow people who are in view: one
+            glance tells who came before it, and there are no others where nothing happens. None
+            for the end of the piece.
     """
     groups = groups_of(profile.starts, piece)
     if profile.unfit is not None:
@@ -233,7 +233,7 @@ def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = Non
         groups=groups,
         active=frozenset(active),
         slight=frozenset(slight),
-        looks=_looks(groups, active, slight, piece.end if segment_end is None else segment_end),
+        glances=_glances(groups, active, slight, piece.end if segment_end is None else segment_end),
         thoroughness=Thoroughness.GATED,
         still=still,
     )
@@ -246,25 +246,25 @@ def all_of(groups: tuple[Stretch, ...], why: Thoroughness) -> Survey:
 
 
 def course(surveyed: Survey, faces_at: Collection[timedelta]) -> Course:
-    """Decide what is decoded, once the looks have been taken.
+    """Decide what is decoded, once the glances have been taken.
 
     Args:
         surveyed: What packets say.
-        faces_at: The looks that showed a face.
+        faces_at: The glances that showed a face.
     """
-    groups, looks = surveyed.groups, surveyed.looks
+    groups, glances = surveyed.groups, surveyed.glances
     if surveyed.thoroughness is not Thoroughness.GATED:
         return Course(groups, surveyed.thoroughness)
     beside = surveyed.slight | {group.end for group in groups if group.start in surveyed.slight}
-    unexpected = [at for at in looks if at not in beside]
+    unexpected = [at for at in glances if at not in beside]
     surprises = sum(1 for at in unexpected if at in faces_at)
     most = STILL_SURPRISES if surveyed.still else max(1, MAX_SURPRISES * len(unexpected))
     if surprises > most:
         return Course(groups, Thoroughness.PACKETS_BLIND)
     chosen = set(surveyed.active)
-    borders = (timedelta.min, *looks, timedelta.max)
-    for before, at, after in zip(borders, looks, borders[2:], strict=False):
-        if at in faces_at:  # they came after the look before, and went before the next one
+    borders = (timedelta.min, *glances, timedelta.max)
+    for before, at, after in zip(borders, glances, borders[2:], strict=False):
+        if at in faces_at:  # they came after the glance before, and went before the next one
             earlier = [group.start for group in groups if before <= group.start < at]
             later = [group.start for group in groups if at <= group.start < after]
             chosen |= set(_from_first_move(earlier, surveyed))
@@ -418,7 +418,7 @@ def _rises(cells: _Cells, levels: _Levels) -> tuple[NDArray[np.int64], NDArray[n
     return starts, most
 
 
-def _looks(
+def _glances(
     groups: Sequence[Stretch],
     active: Collection[timedelta],
     slight: Collection[timedelta],
@@ -426,12 +426,12 @@ def _looks(
 ) -> tuple[timedelta, ...]:
     """Return the key pictures to look at: regularly up to the first one from `last` on."""
     beside = set(slight) | {group.end for group in groups if group.start in slight}
-    looks: list[timedelta] = []
+    glances: list[timedelta] = []
     resumed = True  # after a stretch that is decoded, or at the beginning
     for group in groups:
-        due = not looks or (looks[-1] < last and group.start - looks[-1] >= LOOK_PERIOD)
+        due = not glances or (glances[-1] < last and group.start - glances[-1] >= GLANCE_PERIOD)
         quiet = group.start not in active
         if group.start in beside or (quiet and (due or resumed)):
-            looks.append(group.start)
+            glances.append(group.start)
         resumed = not quiet
-    return tuple(looks)
+    return tuple(glances)

@@ -56,7 +56,11 @@ class MatchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sighting that a scan recorded, or added to, as this scan found it."""
+    """A sighting that a scan recorded, or added to, as the ledger of sightings has it now.
+
+    No scan keeps it: a scan keeps ids of sightings, and matching is asked for the rest, so that
+    what is erased there is nowhere else.
+    """
 
     sighting_id: str
     subject_id: str
@@ -73,16 +77,6 @@ class Candidate:
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     time_uncertain: bool = False
     """Whether the recorder's clock had been set before, so that nothing tells the true time."""
-
-    def joined(self, other: Candidate) -> Candidate:
-        """Return what two findings of one sighting are together: in view as either tells."""
-        best = max(self, other, key=lambda one: one.score)
-        return replace(
-            best,
-            start_time=min(self.start_time, other.start_time),
-            end_time=max(self.end_time, other.end_time),
-            time_uncertain=self.time_uncertain or other.time_uncertain,
-        )
 
 
 class GapReason(StrEnum):
@@ -183,7 +177,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A piece of one recording for one scanner, and how far it has come."""
+    """A piece of one recording for one scanner, and how far the search of it has come."""
 
     footage_id: str
     camera_id: str
@@ -202,7 +196,9 @@ class Segment:
     position: timedelta | None = None
     """How far it is searched; None before the first picture."""
     counts: Counts = field(default_factory=Counts)
-    candidates: tuple[Candidate, ...] = ()
+    sighting_ids: tuple[str, ...] = ()
+    """What the search has recorded. Kept with the scan and not with the segment, whose place and
+    time would tell where somebody was: `ScanRecords.save_segment` leaves them out."""
     gaps: tuple[Gap, ...] = ()
     thoroughness: Thoroughness | None = None
     """How it was searched; None before that is known."""
@@ -216,6 +212,10 @@ class Segment:
     """How often a scanner that was asked to stop gave it back: none of these was a failure."""
     waiting: Waiting | None = None
     """What keeps the search from going on, until it has ended."""
+    recording: int = 0
+    """Number of its recording in the scan, from 0."""
+    number: int = 0
+    """Its own number in the scan, from 0."""
 
     @property
     def stretch(self) -> Stretch:
@@ -284,7 +284,7 @@ class FootageEffort:
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
-    """A scan as its segments show it."""
+    """A scan as its plan, its tally and the segments in hand show it."""
 
     state: ScanState
     footage_count: int
@@ -296,8 +296,8 @@ class ScanSummary:
     """Looked at, or passed over on evidence."""
     counts: Counts
     candidate_count: int
-    candidates: tuple[Candidate, ...]
-    gaps: tuple[Gap, ...]
+    gaps: tuple[Gap, ...] = ()
+    """Of a summary that was asked for with details, as the next two."""
     efforts: tuple[FootageEffort, ...] = ()
     """Once it has ended, by recording."""
     end_time: datetime | None = None
@@ -307,6 +307,10 @@ class ScanSummary:
     """How wide faces were by camera, in the order of their ids."""
     waiting: Waiting | None = None
     """What its searches wait for, if they do: what they have waited for longest."""
+    planning: bool = False
+    """Whether recordings of its scope are not counted yet, or never were as it was cancelled."""
+    problems: tuple[str, ...] = ()
+    """Why what was not searched was not, a few of the reasons, each once."""
 
     @property
     def looked_at(self) -> timedelta:
@@ -321,7 +325,51 @@ class Scan:
     scan_id: str
     scope: ScanScope
     create_time: datetime
-    segment_count: int
     cancelled: bool = False
+    cancel_time: datetime | None = None
+    """When it was cancelled. An earlier version of Homeward did not keep it."""
     final: ScanSummary | None = None
-    """Once it has ended, without gaps and candidates: so that lists need not read its segments."""
+    """Once it has ended, without details: so that lists need not read more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanPlan:
+    """How far the scope of a scan is cut into segments."""
+
+    recordings: int = 0
+    """Recordings that belong to the scan. What the planner wrote beyond this counts for nothing."""
+    queued: int = 0
+    """Of these, those whose segments are in the queue."""
+    segments: int = 0
+    total: timedelta = timedelta()
+    """What was asked for of these recordings."""
+    camera_id: str = ""
+    """Where the planner goes on: the camera that it has come to."""
+    place: str = ""
+    """And the place in its recordings after which it goes on; empty for the first one."""
+    complete: bool = False
+    """Whether all recordings of the scope belong to the scan."""
+    stopped: bool = False
+    """Whether the scan was cancelled, so that nothing is added any more."""
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing left to do for the planner."""
+        return self.stopped or (self.complete and self.queued == self.recordings)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanTally:
+    """What the segments come to together that have ended, as far as they were added up."""
+
+    revision: int = 0
+    """Segments whose record is older are in it."""
+    segments: int = 0
+    done: timedelta = timedelta()
+    looked_at: timedelta = timedelta()
+    passed_over: timedelta = timedelta()
+    counts: Counts = field(default_factory=Counts)
+    problems: tuple[str, ...] = ()
+    """Why what was not searched was not, `MOST_PROBLEMS` of the reasons at most."""
+    update_time: datetime | None = None
+    """When the last of them ended."""

@@ -95,8 +95,8 @@ class IncomparableTimes(Protocol):
         """Return those of a segment; None when they are not kept, or not any more."""
 
 
-Looked = tuple[Frame | Undecodable, Sequence[Face]]
-"""A picture and its faces."""
+FrameFaces = tuple[Frame | Undecodable, Sequence[Face]]
+"""A picture and its faces; or a stretch without any, whose decoding was ended."""
 
 
 class FaceFinder(Protocol):
@@ -110,7 +110,7 @@ class FaceFinder(Protocol):
         frames: AsyncIterator[Frame | Undecodable],
         *,
         thorough: bool,
-    ) -> AsyncGenerator[list[Looked], None]:
+    ) -> AsyncGenerator[list[FrameFaces], None]:
         """Yield the pictures with their faces, in order, a few at a time.
 
         Faces come in pixels of the picture, doubtful ones included. Stretches pass through without
@@ -137,7 +137,7 @@ class FaceFinder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sighted:
+class SightingDraft:
     """What a scan found, to be recorded as a sighting."""
 
     scan_id: str
@@ -186,8 +186,11 @@ class Matcher(Protocol):
             margin: How far below the policy's threshold to tell of somebody nevertheless.
         """
 
-    async def record(self, sighted: Sequence[Sighted]) -> list[Candidate | Drop]:
-        """Record sightings, and return what became of each."""
+    async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
+        """Record sightings; return of each the id, or why it was not recorded."""
+
+    async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
+        """Return those of some sightings that are there, as they stand, in no order."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody at all.
@@ -227,8 +230,12 @@ class Work(Protocol):
         """The scan that it belongs to."""
 
     @property
+    def recording(self) -> int:
+        """Number of its recording in the scan, from 0."""
+
+    @property
     def segment(self) -> int:
-        """Its number in the scan, from 0."""
+        """Its own number in the scan, from 0."""
 
     @property
     def attempt(self) -> int:
@@ -259,19 +266,62 @@ class Backlog:
 
 
 class WorkQueue(Protocol):
-    """Segments that wait for a scanner. Delivered at least once."""
+    """Segments that wait for a scanner. Delivered at least once; each scan has its turn."""
 
-    async def put(self, scan_id: str, segment: int) -> None:
-        """Add a segment; the same one again within the hour is dropped."""
+    async def put(self, scan_id: str, recording: int, segments: Sequence[int]) -> None:
+        """Add segments of a recording; the same ones again within the hour are dropped.
+
+        Args:
+            scan_id: The scan that they belong to.
+            recording: Number of the recording in the scan.
+            segments: Numbers of the segments in the scan.
+        """
 
     async def take(self) -> Work | None:
-        """Wait a few seconds for a segment; None when there is none."""
+        """Wait a few seconds for a segment; None when there is none.
+
+        The scans that have some take turns, whenever they were created and however large they are.
+        """
+
+    async def drop(self, scan_id: str) -> list[int]:
+        """Take out what waits of a scan, or a good part of it; return the numbers of these."""
 
     async def backlog(self) -> Backlog:
         """Return how much there is to do."""
 
     async def ping(self) -> None:
         """Answer when the queue does."""
+
+
+class PlanWork(Protocol):
+    """A scan to plan, taken from the queue."""
+
+    @property
+    def scan_id(self) -> str:
+        """The scan."""
+
+    @property
+    def attempt(self) -> int:
+        """How often it was taken, from 1."""
+
+    async def done(self) -> None:
+        """Remove it from the queue."""
+
+    async def retry(self) -> None:
+        """Give it back, to be taken again in a moment."""
+
+    async def extend(self) -> None:
+        """Say that it is still being worked on."""
+
+
+class PlanQueue(Protocol):
+    """Scans that wait to be planned, in the order in which they came. Delivered at least once."""
+
+    async def put(self, scan_id: str) -> None:
+        """Add a scan, behind those that wait."""
+
+    async def take(self) -> PlanWork | None:
+        """Wait a few seconds for a scan; None when there is none."""
 
 
 class FaceImages(Protocol):
@@ -283,13 +333,13 @@ class FaceImages(Protocol):
     def patch(self, frame: Frame, face: Box) -> NDArray[np.float32]:
         """Return somebody's head and shoulders very small: grey levels 0 to 255, of one shape."""
 
-    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
+    def selection_quality(self, frame: Frame, face: Face, *, sharpness: bool) -> float:
         """Return how well a face serves recognition, in [0, 1]; higher is better.
 
         Args:
             frame: The picture.
             face: The face in it.
-            seen: Whether to look how sharp it is; otherwise it is what it would be at most.
+            sharpness: Whether to measure how sharp it is; otherwise it is what it would be at most.
         """
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:

@@ -4,75 +4,82 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from bisect import bisect_right
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
-from datetime import datetime, timedelta
-from operator import attrgetter
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from homeward.ingestion.cameras.catalogue import Cameras
-from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.limits import MAX_SEGMENT, SPARSE_RATE
-from homeward.ingestion.footage.media import MediaInfo, Stretch
-from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.scan.model import (
-    GapReason,
-    Scan,
-    ScanScope,
-    ScanState,
-    ScanSummary,
-    Segment,
-)
-from homeward.ingestion.scan.ports import Matcher, WorkQueue
-from homeward.ingestion.scan.summary import summarise
-from homeward.ingestion.scan.tracking import TAIL
-from homeward.servicekit import errors, records
+from homeward.ingestion.scan.fold import fold, settle
+from homeward.ingestion.scan.model import Candidate, Scan, ScanScope, ScanSummary
+from homeward.ingestion.scan.plan import RecordingsInScope
+from homeward.ingestion.scan.ports import Matcher, PlanQueue
+from homeward.ingestion.scan.recordings import ScannedRecording
+from homeward.ingestion.scan.records import ScanRecords
+from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
+from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
 
-
-def scan_key(scan_id: str) -> str:
-    """Return where a scan is kept."""
-    return f"scan.{scan_id}"
+WATCH_INTERVAL = timedelta(seconds=0.5)
+"""Changes that come sooner after the last one that was told are told together."""
 
 
-def segment_key(scan_id: str, number: int) -> str:
-    """Return where a segment of a scan is kept."""
-    return f"segment.{scan_id}.{number:06d}"
+@dataclass(frozen=True, slots=True)
+class ScanLimits:
+    """How much may be under way at a time."""
+
+    scans: int
+    """Scans that have not ended."""
+    segments: int
+    """Segments of these that were planned and have not ended. One more scan may exceed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanChange:
+    """What a watch tells of a scan."""
+
+    scan: Scan
+    summary: ScanSummary
+    candidates: tuple[Candidate, ...]
+    """Those that are new, or not as they were told."""
 
 
 class Scans:
     """Searches of footage.
 
-    A scan is a record and one record a segment; only the scanner that works on a segment writes
-    its. What is told about a scan is folded from its segments, and is kept with the scan once it
-    has ended.
+    A scan is planned beside the call that creates it, and searched by scanners. What is told about
+    it is kept added up, so that nobody who asks reads its segments.
+
+    Args:
+        records: What is kept of scans.
+        plans: Scans that wait to be planned.
+        scope: Finds recordings.
+        matcher: Tells whether somebody can be searched for, and what was found.
+        clock: Tells the time.
+        limits: How much may be under way.
     """
 
     def __init__(
         self,
         *,
-        store: KeyValueStore,
-        queue: WorkQueue,
-        footage: FootageLibrary,
-        cameras: Cameras,
+        records: ScanRecords,
+        plans: PlanQueue,
+        scope: RecordingsInScope,
         matcher: Matcher,
         clock: Clock,
-        segment_length: timedelta,
+        limits: ScanLimits,
     ) -> None:
-        self._store = store
-        self._queue = queue
-        self._footage = footage
-        self._cameras = cameras
+        self._records = records
+        self._plans = plans
+        self._scope = scope
         self._matcher = matcher
         self._clock = clock
-        self._segment_length = segment_length
+        self._limits = limits
 
     async def create(self, scope: ScanScope, *, request_id: str) -> tuple[Scan, ScanSummary]:
-        """Plan a scan and queue its segments.
+        """Keep a scan, and have it planned and searched.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
@@ -80,296 +87,216 @@ class Scans:
             FailedPreconditionError: `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
                 `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
                 `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`.
+            ResourceExhaustedError: `SCAN_LIMIT`.
         """
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
-        if request_id and await self._store.get(scan_key(name)) is not None:
-            scan, summary = await self.get(name)
-            if scan.scope != scope:
+        if request_id and (held := await self._records.get(name)) is not None:
+            if held.scope != scope:
                 raise errors.InvalidArgumentError(
                     f"request_id {request_id} came before with another scope; use a new one",
                     reason=errors.Reason.REQUEST_ID_REUSED,
                     metadata={"request_id": request_id},
                 )
-            await self._queue_pending(name)  # the first call may have broken off before it did
-            return scan, summary
+            if not (await self._records.plan(name)).value.over:
+                await self._plans.put(name)  # the first call may have broken off before it did
+            return await self.get(name)
+        await self._require_room()
         await self._matcher.require_searchable(scope.subject_ids)
-        segments = await self._plan(scope)
-        scan = Scan(name, scope, self._clock.now(), len(segments))
-        for number, segment in enumerate(segments):
-            await self._store.put(segment_key(name, number), records.encode(segment))
-        await self._store.put(scan_key(name), records.encode(scan))
-        await self._queue_pending(name)
-        return scan, summarise(scan, tuple(segments))
-
-    async def _queue_pending(self, scan_id: str) -> None:
-        for entry in await self._store.entries(f"segment.{scan_id}.*"):
-            if records.decode(entry.value, Segment).state is ScanState.PENDING:
-                await self._queue.put(scan_id, int(entry.key.rpartition(".")[2]))
+        if not await self._scope.any(scope):
+            raise await self._nothing_in_scope()
+        scan = await self._records.create(Scan(name, scope, self._clock.now()))
+        await self._plans.put(name)
+        return scan, summarise(scan, LiveScan())
 
     async def get(self, scan_id: str) -> tuple[Scan, ScanSummary]:
-        """Return a scan and what is told about it.
+        """Return a scan and all that is told about it.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
-        entry = await self._store.get(scan_key(scan_id))
-        if entry is None:
+        scan = await settle(self._records, scan_id)
+        if scan is None:
             raise _not_found(scan_id)
-        return await self._summarised(records.decode(entry.value, Scan))
+        live = await self._records.live(scan_id)
+        return scan, await self._detailed(scan, live)
 
-    async def segments(self, scan_id: str) -> list[Segment]:
-        """Return the pieces of a scan, as far as they have come.
+    async def recordings(self, scan_id: str) -> list[ScannedRecording]:
+        """Return the recordings of a scan, with what came of their segments that have ended.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
-        if await self._store.get(scan_key(scan_id)) is None:
+        if await self._records.get(scan_id) is None:
             raise _not_found(scan_id)
-        entries = await self._store.entries(f"segment.{scan_id}.*")
-        return [records.decode(entry.value, Segment) for entry in entries]
+        await fold(self._records, scan_id)
+        plan = await self._records.plan(scan_id)
+        return await self._records.recordings(scan_id, most=plan.value.recordings)
 
     async def find(self) -> list[tuple[Scan, ScanSummary]]:
-        """Return all scans, newest first.
-
-        Those that have ended come without gaps, candidates, and sizes by camera.
-        """
-        scans = [records.decode(entry.value, Scan) for entry in await self._store.entries("scan.*")]
-        found = [
-            (scan, scan.final) if scan.final else await self._summarised(scan) for scan in scans
-        ]
+        """Return all scans, newest first, without the details of their summaries."""
+        found = []
+        for scan in await self._records.find():
+            summary = scan.final or summarise(scan, await self._records.live(scan.scan_id))
+            found.append((scan, summary))
         return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].scan_id))[::-1]
 
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
 
-        The work stays in the queue: whoever takes a segment of a cancelled scan lets go of it, and
-        so does whoever takes over from a scanner that died.
+        What waits stays in the queue: whoever takes a segment of a cancelled scan drops the rest.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
             FailedPreconditionError: `SCAN_ENDED`.
         """
-        scan, summary = await self.get(scan_id)
-        if summary.state.ended:
+        scan = await settle(self._records, scan_id)
+        if scan is None:
+            raise _not_found(scan_id)
+        if scan.final is not None:
             raise errors.FailedPreconditionError(
-                f"scan {scan_id} has ended already ({summary.state.value})",
+                f"scan {scan_id} has ended already ({scan.final.state.value})",
                 reason=errors.Reason.SCAN_ENDED,
-                metadata={"scan_id": scan_id, "state": summary.state.name},
+                metadata={"scan_id": scan_id, "state": scan.final.state.name},
             )
+        now = self._clock.now()
+        await self._records.change(
+            scan_id,
+            lambda held: held if held.cancelled else replace(held, cancelled=True, cancel_time=now),
+        )
+        await self._stop_plan(scan_id)
+        scan = await settle(self._records, scan_id) or scan
+        return scan, scan.final or summarise(scan, await self._records.live(scan_id))
 
-        async def mark(value: bytes | None) -> bytes | None:
-            held = records.decode(value, Scan) if value else scan
-            return records.encode(replace(held, cancelled=True))
+    async def watch(
+        self, scan_id: str, *, interval: timedelta = WATCH_INTERVAL
+    ) -> AsyncGenerator[ScanChange, None]:
+        """Yield a scan as it is now, then when it has changed, until it has ended.
 
-        await edit(self._store, scan_key(scan_id), mark)
-        for entry in await self._store.entries(f"segment.{scan_id}.*"):
-            segment = records.decode(entry.value, Segment)
-            if segment.state is ScanState.PENDING:
-                ended = segment.given_up(
-                    GapReason.CANCELLED, "the scan was cancelled", self._clock.now()
-                )
-                try:
-                    await self._store.update(
-                        entry.key, records.encode(ended), revision=entry.revision
-                    )
-                except ConflictError:  # a scanner has just taken it, and will see the mark
-                    continue
-        return await self.get(scan_id)
+        The first and the last change have all that is told about it; the others come without gaps,
+        efforts, and face sizes by camera. Candidates are read from matching: while that does not
+        answer, they wait, but the last ones do not.
 
-    async def watch(self, scan_id: str) -> AsyncGenerator[tuple[Scan, ScanSummary], None]:
-        """Yield a scan as it is now, then each time that it changes, until it has ended.
+        Args:
+            scan_id: Names it.
+            interval: Changes that come sooner after the last one are told together.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
+            UnavailableError: It has ended, and matching does not answer.
         """
-        scan, summary = await self.get(scan_id)
-        if summary.state.ended:
-            yield scan, summary
-            return
-        segments: dict[str, Segment] = {}
-        complete = False
-        async with aclosing(self._store.watch(f"*.{scan_id}.>")) as segment_changes:
-            async for entry in segment_changes:
-                if entry is None:
-                    complete = True
-                else:
-                    segments[entry.key] = records.decode(entry.value, Segment)
-                if not complete:
-                    continue
-                current = await self._store.get(scan_key(scan_id))
-                if current is None:
+        told: dict[str, Candidate] = {}
+        known: dict[str, None] = {}
+        unread: list[str] = []
+        first = True
+        async with aclosing(_at_most_every(interval, self._records.watch(scan_id))) as changes:
+            async for live in changes:
+                scan = await self._records.get(scan_id)
+                if scan is None:
                     raise _not_found(scan_id)
-                scan = records.decode(current.value, Scan)
-                summary = summarise(scan, tuple(segments[key] for key in sorted(segments)))
-                yield scan, summary
+                summary = scan.final or summarise(scan, live)
                 if summary.state.ended:
-                    await self._settle(scan, summary)
+                    scan = await settle(self._records, scan_id) or scan
+                ended = summary.state.ended
+                if first or ended:
+                    summary = await self._detailed(scan, live)
+                first = False
+                unread += [one for one in live.sighting_ids if one not in known]
+                known.update(live.sighting_ids)
+                candidates = await self._read(list(known) if ended else unread, wait=not ended)
+                if candidates is not None:
+                    unread.clear()
+                changed = [one for one in candidates or () if told.get(one.sighting_id) != one]
+                told |= {one.sighting_id: one for one in changed}
+                yield ScanChange(scan, summary, tuple(changed))
+                if ended:
                     return
 
-    async def _summarised(self, scan: Scan) -> tuple[Scan, ScanSummary]:
-        entries = await self._store.entries(f"segment.{scan.scan_id}.*")
-        summary = summarise(scan, tuple(records.decode(entry.value, Segment) for entry in entries))
-        if summary.state.ended and scan.final is None:
-            await self._settle(scan, summary)
-        return scan, summary
-
-    async def _settle(self, scan: Scan, summary: ScanSummary) -> None:
-        # A scan of thousands of segments has more gaps than a record may hold.
-        final = replace(summary, gaps=(), candidates=(), efforts=(), camera_sizes=())
-
-        async def keep(value: bytes | None) -> bytes | None:
-            if value is None:
-                return None
-            return records.encode(replace(records.decode(value, Scan), final=final))
-
-        await edit(self._store, scan_key(scan.scan_id), keep)
-
-    async def _plan(self, scope: ScanScope) -> list[Segment]:
-        segments = []
-        held = await self._footage_of(scope)
-        named = bool(scope.footage_ids)
-        current = await asyncio.gather(*(self._up_to_date(one, named=named) for one in held))
-        for footage, refusal in current:
-            camera, _ = await self._cameras.get(footage.header.camera_id)
-            true_start = footage.header.start_time - camera.details.clock_offset
-            first, last = timedelta(), footage.probe.duration
-            if scope.start_time:
-                first = max(first, scope.start_time - true_start)
-            if scope.end_time:
-                last = min(last, scope.end_time - true_start)
-            if first >= last:
-                continue
-            window = Stretch(first, last)
-            whole = Segment(
-                footage_id=footage.footage_id,
-                camera_id=footage.header.camera_id,
-                start=first,
-                end=last,
-                true_start=true_start,
-            )
-            if refusal:
-                segments.append(whole.given_up(*refusal, self._clock.now()))
-                continue
-            segments += [
-                replace(
-                    whole,
-                    start=piece.start,
-                    end=piece.end,
-                    window=None if first <= piece.start and piece.end <= last else window,
-                    pixel_aspect=camera.details.pixel_aspect_ratio,
-                )
-                for piece in pieces_of(footage.probe, self._segment_length)
-                # Whoever came into view in the piece before is followed into the window.
-                if piece.start < last and piece.end + TAIL > first
-            ]
-            if footage.probe.missing and last == footage.probe.duration:
-                lost = _cut_off(footage, true_start, scope.end_time, self._clock.now())
-                segments += [lost] if lost.duration else []
-        if not segments:
-            held_count = len(await self._footage.find())
-            raise errors.FailedPreconditionError(
-                "there is nothing to search: no footage is in the scope"
-                + (
-                    f" (recordings held: {held_count}); widen it"
-                    if held_count
-                    else "; add footage first"
-                ),
-                reason=errors.Reason.SCAN_SCOPE_EMPTY,
-                metadata={"footage_held": str(held_count)},
-            )
-        return segments
-
-    async def _up_to_date(
-        self, held: Footage, *, named: bool
-    ) -> tuple[Footage, tuple[GapReason, str] | None]:
-        """Return a recording as it is examined today, and why it cannot be searched, if so.
-
-        Args:
-            held: The recording.
-            named: Whether it was asked for by name: then it is an error that it has gone meanwhile.
-        """
+    async def _read(self, sighting_ids: Sequence[str], *, wait: bool) -> list[Candidate] | None:
+        """Return candidates in the order of their times; None to try again, if that may wait."""
+        if not sighting_ids:
+            return []
         try:
-            return await self._footage.up_to_date(held), None
-        except errors.InvalidArgumentError as error:  # it would not be taken in today
-            return held, (GapReason.UNDECODABLE, error.message)
-        except (errors.NotFoundError, errors.FailedPreconditionError) as error:
-            if named:
+            found = await self._matcher.candidates(sighting_ids)
+        except errors.UnavailableError:
+            if not wait:
                 raise
-            return held, (GapReason.FOOTAGE_GONE, error.message)
+            return None
+        return sorted(found, key=lambda one: (one.start_time, one.sighting_id))
 
-    async def _footage_of(self, scope: ScanScope) -> list[Footage]:
-        if scope.footage_ids:
-            return [await self._footage.get(name) for name in scope.footage_ids]
-        offsets = [
-            (await self._cameras.get(name))[0].details.clock_offset for name in scope.camera_ids
-        ] or [camera.details.clock_offset for camera, _ in await self._cameras.find()]
-        # The list is by the cameras' clocks: widened by the worst of them, then cut to the window
-        # when the segments are made.
-        early, late = min(offsets, default=timedelta()), max(offsets, default=timedelta())
-        return await self._footage.find(
-            camera_ids=scope.camera_ids,
-            start=_moved(scope.start_time, early),
-            end=_moved(scope.end_time, late),
+    async def _detailed(self, scan: Scan, live: LiveScan) -> ScanSummary:
+        """Return all that is told about a scan."""
+        recordings = await self._records.recordings(scan.scan_id, most=live.plan.recordings)
+        not_added = [one.value for one in live.segments.values()]
+        return detailed(scan.final or summarise(scan, live), recordings, not_added)
+
+    async def _stop_plan(self, scan_id: str) -> None:
+        """Have nothing be added to a scan any more; this also tells who watches it."""
+        while True:
+            held = await self._records.plan(scan_id)
+            try:
+                plan = replace(held.value, stopped=True)
+                await self._records.put_plan(scan_id, plan, held.revision)
+            except ConflictError:
+                continue
+            return
+
+    async def _require_room(self) -> None:
+        under_way = await self._records.under_way()
+        if len(under_way) >= self._limits.scans:
+            raise _limit_reached("scans", len(under_way), self._limits.scans)
+        segments = 0
+        for scan_id in under_way:
+            plan, tally = await asyncio.gather(
+                self._records.plan(scan_id), self._records.tally(scan_id)
+            )
+            if not plan.value.stopped:
+                segments += plan.value.segments - tally.value.segments
+        if segments >= self._limits.segments:
+            raise _limit_reached("segments", segments, self._limits.segments)
+
+    async def _nothing_in_scope(self) -> errors.FailedPreconditionError:
+        held = await self._scope.holds_any()
+        return errors.FailedPreconditionError(
+            "there is nothing to search: no footage is in the scope"
+            + ("; there is some outside of it: widen it" if held else "; add footage first"),
+            reason=errors.Reason.SCAN_SCOPE_EMPTY,
+            metadata={"footage_held": str(int(held))},
         )
 
 
-def pieces_of(probe: MediaInfo, length: timedelta) -> list[Stretch]:
-    """Return the pieces that a recording is searched in: always the same, whatever is asked for.
-
-    Each has pictures for `length`, but the last: one that has none for hours is no more work. Where
-    pictures are rare all along, each has for as many times as long, so that it has as much work.
-    One does not end where key pictures are rare: the next one would decode all of it again. None
-    has pictures for more than `MAX_SEGMENT`, or `length`.
-    """
-    most = max(length, MAX_SEGMENT)
-    length = min(most, length * max(1, int(SPARSE_RATE / probe.video.average_frame_rate)))
-    holes = iter([*probe.holes, Stretch(probe.duration, probe.duration)])
-    hole = next(holes)
-    pieces: list[Stretch] = []
-    start = at = timedelta()
-    left, used = length, timedelta()
-    while at < probe.duration:
-        run = min(hole.start - at, left)
-        at, left, used = at + run, left - run, used + run
-        if not left:
-            left = min(_until_key(probe, at), most - used)
-        if at == hole.start and hole.end < probe.duration:
-            at, hole = hole.end, next(holes)
-        elif at == hole.start:
-            at = probe.duration
-        if not left or at == probe.duration:
-            pieces.append(Stretch(start, at))
-            start, left, used = at, length, timedelta()
-    return pieces
+async def _at_most_every(
+    interval: timedelta, changes: AsyncGenerator[LiveScan, None]
+) -> AsyncGenerator[LiveScan, None]:
+    """Yield what changes, and what it has become an interval after that if it has changed again."""
+    loop = asyncio.get_running_loop()
+    async with aclosing(changes):
+        following = asyncio.ensure_future(anext(changes))
+        try:
+            live = await following
+            following = asyncio.ensure_future(anext(changes))
+            while True:
+                yield live
+                until, changed = loop.time() + interval.total_seconds(), False
+                while (left := until - loop.time()) > 0:
+                    if not (await asyncio.wait([following], timeout=left))[0]:
+                        break
+                    live, changed = following.result(), True
+                    following = asyncio.ensure_future(anext(changes))
+                if not changed:
+                    live = await following
+                    following = asyncio.ensure_future(anext(changes))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
 
 
-def _until_key(probe: MediaInfo, at: timedelta) -> timedelta:
-    """Return how long it is to the next key picture, where those are rare; else nothing."""
-    number = bisect_right(probe.keyless, at, key=attrgetter("start")) - 1
-    here = probe.keyless[number] if number >= 0 else Stretch(at, at)
-    return here.end - at if here.start < at < here.end else timedelta()
-
-
-def _cut_off(
-    footage: Footage, true_start: datetime, until: datetime | None, now: datetime
-) -> Segment:
-    """Return what a file that was cut off should have had of what was asked for."""
-    end = footage.probe.duration
-    lost_until = end + footage.probe.missing
-    if until is not None:
-        lost_until = min(lost_until, max(end, until - true_start))
-    lost = Segment(
-        footage_id=footage.footage_id,
-        camera_id=footage.header.camera_id,
-        start=end,
-        end=lost_until,
-        true_start=true_start,
+def _limit_reached(what: str, under_way: int, most: int) -> errors.ResourceExhaustedError:
+    return errors.ResourceExhaustedError(
+        f"too much is being searched: {under_way} {what} are under way, at most {most} may be;"
+        " wait until a scan has ended, or cancel one",
+        reason=errors.Reason.SCAN_LIMIT,
+        metadata={"limit": what, "under_way": str(under_way), "most": str(most)},
     )
-    return lost.given_up(GapReason.UNDECODABLE, "the file ends before the length it states", now)
-
-
-def _moved(instant: datetime | None, offset: timedelta) -> datetime | None:
-    return instant + offset if instant else None
 
 
 def _not_found(scan_id: str) -> errors.NotFoundError:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from itertools import groupby
 
 from homeward.core.inventory import backstop_time
 from homeward.ingestion.footage.layout import FootageLayout
@@ -16,8 +14,8 @@ from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.scan.incomparable import IncomparablePeople, WatchStretch, joined
-from homeward.ingestion.scan.model import ScanState, Segment
 from homeward.ingestion.scan.ports import IncomparableTimes
+from homeward.ingestion.scan.recordings import ScannedRecording
 from homeward.ingestion.scan.scans import Scans
 from homeward.servicekit import errors, records
 
@@ -117,15 +115,11 @@ class IncomparableStretches:
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
-        segments = sorted(
-            await self._scans.segments(scan_id), key=lambda one: (one.footage_id, one.start)
-        )
         stretches: list[ListedStretch] = []
         unlisted: list[Unlisted] = []
-        for footage_id, group in groupby(segments, key=lambda one: one.footage_id):
-            pieces = list(group)
-            if any(map(_tells, pieces)):
-                found, missing = await self._of_recording(scan_id, footage_id, pieces)
+        for recording in await self._scans.recordings(scan_id):
+            if recording.incomparable:
+                found, missing = await self._of_recording(scan_id, recording)
                 stretches += found
                 unlisted += missing
         stretches.sort(
@@ -134,46 +128,41 @@ class IncomparableStretches:
         return StretchList(tuple(stretches), tuple(unlisted))
 
     async def _of_recording(
-        self, scan_id: str, footage_id: str, pieces: Sequence[Segment]
+        self, scan_id: str, recording: ScannedRecording
     ) -> tuple[list[ListedStretch], list[Unlisted]]:
-        told_of = list(filter(_tells, pieces))
+        footage_id = recording.footage_id
         try:
             footage = await self._footage.get(footage_id)
         except (errors.NotFoundError, errors.FailedPreconditionError):
-            return [], [_unlisted(footage_id, UnlistedReason.FOOTAGE_GONE, told_of)]
+            counts = [count for _, count in recording.incomparable]
+            return [], [Unlisted(footage_id, UnlistedReason.FOOTAGE_GONE, sum(counts))]
         at_once = asyncio.Semaphore(READ_AT_ONCE)
 
-        async def found_in(piece: Segment) -> IncomparablePeople | None:
+        async def found_in(number: int) -> IncomparablePeople | None:
             async with at_once:
-                return await self._times.find(footage_id, scan_id, piece.stretch)
+                return await self._times.find(footage_id, scan_id, recording.pieces[number])
 
-        found = await asyncio.gather(*map(found_in, told_of))
+        found = await asyncio.gather(*(found_in(number) for number, _ in recording.incomparable))
         people = [person for one in found if one for person in one.people]
-        lost = [piece for piece, one in zip(told_of, found, strict=True) if one is None]
-        apart = [part for piece in pieces for part in _not_searched(piece)]
-        true_start = pieces[0].true_start
+        lost = sum(
+            count
+            for (_, count), one in zip(recording.incomparable, found, strict=True)
+            if one is None
+        )
+        true_start = recording.true_start
         return (
-            [ListedStretch(footage, true_start, one) for one in joined(people, apart)],
-            [_unlisted(footage_id, UnlistedReason.TIMES_GONE, lost)] if lost else [],
+            [ListedStretch(footage, true_start, one) for one in joined(people, _apart(recording))],
+            [Unlisted(footage_id, UnlistedReason.TIMES_GONE, lost)] if lost else [],
         )
 
 
-def _tells(piece: Segment) -> bool:
-    """Whether a segment was searched, and somebody in it could not be compared."""
-    return piece.state is ScanState.SUCCEEDED and piece.counts.incomparable > 0
-
-
-def _not_searched(piece: Segment) -> list[Stretch]:
-    if not piece.state.ended:
-        return [piece.asked_for]
-    return [
-        Stretch(gap.start_time - piece.true_start, gap.end_time - piece.true_start)
-        for gap in piece.gaps
+def _apart(recording: ScannedRecording) -> list[Stretch]:
+    """Return what of a recording was not searched, or not yet."""
+    gaps = [
+        Stretch(gap.start_time - recording.true_start, gap.end_time - recording.true_start)
+        for gap in recording.gaps
     ]
-
-
-def _unlisted(footage_id: str, reason: UnlistedReason, pieces: Sequence[Segment]) -> Unlisted:
-    return Unlisted(footage_id, reason, sum(piece.counts.incomparable for piece in pieces))
+    return gaps + [one.asked_for for one in recording.open_segments()]
 
 
 def _key(footage_id: str, scan_id: str, piece: Stretch) -> str:

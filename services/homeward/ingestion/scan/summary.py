@@ -1,119 +1,159 @@
-"""What a scan's segments come to together."""
+"""What is told about a scan: its plan, its tally and the segments in hand, folded together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from operator import attrgetter
 
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.model import (
-    Candidate,
-    Counts,
     FootageEffort,
     Gap,
-    GapReason,
     Scan,
+    ScanPlan,
     ScanState,
     ScanSummary,
+    ScanTally,
     Segment,
 )
+from homeward.ingestion.scan.recordings import ScannedRecording, accounted
+from homeward.servicekit.keyvalue import Stored
+
+MOST_PROBLEMS = 10
+"""Different reasons why something was not searched that a tally holds."""
 
 
-def summarise(scan: Scan, segments: tuple[Segment, ...]) -> ScanSummary:
-    """Fold the segments of a scan into what is told about it.
+@dataclass(slots=True)
+class LiveScan:
+    """What changes of a scan while it goes on.
 
-    Coverage counts what is certain: of a segment that no scanner has ended nothing is searched, and
-    once all have ended, what was searched and the gaps are what was asked for.
+    There are as many segments in it as scanners work on, and a few that were not added up yet.
     """
-    ended = [_accounted(segment) for segment in segments if segment.state.ended]
-    gaps = merged(gap for segment in ended for gap in segment.gaps)
-    looked_at = sum((segment.looked_at for segment in ended), timedelta())
-    passed_over = sum((segment.passed_over for segment in ended), timedelta())
-    counts = Counts()
-    sizes: dict[str, FaceSizes] = {}
-    candidates: dict[str, Candidate] = {}
-    for segment in segments:
-        counts += segment.counts
-        if segment.counts.sizes.total:
-            held_sizes = sizes.get(segment.camera_id, FaceSizes())
-            sizes[segment.camera_id] = held_sizes + segment.counts.sizes
-        for candidate in segment.candidates:
-            held = candidates.get(candidate.sighting_id)
-            candidates[candidate.sighting_id] = held.joined(candidate) if held else candidate
-    waiting = [one.waiting for one in segments if one.waiting and not one.state.ended]
-    complete = len(ended) == scan.segment_count and len(segments) == scan.segment_count
-    if complete and scan.cancelled:
+
+    plan: ScanPlan = field(default_factory=ScanPlan)
+    tally: ScanTally = field(default_factory=ScanTally)
+    segments: dict[int, Stored[Segment]] = field(default_factory=dict)
+    """By their numbers in the scan."""
+    sighting_ids: dict[str, None] = field(default_factory=dict)
+    """What the scan has recorded, in no order; some may be erased meanwhile."""
+
+    def forget_added(self) -> None:
+        """Let go of the segments that are in the tally."""
+        self.segments = {
+            number: one
+            for number, one in self.segments.items()
+            if not (one.value.state.ended and one.revision <= self.tally.revision)
+        }
+
+    @property
+    def in_hand(self) -> list[Segment]:
+        """The segments that a scanner works on; not those that one gave back."""
+        return [one.value for one in self.segments.values() if one.value.state is ScanState.RUNNING]
+
+
+def added(tally: ScanTally, segment: Segment, revision: int) -> ScanTally:
+    """Return a tally with one more segment that has ended.
+
+    Args:
+        tally: What the others come to.
+        segment: That has ended.
+        revision: Of its record.
+    """
+    problems = dict.fromkeys((*tally.problems, *(gap.detail for gap in segment.gaps)))
+    times = [one for one in (tally.update_time, segment.update_time) if one is not None]
+    return ScanTally(
+        revision=max(tally.revision, revision),
+        segments=tally.segments + 1,
+        done=tally.done + segment.duration,
+        looked_at=tally.looked_at + segment.looked_at,
+        passed_over=tally.passed_over + segment.passed_over,
+        counts=tally.counts + segment.counts,
+        problems=tuple(problems)[:MOST_PROBLEMS],
+        update_time=max(times, default=None),
+    )
+
+
+def summarise(scan: Scan, live: LiveScan) -> ScanSummary:
+    """Return what is told about a scan, without gaps, efforts, and face sizes by camera.
+
+    Coverage counts what is certain: of a segment that no scanner has ended nothing is searched. A
+    scan succeeds when its plan is complete and each of its segments is accounted for, not before.
+    """
+    tally = live.tally
+    for one in live.segments.values():
+        if one.value.state.ended and one.revision > tally.revision:
+            # The revision is the tally's own: it is not written.
+            tally = replace(added(tally, accounted(one.value), 0), revision=live.tally.revision)
+    plan = live.plan
+    all_ended = plan.complete and tally.segments == plan.segments
+    in_hand = [] if all_ended else live.in_hand
+    counts = sum((one.counts for one in in_hand), tally.counts)
+    cancelled = scan.cancelled and not in_hand
+    searched = tally.looked_at + tally.passed_over
+    if cancelled:
         state = ScanState.CANCELLED
-    elif complete:
-        state = ScanState.SUCCEEDED if looked_at + passed_over > timedelta() else ScanState.FAILED
-    elif any(segment.state is not ScanState.PENDING for segment in segments):
+    elif all_ended:
+        state = ScanState.SUCCEEDED if searched > timedelta() else ScanState.FAILED
+    elif in_hand or tally.segments:
         state = ScanState.RUNNING
     else:
         state = ScanState.PENDING
-    times = [segment.update_time for segment in ended if segment.update_time]
+    waiting = [one.waiting for one in in_hand if one.waiting]
+    times = [one for one in (tally.update_time, scan.cancel_time) if one is not None]
     return ScanSummary(
         state=state,
-        footage_count=len({segment.footage_id for segment in segments}),
-        segment_count=scan.segment_count,
-        segments_done=len(ended),
-        total=sum((segment.duration for segment in segments), timedelta()),
-        done=sum((segment.done for segment in segments), timedelta()),
-        searched=looked_at + passed_over,
-        passed_over=passed_over,
+        footage_count=plan.recordings,
+        segment_count=plan.segments,
+        segments_done=plan.segments if cancelled else tally.segments,
+        total=plan.total,
+        done=plan.total if cancelled else sum((one.done for one in in_hand), tally.done),
+        searched=searched,
+        passed_over=tally.passed_over,
         counts=counts,
-        candidate_count=len(candidates),
-        candidates=tuple(sorted(candidates.values(), key=lambda found: found.start_time)),
-        gaps=gaps,
-        efforts=_efforts(segments) if complete else (),
-        end_time=max(times) if complete and times else None,
-        camera_sizes=tuple(sorted(sizes.items())),
+        candidate_count=len(live.sighting_ids),
+        end_time=max(times, default=scan.create_time) if state.ended else None,
         waiting=min(waiting, key=attrgetter("since")) if waiting else None,
+        planning=not plan.complete,
+        problems=tally.problems,
     )
 
 
-def _accounted(segment: Segment) -> Segment:
-    """Return a segment; as a gap, if it is of an earlier version, which kept no evidence."""
-    told = segment.searched + sum((gap.duration for gap in segment.gaps), timedelta())
-    if told == segment.duration:
-        return segment
-    why = (
-        "an earlier version of Homeward searched it, and kept no evidence of that; search it again"
-    )
-    return segment.given_up(GapReason.GIVEN_UP, why, segment.update_time)
+def detailed(
+    summary: ScanSummary, recordings: Iterable[ScannedRecording], not_added: Sequence[Segment]
+) -> ScanSummary:
+    """Return a summary with gaps, efforts once the scan has ended, and face sizes by camera.
 
-
-def merged(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
-    """Return gaps by time; those of a recording that follow each other, for one reason, as one."""
-    joined: list[Gap] = []
-    for gap in sorted(gaps, key=lambda one: (one.footage_id, one.start_time)):
-        last = joined[-1] if joined else None
-        if (
-            last is not None
-            and (last.footage_id, last.reason, last.detail)
-            == (gap.footage_id, gap.reason, gap.detail)
-            and gap.start_time <= last.end_time
-        ):
-            joined[-1] = replace(last, end_time=max(last.end_time, gap.end_time))
-        else:
-            joined.append(gap)
-    return tuple(sorted(joined, key=lambda gap: (gap.start_time, gap.footage_id)))
-
-
-def _efforts(segments: tuple[Segment, ...]) -> tuple[FootageEffort, ...]:
-    searched: dict[str, list[Segment]] = {}
-    for segment in segments:
-        if segment.state is ScanState.SUCCEEDED and segment.thoroughness is not None:
-            searched.setdefault(segment.footage_id, []).append(segment)
-    return tuple(
-        FootageEffort(
-            footage_id=name,
-            looked_at=sum((one.looked_at for one in pieces), timedelta()),
-            passed_over=sum((one.passed_over for one in pieces), timedelta()),
-            thoroughness=tuple(
-                dict.fromkeys(one.thoroughness for one in pieces if one.thoroughness)
-            ),
-        )
-        for name, pieces in searched.items()
+    Args:
+        summary: Of the scan.
+        recordings: Of the scan, those that its plan counts.
+        not_added: Segments that are not in the recordings yet.
+    """
+    by_number = {one.number: one for one in recordings}
+    for segment in not_added:
+        held = by_number.get(segment.recording)
+        if held is None or not segment.state.ended:
+            continue
+        if not held.has_ended(segment.number - held.first_segment):
+            by_number[segment.recording] = held.with_ended(accounted(segment), held.revision)
+    cancelled = summary.state is ScanState.CANCELLED
+    gaps: list[Gap] = []
+    sizes: dict[str, FaceSizes] = {}
+    efforts: list[FootageEffort] = []
+    for one in by_number.values():
+        gaps += one.gaps_if_cancelled() if cancelled else one.gaps
+        if one.sizes.total:
+            sizes[one.camera_id] = sizes.get(one.camera_id, FaceSizes()) + one.sizes
+        if one.thoroughness:
+            efforts.append(one.effort)
+    for segment in not_added:
+        if not segment.state.ended and segment.counts.sizes.total:
+            held_sizes = sizes.get(segment.camera_id, FaceSizes())
+            sizes[segment.camera_id] = held_sizes + segment.counts.sizes
+    return replace(
+        summary,
+        gaps=tuple(sorted(gaps, key=lambda gap: (gap.start_time, gap.footage_id))),
+        efforts=tuple(efforts) if summary.state.ended else (),
+        camera_sizes=tuple(sorted(sizes.items())),
     )

@@ -81,7 +81,7 @@ class Track(Generic[T]):
     patch: Patch
     kept: T
     velocity: tuple[float, float] = (0.0, 0.0)
-    seen: int = 1
+    sights: int = 1
 
     def predicted(self, at: timedelta) -> tuple[float, float]:
         """Return where its middle should be, if it goes on as it did."""
@@ -95,14 +95,14 @@ class Track(Generic[T]):
         (x0, y0), (x1, y1) = self.box.centre, box.centre
         if seconds > 0:
             measured = ((x1 - x0) / seconds, (y1 - y0) / seconds)
-            weight = 1.0 if self.seen == 1 else 0.5  # smooth, but believe the first step
+            weight = 1.0 if self.sights == 1 else 0.5  # smooth, but believe the first step
             self.velocity = (
                 self.velocity[0] + weight * (measured[0] - self.velocity[0]),
                 self.velocity[1] + weight * (measured[1] - self.velocity[1]),
             )
         self.end, self.box = at, box
         self.patch = (self.patch + patch) / np.float32(2)
-        self.seen += 1
+        self.sights += 1
 
 
 @dataclass(slots=True)

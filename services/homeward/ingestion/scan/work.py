@@ -8,22 +8,24 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Protocol
 
 import structlog
 
 from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.scan.compare import Task
-from homeward.ingestion.scan.model import GapReason, Scan, Segment
+from homeward.ingestion.scan.fold import fold, settle
+from homeward.ingestion.scan.model import GapReason, Scan, ScanState, Segment
 from homeward.ingestion.scan.ports import Work, WorkQueue
 from homeward.ingestion.scan.progress import CancelledScan, Check, SegmentProgress
-from homeward.ingestion.scan.scans import scan_key, segment_key
+from homeward.ingestion.scan.recordings import SCAN_CANCELLED
+from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.segment import SegmentScanner
-from homeward.servicekit import errors, records, tracing
+from homeward.ingestion.scan.task import SegmentTask
+from homeward.servicekit import errors, tracing
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore
 
 MAX_ATTEMPTS = 5
 """A segment on which scanners failed, or died, this often is reported as not searched."""
@@ -46,7 +48,7 @@ class ScanWorker:
 
     Args:
         queue: The segments to search.
-        store: Of scans and segments.
+        scans: What is kept of scans.
         footage: The recordings.
         scanner: Searches.
         clock: Tells the time.
@@ -57,14 +59,14 @@ class ScanWorker:
         self,
         *,
         queue: WorkQueue,
-        store: KeyValueStore,
+        scans: ScanRecords,
         footage: FootageLibrary,
         scanner: SegmentScanner,
         clock: Clock,
         checks: Sequence[Check] = (),
     ) -> None:
         self._queue = queue
-        self._store = store
+        self._scans = scans
         self._footage = footage
         self._scanner = scanner
         self._clock = clock
@@ -91,7 +93,7 @@ class ScanWorker:
             if work.attempt > 1:
                 metrics.SEGMENT_REDELIVERIES.inc()
             try:
-                async with _heartbeat(work):
+                async with kept_in_hand(work):
                     finished = await self._finished(work)
             except asyncio.CancelledError:
                 with contextlib.suppress(errors.UnavailableError):  # redelivered after its wait
@@ -108,57 +110,90 @@ class ScanWorker:
                 await work.retry()
                 return
             if finished is not None:
-                await self._save(work, finished)
-                metrics.count_segment(finished)
-                span.set_attributes(
-                    {
-                        "state": finished.state.value,
-                        "footage_seconds": finished.duration.total_seconds(),
-                        "looked_at_seconds": finished.looked_at.total_seconds(),
-                        "pictures": finished.counts.frames,
-                        "faces": finished.counts.faces,
-                        "appearances": finished.counts.appearances,
-                        "discarded": finished.counts.discarded,
-                        "candidates": len(finished.candidates),
-                    }
-                )
-                log.info(
-                    "segment",
-                    state=finished.state.value,
-                    appearances=finished.counts.appearances,
-                    discarded=finished.counts.discarded,
-                    candidates=len(finished.candidates),
-                )
+                await self._end(work, finished)
+                span.set_attributes(_attributes(finished))
             await work.done()
+
+    async def _end(self, work: Work, finished: Segment) -> None:
+        """Keep what came of a segment, and add it to its scan."""
+        await self._save(work, finished)
+        await fold(self._scans, work.scan_id)
+        metrics.count_segment(finished)
+        log.info(
+            "segment",
+            state=finished.state.value,
+            appearances=finished.counts.appearances,
+            discarded=finished.counts.discarded,
+            candidates=len(finished.sighting_ids),
+        )
 
     async def _hand_back(self, work: Work) -> None:
         """Give a segment to another scanner at once, and note that it did not fail."""
-        _, segment = await self._load(work)
-        if segment is not None and not segment.state.ended:
-            await self._save(work, replace(segment, handed_back=segment.handed_back + 1))
+        held = await self._scans.segment(work.scan_id, work.segment)
+        if held is not None and not held.value.state.ended:
+            handed_back = held.value.handed_back + 1
+            await self._save(
+                work, replace(held.value, state=ScanState.PENDING, handed_back=handed_back)
+            )
         await work.retry(at_once=True)
 
     async def _finished(self, work: Work) -> Segment | None:
         """Search a segment and return it as it ended; None when there is nothing to do."""
-        scan, segment = await self._load(work)
-        if scan is None or segment is None or segment.state.ended:
+        segment = await self._begun(work)
+        if segment is None:
+            return None
+        scan = await self._scans.get(work.scan_id)
+        if scan is None or scan.cancelled:
+            await self._drop(work)
             return None
         now = self._clock.now()
-        if scan.cancelled:
-            return segment.given_up(GapReason.CANCELLED, "the scan was cancelled", now)
         if work.attempt - segment.handed_back > MAX_ATTEMPTS:
             return segment.given_up(GapReason.GIVEN_UP, FAILED_TOO_OFTEN, now)
         try:
             return await self._search(work, scan, segment)
         except CancelledScan as cancelled:
             return cancelled.progress.given_up(
-                GapReason.CANCELLED, "the scan was cancelled", self._clock.now()
+                GapReason.CANCELLED, SCAN_CANCELLED, self._clock.now()
             )
         except errors.DomainError as error:
             reason = _LASTING.get(error.reason)
             if reason is None:
                 raise
             return segment.given_up(reason, error.message, self._clock.now())
+
+    async def _begun(self, work: Work) -> Segment | None:
+        """Return a segment that is to be searched, and say that it is in hand; None if none is.
+
+        This is said before its scan is read: whoever cancels that says so before looking what is in
+        hand. So one of them sees the other.
+        """
+        held = await self._scans.recording(work.scan_id, work.recording)
+        if held is None:
+            return None
+        recording = held.value
+        stored = await self._scans.segment(work.scan_id, work.segment)
+        if recording.has_ended(work.segment - recording.first_segment):
+            if stored is not None:
+                await fold(self._scans, work.scan_id)
+                await self._scans.forget_segment(work.scan_id, work.segment)
+            return None
+        if stored is not None and stored.value.state.ended:
+            await fold(self._scans, work.scan_id)
+            return None
+        planned = recording.segment(work.segment - recording.first_segment)
+        held_segment = stored.value if stored is not None else planned
+        segment = replace(held_segment, state=ScanState.RUNNING)
+        await self._save(work, segment)
+        return segment
+
+    async def _drop(self, work: Work) -> None:
+        """Let go of a segment of a scan that was cancelled or forgotten, and of all that wait."""
+        dropped = {work.segment, *await self._queue.drop(work.scan_id)}
+        for held in await self._scans.segments(work.scan_id):
+            if held.value.number in dropped:  # whoever had it gave it back, or died
+                await self._scans.forget_segment(work.scan_id, held.value.number)
+        await fold(self._scans, work.scan_id)
+        await settle(self._scans, work.scan_id)
 
     async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
         segment = replace(segment, waiting=None)  # of who had it before
@@ -179,7 +214,7 @@ class ScanWorker:
                 held = await self._footage.get(segment.footage_id)
                 # An earlier version may have planned the scan.
                 footage = await self._footage.up_to_date(held)
-                task = Task(
+                task = SegmentTask(
                     scan_id=scan.scan_id,
                     subject_ids=scan.scope.subject_ids,
                     footage=_as_set(footage, segment),
@@ -200,15 +235,26 @@ class ScanWorker:
                 await progress.start_over(segment, error)
 
     async def _load(self, work: Work) -> tuple[Scan | None, Segment | None]:
-        scan = await self._store.get(scan_key(work.scan_id))
-        segment = await self._store.get(segment_key(work.scan_id, work.segment))
-        return (
-            records.decode(scan.value, Scan) if scan else None,
-            records.decode(segment.value, Segment) if segment else None,
-        )
+        scan = await self._scans.get(work.scan_id)
+        held = await self._scans.segment(work.scan_id, work.segment)
+        return scan, held.value if held else None
 
     async def _save(self, work: Work, segment: Segment) -> None:
-        await self._store.put(segment_key(work.scan_id, work.segment), records.encode(segment))
+        await self._scans.save_segment(work.scan_id, segment)
+
+
+def _attributes(finished: Segment) -> dict[str, str | int | float]:
+    """Return what the span of a segment tells of it."""
+    return {
+        "state": finished.state.value,
+        "footage_seconds": finished.duration.total_seconds(),
+        "looked_at_seconds": finished.looked_at.total_seconds(),
+        "pictures": finished.counts.frames,
+        "faces": finished.counts.faces,
+        "appearances": finished.counts.appearances,
+        "discarded": finished.counts.discarded,
+        "candidates": len(finished.sighting_ids),
+    }
 
 
 def _as_set(footage: Footage, segment: Segment) -> Footage:
@@ -243,9 +289,16 @@ _LASTING = {
 """Errors that no retry mends, and what they make of the segment."""
 
 
+class InHand(Protocol):
+    """What was taken from a queue."""
+
+    async def extend(self) -> None:
+        """Say that it is still being worked on."""
+
+
 @asynccontextmanager
-async def _heartbeat(work: Work) -> AsyncGenerator[None, None]:
-    """Keep the queue from giving the segment to somebody else."""
+async def kept_in_hand(work: InHand) -> AsyncGenerator[None, None]:
+    """Keep a queue from giving what was taken from it to somebody else."""
 
     async def beat() -> None:
         while True:

@@ -69,7 +69,7 @@ class InMemorySubjectRecords:
 
     def _written(self, subject: Subject, where: dict[str, Stored[Subject]]) -> Stored[Subject]:
         self._writes += 1
-        where[subject.subject_id] = Stored(subject, str(self._writes))
+        where[subject.subject_id] = Stored(subject, self._writes)
         return where[subject.subject_id]
 
 

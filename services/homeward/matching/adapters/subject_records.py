@@ -63,13 +63,13 @@ class KeyValueSubjectRecords:
         """Write the record of an open subject."""
         key = _OPEN + subject.subject_id
         revision = await self._store.create(key, records.encode(subject))
-        return Stored(subject, str(revision))
+        return Stored(subject, revision)
 
     async def replace(self, subject: Subject, *, etag: str) -> Stored[Subject]:
         """Replace the record of an open subject that must still have an etag."""
         key = _OPEN + subject.subject_id
         revision = await self._store.update(key, records.encode(subject), revision=int(etag))
-        return Stored(subject, str(revision))
+        return Stored(subject, revision)
 
     async def close(self, shell: Subject) -> None:
         """Write the shell of a closed subject, whatever shell was there."""
@@ -85,7 +85,7 @@ class KeyValueSubjectRecords:
 
 
 def _stored(entry: Entry) -> Stored[Subject]:
-    return Stored(records.decode(entry.value, Subject), str(entry.revision))
+    return Stored(records.decode(entry.value, Subject), entry.revision)
 
 
 def _under(prefix: str, held: Mapping[str, Stored[Subject]]) -> dict[str, Stored[Subject]]:

@@ -149,7 +149,7 @@ class SubjectClosing:
         ]
 
     def _in_scans(self, count: int) -> ErasureEntry:
-        """Tell of the records of scans, which name the sightings that they led to."""
+        """Tell of the records of scans, which have the ids of sightings that they led to."""
         if not count:
             return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
         until = self._clock.now() + RECORD_LIMIT
@@ -157,8 +157,8 @@ class SubjectClosing:
             SCANS,
             count,
             ErasureOutcome.PENDING,
-            "ids, cameras, times and scores, which name nobody, go with the scans, by"
-            f" {until:%Y-%m-%d %H:%M} UTC",
+            "ids, which refer to nothing any more and stand beside no place and no time, go with"
+            f" the scans, by {until:%Y-%m-%d %H:%M} UTC",
         )
         return replace(entry, until=until)
 

@@ -169,10 +169,10 @@ def test_what_a_face_is_worth_at_most_is_known_without_looking() -> None:
     images, seen = CvFaceImages(), Face(Box(300, 180, 60, 75), POINTS, 0.9)
     blurred = cv2.GaussianBlur(noise(), (31, 31), 10)
 
-    most = images.selection_quality(frame(blurred), seen, seen=False)
+    most = images.selection_quality(frame(blurred), seen, sharpness=False)
 
-    assert images.selection_quality(frame(blurred), seen, seen=True) < most
-    assert images.selection_quality(frame(noise()), seen, seen=True) <= most
+    assert images.selection_quality(frame(blurred), seen, sharpness=True) < most
+    assert images.selection_quality(frame(noise()), seen, sharpness=True) <= most
 
 
 def test_a_face_is_worth_the_same_by_its_picture_and_by_its_portrait() -> None:
@@ -180,7 +180,9 @@ def test_a_face_is_worth_the_same_by_its_picture_and_by_its_portrait() -> None:
     seen = Face(box, POINTS, 0.9)
     aligned = images.aligned(Portrait(InMemoryPicture(image), box, ()), seen)
 
-    assert images.quality(aligned, seen) == images.selection_quality(frame(image), seen, seen=True)
+    assert images.quality(aligned, seen) == images.selection_quality(
+        frame(image), seen, sharpness=True
+    )
 
 
 def test_a_thumbnail_is_small_and_grey() -> None:

@@ -28,7 +28,7 @@ from homeward.ingestion.adapters.matching import GrpcMatcher
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import Sighted
+from homeward.ingestion.scan.ports import SightingDraft
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel
 
@@ -155,8 +155,8 @@ async def test_a_search_needs_a_policy_in_force(
     assert refused.value.message == "nobody has approved policy p/1"
 
 
-def a_finding(make: Any, footage: Footage) -> Sighted:
-    return Sighted(
+def a_finding(make: Any, footage: Footage) -> SightingDraft:
+    return SightingDraft(
         scan_id=SUBJECT,
         footage=footage,
         match=Match(SUBJECT, SUBJECT, 0.8),

@@ -13,7 +13,7 @@ from homeward.ingestion.footage.packets import Packets
 from homeward.ingestion.scan import gate
 from homeward.ingestion.scan.gate import (
     EVEN_RATE,
-    LOOK_PERIOD,
+    GLANCE_PERIOD,
     MAX_NOISE,
     MAX_RISE,
     MIN_CELLS,
@@ -81,7 +81,7 @@ def test_where_packets_are_quiet_only_key_pictures_are_looked_at() -> None:
 
     assert surveyed.thoroughness is Thoroughness.GATED
     assert (surveyed.active, surveyed.slight) == (frozenset(), frozenset())
-    assert offsets(surveyed.looks) == list(np.arange(0, LENGTH, LOOK_PERIOD.total_seconds()))
+    assert offsets(surveyed.glances) == list(np.arange(0, LENGTH, GLANCE_PERIOD.total_seconds()))
     assert course(surveyed, []).stretches == ()
 
 
@@ -105,7 +105,7 @@ def test_the_further_packets_rise_the_more_is_done(
 def test_where_little_happens_both_ends_are_looked_at() -> None:
     surveyed = survey(recording({20.0: 0.2}), WHOLE)
 
-    assert {seconds(20), seconds(22)} <= set(surveyed.looks)
+    assert {seconds(20), seconds(22)} <= set(surveyed.glances)
     assert starts(course(surveyed, [seconds(22)]).stretches) == [20, 22, 24, 26, 28]
     assert starts(course(surveyed, []).stretches) == []
 
@@ -113,7 +113,7 @@ def test_where_little_happens_both_ends_are_looked_at() -> None:
 def test_after_something_happened_the_next_key_picture_is_looked_at() -> None:
     surveyed = survey(recording({20.0: 1.0}), WHOLE)
 
-    assert seconds(22) in surveyed.looks
+    assert seconds(22) in surveyed.glances
     assert starts(course(surveyed, []).stretches) == [20]
 
 
@@ -136,7 +136,7 @@ def test_a_face_is_traced_back_no_further_than_to_the_first_move() -> None:
 def test_faces_that_packets_did_not_tell_of_have_everything_decoded() -> None:
     surveyed = survey(recording(), WHOLE)
 
-    chosen = course(surveyed, surveyed.looks[:3])
+    chosen = course(surveyed, surveyed.glances[:3])
 
     assert chosen.thoroughness is Thoroughness.PACKETS_BLIND
     assert chosen.stretches == surveyed.groups
@@ -145,7 +145,7 @@ def test_faces_that_packets_did_not_tell_of_have_everything_decoded() -> None:
 def test_a_few_surprises_are_no_reason_to_decode_everything() -> None:
     surveyed = survey(recording(), WHOLE)
 
-    assert course(surveyed, surveyed.looks[:1]).thoroughness is Thoroughness.GATED
+    assert course(surveyed, surveyed.glances[:1]).thoroughness is Thoroughness.GATED
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,9 @@ def test_a_recording_of_nobody_is_not_taken_for_one_of_a_constant_bit_rate() -> 
 
     assert (surveyed.thoroughness, surveyed.still) == (Thoroughness.GATED, True)
     assert surveyed.active == frozenset()
-    assert offsets(surveyed.looks) == list(np.arange(0, 2.0 * MANY, LOOK_PERIOD.total_seconds()))
+    assert offsets(surveyed.glances) == list(
+        np.arange(0, 2.0 * MANY, GLANCE_PERIOD.total_seconds())
+    )
 
 
 @pytest.mark.parametrize("grain", [0.004, 0.01, 0.04])
@@ -342,20 +344,20 @@ def test_in_a_still_recording_a_small_rise_has_a_group_decoded(
 def test_a_second_surprise_in_a_still_recording_has_everything_decoded() -> None:
     surveyed = survey(even(), HOURLIKE)
 
-    assert course(surveyed, surveyed.looks[:1]).thoroughness is Thoroughness.GATED
-    assert course(surveyed, surveyed.looks[:2]).thoroughness is Thoroughness.PACKETS_BLIND
+    assert course(surveyed, surveyed.glances[:1]).thoroughness is Thoroughness.GATED
+    assert course(surveyed, surveyed.glances[:2]).thoroughness is Thoroughness.PACKETS_BLIND
 
 
 def test_beyond_the_segment_one_look_is_taken_where_nothing_happens() -> None:
     surveyed = survey(recording(), WHOLE, seconds(30))
 
-    assert offsets(surveyed.looks) == [0, 8, 16, 24, 32]
+    assert offsets(surveyed.glances) == [0, 8, 16, 24, 32]
 
 
 def test_beyond_the_segment_looks_still_follow_what_happens() -> None:
     surveyed = survey(recording({40.0: 1.0}), WHOLE, seconds(30))
 
-    assert offsets(surveyed.looks) == [0, 8, 16, 24, 32, 42]
+    assert offsets(surveyed.glances) == [0, 8, 16, 24, 32, 42]
 
 
 @pytest.mark.parametrize(

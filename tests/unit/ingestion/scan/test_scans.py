@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -15,12 +16,19 @@ from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
 from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
+from homeward.ingestion.scan import plan as planning
+from homeward.ingestion.scan.cut import pieces_of
+from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.model import Counts, GapReason, ScanScope, ScanState, Segment
-from homeward.ingestion.scan.scans import Scans, pieces_of, scan_key, segment_key
-from homeward.servicekit import errors, records
-from homeward.servicekit.keyvalue import InMemoryKeyValueStore
+from homeward.ingestion.scan.plan import RecordingsInScope, ScanPlanner
+from homeward.ingestion.scan.recordings import ScannedRecording
+from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.scans import ScanChange, ScanLimits, Scans
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import ConflictError, InMemoryKeyValueStore
 
 EVERYTHING = ScanScope()
+AT_ONCE = timedelta()
 
 
 def seconds(number: float) -> timedelta:
@@ -32,12 +40,15 @@ def _bounds(stretch: Stretch) -> tuple[float, float]:
 
 
 class Office:
-    """Scans, and the hands of the scanner that works on them."""
+    """Scans, their planner, and the hands of the scanner that works on them."""
 
-    def __init__(self, scans: Scans, store: InMemoryKeyValueStore, parts: Any) -> None:
+    def __init__(self, scans: Scans, planner: ScanPlanner, parts: Any) -> None:
         self.scans = scans
-        self.store = store
+        self.planner = planner
+        self.records: StoredScanRecords = parts["scan_records"]
+        self.store = parts["records_store"]
         self.queue = parts["queue"]
+        self.plans = parts["plans"]
         self.resource: FootageResource = parts["resource"]
         self.matcher = parts["matcher"]
         self.cameras = parts["cameras"]
@@ -68,12 +79,22 @@ class Office:
         return footage.footage_id
 
     async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
+        """Create a scan and plan it; return its id."""
         scan, _ = await self.scans.create(scope, request_id=request_id)
+        while not await self.planner.step(scan.scan_id):
+            pass
         return scan.scan_id
 
+    async def recordings(self, scan_id: str) -> list[ScannedRecording]:
+        return await self.scans.recordings(scan_id)
+
     async def segments(self, scan_id: str) -> list[Segment]:
-        entries = await self.store.entries(f"segment.{scan_id}.*")
-        return [records.decode(entry.value, Segment) for entry in entries]
+        """Return the segments of a scan as they were planned."""
+        return [
+            recording.segment(number)
+            for recording in await self.recordings(scan_id)
+            for number in range(len(recording.pieces))
+        ]
 
     async def plan(self, scope: ScanScope = EVERYTHING) -> list[tuple[str, float, float]]:
         """Create a scan; return the camera, start and end of what its segments are to tell of."""
@@ -81,6 +102,14 @@ class Office:
             (one.camera_id, *_bounds(one.asked_for))
             for one in await self.segments(await self.create(scope))
         ]
+
+    async def gaps(self, scan_id: str) -> list[tuple[GapReason, timedelta, str]]:
+        _, summary = await self.scans.get(scan_id)
+        return [(one.reason, one.duration, one.detail) for one in summary.gaps]
+
+    async def begin(self, scan_id: str, number: int) -> None:
+        segment = (await self.segments(scan_id))[number]
+        await self.records.save_segment(scan_id, replace(segment, state=ScanState.RUNNING))
 
     async def finish(self, scan_id: str, number: int, **changes: Any) -> None:
         segment = (await self.segments(scan_id))[number]
@@ -90,29 +119,53 @@ class Office:
             looked_at=segment.duration,
             update_time=self.clock.now(),
         )
-        await self.store.put(segment_key(scan_id, number), records.encode(replace(done, **changes)))
+        await self.records.save_segment(scan_id, replace(done, **changes))
+        await fold(self.records, scan_id)
+
+
+@pytest.fixture
+def scan_records(records_store: InMemoryKeyValueStore) -> StoredScanRecords:
+    return StoredScanRecords(records_store)
+
+
+@pytest.fixture
+def limits() -> ScanLimits:
+    return ScanLimits(scans=100, segments=1000)
 
 
 @pytest.fixture
 def office(
     *,
+    scan_records: StoredScanRecords,
     records_store: InMemoryKeyValueStore,
     queue: Any,
+    plans: Any,
     resource: FootageResource,
     cameras: Any,
     matcher: Any,
     clock: Any,
     make: Any,
+    limits: ScanLimits,
 ) -> Office:
-    parts = {
-        "queue": queue,
-        "footage": resource.library,
-        "cameras": cameras,
-        "matcher": matcher,
-        "clock": clock,
-    }
-    scans = Scans(store=records_store, segment_length=seconds(120), **parts)
-    return Office(scans, records_store, {**parts, "make": make, "resource": resource})
+    scope = RecordingsInScope(resource.library, cameras)
+    planner = ScanPlanner(
+        scans=scan_records,
+        plans=plans,
+        queue=queue,
+        scope=scope,
+        footage=resource.library,
+        clock=clock,
+        segment_length=seconds(120),
+    )
+    scans = Scans(
+        records=scan_records,
+        plans=plans,
+        scope=scope,
+        matcher=matcher,
+        clock=clock,
+        limits=limits,
+    )
+    return Office(scans, planner, locals())
 
 
 async def test_a_recording_is_cut_into_segments(office: Office) -> None:
@@ -134,6 +187,7 @@ async def test_what_a_cut_off_file_lacks_counts_as_not_searched(office: Office) 
     ]
     assert (summary.total, summary.segments_done) == (seconds(85), 1)
     assert office.queue.waiting == [(scan_id, 0)]
+    assert summary.footage_count == 1
 
 
 async def test_every_segment_is_queued(office: Office) -> None:
@@ -144,17 +198,122 @@ async def test_every_segment_is_queued(office: Office) -> None:
     assert office.queue.waiting == [(scan_id, number) for number in range(3)]
 
 
-async def test_a_new_scan_tells_how_much_there_is_to_search(office: Office) -> None:
+async def test_a_new_scan_is_planned_after_it_was_created(office: Office) -> None:
     await office.record(length=250)
 
     scan, summary = await office.scans.create(EVERYTHING, request_id="")
 
-    assert (scan.create_time, scan.segment_count) == (office.clock.now(), 3)
-    assert (summary.state, summary.total, summary.done) == (
+    assert scan.create_time == office.clock.now()
+    assert (summary.state, summary.planning, summary.total) == (
         ScanState.PENDING,
-        seconds(250),
+        True,
         seconds(0),
     )
+    assert office.plans.waiting == [scan.scan_id]
+    assert office.queue.waiting == []
+
+
+async def test_a_planned_scan_tells_how_much_there_is_to_search(office: Office) -> None:
+    await office.record(length=250)
+
+    _, summary = await office.scans.get(await office.create())
+
+    assert (summary.state, summary.planning) == (ScanState.PENDING, False)
+    assert (summary.segment_count, summary.total, summary.done) == (3, seconds(250), seconds(0))
+
+
+async def test_segments_appear_as_recordings_are_planned(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "RECORDINGS_AT_ONCE", 1)
+    await office.record(at=0)
+    await office.record(at=100)
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+
+    counts = []
+    for _ in range(3):
+        await office.planner.step(scan.scan_id)
+        _, summary = await office.scans.get(scan.scan_id)
+        counts.append((summary.segment_count, summary.planning, len(office.queue.waiting)))
+
+    assert counts == [(1, True, 1), (2, True, 2), (2, False, 2)]
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+async def test_a_planner_that_died_is_taken_over_from(
+    office: Office, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(planning, "RECORDINGS_AT_ONCE", 1)
+    names = [await office.record(at=100 * number) for number in range(3)]
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    for _ in range(steps):
+        await office.planner.step(scan.scan_id)
+    replaced = office.records.put_plan
+
+    async def die(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(office.records, "put_plan", die)
+    with pytest.raises(asyncio.CancelledError):
+        await office.planner.step(scan.scan_id)
+    monkeypatch.setattr(office.records, "put_plan", replaced)
+    while not await office.planner.step(scan.scan_id):
+        pass
+
+    segments = await office.segments(scan.scan_id)
+    assert [one.footage_id for one in segments] == names
+    assert office.queue.waiting == [(scan.scan_id, number) for number in range(3)]
+    _, summary = await office.scans.get(scan.scan_id)
+    assert (summary.footage_count, summary.segment_count) == (3, 3)
+
+
+async def test_a_scan_whose_planning_was_never_asked_for_is_planned_after_a_restart(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.record()
+
+    async def die(_: str) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.plans, "put", die)
+        with pytest.raises(asyncio.CancelledError):
+            await office.scans.create(EVERYTHING, request_id="")
+    (scan_id,) = await office.records.under_way()
+
+    await office.planner.recover()
+
+    assert office.plans.waiting == [scan_id]
+
+
+async def test_a_planner_lets_the_next_scan_have_its_turn(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "RECORDINGS_AT_ONCE", 1)
+    await office.record(at=0)
+    await office.record(at=100)
+    long, _ = await office.scans.create(EVERYTHING, request_id="")
+    short, _ = await office.scans.create(EVERYTHING, request_id="")
+    monkeypatch.setattr(office.planner, "recover", AsyncMock())
+    planner = asyncio.create_task(office.planner.run())
+    office.plans.when_empty = planner.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await planner
+
+    turns = [one.scan_id for one in office.plans.works]
+    assert turns[:4] == [long.scan_id, short.scan_id] * 2
+    assert {tuple(one.said) for one in office.plans.works} == {("done",)}
+
+
+async def test_a_recording_that_came_after_its_creation_is_not_of_a_scan(office: Office) -> None:
+    name = await office.record(at=0)
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    office.clock.advance(seconds(1))
+    await office.record(at=100)
+    while not await office.planner.step(scan.scan_id):
+        pass
+
+    assert [one.footage_id for one in await office.segments(scan.scan_id)] == [name]
 
 
 async def test_a_scan_searches_all_cameras_or_some(office: Office) -> None:
@@ -310,7 +469,7 @@ async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
 
     segments = await office.segments(await office.create())
 
-    assert [one.footage_id for one in segments] == names
+    assert [one.footage_id for one in segments] == sorted(names)
     assert most == MAX_EXAMINED_AT_ONCE
     assert [(await office.resource.library.get(name)).probe.version for name in names] == [
         VERSION
@@ -339,11 +498,9 @@ async def test_of_a_recording_that_would_be_refused_today_what_was_asked_for_is_
         "too few key pictures", reason=errors.Reason.FOOTAGE_UNREADABLE
     )
 
-    (segment,) = await office.segments(await office.create(window(office, 60, 90)))
+    gaps = await office.gaps(await office.create(window(office, 60, 90)))
 
-    (gap,) = segment.gaps
-    assert (segment.start, segment.end, gap.duration) == (seconds(60), seconds(90), seconds(30))
-    assert (gap.reason, gap.detail) == (GapReason.UNDECODABLE, "too few key pictures")
+    assert gaps == [(GapReason.UNDECODABLE, seconds(30), "too few key pictures")]
 
 
 GONE = errors.NotFoundError("there is no such recording", reason=errors.Reason.FOOTAGE_NOT_FOUND)
@@ -355,19 +512,27 @@ async def test_a_recording_that_goes_while_it_is_examined_is_a_gap(
     await office.record(length=60, version=0)
     prober.problem = GONE
 
-    (segment,) = await office.segments(await office.create())
+    gaps = await office.gaps(await office.create())
 
-    assert [gap.reason for gap in segment.gaps] == [GapReason.FOOTAGE_GONE]
+    assert gaps == [(GapReason.FOOTAGE_GONE, seconds(60), GONE.message)]
 
 
-async def test_a_recording_that_was_asked_for_by_name_and_goes_is_an_error(
-    office: Office, prober: Any
+async def test_a_recording_that_was_asked_for_by_name_and_has_gone_is_told_of(
+    office: Office,
 ) -> None:
-    name = await office.record(length=60, version=0)
-    prober.problem = GONE
+    gone, held = await office.record(at=0), await office.record(at=100)
+    scan, _ = await office.scans.create(ScanScope(footage_ids=(held, gone)), request_id="")
+    await office.resource.eraser.delete(gone)
+    while not await office.planner.step(scan.scan_id):
+        pass
+    await office.finish(scan.scan_id, 0)
 
-    with pytest.raises(errors.NotFoundError):
-        await office.create(ScanScope(footage_ids=(name,)))
+    _, summary = await office.scans.get(scan.scan_id)
+
+    assert (summary.state, summary.searched) == (ScanState.SUCCEEDED, summary.total)
+    (gap,) = summary.gaps
+    assert (gap.footage_id, gap.reason, gap.duration) == (gone, GapReason.FOOTAGE_GONE, seconds(0))
+    assert gap.start_time == office.make.recorded
 
 
 @pytest.mark.parametrize(
@@ -378,9 +543,10 @@ async def test_of_what_a_cut_off_file_lacks_what_was_asked_for_is_a_gap(
 ) -> None:
     await office.record(length=60, missing=25)
 
-    segments = await office.segments(await office.create(window(office, 0, end)))
+    _, summary = await office.scans.get(await office.create(window(office, 0, end)))
 
-    gaps = [(one.start, one.end) for one in segments if one.gaps]
+    recorded = office.make.recorded
+    gaps = [(one.start_time - recorded, one.end_time - recorded) for one in summary.gaps]
     assert gaps == ([] if lost is None else [(seconds(lost[0]), seconds(lost[1]))])
 
 
@@ -490,15 +656,43 @@ async def test_a_repeated_request_gives_the_same_scan(office: Office) -> None:
     assert len(office.queue.waiting) == 1
 
 
-async def test_a_repeated_request_queues_what_the_first_call_did_not(office: Office) -> None:
-    await office.record(length=250)
-    scan_id = await office.create(request_id="r-1")
-    await office.finish(scan_id, 0)
-    office.queue.waiting.clear()
+async def test_a_repeated_request_has_planned_what_the_first_call_did_not(office: Office) -> None:
+    await office.record()
+    first, _ = await office.scans.create(EVERYTHING, request_id="r-1")
+    office.plans.waiting.clear()
 
-    await office.create(request_id="r-1")
+    again, _ = await office.scans.create(EVERYTHING, request_id="r-1")
 
-    assert office.queue.waiting == [(scan_id, 1), (scan_id, 2)]
+    assert (again.scan_id, office.plans.waiting) == (first.scan_id, [first.scan_id])
+
+
+@pytest.mark.parametrize("limits", [ScanLimits(scans=2, segments=1000)])
+async def test_so_many_scans_may_be_under_way_and_no_more(office: Office) -> None:
+    await office.record()
+    first = await office.create()
+    await office.create()
+
+    with pytest.raises(errors.ResourceExhaustedError, match="wait until a scan") as refused:
+        await office.create()
+
+    assert refused.value.reason is errors.Reason.SCAN_LIMIT
+    assert refused.value.metadata == {"limit": "scans", "under_way": "2", "most": "2"}
+    await office.finish(first, 0)
+    await office.create()
+
+
+@pytest.mark.parametrize(("segments", "accepted"), [(3, False), (4, True)])
+async def test_so_many_segments_may_wait_when_another_scan_is_created(
+    office: Office, segments: int, *, accepted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office.scans, "_limits", ScanLimits(scans=100, segments=segments))
+    await office.record(length=480)  # four segments
+    await office.finish(await office.create(), 0)
+
+    outcome = await asyncio.gather(office.create(), return_exceptions=True)
+
+    refused = [one for one in outcome if isinstance(one, errors.ResourceExhaustedError)]
+    assert [one.metadata["limit"] for one in refused] == ([] if accepted else ["segments"])
 
 
 async def test_a_request_id_belongs_to_one_scope(office: Office) -> None:
@@ -529,16 +723,20 @@ async def test_a_scan_tells_what_its_segments_show(office: Office) -> None:
     assert (summary.searched, summary.counts.frames) == (seconds(120), 600)
 
 
-async def test_an_ended_scan_is_listed_without_reading_its_segments(office: Office) -> None:
+async def test_an_ended_scan_is_listed_from_its_record(office: Office) -> None:
     await office.record()
     scan_id = await office.create()
     await office.finish(scan_id, 0)
     _, ended = await office.scans.get(scan_id)
-    await office.store.erase(segment_key(scan_id, 0))
+    for entry in [
+        *await office.store.entries("live.>"),
+        *await office.store.entries("recording.>"),
+    ]:
+        await office.store.erase(entry.key)
 
     [(_, listed)] = await office.scans.find()
 
-    assert listed == replace(ended, gaps=(), candidates=())
+    assert listed == replace(ended, gaps=(), efforts=(), camera_sizes=())
     assert listed.state is ScanState.SUCCEEDED
 
 
@@ -556,32 +754,79 @@ async def test_scans_are_listed_newest_first(office: Office) -> None:
 async def test_cancelling_ends_what_no_scanner_has_begun(office: Office) -> None:
     await office.record(length=250)
     scan_id = await office.create()
-    await office.finish(scan_id, 0, candidates=(office.make.candidate(),))
+    await office.finish(scan_id, 0, sighting_ids=("sighting-1",))
 
-    scan, summary = await office.scans.cancel(scan_id)
+    scan, told = await office.scans.cancel(scan_id)
+    _, summary = await office.scans.get(scan_id)
 
     assert scan.cancelled
-    assert summary.state is ScanState.CANCELLED
+    assert told.state is ScanState.CANCELLED
+    assert (told.end_time, told.segments_done) == (office.clock.now(), 3)
     # Two segments that follow each other are one gap.
     assert [(gap.reason, gap.duration) for gap in summary.gaps] == [
         (GapReason.CANCELLED, seconds(130))
     ]
-    assert (len(summary.candidates), summary.searched) == (1, seconds(120))
+    assert (summary.candidate_count, summary.searched) == (1, seconds(120))
+
+
+async def test_cancelling_asks_as_much_of_the_store_however_many_segments_there_are(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def calls_to_cancel(scan_id: str) -> list[str]:
+        asked.clear()
+        with monkeypatch.context() as patched:
+            for name in ("get", "put", "create", "update", "erase", "entries"):
+                patched.setattr(office.store, name, counted(name, getattr(office.store, name)))
+            await office.scans.cancel(scan_id)
+        return list(asked)
+
+    def counted(name: str, call: Any) -> Any:
+        async def wrapped(*args: Any, **how: Any) -> Any:
+            asked.append(name)
+            return await call(*args, **how)
+
+        return wrapped
+
+    await office.record(at=0, length=120)
+    few = await calls_to_cancel(await office.create())
+    await office.record(at=1000, length=120 * 300)
+    many = await calls_to_cancel(await office.create())
+
+    assert many == few
+
+
+async def test_nothing_is_added_to_a_cancelled_scan(office: Office) -> None:
+    await office.record()
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    held = await office.records.plan(scan.scan_id)
+
+    await office.scans.cancel(scan.scan_id)
+
+    assert await office.planner.step(scan.scan_id)
+    with pytest.raises(ConflictError):  # a planner that had begun before
+        await office.records.put_plan(scan.scan_id, held.value, held.etag)
+    _, summary = await office.scans.get(scan.scan_id)
+    assert (summary.state, summary.planning, summary.total) == (
+        ScanState.CANCELLED,
+        True,
+        seconds(0),
+    )
 
 
 async def test_cancelling_leaves_the_segment_in_hand_to_its_scanner(office: Office) -> None:
     await office.record(length=250)
     scan_id = await office.create()
-    await office.finish(scan_id, 0, state=ScanState.RUNNING)
+    await office.begin(scan_id, 0)
 
     scan, summary = await office.scans.cancel(scan_id)
 
     assert (scan.cancelled, summary.state) == (True, ScanState.RUNNING)
-    assert [one.state for one in await office.segments(scan_id)] == [
-        ScanState.RUNNING,
-        ScanState.CANCELLED,
-        ScanState.CANCELLED,
-    ]
+    await office.finish(scan_id, 0)
+    _, ended = await office.scans.get(scan_id)
+    assert (ended.state, ended.searched) == (ScanState.CANCELLED, seconds(120))
+    assert [one.duration for one in ended.gaps] == [seconds(130)]
 
 
 async def test_an_ended_scan_is_not_cancelled(office: Office) -> None:
@@ -601,9 +846,9 @@ async def test_an_unknown_scan_is_not_cancelled(office: Office) -> None:
         await office.scans.cancel("scan-9")
 
 
-async def states(office: Office, scan_id: str) -> list[tuple[ScanState, int]]:
-    async with aclosing(office.scans.watch(scan_id)) as changes:
-        return [(summary.state, summary.segments_done) async for _, summary in changes]
+async def changes_of(office: Office, scan_id: str) -> list[ScanChange]:
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        return [change async for change in changes]
 
 
 async def test_a_watch_tells_each_change_and_ends_with_the_scan(office: Office) -> None:
@@ -611,50 +856,176 @@ async def test_a_watch_tells_each_change_and_ends_with_the_scan(office: Office) 
     scan_id = await office.create()
     told = []
 
-    async with aclosing(office.scans.watch(scan_id)) as changes:
-        _, now = await anext(changes)
-        told.append((now.state, now.segments_done))
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        told.append((await anext(changes)).summary)
         await office.finish(scan_id, 0)
+        told.append((await anext(changes)).summary)
         await office.finish(scan_id, 1)
-        told += [(summary.state, summary.segments_done) async for _, summary in changes]
+        told.append([change.summary async for change in changes][-1])
 
-    assert told == [
+    assert [(one.state, one.segments_done) for one in told] == [
         (ScanState.PENDING, 0),
         (ScanState.RUNNING, 1),
         (ScanState.SUCCEEDED, 2),
     ]
 
 
+async def test_the_first_and_the_last_change_of_a_watch_have_all_that_is_told(
+    office: Office,
+) -> None:
+    await office.record("cam-1", length=60, missing=25)
+    await office.record("cam-2", length=60)
+    scan_id = await office.create()
+
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        told = [(await anext(changes)).summary]
+        await office.finish(scan_id, 0)
+        await office.finish(scan_id, 2)
+        told += [change.summary async for change in changes]
+
+    assert [len(one.gaps) for one in told] == [1, *(0 for _ in told[2:]), 1]
+    assert told[-1] == (await office.scans.get(scan_id))[1]
+
+
+async def test_a_watch_reads_what_changed_and_nothing_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.record(length=120 * 50)
+    scan_id = await office.create()
+    begun = replace((await office.segments(scan_id))[0], state=ScanState.RUNNING)
+    read: list[str] = []
+    entries = office.store.entries
+
+    async def counted(pattern: str) -> Any:
+        read.append(pattern)
+        return await entries(pattern)
+
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        await anext(changes)
+        monkeypatch.setattr(office.store, "entries", counted)
+        await office.records.save_segment(scan_id, begun)
+        change = await anext(changes)
+
+    assert change.summary.state is ScanState.RUNNING
+    assert read == []
+
+
+async def test_changes_that_come_soon_are_told_together(office: Office) -> None:
+    await office.record(length=120 * 10)
+    scan_id = await office.create()
+    loop = asyncio.get_running_loop()
+
+    async with aclosing(office.scans.watch(scan_id, interval=seconds(0.05))) as changes:
+        await anext(changes)
+        began = loop.time()
+        for number in range(10):
+            await office.finish(scan_id, number)
+        told = [change async for change in changes]
+        took = loop.time() - began
+
+    assert told[-1].summary.state is ScanState.SUCCEEDED
+    assert len(told) <= took / 0.05 + 2
+
+
 async def test_a_watch_of_an_ended_scan_tells_it_once(office: Office) -> None:
     await office.record()
     scan_id = await office.create()
     await office.finish(scan_id, 0)
-    await office.scans.get(scan_id)
 
-    assert await states(office, scan_id) == [(ScanState.SUCCEEDED, 1)]
+    (only,) = await changes_of(office, scan_id)
+
+    assert (only.summary.state, only.summary.segments_done) == (ScanState.SUCCEEDED, 1)
 
 
 async def test_a_watch_ends_when_its_scan_is_cancelled(office: Office) -> None:
     await office.record()
     scan_id = await office.create()
 
-    watching = asyncio.create_task(states(office, scan_id))
+    watching = asyncio.create_task(changes_of(office, scan_id))
     await asyncio.sleep(0)
     await office.scans.cancel(scan_id)
 
-    assert (await watching)[-1] == (ScanState.CANCELLED, 1)
+    assert (await watching)[-1].summary.state is ScanState.CANCELLED
 
 
-async def test_the_end_that_a_watch_sees_is_kept(office: Office) -> None:
+async def test_the_end_that_a_watch_tells_is_kept(office: Office) -> None:
     await office.record()
     scan_id = await office.create()
-    async with aclosing(office.scans.watch(scan_id)) as changes:
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
         await anext(changes)
         await office.finish(scan_id, 0)
-        _, last = await anext(changes)
-        await anext(changes, None)
+        last = [change async for change in changes][-1]
 
-    assert (await office.scans.get(scan_id))[0].final == last
+    held = await office.records.get(scan_id)
+    assert held is not None
+    assert held.final == replace(last.summary, gaps=(), efforts=(), camera_sizes=())
+    assert await office.records.under_way() == []
+
+
+async def test_a_watch_tells_candidates_as_they_stand_once(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    office.matcher.held = {
+        name: office.make.candidate(name, start=at)
+        for name, at in [("late", 9), ("early", 1), ("elsewhere", 3)]
+    }
+
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0, sighting_ids=("late", "early", "erased"))
+        told = [await anext(changes)]
+        await office.finish(scan_id, 1, sighting_ids=("early",))
+        told += [change async for change in changes]
+
+    found = [one.sighting_id for change in told for one in change.candidates]
+    assert sorted(found) == ["early", "late"]
+    assert told[-1].summary.candidate_count == 3
+
+
+async def test_a_candidate_that_has_changed_is_told_again_with_the_last_change(
+    office: Office,
+) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    first, then = office.make.candidate("a", end=2), office.make.candidate("a", end=5)
+    office.matcher.held = {"a": first}
+
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        await anext(changes)
+        await office.finish(scan_id, 0, sighting_ids=("a",))
+        told = [*(await anext(changes)).candidates]
+        office.matcher.held = {"a": then}
+        await office.finish(scan_id, 1)
+        told += [one async for change in changes for one in change.candidates]
+
+    assert told == [first, then]
+
+
+async def test_candidates_wait_while_matching_does_not_answer(office: Office) -> None:
+    await office.record(length=200)
+    scan_id = await office.create()
+    office.matcher.held = {"a": office.make.candidate("a")}
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+        await anext(changes)
+        office.matcher.problem = errors.unavailable("matching", "somewhere", "start it")
+        await office.finish(scan_id, 0, sighting_ids=("a",))
+        meanwhile = await anext(changes)
+        office.matcher.problem = None
+        await office.finish(scan_id, 1)
+        then = [change async for change in changes]
+
+    assert meanwhile.candidates == ()
+    assert [one.sighting_id for change in then for one in change.candidates] == ["a"]
+
+
+async def test_a_scan_is_not_told_as_ended_without_its_candidates(office: Office) -> None:
+    await office.record()
+    scan_id = await office.create()
+    await office.finish(scan_id, 0, sighting_ids=("a",))
+    office.matcher.problem = errors.unavailable("matching", "somewhere", "start it")
+
+    with pytest.raises(errors.UnavailableError):
+        await changes_of(office, scan_id)
 
 
 async def test_an_unknown_scan_is_not_watched(office: Office) -> None:
@@ -665,10 +1036,11 @@ async def test_an_unknown_scan_is_not_watched(office: Office) -> None:
 async def test_a_watch_ends_when_its_scan_is_forgotten(office: Office) -> None:
     await office.record(length=200)
     scan_id = await office.create()
-    async with aclosing(office.scans.watch(scan_id)) as changes:
+    async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
         await anext(changes)
-        await office.finish(scan_id, 0)
-        await office.store.erase(scan_key(scan_id))
+        segment = replace((await office.segments(scan_id))[0], state=ScanState.RUNNING)
+        await office.store.erase(f"scan.{scan_id}")
+        await office.records.save_segment(scan_id, segment)
 
         with pytest.raises(errors.NotFoundError):
             await anext(changes)

@@ -19,15 +19,18 @@ from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.media import Presentation, Stretch
 from homeward.ingestion.footage.timeline import VERSION, Spans, Timeline
-from homeward.ingestion.scan.compare import MOST_WAITING, Task
+from homeward.ingestion.scan.compare import MOST_WAITING
 from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
 from homeward.ingestion.scan.faces import Box, Face, Frame, Portrait, Template
+from homeward.ingestion.scan.follow import BEGIN_SCORE
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.scan.model import Counts, GapReason, Match, ScanState, Segment, Thoroughness
-from homeward.ingestion.scan.ports import Closeup, Looked, Piece, Undecodable
+from homeward.ingestion.scan.ports import Closeup, FrameFaces, Piece, Undecodable
 from homeward.ingestion.scan.presence_index import StoredPresenceIndex
-from homeward.ingestion.scan.segment import BEGIN_SCORE, TAIL, SegmentScanner
+from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.shots import MAX_SHOTS
+from homeward.ingestion.scan.task import SegmentTask
+from homeward.ingestion.scan.tracking import TAIL
 from homeward.servicekit import errors
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -131,7 +134,7 @@ class FakeFaces:
 
     async def find(
         self, frames: AsyncIterator[Frame | Undecodable], *, thorough: bool
-    ) -> AsyncGenerator[list[Looked], None]:
+    ) -> AsyncGenerator[list[FrameFaces], None]:
         self.asked.append(thorough)
         try:
             async for item in frames:
@@ -171,8 +174,8 @@ class FakeImages:
         scene = int(frame.grey[0, 0])
         return np.random.default_rng(scene).uniform(0, 255, (18, 32)).astype(np.float32)
 
-    def selection_quality(self, frame: Frame, face: Face, *, seen: bool) -> float:
-        del frame, seen
+    def selection_quality(self, frame: Frame, face: Face, *, sharpness: bool) -> float:
+        del frame, sharpness
         return face.detector_score
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
@@ -202,6 +205,15 @@ class FakeImages:
 def _shown(portrait: Portrait) -> Shown:
     assert isinstance(portrait.picture, Shown)
     return portrait.picture
+
+
+def new_scanner(*, sample_rate: float, gated: bool, **parts: Any) -> SegmentScanner:
+    return SegmentScanner(ScannerParts(**parts), sample_rate=sample_rate, gated=gated)
+
+
+def subjects(segment: Segment) -> list[str]:
+    """Whom a search has recorded; the fake's ids of sightings begin with them."""
+    return [one.partition("@")[0] for one in segment.sighting_ids]
 
 
 class Stage:
@@ -254,7 +266,7 @@ class Stage:
         segment = segment or self.make.segment(0, 10)
         footage = self.make.footage(self.length)
         footage = replace(footage, probe=replace(footage.probe, **self.probe))
-        task = Task(
+        task = SegmentTask(
             "scan-1",
             ("subject-1", "subject-2"),
             footage,
@@ -267,7 +279,7 @@ class Stage:
     def scanner_with(self, **changes: Any) -> SegmentScanner:
         """The scanner with other settings."""
         self.index = changes.get("presence")
-        return SegmentScanner(**{**self.parts, **changes})
+        return new_scanner(**{**self.parts, **changes})
 
     def quiet(self, active: Sequence[float] = (), until: float = 60) -> None:
         """Give the recording groups of two seconds each, with large pictures where `active`."""
@@ -281,7 +293,7 @@ class Stage:
 
 @asynccontextmanager
 async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, None]:
-    async with BoundedExecutor("look", workers=1, queue=4) as executor:
+    async with BoundedExecutor("pictures", workers=1, queue=4) as executor:
         faces = FakeFaces()
         parts = {
             "source": FakeSource(),
@@ -295,7 +307,7 @@ async def built(make: Any, matcher: Any, clock: Any) -> AsyncGenerator[Stage, No
             "sample_rate": RATE,
             "gated": True,
         }
-        scanner = SegmentScanner(**parts)
+        scanner = new_scanner(**parts)
         yield Stage(make, scanner, parts)
 
 
@@ -311,10 +323,10 @@ async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
 
     done = await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.start, sighted.end) == (seconds(2), seconds(5.8 + 1 / 25))
     assert (sighted.match.subject_id, sighted.scan_id) == ("subject-1", "scan-1")
-    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+    assert subjects(done) == ["subject-1"]
     widths = FaceSizes.of([40])
     assert done.counts == Counts(frames=50, faces=20, appearances=1, sizes=widths)
 
@@ -326,7 +338,7 @@ async def test_a_sighting_carries_what_rejections_it_takes_back(stage: Stage) ->
 
     await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert sighted.include_rejected_before == stage.make.now
 
 
@@ -338,7 +350,7 @@ async def test_a_sighting_carries_its_best_shot(stage: Stage) -> None:
 
     await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.best_shot, sighted.still) == (seconds(4), b"4 1 []")
     assert (sighted.face_height_px, sighted.best_shot_score) == (60, 0.8)
 
@@ -351,7 +363,7 @@ async def test_the_others_in_the_picture_are_named_to_be_blurred(stage: Stage) -
 
     await stage.search()
 
-    assert [one.still for one in stage.matcher.sighted] == [b"2 1 [600, 900]", b"2 2 [100, 900]"]
+    assert [one.still for one in stage.matcher.drafts] == [b"2 1 [600, 900]", b"2 2 [100, 900]"]
 
 
 async def test_who_matches_nobody_leaves_only_a_count(stage: Stage) -> None:
@@ -360,8 +372,8 @@ async def test_who_matches_nobody_leaves_only_a_count(stage: Stage) -> None:
 
     done = await stage.search()
 
-    assert stage.matcher.sighted == []
-    assert done.candidates == ()
+    assert stage.matcher.drafts == []
+    assert done.sighting_ids == ()
     assert (done.counts.appearances, done.counts.discarded) == (1, 1)
 
 
@@ -372,7 +384,7 @@ async def test_a_sighting_that_was_rejected_before_is_no_candidate(stage: Stage)
 
     done = await stage.search()
 
-    assert done.candidates == ()
+    assert done.sighting_ids == ()
     assert (done.counts.appearances, done.counts.discarded) == (1, 0)
     assert (done.counts.dropped, done.counts.closed) == (1, 0)
 
@@ -386,7 +398,7 @@ async def test_a_match_of_a_subject_that_was_closed_is_not_counted_as_rejected(
 
     done = await stage.search()
 
-    assert done.candidates == ()
+    assert done.sighting_ids == ()
     assert (done.counts.dropped, done.counts.closed) == (1, 1)
 
 
@@ -408,7 +420,7 @@ async def test_a_sighting_tells_how_alike_somebody_else_is(stage: Stage) -> None
 
     await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.match.subject_id, sighted.rival_score) == ("subject-1", 0.4)
 
 
@@ -418,7 +430,7 @@ async def test_where_nobody_else_is_near_a_sighting_tells_of_nobody(stage: Stage
 
     await stage.search()
 
-    assert [one.rival_score for one in stage.matcher.sighted] == [None]
+    assert [one.rival_score for one in stage.matcher.drafts] == [None]
 
 
 async def test_without_faces_nobody_is_asked(stage: Stage) -> None:
@@ -441,7 +453,7 @@ async def test_somebody_who_comes_back_later_appears_twice(stage: Stage) -> None
 
     done = await stage.search()
 
-    assert [one.start for one in stage.matcher.sighted] == [seconds(1), seconds(6)]
+    assert [one.start for one in stage.matcher.drafts] == [seconds(1), seconds(6)]
     assert done.counts.appearances == 2
 
 
@@ -453,7 +465,7 @@ async def test_a_cut_ends_every_appearance(stage: Stage) -> None:
 
     await stage.search()
 
-    assert [(one.match.subject_id, one.start) for one in stage.matcher.sighted] == [
+    assert [(one.match.subject_id, one.start) for one in stage.matcher.drafts] == [
         ("subject-1", seconds(4)),
         ("subject-2", seconds(5)),
     ]
@@ -465,7 +477,7 @@ async def test_a_person_in_view_across_the_end_is_one_appearance(stage: Stage) -
 
     done = await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.start, sighted.end) == (seconds(8), seconds(12.8 + 1 / 25))
     assert (done.position, done.counts) == (
         seconds(10),
@@ -480,7 +492,7 @@ async def test_a_person_who_begins_after_the_end_belongs_to_the_next_segment(sta
 
     await stage.search()
 
-    assert [one.match.subject_id for one in stage.matcher.sighted] == ["subject-1"]
+    assert [one.match.subject_id for one in stage.matcher.drafts] == ["subject-1"]
 
 
 async def test_nothing_is_looked_at_beyond_the_end_when_nobody_is_in_view(stage: Stage) -> None:
@@ -502,7 +514,7 @@ async def test_nothing_is_decoded_beyond_the_end_after_a_gap(stage: Stage) -> No
     await stage.search(stage.make.segment(0, 60))
 
     assert stage.source.asked[-1][-1].stretch.end == seconds(62)
-    assert len(stage.matcher.sighted) == 1
+    assert len(stage.matcher.drafts) == 1
 
 
 async def test_a_person_who_stays_is_followed_only_so_far_beyond_the_end(stage: Stage) -> None:
@@ -513,7 +525,7 @@ async def test_a_person_who_stays_is_followed_only_so_far_beyond_the_end(stage: 
 
     assert stage.source.asked[-1] == [Piece(Stretch(seconds(0), seconds(10) + TAIL))]
     assert stage.source.rates == {RATE}
-    assert seconds(10) < stage.matcher.sighted[0].end <= seconds(10) + TAIL
+    assert seconds(10) < stage.matcher.drafts[0].end <= seconds(10) + TAIL
 
 
 async def test_nothing_is_asked_for_beyond_the_recording(stage: Stage) -> None:
@@ -558,7 +570,7 @@ async def test_a_doubtful_face_continues_an_appearance(stage: Stage) -> None:
 
     await stage.search()
 
-    assert stage.matcher.sighted[0].end == seconds(5.8 + 1 / 25)
+    assert stage.matcher.drafts[0].end == seconds(5.8 + 1 / 25)
 
 
 async def test_the_people_of_a_track_that_jumped_are_compared_apart(stage: Stage) -> None:
@@ -568,7 +580,7 @@ async def test_the_people_of_a_track_that_jumped_are_compared_apart(stage: Stage
 
     done = await stage.search()
 
-    found = [(one.match.subject_id, one.start, one.end) for one in stage.matcher.sighted]
+    found = [(one.match.subject_id, one.start, one.end) for one in stage.matcher.drafts]
     # Half-way between the last picture of one and the first of the other, and to a picture's end.
     assert found == [
         ("subject-1", seconds(2), seconds(3.52)),
@@ -710,7 +722,7 @@ async def test_candidates_are_reported_as_they_are_found(stage: Stage) -> None:
 
     await stage.search()
 
-    assert stage.reports[-1].candidates
+    assert stage.reports[-1].sighting_ids
 
 
 async def test_what_a_report_raises_ends_the_search(stage: Stage) -> None:
@@ -723,7 +735,7 @@ async def test_what_a_report_raises_ends_the_search(stage: Stage) -> None:
 
     assert stage.source.closed
     assert stage.faces.closed
-    assert stage.matcher.sighted == []
+    assert stage.matcher.drafts == []
 
 
 async def test_a_matcher_that_does_not_answer_ends_the_search(stage: Stage) -> None:
@@ -747,14 +759,6 @@ async def test_a_segment_that_is_searched_again_counts_only_once(stage: Stage) -
     assert (again.counts, again.gaps) == (first.counts, first.gaps)
 
 
-async def test_a_segment_that_is_searched_again_keeps_what_was_found(stage: Stage) -> None:
-    before = stage.make.candidate()
-
-    again = await stage.search(stage.make.segment(0, 10, candidates=(before,)))
-
-    assert again.candidates == (before,)
-
-
 def passed_over(stage: Stage) -> list[float]:
     """Seconds of the film whose pictures were not played in the last search."""
     played = {int(at.total_seconds()) for at in stage.source.played}
@@ -768,7 +772,7 @@ async def test_only_where_packets_rise_is_decoded(stage: Stage) -> None:
 
     done = await stage.search(stage.make.segment(0, 60))
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.start, sighted.end) == (seconds(21), seconds(22.8 + 1 / 25))
     assert (done.thoroughness, done.looked_at) == (Thoroughness.GATED, seconds(4))
     assert done.passed_over == seconds(56)
@@ -795,7 +799,7 @@ async def test_who_stands_still_is_found_by_a_look(stage: Stage) -> None:
 
     done = await stage.search(stage.make.segment(0, 60))
 
-    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+    assert subjects(done) == ["subject-1"]
     assert done.looked_at < seconds(20)
     assert done.searched == seconds(60)
 
@@ -878,7 +882,7 @@ async def test_a_second_search_decodes_only_where_faces_were(stage: Stage) -> No
 
     assert again.thoroughness is Thoroughness.PRESENCE
     assert 0 < again.counts.frames < first.counts.frames
-    assert again.candidates == first.candidates
+    assert again.sighting_ids == first.sighting_ids
     assert again.counts == replace(first.counts, frames=again.counts.frames)
     asked = {at for piece in stage.source.asked[-1] for at in piece.at or ()}
     assert asked == set(stage.source.played)
@@ -906,7 +910,7 @@ async def test_a_store_that_is_full_makes_no_search_fail_for_the_index(
     monkeypatch.undo()
 
     assert done.state is ScanState.SUCCEEDED
-    assert len(done.candidates) == 1
+    assert len(done.sighting_ids) == 1
     assert presence_failures() == before + 1
 
 
@@ -939,7 +943,7 @@ async def test_a_second_search_detects_nobody_anew(stage: Stage) -> None:
     done = await stage.search()
 
     assert stage.faces.asked == []
-    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+    assert subjects(done) == ["subject-1"]
 
 
 @pytest.mark.usefixtures("presence", "kept")
@@ -953,9 +957,9 @@ async def test_a_second_search_finds_somebody_who_was_not_looked_for(stage: Stag
 
     done = await stage.search()
 
-    (sighted,) = stage.matcher.sighted
+    (sighted,) = stage.matcher.drafts
     assert (sighted.start, sighted.end) == (seconds(2), seconds(5.8 + 1 / 25))
-    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+    assert subjects(done) == ["subject-2"]
 
 
 @pytest.mark.usefixtures("presence", "kept")
@@ -967,7 +971,7 @@ async def test_the_others_are_blurred_in_a_second_search_too(stage: Stage) -> No
 
     await stage.search()
 
-    assert [one.still for one in stage.matcher.sighted] == [b"2 1 [900]"] * 2
+    assert [one.still for one in stage.matcher.drafts] == [b"2 1 [900]"] * 2
 
 
 @pytest.mark.usefixtures("presence")
@@ -1054,7 +1058,7 @@ async def test_an_index_serves_every_window_of_its_piece(stage: Stage) -> None:
     other = await stage.search(stage.make.segment(0, 30, window=(10, 20)))
 
     assert other.thoroughness is Thoroughness.PRESENCE
-    assert [one.subject_id for one in other.candidates] == ["subject-2"]
+    assert subjects(other) == ["subject-2"]
     assert (other.looked_at, other.counts.faces) == (seconds(10), 5)
 
 
@@ -1071,7 +1075,7 @@ async def test_a_search_that_misses_somebody_it_knows_of_is_done_in_full(
     done = await stage.search()
 
     assert done.thoroughness is not Thoroughness.PRESENCE
-    assert [one.subject_id for one in done.candidates] == ["subject-1"]
+    assert subjects(done) == ["subject-1"]
 
 
 @pytest.mark.usefixtures("presence")
@@ -1104,7 +1108,7 @@ async def test_who_is_found_on_no_close_up_is_incomparable(stage: Stage) -> None
 
     done = await stage.search()
 
-    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+    assert subjects(done) == ["subject-2"]
     assert (done.counts.appearances, done.counts.incomparable) == (1, 1)
     assert done.counts.sizes == FaceSizes.of([40, 40]) + FaceSizes(unclear=1)
 
@@ -1244,9 +1248,9 @@ async def test_times_after_a_clock_was_set_are_uncertain(stage: Stage) -> None:
     stage.walks(BOB, 6, 8)
     stage.probe = {"uncertain_from": seconds(5)}
 
-    done = await stage.search()
+    await stage.search()
 
-    assert [one.time_uncertain for one in done.candidates] == [False, True]
+    assert [one.time_uncertain for one in stage.matcher.drafts] == [False, True]
 
 
 async def test_of_a_window_its_whole_segment_is_searched(stage: Stage) -> None:
@@ -1265,8 +1269,8 @@ async def test_a_window_tells_of_those_alone_who_are_in_view_in_it(stage: Stage)
 
     done = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
 
-    assert [one.start for one in stage.matcher.sighted] == [seconds(30)]
-    assert [one.subject_id for one in done.candidates] == ["subject-2"]
+    assert [one.start for one in stage.matcher.drafts] == [seconds(30)]
+    assert subjects(done) == ["subject-2"]
     assert (done.counts.appearances, done.counts.faces) == (1, 20)
 
 
@@ -1301,7 +1305,7 @@ async def test_who_is_in_view_for_a_part_of_a_window_is_found_in_it(
 
     done = await stage.search(stage.make.segment(0, 60, window=window))
 
-    assert [one.subject_id for one in done.candidates] == found
+    assert subjects(done) == found
     assert (done.counts.faces > 0) is bool(found)
 
 
@@ -1312,8 +1316,8 @@ async def test_a_window_tells_the_same_of_somebody_as_a_search_of_all(stage: Sta
     whole = await stage.search(stage.make.segment(0, 60))
     part = await stage.search(stage.make.segment(0, 60, window=(20, 40)))
 
-    assert part.candidates == whole.candidates
-    first, second = stage.matcher.sighted
+    assert part.sighting_ids == whole.sighting_ids
+    first, second = stage.matcher.drafts
     assert (first.start, first.end, first.best_shot) == (second.start, second.end, second.best_shot)
 
 
@@ -1556,13 +1560,9 @@ def test_a_second_search_tells_of_the_same_people_who_could_not_be_compared(
 def test_every_sighting_lies_inside_the_recording(
     make: Any, new_matcher: Any, new_clock: Any, film: Filmed
 ) -> None:
-    stage, told = asyncio.run(told_of(film, make, new_matcher, new_clock()))
+    stage, _ = asyncio.run(told_of(film, make, new_matcher, new_clock()))
 
     end = stage.timeline.duration
     assert all(
-        timedelta() <= one.start <= one.best_shot <= one.end <= end for one in stage.matcher.sighted
-    )
-    candidates = [one for each in told for one in each.segment.candidates]
-    assert all(
-        make.recorded <= one.start_time <= one.end_time <= make.recorded + end for one in candidates
+        timedelta() <= one.start <= one.best_shot <= one.end <= end for one in stage.matcher.drafts
     )

@@ -14,6 +14,7 @@ from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState, Segment
+from homeward.ingestion.scan.recordings import ScannedRecording
 from homeward.ingestion.scan.stretches import (
     IncomparableStretches,
     StoredIncomparableTimes,
@@ -41,9 +42,27 @@ class Archive:
         self.footage: dict[str, Footage] = {}
         self.refusal: errors.DomainError | None = None
 
-    async def segments(self, scan_id: str) -> list[Segment]:
+    async def recordings(self, scan_id: str) -> list[ScannedRecording]:
         del scan_id
-        return self.done
+        return [self._recording(name) for name in dict.fromkeys(x.footage_id for x in self.done)]
+
+    def _recording(self, footage_id: str) -> ScannedRecording:
+        pieces = sorted(
+            (one for one in self.done if one.footage_id == footage_id), key=lambda one: one.start
+        )
+        recording = ScannedRecording(
+            number=0,
+            footage_id=footage_id,
+            camera_id=pieces[0].camera_id,
+            true_start=pieces[0].true_start,
+            first_segment=0,
+            pieces=tuple(one.stretch for one in pieces),
+            window=Stretch(pieces[0].asked_for.start, pieces[-1].asked_for.end),
+        )
+        for number, one in enumerate(pieces):
+            if one.state.ended:
+                recording = recording.with_ended(replace(one, number=number), 1)
+        return recording
 
     async def get(self, footage_id: str) -> Footage:
         if self.refusal is not None:

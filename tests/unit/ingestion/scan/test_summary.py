@@ -16,14 +16,18 @@ from homeward.ingestion.scan.model import (
     Gap,
     GapReason,
     Scan,
+    ScanPlan,
     ScanScope,
     ScanState,
+    ScanSummary,
     Segment,
     Thoroughness,
 )
-from homeward.ingestion.scan.summary import merged, summarise
+from homeward.ingestion.scan.recordings import ScannedRecording, merged
+from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
 from homeward.ingestion.scan.waiting import Waiting
 from homeward.servicekit import records
+from homeward.servicekit.keyvalue import Stored
 
 START = datetime(2026, 11, 20, 10, tzinfo=UTC)
 LATER = datetime(2026, 11, 21, 9, tzinfo=UTC)
@@ -34,8 +38,50 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-def scan(segments: int, *, cancelled: bool = False) -> Scan:
-    return Scan("scan-1", ScanScope(), LATER, segments, cancelled=cancelled)
+def told_of(
+    *given: Segment,
+    planned: int | None = None,
+    cancelled: bool = False,
+    planning: bool = False,
+    sightings: int = 0,
+) -> ScanSummary:
+    """What is told about a scan of some segments, each camera's of one recording.
+
+    `planned` is how many segments the plan counts, if those given are not all.
+    """
+    recordings = []
+    live = LiveScan(sighting_ids=dict.fromkeys(map(str, range(sightings))))
+    for name in dict.fromkeys(one.camera_id for one in given):
+        first, own = len(live.segments), [one for one in given if one.camera_id == name]
+        for number, one in enumerate(own, first):
+            placed = replace(one, number=number, recording=len(recordings))
+            live.segments[number] = Stored(placed, number + 1)
+        recordings.append(
+            ScannedRecording(
+                number=len(recordings),
+                footage_id=own[0].footage_id,
+                camera_id=name,
+                true_start=own[0].true_start,
+                first_segment=first,
+                pieces=tuple(one.stretch for one in own),
+                window=Stretch(own[0].asked_for.start, own[-1].asked_for.end),
+            )
+        )
+    live.plan = ScanPlan(
+        recordings=len(recordings),
+        segments=len(given) if planned is None else planned,
+        total=sum((one.duration for one in given), timedelta()),
+        complete=not planning,
+    )
+    scan = Scan("scan-1", ScanScope(), LATER, cancelled=cancelled)
+    live.segments = {
+        number: one
+        for number, one in live.segments.items()
+        if one.value.state is not ScanState.PENDING
+    }
+    return detailed(
+        summarise(scan, live), recordings, [one.value for one in live.segments.values()]
+    )
 
 
 def searched(segment: Segment, **changes: Any) -> Segment:
@@ -170,7 +216,7 @@ def test_a_scan_tells_how_wide_faces_were_in_all_and_by_camera(make: Any) -> Non
         for count, camera in zip(counts, cameras, strict=True)
     )
 
-    summary = summarise(scan(4), segments)
+    summary = told_of(*segments)
 
     assert summary.counts.sizes == FaceSizes.of([12, 20, 30, 40])
     assert summary.camera_sizes == (
@@ -186,7 +232,7 @@ def test_counts_of_an_earlier_version_have_no_sizes() -> None:
 
 
 def test_a_scan_is_pending_until_a_scanner_begins(make: Any) -> None:
-    summary = summarise(scan(2), (make.segment(0, 30), make.segment(30, 60)))
+    summary = told_of(make.segment(0, 30), make.segment(30, 60))
 
     assert (summary.state, summary.end_time) == (ScanState.PENDING, None)
     assert (summary.total, summary.done, summary.searched) == (seconds(60), seconds(0), seconds(0))
@@ -195,7 +241,7 @@ def test_a_scan_is_pending_until_a_scanner_begins(make: Any) -> None:
 def test_a_scan_runs_while_some_of_it_is_not_ended(make: Any) -> None:
     begun = make.segment(30, 60, state=ScanState.RUNNING, position=seconds(35))
 
-    summary = summarise(scan(2), (make.segment(0, 30), begun))
+    summary = told_of(make.segment(0, 30), begun)
 
     assert (summary.state, summary.segments_done) == (ScanState.RUNNING, 0)
     # It is dealt with, and only counts as searched once its evidence is complete.
@@ -212,8 +258,8 @@ def test_a_scan_waits_for_what_a_segment_has_waited_for_longest_that_has_not_end
     running = [make.segment(0, 30, state=ScanState.RUNNING, waiting=one) for one in waiting]
     over = searched(make.segment(0, 30, waiting=since(1)))
 
-    assert summarise(scan(5), (*running, over)).waiting == since(3)
-    assert summarise(scan(1), (over,)).waiting is None
+    assert told_of(*running, over).waiting == since(3)
+    assert told_of(over).waiting is None
 
 
 def test_a_segment_of_an_earlier_version_waits_for_nothing(make: Any) -> None:
@@ -224,9 +270,27 @@ def test_a_segment_of_an_earlier_version_waits_for_nothing(make: Any) -> None:
 
 
 def test_a_scan_runs_while_some_of_its_segments_are_not_known(make: Any) -> None:
-    summary = summarise(scan(2), (searched(make.segment(0, 30)),))
+    summary = told_of(searched(make.segment(0, 30)), planned=2)
 
     assert (summary.state, summary.end_time) == (ScanState.RUNNING, None)
+
+
+def test_a_scan_has_not_succeeded_before_all_of_its_scope_is_planned(make: Any) -> None:
+    summary = told_of(searched(make.segment(0, 30)), planning=True)
+
+    assert (summary.state, summary.planning, summary.end_time) == (ScanState.RUNNING, True, None)
+
+
+def test_a_scan_of_nothing_that_was_left_has_failed() -> None:
+    assert told_of().state is ScanState.FAILED
+
+
+def test_what_scanners_gave_back_is_in_hand_of_nobody(make: Any) -> None:
+    given_back = make.segment(30, 60, handed_back=1)
+
+    summary = told_of(searched(make.segment(0, 30)), given_back, cancelled=True)
+
+    assert summary.state is ScanState.CANCELLED
 
 
 def test_a_scan_succeeds_when_its_last_segment_ends(make: Any) -> None:
@@ -235,7 +299,7 @@ def test_a_scan_succeeds_when_its_last_segment_ends(make: Any) -> None:
         searched(make.segment(30, 60), counts=Counts(frames=140)), update_time=LATER + seconds(9)
     )
 
-    summary = summarise(scan(2), (first, last))
+    summary = told_of(first, last)
 
     assert (summary.state, summary.end_time) == (ScanState.SUCCEEDED, LATER + seconds(9))
     assert (summary.segments_done, summary.segment_count, summary.footage_count) == (2, 2, 1)
@@ -248,7 +312,7 @@ def test_a_gap_is_dealt_with_but_not_searched(make: Any) -> None:
     lost = Stretch(seconds(10), seconds(25))
     gap = segment.gap_over(lost, GapReason.UNDECODABLE, "damaged")
 
-    summary = summarise(scan(1), (searched(segment, gaps=(gap,), looked_at=seconds(45)),))
+    summary = told_of(searched(segment, gaps=(gap,), looked_at=seconds(45)))
 
     assert summary.state is ScanState.SUCCEEDED
     assert (summary.done, summary.searched) == (seconds(60), seconds(45))
@@ -259,7 +323,7 @@ def test_what_was_looked_at_and_passed_over_is_told_apart(make: Any) -> None:
     first = searched(make.segment(0, 30), looked_at=seconds(10), passed_over=seconds(20))
     second = searched(make.segment(30, 60), looked_at=seconds(5), passed_over=seconds(25))
 
-    summary = summarise(scan(2), (first, second))
+    summary = told_of(first, second)
 
     assert (summary.looked_at, summary.passed_over, summary.searched) == (
         seconds(15),
@@ -271,7 +335,7 @@ def test_what_was_looked_at_and_passed_over_is_told_apart(make: Any) -> None:
 def test_a_scan_whose_footage_was_passed_over_on_evidence_succeeds(make: Any) -> None:
     quiet = searched(make.segment(0, 60), looked_at=seconds(0), passed_over=seconds(60))
 
-    assert summarise(scan(1), (quiet,)).state is ScanState.SUCCEEDED
+    assert told_of(quiet).state is ScanState.SUCCEEDED
 
 
 def test_a_scan_of_a_window_adds_up_to_the_window(make: Any) -> None:
@@ -280,7 +344,7 @@ def test_a_scan_of_a_window_adds_up_to_the_window(make: Any) -> None:
         make.segment(30, 60, window=(30, 35)).given_up(GapReason.GIVEN_UP, "why", LATER),
     )
 
-    summary = summarise(scan(2), segments)
+    summary = told_of(*segments)
 
     assert (summary.total, summary.done, summary.searched) == (
         seconds(15),
@@ -299,7 +363,7 @@ def test_an_ended_scan_tells_how_each_recording_was_searched(make: Any) -> None:
     second = searched(make.segment(30, 60, thoroughness=Thoroughness.PRESENCE))
     gone = make.segment(60, 90).given_up(GapReason.GIVEN_UP, "why", LATER)
 
-    summary = summarise(scan(3), (first, second, gone))
+    summary = told_of(first, second, gone)
 
     assert summary.efforts == (
         FootageEffort(
@@ -350,7 +414,7 @@ def test_gaps_of_one_reason_over_a_segments_border_are_told_as_one(make: Any) ->
         for start in (0, 30)
     )
 
-    (only,) = summarise(scan(2), segments).gaps
+    (only,) = told_of(*segments).gaps
 
     assert (only.start_time, only.duration) == (START, seconds(60))
 
@@ -359,13 +423,13 @@ def test_gaps_come_in_the_order_of_their_times(make: Any) -> None:
     late = make.segment(30, 60).given_up(GapReason.GIVEN_UP, "late", LATER)
     early = make.segment(0, 30).given_up(GapReason.GIVEN_UP, "early", LATER)
 
-    summary = summarise(scan(2), (late, early))
+    summary = told_of(late, early)
 
     assert [gap.detail for gap in summary.gaps] == ["early", "late"]
 
 
 def test_a_scan_fails_when_nothing_of_it_was_searched(make: Any) -> None:
-    summary = summarise(scan(1), (make.segment().given_up(GapReason.FOOTAGE_GONE, "x", LATER),))
+    summary = told_of(make.segment().given_up(GapReason.FOOTAGE_GONE, "x", LATER))
 
     assert (summary.state, summary.searched) == (ScanState.FAILED, seconds(0))
 
@@ -373,7 +437,7 @@ def test_a_scan_fails_when_nothing_of_it_was_searched(make: Any) -> None:
 def test_a_scan_succeeds_when_a_part_of_it_was_searched(make: Any) -> None:
     gone = make.segment(30, 60).given_up(GapReason.FOOTAGE_GONE, "gone", LATER)
 
-    summary = summarise(scan(2), (searched(make.segment(0, 30)), gone))
+    summary = told_of(searched(make.segment(0, 30)), gone)
 
     assert (summary.state, summary.searched) == (ScanState.SUCCEEDED, seconds(30))
 
@@ -381,44 +445,42 @@ def test_a_scan_succeeds_when_a_part_of_it_was_searched(make: Any) -> None:
 def test_a_cancelled_scan_runs_until_all_of_its_segments_have_ended(make: Any) -> None:
     running = make.segment(30, 60, state=ScanState.RUNNING, position=seconds(30))
 
-    summary = summarise(scan(2, cancelled=True), (searched(make.segment(0, 30)), running))
+    summary = told_of(searched(make.segment(0, 30)), running, cancelled=True)
 
     assert summary.state is ScanState.RUNNING
 
 
 def test_a_cancelled_scan_keeps_what_was_found(make: Any) -> None:
-    found = searched(make.segment(0, 30), candidates=(make.candidate(),))
-    rest = make.segment(30, 60).given_up(GapReason.CANCELLED, "cancelled", LATER)
-
-    summary = summarise(scan(2, cancelled=True), (found, rest))
+    summary = told_of(
+        searched(make.segment(0, 30)), make.segment(30, 60), cancelled=True, sightings=1
+    )
 
     assert summary.state is ScanState.CANCELLED
-    assert summary.candidates == (make.candidate(),)
-    assert summary.searched == seconds(30)
+    assert summary.candidate_count == 1
+    assert (summary.searched, summary.done, summary.segments_done) == (seconds(30), seconds(60), 2)
 
 
-def test_a_sighting_of_two_segments_is_one_candidate_with_the_longer_span(make: Any) -> None:
-    short = searched(make.segment(0, 30), candidates=(make.candidate(start=28, end=30),))
-    longer = searched(make.segment(30, 60), candidates=(make.candidate(start=28, end=33),))
+def test_what_no_scanner_has_ended_of_a_cancelled_scan_is_a_gap(make: Any) -> None:
+    segments = (searched(make.segment(0, 30)), make.segment(30, 60), make.segment(60, 90))
 
-    summary = summarise(scan(2), (short, longer))
+    (only,) = told_of(*segments, cancelled=True).gaps
 
-    assert summary.candidates == (make.candidate(start=28, end=33),)
-
-
-def test_of_one_sighting_with_one_span_the_better_score_counts(make: Any) -> None:
-    better = replace(make.candidate(), score=0.9)
-    first = searched(make.segment(0, 30), candidates=(better,))
-    second = searched(make.segment(30, 60), candidates=(make.candidate(),))
-
-    summary = summarise(scan(2), (first, second))
-
-    assert summary.candidates == (better,)
+    assert (only.reason, only.start_time, only.duration) == (
+        GapReason.CANCELLED,
+        START + seconds(30),
+        seconds(60),
+    )
 
 
-def test_candidates_come_in_the_order_of_their_times(make: Any) -> None:
-    early, late = make.candidate("b", start=1), make.candidate("a", start=9, end=11)
+@pytest.mark.parametrize("cancelled", [True, False])
+def test_once_a_scan_has_ended_what_was_searched_and_the_gaps_are_what_was_asked_for(
+    make: Any, *, cancelled: bool
+) -> None:
+    rest = make.segment(30, 60) if cancelled else searched(make.segment(30, 60))
+    lost = make.segment(60, 90).given_up(GapReason.GIVEN_UP, "why", LATER)
 
-    summary = summarise(scan(1), (searched(make.segment(), candidates=(late, early)),))
+    summary = told_of(searched(make.segment(0, 30)), rest, lost, cancelled=cancelled)
 
-    assert summary.candidates == (early, late)
+    told = sum((one.duration for one in summary.gaps), timedelta())
+    assert summary.state.ended
+    assert summary.searched + told == summary.total

@@ -204,7 +204,7 @@ def test_a_track_knows_when_it_was_first_and_last_seen(make: Any) -> None:
     follow(tracker, [[make.face(x=100 + 10 * step)] for step in range(4)])
 
     (track,) = tracker.open
-    assert (track.start, track.end, track.seen) == (timedelta(), 3 * STEP, 4)
+    assert (track.start, track.end, track.sights) == (timedelta(), 3 * STEP, 4)
 
 
 def scene(seed: int) -> np.ndarray:

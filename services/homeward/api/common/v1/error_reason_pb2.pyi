@@ -102,13 +102,20 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_SCAN_NOT_FOUND: _ErrorReason.ValueType  # 31
     """NOT_FOUND. No such scan, or it is older than scans are kept. Metadata: `scan_id`."""
     ERROR_REASON_SCAN_SCOPE_EMPTY: _ErrorReason.ValueType  # 32
-    """FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`."""
+    """FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`, 0 if
+    there is none at all, else 1.
+    """
     ERROR_REASON_SCAN_ENDED: _ErrorReason.ValueType  # 33
     """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
     ERROR_REASON_RETENTION_UNSAFE: _ErrorReason.ValueType  # 34
     """FAILED_PRECONDITION. The object store is set up so that it would keep what is deleted, or
     footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
     what was removed. Metadata: `bucket`, `problem`.
+    """
+    ERROR_REASON_SCAN_LIMIT: _ErrorReason.ValueType  # 36
+    """RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
+    allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
+    `segments`, `under_way`, `most`.
     """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
@@ -263,13 +270,20 @@ ERROR_REASON_UPLOAD_NOT_FOUND: ErrorReason.ValueType  # 30
 ERROR_REASON_SCAN_NOT_FOUND: ErrorReason.ValueType  # 31
 """NOT_FOUND. No such scan, or it is older than scans are kept. Metadata: `scan_id`."""
 ERROR_REASON_SCAN_SCOPE_EMPTY: ErrorReason.ValueType  # 32
-"""FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`."""
+"""FAILED_PRECONDITION. Nothing to search: no footage is in the scope. Metadata: `footage_held`, 0 if
+there is none at all, else 1.
+"""
 ERROR_REASON_SCAN_ENDED: ErrorReason.ValueType  # 33
 """FAILED_PRECONDITION. The scan has ended already. Metadata: `scan_id`, `state`."""
 ERROR_REASON_RETENTION_UNSAFE: ErrorReason.ValueType  # 34
 """FAILED_PRECONDITION. The object store is set up so that it would keep what is deleted, or
 footage past its deadline: nothing is taken in. Of a removal: it keeps a version or a copy of
 what was removed. Metadata: `bucket`, `problem`.
+"""
+ERROR_REASON_SCAN_LIMIT: ErrorReason.ValueType  # 36
+"""RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
+allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
+`segments`, `under_way`, `most`.
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""

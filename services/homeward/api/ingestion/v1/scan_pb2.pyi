@@ -170,7 +170,9 @@ class Scan(_message.Message):
         STATE_RUNNING: Scan._State.ValueType  # 2
         """Scanners are working on it."""
         STATE_SUCCEEDED: Scan._State.ValueType  # 3
-        """All of its footage was dealt with. `coverage` tells what could not be searched."""
+        """All of its scope is planned, and all of its footage was dealt with. `coverage` tells what could
+        not be searched.
+        """
         STATE_FAILED: Scan._State.ValueType  # 4
         """None of its footage could be searched; `error` says why."""
         STATE_CANCELLED: Scan._State.ValueType  # 5
@@ -186,7 +188,9 @@ class Scan(_message.Message):
     STATE_RUNNING: Scan.State.ValueType  # 2
     """Scanners are working on it."""
     STATE_SUCCEEDED: Scan.State.ValueType  # 3
-    """All of its footage was dealt with. `coverage` tells what could not be searched."""
+    """All of its scope is planned, and all of its footage was dealt with. `coverage` tells what could
+    not be searched.
+    """
     STATE_FAILED: Scan.State.ValueType  # 4
     """None of its footage could be searched; `error` says why."""
     STATE_CANCELLED: Scan.State.ValueType  # 5
@@ -298,7 +302,9 @@ Global___ScanScope: _TypeAlias = ScanScope  # noqa: Y015
 
 @_typing.final
 class ScanProgress(_message.Message):
-    """How far a scan has come."""
+    """How far a scan has come. What is in its scope is found out after it was created, a few recordings
+    at a time: while `planning` is set, the counts and durations of the scope still grow.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -316,10 +322,11 @@ class ScanProgress(_message.Message):
     CROWDED_APPEARANCE_COUNT_FIELD_NUMBER: _builtins.int
     CLOSED_SUBJECT_MATCH_COUNT_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    PLANNING_FIELD_NUMBER: _builtins.int
     footage_count: _builtins.int
-    """Recordings in the scope."""
+    """Recordings in the scope, of those that are planned."""
     segment_count: _builtins.int
-    """Pieces that the work is cut into."""
+    """Pieces that the work is cut into, of those that are planned."""
     segment_done_count: _builtins.int
     """Pieces dealt with."""
     frame_count: _builtins.int
@@ -331,7 +338,9 @@ class ScanProgress(_message.Message):
     discarded_appearance_count: _builtins.int
     """Appearances that matched nobody, and were forgotten there and then."""
     candidate_count: _builtins.int
-    """Candidate sightings recorded."""
+    """Candidate sightings recorded. Some may be erased meanwhile, as they were rejected, or their subject
+    was closed, or may be part of another one: a scan keeps their ids, and `SightingService` the rest.
+    """
     dropped_match_count: _builtins.int
     """Matches that were not recorded, because a reviewer has rejected them before, or because the
     subject was closed meanwhile.
@@ -340,6 +349,10 @@ class ScanProgress(_message.Message):
     """Appearances that were alike to more than ten subjects. The ten most alike are listed."""
     closed_subject_match_count: _builtins.int
     """Of `dropped_match_count`, those of a subject that was closed meanwhile."""
+    planning: _builtins.bool
+    """Whether recordings of the scope are not counted yet. Of a scan that was cancelled: whether there
+    are some that never were, beside those that are counted.
+    """
     @_builtins.property
     def total_duration(self) -> _duration_pb2.Duration:
         """Footage in the scope, as time that it plays."""
@@ -369,10 +382,11 @@ class ScanProgress(_message.Message):
         crowded_appearance_count: _builtins.int = ...,
         closed_subject_match_count: _builtins.int = ...,
         waiting: Global___ScanWaiting | None = ...,
+        planning: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["done_duration", b"done_duration", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["appearance_count", b"appearance_count", "candidate_count", b"candidate_count", "closed_subject_match_count", b"closed_subject_match_count", "crowded_appearance_count", b"crowded_appearance_count", "discarded_appearance_count", b"discarded_appearance_count", "done_duration", b"done_duration", "dropped_match_count", b"dropped_match_count", "face_count", b"face_count", "footage_count", b"footage_count", "frame_count", b"frame_count", "planning", b"planning", "segment_count", b"segment_count", "segment_done_count", b"segment_done_count", "total_duration", b"total_duration", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -443,7 +457,9 @@ class ScanCoverage(_message.Message):
 
     @_builtins.property
     def gaps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CoverageGap]:
-        """What was not searched, by recording and time."""
+        """What was not searched, by recording and time. A recording that was asked for by its id and had
+        gone before it was planned is a gap of no length.
+        """
 
     @_builtins.property
     def footage_efforts(self) -> _containers.RepeatedCompositeFieldContainer[Global___FootageEffort]:
@@ -776,7 +792,9 @@ Global___CoverageGap: _TypeAlias = CoverageGap  # noqa: Y015
 
 @_typing.final
 class ScanCandidate(_message.Message):
-    """A candidate that a scan found. A lead for a human reviewer, not an identification."""
+    """A candidate that a scan found, as its sighting stands. A lead for a human reviewer, not an
+    identification.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -323,7 +323,9 @@ class WatchScanResponse(_message.Message):
 
     @_builtins.property
     def candidate(self) -> _scan_pb2.ScanCandidate:
-        """A candidate that was found, or found again with a longer span or a better score."""
+        """A candidate that was found, as its sighting stands; again before the last message if that has
+        changed.
+        """
 
     def __init__(
         self,

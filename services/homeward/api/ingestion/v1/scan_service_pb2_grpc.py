@@ -74,8 +74,9 @@ class ScanServiceServicer:
     """
 
     def CreateScan(self, request, context):
-        """Creates a scan and returns at once; `WatchScan` follows it. The same `request_id` with the
-        same scope gives the same scan.
+        """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
+        afterwards: recordings that were taken in before it was created. The same `request_id` with the
+        same scope gives the same scan. Scans take turns at the scanners, however large they are.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -83,6 +84,7 @@ class ScanServiceServicer:
         - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
         `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
         `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
+        - RESOURCE_EXHAUSTED `SCAN_LIMIT`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -102,8 +104,8 @@ class ScanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListScans(self, request, context):
-        """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
-        its face sizes by camera: `GetScan` has them.
+        """Lists scans, newest first. Their coverage is without its gaps, without efforts, and without its
+        face sizes by camera: `GetScan` has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -128,7 +130,8 @@ class ScanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelScan(self, request, context):
-        """Stops a scan: scanners leave it within seconds. What was found stands.
+        """Stops a scan: scanners leave it within seconds, and until then it is in `STATE_RUNNING`. What was
+        found stands. The answer is as those of `ListScans`.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -141,8 +144,10 @@ class ScanServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchScan(self, request, context):
-        """Follows a scan: its present state and the candidates so far at once, then each change, until
-        the scan ends. A new call starts over, so that nothing is missed after a broken connection.
+        """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
+        second at most, until the scan ends. The first and the last message with the scan have all of it,
+        the others are as those of `ListScans`. A new call starts over, so that nothing is missed after a
+        broken connection.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

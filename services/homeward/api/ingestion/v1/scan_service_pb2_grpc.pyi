@@ -36,8 +36,9 @@ class ScanServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ScanServiceAsyncStub: ...
     CreateScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.CreateScanRequest, _scan_service_pb2.CreateScanResponse]
-    """Creates a scan and returns at once; `WatchScan` follows it. The same `request_id` with the
-    same scope gives the same scan.
+    """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
+    afterwards: recordings that were taken in before it was created. The same `request_id` with the
+    same scope gives the same scan. Scans take turns at the scanners, however large they are.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -45,6 +46,7 @@ class ScanServiceStub:
     - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
       `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
       `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
+    - RESOURCE_EXHAUSTED `SCAN_LIMIT`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.GetScanRequest, _scan_service_pb2.GetScanResponse]
@@ -56,8 +58,8 @@ class ScanServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]
-    """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
-    its face sizes by camera: `GetScan` has them.
+    """Lists scans, newest first. Their coverage is without its gaps, without efforts, and without its
+    face sizes by camera: `GetScan` has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -74,7 +76,8 @@ class ScanServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     CancelScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.CancelScanRequest, _scan_service_pb2.CancelScanResponse]
-    """Stops a scan: scanners leave it within seconds. What was found stands.
+    """Stops a scan: scanners leave it within seconds, and until then it is in `STATE_RUNNING`. What was
+    found stands. The answer is as those of `ListScans`.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -83,8 +86,10 @@ class ScanServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchScan: _grpc.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]
-    """Follows a scan: its present state and the candidates so far at once, then each change, until
-    the scan ends. A new call starts over, so that nothing is missed after a broken connection.
+    """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
+    second at most, until the scan ends. The first and the last message with the scan have all of it,
+    the others are as those of `ListScans`. A new call starts over, so that nothing is missed after a
+    broken connection.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -100,8 +105,9 @@ class ScanServiceAsyncStub(ScanServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.CreateScanRequest, _scan_service_pb2.CreateScanResponse]  # type: ignore[assignment]
-    """Creates a scan and returns at once; `WatchScan` follows it. The same `request_id` with the
-    same scope gives the same scan.
+    """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
+    afterwards: recordings that were taken in before it was created. The same `request_id` with the
+    same scope gives the same scan. Scans take turns at the scanners, however large they are.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -109,6 +115,7 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
       `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
       `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
+    - RESOURCE_EXHAUSTED `SCAN_LIMIT`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.GetScanRequest, _scan_service_pb2.GetScanResponse]  # type: ignore[assignment]
@@ -120,8 +127,8 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListScans: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.ListScansRequest, _scan_service_pb2.ListScansResponse]  # type: ignore[assignment]
-    """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
-    its face sizes by camera: `GetScan` has them.
+    """Lists scans, newest first. Their coverage is without its gaps, without efforts, and without its
+    face sizes by camera: `GetScan` has them.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -138,7 +145,8 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     CancelScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.CancelScanRequest, _scan_service_pb2.CancelScanResponse]  # type: ignore[assignment]
-    """Stops a scan: scanners leave it within seconds. What was found stands.
+    """Stops a scan: scanners leave it within seconds, and until then it is in `STATE_RUNNING`. What was
+    found stands. The answer is as those of `ListScans`.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -147,8 +155,10 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchScan: _aio.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]  # type: ignore[assignment]
-    """Follows a scan: its present state and the candidates so far at once, then each change, until
-    the scan ends. A new call starts over, so that nothing is missed after a broken connection.
+    """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
+    second at most, until the scan ends. The first and the last message with the scan have all of it,
+    the others are as those of `ListScans`. A new call starts over, so that nothing is missed after a
+    broken connection.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -167,8 +177,9 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.CreateScanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scan_service_pb2.CreateScanResponse, _abc.Awaitable[_scan_service_pb2.CreateScanResponse]]:
-        """Creates a scan and returns at once; `WatchScan` follows it. The same `request_id` with the
-        same scope gives the same scan.
+        """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
+        afterwards: recordings that were taken in before it was created. The same `request_id` with the
+        same scope gives the same scan. Scans take turns at the scanners, however large they are.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
@@ -176,6 +187,7 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
           `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
           `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`
+        - RESOURCE_EXHAUSTED `SCAN_LIMIT`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -199,8 +211,8 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.ListScansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scan_service_pb2.ListScansResponse, _abc.Awaitable[_scan_service_pb2.ListScansResponse]]:
-        """Lists scans, newest first. The coverage of those that have ended is without its gaps, and without
-        its face sizes by camera: `GetScan` has them.
+        """Lists scans, newest first. Their coverage is without its gaps, without efforts, and without its
+        face sizes by camera: `GetScan` has them.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -229,7 +241,8 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.CancelScanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_scan_service_pb2.CancelScanResponse, _abc.Awaitable[_scan_service_pb2.CancelScanResponse]]:
-        """Stops a scan: scanners leave it within seconds. What was found stands.
+        """Stops a scan: scanners leave it within seconds, and until then it is in `STATE_RUNNING`. What was
+        found stands. The answer is as those of `ListScans`.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
@@ -244,8 +257,10 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scan_service_pb2.WatchScanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_scan_service_pb2.WatchScanResponse], _abc.AsyncIterator[_scan_service_pb2.WatchScanResponse]]:
-        """Follows a scan: its present state and the candidates so far at once, then each change, until
-        the scan ends. A new call starts over, so that nothing is missed after a broken connection.
+        """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
+        second at most, until the scan ends. The first and the last message with the scan have all of it,
+        the others are as those of `ListScans`. A new call starts over, so that nothing is missed after a
+        broken connection.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

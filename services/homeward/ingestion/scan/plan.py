@@ -1,0 +1,339 @@
+"""Planning scans: which recordings are in a scope, cut into segments, a few at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.cameras.model import Camera
+from homeward.ingestion.footage.finding import FootageFilter
+from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.scan.cut import cut, gone, window_of
+from homeward.ingestion.scan.fold import fold
+from homeward.ingestion.scan.model import GapReason, Scan, ScanPlan, ScanScope
+from homeward.ingestion.scan.ports import PlanQueue, PlanWork, WorkQueue
+from homeward.ingestion.scan.recordings import ScannedRecording
+from homeward.ingestion.scan.records import ScanRecords
+from homeward.ingestion.scan.work import RETRY_SECONDS, kept_in_hand
+from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import ConflictError, Stored
+
+RECORDINGS_AT_ONCE = 50
+"""Recordings of a scan that are planned before the next scan has its turn."""
+
+PLANNERS = 2
+"""Scans that a process plans at a time: one whose old recordings must be examined anew takes
+seconds a recording, and holds nobody up."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecording:
+    """A recording in the scope of a scan."""
+
+    camera: Camera
+    footage_id: str
+    footage: Footage | None
+    """None when it has gone."""
+    problem: str = ""
+    """Why it is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePage:
+    """Some of the recordings in the scope of a scan, in their order."""
+
+    found: tuple[FoundRecording, ...]
+    camera_id: str
+    """Where to go on: with this camera,"""
+    place: str
+    """and there after this place; "" for its first recording."""
+    is_last: bool
+
+
+class RecordingsInScope:
+    """The recordings that a scan is of.
+
+    Args:
+        footage: All recordings.
+        cameras: That they are by.
+    """
+
+    def __init__(self, footage: FootageLibrary, cameras: Cameras) -> None:
+        self._footage = footage
+        self._cameras = cameras
+
+    async def any(self, scope: ScanScope) -> bool:
+        """Tell whether anything is in a scope.
+
+        Raises:
+            NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`: it names one that is not there.
+            FailedPreconditionError: `FOOTAGE_EXPIRED`.
+        """
+        cameras = {camera.camera_id: camera for camera in await self._cameras_of(scope, "")}
+        if scope.footage_ids:
+            named = await self._named(scope)
+            return any(window_of(scope, one, cameras[one.header.camera_id]) for one in named)
+        ordered = list(cameras.values())
+        for start in range(0, len(ordered), CAMERAS_AT_ONCE):
+            some = ordered[start : start + CAMERAS_AT_ONCE]
+            if any(await asyncio.gather(*(self._any_of(camera, scope) for camera in some))):
+                return True
+        return False
+
+    async def page(self, scan: Scan, plan: ScanPlan, most: int) -> ScopePage:
+        """Return the recordings of a scan that come after those that are planned, in their order.
+
+        Those that were taken in after the scan was created are not among them. One that has gone
+        meanwhile comes without what is known of it if it was asked for by name, and else not: what
+        was not held any more was not asked for.
+        """
+        if scan.scope.footage_ids:
+            return await self._named_page(scan.scope, plan, most)
+        found: list[FoundRecording] = []
+        cameras = await self._cameras_of(scan.scope, plan.camera_id)
+        for camera in cameras:
+            place = plan.place if camera.camera_id == plan.camera_id else ""
+            while len(found) < most:
+                page = await self._footage.finder.page(
+                    _filter(camera, scan.scope), size=most - len(found), after=place
+                )
+                found += [
+                    FoundRecording(camera, one.footage_id, one)
+                    for one in page.footage
+                    if one.receive_time <= scan.create_time
+                ]
+                place = page.next_place
+                if not place:
+                    break
+            if len(found) == most and place:
+                return ScopePage(tuple(found), camera.camera_id, place, is_last=False)
+            if len(found) == most and camera is not cameras[-1]:
+                following = cameras[cameras.index(camera) + 1].camera_id
+                return ScopePage(tuple(found), following, "", is_last=False)
+        return ScopePage(tuple(found), "", "", is_last=True)
+
+    async def holds_any(self) -> bool:
+        """Tell whether there is any recording at all."""
+        return await self._footage.finder.holds_any()
+
+    async def _named_page(self, scope: ScanScope, plan: ScanPlan, most: int) -> ScopePage:
+        names = [one for one in sorted(set(scope.footage_ids)) if one > plan.place]
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(footage_id: str) -> FoundRecording:
+            camera, _ = await self._cameras.get(FootageLayout(footage_id).camera_id)
+            try:
+                async with at_once:
+                    return FoundRecording(camera, footage_id, await self._footage.get(footage_id))
+            except (errors.NotFoundError, errors.FailedPreconditionError) as error:
+                return FoundRecording(camera, footage_id, None, error.message)
+
+        found = await asyncio.gather(*map(read, names[:most]))
+        place = names[:most][-1] if found else plan.place
+        return ScopePage(tuple(found), "", place, is_last=len(names) <= most)
+
+    async def _any_of(self, camera: Camera, scope: ScanScope) -> bool:
+        async with aclosing(self._footage.finder.each(_filter(camera, scope))) as found:
+            async for footage in found:
+                if window_of(scope, footage, camera):
+                    return True
+        return False
+
+    async def _named(self, scope: ScanScope) -> list[Footage]:
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(footage_id: str) -> Footage:
+            async with at_once:
+                return await self._footage.get(footage_id)
+
+        return list(await asyncio.gather(*map(read, dict.fromkeys(scope.footage_ids))))
+
+    async def _cameras_of(self, scope: ScanScope, first: str) -> list[Camera]:
+        """Return the cameras of a scope in the order of their ids, from one on."""
+        names = sorted(set(scope.camera_ids))
+        if names and not scope.footage_ids:
+            found = [one for one, _ in await asyncio.gather(*map(self._cameras.get, names))]
+        else:
+            found = sorted(
+                (one for one, _ in await self._cameras.find()), key=lambda one: one.camera_id
+            )
+        return [one for one in found if one.camera_id >= first]
+
+
+CAMERAS_AT_ONCE = 8
+"""Cameras that are looked through at a time."""
+
+READ_AT_ONCE = 8
+"""Recordings that are looked up at a time: as many as the store has connections."""
+
+
+class ScanPlanner:
+    """Cuts the recordings in the scope of a scan into segments, and queues those.
+
+    What belongs to a scan is what its plan says, which is written after the recordings and before
+    their segments are queued: whoever takes over from a planner that died does the last recordings
+    again, to the same effect.
+
+    Args:
+        scans: The records of scans.
+        plans: Scans that wait to be planned.
+        queue: Segments that wait to be searched.
+        scope: Finds recordings.
+        footage: Examines those that an earlier version took in.
+        clock: Tells the time.
+        segment_length: About how long segments are.
+    """
+
+    def __init__(
+        self,
+        *,
+        scans: ScanRecords,
+        plans: PlanQueue,
+        queue: WorkQueue,
+        scope: RecordingsInScope,
+        footage: FootageLibrary,
+        clock: Clock,
+        segment_length: timedelta,
+    ) -> None:
+        self._scans = scans
+        self._plans = plans
+        self._queue = queue
+        self._scope = scope
+        self._footage = footage
+        self._clock = clock
+        self._segment_length = segment_length
+
+    async def run(self) -> None:
+        """Plan scans until cancelled; first those whose planning nobody remembers."""
+        recovered = False
+        while True:
+            try:
+                if not recovered:
+                    await self.recover()
+                    recovered = True
+                work = await self._plans.take()
+                if work is not None:
+                    await self._handle(work)
+            except errors.UnavailableError as error:
+                log.warning("waiting", problem=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def recover(self) -> None:
+        """Have scans planned whose creation broke off before that was asked for."""
+        for scan_id in await self._scans.under_way():
+            if await self._scans.get(scan_id) is None:
+                await self._scans.end(scan_id)
+            elif not (await self._scans.plan(scan_id)).value.over:
+                await self._plans.put(scan_id)
+
+    async def _handle(self, work: PlanWork) -> None:
+        with structlog.contextvars.bound_contextvars(scan_id=work.scan_id):
+            try:
+                async with kept_in_hand(work):
+                    over = await self.step(work.scan_id)
+            except errors.UnavailableError:
+                await work.retry()
+                raise
+            except Exception:
+                # A recording that breaks the planner must not stop it for others.
+                log.exception("planning failed", attempt=work.attempt)
+                await work.retry()
+                return
+        if not over:
+            await self._plans.put(work.scan_id)  # behind those that wait
+        await work.done()
+
+    async def step(self, scan_id: str) -> bool:
+        """Plan the next recordings of a scan; return whether it is planned."""
+        scan, held = await self._scans.get(scan_id), await self._scans.plan(scan_id)
+        if scan is None or scan.cancelled or held.value.over:
+            return True
+        try:
+            if held.value.queued == held.value.recordings:
+                page = await self._scope.page(scan, held.value, RECORDINGS_AT_ONCE)
+                plan = await self._with(scan, held.value, page)
+                held = Stored(plan, await self._scans.put_plan(scan_id, plan, held.revision))
+            await self._queue_recordings(scan_id, held.value)
+            plan = replace(held.value, queued=held.value.recordings)
+            await self._scans.put_plan(scan_id, plan, held.revision)
+        except ConflictError:
+            return False  # it was cancelled, or another planner has it too
+        if plan.complete:
+            await fold(self._scans, scan_id)  # it may have ended already
+        return plan.over
+
+    async def _with(self, scan: Scan, plan: ScanPlan, page: ScopePage) -> ScanPlan:
+        """Write recordings down, and return the plan with them."""
+        for made in await asyncio.gather(*(self._cut(scan, one) for one in page.found)):
+            if made is not None:
+                recording = replace(made, number=plan.recordings, first_segment=plan.segments)
+                await self._scans.put_recording(scan.scan_id, recording, None)
+                plan = replace(
+                    plan,
+                    recordings=plan.recordings + 1,
+                    segments=plan.segments + len(recording.pieces),
+                    total=plan.total + recording.duration,
+                )
+        return replace(plan, camera_id=page.camera_id, place=page.place, complete=page.is_last)
+
+    async def _cut(self, scan: Scan, found: FoundRecording) -> ScannedRecording | None:
+        """Return a recording as it is examined today, cut into segments."""
+        if found.footage is None:
+            return gone(found.footage_id, found.camera, found.problem)
+        footage, refusal = found.footage, None
+        try:
+            footage = await self._footage.up_to_date(footage)
+        except errors.InvalidArgumentError as error:  # it would not be taken in today
+            refusal = (GapReason.UNDECODABLE, error.message)
+        except (errors.NotFoundError, errors.FailedPreconditionError) as error:
+            refusal = (GapReason.FOOTAGE_GONE, error.message)
+        return cut(footage, found.camera, scan.scope, length=self._segment_length, refusal=refusal)
+
+    async def _queue_recordings(self, scan_id: str, plan: ScanPlan) -> None:
+        """Queue the segments of the recordings that belong to the scan and are not queued yet."""
+        for number in range(plan.queued, plan.recordings):
+            held = await self._scans.recording(scan_id, number)
+            if held is not None:
+                await self._queue_segments(scan_id, held.value)
+        if plan.queued < plan.recordings:
+            await fold(self._scans, scan_id)
+
+    async def _queue_segments(self, scan_id: str, recording: ScannedRecording) -> None:
+        lost = {one.segment: one for one in recording.unsearchable}
+        for number, one in lost.items():
+            if not recording.has_ended(number):
+                ended = recording.segment(number).given_up(
+                    one.reason, one.detail, self._clock.now()
+                )
+                await self._scans.save_segment(scan_id, ended)
+        await self._queue.put(
+            scan_id,
+            recording.number,
+            [
+                recording.first_segment + number
+                for number in range(len(recording.pieces))
+                if number not in lost and not recording.has_ended(number)
+            ],
+        )
+
+
+def _filter(camera: Camera, scope: ScanScope) -> FootageFilter:
+    # Recordings are found by the camera's clock.
+    offset = camera.details.clock_offset
+    return FootageFilter(
+        (camera.camera_id,), _moved(scope.start_time, offset), _moved(scope.end_time, offset)
+    )
+
+
+def _moved(instant: datetime | None, offset: timedelta) -> datetime | None:
+    return instant + offset if instant else None
