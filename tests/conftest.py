@@ -55,11 +55,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what has nothing to run on, and begin with what takes longest.
 
-    What is for Ceph or MinIO alone goes where there is none: a skipped test would be a surprise.
-    With `-n 2` each file is run by one process, which starts what its fixtures need.
+    What is for Ceph, MinIO or a Qdrant server alone goes where there is none: a skipped test would
+    be a surprise. With `-n 2` each file is run by one process, which starts what its fixtures need.
     """
     unmet = {f"{one}_account" for one in ("minio", "ceph") if one not in s3_servers()}
     unmet |= set() if set(s3_servers()) > {"weed"} else {"s3_server_with_lifecycle"}
+    unmet |= set() if qdrant_program.is_at_hand() else {"run_qdrant"}
     absent = [item for item in items if unmet.intersection(item.fixturenames)]
     config.hook.pytest_deselected(items=absent)
     items[:] = [item for item in items if item not in absent]

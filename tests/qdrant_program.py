@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -20,21 +20,35 @@ PROGRAM = Path(NAMED).absolute() if NAMED else None
 
 
 def is_at_hand() -> bool:
-    """Tell whether there is a program to run."""
-    return PROGRAM is not None and PROGRAM.is_file()
+    """Tell whether there is a program to run.
+
+    Raises:
+        FileNotFoundError: One is named that is not there.
+    """
+    if PROGRAM is not None and not PROGRAM.is_file():
+        raise FileNotFoundError("HOMEWARD_TEST_QDRANT names no file")
+    return PROGRAM is not None
 
 
-def qdrant_spec(data: Path, *, ports: Mapping[str, int]) -> ChildSpec:
+def qdrant_spec(
+    data: Path,
+    *,
+    ports: Mapping[str, int],
+    arguments: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> ChildSpec:
     """Return what runs a server: REST on the port `s3`, gRPC on `s3-grpc`.
 
     Args:
         data: Its folder.
         ports: As `choose_ports` gives them, of which a server of its own may have any.
+        arguments: Of the program, beside what each server gets.
+        settings: By the names of Qdrant's variables without their first word: `STORAGE__…`.
     """
     rest, grpc = ports["s3"], ports["s3-grpc"]
     return ChildSpec(
         name="qdrant",
-        command=(str(PROGRAM), "--disable-telemetry"),
+        command=(str(PROGRAM), "--disable-telemetry", *arguments),
         environment=engine_environment(
             {
                 "HOME": str(data),
@@ -49,6 +63,7 @@ def qdrant_spec(data: Path, *, ports: Mapping[str, int]) -> ChildSpec:
                 "QDRANT__STORAGE__COLLECTION__STRICT_MODE__UNINDEXED_FILTERING_RETRIEVE": "false",
                 "QDRANT__STORAGE__COLLECTION__STRICT_MODE__UNINDEXED_FILTERING_UPDATE": "false",
                 "QDRANT__STORAGE__COLLECTION__STRICT_MODE__SEARCH_ALLOW_EXACT": "false",
+                **{f"QDRANT__{name}": value for name, value in (settings or {}).items()},
             }
         ),
         folder=data,

@@ -273,6 +273,10 @@ async def test_a_collection_that_is_lost_is_told_and_looked_for_again(
 
 STRICT = 'Bad request: Limit exceeded 500 > 100 for "limit". Help: Reduce the "limit" parameter.'
 LARGE = "JSON payload (40000000 bytes) is larger than allowed (limit: 33554432 bytes)."
+NEVER = (
+    "Rate limiting exceeded: Read rate limit exceeded, request larger than rate limiter capacity,"
+    " please try to split your request"
+)
 FULL = "Service internal error: No space left on device"
 
 
@@ -293,6 +297,7 @@ FULL = "Service internal error: No space left on device"
         (httpx.Response(404, text="<html>no such page</html>"), "something else listens there"),
         (httpx.Response(408, json=refusal("Timeout: x")), "failed to do what it was asked for"),
         (httpx.Response(429, text="slow down"), "try again in a while, or raise its rate limit"),
+        (httpx.Response(429, json=refusal(NEVER)), "never takes it: raise the limit"),
         (
             httpx.Response(429, headers={"Retry-After": "Sat, 28 Nov 2026 23:00:00 GMT"}),
             "try again in a while, or raise its rate limit",

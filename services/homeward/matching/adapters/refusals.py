@@ -25,6 +25,7 @@ NO_COLLECTION = "Not found: Collection"
 """How a server begins its answer when a collection is not there."""
 
 _TOO_LARGE = "larger than allowed"
+_NEVER_ALLOWED = "larger than rate limiter capacity"
 _FULL = ("No space left", "Not enough space")
 # The parts of a strict mode's refusal that name a limit, and nothing of what was sent.
 _LIMIT = re.compile(
@@ -73,6 +74,14 @@ def too_many(address: str, retry_seconds: int | None) -> errors.UnavailableError
     )
 
 
+def _never(address: str) -> errors.UnavailableError:
+    return _error(
+        address,
+        "counts one request for more than its rate limit allows in a minute, so that it never takes"
+        " it: raise the limit; docs/operations.md lists what Homeward needs",
+    )
+
+
 def _unanswered(
     error: ResponseHandlingException, address: str, timeout_seconds: int
 ) -> errors.UnavailableError:
@@ -117,7 +126,7 @@ def _refused(status: int, words: str, address: str) -> errors.UnavailableError:
     if status == httpx.codes.NOT_FOUND and words.startswith(NO_COLLECTION):
         return lost_collection(address)
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return too_many(address, None)
+        return _never(address) if _NEVER_ALLOWED in words else too_many(address, None)
     if status == httpx.codes.REQUEST_ENTITY_TOO_LARGE or _TOO_LARGE in words:
         problem = (
             "refuses a request for its size: raise its service.max_request_size_mb, or the limit of"
