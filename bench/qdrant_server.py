@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.collections import EXACT
 from homeward.matching.adapters.engine import SERVER_BATCH, QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.qdrant import SUBJECT, SUBJECT_FIELDS, SUBJECT_KINDS
+from homeward.matching.adapters.qdrant import SUBJECT, SUBJECT_LAYOUT
 from homeward.matching.adapters.qdrant import QdrantSubjectIndex as Gallery
-from homeward.matching.model import ModelInfo, Template
-from homeward.matching.ports import Reference
+from homeward.matching.gallery.model import ModelInfo, Template
+from homeward.matching.gallery.ports import Reference
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -136,15 +137,14 @@ async def measure(url: str, people: int, size: int, grpc_port: int | None) -> No
     names = [str(uuid.uuid4()) for _ in range(people)]
     async with BoundedExecutor("qdrant", workers=8, queue=1024) as threads:
         client = connect(url=url, path=None)
-        points = KeyedCollection(
+        access = CollectionAccess(
             QdrantEngine(client, threads, url, server=True),
-            name="subjects",
-            kinds=SUBJECT_KINDS,
-            indexed=SUBJECT_FIELDS,
-            register=InMemoryKeyValueStore(),
-            secret=bytes(range(32)),
-            model=lambda: asyncio.sleep(0, model),
+            SUBJECT_LAYOUT,
+            InMemoryKeyValueStore(),
+            bytes(range(32)),
+            lambda: asyncio.sleep(0, model),
         )
+        points = KeyedCollection(access)
         gallery = Gallery(points)
         await fill(gallery, names, templates)
         await compare(gallery, names, templates)
