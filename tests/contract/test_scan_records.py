@@ -126,19 +126,19 @@ async def test_plan_tally_and_recording_are_replaced_by_those_alone_who_have_rea
 ) -> None:
     plan, tally = await scans.plan(scan.scan_id), await scans.tally(scan.scan_id)
     assert (plan.value, tally.value) == (ScanPlan(), ScanTally())
-    await scans.put_plan(scan.scan_id, ScanPlan(recordings=1), plan.etag)
-    await scans.put_tally(scan.scan_id, ScanTally(segments=1), tally.etag)
+    await scans.put_plan(scan.scan_id, ScanPlan(recordings=1), plan.revision)
+    await scans.put_tally(scan.scan_id, ScanTally(segments=1), tally.revision)
     await scans.put_recording(scan.scan_id, a_recording(), None)
     held = await scans.recording(scan.scan_id, 0)
     assert held is not None
-    await scans.put_recording(scan.scan_id, replace(held.value, looked_at=MINUTE), held.etag)
+    await scans.put_recording(scan.scan_id, replace(held.value, looked_at=MINUTE), held.revision)
 
     with pytest.raises(ConflictError):
-        await scans.put_plan(scan.scan_id, ScanPlan(recordings=2), plan.etag)
+        await scans.put_plan(scan.scan_id, ScanPlan(recordings=2), plan.revision)
     with pytest.raises(ConflictError):
-        await scans.put_tally(scan.scan_id, ScanTally(segments=2), tally.etag)
+        await scans.put_tally(scan.scan_id, ScanTally(segments=2), tally.revision)
     with pytest.raises(ConflictError):
-        await scans.put_recording(scan.scan_id, held.value, held.etag)
+        await scans.put_recording(scan.scan_id, held.value, held.revision)
 
 
 async def test_recordings_beyond_the_plan_are_not_of_a_scan(

@@ -806,7 +806,7 @@ async def test_nothing_is_added_to_a_cancelled_scan(office: Office) -> None:
 
     assert await office.planner.step(scan.scan_id)
     with pytest.raises(ConflictError):  # a planner that had begun before
-        await office.records.put_plan(scan.scan_id, held.value, held.etag)
+        await office.records.put_plan(scan.scan_id, held.value, held.revision)
     _, summary = await office.scans.get(scan.scan_id)
     assert (summary.state, summary.planning, summary.total) == (
         ScanState.CANCELLED,

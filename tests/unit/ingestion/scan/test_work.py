@@ -123,7 +123,7 @@ class Desk:
         await self.scans.put_recording("scan-1", planned, None)
         plan = ScanPlan(recordings=1, queued=1, segments=1, total=segment.duration, complete=True)
         held = await self.scans.plan("scan-1")
-        await self.scans.put_plan("scan-1", plan, held.etag)
+        await self.scans.put_plan("scan-1", plan, held.revision)
 
     async def put(self, segment: Segment) -> None:
         await self.scans.save_segment("scan-1", segment)
