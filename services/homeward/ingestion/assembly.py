@@ -75,7 +75,7 @@ async def assemble(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
-    registered = await eventually(partial(bucket, inventory.CAMERAS))
+    cameras = Cameras(await eventually(partial(bucket, inventory.CAMERAS)), clock)
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
     scans = await eventually(partial(bucket, inventory.SCANS))
     erasures = await eventually(partial(bucket, inventory.CERTIFICATES))
@@ -86,7 +86,6 @@ async def assemble(
         open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
     )
     matcher = GrpcMatcher(channel, settings.matching_target)
-    cameras = Cameras(registered, clock)
     prober = CagedProber(probers)
     stack.callback(prober.close)
     footage = _footage(
