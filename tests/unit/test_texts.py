@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SERVICES = Path(__file__).resolve().parents[2] / "services" / "homeward"
-ROOMS = ("common", "core", "embedding", "ingestion", "servicekit")
+ROOMS = ("common", "core", "embedding", "ingestion", "matching", "servicekit")
 COMMAND = re.compile(r"\bhomeward (?:[a-z]+\b|--)")
 """A command, such as `homeward footage list`."""
 
