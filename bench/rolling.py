@@ -118,7 +118,6 @@ class Cluster:
                 ports=own,
                 secrets=secrets,
                 inherited={**os.environ, "HOMEWARD_QDRANT_URL": given.qdrant or "", **settings},
-                engines=(),
                 log_level="info",
                 evaluation=True,
             ):

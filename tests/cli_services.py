@@ -210,9 +210,9 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
             self.refusals[header.file_name].abort(context)
         limit = self.break_after.pop(0) if self.break_after else None
         kept = self.uploads.setdefault(header.request_id, bytearray())
-        for count, message in enumerate(request_iterator, start=1):
+        for message in request_iterator:
             kept.extend(message.chunk)
-            if limit is not None and count * 65536 >= limit:
+            if limit is not None and len(kept) - header.offset_bytes >= limit:
                 LOST.abort(context)
         return self._done(header, bytes(kept))
 

@@ -116,7 +116,7 @@ def _minio_spec(data: Path, *, ports: Mapping[str, int], account: S3Account) -> 
 
 
 @contextmanager
-def running(*specs: ChildSpec, logs: Path) -> Iterator[None]:
+def running(*specs: ChildSpec, logs: Path) -> Iterator[Stack]:
     """Run children until the block ends."""
     stop = StopRequest()
     with ThreadPoolExecutor(1) as thread:
@@ -128,7 +128,7 @@ def running(*specs: ChildSpec, logs: Path) -> Iterator[None]:
         stack = Stack(checks, logs=logs, stop=stop, say=lambda _: None)
         try:
             stack.start(timeout_seconds=START_SECONDS)
-            yield
+            yield stack
         finally:
             stop.insisted.set()  # SeaweedFS would wait for its clients; nothing of it is kept
             stack.close()

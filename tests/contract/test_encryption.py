@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -33,7 +33,9 @@ async def bucket(account: Any, encryption: Encryption, name: str = "") -> AsyncI
     )
     async with BoundedExecutor("s3", workers=2, queue=8) as threads:
         name = name or f"test-{uuid.uuid4().hex}"
-        yield S3FootageStore(client, name, threads, account.endpoint, encryption=encryption)
+        store = S3FootageStore(client, name, threads, account.endpoint, encryption=encryption)
+        with closing(store):
+            yield store
     client._http.clear()
 
 
@@ -98,4 +100,4 @@ async def test_a_key_service_is_more_than_the_servers_own_keys(
             (problem,) = await other.deviations()
 
     tells = "no encryption" if s3_server in WITHOUT_ITS_OWN else "AES256"
-    assert f"HOMEWARD_S3_ENCRYPTION=sse-kms asks: the server tells {tells};" in problem
+    assert f"HOMEWARD_S3_ENCRYPTION=sse-kms asks: the server has {tells};" in problem

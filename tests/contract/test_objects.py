@@ -7,7 +7,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -56,7 +56,8 @@ async def bucket_of(account: Any, bucket: str) -> AsyncIterator[S3FootageStore]:
         connections=2,
     )
     async with BoundedExecutor("s3", workers=2, queue=8) as threads:
-        yield S3FootageStore(client, bucket, threads, account.endpoint)
+        with closing(S3FootageStore(client, bucket, threads, account.endpoint)) as store:
+            yield store
     client._http.clear()
 
 
@@ -546,6 +547,20 @@ async def test_an_upload_goes_on_where_another_client_left_it(
 
     assert await footage.get(f"{folder}/a") == data
     assert await footage.sha256(f"{folder}/a") == hashlib.sha256(data).hexdigest()
+
+
+async def test_a_part_and_an_object_are_written_from_memory_that_is_not_copied(
+    footage: S3FootageStore, folder: str
+) -> None:
+    data = memoryview(bytearray(b"-one-"))[1:-1]
+    upload = await footage.begin_multipart(f"{folder}/a")
+    part = await footage.put_part(f"{folder}/a", upload, 1, data)
+    await footage.complete_multipart(f"{folder}/a", upload, [part])
+    await footage.put_bytes(f"{folder}/b", data)
+
+    assert part.size == len(b"one")
+    assert await footage.get(f"{folder}/a") == b"one"
+    assert await footage.get(f"{folder}/b") == b"one"
 
 
 async def test_a_part_that_comes_again_replaces_its_own(

@@ -12,7 +12,7 @@ import re
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,9 @@ async def opened(account: Any, bucket: str, **options: Any) -> AsyncIterator[S3F
         connections=2,
     )
     async with BoundedExecutor("s3", workers=2, queue=8) as threads:
-        yield S3FootageStore(client, bucket, threads, account.endpoint, **options)
+        store = S3FootageStore(client, bucket, threads, account.endpoint, **options)
+        with closing(store):
+            yield store
     client._http.clear()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from itertools import pairwise
 from typing import Any
 
@@ -37,8 +37,9 @@ async def a_bucket(account: Any, *, locked: bool = False) -> AsyncIterator[S3Foo
         if locked:
             client.make_bucket(store.bucket, object_lock=True)
             client.set_object_lock_config(store.bucket, ObjectLockConfig(COMPLIANCE, 1, DAYS))
-        await store.ensure()
-        yield store
+        with closing(store):
+            await store.ensure()
+            yield store
     client._http.clear()
 
 

@@ -56,6 +56,7 @@ from homeward.servicekit.errors import Reason, invalid_field, unavailable
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
+from required_fields import call_with_nothing, calls_with_required_fields
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
@@ -307,6 +308,31 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, Reason]:
         await call
     error = refused.value
     return error.code(), translate(error, "matching", "localhost").reason
+
+
+@pytest.mark.parametrize(
+    "method",
+    calls_with_required_fields(
+        matching.DESCRIPTOR,
+        policies.DESCRIPTOR,
+        retention_pb.DESCRIPTOR,
+        sightings.DESCRIPTOR,
+        subjects.DESCRIPTOR,
+    ),
+    ids=lambda method: method.full_name,
+)
+async def test_a_call_without_its_required_fields_is_refused(world: World, method: Any) -> None:
+    stubs = {
+        "MatchingService": world.matching,
+        "PolicyService": world.policies,
+        "RetentionService": world.retention,
+        "SightingService": world.sightings,
+        "SubjectService": world.subjects,
+    }
+
+    call = call_with_nothing(stubs[method.containing_service.name], method)
+
+    assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, Reason.FIELD_INVALID)
 
 
 async def fields_at_fault(call: Any) -> list[str]:

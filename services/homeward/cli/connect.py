@@ -20,7 +20,7 @@ import grpc
 from homeward.cli.calls import deadline_seconds, repeatable_calls
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.core.idempotency import retries
-from homeward.core.rpc_errors import error_info
+from homeward.core.rpc_errors import error_info, retry_seconds
 from homeward.core.tls import (
     DISTRUST,
     VARIABLES,
@@ -294,6 +294,7 @@ class _Edge(
                 status=status,
                 reason=info.reason,
                 metadata=info.metadata,
+                retry_seconds=retry_seconds(error),
             )
         where = f"{self.service} at {self._target.address} ({self._target.origin})"
         if distrusted(error.details() or ""):

@@ -205,6 +205,7 @@ class CallError(CliError):
         reason: `ErrorReason` without its prefix; empty when the service gave none.
         metadata: What the reason's documentation names.
         advice: Instead of what the reason advises.
+        retry_seconds: After which the same call may work, where the service says so.
     """
 
     def __init__(
@@ -215,6 +216,7 @@ class CallError(CliError):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         advice: str = "",
+        retry_seconds: float | None = None,
     ) -> None:
         super().__init__(
             message,
@@ -224,6 +226,7 @@ class CallError(CliError):
             or (_option(message) if reason == "FIELD_INVALID" else advise(reason, metadata or {})),
         )
         self.status = status
+        self.retry_seconds = retry_seconds
         self.metadata = dict(metadata or {})
 
 

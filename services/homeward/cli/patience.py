@@ -1,4 +1,4 @@
-"""Waiting for a service that went away."""
+"""Waiting for a service that went away, or has as much work as it accepts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import time
 
 import click
 
+from homeward.cli.errors import CallError
+
+LONGEST_TURN_SECONDS = 3600.0
+"""How long a command waits in all for a service that has as much work as it accepts."""
+_TURN_SECONDS = 5.0
+"""Between two attempts, where the service does not say."""
 _LONGEST_WAIT_SECONDS = 8.0
 
 
@@ -14,3 +20,24 @@ def pause(failures: int, problem: str) -> None:
     seconds = min(_LONGEST_WAIT_SECONDS, 2.0 ** (failures - 1))
     click.echo(f"\n{problem}; trying again in {seconds:g} s", err=True)
     time.sleep(seconds)
+
+
+class Turn:
+    """A command's wait for a service that has as much work as it accepts (`QUEUE_FULL`)."""
+
+    def __init__(self) -> None:
+        self._waited = 0.0
+
+    def wait(self, refusal: CallError) -> None:
+        """Wait for as long as the service says, and say so the first time.
+
+        Raises:
+            CallError: The refusal, if it says something else, or `LONGEST_TURN_SECONDS` are over.
+        """
+        seconds = refusal.retry_seconds or _TURN_SECONDS
+        if refusal.reason != "QUEUE_FULL" or self._waited + seconds > LONGEST_TURN_SECONDS:
+            raise refusal
+        if not self._waited:
+            click.echo(f"\n{refusal.message}; waiting until then, again and again", err=True)
+        self._waited += seconds
+        time.sleep(seconds)

@@ -18,7 +18,7 @@ from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import written_name
 from homeward.cli.render import size
 
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
 _READ_BYTES = 1024 * 1024
 _ATTEMPTS = 6
 """In a row and without a byte stored; the waits between them add up to half a minute."""
@@ -28,7 +28,7 @@ _AGAIN = "run the same command again: it goes on where it stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
+class UploadResult:
     """The footage, and whether it was held before."""
 
     footage: footage_pb2.Footage
@@ -66,13 +66,13 @@ def stream(
     stub: FootageServiceStub,
     path: Path,
     header: footage_service_pb2.UploadHeader,
-) -> Uploaded:
+) -> UploadResult:
     """Upload over gRPC, from where an earlier attempt stopped.
 
     Raises:
         CallError: The service refuses, or does not come back.
     """
-    failures, stored = 0, -1
+    failures, stored, turn = 0, -1, patience.Turn()
     pace = progress.Pace()
     with progress.shown(f"Uploading {path.name}") as show:
         while True:
@@ -83,10 +83,11 @@ def stream(
                 response = stub.UploadFootage(
                     _messages(path, header, lambda done: _show(show, pace, done, header.size_bytes))
                 )
-                return Uploaded(response.footage, response.already_held)
+                return UploadResult(response.footage, response.already_held)
             except CallError as error:
                 if not _worth_resuming(error):
-                    raise
+                    turn.wait(error)
+                    continue
                 failures += 1
                 if failures >= _ATTEMPTS:
                     raise CallError(
@@ -100,7 +101,7 @@ def stream(
 
 def by_url(
     stub: FootageServiceStub, path: Path, header: footage_service_pb2.UploadHeader
-) -> Uploaded:
+) -> UploadResult:
     """Upload straight into the object store.
 
     Raises:
@@ -109,12 +110,18 @@ def by_url(
     """
     place = stub.CreateUploadUrl(footage_service_pb2.CreateUploadUrlRequest(header=header))
     if place.HasField("existing_footage"):
-        return Uploaded(place.existing_footage, already_held=True)
+        return UploadResult(place.existing_footage, already_held=True)
     _put(path, place.url)
-    completed = stub.CompleteUpload(
-        footage_service_pb2.CompleteUploadRequest(request_id=header.request_id)
-    )
-    return Uploaded(completed.footage, already_held=False)
+    turn = patience.Turn()
+    while True:
+        try:
+            completed = stub.CompleteUpload(
+                footage_service_pb2.CompleteUploadRequest(request_id=header.request_id)
+            )
+        except CallError as error:
+            turn.wait(error)
+        else:
+            return UploadResult(completed.footage, already_held=False)
 
 
 def _stored(stub: FootageServiceStub, request_id: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from google.rpc import error_details_pb2
@@ -17,12 +19,26 @@ def error_info(error: Any) -> error_details_pb2.ErrorInfo | None:  # noqa: ANN40
     Args:
         error: The `grpc.RpcError` or `grpc.aio.AioRpcError`.
     """
-    try:
-        status = rpc_status.from_call(error)
-    except ValueError:
-        return None  # a proxy changed code or message on the way: the details are of another error
-    for detail in status.details if status else ():
+    for detail in _details(error):
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
             return info
     return None
+
+
+def retry_seconds(error: Any) -> float | None:  # noqa: ANN401 - as above
+    """Return after how long the same call may work, as the service says; None if it does not."""
+    for detail in _details(error):
+        info = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            delay: timedelta = info.retry_delay.ToTimedelta()
+            return delay.total_seconds()
+    return None
+
+
+def _details(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as above, and messages of any type
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:
+        return ()  # a proxy changed code or message on the way: the details are of another error
+    return status.details if status else ()

@@ -64,7 +64,7 @@ def demo(*, folder: Path) -> None:
         counts = count_engines(data)
         _title("Stopping the stack")
     held = count_vectors(data, collections=counts.collections)
-    _tell_counts(counts, held, scan, others=len(people) - 1)
+    _print_counts(counts, held, scan, others=len(people) - 1)
     shutil.rmtree(data)
     click.echo(
         f"\nLook at the candidate beside the reference photograph: {sighting}\n"
@@ -96,7 +96,7 @@ def _search(
     return scans[0], picture
 
 
-def _tell_counts(
+def _print_counts(
     counts: EngineCounts, vectors: Mapping[str, int], scan: Mapping[str, Any], *, others: int
 ) -> None:
     progress = scan["progress"]

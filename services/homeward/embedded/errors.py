@@ -10,7 +10,7 @@ class StackError(Exception):
 
     Args:
         message: What is wrong, with all that the person at the terminal needs.
-        problem: The same in a line, for whoever looks for the stack later; the message, if empty.
+        problem: The same in a line, for a command that finds no stack later; the message, if empty.
         log: Of the part that failed.
         part: Name of the part that failed; empty where it is none.
     """

@@ -22,7 +22,7 @@ def make_private_folder(path: Path) -> Path:
 def write_private(path: Path, text: str) -> None:
     """Write a file that only the owner may read.
 
-    Whoever reads it meanwhile, or after a power loss, finds the old text or the new.
+    A reader finds the old text or the new one, meanwhile and after a power loss.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)  # of a process with our id that was killed here

@@ -1,4 +1,4 @@
-"""One stack per data folder: where the running one says that it is, or why the last one ended."""
+"""One stack per data folder, and files that say where it is or why the last one ended."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from homeward.embedded.files import PRIVATE_FILE, write_private
 LOCK_NAME = "stack.lock"
 STATE_NAME = "stack.json"
 END_NAME = "stack-ended.json"
-"""Read by the command line, which tells it to whoever meets no stack."""
+"""Read by the command line, which shows it to a user who finds no stack."""
 
 
 @contextmanager
 def exclusive(data: Path) -> Iterator[None]:
-    """Hold the data folder until the block ends, or the process does, however it does.
+    """Hold the data folder until the block or the process ends.
 
     Raises:
         AlreadyRunningError: Another stack holds it.
@@ -44,22 +44,22 @@ def exclusive(data: Path) -> Iterator[None]:
 
 
 def write_state(data: Path, state: Mapping[str, Any]) -> None:
-    """Tell other programs where the stack is; only once it is ready."""
+    """Write where the stack is, for other programs; only once it is ready."""
     write_private(data / STATE_NAME, json.dumps(state, indent=2) + "\n")
 
 
 def clear_state(data: Path) -> None:
-    """Take that back."""
+    """Remove the file that says where the stack is."""
     (data / STATE_NAME).unlink(missing_ok=True)
 
 
 def write_end(data: Path, problem: str, *, log: Path | None) -> None:
-    """Tell other programs why there is no stack any more.
+    """Write why the stack has ended, for other programs.
 
     Args:
         data: The stack's folder.
         problem: What ended it, such as `nats was ended by SIGKILL`.
-        log: Where more is told, if anywhere.
+        log: The log of the part that failed, if there is one.
     """
     end = {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),

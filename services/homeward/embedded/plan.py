@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -56,11 +56,13 @@ def service_specs(
     ports: Mapping[str, int],
     secrets: Secrets,
     inherited: Mapping[str, str],
-    engines: Sequence[str],
     log_level: str,
     evaluation: bool,
 ) -> list[ChildSpec]:
     """Return the services, in the order of their start.
+
+    They start beside the engines and wait for them: importing what a service needs takes as long as
+    SeaweedFS takes to answer.
 
     Args:
         data: The stack's folder.
@@ -69,7 +71,6 @@ def service_specs(
         ports: By name.
         secrets: What the services authenticate with.
         inherited: The user's environment.
-        engines: Names of the children that the services, but for embedding, come after.
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
     """
@@ -82,7 +83,7 @@ def service_specs(
         **_own_engines(given, ports, secrets),
     }
 
-    # It is on loopback, where nobody else calls.
+    # On loopback nobody else calls, so the services speak no TLS.
     inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
@@ -96,8 +97,6 @@ def service_specs(
             environment=service_environment(inherited, defaults=defaults, fixed=fixed | own),
             folder=data,
             ready=serving(ports[name]) if listens else always_ready,
-            # Embedding uses no engine, and loading its models takes the longest.
-            after=() if name == "embedding" else tuple(engines),
         )
 
     return [spec(name) for name in commands]
@@ -108,7 +107,7 @@ def _defaults(data: Path, given: GivenEngines, secrets: Secrets) -> dict[str, st
     settings = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
-        # Whoever stops a stack waits for it: a watch that is open would use all of a longer grace.
+        # The user waits while a stack stops: an open watch would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",
         "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
     }

@@ -69,8 +69,8 @@ class Child:
         return True
 
     def finish(self) -> None:
-        """End it and whatever it started, and remove what it leaves."""
-        with suppress(ProcessLookupError):  # nobody of its group is left
+        """Kill it and every process that it started, and remove the files that it leaves."""
+        with suppress(ProcessLookupError):  # no process of its group is left
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
         for path in self.spec.leftovers:
@@ -85,7 +85,7 @@ class Child:
         return list(deque(text.splitlines(), maxlen=_TAIL_LINES))
 
     def problem(self) -> str | None:
-        """Return what its log says that it waits for; None where it says nothing of that."""
+        """Return what it waits for, as its log says; None when the log says nothing about it."""
         for line in reversed(self.tail()):
             with suppress(ValueError):  # a line that is no record
                 record = json.loads(line)

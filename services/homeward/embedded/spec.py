@@ -1,4 +1,4 @@
-"""What the supervisor needs to know of a child."""
+"""What the supervisor needs to know about a child."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Check = Callable[[], str | None]
-"""Returns None when the child does its work, or else what is still missing; within seconds."""
+"""Returns None when the child is ready, else what it still waits for; answers within seconds."""
 
 
 def always_ready() -> str | None:
-    """Return None: of a child that nobody calls, running is all that can be seen."""
+    """Return None: a child that serves nobody cannot be asked, so it is ready while it runs."""
     return None
 
 

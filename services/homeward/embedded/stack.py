@@ -18,10 +18,10 @@ from homeward.embedded.spec import ChildSpec
 
 _WATCH_SECONDS = 0.2
 _FIRST_POLL_SECONDS = 0.05
-_SLOWEST_POLL_SECONDS = 0.5
+_SLOWEST_POLL_SECONDS = 0.2
 _BACKOFF = 1.3
 TELL_SECONDS = 10.0
-"""After which the user is told what is waited for: again after twice that, and so on."""
+"""After which the user is told which children are not ready; again after twice that, and so on."""
 
 _STOPPING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 
 class StopRequest:
-    """Whether, and how urgently, the user wants the stack to stop."""
+    """Whether the user wants the stack to stop, and whether at once."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -58,7 +58,7 @@ class Stack:
     """The children of one data folder.
 
     Args:
-        specs: What to run; a child stands behind those that it comes after.
+        specs: What to run; each one after those that it waits for.
         logs: Folder of the logs.
         stop: Ends the start and the watch.
         say: Tells the user what happens.
@@ -92,7 +92,7 @@ class Stack:
             if waiting and time.monotonic() - started > timeout_seconds:
                 raise self._late(waiting, timeout_seconds)
             if time.monotonic() - started > tell_at:
-                self._tell(waiting, tell_at)
+                self._report(waiting, tell_at)
                 tell_at *= 2
             if self._stop.asked.wait(pause if waiting else 0):
                 return False
@@ -145,8 +145,8 @@ class Stack:
                 waiting[name] = missing
         return waiting
 
-    def _tell(self, waiting: dict[str, str], seconds: float) -> None:
-        """Say what is waited for, and why, as far as the log of the child tells."""
+    def _report(self, waiting: dict[str, str], seconds: float) -> None:
+        """Say which children are not ready, and why, as far as their logs say."""
         for child in self._children:
             missing = waiting.get(child.spec.name)
             if missing is not None:

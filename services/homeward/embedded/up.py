@@ -105,7 +105,6 @@ def _specs(
         ports=ports,
         secrets=secrets,
         inherited=environment,
-        engines=[spec.name for spec in engines],
         log_level=options.log_level,
         evaluation=options.evaluation,
     )

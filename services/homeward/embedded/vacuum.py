@@ -1,9 +1,9 @@
 """Freeing the bytes of deleted objects in the embedded object store.
 
-SeaweedFS only appends: what is deleted stays in the files of its volumes until those are rewritten,
-which it does by itself for a volume that is garbage by a third. Here it is asked to do so for every
-volume with any garbage. Chunks that a stop or a crash kept it from deleting, though their object is
-gone, it would never remove: they are looked for first.
+SeaweedFS only appends: the bytes of a deleted object stay in the file of its volume until SeaweedFS
+rewrites that file. By itself it rewrites a volume when a third of it is garbage. This module has it
+rewrite every volume with any garbage. A stop or a crash can leave chunks whose object is gone;
+SeaweedFS would never remove those, so they are searched for and deleted first.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from homeward.embedded.weed import shell_command, shell_environment
 
 INTERVAL = timedelta(hours=1)
 FIRST_AFTER = timedelta(minutes=1)
-"""Of a start, which has enough to do."""
+"""After a start, during which the machine is busy enough."""
 
 ORPHAN_HOURS = 5
-"""Least age of a chunk without an object that is removed: a younger one's may be on its way in."""
+"""Least age of a chunk that is removed because no object has it: the object of a younger one may
+still be under way."""
 
 FREES_AFTER = timedelta(days=1)
-"""What certificates state. It takes `INTERVAL` for most, and `ORPHAN_HOURS` more for orphans; the
-rest is for what goes wrong, and is said, to be put right."""
+"""What certificates state. Most bytes are freed within `INTERVAL`, those of orphans `ORPHAN_HOURS`
+later. The rest is for an operator, who is told when freeing fails and has to remove the cause."""
 
 _SCRIPT = f"""\
 lock
@@ -45,13 +46,13 @@ _GARBAGE = re.compile(r"volume Id:(\d+),.* DeletedByteCount:[1-9]")
 def free_regularly(
     data: Path, ports: Mapping[str, int], *, stopping: threading.Event, say: Say
 ) -> None:
-    """Free the bytes of deleted objects now and then, whatever happens.
+    """Free the bytes of deleted objects again and again; a failure does not end it.
 
     Args:
         data: The stack's folder.
         ports: By name.
-        stopping: Ends it.
-        say: Takes what went wrong.
+        stopping: Set when the stack stops, which ends this too.
+        say: Gets a line about each failure.
     """
     wait = FIRST_AFTER
     while not stopping.wait(wait.total_seconds()):
@@ -79,19 +80,19 @@ def free_deleted_bytes(data: Path, ports: Mapping[str, int]) -> None:
     """
     folder = data / "weed"
     before = _volume_files(folder)
-    answer = _ask(data, ports)
-    # It says nothing of a volume that it could not rewrite. One that it did is another file.
+    output = _run_script(data, ports)
+    # SeaweedFS does not name a volume that it could not rewrite. A rewritten one is a new file.
     after = _volume_files(folder)
     kept = [
         volume
-        for volume in _GARBAGE.findall(answer)
+        for volume in _GARBAGE.findall(output)
         if volume in after and before.get(volume) == after[volume]
     ]
     if kept:
         raise StackError(f"SeaweedFS did not rewrite its volumes {', '.join(kept)}")
 
 
-def _ask(data: Path, ports: Mapping[str, int]) -> str:
+def _run_script(data: Path, ports: Mapping[str, int]) -> str:
     pipe, held = os.pipe()
     try:
         return subprocess.run(  # noqa: S603 - our own list
@@ -100,7 +101,7 @@ def _ask(data: Path, ports: Mapping[str, int]) -> str:
             capture_output=True,
             text=True,
             check=True,
-            # It waits for ever for a server that does not answer.
+            # `weed shell` waits for ever for a server that does not answer.
             timeout=INTERVAL.total_seconds(),
             env=shell_environment(data),
             pass_fds=(pipe,),

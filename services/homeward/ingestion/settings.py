@@ -31,6 +31,21 @@ class IngestionSettings(EngineSettings):
     sweep_interval_seconds: float = Field(
         600.0, gt=0, le=3600, description="How often the sweeper looks for what is due."
     )
+    concurrent_uploads: int = Field(
+        16,
+        ge=1,
+        le=1000,
+        description="Most recordings that a replica takes in at a time; each holds 8 MiB in memory,"
+        " or 16 while one that was put to a URL is checked. Further ones are refused (`QUEUE_FULL`)"
+        " and told when to try again.",
+    )
+    upload_idle_seconds: float = Field(
+        60.0,
+        gt=0,
+        le=3600,
+        description="After which an upload ends of which nothing comes; what had come is kept, and"
+        " it can go on from there.",
+    )
     segment_seconds: float = Field(
         60.0,
         ge=10,
@@ -43,6 +58,11 @@ class IngestionSettings(EngineSettings):
     def min_footage_age(self) -> timedelta:
         """Least age of footage."""
         return timedelta(seconds=self.min_footage_age_seconds)
+
+    @property
+    def upload_idle(self) -> timedelta:
+        """After which an upload ends of which nothing comes."""
+        return timedelta(seconds=self.upload_idle_seconds)
 
     @property
     def footage_keep(self) -> timedelta:

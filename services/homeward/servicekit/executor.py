@@ -12,6 +12,9 @@ from homeward.servicekit.errors import Reason, ResourceExhaustedError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+RETRY_SECONDS = 1
+"""After which a call that found the queue full is to try again."""
+
 
 class BoundedExecutor:
     """Runs blocking calls in its own threads, and refuses work when its queue is full.
@@ -20,10 +23,14 @@ class BoundedExecutor:
         name: Names the threads, and the component in the refusal.
         workers: Threads, at least 1.
         queue: Most calls that wait for a thread.
+
+    Attributes:
+        workers: Threads.
     """
 
     def __init__(self, name: str, *, workers: int, queue: int) -> None:
         self._name = name
+        self.workers = workers
         self._limit = workers + queue
         self._pending = 0
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
@@ -42,6 +49,7 @@ class BoundedExecutor:
                 f"{self._name} has as much work as it accepts; try again in a moment",
                 reason=Reason.QUEUE_FULL,
                 metadata={"component": self._name},
+                retry_seconds=RETRY_SECONDS,
             )
         self._pending += 1
         future = self._pool.submit(call, *args, **kwargs)

@@ -325,14 +325,12 @@ async def _abort(call: Call, error: errors.DomainError) -> None:
                 ]
             )
         )
+    retry_seconds = error.retry_seconds
     if code is grpc.StatusCode.UNAVAILABLE:
-        details.append(
-            error_details_pb2.RetryInfo(
-                retry_delay=duration_pb2.Duration(
-                    seconds=error.retry_seconds or _RETRY_AFTER_SECONDS
-                )
-            )
-        )
+        retry_seconds = retry_seconds or _RETRY_AFTER_SECONDS
+    if retry_seconds:
+        delay = duration_pb2.Duration(seconds=retry_seconds)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
     answer = status_pb2.Status(code=code.value[0], message=error.message)
     for detail in details:
         answer.details.add().Pack(detail)

@@ -51,18 +51,27 @@ def connect(endpoint: str, *, access_key: str, secret_key: str, connections: int
         connections: Most connections kept open: as many as threads use the client.
     """
     parts = urlsplit(endpoint)
-    # The SDK's own client waits five minutes and retries five times.
-    pool = urllib3.PoolManager(
-        maxsize=connections,
-        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
-        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
-    )
     return Minio(
         parts.netloc,
         access_key=access_key,
         secret_key=secret_key,
         secure=parts.scheme == "https",
-        http_client=pool,
+        http_client=http_pool(connections),
+    )
+
+
+def http_pool(connections: int) -> urllib3.PoolManager:
+    """Return what sends requests; nothing is sent yet.
+
+    The SDK's own waits five minutes and retries five times.
+
+    Args:
+        connections: Most connections kept open.
+    """
+    return urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=READ_TIMEOUT_SECONDS),
+        retries=urllib3.Retry(total=2, backoff_factor=0.2, status_forcelist=[502, 503, 504]),
     )
 
 
@@ -140,7 +149,7 @@ class S3ObjectStore:
 
     async def encryption(self) -> str:
         """Return the algorithm of the bucket's encryption at rest, read back; "" for none."""
-        return await self.run(self._encryption.told)
+        return await self.run(self._encryption.algorithm)
 
     async def lifecycle(self, prefix: str) -> LifecycleSpan:
         """Return after how many days the server itself removes what is under a prefix."""
@@ -228,7 +237,7 @@ class S3ObjectStore:
             except S3Error as error:  # another replica was faster
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
-        self._encryption.ask()
+        self._encryption.request()
         self._set_rules()
 
     def _set_rules(self) -> None:
@@ -258,8 +267,8 @@ class S3ObjectStore:
         return [f"bucket {self.bucket}: {problem}" for problem in problems]
 
     def _keeping(self) -> list[str]:
-        asked = (self._versions.problem(), self._lock(), self._replication())
-        return [problem for problem in asked if problem]
+        found = (self._versions.problem(), self._lock(), self._replication())
+        return [problem for problem in found if problem]
 
     def _delete(self, key: str) -> Removal:
         if self._versions.status() is Versioning.NEVER:

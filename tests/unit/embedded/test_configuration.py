@@ -39,7 +39,6 @@ def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, Chi
             gallery_key_file=data / "gallery.key",
         ),
         inherited=inherited,
-        engines=["nats", "s3"],
         evaluation=False,
         log_level="info",
     )

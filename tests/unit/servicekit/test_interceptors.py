@@ -140,6 +140,17 @@ async def test_an_engine_that_does_not_answer_comes_with_a_time_to_retry(serving
     assert retry.retry_delay.ToTimedelta().total_seconds() > 0
 
 
+async def test_a_full_queue_comes_with_the_time_to_retry_that_it_tells(serving: Serving) -> None:
+    full = errors.ResourceExhaustedError("full", reason=Reason.QUEUE_FULL, retry_seconds=5)
+    async with serving(raises(full)) as call:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call()
+
+    retry = detail(refused.value, error_details_pb2.RetryInfo)
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert retry.retry_delay.ToTimedelta().total_seconds() == 5
+
+
 async def test_an_error_says_no_more_than_it_has_to_say(serving: Serving) -> None:
     raised = errors.NotFoundError("no camera", reason=Reason.CAMERA_NOT_FOUND)
     async with serving(raises(raised)) as call:

@@ -130,7 +130,7 @@ def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes
     """Add photographs to a subject; what may be a mistake is told as `add` does."""
     pictures = read_photos(photos)
     ask = not yes and enrolment.somebody_is_there()
-    offered = enrolment.Offered(_get(session, subject_id))
+    offered = enrolment.EnrolmentResult(_get(session, subject_id))
     enrolment.offer(session, offered, pictures, ask=ask)
     return enrolment.tell_offered(session, offered)
 

@@ -42,6 +42,10 @@ class InMemoryFootageStore(InMemoryObjectStore):
         self._uploads: dict[str, _Multipart] = {}
         self._begun = 0
 
+    async def put_bytes(self, key: str, data: memoryview) -> None:
+        """Write an object, whatever was there."""
+        await self.put(key, bytes(data), content_type="application/octet-stream")
+
     async def begin_multipart(self, key: str) -> str:
         """Begin an object that comes in parts; return the id of the upload."""
         self._begun += 1
@@ -49,12 +53,14 @@ class InMemoryFootageStore(InMemoryObjectStore):
         self._uploads[upload_id] = _Multipart(key)
         return upload_id
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    async def put_part(
+        self, key: str, upload_id: str, number: int, data: bytes | memoryview
+    ) -> Part:
         """Store one part; all but the last are at least 5 MiB."""
         upload = self._upload(key, upload_id)
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         part = Part(number, etag, len(data))
-        upload.parts[number] = (part, data)
+        upload.parts[number] = (part, bytes(data))
         return part
 
     async def parts(self, key: str, upload_id: str) -> list[Part]:

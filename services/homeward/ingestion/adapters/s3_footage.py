@@ -6,64 +6,73 @@ import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 
-from minio.datatypes import Part as S3Part
+from minio import Minio
 from minio.error import S3Error
 
+from homeward.ingestion.adapters.s3_multipart import MultipartUploads
 from homeward.ingestion.footage.ports import Part
 from homeward.servicekit import errors
-from homeward.servicekit.s3 import S3ObjectStore
+from homeward.servicekit.executor import BoundedExecutor
+from homeward.servicekit.s3 import S3ObjectStore, http_pool
+from homeward.servicekit.settings import Encryption
 
 _HASH_BLOCK = 1024 * 1024
 _NOTHING_THERE = frozenset({"NoSuchKey", "InvalidRange"})
-_NO_UPLOAD = frozenset({"NoSuchUpload", "NoSuchKey"})  # Ceph names the key when it lists its parts
 
 
 class S3FootageStore(S3ObjectStore):
-    """A `FootageStore` in a bucket of an S3 server.
+    """A `FootageStore` in a bucket of an S3 server; close it when it is not needed any more.
 
-    The SDK has multipart uploads that can be resumed only as underscored methods; its version is
-    pinned, and the contract suite runs them against a real server.
+    Args:
+        client: What `s3.connect` returned.
+        bucket: Name of the bucket.
+        executor: Runs the SDK, which blocks.
+        endpoint: The server's URL.
+        encryption: As of `S3ObjectStore`.
     """
+
+    def __init__(
+        self,
+        client: Minio,
+        bucket: str,
+        executor: BoundedExecutor,
+        endpoint: str,
+        *,
+        encryption: Encryption = "none",
+    ) -> None:
+        super().__init__(client, bucket, executor, endpoint, encryption=encryption)
+        self._http = http_pool(executor.workers)
+        self._multipart = MultipartUploads(client, bucket, endpoint, self._http)
+
+    def close(self) -> None:
+        """Close the connections that parts went through."""
+        self._http.clear()
+
+    async def put_bytes(self, key: str, data: memoryview) -> None:
+        """Write an object, whatever was there, without a copy of its bytes in memory."""
+        await self.run(self._multipart.put_whole, key, data)
 
     async def begin_multipart(self, key: str) -> str:
         """Begin an object that comes in parts; return the id of the upload."""
-        return await self.run(
-            self.client._create_multipart_upload,  # noqa: SLF001 - see the class
-            self.bucket,
-            key,
-            {"Content-Type": "application/octet-stream"},
-        )
+        return await self.run(self._multipart.begin, key)
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    async def put_part(
+        self, key: str, upload_id: str, number: int, data: bytes | memoryview
+    ) -> Part:
         """Store one part; all but the last are at least 5 MiB."""
-        etag = await self.run(
-            self.client._upload_part,  # noqa: SLF001 - see the class
-            self.bucket,
-            key,
-            data,
-            None,
-            upload_id,
-            number,
-        )
-        return Part(number, etag, len(data))
+        return await self.run(self._multipart.put, key, upload_id, number, data)
 
     async def parts(self, key: str, upload_id: str) -> list[Part]:
         """Return the parts that are stored, in their order; none if the upload is unknown."""
-        return await self.run(self._parts, key, upload_id)
+        return await self.run(self._multipart.parts, key, upload_id)
 
     async def complete_multipart(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make the parts one object."""
-        await self.run(
-            self.client._complete_multipart_upload,  # noqa: SLF001 - see the class
-            self.bucket,
-            key,
-            upload_id,
-            [S3Part(part.number, part.etag) for part in parts],
-        )
+        await self.run(self._multipart.complete, key, upload_id, parts)
 
     async def abort_multipart(self, key: str, upload_id: str) -> None:
         """Drop an upload and its parts, if it is there."""
-        await self.run(self._abort, key, upload_id)
+        await self.run(self._multipart.abort, key, upload_id)
 
     async def read(self, key: str, offset: int, length: int) -> bytes:
         """Return bytes of an object; fewer where it ends, and none where there is none."""
@@ -80,30 +89,6 @@ class S3FootageStore(S3ObjectStore):
     async def url_to_get(self, key: str, expires: timedelta) -> str:
         """Return a URL that gives the object by HTTP GET, ranges included."""
         return await self.run(self.client.presigned_get_object, self.bucket, key, expires)
-
-    def _parts(self, key: str, upload_id: str) -> list[Part]:
-        found: list[Part] = []
-        marker: str | None = None
-        while True:
-            try:
-                page = self.client._list_parts(  # noqa: SLF001 - see the class
-                    self.bucket, key, upload_id, part_number_marker=marker
-                )
-            except S3Error as error:
-                if error.code in _NO_UPLOAD:
-                    return []
-                raise
-            found += [Part(int(part.part_number), part.etag, part.size or 0) for part in page.parts]
-            if not page.is_truncated:
-                return sorted(found, key=lambda part: part.number)
-            marker = str(page.next_part_number_marker)
-
-    def _abort(self, key: str, upload_id: str) -> None:
-        try:
-            self.client._abort_multipart_upload(self.bucket, key, upload_id)  # noqa: SLF001 - see the class
-        except S3Error as error:
-            if error.code not in _NO_UPLOAD:
-                raise
 
     def _read(self, key: str, offset: int, length: int) -> bytes:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.footage.timeline import Examination
 from homeward.servicekit.lifecycle import LifecycleSpan
 from homeward.servicekit.objects import ObjectStore
 
@@ -25,10 +25,15 @@ class Part:
 class FootageStore(ObjectStore, Protocol):
     """The bucket of recordings, with what large files need."""
 
+    async def put_bytes(self, key: str, data: memoryview) -> None:
+        """Write an object, whatever was there, without a copy of its bytes in memory."""
+
     async def begin_multipart(self, key: str) -> str:
         """Begin an object that comes in parts; return the id of the upload."""
 
-    async def put_part(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    async def put_part(
+        self, key: str, upload_id: str, number: int, data: bytes | memoryview
+    ) -> Part:
         """Store one part; all but the last are at least 5 MiB."""
 
     async def parts(self, key: str, upload_id: str) -> list[Part]:
@@ -72,7 +77,7 @@ class SightingEraser(Protocol):
 class MediaProber(Protocol):
     """Finds out what a file is."""
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         """Read the structure of the file at `url`, and decode its first picture.
 
         Raises:

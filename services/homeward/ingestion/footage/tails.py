@@ -38,9 +38,9 @@ class Tail:
         """Return the bytes after so many whole parts; none if there are none."""
         return await self._store.get(self._key(parts)) or b""
 
-    async def keep(self, parts: int, data: bytes) -> None:
+    async def keep(self, parts: int, data: memoryview) -> None:
         """Keep the bytes after so many whole parts."""
-        await self._store.put(self._key(parts), data, content_type="application/octet-stream")
+        await self._store.put_bytes(self._key(parts), data)
 
     async def drop(self) -> None:
         """Remove all that was kept."""

@@ -14,6 +14,7 @@ from homeward.ingestion.footage.layout import FootageLayout, new_staging_key, po
 from homeward.ingestion.footage.library import FootageLibrary, footage_expired
 from homeward.ingestion.footage.model import Footage, FootageHeader, HeldFootage, Upload
 from homeward.ingestion.footage.ports import FootageStore, Part
+from homeward.ingestion.footage.receiving import PartBuffer, UploadSlots, until_idle
 from homeward.ingestion.footage.staging import Staging, digest_mismatch, upload_not_found
 from homeward.ingestion.footage.tails import Tail
 from homeward.servicekit import errors, records
@@ -21,8 +22,11 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.store_rules import StoreRules
 
-PART_BYTES = 8 * 1024 * 1024
-"""Of an upload that is in memory. S3 takes no part under 5 MiB but the last."""
+CONCURRENT_UPLOADS = 16
+"""Most that a process takes at a time, unless it is set: 128 MiB in memory."""
+
+UPLOAD_IDLE = timedelta(minutes=1)
+"""After which an upload ends of which nothing comes, unless it is set: it holds memory."""
 
 UPLOAD_URL_LIFETIME = timedelta(hours=6)
 
@@ -35,6 +39,10 @@ class IntakeTerms:
     """How long ago it must have ended."""
     keep: timedelta
     """How long it is held."""
+    concurrent_uploads: int = CONCURRENT_UPLOADS
+    """How many may come, or be checked, at a time."""
+    upload_idle: timedelta = UPLOAD_IDLE
+    """After which an upload ends of which nothing comes."""
 
 
 class FootageUploads:
@@ -69,6 +77,7 @@ class FootageUploads:
         self._eraser = eraser
         self._clock = clock
         self._terms = terms
+        self._slots = UploadSlots(terms.concurrent_uploads)
         self._rules = StoreRules(
             store.deviations,
             clock,
@@ -93,10 +102,24 @@ class FootageUploads:
 
         Returns:
             The footage, and whether it was held already.
+
+        Raises:
+            ResourceExhaustedError: `QUEUE_FULL`: there are as many uploads as are taken at once.
+            DeadlineExceededError: `DEADLINE_EXCEEDED`: no chunk has come for a while.
         """
         held = await self._admit(header)
         if held is not None:
             return held, True
+        with self._slots.slot():
+            return await self._take(request_id, header, offset, chunks), False
+
+    async def _take(
+        self,
+        request_id: str,
+        header: FootageHeader,
+        offset: int,
+        chunks: AsyncIterator[bytes],
+    ) -> Footage:
         upload = await self._ticket(request_id, header, multipart=True)
         assert upload.multipart_id is not None, "begun as multipart"
         key = FootageLayout(header.footage_id).file
@@ -121,7 +144,7 @@ class FootageUploads:
         if parts:  # none when the file was complete before, and only its check broke off
             await self._store.complete_multipart(key, upload.multipart_id, parts)
         await tail.drop()
-        return await self._accept(request_id, upload, digest=digest), False
+        return await self._accept(request_id, upload, digest=digest)
 
     async def _receive(
         self,
@@ -141,27 +164,29 @@ class FootageUploads:
         tail = Tail(self._store, upload)
         rest = await tail.read(len(parts))
         goes_on = offset == sum(part.size for part in parts) + len(rest)
-        buffer = bytearray(rest if goes_on else b"")
         received = offset
-        try:
-            async for chunk in chunks:
-                received += len(chunk)
-                if received > size:
-                    raise _size_mismatch(size, received)
-                buffer += chunk
-                if digest:
-                    digest.update(chunk)
-                if len(buffer) >= PART_BYTES:
-                    parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
-                    buffer.clear()
-        finally:
-            # Whether the uploader ended the call, left, or was cut off.
-            if buffer and received < size:
-                await tail.keep(len(parts), bytes(buffer))
-        if received != size:
-            raise _size_mismatch(size, received)
-        if buffer:
-            parts.append(await self._put_part(key, upload, parts, bytes(buffer)))
+        with PartBuffer(rest if goes_on else b"") as buffer:
+            del rest
+            try:
+                async for chunk in until_idle(chunks, self._terms.upload_idle):
+                    received += len(chunk)
+                    if received > size:
+                        raise _size_mismatch(size, received)
+                    if digest:
+                        digest.update(chunk)
+                    excess = buffer.add(chunk)
+                    if buffer.full:
+                        parts.append(await self._put_part(key, upload, parts, buffer.data))
+                        buffer.clear()
+                        buffer.add(excess)
+            finally:
+                # Whether the uploader ended the call, left, or was cut off.
+                if buffer and received < size:
+                    await tail.keep(len(parts), buffer.data)
+            if received != size:
+                raise _size_mismatch(size, received)
+            if buffer:
+                parts.append(await self._put_part(key, upload, parts, buffer.data))
         return digest.hexdigest() if digest else None
 
     async def committed(self, request_id: str) -> int:
@@ -195,8 +220,13 @@ class FootageUploads:
         Raises:
             NotFoundError: `UPLOAD_NOT_FOUND`.
             InvalidArgumentError: The file is not the one announced, or cannot be searched.
+            ResourceExhaustedError: `QUEUE_FULL`: there are as many uploads as are taken at once.
         """
         upload = await self._pending(request_id)
+        with self._slots.slot():
+            return await self._complete(request_id, upload)
+
+    async def _complete(self, request_id: str, upload: Upload) -> Footage:
         header = upload.header
         held = await self._library.manifest(header.footage_id)
         if held is not None:  # the answer to the first call was lost
@@ -325,7 +355,9 @@ class FootageUploads:
         rest = await Tail(self._store, upload).size(len(parts))
         return sum(part.size for part in parts) + rest
 
-    async def _put_part(self, key: str, upload: Upload, parts: list[Part], data: bytes) -> Part:
+    async def _put_part(
+        self, key: str, upload: Upload, parts: list[Part], data: memoryview
+    ) -> Part:
         assert upload.multipart_id is not None, "begun as multipart"
         return await self._store.put_part(key, upload.multipart_id, len(parts) + 1, data)
 
@@ -363,7 +395,11 @@ class FootageUploads:
             pointer_key(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
         record = HeldFootage(
-            footage.footage_id, footage.receive_time, footage.delete_time, header.sha256
+            footage.footage_id,
+            footage.receive_time,
+            footage.delete_time,
+            header.sha256,
+            footage.end_time,
         )
         await self._eraser.remember(record)
         await self._library.write(footage, examined.timeline)

@@ -51,7 +51,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 8
     """DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
     a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
-    clock or network is slower than that tells the deadline itself.
+    clock or network is slower than that tells the deadline itself. Or nothing of an upload has come
+    for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`); it can be resumed.
     """
     ERROR_REASON_RPC_UNKNOWN: _ErrorReason.ValueType  # 9
     """UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.
@@ -178,8 +179,8 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     a stream has passed, comes from no service and carries none, and neither does a message of more than
     68 MiB, which gRPC turns away before Homeward sees it.
     Invalid requests carry `google.rpc.BadRequest` too, with the path of each field at fault, and
-    `UNAVAILABLE` carries `google.rpc.RetryInfo`. New reasons may be added: treat one that you do
-    not know as you treat its status code.
+    `UNAVAILABLE` and `QUEUE_FULL` carry `google.rpc.RetryInfo`. New reasons may be added: treat one
+    that you do not know as you treat its status code.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -211,7 +212,8 @@ metadata.
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 8
 """DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
 a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
-clock or network is slower than that tells the deadline itself.
+clock or network is slower than that tells the deadline itself. Or nothing of an upload has come
+for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`); it can be resumed.
 """
 ERROR_REASON_RPC_UNKNOWN: ErrorReason.ValueType  # 9
 """UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.

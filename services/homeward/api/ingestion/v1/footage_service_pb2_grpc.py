@@ -95,7 +95,8 @@ class FootageServiceServicer:
         """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
         An upload that breaks off is resumed by a new call with the same `request_id` and the
-        `offset_bytes` that `GetUpload` tells.
+        `offset_bytes` that `GetUpload` tells. As many uploads as are set are taken at a time: a further
+        one is refused with `QUEUE_FULL`, and `google.rpc.RetryInfo` says when to try again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -104,6 +105,8 @@ class FootageServiceServicer:
         - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
         - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`, `FOOTAGE_EXPIRED`, `RETENTION_UNSAFE`
         - ABORTED `UPLOAD_OFFSET_MISMATCH`
+        - RESOURCE_EXHAUSTED `QUEUE_FULL`
+        - DEADLINE_EXCEEDED `DEADLINE_EXCEEDED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,6 +154,7 @@ class FootageServiceServicer:
         - NOT_FOUND `UPLOAD_NOT_FOUND`
         - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
         - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`
+        - RESOURCE_EXHAUSTED `QUEUE_FULL`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -43,7 +43,8 @@ class FootageServiceStub:
     """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
     An upload that breaks off is resumed by a new call with the same `request_id` and the
-    `offset_bytes` that `GetUpload` tells.
+    `offset_bytes` that `GetUpload` tells. As many uploads as are set are taken at a time: a further
+    one is refused with `QUEUE_FULL`, and `google.rpc.RetryInfo` says when to try again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -52,6 +53,8 @@ class FootageServiceStub:
     - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
     - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`, `FOOTAGE_EXPIRED`, `RETENTION_UNSAFE`
     - ABORTED `UPLOAD_OFFSET_MISMATCH`
+    - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - DEADLINE_EXCEEDED `DEADLINE_EXCEEDED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]
@@ -87,6 +90,7 @@ class FootageServiceStub:
     - NOT_FOUND `UPLOAD_NOT_FOUND`
     - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
     - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`
+    - RESOURCE_EXHAUSTED `QUEUE_FULL`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetFootage: _grpc.UnaryUnaryMultiCallable[_footage_service_pb2.GetFootageRequest, _footage_service_pb2.GetFootageResponse]
@@ -142,7 +146,8 @@ class FootageServiceAsyncStub(FootageServiceStub):
     """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
     An upload that breaks off is resumed by a new call with the same `request_id` and the
-    `offset_bytes` that `GetUpload` tells.
+    `offset_bytes` that `GetUpload` tells. As many uploads as are set are taken at a time: a further
+    one is refused with `QUEUE_FULL`, and `google.rpc.RetryInfo` says when to try again.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -151,6 +156,8 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
     - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`, `FOOTAGE_EXPIRED`, `RETENTION_UNSAFE`
     - ABORTED `UPLOAD_OFFSET_MISMATCH`
+    - RESOURCE_EXHAUSTED `QUEUE_FULL`
+    - DEADLINE_EXCEEDED `DEADLINE_EXCEEDED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetUploadRequest, _footage_service_pb2.GetUploadResponse]  # type: ignore[assignment]
@@ -186,6 +193,7 @@ class FootageServiceAsyncStub(FootageServiceStub):
     - NOT_FOUND `UPLOAD_NOT_FOUND`
     - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
     - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`
+    - RESOURCE_EXHAUSTED `QUEUE_FULL`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     GetFootage: _aio.UnaryUnaryMultiCallable[_footage_service_pb2.GetFootageRequest, _footage_service_pb2.GetFootageResponse]  # type: ignore[assignment]
@@ -244,7 +252,8 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads a recording: one message with the `header`, then messages with `chunk`s in order.
 
         An upload that breaks off is resumed by a new call with the same `request_id` and the
-        `offset_bytes` that `GetUpload` tells.
+        `offset_bytes` that `GetUpload` tells. As many uploads as are set are taken at a time: a further
+        one is refused with `QUEUE_FULL`, and `google.rpc.RetryInfo` says when to try again.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `FOOTAGE_UNREADABLE`, `UPLOAD_SIZE_MISMATCH`,
@@ -253,6 +262,8 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
         - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`, `FOOTAGE_EXPIRED`, `RETENTION_UNSAFE`
         - ABORTED `UPLOAD_OFFSET_MISMATCH`
+        - RESOURCE_EXHAUSTED `QUEUE_FULL`
+        - DEADLINE_EXCEEDED `DEADLINE_EXCEEDED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -306,6 +317,7 @@ class FootageServiceServicer(metaclass=_abc_1.ABCMeta):
         - NOT_FOUND `UPLOAD_NOT_FOUND`
         - ALREADY_EXISTS `FOOTAGE_EXISTS_ELSEWHERE`
         - FAILED_PRECONDITION `FOOTAGE_TOO_RECENT`
+        - RESOURCE_EXHAUSTED `QUEUE_FULL`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

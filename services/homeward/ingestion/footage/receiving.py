@@ -1,0 +1,129 @@
+"""Memory and time of uploads under way: bounded for each, and for all of them together."""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from homeward.servicekit import errors
+from homeward.servicekit.heap import trim_heap
+
+PART_BYTES = 8 * 1024 * 1024
+"""Of an upload that is in memory. S3 takes no part under 5 MiB but the last."""
+
+RETRY_SECONDS = 5
+"""After which an upload that found no slot is to try again."""
+
+
+class UploadSlots:
+    """The uploads that may be under way at a time.
+
+    Args:
+        most: How many, at least 1.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a slot while the block runs; when none is held, memory is given back.
+
+        Raises:
+            ResourceExhaustedError: `QUEUE_FULL`: all are taken.
+        """
+        if self._taken >= self._most:
+            raise errors.ResourceExhaustedError(
+                f"{self._most} recordings are being uploaded here, as many as are taken at once;"
+                f" try again in {RETRY_SECONDS} s",
+                reason=errors.Reason.QUEUE_FULL,
+                metadata={"component": "uploads"},
+                retry_seconds=RETRY_SECONDS,
+            )
+        self._taken += 1
+        try:
+            yield
+        finally:
+            self._taken -= 1
+            if not self._taken:
+                trim_heap()
+
+
+class PartBuffer:
+    """The bytes of one part, in memory that the system gets back when the block ends.
+
+    That of a `bytearray` stays with the process: 60 uploads once left 700 MB behind. A thread that
+    still sends `data` for a caller who was cancelled keeps it until then.
+
+    Args:
+        data: The first bytes.
+        size: How many it takes.
+    """
+
+    def __init__(self, data: bytes = b"", *, size: int = PART_BYTES) -> None:
+        self._memory = memoryview(mmap.mmap(-1, size))
+        self._length = 0
+        self.add(data)
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no more."""
+        return self._length == len(self._memory)
+
+    @property
+    def data(self) -> memoryview:
+        """Its bytes, which change with it."""
+        return self._memory[: self._length]
+
+    def add(self, data: bytes) -> bytes:
+        """Add bytes, and return those that do not fit."""
+        count = min(len(data), len(self._memory) - self._length)
+        self._memory[self._length : self._length + count] = data[:count]
+        self._length += count
+        return data[count:]
+
+    def clear(self) -> None:
+        """Make it empty."""
+        self._length = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        # Not left to whoever drops the buffer: an error that passes holds on to it for a while.
+        self._memory, self._length = memoryview(b""), 0
+
+
+async def until_idle(chunks: AsyncIterator[bytes], idle: timedelta) -> AsyncIterator[bytes]:
+    """Yield the chunks of an upload.
+
+    Raises:
+        DeadlineExceededError: `DEADLINE_EXCEEDED`: none has come for `idle`.
+    """
+    while True:
+        try:
+            async with asyncio.timeout(idle.total_seconds()):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise errors.DeadlineExceededError(
+                f"nothing of the upload has come for {idle.total_seconds():g} s; what had come is"
+                " kept: go on from there",
+                reason=errors.Reason.DEADLINE_EXCEEDED,
+            ) from error
+        if chunk is None:
+            return
+        yield chunk

@@ -1,0 +1,27 @@
+"""What the embedded engines take while nobody asks anything of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+from engines import running
+from homeward.embedded.ports import choose_ports
+from homeward.embedded.weed import weed_spec
+
+MOST_PERCENT = 2.0
+"""Of a core. SeaweedFS took 8 while its garbage collector had less memory than it always holds."""
+
+SECONDS = 5.0
+
+
+def test_the_embedded_store_is_at_rest_when_nobody_asks_for_anything(tmp_path: Path) -> None:
+    ports = choose_ports(tmp_path, base=None, given={})
+    spec = weed_spec(tmp_path, ports=ports, access_key="homeward", secret_key="a-secret-of-a-test")
+
+    with running(spec, logs=tmp_path / "logs") as stack:
+        store = psutil.Process(stack.pids()[spec.name])
+        store.cpu_percent(interval=SECONDS)  # what a start leaves to do
+
+        assert store.cpu_percent(interval=SECONDS) <= MOST_PERCENT
