@@ -102,15 +102,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         clock=clock,
     )
     upkeep = SightingUpkeep(kept)
-    enrolled = SubjectPhotos(stores.records, stores.photos)
-    completeness = Completeness(enrolled=enrolled, gallery=stores.gallery, clock=clock)
-    gallery_rebuild = GalleryRebuild(
-        enrolled=enrolled,
-        gallery=stores.gallery,
-        completeness=completeness,
-        faces=stores.faces,
-        lease=partial(Lease, stores.leases, "matching-templates", socket.gethostname()),
-    )
+    completeness, gallery_rebuild = _gallery(stores, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
@@ -159,6 +151,19 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             grace=choices.review_grace,
         ),
     )
+
+
+def _gallery(stores: Stores, clock: Clock) -> tuple[Completeness, GalleryRebuild]:
+    enrolled = SubjectPhotos(stores.records, stores.photos)
+    completeness = Completeness(enrolled=enrolled, gallery=stores.gallery, clock=clock)
+    rebuild = GalleryRebuild(
+        enrolled=enrolled,
+        gallery=stores.gallery,
+        completeness=completeness,
+        faces=stores.faces,
+        lease=partial(Lease, stores.leases, "matching-templates", socket.gethostname()),
+    )
+    return completeness, rebuild
 
 
 def _closing(
