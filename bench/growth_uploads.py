@@ -180,9 +180,26 @@ def _idle(stack: RunningStack, seconds: int) -> Iterator[Row]:
     yield row | {
         "what": "all",
         "% of a core": 100 * sum(spent) / span,
-        "MB": sum(one.pss for one in memory) / 1e6,
+        "MB": _held_once(everything) / 1e6,
         "MB resident, pages that are shared counted for each": sum(one.rss for one in memory) / 1e6,
     }
+
+
+def _held_once(processes: Sequence[psutil.Process]) -> int:
+    """Return the memory of processes, bytes, where pages that they share count once.
+
+    A page of a file counts in full, even if processes of somebody else have it too.
+    """
+    anonymous, files = 0, dict[str, int]()
+    for process in processes:
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+        line = next(line for line in rollup if line.startswith("Pss_Anon:"))
+        anonymous += 1024 * int(line.split()[1])
+        for part in process.memory_maps():
+            if part.path.startswith("/"):
+                pages = max(0, part.rss - part.anonymous)
+                files[part.path] = max(files.get(part.path, 0), pages)
+    return anonymous + sum(files.values())
 
 
 def _named(process: psutil.Process) -> str:
