@@ -26,6 +26,8 @@ HELD_BYTES = 7_500_000
 """That each slow client has sent: less than a part, so that it is in ingestion's memory."""
 SETTLED_SECONDS = 10.0
 FREED_SECONDS = 20.0
+AT_REST_SECONDS = 80.0
+"""After a start: a minute after it, and then every hour, the store frees deleted bytes."""
 
 Row = dict[str, Any]
 
@@ -152,7 +154,7 @@ def measure_idle(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
             if what == "first start":
                 stack.stop()
         try:
-            time.sleep(SETTLED_SECONDS)
+            time.sleep(AT_REST_SECONDS)
             yield from _idle(stack, size)
         finally:
             stack.stop()
