@@ -14,7 +14,6 @@ import hashlib
 import tempfile
 import time
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -22,23 +21,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
-    InMemorySightingIndex,
-    InMemorySubjectIndex,
-)
-from homeward.matching.adapters.qdrant import SUBJECT_KINDS, QdrantSubjectIndex
+from homeward.matching.adapters.memory import InMemorySubjectIndex
+from homeward.matching.adapters.qdrant import SUBJECT_LAYOUT, QdrantSubjectIndex
+from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild
-from homeward.matching.sightings.sightings import Sightings
-from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.model import AgeGroup, ReferencePhoto, SubjectDetails
-from homeward.matching.subjects.subjects import Subjects
-from homeward.servicekit import records
+from homeward.matching.subjects.model import (
+    AgeGroup,
+    ReferencePhoto,
+    Subject,
+    SubjectDetails,
+    SubjectState,
+)
+from homeward.matching.subjects.photos import SubjectPhotos, photo_key
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -70,39 +70,23 @@ class Faces:
 
 async def measure(gallery: SubjectIndex, people: int) -> None:
     """List people whose templates the gallery has not, and have these made."""
-    clock, held, photos = SystemClock(), InMemoryKeyValueStore(), InMemoryObjectStore()
-    sightings = Sightings(
-        index=InMemorySightingIndex(MODEL.digest),
-        ledger=InMemoryKeyValueStore(),
-        evidence=InMemoryObjectStore(),
-        feed=InMemorySightingFeed(),
-        subject_is_open=lambda _: asyncio.sleep(0, result=True),
-        clock=clock,
-    )
-    subjects = Subjects(
-        subjects=held,
-        photos=photos,
-        gallery=gallery,
-        sightings=sightings,
-        certificates=Certificates(InMemoryKeyValueStore(), {}, clock),
-        faces=Faces(),
-        clock=clock,
-        frees_after=None,
-    )
-    until = clock.now() + timedelta(days=30)
+    clock, photos = SystemClock(), InMemoryObjectStore()
+    records = KeyValueSubjectRecords(InMemoryKeyValueStore())
+    now = clock.now()
+    until = now + timedelta(days=30)
     stated = SubjectDetails("MP-1", "somebody", AgeGroup.ADULT, "vital interests", "DI", until)
     for number in range(people):
-        subject, _ = await subjects.create(stated, request_id=str(number))
-        name = subject.subject_id
-        listed = ReferencePhoto(str(uuid.uuid4()), Box(0, 0, 1, 1), 1.0, clock.now())
-        await held.put(f"open.{name}", records.encode(replace(subject, photos=(listed,))))
-        await photos.put(f"subjects/{name}/{listed.photo_id}", b"%d" % number, content_type="")
-    completeness = Completeness(subjects=held, gallery=gallery, clock=clock)
+        name = str(uuid.uuid4())
+        listed = ReferencePhoto(str(uuid.uuid4()), Box(0, 0, 1, 1), 1.0, now)
+        await records.create(Subject(name, SubjectState.OPEN, now, now, stated, (listed,)))
+        await photos.put(photo_key(name, listed.photo_id), b"%d" % number, content_type="")
+    enrolled = SubjectPhotos(records, photos)
+    completeness = Completeness(enrolled=enrolled, gallery=gallery, clock=clock)
     rebuild = GalleryRebuild(
-        subjects=subjects,
+        enrolled=enrolled,
         gallery=gallery,
         completeness=completeness,
-        services=[Faces()],
+        faces=Faces(),
         lease=partial(Lease, InMemoryKeyValueStore(), "templates", "bench"),
     )
     await gallery.count()
@@ -138,15 +122,14 @@ async def main(people: int, *, fakes: bool) -> None:
     with tempfile.TemporaryDirectory() as name:
         async with BoundedExecutor("qdrant", workers=1, queue=1024) as threads:
             client = connect(url=None, path=Path(name))
-            points = KeyedCollection(
+            access = CollectionAccess(
                 QdrantEngine(client, threads, "its local folder"),
-                name="subjects",
-                kinds=SUBJECT_KINDS,
-                register=InMemoryKeyValueStore(),
-                secret=bytes(range(32)),
-                model=Faces().model,
+                SUBJECT_LAYOUT,
+                InMemoryKeyValueStore(),
+                bytes(range(32)),
+                Faces().model,
             )
-            await measure(QdrantSubjectIndex(points), people)
+            await measure(QdrantSubjectIndex(KeyedCollection(access)), people)
             client.close()
     return None
 

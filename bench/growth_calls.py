@@ -44,7 +44,7 @@ shows how slow it is."""
 PLAN_SECONDS = 300.0
 PAGE_SIZE = 50
 PROBES = 8
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
 POLL_SECONDS = 0.5
 
 Hour = tuple[datetime, datetime]

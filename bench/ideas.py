@@ -33,7 +33,7 @@ from homeward.embedding.settings import EmbeddingSettings
 from homeward.evaluation import dataset, metrics
 from homeward.evaluation.dataset import Clip
 from homeward.evaluation.footage import (
-    Scored,
+    Comparison,
     gallery_of,
     reference_photos,
     searcher,
@@ -168,7 +168,7 @@ class Found:
     """The appearances of a recording, by time: of each the score of each row of the gallery."""
 
     clip: Clip
-    rows: dict[tuple[float, float], list[Scored]]
+    rows: dict[tuple[float, float], list[Comparison]]
 
 
 async def scored(clips: Sequence[Clip], pack: Any, idea: Idea) -> list[Found]:  # noqa: ANN401
@@ -189,7 +189,7 @@ async def scored(clips: Sequence[Clip], pack: Any, idea: Idea) -> list[Found]:  
             for name, vectors in gallery_of(clip, known).items():
                 gallery |= {f"{name}#{n}": one[None] for n, one in enumerate(vectors)}
                 gallery[f"{name}#mean"] = fusing.fuse(vectors)[None]
-            rows: dict[tuple[float, float], list[Scored]] = {}
+            rows: dict[tuple[float, float], list[Comparison]] = {}
             for one in await opened.search(clip.path, gallery, 5.0):
                 rows.setdefault((one.start, one.end), []).append(one)
             found.append(Found(clip, rows))
@@ -197,7 +197,7 @@ async def scored(clips: Sequence[Clip], pack: Any, idea: Idea) -> list[Found]:  
     return found
 
 
-Combine = Callable[[list[Scored]], dict[str, float]]
+Combine = Callable[[list[Comparison]], dict[str, float]]
 """From the scores of one appearance to how alike it is to each person."""
 
 
@@ -213,7 +213,7 @@ def combining(
         rival: Subtract so much of the highest of everybody else who is enrolled.
     """
 
-    def combine(rows: list[Scored]) -> dict[str, float]:
+    def combine(rows: list[Comparison]) -> dict[str, float]:
         best: dict[str, float] = {}
         for row in rows:
             name, _, part = row.identity.partition("#")
@@ -296,10 +296,10 @@ def _number(clip: Clip) -> int:
     return int(clip.path.stem.rpartition("-")[2]) % 100
 
 
-def _combined(found: Found, combine: Combine) -> tuple[list[Scored], list[str]]:
+def _combined(found: Found, combine: Combine) -> tuple[list[Comparison], list[str]]:
     """Return one score for each appearance and person, and who is enrolled."""
     rows = [
-        Scored(name, start, end, 0.0, score, score, score)
+        Comparison(name, start, end, 0.0, score, score, score)
         for (start, end), each in found.rows.items()
         for name, score in combine(each).items()
     ]

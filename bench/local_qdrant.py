@@ -73,6 +73,7 @@ def scroll(client: QdrantClient, name: str, body: Json) -> Json:
         name,
         scroll_filter=asked.filter,
         limit=asked.limit or 10,
+        order_by=asked.order_by,
         offset=asked.offset,
         with_payload=asked.with_payload if asked.with_payload is not None else True,
         with_vectors=asked.with_vector or False,

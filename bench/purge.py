@@ -17,12 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.qdrant import SUBJECT_KINDS, QdrantSubjectIndex
+from homeward.matching.adapters.qdrant import SUBJECT_LAYOUT, QdrantSubjectIndex
 from homeward.matching.gallery import keying
 from homeward.matching.gallery.model import ModelInfo, Template
 from homeward.matching.gallery.ports import Reference
+from homeward.matching.gallery.rebuild import WRITTEN_AT_ONCE
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -70,29 +72,28 @@ async def measure(folder: Path) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     async with BoundedExecutor("qdrant", workers=1, queue=1024) as threads:
         client = connect(url=None, path=folder)
-        points = KeyedCollection(
+        access = CollectionAccess(
             QdrantEngine(client, threads, "its local folder"),
-            name="subjects",
-            kinds=SUBJECT_KINDS,
-            register=InMemoryKeyValueStore(),
-            secret=bytes(range(32)),
-            model=model,
+            SUBJECT_LAYOUT,
+            InMemoryKeyValueStore(),
+            bytes(range(32)),
+            model,
         )
+        points = KeyedCollection(access)
         index = QdrantSubjectIndex(points)
         began = time.perf_counter()
-        # As a re-enrolment does: one by one, the local mode would look through all for each.
-        await index.prepare(MODEL)
+        await index.start_over(MODEL)
         references = [
             Reference(person(number // PHOTOS), photo(number), Template(vector, MODEL.digest))
             for number, vector in enumerate(vectors)
         ]
-        await index.put_prepared(MODEL, references)
-        await index.use_prepared(MODEL, (await index.prepare(MODEL)).mark)
+        for first in range(0, len(references), WRITTEN_AT_ONCE):
+            await index.put_all(references[first : first + WRITTEN_AT_ONCE])
         await index.rebuild(yes)
         took = time.perf_counter() - began
         print(f"enrolled {PEOPLE} people, {len(vectors)} templates: {took:.1f} s")
         erased = vectors[: ERASED * PHOTOS]
-        matrix = (await points._open()).current.matrix  # noqa: SLF001 - what is stored
+        matrix = (await access.collections.open()).current.matrix
         before = keying.keyed(erased, matrix)
         print(f"erased templates in files, enrolled: {held(folder, before)} of {len(before)}")
         began = time.perf_counter()

@@ -40,7 +40,7 @@ START_SECONDS = 1_772_618_400
 HELD_BYTES = 7_500_000
 """Of each slow client: less than a part, so that all of it is in memory."""
 
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 256 * 1024
 SETTLED_SECONDS = 3.0
 
 

@@ -124,7 +124,7 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         )
 
     def ListSubjects(self, request: Any, context: Any) -> Any:
-        names = sorted(self.held)
+        names = sorted(name for name in self.held if name.startswith(request.id_prefix))
         index = int(request.page_token or 0)
         return subject_service_pb2.ListSubjectsResponse(
             subjects=[self.held[name] for name in names[index : index + 1]],
@@ -210,9 +210,9 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
             self.refusals[header.file_name].abort(context)
         limit = self.break_after.pop(0) if self.break_after else None
         kept = self.uploads.setdefault(header.request_id, bytearray())
-        for count, message in enumerate(request_iterator, start=1):
+        for message in request_iterator:
             kept.extend(message.chunk)
-            if limit is not None and count * 65536 >= limit:
+            if limit is not None and len(kept) - header.offset_bytes >= limit:
                 LOST.abort(context)
         return self._done(header, bytes(kept))
 

@@ -57,7 +57,6 @@ def run() -> None:
     options = up.UpOptions(
         data=Path(os.environ["HOMEWARD_DATA"]),
         evaluation=True,
-        next_model=os.environ.get("HOMEWARD_NEXT_MODEL_PACK", ""),
     )
     up.run(
         options,

@@ -50,8 +50,8 @@ from homeward.embedded.running import RunningStack, object_store
 from homeward.embedded.secrets import Secrets, load_secrets
 from homeward.embedding.adapters.pack import load_pack
 from homeward.embedding.ports import LoadedPack
-from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.gallery import keying
+from homeward.matching.gallery.register import CollectionRecord
 from homeward.servicekit import records
 
 LOOKED_FOR = (2, 4)

@@ -17,8 +17,8 @@ from qdrant_client import QdrantClient, models
 
 from homeward.core import inventory
 from homeward.embedded.demo_counts import count_engines, count_vectors
-from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.qdrant import APPEARANCE, PHOTO, SUBJECT
+from homeward.matching.gallery.register import CollectionRecord
 from homeward.servicekit import nats, records, s3
 
 OURS, OTHERS = "subjects-0a", "subjects-0b"

@@ -100,4 +100,4 @@ async def test_a_key_service_is_more_than_the_servers_own_keys(
             (problem,) = await other.deviations()
 
     tells = "no encryption" if s3_server in WITHOUT_ITS_OWN else "AES256"
-    assert f"HOMEWARD_S3_ENCRYPTION=sse-kms asks: the server tells {tells};" in problem
+    assert f"HOMEWARD_S3_ENCRYPTION=sse-kms asks: the server has {tells};" in problem

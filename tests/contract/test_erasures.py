@@ -5,23 +5,20 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from matching_stores import in_memory
 from minio.objectlockconfig import COMPLIANCE, DAYS, ObjectLockConfig
 from minio.versioningconfig import VersioningConfig
 
-from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
-from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
-    InMemorySightingIndex,
-    InMemorySubjectIndex,
-)
+from homeward.core import policies
+from homeward.core.inventory import PHOTOGRAPHS
+from homeward.matching.adapters.buckets import S3Buckets
+from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
+from homeward.matching.composition import Choices, UseCases, compose
 from homeward.matching.gallery.model import Box, PhotoAnalysis, Template
-from homeward.matching.sightings.sightings import Sightings
-from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.model import (
     AgeGroup,
     ErasureCertificate,
@@ -29,13 +26,10 @@ from homeward.matching.subjects.model import (
     ErasureOutcome,
     SubjectDetails,
 )
-from homeward.matching.subjects.object_erasures import ObjectErasures
-from homeward.matching.subjects.subjects import Subjects, is_open, subject_rules
 from homeward.servicekit import s3
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import FailedPreconditionError, Reason
 from homeward.servicekit.executor import BoundedExecutor
-from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 from homeward.servicekit.s3 import S3ObjectStore
 from homeward.servicekit.store_rules import RULES_TRUSTED
@@ -70,36 +64,19 @@ async def photos(request: pytest.FixtureRequest, s3_server: str) -> AsyncIterato
 
 
 @pytest.fixture
-def subjects(photos: S3ObjectStore, clock: Clock) -> Subjects:
-    gallery, index = InMemorySubjectIndex(MODEL), InMemorySightingIndex(MODEL)
-    records = InMemoryKeyValueStore()
-    objects = ObjectErasures({PHOTOGRAPHS.name: photos, STILLS.name: photos}, clock, FREES_AFTER)
-    return Subjects(
-        subjects=records,
+def matching(photos: S3ObjectStore, clock: Clock) -> UseCases:
+    stores = in_memory(
         photos=photos,
-        gallery=gallery,
-        sightings=Sightings(
-            index=index,
-            ledger=InMemoryKeyValueStore(),
-            evidence=photos,
-            feed=InMemorySightingFeed(),
-            subject_is_open=partial(is_open, records),
-            clock=clock,
-        ),
-        certificates=Certificates(
-            InMemoryKeyValueStore(),
-            {REFERENCES.name: gallery, SIGHTINGS.name: index},
-            objects,
-            clock,
-        ),
-        faces=AnyFace(),  # type: ignore[arg-type]  # nothing else is asked of it
-        objects=objects,
-        rules=subject_rules(photos.deviations, clock),
-        clock=clock,
+        evidence=photos,
+        buckets=S3Buckets(photos, photos),
+        faces=AnyFace(),
+        gallery=InMemorySubjectIndex(MODEL),
+        index=InMemorySightingIndex(MODEL),
     )
+    return compose(stores, Choices(shipped=policies.shipped(), frees_after=FREES_AFTER), clock)
 
 
-async def enrolled(subjects: Subjects, clock: Clock) -> str:
+async def enrolled(matching: UseCases, clock: Clock) -> str:
     """Enrol somebody with two photographs."""
     details = SubjectDetails(
         case_reference="MP-2026-17",
@@ -109,10 +86,11 @@ async def enrolled(subjects: Subjects, clock: Clock) -> str:
         authorised_by="DI Example",
         review_time=clock.now() + timedelta(days=90),
     )
-    subject, _ = await subjects.create(details, request_id="first")
-    await subjects.add_photo(subject.subject_id, b"one")
-    await subjects.add_photo(subject.subject_id, b"two")
-    return subject.subject_id
+    created = await matching.subjects.create(details, request_id="first")
+    subject_id = created.value.subject_id
+    await matching.subjects.add_photo(subject_id, b"one")
+    await matching.subjects.add_photo(subject_id, b"two")
+    return subject_id
 
 
 def of_photographs(certificate: ErasureCertificate) -> ErasureEntry:
@@ -132,36 +110,36 @@ def set_versioning(photos: S3ObjectStore, to: Versioning) -> None:
 
 @pytest.mark.parametrize("then", [Versioning.ENABLED, Versioning.SUSPENDED])
 async def test_photographs_in_a_bucket_that_was_given_versions_are_gone_before_they_are_erased(
-    photos: S3ObjectStore, subjects: Subjects, clock: Any, then: Versioning
+    photos: S3ObjectStore, matching: UseCases, clock: Any, then: Versioning
 ) -> None:
     await photos.ensure()
-    subject_id = await enrolled(subjects, clock)
+    subject_id = await enrolled(matching, clock)
     set_versioning(photos, Versioning.ENABLED)
     await photos.put(f"subjects/{subject_id}/a-third", b"three", content_type="image/jpeg")
     set_versioning(photos, then)
 
-    _, _, closed = await subjects.close(subject_id)
+    _, closed = await matching.closing.close(subject_id)
 
     assert held(photos) == []
     assert of_photographs(closed).outcome is ErasureOutcome.PENDING
     assert of_photographs(closed).until == clock.now() + FREES_AFTER
     clock.pass_time(FREES_AFTER)
-    _, _, later = await subjects.close(subject_id)
+    _, later = await matching.closing.close(subject_id)
     assert of_photographs(later).outcome is ErasureOutcome.ERASED
 
 
 async def test_photographs_that_a_lock_keeps_are_not_said_to_be_erased(
-    photos: S3ObjectStore, subjects: Subjects, clock: Any, monkeypatch: pytest.MonkeyPatch
+    photos: S3ObjectStore, matching: UseCases, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos.client.make_bucket(photos.bucket, object_lock=True)
     photos.client.set_object_lock_config(photos.bucket, ObjectLockConfig(COMPLIANCE, 1, DAYS))
     with monkeypatch.context() as as_before_it_was_locked:
-        as_before_it_was_locked.setattr(subjects._rules, "require", photos.ping)
-        subject_id = await enrolled(subjects, clock)
+        as_before_it_was_locked.setattr(matching.subjects._rules, "require", photos.ping)
+        subject_id = await enrolled(matching, clock)
 
-    _, _, closed = await subjects.close(subject_id)
+    _, closed = await matching.closing.close(subject_id)
     clock.pass_time(timedelta(days=365))
-    _, _, later = await subjects.close(subject_id)
+    _, later = await matching.closing.close(subject_id)
 
     told = of_photographs(closed)
     assert len(held(photos)) == 2
@@ -172,14 +150,14 @@ async def test_photographs_that_a_lock_keeps_are_not_said_to_be_erased(
 
 @pytest.mark.parametrize("lock", [False, True])
 async def test_nobody_is_enrolled_whose_photographs_the_store_would_keep(
-    photos: S3ObjectStore, subjects: Subjects, clock: Any, *, lock: bool
+    photos: S3ObjectStore, matching: UseCases, clock: Any, *, lock: bool
 ) -> None:
     photos.client.make_bucket(photos.bucket, object_lock=lock)
     set_versioning(photos, Versioning.ENABLED)
     clock.pass_time(RULES_TRUSTED)
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await enrolled(subjects, clock)
+        await enrolled(matching, clock)
 
     assert refused.value.reason is Reason.RETENTION_UNSAFE
     assert held(photos) == []

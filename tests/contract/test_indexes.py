@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,28 +18,29 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from qdrant_client import models
 from qdrant_stand_in import QdrantStandIn
 
 import qdrant_program
 from homeward.matching.adapters import keyed
-from homeward.matching.adapters.changes import CollectionRecord
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import QdrantEngine, connect
-from homeward.matching.adapters.keyed import KeyedCollection, Point
+from homeward.matching.adapters.keyed import KeyedCollection
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
+from homeward.matching.adapters.points import Point
 from homeward.matching.adapters.qdrant import (
     PHOTO,
-    SIGHTING_FIELDS,
-    SIGHTING_KINDS,
-    SUBJECT_FIELDS,
-    SUBJECT_KINDS,
+    SIGHTING_LAYOUT,
+    SUBJECT_LAYOUT,
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
 from homeward.matching.gallery import keying
 from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
 from homeward.matching.gallery.ports import NOT_REBUILT, Reference, SubjectIndex
+from homeward.matching.gallery.register import CollectionRecord, Successor
 from homeward.matching.sightings.model import Decision, Review, Sighting, SightingState
-from homeward.matching.sightings.ports import SightingIndex
+from homeward.matching.sightings.ports import SightingCursor, SightingFilter, SightingIndex
 from homeward.servicekit import records
 from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor
@@ -50,6 +51,7 @@ MODEL = "a" * 64
 OTHER_MODEL = "b" * 64
 SECRET = bytes(range(32))
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 ANNA, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
 
@@ -129,15 +131,13 @@ async def the_model() -> ModelInfo:
 def keyed_collection(
     engine: QdrantEngine, register: KeyValueStore, name: str = "subjects", secret: bytes = SECRET
 ) -> KeyedCollection:
-    return KeyedCollection(
-        engine,
-        name=name,
-        kinds={"subjects": SUBJECT_KINDS, "sightings": SIGHTING_KINDS}[name],
-        indexed={"subjects": SUBJECT_FIELDS, "sightings": SIGHTING_FIELDS}[name],
-        register=register,
-        secret=secret,
-        model=the_model,
-    )
+    layout = {"subjects": SUBJECT_LAYOUT, "sightings": SIGHTING_LAYOUT}[name]
+    return KeyedCollection(CollectionAccess(engine, layout, register, secret, the_model))
+
+
+def replica_of(points: KeyedCollection) -> KeyedCollection:
+    """Return the gallery as another replica of matching has it."""
+    return keyed_collection(points.access.engine, points.access.register._store)
 
 
 @asynccontextmanager
@@ -345,13 +345,14 @@ async def test_an_edition_keeps_its_name_while_templates_come_and_go(
     assert before.size == less.size < more.size
 
 
-async def test_a_gallery_that_was_exchanged_is_another_edition(subjects: SubjectIndex) -> None:
+async def test_a_gallery_that_starts_over_is_another_edition(subjects: SubjectIndex) -> None:
     await filled(subjects, 2)
     before = await subjects.edition()
 
-    await exchanged(subjects)
+    await subjects.start_over(NEXT)
 
-    assert (await subjects.edition()).name != before.name
+    after = await subjects.edition()
+    assert (after.name != before.name, after.size) == (True, 0)
 
 
 async def test_a_gallery_that_the_engine_has_lost_is_another_edition_for_every_replica(
@@ -359,13 +360,14 @@ async def test_a_gallery_that_the_engine_has_lost_is_another_edition_for_every_r
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
-        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        other = QdrantSubjectIndex(replica_of(points))
         await filled(index, 2)
         before = await other.edition()
-        points._engine.client.delete_collection((await points._open()).current.collection)
+        in_use = (await points.access.collections.open()).current.collection
+        points.access.engine.client.delete_collection(in_use)
 
         # A replica that starts makes it anew, and the others hear of it at once.
-        restarted = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        restarted = QdrantSubjectIndex(replica_of(points))
         assert await restarted.count() == 0
 
         assert (await other.edition()).name != before.name
@@ -603,7 +605,7 @@ async def test_find_gives_the_sightings_of_the_subjects_in_the_footage(
     await sightings.put(sighting(2, subject=ANNA, footage="footage-2"), template)
     await sightings.put(sighting(3, subject=BEN, footage="footage-2"), template)
 
-    found = await sightings.find(subject_ids=of_subjects, footage_ids=in_footage)
+    found = await sightings.find(SightingFilter(subject_ids=of_subjects, footage_ids=in_footage))
 
     assert {one.sighting_id for one in found} == {identity(number) for number in numbers}
 
@@ -615,7 +617,7 @@ async def test_removed_sightings_are_gone(sightings: SightingIndex) -> None:
     await sightings.remove([identity(1), identity(7)])
 
     assert await sightings.get(identity(1)) is None
-    assert await sightings.find() == [sighting(2)]
+    assert await sightings.find(SightingFilter()) == [sighting(2)]
     assert await sightings.count() == 1
 
 
@@ -637,7 +639,7 @@ async def test_qdrant_finds_more_than_one_scroll_gives(
         await index.put(sighting(2), Template(vector(2), MODEL))
         await index.put(sighting(3), Template(vector(3), MODEL))
 
-        assert len(await index.find()) == 3
+        assert len(await index.find(SightingFilter())) == 3
 
 
 async def test_a_gallery_is_there_after_a_restart(open_collection: Open) -> None:
@@ -691,7 +693,7 @@ async def test_qdrant_is_never_given_a_template_as_it_is(
         await QdrantSubjectIndex(points).put(reference(vector(1)))
         (entry,) = await register.entries()
         record = records.decode(entry.value, CollectionRecord)
-        (held,) = points._engine.client.retrieve(
+        (held,) = points.access.engine.client.retrieve(
             record.collection, ids=[identity(1)], with_vectors=True
         )
 
@@ -714,7 +716,7 @@ async def test_no_value_of_a_template_is_in_the_files_of_qdrant(
 ) -> None:
     async with open_collection("subjects") as points:
         await QdrantSubjectIndex(points).put(reference(vector(1)))
-        matrix = (await points._open()).current.matrix
+        matrix = (await points.access.collections.open()).current.matrix
 
     assert values_in(tmp_path, vector(1)) == 0
     assert values_in(tmp_path, keying.keyed(vector(1)[None], matrix)[0]) == SIZE
@@ -761,7 +763,7 @@ async def test_two_replicas_that_start_at_once_share_a_collection(
 
     async with open_collection("subjects") as first:
         await QdrantSubjectIndex(first).put(reference(vector(1)))
-        second = keyed_collection(first._engine, Meanwhile())
+        second = keyed_collection(first.access.engine, Meanwhile())
 
         assert await QdrantSubjectIndex(second).count() == 1
 
@@ -775,7 +777,7 @@ async def test_photographs_that_replicas_add_at_once_are_all_in_the_mean(
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
-        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        other = QdrantSubjectIndex(replica_of(points))
 
         await asyncio.gather(
             *(
@@ -793,15 +795,16 @@ def before_the_mean_is_written(
     points: KeyedCollection, happens: Callable[[], Awaitable[Any]]
 ) -> None:
     """Have something happen once between the look at the photographs and the write."""
-    put = points._put
+    engine = points.access.engine
+    upsert = engine.upsert
 
-    async def late(target: Any, written: Any) -> None:
-        if written[0].kind == "subject":
-            points._put = put  # type: ignore[method-assign]
+    async def late(collection: str, written: Any) -> None:
+        if "subject" in written[0].vector:
+            engine.upsert = upsert  # type: ignore[method-assign]
             await happens()
-        await put(target, written)
+        await upsert(collection, written)
 
-    points._put = late  # type: ignore[method-assign]
+    engine.upsert = late  # type: ignore[method-assign]
 
 
 async def test_a_photograph_that_comes_while_the_mean_is_written_is_in_it(
@@ -809,7 +812,7 @@ async def test_a_photograph_that_comes_while_the_mean_is_written_is_in_it(
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
-        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        other = QdrantSubjectIndex(replica_of(points))
         before_the_mean_is_written(points, lambda: other.put(reference(vector(2), photo=2)))
         await index.put(reference(vector(1), photo=1))
 
@@ -823,7 +826,7 @@ async def test_nothing_is_left_of_a_subject_that_is_removed_while_a_photograph_i
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
-        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        other = QdrantSubjectIndex(replica_of(points))
         await index.put(reference(vector(1), photo=1))
         before_the_mean_is_written(points, lambda: other.remove_subject(ANNA))
         await index.put(reference(vector(2), photo=2))
@@ -944,7 +947,10 @@ async def test_sightings_keep_their_templates_over_a_rebuild(sightings: Sighting
 
     await sightings.rebuild(yes)
 
-    assert {one.sighting_id for one in await sightings.find()} == {identity(0), identity(2)}
+    assert {one.sighting_id for one in await sightings.find(SightingFilter())} == {
+        identity(0),
+        identity(2),
+    }
     np.testing.assert_allclose((await sightings.template(identity(2))).values, vector(2), atol=1e-6)
 
 
@@ -954,14 +960,14 @@ async def test_a_rebuild_leaves_no_value_of_what_was_removed_in_any_file(
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index)
-        before = (await points._open()).current.matrix
+        before = (await points.access.collections.open()).current.matrix
         gone, kept = (keying.keyed(vector(n)[None], before)[0] for n in (7, 8))
         await index.remove_subject(person(7))
         assert values_in(tmp_path, kept) == SIZE
 
         await index.rebuild(yes)
 
-        after = (await points._open()).current.matrix
+        after = (await points.access.collections.open()).current.matrix
         assert values_in(tmp_path, gone) == values_in(tmp_path, kept) == 0
         assert values_in(tmp_path, keying.keyed(vector(7)[None], after)[0]) == 0
         stored = bytes_in(tmp_path)
@@ -1020,7 +1026,7 @@ async def test_nothing_that_happens_during_a_rebuild_is_lost_or_comes_back(
         await filled(index)
         await index.remove_subject(person(39))
         # What a replica does that has seen nothing of the rebuild yet.
-        other = QdrantSubjectIndex(keyed_collection(points._engine, points._register))
+        other = QdrantSubjectIndex(replica_of(points))
         assert await found_of(other) == set(range(39))
         rounds = 0
 
@@ -1084,17 +1090,19 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index)
-        gone = keying.keyed(vector(7)[None], (await points._open()).current.matrix)[0]
+        gone = keying.keyed(
+            vector(7)[None], (await points.access.collections.open()).current.matrix
+        )[0]
         await index.remove_subject(person(7))
         if batches < 3:
             with pytest.raises(Killed):
                 await index.rebuild(dies)
         else:  # just before the old collection is dropped
 
-            def killed(_: str) -> None:
+            async def killed(_: str) -> None:
                 raise Killed
 
-            points._drop = killed  # type: ignore[method-assign]
+            points.access.collections.drop = killed  # type: ignore[method-assign]
             with pytest.raises(Killed):
                 await index.rebuild(yes)
     async with open_collection("subjects") as points:
@@ -1104,7 +1112,7 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
         assert await index.rebuild(yes)
 
         assert await found_of(index) == set(range(40)) - {7}
-        names = await points._engine.run(points._engine.client.get_collections)
+        names = await points.access.engine.run(points.access.engine.client.get_collections)
         assert len(names.collections) == 1
     assert values_in(tmp_path, gone) == 0
 
@@ -1117,16 +1125,17 @@ async def test_a_collection_that_is_retired_during_a_rebuild_is_not_forgotten(
         index = QdrantSubjectIndex(points)
         await filled(index, 3)
         await index.remove_subject(person(1))
-        run = points._engine.run
+        drop = points.access.collections.drop
 
-        async def meanwhile(call: Any, *args: Any, **kwargs: Any) -> Any:
-            if call == points._drop:
-                await points._change(lambda record: replace(record, retired=(*record.retired, "x")))
-            return await run(call, *args, **kwargs)
+        async def meanwhile(collection: str) -> None:
+            await points.access.register.change(
+                lambda record: replace(record, retired=(*record.retired, "x"))
+            )
+            await drop(collection)
 
-        points._engine.run = meanwhile  # type: ignore[method-assign]
+        points.access.collections.drop = meanwhile  # type: ignore[method-assign]
         await index.rebuild(yes)
-        points._engine.run = run  # type: ignore[method-assign]
+        points.access.collections.drop = drop  # type: ignore[method-assign]
 
         (entry,) = await register.entries()
         assert records.decode(entry.value, CollectionRecord).retired == ("x",)
@@ -1146,154 +1155,58 @@ def next_reference(number: int) -> Reference:
     return Reference(person(number), identity(number), Template(next_vector(number), OTHER_MODEL))
 
 
-def numbers_of(keys: Iterable[PhotoKey]) -> set[int]:
-    return {int(key.photo_id[-12:]) for key in keys}
-
-
-async def exchanged(index: SubjectIndex) -> None:
-    """Move an index to the other model."""
-    missing = numbers_of((await index.prepare(NEXT)).held)
-    await index.put_prepared(NEXT, [next_reference(number) for number in missing])
-    assert await index.use_prepared(NEXT, (await index.prepare(NEXT)).mark)
-
-
-async def found_with_next(index: SubjectIndex, people: int) -> set[int]:
-    """Return which of the people are found by their own template of the other model."""
-    probes = [next_vector(number) for number in range(people)]
-    answers = await search(index, *probes, model=OTHER_MODEL, threshold=0.99)
-    return {n for n, answer in enumerate(answers) if [c.subject_id for c in answer] == [person(n)]}
-
-
-async def test_a_prepared_gallery_is_told_of_what_is_held_and_what_is_ready(
+async def test_a_gallery_that_starts_over_is_empty_and_of_the_other_model(
     subjects: SubjectIndex,
 ) -> None:
     await filled(subjects, 3)
-    await subjects.prepare(NEXT)
-    await subjects.put_prepared(NEXT, [next_reference(1)])
 
-    prepared = await subjects.prepare(NEXT)
-
-    assert numbers_of(prepared.held) == {0, 1, 2}
-    assert prepared.ready == {PhotoKey(person(1), identity(1))}
-
-
-async def test_searches_see_the_gallery_in_use_until_it_is_exchanged(
-    subjects: SubjectIndex,
-) -> None:
-    await filled(subjects, 3)
-    await subjects.prepare(NEXT)
-    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(3)])
-
-    assert (await subjects.model()).digest == MODEL
-    assert await found_of(subjects, 3) == {0, 1, 2}
-    assert await subjects.count() == 3
-
-
-async def test_an_exchanged_gallery_is_of_the_other_model(subjects: SubjectIndex) -> None:
-    await filled(subjects, 3)
-
-    await exchanged(subjects)
+    await subjects.start_over(NEXT)
 
     assert await subjects.model() == NEXT
-    assert await found_with_next(subjects, 3) == {0, 1, 2}
-    assert await subjects.holding([identity(1), identity(7)]) == {identity(1)}
+    assert await subjects.count() == 0
+    assert (await subjects.contents()).photos == frozenset()
+    await subjects.put(next_reference(1))
+    ((found,),) = await search(subjects, next_vector(1), model=OTHER_MODEL)
+    assert found.subject_id == person(1)
 
 
-async def test_an_exchanged_gallery_compares_with_the_mean_of_what_is_there(
+async def test_a_gallery_of_the_model_that_it_is_to_start_over_with_keeps_everybody(
     subjects: SubjectIndex,
 ) -> None:
-    for number in range(4):
-        await subjects.put(reference(vector(number), photo=number))
-    await subjects.prepare(NEXT)
-    prepared = [Reference(ANNA, identity(n), Template(next_vector(n), OTHER_MODEL)) for n in (0, 1)]
-    await subjects.put_prepared(NEXT, prepared)
-    await subjects.prepare(NEXT)
-    prepared = [Reference(ANNA, identity(n), Template(next_vector(n), OTHER_MODEL)) for n in (2, 3)]
-    await subjects.put_prepared(NEXT, prepared)
-    await subjects.remove_photo(ANNA, identity(1))
-    await subjects.drop_prepared([identity(2)])
+    await filled(subjects, 3)
 
-    assert await subjects.use_prepared(NEXT, (await subjects.prepare(NEXT)).mark)
+    await subjects.start_over(await subjects.model())
 
-    ((found,),) = await search(subjects, next_vector(9), model=OTHER_MODEL)
-    expected = cosine_of_mean(next_vector(9), next_vector(0), next_vector(3))
-    assert found.score == pytest.approx(expected, abs=1e-5)
-    assert await subjects.mend() == 0
+    assert await found_of(subjects, 3) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("act", ["search", "put", "require_model"])
-async def test_an_exchanged_gallery_refuses_the_former_model(
+async def test_a_gallery_that_started_over_refuses_the_former_model(
     subjects: SubjectIndex, act: str
 ) -> None:
-    await filled(subjects, 1)
-    await exchanged(subjects)
+    await filled(subjects, 2)
+    await subjects.start_over(NEXT)
 
     with pytest.raises(FailedPreconditionError) as refused:
         await {
-            "search": lambda: search(subjects, vector(0)),
-            "put": lambda: subjects.put(reference(vector(0))),
+            "search": lambda: search(subjects, vector(1)),
+            "put": lambda: subjects.put(reference(vector(9), photo=9)),
             "require_model": lambda: subjects.require_model(MODEL),
         }[act]()
 
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
     assert refused.value.metadata == {"expected": OTHER_MODEL, "received": MODEL}
-    assert await subjects.count() == 1
 
 
-async def test_a_template_that_came_since_the_look_keeps_the_gallery_from_being_exchanged(
-    subjects: SubjectIndex,
-) -> None:
-    await filled(subjects, 1)
-    await subjects.prepare(NEXT)
-    await subjects.put_prepared(NEXT, [next_reference(0)])
-    looked = await subjects.prepare(NEXT)
-    await subjects.put(reference(vector(1), subject=person(1), photo=1))
-
-    assert not await subjects.use_prepared(NEXT, looked.mark)
-
-    assert numbers_of((await subjects.prepare(NEXT)).held) == {0, 1}
-    assert await found_of(subjects, 2) == {0, 1}
-
-
-async def test_what_is_removed_is_removed_from_a_prepared_gallery_too(
-    subjects: SubjectIndex,
-) -> None:
-    await filled(subjects, 4)
-    await subjects.prepare(NEXT)
-    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(4)])
-    await subjects.remove_subject(person(1))
-    await subjects.remove_photo(person(2), identity(2))
-
-    prepared = await subjects.prepare(NEXT)
-
-    assert numbers_of(prepared.ready) == numbers_of(prepared.held) == {0, 3}
-
-
-async def test_what_a_prepared_gallery_need_not_have_is_dropped_from_it_alone(
-    subjects: SubjectIndex,
-) -> None:
+async def test_the_files_of_a_former_model_go_with_the_next_rebuild(subjects: SubjectIndex) -> None:
     await filled(subjects, 2)
-    await subjects.prepare(NEXT)
-    await subjects.put_prepared(NEXT, [next_reference(number) for number in range(2)])
+    removed = await subjects.remove_subject(person(1))
+    await subjects.start_over(NEXT)
 
-    await subjects.drop_prepared([identity(1)])
+    assert await subjects.rebuild(yes)
 
-    assert numbers_of((await subjects.prepare(NEXT)).ready) == {0}
-    assert await found_of(subjects, 2) == {0, 1}
-
-
-async def test_templates_for_a_gallery_that_was_given_up_go_nowhere(
-    subjects: SubjectIndex,
-) -> None:
-    await filled(subjects, 1)
-    await subjects.prepare(NEXT)
-    third = ModelInfo("third-pack", "c" * 64, SIZE)
-    looked = await subjects.prepare(third)
-
-    await subjects.put_prepared(NEXT, [next_reference(0)])
-
-    assert (await subjects.prepare(third)).ready == frozenset()
-    assert not await subjects.use_prepared(NEXT, looked.mark)
+    assert [await subjects.remains(place) for place in removed.places] == [""]
+    assert not await subjects.holds_erased()
 
 
 async def test_sightings_stay_when_their_model_changes(sightings: SightingIndex) -> None:
@@ -1303,7 +1216,11 @@ async def test_sightings_stay_when_their_model_changes(sightings: SightingIndex)
     assert await sightings.change_model(NEXT, yes)
 
     assert await sightings.get(identity(7)) == sighting(7)
-    assert len(await sightings.find(subject_ids=[ANNA])) == await sightings.count() == 40
+    assert (
+        len(await sightings.find(SightingFilter(subject_ids=[ANNA])))
+        == await sightings.count()
+        == 40
+    )
     assert await sightings.template(identity(7)) is None
     assert await sightings.model() == NEXT
 
@@ -1319,7 +1236,7 @@ async def test_sightings_of_a_former_model_are_reviewed_and_removed(
     await sightings.update(reviewed)
     await sightings.remove([identity(1)])
 
-    assert await sightings.find() == [reviewed]
+    assert await sightings.find(SightingFilter()) == [reviewed]
 
 
 async def test_sightings_take_findings_of_the_other_model_and_refuse_the_former(
@@ -1347,14 +1264,14 @@ async def test_a_sighting_may_be_written_without_a_template(sightings: SightingI
     assert await sightings.template(identity(1)) is None
 
 
-async def test_a_refusal_names_both_packs_and_the_command(open_collection: Open) -> None:
+async def test_a_refusal_names_both_packs_and_what_to_do(open_collection: Open) -> None:
     async def the_next() -> ModelInfo:
         return NEXT
 
     async with open_collection("subjects") as points:
-        points._others = (the_next,)
         index = QdrantSubjectIndex(points)
         await index.put(reference(vector(1)))
+        points.access._model = the_next
 
         with pytest.raises(FailedPreconditionError) as refused:
             await search(index, next_vector(1), model=OTHER_MODEL)
@@ -1363,7 +1280,7 @@ async def test_a_refusal_names_both_packs_and_the_command(open_collection: Open)
         refused.value
     )
     assert "next-pack (bbbbbbbbbbbb)" in str(refused.value)
-    assert "`homeward subject reenrol --model next-pack`" in str(refused.value)
+    assert "have the kept photographs embedded again" in str(refused.value)
 
 
 async def test_sightings_that_come_and_go_while_their_model_changes_are_right(
@@ -1389,96 +1306,159 @@ async def test_sightings_that_come_and_go_while_their_model_changes_are_right(
         came = set(range(101, 101 + rounds))
         left = {identity(number) for number in {*range(40)} - gone | came}
         assert rounds >= 3
-        assert {one.sighting_id for one in await index.find()} == left
+        assert {one.sighting_id for one in await index.find(SightingFilter())} == left
         assert await index.get(identity(20)) == replace(sighting(20), face_height_px=float(rounds))
 
 
-async def test_an_exchange_leaves_no_value_of_a_former_template_in_any_file(
+async def test_starting_over_leaves_no_value_of_a_former_template_in_any_file(
     open_collection: Open, tmp_path: Path
 ) -> None:
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index, 3)
-        before = keying.keyed(vector(1)[None], (await points._open()).current.matrix)[0]
+        before = keying.keyed(
+            vector(1)[None], (await points.access.collections.open()).current.matrix
+        )[0]
         assert values_in(tmp_path, before) == SIZE
 
-        await exchanged(index)
+        await index.start_over(NEXT)
         assert await index.holds_erased()
         await index.rebuild(yes)
 
-        after = (await points._open()).current.matrix
         assert values_in(tmp_path, before) == 0
-        assert values_in(tmp_path, keying.keyed(next_vector(1)[None], after)[0]) == 24
         assert not await index.holds_erased()
 
 
-async def test_a_prepared_gallery_outlives_a_restart_and_a_sweep(open_collection: Open) -> None:
-    async with open_collection("subjects") as points:
-        index = QdrantSubjectIndex(points)
-        await filled(index, 3)
-        await index.prepare(NEXT)
-        await index.put_prepared(NEXT, [next_reference(1)])
-
-    async with open_collection("subjects") as points:
-        index = QdrantSubjectIndex(points)
-
-        assert not await index.holds_erased()
-        assert await index.rebuild(yes)
-        assert numbers_of((await index.prepare(NEXT)).ready) == {1}
-
-
-async def test_a_prepared_gallery_goes_with_the_rebuild_after_an_erasure(
-    open_collection: Open,
-) -> None:
-    async with open_collection("subjects") as points:
-        index = QdrantSubjectIndex(points)
-        await filled(index, 3)
-        await index.prepare(NEXT)
-        await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
-        removed = await index.remove_subject(person(1))
-        assert [await index.remains(place) for place in removed.places] == [NOT_REBUILT] * 2
-
-        await index.rebuild(yes)
-
-        assert [await index.remains(place) for place in removed.places] == ["", ""]
-        assert await found_of(index, 3) == {0, 2}
-        assert (await index.prepare(NEXT)).ready == frozenset()
-
-
-async def test_what_was_erased_while_a_gallery_was_prepared_goes_after_the_exchange(
-    open_collection: Open,
-) -> None:
-    async with open_collection("subjects") as points:
-        index = QdrantSubjectIndex(points)
-        await filled(index, 3)
-        await index.prepare(NEXT)
-        await index.put_prepared(NEXT, [next_reference(number) for number in range(3)])
-        removed = await index.remove_subject(person(1))
-        await index.use_prepared(NEXT, (await index.prepare(NEXT)).mark)
-
-        assert await index.holds_erased()
-        await index.rebuild(yes)
-
-        assert [await index.remains(place) for place in removed.places] == ["", ""]
-        assert await found_with_next(index, 3) == {0, 2}
-
-
-async def test_a_write_of_the_former_model_that_meets_the_exchange_is_refused(
+async def test_a_write_of_the_former_model_that_meets_the_start_of_another_is_refused(
     open_collection: Open,
 ) -> None:
     """Another replica writes to what it believes is in use, and looks afterwards."""
     async with open_collection("subjects") as points:
         index = QdrantSubjectIndex(points)
         await filled(index, 1)
-        other = keyed_collection(points._engine, points._register)
-        put = other._put
+        engine = points.access.engine
+        upsert = engine.upsert
 
         async def meanwhile(*args: Any) -> None:
-            await put(*args)
-            await exchanged(index)
+            engine.upsert = upsert  # type: ignore[method-assign]
+            await upsert(*args)
+            await index.start_over(NEXT)
 
-        other._put = meanwhile  # type: ignore[method-assign]
+        engine.upsert = meanwhile  # type: ignore[method-assign]
         with pytest.raises(FailedPreconditionError) as refused:
-            await QdrantSubjectIndex(other).put(reference(vector(5), subject=BEN, photo=5))
+            await QdrantSubjectIndex(replica_of(points)).put(
+                reference(vector(5), subject=BEN, photo=5)
+            )
 
         assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
+        assert await index.count() == 0
+
+
+async def test_a_gallery_that_an_earlier_version_had_prepared_goes_with_the_next_rebuild(
+    open_collection: Open, register: InMemoryKeyValueStore
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await filled(index, 3)
+        prepared = Successor("subjects-prepared", "0" * 64, model=NEXT)
+        await points.access.register.change(lambda record: replace(record, next=prepared))
+        assert await found_of(index, 3) == {0, 1, 2}
+
+        assert await index.rebuild(yes)
+
+        client = points.access.engine.client
+        assert not await points.access.engine.run(client.collection_exists, "subjects-prepared")
+        assert await found_of(index, 3) == {0, 1, 2}
+        (entry,) = await register.entries()
+        assert records.decode(entry.value, CollectionRecord).next is None
+
+
+async def test_zeros_that_an_earlier_version_wrote_are_no_template(open_collection: Open) -> None:
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        await index.put(sighting(1), Template(vector(1), MODEL))
+        opened = await points.access.collections.open()
+        zeros = models.PointVectors(id=identity(1), vector={"appearance": [0.0] * SIZE})
+        await points.access.engine.run(
+            points.access.engine.client.update_vectors,
+            opened.current.collection,
+            points=[zeros],
+        )
+
+        assert await index.template(identity(1)) is None
+        await index.remove([identity(2)])
+        assert await index.rebuild(yes)
+        assert await index.get(identity(1)) == sighting(1)
+        assert await index.template(identity(1)) is None
+
+
+FILTERED = [
+    replace(sighting(1), camera_id="gate", scan_id=identity(70), score=0.9),
+    replace(sighting(2), camera_id="door", scan_id=identity(70), score=0.8),
+    replace(sighting(3), camera_id="gate", scan_id=identity(71), score=0.7),
+    replace(sighting(4), state=SightingState.CONFIRMED, score=0.6),
+    replace(sighting(5), start_time=NOON + HOUR, end_time=NOON + HOUR, score=0.5),
+    replace(sighting(6), delete_time=NOON, score=0.4),
+    replace(sighting(7), delete_time=NOON, state=SightingState.CONFIRMED, score=0.3),
+]
+
+
+@pytest.mark.parametrize(
+    ("which", "numbers"),
+    [
+        (SightingFilter(), [1, 2, 3, 4, 5, 6, 7]),
+        (SightingFilter(camera_ids=["gate"]), [1, 3]),
+        (SightingFilter(scan_ids=[identity(70)]), [1, 2]),
+        (SightingFilter(scan_ids=[identity(70), identity(71)], camera_ids=["gate"]), [1, 3]),
+        (SightingFilter(states=[SightingState.CONFIRMED]), [4, 7]),
+        (SightingFilter(start=NOON + HOUR / 2), [5]),
+        (SightingFilter(end=NOON + HOUR / 2), [1, 2, 3, 4, 6, 7]),
+        (SightingFilter(unexpired_at=NOON), [1, 2, 3, 4, 5, 7]),
+        (SightingFilter(expired_at=NOON), [6]),
+        (SightingFilter(subject_ids=[BEN]), []),
+    ],
+)
+async def test_a_page_has_the_sightings_that_fit_most_alike_first(
+    sightings: SightingIndex, which: SightingFilter, numbers: list[int]
+) -> None:
+    for one in FILTERED:
+        await sightings.put(one, None)
+
+    page = await sightings.page(which, size=10, after=None)
+
+    assert [one.sighting_id for one in page] == [identity(number) for number in numbers]
+    assert {one.sighting_id for one in await sightings.find(which)} == set(map(identity, numbers))
+
+
+async def test_a_list_goes_on_after_its_cursor_where_scores_are_equal(
+    sightings: SightingIndex,
+) -> None:
+    scores = {1: 0.9, 2: 0.5, 3: 0.5, 4: 0.5, 5: 0.1}
+    for number, score in scores.items():
+        await sightings.put(replace(sighting(number), score=score), None)
+    first = await sightings.page(SightingFilter(), size=3, after=None)
+    told = tuple(one.sighting_id for one in first if one.score == first[-1].score)
+
+    second = await sightings.page(
+        SightingFilter(), size=3, after=SightingCursor(first[-1].score, told)
+    )
+
+    assert first[0].sighting_id == identity(1)
+    assert second[-1].sighting_id == identity(5)
+    names = [one.sighting_id for one in (*first, *second)]
+    assert sorted(names) == [identity(number) for number in scores]
+
+
+async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingIndex) -> None:
+    names = [f"{number:08x}-0000-4000-8000-000000000000" for number in (0x10, 0x11, 0x12, 0x20)]
+    for name in names:
+        await sightings.put(replace(sighting(1), sighting_id=name), None)
+
+    async def found(prefix: str, size: int = 10) -> list[str]:
+        return [one.sighting_id for one in await sightings.with_prefix(prefix, size=size)]
+
+    assert await found("0000001") == names[:3]
+    assert await found("00000011-0") == [names[1]]
+    assert await found("0000001", 2) == names[:2]
+    assert await found(names[3]) == [names[3]]
+    assert await found("ffff") == []

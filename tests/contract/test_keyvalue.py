@@ -381,3 +381,45 @@ async def test_a_watch_of_a_server_that_is_only_quiet_goes_on(
 
     assert entry is not None
     assert entry.value == b"1"
+
+
+async def test_what_was_written_since_a_revision_is_read_without_the_rest(
+    store: KeyValueStore,
+) -> None:
+    await store.create("open.a", b"1")
+    revision = await store.create("open.b", b"1")
+    await store.put("open.a", b"2")
+    await store.put("open.a", b"3")
+    await store.create("closed.c", b"1")
+
+    changed = await store.entries(since=revision)
+    opened = await store.entries("open.*", since=revision)
+    newest = await store.mark()
+
+    assert [(one.key, one.value) for one in changed] == [("closed.c", b"1"), ("open.a", b"3")]
+    assert [one.key for one in opened] == ["open.a"]
+    assert await store.entries(since=newest.revision) == []
+
+
+async def test_the_keys_are_those_of_the_records_that_are_there(store: KeyValueStore) -> None:
+    await store.create("open.a", b"1")
+    await store.create("open.b", b"1")
+    await store.create("closed.a", b"1")
+    await store.erase("open.b")
+
+    assert await store.keys() == {"open.a", "closed.a"}
+    assert await store.keys("open.*") == {"open.a"}
+    assert await store.keys("other.*") == frozenset()
+
+
+async def test_a_store_has_another_mark_after_every_change(store: KeyValueStore) -> None:
+    marks = [await store.mark()]
+    revision = await store.create("a", b"1")
+    marks.append(await store.mark())
+    await store.update("a", b"2", revision=revision)
+    marks.append(await store.mark())
+    await store.erase("a")
+    marks.append(await store.mark())
+
+    assert len(set(marks)) == len(marks)
+    assert await store.mark() == marks[-1]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -18,6 +20,7 @@ from qdrant_stand_in import QdrantStandIn
 
 from authority import Authority
 from homeward.matching.adapters import engine as engine_module
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import (
     LOCAL_BATCH,
     RATE_WAIT_SECONDS,
@@ -29,7 +32,7 @@ from homeward.matching.adapters.keyed import QUERY_BATCH, KeyedCollection
 from homeward.matching.adapters.qdrant import (
     SIGHTING_FIELDS,
     SUBJECT_FIELDS,
-    SUBJECT_KINDS,
+    SUBJECT_LAYOUT,
     QdrantSubjectIndex,
 )
 from homeward.matching.adapters.urls import shown, with_port
@@ -71,17 +74,10 @@ async def yes() -> bool:
 
 
 def points_of(
-    engine: QdrantEngine, register: InMemoryKeyValueStore, *indexed: str
+    engine: QdrantEngine, register: InMemoryKeyValueStore, fields: Mapping[str, Any]
 ) -> KeyedCollection:
-    return KeyedCollection(
-        engine,
-        name="subjects",
-        kinds=SUBJECT_KINDS,
-        indexed=indexed,
-        register=register,
-        secret=bytes(range(32)),
-        model=the_model,
-    )
+    layout = replace(SUBJECT_LAYOUT, indexed=fields)
+    return KeyedCollection(CollectionAccess(engine, layout, register, bytes(range(32)), the_model))
 
 
 async def found(index: QdrantSubjectIndex, *numbers: int) -> list[list[Candidate]]:
@@ -121,7 +117,7 @@ def engine(server: QdrantStandIn, threads: BoundedExecutor) -> Iterator[QdrantEn
 
 @pytest.fixture
 def index(engine: QdrantEngine, register: InMemoryKeyValueStore) -> QdrantSubjectIndex:
-    return QdrantSubjectIndex(points_of(engine, register, *SUBJECT_FIELDS))
+    return QdrantSubjectIndex(points_of(engine, register, SUBJECT_FIELDS))
 
 
 async def test_every_search_is_exact_whatever_a_server_would_quantize(
@@ -169,10 +165,10 @@ async def test_a_collection_of_an_earlier_version_gets_the_indexes_that_it_lacks
     server: QdrantStandIn,
     register: InMemoryKeyValueStore,
 ) -> None:
-    await QdrantSubjectIndex(points_of(engine, register)).put(reference(1))
+    await QdrantSubjectIndex(points_of(engine, register, {})).put(reference(1))
     assert server.indexes[server.collections()[0]] == set()
 
-    await QdrantSubjectIndex(points_of(engine, register, *SUBJECT_FIELDS)).count()
+    await QdrantSubjectIndex(points_of(engine, register, SUBJECT_FIELDS)).count()
 
     assert server.indexes[server.collections()[0]] == set(SUBJECT_FIELDS)
 
@@ -180,7 +176,7 @@ async def test_a_collection_of_an_earlier_version_gets_the_indexes_that_it_lacks
 async def test_indexes_are_asked_for_once_in_the_life_of_a_process(
     engine: QdrantEngine, server: QdrantStandIn, register: InMemoryKeyValueStore
 ) -> None:
-    points = points_of(engine, register, *SIGHTING_FIELDS)
+    points = points_of(engine, register, SIGHTING_FIELDS)
     await points.count()
     await points.count()
 

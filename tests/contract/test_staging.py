@@ -23,14 +23,14 @@ from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import footage_folder
 from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.media import Probe, VideoTrack
+from homeward.ingestion.footage.media import MediaInfo, VideoTrack
 from homeward.ingestion.footage.model import Footage, FootageHeader
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper
-from homeward.ingestion.footage.timeline import VERSION, Examined, Timeline
+from homeward.ingestion.footage.timeline import VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.servicekit import s3
 from homeward.servicekit.clock import SystemClock
@@ -52,12 +52,12 @@ Put = Callable[..., Awaitable[None]]
 class AnyFile:
     """A `MediaProber` to which each file is a minute of video."""
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         del url
         track = VideoTrack("h264", 1920, 1080, 1.0, 1, 1)
         none = np.zeros(0, np.int64)
-        return Examined(
-            Probe(track, timedelta(minutes=1), version=VERSION),
+        return Examination(
+            MediaInfo(track, timedelta(minutes=1), version=VERSION),
             Timeline(none, none, none, none, none, none),
         )
 
@@ -121,12 +121,15 @@ async def resource(
     await cameras.create("cam-1", CameraDetails())
     async with BoundedExecutor("timelines", workers=1, queue=8) as threads:
         erasures = InMemoryKeyValueStore()
-        library = FootageLibrary(store=store, prober=AnyFile(), executor=threads, clock=clock)
+        records = FootageRecords(erasures)
+        library = FootageLibrary(
+            store=store, prober=AnyFile(), executor=threads, known=records, clock=clock
+        )
         eraser = FootageEraser(
             store=store,
             library=library,
             sightings=NoSightings(),
-            records=FootageRecords(erasures),
+            records=records,
             counts=FootageCounts(erasures),
             clock=clock,
         )

@@ -21,7 +21,7 @@ def test_the_model_pack_is_changed_and_everybody_is_found_with_the_new_one(
     new_stack: Callable[..., Any], street: Any, tmp_path: Path
 ) -> None:
     program = (sys.executable, two_packs.__file__)
-    stack = new_stack("packs", program=program, HOMEWARD_NEXT_MODEL_PACK=two_packs.NAME)
+    stack = new_stack("packs", program=program)
     for number in (1, 2):
         stack.run("subject", "add", "--case", f"P-{number}", str(street.portraits[number]))
     stack.run("camera", "add", "street")
@@ -31,14 +31,14 @@ def test_the_model_pack_is_changed_and_everybody_is_found_with_the_new_one(
     )  # fmt: skip
     before = stack.run("search", "--output", "json").json["candidates"]
 
-    unknown = stack.run("subject", "reenrol", "--model", "another", code=7)
-    moved = stack.run("subject", "reenrol", "--model", two_packs.NAME, "--output", "json").json
+    unknown = stack.run("subject", "reenrol", "--model", two_packs.NAME, code=7)
+    stack.stop()
+    stack.environment |= {"HOMEWARD_MODEL_PACK": two_packs.NAME}
+    stack.start()
     refused = stack.run("search", code=7)
     status = stack.run("status")
+    moved = stack.run("subject", "reenrol", "--model", two_packs.NAME, "--output", "json").json
     kept = stack.run("sighting", "list", "--output", "json").json["sightings"]
-    stack.stop()
-    stack.environment |= {"HOMEWARD_NEXT_MODEL_PACK": "", "HOMEWARD_MODEL_PACK": two_packs.NAME}
-    stack.start()
     stack.run("policy", "add", str(policy_file(tmp_path)))
     stack.run("policy", "activate", "turned/1")
     after = stack.run("search", "--output", "json").json["candidates"]
@@ -52,8 +52,8 @@ def test_the_model_pack_is_changed_and_everybody_is_found_with_the_new_one(
     assert moved["reenrolment"]["stage"] == "STAGE_DONE"
     assert moved["unusablePhotos"] == []
     assert "reason: EMBEDDING_MODEL_MISMATCH" in refused.err
-    assert "run the embedding service with turned" in refused.err
-    assert "run the embedding service with turned" in status.out
+    assert "run the embedding service with yunet-sface" in refused.err
+    assert "run the embedding service with yunet-sface" in status.out
     assert ids(kept) == ids(before)
     # Nobody is asked twice: what was found again is the same sighting, in the new pack's terms.
     assert ids(after) == ids(sightings) == ids(before)

@@ -28,7 +28,7 @@ from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.footage.ports import MediaProber
-from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.footage.timeline import Examination
 from homeward.ingestion.scan.faces import Frame
 from homeward.ingestion.scan.ports import FrameSource, Piece, Recording
 from homeward.servicekit import errors
@@ -114,7 +114,7 @@ class Trial:
 
 
 def try_recording(content: bytes, server: FileServer, folder: Path) -> Trial:
-    """Probe a recording, and decode all of its pictures that are looked at when it is accepted.
+    """Examine a recording, and decode all of its pictures that are looked at when it is accepted.
 
     Args:
         content: The file.
@@ -135,7 +135,7 @@ def try_photograph(content: bytes, folder: Path) -> Trial:
 
 
 def open_recording(
-    source: FrameSource, url: str, examined: Examined
+    source: FrameSource, url: str, examined: Examination
 ) -> AbstractAsyncContextManager[Recording]:
     """Open a recording that was examined: the one place that knows what of it is asked for."""
     return source.open(url, examined.probe.video, examined.timeline)

@@ -36,13 +36,13 @@ from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.media import Finding, FootageProblem, Probe, Stretch, VideoTrack
+from homeward.ingestion.footage.media import Finding, FootageProblem, MediaInfo, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.receiving import RETRY_SECONDS
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.footage.timeline import KEY, VERSION, Examined, Timeline
+from homeward.ingestion.footage.timeline import KEY, VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
@@ -55,13 +55,15 @@ from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer
+from required_fields import call_with_nothing, calls_with_required_fields
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
 CONTENT = b"a recording"
 NO_SCAN = "7d4df2ef-6d44-4c02-9bf0-0e2b6d5b7f2e"
 NO_FOOTAGE = "cam-1-20261120t100000000000z-0123456789abcdef"
-TOO_LARGE = b"x" * (64 * 1024 + 1)
+LARGEST_CHUNK = 256 * 1024
+TOO_LARGE = b"x" * (LARGEST_CHUNK + 1)
 
 
 class Outside:
@@ -71,20 +73,20 @@ class Outside:
         self.time = NOW
         self.probing: errors.DomainError | None = None
         self.matching: errors.DomainError | None = None
-        self.found = Probe(
+        self.found = MediaInfo(
             VideoTrack("h264", 640, 360, 25, 1500, 30), timedelta(seconds=60), version=VERSION
         )
 
     def now(self) -> datetime:
         return self.time
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         del url
         if self.probing is not None:
             raise self.probing
         times = np.arange(1500, dtype=np.int64) * 40_000
         keys = np.where(np.arange(1500) % 50 == 0, KEY, 0).astype(np.uint8)
-        return Examined(self.found, Timeline(times, times, times, times, times + 1, keys))
+        return Examination(self.found, Timeline(times, times, times, times, times + 1, keys))
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         del subject_ids
@@ -124,12 +126,15 @@ async def api(
     cameras = Cameras(InMemoryKeyValueStore(), outside)
     bucket = InMemoryFootageStore(lifecycle_days=29)
     uploads, erasures = InMemoryKeyValueStore(), InMemoryKeyValueStore()
-    library = FootageLibrary(store=bucket, prober=outside, executor=threads, clock=outside)
+    records = FootageRecords(erasures)
+    library = FootageLibrary(
+        store=bucket, prober=outside, executor=threads, known=records, clock=outside
+    )
     eraser = FootageEraser(
         store=bucket,
         library=library,
         sightings=outside,
-        records=FootageRecords(erasures),
+        records=records,
         counts=FootageCounts(erasures),
         clock=outside,
     )
@@ -222,6 +227,11 @@ async def upload(api: Any, *payloads: bytes | footage_service_pb2.UploadHeader) 
     )
 
 
+def another(**changes: Any) -> tuple[footage_service_pb2.UploadHeader, bytes]:
+    """Return what another recording is uploaded with."""
+    return header(b"other", request_id="up-2", **changes), b"other"
+
+
 async def refusal(call: Any) -> tuple[grpc.StatusCode, errors.Reason]:
     """Return code and reason of a call that is refused."""
     with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -230,6 +240,25 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, errors.Reason]:
 
 
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, errors.Reason.FIELD_INVALID)
+
+
+@pytest.mark.parametrize(
+    "method",
+    calls_with_required_fields(
+        camera_service_pb2.DESCRIPTOR, footage_service_pb2.DESCRIPTOR, scan_service_pb2.DESCRIPTOR
+    ),
+    ids=lambda method: method.full_name,
+)
+async def test_a_call_without_its_required_fields_is_refused(api: Any, method: Any) -> None:
+    stubs = {
+        "CameraService": api.cameras,
+        "FootageService": api.footage,
+        "ScanService": api.scans,
+    }
+
+    call = call_with_nothing(stubs[method.containing_service.name], method)
+
+    assert await refusal(call) == INVALID
 
 
 async def test_create_camera_registers_it(api: Any) -> None:
@@ -482,6 +511,12 @@ async def test_upload_footage_says_when_the_same_file_is_held(api: Any) -> None:
 )
 async def test_upload_footage_refuses_messages_that_break_a_rule(api: Any, payloads: Any) -> None:
     assert await refusal(upload(api, *payloads)) == INVALID
+
+
+async def test_upload_footage_takes_a_chunk_of_the_largest_size(api: Any) -> None:
+    content = b"x" * LARGEST_CHUNK
+
+    assert (await upload(api, header(content), content)).footage.size_bytes == LARGEST_CHUNK
 
 
 async def test_upload_footage_refuses_a_call_without_messages(api: Any) -> None:
@@ -788,6 +823,37 @@ async def test_list_footage_lists_what_overlaps(api: Any) -> None:
     assert list(answer.footage) == [footage]
 
 
+async def test_list_footage_goes_on_where_the_page_before_ended(api: Any) -> None:
+    await api.cameras.CreateCamera(new_camera("cam-2"))
+    first = (await upload(api)).footage
+    second = (await upload(api, *another(camera_id="cam-2"))).footage
+
+    page = await api.footage.ListFootage(footage_service_pb2.ListFootageRequest(page_size=1))
+    rest = await api.footage.ListFootage(
+        footage_service_pb2.ListFootageRequest(page_size=1, page_token=page.next_page_token)
+    )
+
+    assert [list(page.footage), list(rest.footage)] == [[first], [second]]
+    assert rest.next_page_token == ""
+
+
+async def test_list_footage_takes_a_token_for_the_same_request_alone(api: Any) -> None:
+    await upload(api)
+    await upload(api, *another(start_time=wire.to_timestamp(RECORDED + timedelta(hours=1))))
+    page = await api.footage.ListFootage(footage_service_pb2.ListFootageRequest(page_size=1))
+
+    call = api.footage.ListFootage(
+        footage_service_pb2.ListFootageRequest(
+            camera_ids=["cam-1"], page_token=page.next_page_token
+        )
+    )
+
+    assert await refusal(call) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Reason.PAGE_TOKEN_INVALID,
+    )
+
+
 async def test_list_footage_refuses_an_interval_that_ends_before_it_starts(api: Any) -> None:
     stamp = wire.to_timestamp(RECORDED)
     interval = types_pb2.TimeInterval(start_time=stamp, end_time=stamp)
@@ -825,6 +891,17 @@ async def test_get_retention_report_counts_what_is_held(api: Any) -> None:
     assert (report.footage_count, report.footage_size_bytes) == (1, len(CONTENT))
     assert report.oldest_receive_time == report.report_time == wire.to_timestamp(NOW)
     assert report.lifecycle_days == 29
+    assert not report.HasField("count_time")  # no sweep has come yet: it counted all of it itself
+
+
+async def test_get_retention_report_counts_what_was_removed(api: Any) -> None:
+    footage_id = (await upload(api)).footage.footage_id
+    await api.footage.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=footage_id))
+
+    report = await api.footage.GetRetentionReport(footage_service_pb2.GetRetentionReportRequest())
+
+    assert (report.footage_count, report.erased_count, report.erased_by_store_count) == (0, 1, 0)
+    assert [one.footage_id for one in report.erasures] == [footage_id]
 
 
 async def new_scan(api: Any, request_id: str = "", **scope: Any) -> Any:

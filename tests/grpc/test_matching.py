@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from matching_stores import in_memory
 
 from homeward.api.common.v1 import policy_pb2 as figures_pb2
 from homeward.api.common.v1 import types_pb2
@@ -31,7 +31,6 @@ from homeward.api.matching.v1 import policy_service_pb2 as policies
 from homeward.api.matching.v1 import retention_service_pb2 as retention_pb
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
-from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.core.policy import (
     MOST_BYTES,
     Ages,
@@ -47,27 +46,17 @@ from homeward.matching.adapters.memory import (
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
-from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
+from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.matching.gallery.rebuild import GalleryRebuild
-from homeward.matching.gallery.reenrol import Reenrolment
-from homeward.matching.policies.catalogue import Policies
-from homeward.matching.retention import Retention
 from homeward.matching.servicer import services
-from homeward.matching.sightings.sightings import Sightings
-from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.leftovers import LeftoverSearch
-from homeward.matching.subjects.object_erasures import ObjectErasures
-from homeward.matching.subjects.subjects import Subjects, count_enrolled, is_open, subject_rules
-from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import Reason, invalid_field, unavailable
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
-from homeward.servicekit.lease import Lease
-from homeward.servicekit.objects import InMemoryObjectStore
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
+from required_fields import call_with_nothing, calls_with_required_fields
 
 MODEL, OTHER_MODEL = "a" * 64, "b" * 64
 NOBODY = "00000000-0000-4000-8000-00000000ffff"
@@ -149,104 +138,22 @@ class World:
 
 @pytest.fixture
 async def world(clock: Clock) -> AsyncIterator[World]:
-    faces, feed = FakeFaceAnalyzer(), Breakable(InMemorySightingFeed())
-    records, ledger = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
-    approvals, leases = Breakable(InMemoryKeyValueStore()), Breakable(InMemoryKeyValueStore())
-    gallery, index = (
-        Breakable(InMemorySubjectIndex(MODEL)),
-        Breakable(InMemorySightingIndex(MODEL)),
-    )
-    photos, evidence = InMemoryObjectStore(), InMemoryObjectStore()
-    recorded = Sightings(
-        index=index,
-        ledger=ledger,
-        evidence=evidence,
-        feed=feed,
-        subject_is_open=partial(is_open, records),
-        clock=clock,
-    )
-    buckets = {PHOTOGRAPHS.name: photos, STILLS.name: evidence}
-    objects = ObjectErasures(buckets, clock, None)
-    certificates = Certificates(
-        Breakable(InMemoryKeyValueStore()),
-        {REFERENCES.name: gallery, SIGHTINGS.name: index},
-        objects,
-        clock,
-    )
-    enrolled = Subjects(
-        subjects=records,
-        photos=photos,
-        gallery=gallery,
-        sightings=recorded,
-        certificates=certificates,
-        faces=faces,
-        objects=objects,
-        rules=subject_rules(no_problems, clock),
-        clock=clock,
-    )
-    completeness = Completeness(subjects=records, gallery=gallery, clock=clock)
-    gallery_rebuild = GalleryRebuild(
-        subjects=enrolled,
-        gallery=gallery,
-        completeness=completeness,
-        services=[faces],
-        lease=partial(Lease, leases, "templates", "this"),
-    )
-    retention = Retention(
-        gallery_rebuild=gallery_rebuild,
-        subjects=SubjectSweep(
-            subjects=enrolled,
-            records=records,
-            photos=photos,
-            gallery=gallery,
-            leftovers=LeftoverSearch(
-                subjects=records,
-                photos=photos,
-                gallery=gallery,
-                sightings=recorded,
-                certificates=certificates,
-            ),
-            clock=clock,
-        ),
-        sightings=recorded,
-        indexes=(gallery, index),
-        deviations=no_problems,
-        old_versions=photos.remove_old_versions,
-        rules=evidence,
-        encryption=no_encryption,
-        clock=clock,
-        grace=timedelta(days=7),
-    )
-    thresholds = Policies(
-        store=approvals,
-        shipped=[policy_file()],
-        faces=faces,
-        count_enrolled=partial(count_enrolled, records),
-        clock=clock,
-        evaluation=False,
-    )
+    faces = FakeFaceAnalyzer()
+    breakable = {
+        "records": Breakable(InMemorySubjectRecords()),
+        "ledger": Breakable(InMemorySightingLedger()),
+        "approvals": Breakable(InMemoryKeyValueStore()),
+        "leases": Breakable(InMemoryKeyValueStore()),
+        "gallery": Breakable(InMemorySubjectIndex(MODEL)),
+        "index": Breakable(InMemorySightingIndex(MODEL)),
+        "feed": Breakable(InMemorySightingFeed()),
+    }
+    stores = in_memory(faces=faces, **breakable)
+    use_cases = compose(stores, Choices(shipped=[policy_file()]), clock)
     until = clock.now() + timedelta(days=30)
-    await thresholds.approve(POLICY, approver="A. Prover", valid_until=until, note="")
-    await thresholds.activate(POLICY)
-    served = services(
-        subjects=enrolled,
-        reenrolment=Reenrolment(
-            subjects=enrolled,
-            gallery=gallery,
-            sightings=index,
-            rebuild=gallery_rebuild,
-            services=[faces],
-            lease=partial(Lease, leases, "collections", "this"),
-        ),
-        gallery_rebuild=gallery_rebuild,
-        sightings=recorded,
-        gallery=gallery,
-        completeness=completeness,
-        policies=thresholds,
-        retention=retention,
-        certificates=certificates,
-        clock=clock,
-    )
+    await use_cases.policies.approve(POLICY, approver="A. Prover", valid_until=until, note="")
+    await use_cases.policies.activate(POLICY)
+    served = services(use_cases, stores, clock)
     server = GrpcServer(served, listen="localhost:0", checks={}, grace_seconds=0)
     await server.start()
     async with open_channel(f"localhost:{server.port}") as channel:
@@ -257,7 +164,7 @@ async def world(clock: Clock) -> AsyncIterator[World]:
             policy_service_pb2_grpc.PolicyServiceStub(channel),
             retention_service_pb2_grpc.RetentionServiceStub(channel),
             faces,
-            [records, ledger, approvals, leases, gallery, index, feed],
+            list(breakable.values()),
         )
     await server.stop()
 
@@ -279,14 +186,6 @@ def policy_file(policy_id: str = POLICY, **changes: Any) -> bytes:
     model = changes.pop("model_digest", MODEL)
     measurement = Measurement(**measured | changes)
     return write_policy(PolicyFile(policy_id, "yunet-sface", model, 0.45, measurement))
-
-
-async def no_problems() -> list[str]:
-    return []
-
-
-async def no_encryption() -> dict[str, str]:
-    return {}
 
 
 def axis(number: int) -> np.ndarray:
@@ -409,6 +308,31 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, Reason]:
         await call
     error = refused.value
     return error.code(), translate(error, "matching", "localhost").reason
+
+
+@pytest.mark.parametrize(
+    "method",
+    calls_with_required_fields(
+        matching.DESCRIPTOR,
+        policies.DESCRIPTOR,
+        retention_pb.DESCRIPTOR,
+        sightings.DESCRIPTOR,
+        subjects.DESCRIPTOR,
+    ),
+    ids=lambda method: method.full_name,
+)
+async def test_a_call_without_its_required_fields_is_refused(world: World, method: Any) -> None:
+    stubs = {
+        "MatchingService": world.matching,
+        "PolicyService": world.policies,
+        "RetentionService": world.retention,
+        "SightingService": world.sightings,
+        "SubjectService": world.subjects,
+    }
+
+    call = call_with_nothing(stubs[method.containing_service.name], method)
+
+    assert await refusal(call) == (grpc.StatusCode.INVALID_ARGUMENT, Reason.FIELD_INVALID)
 
 
 async def fields_at_fault(call: Any) -> list[str]:

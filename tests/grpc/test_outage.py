@@ -102,7 +102,7 @@ async def test_a_review_date_that_lapses_in_an_outage_is_kept_afterwards(
 
     assert before["reference templates"] == 2
     assert await overdue(matching) == await held(matching) == {}
-    assert (await matching.use.get(anna))[0].details is None
+    assert (await matching.use.get(anna)).value.details is None
 
 
 async def test_an_erasure_of_an_earlier_version_that_met_an_outage_is_finished(

@@ -13,6 +13,7 @@ from homeward.api.matching.v1 import matching_service_pb2, subject_service_pb2
 from homeward.cli.__main__ import run
 
 from .test_reenrol import (  # noqa: F401 - fixtures
+    NEW,
     OLD,
     Matching,
     World,
@@ -108,7 +109,7 @@ async def test_the_sweep_makes_everybody_found_again(
 async def test_moving_to_the_pack_in_use_makes_what_it_has_lost(
     restarted: Matching, enrolled: list[str]
 ) -> None:
-    told = await restarted.reenrol(OLD.name)
+    told = await restarted.moved(OLD.name)
 
     assert max(one.done_photo_count for one in told) == 3
     assert list(told[-1].lost_subject_ids) == []
@@ -153,13 +154,12 @@ async def test_a_gallery_without_a_photograph_that_its_pack_refused_is_whole(
     enrolled: list[str],
 ) -> None:
     """The refusal was told, and accepted, when everybody was moved to the pack."""
-    world.new.refused = {b"anna1", b"ben"}
+    world.embedding.refused = {b"anna1", b"ben"}
     await matching.reenrol(accept_lost=True)
 
-    async with world.matching(main=world.new.model) as after:
-        assert await after.found("anna", world.new.model) == enrolled[:1]
-        await after.retention.sweep(yes)
-        assert await after.gallery.count() == 1
+    assert await matching.found("anna", NEW) == enrolled[:1]
+    await matching.retention.sweep(yes)
+    assert await matching.gallery.count() == 1
 
 
 async def cli(replica: Matching, *arguments: str) -> int:
@@ -186,7 +186,7 @@ async def test_the_command_tells_who_is_lost_and_what_can_be_done(
     enrolled: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    world.old.refused = {b"ben"}
+    world.embedding.refused = {b"ben"}
 
     code = await cli(restarted)
     told = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Re-enrolment: two model packs behind real gRPC, a gallery in Qdrant's local mode, the CLI."""
+"""Re-enrolment: an embedding service that changes its pack, a gallery in Qdrant's local mode."""
 
 # ruff: noqa: N802 - gRPC names the methods
 
@@ -9,10 +9,9 @@ import contextlib
 import hashlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from matching_stores import in_memory
 from numpy.typing import NDArray
 
 from homeward.api.common.v1 import types_pb2
@@ -40,38 +40,34 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.cli.__main__ import run
-from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
 from homeward.core.policy import Measurement, PolicyFile, Rate, write_policy
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.embedding import IDEMPOTENT, GrpcFaceAnalyzer
 from homeward.matching.adapters.engine import QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.memory import InMemorySightingFeed
 from homeward.matching.adapters.qdrant import (
-    SIGHTING_KINDS,
-    SUBJECT_KINDS,
+    SIGHTING_LAYOUT,
+    SUBJECT_LAYOUT,
     QdrantSightingIndex,
     QdrantSubjectIndex,
 )
+from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
+from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
+from homeward.matching.composition import Choices, UseCases, compose
 from homeward.matching.gallery import reenrol
-from homeward.matching.gallery.completeness import Completeness
-from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.completeness import INCOMPLETE_FOR
+from homeward.matching.gallery.judging import AT_ONCE
+from homeward.matching.gallery.model import ModelInfo
 from homeward.matching.gallery.reenrol import Reenrolment
-from homeward.matching.policies.catalogue import Policies
-from homeward.matching.retention import Leased, Retention
+from homeward.matching.policies.catalogue import FRESH
+from homeward.matching.retention import Retention
 from homeward.matching.servicer import services
-from homeward.matching.sightings.sightings import Sightings
-from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.judging import AT_ONCE
-from homeward.matching.subjects.leftovers import LeftoverSearch
-from homeward.matching.subjects.object_erasures import ObjectErasures
-from homeward.matching.subjects.subjects import Subjects, count_enrolled, is_open, subject_rules
-from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.matching.sightings.ports import SightingFilter
+from homeward.matching.subjects.enrol import Subjects
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
-from homeward.servicekit.lease import Lease
 from homeward.servicekit.objects import InMemoryObjectStore
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
@@ -94,10 +90,10 @@ def template(person: str, model: model_pb2.Model) -> types_pb2.Template:
 
 
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
-    """A model pack. A photograph is the person's name, and a number behind it."""
+    """Runs a model pack. A photograph is the person's name, and a number behind it."""
 
-    def __init__(self, model: model_pb2.Model) -> None:
-        self.model = model
+    def __init__(self) -> None:
+        self.model = OLD
         self.refused: set[bytes] = set()
         self.judged: list[bytes] = []
         self.meanwhile: Callable[[], Any] | None = None
@@ -129,14 +125,26 @@ class Matching:
     """A replica of matching, as its clients meet it, and what is behind it."""
 
     address: str
+    clock: Any
+    embedding: Embedding
     subjects: Any
     matching: Any
     sightings: Any
-    use: Subjects
+    does: UseCases
     gallery: QdrantSubjectIndex
     index: QdrantSightingIndex
-    reenrolment: Reenrolment
-    retention: Retention
+
+    @property
+    def use(self) -> Subjects:
+        return self.does.subjects
+
+    @property
+    def reenrolment(self) -> Reenrolment:
+        return self.does.reenrolment
+
+    @property
+    def retention(self) -> Retention:
+        return self.does.retention
 
     async def enrol(self, person: str, *photos: bytes) -> str:
         """Enrol somebody and return the id."""
@@ -173,7 +181,19 @@ class Matching:
         )
         return [one.subject_id for one in answer.results[0].candidates if one.score > 0.99]
 
-    async def reenrol(self, model: str = NEW.name, *, accept_lost: bool = False) -> list[Response]:
+    async def reenrol(
+        self, model: model_pb2.Model = NEW, *, accept_lost: bool = False
+    ) -> list[Response]:
+        """Move everybody to a pack, with which the embedding service was started again."""
+        self.switch(model)
+        return await self.moved(model.name, accept_lost=accept_lost)
+
+    def switch(self, model: model_pb2.Model) -> None:
+        """Start the embedding service again with another pack; what was read of it is too old."""
+        self.embedding.model = model
+        self.clock.pass_time(FRESH)
+
+    async def moved(self, model: str, *, accept_lost: bool = False) -> list[Response]:
         call = self.subjects.ReenrolSubjects(
             subject_service_pb2.ReenrolSubjectsRequest(model=model, accept_lost=accept_lost)
         )
@@ -182,13 +202,12 @@ class Matching:
 
 @dataclass
 class World:
-    """What outlives a replica of matching, and two embedding services."""
+    """What outlives a replica of matching, and an embedding service."""
 
     clock: Clock
     engine: QdrantEngine
-    targets: dict[str, str]
-    old: Embedding
-    new: Embedding
+    target: str
+    embedding: Embedding
     records: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     ledger: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     register: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
@@ -199,129 +218,38 @@ class World:
     evidence: InMemoryObjectStore = field(default_factory=InMemoryObjectStore)
 
     @asynccontextmanager
-    async def matching(
-        self, main: model_pb2.Model = OLD, coming: model_pb2.Model | None = NEW
-    ) -> AsyncGenerator[Matching, None]:
-        """Run a replica of matching.
-
-        Args:
-            main: Pack of the embedding service in use.
-            coming: Of the next one.
-        """
-        names = [main.name, *([coming.name] if coming else [])]
+    async def matching(self) -> AsyncGenerator[Matching, None]:
+        """Run a replica of matching."""
         async with contextlib.AsyncExitStack() as stack:
-            analyzers = [
-                GrpcFaceAnalyzer(
-                    await stack.enter_async_context(
-                        open_channel(self.targets[name], idempotent=IDEMPOTENT)
-                    ),
-                    self.targets[name],
+            to_embedding = open_channel(self.target, idempotent=IDEMPOTENT)
+            faces = GrpcFaceAnalyzer(await stack.enter_async_context(to_embedding), self.target)
+            gallery, index = (
+                kind(
+                    KeyedCollection(
+                        CollectionAccess(self.engine, layout, self.register, bytes(32), faces.model)
+                    )
                 )
-                for name in names
-            ]
-            faces = analyzers[0]
-            collection = partial(
-                KeyedCollection,
-                self.engine,
-                register=self.register,
-                secret=bytes(32),
-                model=faces.model,
-                others=[each.model for each in analyzers[1:]],
+                for kind, layout in (
+                    (QdrantSubjectIndex, SUBJECT_LAYOUT),
+                    (QdrantSightingIndex, SIGHTING_LAYOUT),
+                )
             )
-            gallery = QdrantSubjectIndex(collection(name="subjects", kinds=SUBJECT_KINDS))
-            index = QdrantSightingIndex(
-                collection(name="sightings", kinds=SIGHTING_KINDS, title="the sightings")
-            )
-            seen = Sightings(
-                index=index,
-                ledger=self.ledger,
-                evidence=self.evidence,
-                feed=InMemorySightingFeed(),
-                subject_is_open=partial(is_open, self.records),
-                clock=self.clock,
-            )
-            buckets = {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence}
-            objects = ObjectErasures(buckets, self.clock, None)
-            certificates = Certificates(
-                self.erasures,
-                {REFERENCES.name: gallery, SIGHTINGS.name: index},
-                objects,
-                self.clock,
-            )
-            enrolled = Subjects(
-                subjects=self.records,
+            stores = in_memory(
+                records=KeyValueSubjectRecords(self.records),
+                ledger=KeyValueSightingLedger(self.ledger),
+                leases=self.leases,
+                erasures=self.erasures,
+                approvals=self.approvals,
                 photos=self.photos,
-                gallery=gallery,
-                sightings=seen,
-                certificates=certificates,
+                evidence=self.evidence,
                 faces=faces,
-                objects=objects,
-                rules=subject_rules(no_problems, self.clock),
-                clock=self.clock,
-            )
-            lease = partial(Lease, self.leases, "collections", "this")
-            completeness = Completeness(subjects=self.records, gallery=gallery, clock=self.clock)
-            gallery_rebuild = GalleryRebuild(
-                subjects=enrolled,
                 gallery=gallery,
-                completeness=completeness,
-                services=analyzers,
-                lease=partial(Lease, self.leases, "templates", "this"),
+                index=index,
             )
-            reenrolment = Reenrolment(
-                subjects=enrolled,
-                gallery=gallery,
-                sightings=index,
-                rebuild=gallery_rebuild,
-                services=analyzers[::-1],
-                lease=lease,
-            )
-            retention = Retention(
-                gallery_rebuild=gallery_rebuild,
-                subjects=SubjectSweep(
-                    subjects=enrolled,
-                    records=self.records,
-                    photos=self.photos,
-                    gallery=gallery,
-                    leftovers=LeftoverSearch(
-                        subjects=self.records,
-                        photos=self.photos,
-                        gallery=gallery,
-                        sightings=seen,
-                        certificates=certificates,
-                    ),
-                    clock=self.clock,
-                ),
-                sightings=seen,
-                indexes=[Leased(one, lease()) for one in (gallery, index)],
-                deviations=no_problems,
-                old_versions=self.photos.remove_old_versions,
-                rules=self.evidence,
-                encryption=no_encryption,
-                clock=self.clock,
-                grace=timedelta(days=7),
-            )
-            policies = Policies(
-                store=self.approvals,
-                shipped=[policy_file(OLD), policy_file(NEW)],
-                faces=faces,
-                count_enrolled=partial(count_enrolled, self.records),
-                clock=self.clock,
-                evaluation=True,
-            )
+            choices = Choices(shipped=[policy_file(OLD), policy_file(NEW)], evaluation=True)
+            use_cases = compose(stores, choices, self.clock)
             server = GrpcServer(
-                services(
-                    subjects=enrolled,
-                    reenrolment=reenrolment,
-                    gallery_rebuild=gallery_rebuild,
-                    sightings=seen,
-                    gallery=gallery,
-                    completeness=completeness,
-                    policies=policies,
-                    retention=retention,
-                    certificates=certificates,
-                    clock=self.clock,
-                ),
+                services(use_cases, stores, self.clock),
                 listen="localhost:0",
                 checks={},
                 grace_seconds=0,
@@ -332,23 +260,15 @@ class World:
             channel = await stack.enter_async_context(open_channel(address))
             yield Matching(
                 address,
+                self.clock,
+                self.embedding,
                 subject_service_pb2_grpc.SubjectServiceStub(channel),
                 matching_service_pb2_grpc.MatchingServiceStub(channel),
                 sighting_service_pb2_grpc.SightingServiceStub(channel),
-                enrolled,
+                use_cases,
                 gallery,
                 index,
-                reenrolment,
-                retention,
             )
-
-
-async def no_problems() -> list[str]:
-    return []
-
-
-async def no_encryption() -> dict[str, str]:
-    return {}
 
 
 async def yes() -> bool:
@@ -377,15 +297,14 @@ async def world(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[World]:
     monkeypatch.setattr(reenrol, "LOOK_AGAIN_SECONDS", 0.01)
-    old, new = Embedding(OLD), Embedding(NEW)
+    embedding = Embedding()
     async with (
-        served(old) as old_address,
-        served(new) as new_address,
+        served(embedding) as target,
         BoundedExecutor("qdrant", workers=1, queue=64) as threads,
     ):
         client = connect(url=None, path=tmp_path)
         engine = QdrantEngine(client, threads, "its local folder")
-        yield World(clock, engine, {OLD.name: old_address, NEW.name: new_address}, old, new)
+        yield World(clock, engine, target, embedding)
         client.close()
 
 
@@ -435,11 +354,10 @@ def finding(
     )
 
 
-async def test_everybody_is_found_with_the_new_pack_and_nobody_with_the_old_one(
-    world: World, matching: Matching
-) -> None:
+async def test_everybody_is_found_with_the_new_pack(world: World, matching: Matching) -> None:
     anna = await matching.enrol("anna", b"anna1", b"anna2")
     ben = await matching.enrol("ben")
+    world.embedding.judged.clear()
 
     *_, last = await matching.reenrol()
 
@@ -448,26 +366,32 @@ async def test_everybody_is_found_with_the_new_pack_and_nobody_with_the_old_one(
         NEW.name,
         NEW.digest,
     )
-    assert (last.lost_subject_ids, sorted(world.new.judged)) == ([], [b"anna1", b"anna2", b"ben"])
-    async with world.matching(main=NEW, coming=None) as switched:
-        assert await switched.found("anna", NEW) == [anna]
-        assert await switched.found("ben", NEW) == [ben]
-        assert await switched.gallery.count() == 3
+    judged = sorted(world.embedding.judged)
+    assert (last.lost_subject_ids, judged) == ([], [b"anna1", b"anna2", b"ben"])
+    assert await matching.found("anna", NEW) == [anna]
+    assert await matching.found("ben", NEW) == [ben]
+    assert await matching.gallery.count() == 3
 
 
-async def test_searches_go_on_with_the_old_pack_until_the_exchange(
+async def test_searches_are_refused_meanwhile_with_what_is_missing(
     world: World, matching: Matching
 ) -> None:
-    anna = await matching.enrol("anna")
-    found: list[list[str]] = []
+    """Nobody is compared with half a gallery, whichever pack a search uses."""
+    await matching.enrol("anna")
+    refusals: list[tuple[str, str]] = []
 
     async def search() -> None:
-        found.append(await matching.found("anna", OLD))
+        refusals.append(await refusal(matching.found("anna", NEW)))
+        refusals.append(await refusal(matching.found("anna", OLD)))
 
-    world.new.meanwhile = search
+    world.embedding.meanwhile = search
     await matching.reenrol()
 
-    assert found == [[anna]]
+    new, old = refusals
+    assert new[0] == "GALLERY_INCOMPLETE"
+    assert "lacks the templates of 1 photographs of 1 people" in new[1]
+    assert "refused until the templates are made" in new[1]
+    assert old[0] == "EMBEDDING_MODEL_MISMATCH"
 
 
 async def test_progress_tells_how_many_photographs_are_done_of_how_many(
@@ -482,54 +406,43 @@ async def test_progress_tells_how_many_photographs_are_done_of_how_many(
         for each in told
         if each.stage == Response.STAGE_EMBEDDING
     ] == [(0, 10), (8, 10), (10, 10), (10, 10)]
-    assert [each.stage for each in told[-2:]] == [
-        Response.STAGE_MOVING_SIGHTINGS,
-        Response.STAGE_DONE,
-    ]
+    assert told[0].stage == Response.STAGE_MOVING_SIGHTINGS
+    assert told[-1].stage == Response.STAGE_DONE
 
 
-@pytest.mark.parametrize("model", ["third-pack", OLD.name + "x", NEW.digest[:12]])
-async def test_a_pack_that_no_embedding_service_runs_is_refused(
+@pytest.mark.parametrize("model", ["third-pack", NEW.name, OLD.digest[:12]])
+async def test_a_pack_that_the_embedding_service_does_not_run_is_refused_and_nothing_changes(
     matching: Matching, model: str
 ) -> None:
-    reason, message = await refusal(matching.reenrol(model))
+    anna = await matching.enrol("anna")
+
+    reason, message = await refusal(matching.moved(model))
 
     assert reason == "MODEL_NOT_SERVED"
-    assert "only new-pack and old-pack" in message
-    assert "HOMEWARD_NEXT_EMBEDDING_TARGET" in message
+    assert f"the embedding service runs old-pack, not {model}" in message
+    assert await matching.found("anna", OLD) == [anna]
 
 
 @pytest.mark.parametrize("model", ["", "x" * 201])
 async def test_a_model_has_a_name(matching: Matching, model: str) -> None:
-    assert (await refusal(matching.reenrol(model)))[0] == "FIELD_INVALID"
+    assert (await refusal(matching.moved(model)))[0] == "FIELD_INVALID"
 
 
-async def test_a_pack_is_named_by_its_digest_too(matching: Matching) -> None:
-    assert (await matching.reenrol(NEW.digest))[-1].stage == Response.STAGE_DONE
+async def test_a_pack_is_named_by_its_digest_too(world: World, matching: Matching) -> None:
+    world.embedding.model = NEW
 
-
-async def test_a_pack_that_is_in_use_already_can_be_moved_to(
-    world: World, matching: Matching
-) -> None:
-    """As after a switch that came first: everything is refused until this."""
-    anna = await matching.enrol("anna")
-    async with world.matching(main=NEW, coming=None) as switched:
-        reason, message = await refusal(switched.found("anna", NEW))
-        assert (reason, "reenrol --model new-pack" in message) == ("EMBEDDING_MODEL_MISMATCH", True)
-
-        await switched.reenrol()
-
-        assert await switched.found("anna", NEW) == [anna]
+    assert (await matching.moved(NEW.digest))[-1].stage == Response.STAGE_DONE
 
 
 async def test_a_gallery_can_be_moved_back_with_the_photographs_that_were_refused_before(
     world: World, matching: Matching
 ) -> None:
     anna = await matching.enrol("anna", b"anna1", b"anna2")
-    world.new.refused = {b"anna1"}
+    world.embedding.refused = {b"anna1"}
     await matching.reenrol()
+    world.embedding.refused = set()
 
-    *_, last = await matching.reenrol(OLD.name)
+    *_, last = await matching.reenrol(OLD)
 
     assert (last.stage, last.unusable_photos) == (Response.STAGE_DONE, [])
     assert await matching.found("anna", OLD) == [anna]
@@ -540,7 +453,7 @@ async def test_photographs_that_the_pack_cannot_use_are_told_by_subject_and_reas
     world: World, matching: Matching
 ) -> None:
     anna = await matching.enrol("anna", b"anna1", b"anna2")
-    world.new.refused = {b"anna2"}
+    world.embedding.refused = {b"anna2"}
 
     told = await matching.reenrol()
 
@@ -565,9 +478,12 @@ async def test_a_photograph_that_is_gone_is_told(world: World, matching: Matchin
     assert [one.problems for each in told for one in each.unusable_photos] == [["PHOTO_GONE"]]
 
 
-async def test_nobody_is_lost_unless_that_is_accepted(world: World, matching: Matching) -> None:
+async def test_nobody_is_passed_by_unless_that_is_accepted(
+    world: World, matching: Matching
+) -> None:
     anna, ben = await matching.enrol("anna"), await matching.enrol("ben")
-    world.new.refused = {b"ben"}
+    world.embedding.refused = {b"ben"}
+    matching.switch(NEW)
     told: list[Response] = []
 
     async def collect() -> None:
@@ -579,16 +495,17 @@ async def test_nobody_is_lost_unless_that_is_accepted(world: World, matching: Ma
 
     assert (reason, told[-1].lost_subject_ids) == ("SUBJECTS_LOST", [ben])
     assert "1 of the subjects" in message
-    assert "--accept-lost" in message
-    assert await matching.found("anna", OLD) == [anna]
-    assert await matching.found("ben", OLD) == [ben]
+    assert (await refusal(matching.found("anna", NEW)))[0] == "GALLERY_INCOMPLETE"
+    await matching.moved(NEW.name, accept_lost=True)
+    matching.clock.pass_time(INCOMPLETE_FOR)
+    assert await matching.found("anna", NEW) == [anna]
 
 
 async def test_who_is_lost_is_named_at_the_end_and_not_searched_for(
     world: World, matching: Matching
 ) -> None:
     anna, ben = await matching.enrol("anna"), await matching.enrol("ben")
-    world.new.refused = {b"ben"}
+    world.embedding.refused = {b"ben"}
 
     *_, last = await matching.reenrol(accept_lost=True)
 
@@ -603,60 +520,63 @@ async def test_who_is_lost_is_named_at_the_end_and_not_searched_for(
 async def test_a_run_goes_on_with_what_was_embedded_before(
     world: World, matching: Matching
 ) -> None:
-    await matching.enrol("anna", *(b"anna%d" % number for number in range(10)))
+    for letter in "abcd":
+        await matching.enrol(letter, *(b"%s%d" % (letter.encode(), one) for one in range(20)))
+    world.embedding.judged.clear()
+    world.embedding.model = NEW
     call = matching.subjects.ReenrolSubjects(
         subject_service_pb2.ReenrolSubjectsRequest(model=NEW.name)
     )
-    while (await call.read()).done_photo_count < 8:
+    while (await call.read()).done_photo_count < 64:  # what is written together
         pass
     call.cancel()
 
     *_, last = await matching.reenrol()
 
     assert last.stage == Response.STAGE_DONE
-    assert len(world.new.judged) <= 12  # the second batch, of 2, twice at most
+    assert len(world.embedding.judged) <= 80 + 8  # a batch twice at most
+
+
+async def test_the_sweep_goes_on_with_a_run_that_broke_off(
+    world: World, matching: Matching
+) -> None:
+    anna = await matching.enrol("anna")
+    matching.switch(NEW)
+    call = matching.subjects.ReenrolSubjects(
+        subject_service_pb2.ReenrolSubjectsRequest(model=NEW.name)
+    )
+    await call.read()
+    call.cancel()
+    await matching.gallery.start_over(ModelInfo(NEW.name, NEW.digest, NEW.template_size))
+    for entry in await world.leases.entries():  # which run out within a minute
+        await world.leases.erase(entry.key)
+
+    await matching.retention.sweep(yes)
+
+    assert await matching.found("anna", NEW) == [anna]
 
 
 async def test_a_second_run_waits_for_the_first_and_finds_its_work_done(
     world: World, matching: Matching
 ) -> None:
     await matching.enrol("anna", b"anna1", b"anna2")
+    world.embedding.judged.clear()
     second: list[asyncio.Task[list[Response]]] = []
 
     async def begin() -> None:
         if not second:
-            second.append(asyncio.create_task(matching.reenrol()))
+            second.append(asyncio.create_task(matching.moved(NEW.name)))
             await asyncio.sleep(0.05)
 
-    world.new.meanwhile = begin
+    world.embedding.meanwhile = begin
     await matching.reenrol()
     told = await second[0]
 
-    assert (told[0].stage, told[-1].stage) == (Response.STAGE_WAITING, Response.STAGE_DONE)
-    assert sorted(world.new.judged) == [b"anna1", b"anna2"]
+    assert told[-1].stage == Response.STAGE_DONE
+    assert sorted(world.embedding.judged) == [b"anna1", b"anna2"]
 
 
-async def test_a_sweep_meanwhile_leaves_the_collections_alone(
-    world: World, matching: Matching
-) -> None:
-    await matching.enrol("anna")
-    ben = await matching.enrol("ben")
-    await matching.close(ben)
-
-    async def sweep() -> None:
-        with pytest.raises(UnavailableError, match="the rebuild waits"):
-            await matching.retention.sweep(yes)
-
-    world.new.meanwhile = sweep
-    told = await matching.reenrol()
-
-    assert [each.done_photo_count for each in told].count(1) == 2
-    assert not await matching.gallery.holds_erased()  # the exchange was the purge
-
-
-async def test_who_is_enrolled_or_closed_meanwhile_is_so_in_both(
-    world: World, matching: Matching
-) -> None:
+async def test_who_is_enrolled_or_closed_meanwhile_is_so(world: World, matching: Matching) -> None:
     people = [await matching.enrol(f"person{letter}") for letter in "abcdefghijklmnopqrstuvw"]
     others: dict[int, str] = {}
     judged = 0
@@ -667,75 +587,21 @@ async def test_who_is_enrolled_or_closed_meanwhile_is_so_in_both(
         if turn % 4 == 1 and turn < 24:
             await matching.close(people[turn])
             others[turn] = await matching.enrol(f"other{'abcdef'[turn // 4]}")
-            assert await matching.found("persona", OLD) == [people[0]]
 
-    world.new.meanwhile = meanwhile
+    world.embedding.meanwhile = meanwhile
     *_, last = await matching.reenrol()
+    world.embedding.meanwhile = None
 
-    gone = {people[number] for number in range(1, 23, 4)}
-    assert (last.stage, len(others)) == (Response.STAGE_DONE, 6)
-    async with world.matching(main=NEW) as switched:
-        kept = [
-            await switched.found(f"person{letter}", NEW) for letter in "abcdefghijklmnopqrstuvw"
-        ]
-        came = [await switched.found(f"other{letter}", NEW) for letter in "abcdef"]
+    gone = {people[turn] for turn in others}
+    assert (last.stage, len(others)) == (Response.STAGE_DONE, len(gone))
+    kept = [await matching.found(f"person{letter}", NEW) for letter in "abcdefghijklmnopqrstuvw"]
+    came = [await matching.found(f"other{'abcdef'[turn // 4]}", NEW) for turn in sorted(others)]
     assert kept == [[] if name in gone else [name] for name in people]
     assert came == [[others[turn]] for turn in sorted(others)]
-    assert await matching.gallery.count() == len(people) - len(gone) + len(others)
+    assert await matching.gallery.count() == len(people)
 
 
-async def test_a_photograph_that_is_added_at_the_exchange_is_in_it_or_refused(
-    world: World, matching: Matching
-) -> None:
-    """At any of its steps: nothing that was answered as held is without a template."""
-    anna = await matching.enrol("anna")
-    adding: list[asyncio.Task[Any]] = []
-
-    async def begin() -> None:
-        adding.extend(
-            asyncio.create_task(matching.add(anna, b"anna%d" % number)) for number in range(9)
-        )
-        await asyncio.sleep(0.02)
-        world.new.meanwhile = None
-
-    world.new.meanwhile = begin
-    await matching.reenrol()
-    answers = await asyncio.gather(*adding, return_exceptions=True)
-
-    accepted = {one.reference_photo.photo_id for one in answers if not isinstance(one, Exception)}
-    refused = [one.details() for one in answers if isinstance(one, grpc.aio.AioRpcError)]
-    assert len(accepted) + len(refused) == 9
-    assert [one for one in refused if "reenrol --model" not in one] == []
-    assert await matching.gallery.holding(accepted) == accepted
-    subject, _ = await matching.use.get(anna)
-    listed = {photo.photo_id for photo in subject.photos}
-    assert await matching.gallery.holding(listed) == listed >= accepted
-
-
-@pytest.mark.parametrize("moment", ["before it is listed", "after it is listed"])
-async def test_a_photograph_that_is_being_added_while_the_gallery_is_exchanged_is_right(
-    matching: Matching, monkeypatch: pytest.MonkeyPatch, moment: str
-) -> None:
-    anna = await matching.enrol("anna")
-    edit = matching.use._edit
-
-    async def around(*args: Any, **kwargs: Any) -> Any:
-        if moment.startswith("before"):
-            await matching.reenrol()
-        edited = await edit(*args, **kwargs)
-        if moment.startswith("after"):
-            await matching.reenrol()
-        return edited
-
-    monkeypatch.setattr(matching.use, "_edit", around)
-    added = await matching.add(anna, b"anna2")
-
-    assert await matching.gallery.model() == await matching.index.model()
-    assert await matching.gallery.holding([added.reference_photo.photo_id])
-    assert await matching.gallery.count() == 2
-
-
-async def test_a_photograph_that_the_exchange_overtakes_leaves_nothing(
+async def test_a_photograph_that_the_start_overtakes_leaves_nothing(
     world: World, matching: Matching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     anna = await matching.enrol("anna")
@@ -750,6 +616,33 @@ async def test_a_photograph_that_the_exchange_overtakes_leaves_nothing(
 
     assert reason == "EMBEDDING_MODEL_MISMATCH"
     assert len(await world.photos.objects("")) == await matching.gallery.count() == 1
+
+
+async def test_a_photograph_that_is_listed_after_the_start_gets_its_template(
+    world: World, matching: Matching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its template went with the former gallery, and the run looks again at its end."""
+    anna = await matching.enrol("anna")
+    edit = matching.use._edit
+
+    async def late(*args: Any, **kwargs: Any) -> Any:
+        monkeypatch.setattr(matching.use, "_edit", edit)
+        listed = asyncio.Event()
+
+        async def list_it() -> None:
+            if not listed.is_set():
+                listed.set()
+                await edit(*args, **kwargs)
+
+        world.embedding.meanwhile = list_it
+        await matching.reenrol()
+        return await matching.use.get(anna)
+
+    monkeypatch.setattr(matching.use, "_edit", late)
+    added = await matching.add(anna, b"anna2")
+
+    assert await matching.gallery.holding([added.reference_photo.photo_id])
+    assert await matching.found("anna", NEW) == [anna]
 
 
 def dying(call: Any, left: list[int]) -> Any:
@@ -775,6 +668,8 @@ async def killed(world: World, monkeypatch: pytest.MonkeyPatch, step: int) -> tu
         carl = await matching.enrol("carl")
         await matching.sightings.RecordSightings(finding(anna, OLD, score=0.5))
         left = [step]
+        world.embedding.judged.clear()
+        world.embedding.model = NEW
         with contextlib.suppress(Killed), monkeypatch.context() as patched:
             patched.setattr(world.engine, "run", dying(world.engine.run, left))
             patched.setattr(world.register, "update", dying(world.register.update, left))
@@ -794,14 +689,13 @@ async def test_a_run_that_was_killed_is_done_by_the_next(
         *_, last = await restarted.reenrol()
 
         assert last.stage == Response.STAGE_DONE
-        assert len(world.new.judged) <= 4 + AT_ONCE
+        assert len(world.embedding.judged) <= 4 + AT_ONCE
         assert await restarted.gallery.count() == 4
         names = await world.engine.run(world.engine.client.get_collections)
         assert len(names.collections) == 2
-    async with world.matching(main=NEW, coming=None) as switched:
-        found = [await switched.found(name, NEW) for name in ("anna", "ben", "carl")]
+        found = [await restarted.found(name, NEW) for name in ("anna", "ben", "carl")]
         assert found == [[anna], [ben], [carl]]
-        assert len(await switched.index.find()) == 1
+        assert len(await restarted.index.find(SightingFilter())) == 1
 
 
 @pytest.mark.parametrize("step", range(STEPS))
@@ -811,20 +705,18 @@ async def test_who_is_closed_after_a_run_was_killed_is_in_no_collection(
     anna, ben, carl = await killed(world, monkeypatch, step)
     async with world.matching() as restarted:
         await restarted.close(carl)
+        await restarted.reenrol()
         await restarted.retention.sweep(yes)
         certificate = (await restarted.close(carl)).certificate
+
         assert [
             entry.outcome for entry in certificate.entries if entry.data == "reference templates"
         ] == [subject_pb2.ErasureEntry.OUTCOME_ERASED]
-
-        await restarted.reenrol()
-
         names = await world.engine.run(world.engine.client.get_collections)
         assert len(names.collections) == 2
-    async with world.matching(main=NEW, coming=None) as switched:
-        found = [await switched.found(name, NEW) for name in ("anna", "ben", "carl")]
+        found = [await restarted.found(name, NEW) for name in ("anna", "ben", "carl")]
         assert found == [[anna], [ben], []]
-        assert len(await switched.index.find()) == 1
+        assert len(await restarted.index.find(SightingFilter())) == 1
 
 
 async def test_the_steps_at_which_a_run_is_killed_are_all_of_them(
@@ -846,11 +738,12 @@ async def test_the_steps_at_which_a_run_is_killed_are_all_of_them(
 @pytest.mark.parametrize(
     "act", ["Match", "GetThresholdPolicy", "AddReferencePhoto", "RecordSightings"]
 )
-async def test_everything_of_the_former_pack_is_refused_after_the_exchange_and_says_what_to_do(
+async def test_everything_of_the_former_pack_is_refused_afterwards_and_says_what_to_do(
     matching: Matching, act: str
 ) -> None:
     anna = await matching.enrol("anna")
     await matching.reenrol()
+    matching.embedding.model = OLD
 
     reason, message = await refusal(
         {
@@ -871,41 +764,28 @@ async def test_everything_of_the_former_pack_is_refused_after_the_exchange_and_s
     assert "run the embedding service with new-pack" in message
 
 
-@pytest.mark.parametrize("restarted", [False, True])
 @pytest.mark.parametrize("act", ["Match", "AddReferencePhoto", "RecordSightings"])
 async def test_an_embedding_service_that_has_changed_its_pack_is_refused(
-    world: World,
-    matching: Matching,
-    restarted: bool,  # noqa: FBT001 - a case
-    act: str,
+    world: World, matching: Matching, act: str
 ) -> None:
     anna = await matching.enrol("anna")
     await matching.sightings.RecordSightings(finding(anna, OLD, score=0.5))
-    world.old.model = NEW
+    world.embedding.model = NEW
 
-    @asynccontextmanager
-    async def same() -> AsyncGenerator[Matching, None]:
-        yield matching
-
-    replicas: dict[bool, Callable[[], AbstractAsyncContextManager[Matching]]] = {
-        False: same,
-        True: partial(world.matching, coming=None),
-    }
-    async with replicas[restarted]() as replica:
-        reason, message = await refusal(
-            {
-                "Match": lambda: replica.found("anna", NEW),
-                "AddReferencePhoto": lambda: replica.add(anna, b"anna2"),
-                "RecordSightings": lambda: replica.sightings.RecordSightings(
-                    finding(anna, NEW, score=0.5)
-                ),
-            }[act]()
-        )
+    reason, message = await refusal(
+        {
+            "Match": lambda: matching.found("anna", NEW),
+            "AddReferencePhoto": lambda: matching.add(anna, b"anna2"),
+            "RecordSightings": lambda: matching.sightings.RecordSightings(
+                finding(anna, NEW, score=0.5)
+            ),
+        }[act]()
+    )
 
     assert reason == "EMBEDDING_MODEL_MISMATCH"
     assert "model pack old-pack (aaaaaaaaaaaa)" in message
     assert "new-pack (bbbbbbbbbbbb)" in message
-    assert "`homeward subject reenrol --model new-pack`" in message
+    assert "have the kept photographs embedded again" in message
     assert len(await world.photos.objects("")) == await matching.gallery.count() == 1
 
 
@@ -915,13 +795,15 @@ async def test_an_embedding_service_that_changes_its_pack_during_a_run_ends_it(
     await matching.enrol("anna")
 
     async def change() -> None:
-        world.new.model = model_pb2.Model(name="third-pack", digest="c" * 64, template_size=16)
+        world.embedding.model = model_pb2.Model(
+            name="third-pack", digest="c" * 64, template_size=16
+        )
 
-    world.new.meanwhile = change
+    world.embedding.meanwhile = change
     reason, _ = await refusal(matching.reenrol())
 
     assert reason == "EMBEDDING_MODEL_MISMATCH"
-    assert (await matching.gallery.model()).name == OLD.name
+    assert await matching.gallery.count() == 0
 
 
 async def test_sightings_of_the_old_pack_stay_listed_and_can_be_reviewed_and_erased(
@@ -962,10 +844,9 @@ async def test_a_finding_of_the_new_pack_joins_a_sighting_of_the_old_one_and_tak
     first = await matching.sightings.RecordSightings(finding(anna, OLD, score=0.9))
     await matching.reenrol()
 
-    async with world.matching(main=NEW, coming=None) as switched:
-        again = await switched.sightings.RecordSightings(finding(anna, NEW, score=0.5, start=11))
-        (held,) = await switched.index.find()
-        still = await world.evidence.get(f"pending/{held.sighting_id}.jpg")
+    again = await matching.sightings.RecordSightings(finding(anna, NEW, score=0.5, start=11))
+    (held,) = await matching.index.find(SightingFilter())
+    still = await world.evidence.get(f"pending/{held.sighting_id}.jpg")
 
     assert again.results[0].sighting.sighting_id == first.results[0].sighting.sighting_id
     assert (held.score, held.model_digest, still) == (0.5, NEW.digest, b"new-pack")
@@ -973,7 +854,7 @@ async def test_a_finding_of_the_new_pack_joins_a_sighting_of_the_old_one_and_tak
 
 
 async def test_a_confirmed_sighting_of_the_old_pack_takes_findings_in_and_does_not_change(
-    world: World, matching: Matching
+    matching: Matching,
 ) -> None:
     anna = await matching.enrol("anna")
     first = await matching.sightings.RecordSightings(finding(anna, OLD, score=0.5))
@@ -986,41 +867,57 @@ async def test_a_confirmed_sighting_of_the_old_pack_takes_findings_in_and_does_n
     )
     await matching.reenrol()
 
-    async with world.matching(main=NEW, coming=None) as switched:
-        again = await switched.sightings.RecordSightings(finding(anna, NEW, score=0.9))
+    again = await matching.sightings.RecordSightings(finding(anna, NEW, score=0.9))
 
     assert again.results[0].sighting.model_digest == OLD.digest
     assert again.results[0].sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED
 
 
-async def test_an_erasure_during_a_run_is_certified_once_the_old_collections_are_gone(
+async def test_an_erasure_during_a_run_finds_no_template_and_says_so(
     world: World, matching: Matching
 ) -> None:
+    """Those of the former pack are gone, with their files, before the first new one is made."""
     await matching.enrol("anna")
     ben = await matching.enrol("ben")
-    closing: list[asyncio.Task[Any]] = []
+    closed: list[Any] = []
 
     async def close() -> None:
-        if not closing:
-            closing.append(asyncio.create_task(matching.close(ben)))
-            await closing[0]
+        if not closed:
+            closed.append(await matching.close(ben))
 
-    world.new.meanwhile = close
+    world.embedding.meanwhile = close
     await matching.reenrol()
-    await matching.retention.sweep(yes)
 
-    closed = await closing[0]
-    (templates,) = [e for e in closed.certificate.entries if e.data == "reference templates"]
-    assert templates.outcome == subject_pb2.ErasureEntry.OUTCOME_PENDING
-    certificate = (await matching.close(ben)).certificate
-    assert [
-        (entry.item_count, entry.outcome)
-        for entry in certificate.entries
+    (templates,) = [e for e in closed[0].certificate.entries if e.data == "reference templates"]
+    assert templates.outcome == subject_pb2.ErasureEntry.OUTCOME_ERASED
+    names = await world.engine.run(world.engine.client.get_collections)
+    assert len(names.collections) == 2
+
+
+async def test_an_erasure_is_pending_while_files_of_the_former_pack_are_there(
+    matching: Matching,
+) -> None:
+    anna = await matching.enrol("anna")
+    await matching.gallery.start_over(ModelInfo(NEW.name, NEW.digest, NEW.template_size))
+
+    first = (await matching.close(anna)).certificate
+    await matching.retention.sweep(yes)
+    later = (await matching.close(anna)).certificate
+
+    outcomes = [
+        entry.outcome
+        for one in (first, later)
+        for entry in one.entries
         if entry.data == "reference templates"
-    ] == [(1, subject_pb2.ErasureEntry.OUTCOME_ERASED)]
+    ]
+    assert outcomes == [
+        subject_pb2.ErasureEntry.OUTCOME_PENDING,
+        subject_pb2.ErasureEntry.OUTCOME_ERASED,
+    ]
 
 
 async def cli(matching: Matching, *arguments: str) -> int:
+    matching.switch(NEW)
     return await asyncio.to_thread(
         run, ["subject", "reenrol", "--matching", matching.address, *arguments]
     )
@@ -1048,7 +945,7 @@ async def test_the_command_prints_a_document_with_what_the_pack_cannot_use(
     world: World, matching: Matching, capsys: pytest.CaptureFixture[str]
 ) -> None:
     anna, ben = await matching.enrol("anna", b"anna1", b"anna2"), await matching.enrol("ben")
-    world.new.refused = {b"anna1", b"ben"}
+    world.embedding.refused = {b"anna1", b"ben"}
 
     code = await cli(matching, "--model", NEW.name, "--output", "json")
     first = capsys.readouterr()

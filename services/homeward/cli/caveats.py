@@ -129,7 +129,7 @@ def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list
 
 
 def beside(
-    scored: Iterable[policy_figures.Scored], known: Mapping[str, subject_pb2.Subject]
+    scored: Iterable[policy_figures.ScoredMatch], known: Mapping[str, subject_pb2.Subject]
 ) -> list[str]:
     """Return what to say of candidates: by the policies that they were found by.
 
@@ -164,7 +164,7 @@ def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
 
 
 def subjects_of(
-    session: Session, scored: Iterable[policy_figures.Scored]
+    session: Session, scored: Iterable[policy_figures.ScoredMatch]
 ) -> dict[str, subject_pb2.Subject]:
     """Return the subjects of candidates by id; of a few, without reading all that there are."""
     wanted = {one.subject_id for one in scored}
@@ -183,7 +183,7 @@ def subjects_of(
     return found
 
 
-def mark(subject: subject_pb2.Subject | None, one: policy_figures.Scored) -> str:
+def mark(subject: subject_pb2.Subject | None, one: policy_figures.ScoredMatch) -> str:
     """Return a short word to put beside a candidate whose figures do not hold, or nothing."""
     if subject is None:
         return ""

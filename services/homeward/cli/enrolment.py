@@ -24,7 +24,7 @@ _Warning = subject_service_pb2.EnrolmentWarning
 
 
 @dataclass(slots=True)
-class Offered:
+class EnrolmentResult:
     """What became of photographs."""
 
     subject: subject_pb2.Subject | None
@@ -40,7 +40,9 @@ class Offered:
         return len(self.refused) == len(self.outcomes)
 
 
-def create(session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool) -> Offered:
+def create(
+    session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool
+) -> EnrolmentResult:
     """Enrol somebody without photographs, and tell of others of the same case.
 
     Returns:
@@ -58,12 +60,12 @@ def create(session: Session, stated: subject_pb2.Subject, request_id: str, *, as
     if answer.warnings and ask and not _agreed("Enrol another subject of this case?"):
         forget_if_empty(stub, answer.subject.subject_id)
         raise CliError(f"{case}: nobody was enrolled", exit_code=ExitCode.INTERRUPTED)
-    return Offered(answer.subject, warnings=warned)
+    return EnrolmentResult(answer.subject, warnings=warned)
 
 
 def offer(
     session: Session,
-    offered: Offered,
+    offered: EnrolmentResult,
     pictures: Mapping[Path, bytes],
     *,
     ask: bool,
@@ -128,7 +130,7 @@ def _added(
     return _stub(session).AddReferencePhoto(request), warned
 
 
-def tell_offered(session: Session, offered: Offered) -> ExitCode:
+def tell_offered(session: Session, offered: EnrolmentResult) -> ExitCode:
     """Print the subject as it is now, and return what to exit with."""
     enrolled = offered.subject
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []

@@ -120,9 +120,13 @@ _ADVICE: Mapping[str, str] = {
         "`homeward status` shows the model in use, `homeward policy list` the policies;"
         " `homeward policy activate ID` has one used that was measured with that model"
     ),
-    "SUBJECTS_LOST": "`homeward subject add-photo` adds photographs; --accept-lost goes on without",
+    "SUBJECTS_LOST": (
+        "`homeward subject add-photo` adds photographs; with --accept-lost the same command goes on"
+        " without these subjects"
+    ),
     "GALLERY_INCOMPLETE": (
-        "`homeward subject rebuild` makes the templates now; the next sweep does so too"
+        "`homeward subject rebuild` makes the templates now and shows how far it is; the next sweep"
+        " does so too"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

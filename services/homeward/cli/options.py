@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from homeward.cli.render import View
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_UUID_PREFIX = re.compile(r"[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?")
 _SHORTEST_PREFIX = 8
 _ID_LENGTH = 36
 """Of a UUID."""
@@ -161,6 +163,11 @@ def confirm(question: str, *, yes: bool) -> None:
             exit_code=ExitCode.INTERRUPTED,
             advice="--yes answers for you" if not sys.stdin.isatty() else "",
         )
+
+
+def begins_uuid(given: str) -> bool:
+    """Tell whether a UUID could begin so."""
+    return _UUID_PREFIX.fullmatch(given) is not None
 
 
 def full_id(

@@ -83,7 +83,7 @@ def distinct(policies: Iterable[tuple[str, PolicyFigures]]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-class Scored(Protocol):
+class ScoredMatch(Protocol):
     """A sighting, or a candidate of a scan."""
 
     @property
@@ -99,19 +99,19 @@ class Scored(Protocol):
     def HasField(self, field_name: Literal["rival_score", "figures"], /) -> bool: ...  # noqa: D102, N802
 
 
-def doubtful(scored: Scored) -> bool:
+def doubtful(scored: ScoredMatch) -> bool:
     """Whether somebody else who is enrolled is nearly as alike, or more so."""
     return scored.HasField("rival_score") and scored.score - scored.rival_score < DOUBTFUL_MARGIN
 
 
-def notes(scored: Sequence[Scored]) -> list[str]:
+def notes(scored: Sequence[ScoredMatch]) -> list[str]:
     """Return what is to be said below a list."""
     doubt = [DOUBT] if any(doubtful(one) for one in scored) else []
     worth = ((one.policy_id, one.figures) for one in scored if one.HasField("figures"))
     return doubt + distinct(worth)
 
 
-def score(scored: Scored) -> str:
+def score(scored: ScoredMatch) -> str:
     """Return how alike, with a mark where it is doubtful; `DOUBT` says what the mark means."""
     return f"{scored.score:.3f}{' ?' if doubtful(scored) else ''}"
 

@@ -168,8 +168,8 @@ def _tell(session: Session, outcome: _Outcome, subjects: Subjects) -> None:
     if outcome.last.stage == Response.STAGE_DONE:
         session.view.say(
             f"The gallery is of {outcome.last.model_name} ({outcome.last.model_digest[:12]}) now."
-            " Run the embedding service with it, and activate a threshold policy that was measured"
-            " with it: searches are refused until then."
+            " Activate a threshold policy that was measured with it: searches are refused until"
+            " then."
         )
 
 

@@ -18,7 +18,7 @@ from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import written_name
 from homeward.cli.render import size
 
-_CHUNK_BYTES = 64 * 1024
+_CHUNK_BYTES = 256 * 1024
 _READ_BYTES = 1024 * 1024
 _ATTEMPTS = 6
 """In a row and without a byte stored; the waits between them add up to half a minute."""
@@ -28,7 +28,7 @@ _AGAIN = "run the same command again: it goes on where it stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
+class UploadResult:
     """The footage, and whether it was held before."""
 
     footage: footage_pb2.Footage
@@ -66,7 +66,7 @@ def stream(
     stub: FootageServiceStub,
     path: Path,
     header: footage_service_pb2.UploadHeader,
-) -> Uploaded:
+) -> UploadResult:
     """Upload over gRPC, from where an earlier attempt stopped.
 
     Raises:
@@ -83,7 +83,7 @@ def stream(
                 response = stub.UploadFootage(
                     _messages(path, header, lambda done: _show(show, pace, done, header.size_bytes))
                 )
-                return Uploaded(response.footage, response.already_held)
+                return UploadResult(response.footage, response.already_held)
             except CallError as error:
                 if not _worth_resuming(error):
                     turn.wait(error)
@@ -101,7 +101,7 @@ def stream(
 
 def by_url(
     stub: FootageServiceStub, path: Path, header: footage_service_pb2.UploadHeader
-) -> Uploaded:
+) -> UploadResult:
     """Upload straight into the object store.
 
     Raises:
@@ -110,7 +110,7 @@ def by_url(
     """
     place = stub.CreateUploadUrl(footage_service_pb2.CreateUploadUrlRequest(header=header))
     if place.HasField("existing_footage"):
-        return Uploaded(place.existing_footage, already_held=True)
+        return UploadResult(place.existing_footage, already_held=True)
     _put(path, place.url)
     turn = patience.Turn()
     while True:
@@ -121,7 +121,7 @@ def by_url(
         except CallError as error:
             turn.wait(error)
         else:
-            return Uploaded(completed.footage, already_held=False)
+            return UploadResult(completed.footage, already_held=False)
 
 
 def _stored(stub: FootageServiceStub, request_id: str) -> int:

@@ -308,12 +308,13 @@ GALLERIES = DataClass(
 CERTIFICATES = DataClass(
     name="erasures",
     holds="what was erased when, and how that was verified: ids and counts; which recordings there"
-    " are and until when, so that one that the store removes is missed",
+    " are and until when, so that one that the store removes is missed; how many there are, by"
+    " camera and day",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="ERASURES",
-    keys="footage.…, subject.…, held.…, begun.…",
-    kept="6 years; what is held, with its recording",
+    keys="footage.…, subject.…, held.…, begun.…, recent, count.…, round, pointers",
+    kept="6 years; what is held, with its recording; counts, until counted again",
     removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,
 )

@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 
 from homeward.cli.errors import PACK_ADVICE
 from homeward.core.distribution import how_to_install
-from homeward.embedded.ports import NAMES, NEXT_EMBEDDING
+from homeward.embedded.ports import NAMES
 
 _PORT = click.IntRange(1, 65535)
 _HELP = """\
@@ -58,13 +58,6 @@ Exit status:
     help="Try Homeward out: choose candidates by a threshold that nobody has approved.",
 )
 @click.option(
-    "--next-model",
-    metavar="PACK",
-    envvar="HOMEWARD_NEXT_MODEL_PACK",
-    default="",
-    help="Run this model pack too, beside the one in use, for `homeward subject reenrol`.",
-)
-@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     envvar="HOMEWARD_LOG_LEVEL",
@@ -94,7 +87,6 @@ def up(
     matching_port: int | None,
     embedding_port: int | None,
     evaluation: bool,
-    next_model: str,
     log_level: str,
     start_timeout: float,
     output: str,
@@ -123,7 +115,6 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
-        next_model=next_model,
     )
     try:
         stack.run(
@@ -134,7 +125,7 @@ def up(
         )
     except StackError as error:
         click.echo(f"homeward up: {error}", err=True)
-        if error.part in ("embedding", NEXT_EMBEDDING):
+        if error.part == "embedding":
             click.echo(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
         sys.exit(error.exit_code)
 

@@ -22,9 +22,9 @@ from homeward.embedded.ports import FILE_NAME
 from homeward.embedded.running import object_store
 from homeward.embedded.secrets import load_secrets
 from homeward.ingestion.footage import timeline
-from homeward.matching.adapters.changes import CollectionRecord
 from homeward.matching.adapters.engine import connect
 from homeward.matching.adapters.qdrant import SIGHTING_KINDS, SUBJECT_KINDS
+from homeward.matching.gallery.register import CollectionRecord
 from homeward.servicekit import records
 
 PAGE = 500

@@ -11,7 +11,7 @@ from homeward.core.tls import VARIABLES
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
-from homeward.embedded.ports import NEXT_EMBEDDING, SERVICES, address
+from homeward.embedded.ports import SERVICES, address
 from homeward.embedded.secrets import Secrets
 from homeward.embedded.spec import ChildSpec, always_ready
 from homeward.embedded.vacuum import FREES_AFTER
@@ -58,7 +58,6 @@ def service_specs(
     inherited: Mapping[str, str],
     log_level: str,
     evaluation: bool,
-    next_model: str = "",
 ) -> list[ChildSpec]:
     """Return the services, in the order of their start.
 
@@ -74,7 +73,6 @@ def service_specs(
         inherited: The user's environment.
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
-        next_model: Model pack of a second embedding service, for re-enrolment; empty for none.
     """
     defaults = _defaults(data, given, secrets)
     fixed = {
@@ -84,18 +82,13 @@ def service_specs(
         "HOMEWARD_EVALUATION": str(evaluation).lower(),
         **_own_engines(given, ports, secrets),
     }
-    if next_model:
-        fixed["HOMEWARD_NEXT_EMBEDDING_TARGET"] = address(ports[NEXT_EMBEDDING])
-        commands = {**commands, NEXT_EMBEDDING: commands["embedding"]}
 
     # On loopback nobody else calls, so the services speak no TLS.
     inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
 
     def spec(name: str) -> ChildSpec:
-        listens = name in (*SERVICES, NEXT_EMBEDDING)
+        listens = name in SERVICES
         own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
-        if name == NEXT_EMBEDDING:
-            own["HOMEWARD_MODEL_PACK"] = next_model
         if f"{name}-metrics" in ports:
             own["HOMEWARD_METRICS_LISTEN"] = address(ports[f"{name}-metrics"])
         return ChildSpec(

@@ -14,8 +14,6 @@ from homeward.embedded.files import write_private
 
 HOST = "127.0.0.1"
 SERVICES = ("ingestion", "matching", "embedding")
-NEXT_EMBEDDING = "next-embedding"
-"""The embedding service with the model pack to change to, if there is one."""
 NAMES = (
     *SERVICES,
     "nats",
@@ -29,7 +27,6 @@ NAMES = (
     "weed-filer-grpc",
     "ingestion-metrics",
     "matching-metrics",
-    NEXT_EMBEDDING,
     "embedding-metrics",
     "scanner-metrics",
 )

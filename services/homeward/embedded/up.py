@@ -38,7 +38,6 @@ class UpOptions:
     timeout_seconds: float = 60.0
     evaluation: bool = False
     """Whether candidates may be chosen by a policy that nobody has approved."""
-    next_model: str = ""
     """Model pack of a second embedding service, for re-enrolment; empty for none."""
 
 
@@ -108,7 +107,6 @@ def _specs(
         inherited=environment,
         log_level=options.log_level,
         evaluation=options.evaluation,
-        next_model=options.next_model,
     )
     return [*engines, *services]
 

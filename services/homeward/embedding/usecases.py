@@ -170,14 +170,14 @@ class AnalyzePhoto:
 
     def _find(self, image: Image) -> list[Detection]:
         for side in GLANCE_SIDES_PX:
-            glimpsed = self._look(image, side)
+            glimpsed = self._detect_at(image, side)
             if glimpsed:
                 scale = BEST_FACE_PX / max(_side(face.box) for face in glimpsed)
                 careful = min(round(max(image.shape[:2]) * scale), GLANCE_SIDES_PX[-1])
-                return self._look(image, careful) or glimpsed
+                return self._detect_at(image, careful) or glimpsed
         return []
 
-    def _look(self, image: Image, side: int) -> list[Detection]:
+    def _detect_at(self, image: Image, side: int) -> list[Detection]:
         copy, scale = shrink(image, side)
         found = self._detector.detect(copy, PHOTO_DETECTOR_SCORE)
         return [_enlarged(face, 1 / scale) for face in found]

@@ -33,7 +33,7 @@ from homeward.ingestion.adapters.media import CagedFrameSource
 from homeward.ingestion.adapters.probe import CagedProber
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE
 from homeward.ingestion.footage.model import Footage, FootageHeader
-from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.footage.timeline import Examination
 from homeward.ingestion.scan.compare import Task
 from homeward.ingestion.scan.faces import Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy, Segment
@@ -54,7 +54,7 @@ EVERYBODY = -1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class Comparison:
     """One appearance that was followed, compared with one enrolled person."""
 
     identity: str
@@ -199,7 +199,7 @@ class FootageSearcher:
         sample_rate: float,
         *,
         threshold: float = EVERYBODY,
-    ) -> list[Scored]:
+    ) -> list[Comparison]:
         """Return how alike each appearance of a recording is to each enrolled person.
 
         Args:
@@ -234,7 +234,7 @@ async def _nothing(_: Segment) -> None:
     pass
 
 
-def _tasks(path: Path, examined: Examined) -> list[Task]:
+def _tasks(path: Path, examined: Examination) -> list[Task]:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
     footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))
@@ -264,7 +264,7 @@ class _Scorer:
         self._threshold = threshold
         self._gallery = {name: fusing.fuse(templates) for name, templates in gallery.items()}
         self._templates = np.stack(list(self._gallery.values()))
-        self.scored: list[Scored] = []
+        self.scored: list[Comparison] = []
 
     async def match(
         self, probes: Sequence[Template], _: Sequence[str], *, margin: float = 0.0
@@ -283,7 +283,7 @@ class _Scorer:
         for one in sighted:
             fused = float(self._gallery[one.match.subject_id] @ one.template.values)
             self.scored.append(
-                Scored(
+                Comparison(
                     identity=one.match.subject_id,
                     start=one.start.total_seconds(),
                     end=one.end.total_seconds(),
@@ -302,7 +302,7 @@ class _Scorer:
         pass
 
 
-def searches(clip: Clip, scored: Sequence[Scored], enrolled: Sequence[str]) -> list[Search]:
+def searches(clip: Clip, scored: Sequence[Comparison], enrolled: Sequence[str]) -> list[Search]:
     """Return the searches that a recording amounts to.
 
     Each time that somebody enrolled is in view is one; what is most alike to them in that time
@@ -316,7 +316,7 @@ def searches(clip: Clip, scored: Sequence[Scored], enrolled: Sequence[str]) -> l
     for one in known:
         own = [each for each in scored if each.identity == one.identity and _overlap(each, one)]
         found.append(_search(clip, one.identity, sum(one.head_px) / 2, own))
-    alone: dict[tuple[float, float], list[Scored]] = {}
+    alone: dict[tuple[float, float], list[Comparison]] = {}
     for each in scored:
         if not any(_overlap(each, one) for one in known):
             alone.setdefault((each.start, each.end), []).append(each)
@@ -324,7 +324,7 @@ def searches(clip: Clip, scored: Sequence[Scored], enrolled: Sequence[str]) -> l
     return found
 
 
-def _search(clip: Clip, identity: str, head_px: float, rows: Sequence[Scored]) -> Search:
+def _search(clip: Clip, identity: str, head_px: float, rows: Sequence[Comparison]) -> Search:
     return Search(
         clip=clip.path.stem,
         identity=identity,
@@ -335,7 +335,7 @@ def _search(clip: Clip, identity: str, head_px: float, rows: Sequence[Scored]) -
     )
 
 
-def _overlap(scored: Scored, one: Appearance) -> bool:
+def _overlap(scored: Comparison, one: Appearance) -> bool:
     return scored.start <= one.last + SLACK_SECONDS and scored.end >= one.first - SLACK_SECONDS
 
 

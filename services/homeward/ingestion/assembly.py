@@ -58,14 +58,7 @@ async def assemble(
         role: `ingestion` or `scanner`: how the connection to NATS shows.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
-    probers = await stack.enter_async_context(
-        BoundedExecutor(
-            "probe",
-            workers=MAX_EXAMINED_AT_ONCE,
-            # All uploads may end at once, while recordings are examined again.
-            queue=MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads,
-        )
-    )
+    probers = await stack.enter_async_context(_examining_threads(settings))
     timelines = await stack.enter_async_context(BoundedExecutor("timelines", workers=2, queue=256))
     store = _store(settings, threads)
     stack.callback(store.close)
@@ -110,6 +103,15 @@ async def assemble(
     )
 
 
+def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
+    """Return what waits for cages that examine recordings.
+
+    All uploads may end at once, while other recordings are examined again.
+    """
+    queue = MAX_EXAMINED_AT_ONCE + settings.concurrent_uploads
+    return BoundedExecutor("probe", workers=MAX_EXAMINED_AT_ONCE, queue=queue)
+
+
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:
     """Return the bucket of recordings; nothing is sent yet."""
     client = s3.connect(
@@ -148,12 +150,15 @@ def _footage(
 ) -> FootageResource:
     """Return the use cases of recordings."""
     store = stores.store
-    library = FootageLibrary(store=store, prober=prober, executor=executor, clock=clock)
+    records = FootageRecords(stores.erasures)
+    library = FootageLibrary(
+        store=store, prober=prober, executor=executor, known=records, clock=clock
+    )
     eraser = FootageEraser(
         store=store,
         library=library,
         sightings=sightings,
-        records=FootageRecords(stores.erasures),
+        records=records,
         counts=FootageCounts(stores.erasures),
         clock=clock,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,7 +12,7 @@ import structlog
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Purgeable
 from homeward.matching.gallery.rebuild import GalleryRebuild
-from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
@@ -22,7 +22,7 @@ from homeward.servicekit.lifecycle import LifecycleSpan
 log = structlog.get_logger()
 
 
-class Leased:
+class LeasedFiles:
     """A `Purgeable` that waits with a rebuild while somebody else replaces its files.
 
     Args:
@@ -85,14 +85,23 @@ class RetentionReport:
     """The algorithm of each bucket's encryption at rest; "" for none that is told."""
 
 
-class EvidenceRules(Protocol):
-    """What the store of stills is to remove by itself."""
+class Buckets(Protocol):
+    """The buckets of photographs and stills, and the rules by which they forget."""
 
-    async def lifecycle(self, prefix: str) -> LifecycleSpan:
-        """Return after how many days the store itself removes what is under a prefix."""
+    async def deviations(self) -> list[str]:
+        """Return what keeps them from forgetting, each with its remedy."""
+
+    async def remove_old_versions(self) -> int:
+        """Remove what deleting and overwriting left in them; return how many versions."""
+
+    async def encryption(self) -> Mapping[str, str]:
+        """Return the algorithm of each bucket's encryption at rest; "" for none that is told."""
+
+    async def lifecycle(self) -> LifecycleSpan:
+        """Return after how many days the store itself removes stills that nobody has confirmed."""
 
     async def keep_rules(self) -> None:
-        """Set the rules again by which the store removes objects; days pass."""
+        """Set the rules again by which the store removes stills; days pass."""
 
 
 class Retention:
@@ -101,12 +110,9 @@ class Retention:
     Args:
         subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
-        indexes: What keeps bytes of what was removed until it is rebuilt.
+        files: What keeps bytes of what was removed until it is rebuilt.
         gallery_rebuild: Makes templates that the gallery lacks.
-        deviations: Asks the object store for what keeps it from forgetting.
-        old_versions: Removes what deleting and overwriting left in buckets with versions.
-        rules: Of the store of stills.
-        encryption: Asks for the algorithm of each bucket's encryption at rest.
+        buckets: Of photographs and stills.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
     """
@@ -115,24 +121,18 @@ class Retention:
         self,
         *,
         subjects: SubjectSweep,
-        sightings: Sightings,
-        indexes: Sequence[Purgeable],
+        sightings: SightingUpkeep,
+        files: Sequence[Purgeable],
         gallery_rebuild: GalleryRebuild,
-        deviations: Callable[[], Awaitable[list[str]]],
-        old_versions: Callable[[], Awaitable[int]],
-        rules: EvidenceRules,
-        encryption: Callable[[], Awaitable[Mapping[str, str]]],
+        buckets: Buckets,
         clock: Clock,
         grace: timedelta,
     ) -> None:
         self._subjects = subjects
         self._sightings = sightings
-        self._indexes = indexes
+        self._files = files
         self._gallery_rebuild = gallery_rebuild
-        self._deviations = deviations
-        self._old_versions = old_versions
-        self._rules = rules
-        self._encryption = encryption
+        self._buckets = buckets
         self._clock = clock
         self._grace = grace
 
@@ -148,16 +148,16 @@ class Retention:
             How many subjects, sightings, stills and files were removed.
         """
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
-        removed += await self._old_versions()
-        for index in self._indexes:
-            if await index.holds_erased():
-                removed += await index.rebuild(proceed)
+        removed += await self._buckets.remove_old_versions()
+        for files in self._files:
+            if await files.holds_erased():
+                removed += await files.rebuild(proceed)
         if removed:
             log.info("swept", removed=removed)
         # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
         await self._gallery_rebuild.sweep(proceed)
         # A rule that cannot be set must keep nothing.
-        await self._rules.keep_rules()
+        await self._buckets.keep_rules()
         return removed
 
     async def report(self) -> RetentionReport:
@@ -169,8 +169,8 @@ class Retention:
                 *await self._subjects.held(grace=self._grace, unfinished=left),
                 *await self._sightings.held(left),
             ),
-            deviations=tuple(await self._deviations()),
-            rebuild_due=any([await index.holds_erased() for index in self._indexes]),
-            lifecycle=await self._rules.lifecycle("pending/"),
-            encryption=await self._encryption(),
+            deviations=tuple(await self._buckets.deviations()),
+            rebuild_due=any([await files.holds_erased() for files in self._files]),
+            lifecycle=await self._buckets.lifecycle(),
+            encryption=await self._buckets.encryption(),
         )

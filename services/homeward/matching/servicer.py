@@ -23,7 +23,9 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching import metrics
+from homeward.matching.composition import Stores, UseCases
 from homeward.matching.convert import enrolment as convert_enrolment
+from homeward.matching.convert import findings as convert_findings
 from homeward.matching.convert import policies as convert_policies
 from homeward.matching.convert import probes as convert_probes
 from homeward.matching.convert import progress as convert_progress
@@ -34,18 +36,13 @@ from homeward.matching.convert import subjects as convert_subjects
 from homeward.matching.gallery.compare import match
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
-from homeward.matching.gallery.rebuild import GalleryRebuild
-from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policies.model import Policy
 from homeward.matching.retention import Retention
-from homeward.matching.sightings.sightings import Sightings
 from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.enrolment import Enrolment
-from homeward.matching.subjects.subjects import Subjects
 from homeward.servicekit import wire
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.paging import page
+from homeward.servicekit.paging import PageQuery, page
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -54,18 +51,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     """`homeward.api.matching.v1.SubjectService`."""
 
-    def __init__(
-        self,
-        subjects: Subjects,
-        enrolment: Enrolment,
-        reenrolment: Reenrolment,
-        gallery_rebuild: GalleryRebuild,
-        clock: Clock,
-    ) -> None:
-        self._subjects = subjects
-        self._enrolment = enrolment
-        self._reenrolment = reenrolment
-        self._gallery_rebuild = gallery_rebuild
+    def __init__(self, use_cases: UseCases, clock: Clock) -> None:
+        self._subjects = use_cases.subjects
+        self._enrolment = use_cases.enrolment
+        self._closing = use_cases.closing
+        self._reenrolment = use_cases.reenrolment
+        self._gallery_rebuild = use_cases.gallery_rebuild
         self._clock = clock
 
     async def CreateSubject(
@@ -73,9 +64,9 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.CreateSubjectResponse:
         details = convert_subjects.details_from(request.subject, now=self._clock.now())
         request_id = wire.request_id(request.request_id, "request_id")
-        subject, etag, warnings = await self._enrolment.create(details, request_id=request_id)
+        created, warnings = await self._enrolment.create(details, request_id=request_id)
         return subject_service_pb2.CreateSubjectResponse(
-            subject=convert_subjects.to_subject(subject, etag),
+            subject=convert_subjects.to_subject(created),
             warnings=convert_enrolment.to_warnings(warnings),
         )
 
@@ -92,23 +83,23 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     async def GetSubject(
         self, request: subject_service_pb2.GetSubjectRequest, _: Context
     ) -> subject_service_pb2.GetSubjectResponse:
-        subject, etag = await self._subjects.get(wire.uuid_text(request.subject_id, "subject_id"))
-        unusable = await self._subjects.unusable([subject])
+        held = await self._subjects.get(wire.uuid_text(request.subject_id, "subject_id"))
+        unusable = await self._subjects.unusable([held.value])
         return subject_service_pb2.GetSubjectResponse(
-            subject=convert_subjects.to_subject(subject, etag, unusable=unusable)
+            subject=convert_subjects.to_subject(held, unusable=unusable)
         )
 
     async def ListSubjects(
         self, request: subject_service_pb2.ListSubjectsRequest, _: Context
     ) -> subject_service_pb2.ListSubjectsResponse:
-        found = await self._subjects.find(show_closed=request.show_closed)
+        found = await self._subjects.find(
+            show_closed=request.show_closed,
+            prefix=convert_probes.id_prefix_from(request.id_prefix, "id_prefix"),
+        )
         items, token = page(request, found)
-        unusable = await self._subjects.unusable([subject for subject, _ in items])
+        unusable = await self._subjects.unusable([held.value for held in items])
         return subject_service_pb2.ListSubjectsResponse(
-            subjects=[
-                convert_subjects.to_subject(subject, etag, unusable=unusable)
-                for subject, etag in items
-            ],
+            subjects=[convert_subjects.to_subject(held, unusable=unusable) for held in items],
             next_page_token=token,
         )
 
@@ -118,33 +109,31 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         paths = wire.mask_paths(
             request.update_mask, "update_mask", convert_subjects.UPDATABLE_DETAILS
         )
-        subject, etag = await self._subjects.update(
+        held = await self._subjects.update(
             wire.uuid_text(request.subject.subject_id, "subject.subject_id"),
             convert_subjects.details_change(request.subject, paths, now=self._clock.now()),
             etag=request.subject.etag,
         )
-        if "case_reference" in paths:
-            self._enrolment.reread_cases()
-        unusable = await self._subjects.unusable([subject])
+        unusable = await self._subjects.unusable([held.value])
         return subject_service_pb2.UpdateSubjectResponse(
-            subject=convert_subjects.to_subject(subject, etag, unusable=unusable)
+            subject=convert_subjects.to_subject(held, unusable=unusable)
         )
 
     async def CloseSubject(
         self, request: subject_service_pb2.CloseSubjectRequest, _: Context
     ) -> subject_service_pb2.CloseSubjectResponse:
-        subject, etag, certificate = await self._subjects.close(
+        closed, certificate = await self._closing.close(
             wire.uuid_text(request.subject_id, "subject_id")
         )
         return subject_service_pb2.CloseSubjectResponse(
-            subject=convert_subjects.to_subject(subject, etag),
+            subject=convert_subjects.to_subject(closed),
             certificate=convert_retention.to_certificate(certificate),
         )
 
     async def EraseSubject(
         self, request: subject_service_pb2.EraseSubjectRequest, _: Context
     ) -> subject_service_pb2.EraseSubjectResponse:
-        certificate = await self._subjects.erase(wire.uuid_text(request.subject_id, "subject_id"))
+        certificate = await self._closing.erase(wire.uuid_text(request.subject_id, "subject_id"))
         return subject_service_pb2.EraseSubjectResponse(
             certificate=convert_retention.to_certificate(certificate)
         )
@@ -155,16 +144,16 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         model = wire.text(request.model, "model", least=1, most=200)
         run = self._reenrolment.run(model, accept_lost=request.accept_lost)
         async with aclosing(run) as progress:
-            async for told in progress:
-                yield convert_progress.to_reenrolled(told)
+            async for part in progress:
+                yield convert_progress.to_reenrolled(part)
 
     async def RebuildGallery(
         self, request: subject_service_pb2.RebuildGalleryRequest, _: Context
     ) -> AsyncIterator[subject_service_pb2.RebuildGalleryResponse]:
         run = self._gallery_rebuild.run(accept_lost=request.accept_lost)
         async with aclosing(run) as progress:
-            async for told in progress:
-                yield convert_progress.to_rebuilt(told)
+            async for part in progress:
+                yield convert_progress.to_rebuilt(part)
 
 
 class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
@@ -278,34 +267,36 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
 class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     """`homeward.api.matching.v1.SightingService`."""
 
-    def __init__(self, sightings: Sightings, subjects: Subjects, clock: Clock) -> None:
-        self._sightings = sightings
-        self._subjects = subjects
+    def __init__(self, use_cases: UseCases, clock: Clock) -> None:
+        self._recording = use_cases.recording
+        self._review = use_cases.review
+        self._upkeep = use_cases.upkeep
+        self._subjects = use_cases.subjects
         self._clock = clock
 
     async def RecordSightings(
         self, request: sighting_service_pb2.RecordSightingsRequest, _: Context
     ) -> sighting_service_pb2.RecordSightingsResponse:
-        findings = convert_sightings.findings_from(request, now=self._clock.now())
-        results = [await self._sightings.record(finding) for finding in findings]
-        for done, _sighting in results:
-            metrics.SIGHTINGS.labels(done.value).inc()
+        findings = convert_findings.findings_from(request, now=self._clock.now())
+        results = [await self._recording.record(finding) for finding in findings]
+        for disposition, _sighting in results:
+            metrics.SIGHTINGS.labels(disposition.value).inc()
         return sighting_service_pb2.RecordSightingsResponse(
-            results=[convert_sightings.to_recorded(done, sighting) for done, sighting in results]
+            results=[convert_sightings.to_recorded(*result) for result in results]
         )
 
     async def GetSighting(
         self, request: sighting_service_pb2.GetSightingRequest, _: Context
     ) -> sighting_service_pb2.GetSightingResponse:
-        sighting = await self._sightings.get(wire.uuid_text(request.sighting_id, "sighting_id"))
+        sighting = await self._review.get(wire.uuid_text(request.sighting_id, "sighting_id"))
         response = sighting_service_pb2.GetSightingResponse(
             sighting=convert_sightings.to_sighting(sighting)
         )
         if request.view == sighting_service_pb2.SIGHTING_VIEW_FULL:
-            subject, _etag = await self._subjects.get(sighting.subject_id)
+            subject = (await self._subjects.get(sighting.subject_id)).value
             boxes = [p.face_box for p in subject.photos if p.photo_id == sighting.photo_id]
             photo = await self._subjects.photo(sighting.subject_id, sighting.photo_id)
-            response.still = await self._sightings.still(sighting) or b""
+            response.still = await self._review.still(sighting) or b""
             response.reference_photo = photo or b""
             if boxes:
                 response.reference_face_box.CopyFrom(convert_subjects.to_box(boxes[0]))
@@ -314,25 +305,24 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def ListSightings(
         self, request: sighting_service_pb2.ListSightingsRequest, _: Context
     ) -> sighting_service_pb2.ListSightingsResponse:
-        start, end = wire.from_interval(request, "interval")
-        found = await self._sightings.find(
-            subject_ids=convert_probes.scope_from(request.subject_ids, "subject_ids"),
-            footage_ids=frozenset(request.footage_ids),
-            states=convert_sightings.states_from(request.states),
-            start=start,
-            end=end,
+        if request.id_prefix:
+            prefix = convert_sightings.only_prefix_from(request)
+            found = await self._review.with_prefix(prefix, size=PageQuery.of(request).size)
+            return convert_sightings.to_page(found, "")
+        query = PageQuery.of(request)
+        listed, cursor = await self._review.page(
+            convert_sightings.filter_from(request),
+            size=query.size,
+            after=convert_sightings.cursor_from(query.after),
         )
-        items, token = page(request, found)
-        return sighting_service_pb2.ListSightingsResponse(
-            sightings=[convert_sightings.to_sighting(sighting) for sighting in items],
-            next_page_token=token,
-        )
+        place = convert_sightings.to_cursor(cursor) if cursor else ""
+        return convert_sightings.to_page(listed, query.token(place) if place else "")
 
     async def ReviewSighting(
         self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
     ) -> sighting_service_pb2.ReviewSightingResponse:
         decision = convert_sightings.decision_from(request.decision)
-        sighting = await self._sightings.review(
+        sighting = await self._review.review(
             wire.uuid_text(request.sighting_id, "sighting_id"),
             decision=decision,
             reason=wire.text(request.reason, "reason", most=1000),
@@ -346,7 +336,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def ListRejections(
         self, request: sighting_service_pb2.ListRejectionsRequest, _: Context
     ) -> sighting_service_pb2.ListRejectionsResponse:
-        found = await self._sightings.rejections(
+        found = await self._review.rejections(
             subject_ids=convert_probes.scope_from(request.subject_ids, "subject_ids"),
             footage_ids=frozenset(
                 convert_probes.footage_id_from(name, f"footage_ids[{index}]")
@@ -362,7 +352,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def ExportSighting(
         self, request: sighting_service_pb2.ExportSightingRequest, _: Context
     ) -> sighting_service_pb2.ExportSightingResponse:
-        sighting, still = await self._sightings.export(
+        sighting, still = await self._review.export(
             wire.uuid_text(request.sighting_id, "sighting_id"), unapproved=request.unapproved
         )
         return sighting_service_pb2.ExportSightingResponse(
@@ -374,7 +364,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def EraseFootageSightings(
         self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
     ) -> sighting_service_pb2.EraseFootageSightingsResponse:
-        count = await self._sightings.erase_footage(
+        count = await self._upkeep.erase_footage(
             convert_probes.footage_id_from(request.footage_id, "footage_id")
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
@@ -383,7 +373,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
         wanted = convert_probes.scope_from(request.subject_ids, "subject_ids")
-        async with aclosing(self._sightings.follow()) as changes:
+        async with aclosing(self._review.follow()) as changes:
             async for change in changes:
                 if not wanted or change.subject_id in wanted:
                     yield sighting_service_pb2.WatchSightingsResponse(
@@ -412,51 +402,33 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
         )
 
 
-def services(
-    *,
-    subjects: Subjects,
-    reenrolment: Reenrolment,
-    gallery_rebuild: GalleryRebuild,
-    sightings: Sightings,
-    gallery: SubjectIndex,
-    completeness: Completeness,
-    policies: Policies,
-    retention: Retention,
-    certificates: Certificates,
-    clock: Clock,
-) -> list[Service]:
+def services(use_cases: UseCases, stores: Stores, clock: Clock) -> list[Service]:
     """Return what the matching server serves."""
     package = "homeward.api.matching.v1"
     return [
         Service(
             f"{package}.SubjectService",
             subject_service_pb2_grpc.add_SubjectServiceServicer_to_server,
-            SubjectServicer(
-                subjects,
-                Enrolment(subjects, gallery, policies, completeness, clock),
-                reenrolment,
-                gallery_rebuild,
-                clock,
-            ),
+            SubjectServicer(use_cases, clock),
         ),
         Service(
             f"{package}.MatchingService",
             matching_service_pb2_grpc.add_MatchingServiceServicer_to_server,
-            MatchingServicer(gallery, completeness, policies),
+            MatchingServicer(stores.gallery, use_cases.completeness, use_cases.policies),
         ),
         Service(
             f"{package}.PolicyService",
             policy_service_pb2_grpc.add_PolicyServiceServicer_to_server,
-            PolicyServicer(policies, clock),
+            PolicyServicer(use_cases.policies, clock),
         ),
         Service(
             f"{package}.SightingService",
             sighting_service_pb2_grpc.add_SightingServiceServicer_to_server,
-            SightingServicer(sightings, subjects, clock),
+            SightingServicer(use_cases, clock),
         ),
         Service(
             f"{package}.RetentionService",
             retention_service_pb2_grpc.add_RetentionServiceServicer_to_server,
-            RetentionServicer(retention, certificates),
+            RetentionServicer(use_cases.retention, use_cases.certificates),
         ),
     ]

@@ -15,11 +15,6 @@ class MatchingSettings(EngineSettings):
     """Each is the variable `HOMEWARD_` and its name in capitals."""
 
     embedding_target: str = Field(description="Address of the embedding service.")
-    next_embedding_target: str | None = Field(
-        None,
-        description="Address of an embedding service with the model pack to change to, for"
-        " `homeward subject reenrol`.",
-    )
     qdrant_url: str | None = Field(
         None,
         description="URL of a Qdrant server's REST interface. A URL without a port means 443 of"

@@ -21,11 +21,11 @@ async def main() -> list[str]:
     settings = MatchingSettings()  # the environment has the rest
     configure_logging("matching-setup", settings.log_level)
     async with AsyncExitStack() as stack:
-        parts = await assemble(settings, stack, role="matching-setup")
+        stores = (await assemble(settings, stack, role="matching-setup")).stores
         # Embedding tells how long templates are, so this waits for it too.
-        await eventually(parts.gallery.count)
-        await eventually(parts.seen.count)
-        return await eventually(parts.deviations)
+        await eventually(stores.gallery.count)
+        await eventually(stores.index.count)
+        return await eventually(stores.buckets.deviations)
 
 
 if __name__ == "__main__":

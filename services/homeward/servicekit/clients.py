@@ -121,11 +121,16 @@ def open_channel(
     config = {**BALANCED, "methodConfig": retries(idempotent)}
     options.append(("grpc.service_config", json.dumps(config)))
     if tls is None:
-        return grpc.aio.insecure_channel(target, options=options, interceptors=[_Traced()])
+        return grpc.aio.insecure_channel(
+            target, options=options, interceptors=[_TracingInterceptor()]
+        )
     return FollowingChannel(
         Rotation(tls, say_unusable),
         lambda material: grpc.aio.secure_channel(
-            target, channel_credentials(material), options=options, interceptors=[_Traced()]
+            target,
+            channel_credentials(material),
+            options=options,
+            interceptors=[_TracingInterceptor()],
         ),
     )
 
@@ -140,7 +145,7 @@ def trace_metadata() -> tuple[tuple[str, str], ...]:
     return tuple(tracing.carried().items())
 
 
-class _Traced(grpc.aio.UnaryUnaryClientInterceptor):
+class _TracingInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
     """Puts unary calls into the current trace.
 
     Not streams: what grpc.aio returns for an intercepted one cannot be read while it is written.

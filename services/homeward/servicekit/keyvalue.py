@@ -5,7 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(Generic[T]):
+    """A record as a value, with what makes a write of it conditional."""
+
+    value: T
+    etag: str
+    """Another one after every write."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMark:
+    """The state of a store at one moment: another one after every write and every removal."""
+
+    revision: int
+    """Of the newest record that was ever written; 0 in a store that is new."""
+    count: int
+    """How many records are held, older ones that are being overwritten included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +69,19 @@ class KeyValueStore(Protocol):
     async def erase(self, key: str) -> bool:
         """Remove a record and overwrite its bytes; return whether there was one."""
 
-    async def entries(self, pattern: str = ">") -> list[Entry]:
+    async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys.
 
         Args:
             pattern: Tokens, `*` for any one token, `>` at the end for one or more.
+            since: Only those that were written after this revision.
         """
+
+    async def keys(self, pattern: str = ">") -> frozenset[str]:
+        """Return the keys that match, without reading the records."""
+
+    async def mark(self) -> StoreMark:
+        """Return the state of the store, to see later whether anything has changed."""
 
     def watch(self, pattern: str = ">") -> AsyncGenerator[Entry | None, None]:
         """Yield the matching records as they are now, then None, then each write as it happens."""
@@ -124,9 +152,18 @@ class InMemoryKeyValueStore:
         """Remove a record; return whether there was one."""
         return self._entries.pop(key, None) is not None
 
-    async def entries(self, pattern: str = ">") -> list[Entry]:
+    async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""
-        return [self._entries[key] for key in sorted(self._entries) if _matches(pattern, key)]
+        found = [self._entries[key] for key in sorted(self._entries) if _matches(pattern, key)]
+        return [entry for entry in found if entry.revision > since]
+
+    async def keys(self, pattern: str = ">") -> frozenset[str]:
+        """Return the keys that match."""
+        return frozenset(key for key in self._entries if _matches(pattern, key))
+
+    async def mark(self) -> StoreMark:
+        """Return the state of the store."""
+        return StoreMark(self._revision, len(self._entries))
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[Entry | None, None]:
         """Yield the matching records, then None, then each write."""

@@ -14,7 +14,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
     KeyNotFoundError,
@@ -24,7 +24,7 @@ from nats.js.errors import (
 from nats.js.kv import KeyValue
 
 from homeward.servicekit import errors
-from homeward.servicekit.keyvalue import ConflictError, Entry
+from homeward.servicekit.keyvalue import ConflictError, Entry, StoreMark
 
 CONNECT_TIMEOUT_SECONDS = 2
 REQUEST_TIMEOUT_SECONDS = 5
@@ -41,6 +41,8 @@ OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
 overwrites the bytes of a message that is deleted by its number, not of one that is crowded out."""
 
+MOST_KEYS = 100_000
+"""A server names no more subjects of a stream in one answer."""
 
 log = structlog.get_logger()
 
@@ -249,15 +251,32 @@ class NatsKeyValueStore:
         except NotFoundError:  # somebody else was faster
             return False
 
-    async def entries(self, pattern: str = ">") -> list[Entry]:
+    async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""
-        found = []
-        async with aclosing(self.watch(pattern)) as entries:
+        found: dict[str, Entry] = {}
+        async with aclosing(self._watch(pattern, since=since)) as entries:
             async for entry in entries:
                 if entry is None:
                     break
-                found.append(entry)
-        return sorted(found, key=lambda entry: entry.key)
+                found[entry.key] = entry
+        return [found[key] for key in sorted(found)]
+
+    async def keys(self, pattern: str = ">") -> frozenset[str]:
+        """Return the keys that match, without reading the records."""
+        with self._nats.translated():
+            info = await self._nats.jetstream.stream_info(
+                self._stream, subjects_filter=f"{self._prefix}{pattern}"
+            )
+        found = info.state.subjects or {}
+        if len(found) >= MOST_KEYS:  # the server names no more
+            return frozenset(entry.key for entry in await self.entries(pattern))
+        return frozenset(subject.removeprefix(self._prefix) for subject in found)
+
+    async def mark(self) -> StoreMark:
+        """Return the state of the store."""
+        with self._nats.translated():
+            info = await self._nats.jetstream.stream_info(self._stream)
+        return StoreMark(info.state.last_seq, info.state.messages)
 
     async def watch(self, pattern: str = ">") -> AsyncGenerator[Entry | None, None]:
         """Yield the matching records, then None, then each write.
@@ -265,12 +284,21 @@ class NatsKeyValueStore:
         The SDK's own watcher may say that there are no more records before the first one has come,
         and leaves its consumer behind for five minutes, up to the server's limit.
         """
+        async with aclosing(self._watch(pattern)) as entries:
+            async for entry in entries:
+                yield entry
+
+    async def _watch(self, pattern: str, *, since: int = 0) -> AsyncGenerator[Entry | None, None]:
+        """Yield as `watch` does; after a revision, every write since instead of the newest."""
+        config = ConsumerConfig(opt_start_seq=since + 1) if since else None
+        policy = DeliverPolicy.BY_START_SEQUENCE if since else DeliverPolicy.LAST_PER_SUBJECT
         with self._nats.translated():
             subscription = await self._nats.jetstream.subscribe(
                 f"{self._prefix}{pattern}",
                 stream=self._stream,
                 ordered_consumer=True,
-                deliver_policy=DeliverPolicy.LAST_PER_SUBJECT,
+                config=config,
+                deliver_policy=policy,
                 inactive_threshold=FORGET_CONSUMER_SECONDS,
             )
         consumer: str | None = None

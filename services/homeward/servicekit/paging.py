@@ -106,17 +106,18 @@ def _decode(token: str, digest: str) -> str:
     except (ValueError, TypeError, binascii.Error):
         after, of = "", ""
     if of != digest or not isinstance(after, str) or not after:
-        raise _invalid_token()
+        raise invalid_token()
     return after
 
 
 def _number(after: str) -> int:
     if not (after.isascii() and after.isdigit()):
-        raise _invalid_token()
+        raise invalid_token()
     return int(after)
 
 
-def _invalid_token() -> InvalidArgumentError:
+def invalid_token() -> InvalidArgumentError:
+    """Return the error for a token that no page of the list was given."""
     return InvalidArgumentError(
         "page_token is not one that this list gave for the same request; start from the first page",
         reason=Reason.PAGE_TOKEN_INVALID,

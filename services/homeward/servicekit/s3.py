@@ -149,7 +149,7 @@ class S3ObjectStore:
 
     async def encryption(self) -> str:
         """Return the algorithm of the bucket's encryption at rest, read back; "" for none."""
-        return await self.run(self._encryption.told)
+        return await self.run(self._encryption.algorithm)
 
     async def lifecycle(self, prefix: str) -> LifecycleSpan:
         """Return after how many days the server itself removes what is under a prefix."""
@@ -237,7 +237,7 @@ class S3ObjectStore:
             except S3Error as error:  # another replica was faster
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
-        self._encryption.ask()
+        self._encryption.request()
         self._set_rules()
 
     def _set_rules(self) -> None:
@@ -267,8 +267,8 @@ class S3ObjectStore:
         return [f"bucket {self.bucket}: {problem}" for problem in problems]
 
     def _keeping(self) -> list[str]:
-        asked = (self._versions.problem(), self._lock(), self._replication())
-        return [problem for problem in asked if problem]
+        found = (self._versions.problem(), self._lock(), self._replication())
+        return [problem for problem in found if problem]
 
     def _delete(self, key: str) -> Removal:
         if self._versions.status() is Versioning.NEVER:

@@ -8,7 +8,7 @@ from minio.sseconfig import Rule, SSEConfig
 
 from homeward.servicekit.settings import Encryption
 
-_NOT_TOLD = frozenset({"NotImplemented", "MethodNotAllowed"})
+_UNSUPPORTED = frozenset({"NotImplemented", "MethodNotAllowed"})
 _RULES = {"sse-s3": Rule.new_sse_s3_rule, "sse-kms": Rule.new_sse_kms_rule}
 _ALGORITHMS = {
     "sse-s3": ("AES256", "aws:kms", "aws:kms:dsse"),
@@ -33,24 +33,24 @@ class BucketEncryption:
         self._bucket = bucket
         self._wanted = wanted
 
-    def told(self) -> str:
+    def algorithm(self) -> str:
         """Return the algorithm that the server tells: `AES256`, `aws:kms`; "" for none."""
         try:
             config = self._client.get_bucket_encryption(self._bucket)
         except ValueError:  # Ceph 16.2 answers with something else
             return ""
         except S3Error as error:
-            if error.code in _NOT_TOLD:
+            if error.code in _UNSUPPORTED:
                 return ""
             raise
         return config.rule.sse_algorithm if config else ""
 
-    def ask(self) -> None:
+    def request(self) -> None:
         """Ask for what is wanted, if the bucket does not have it.
 
         What the server does not take is told by `problem`, which stops nothing but uploads.
         """
-        if self._wanted == "none" or self._is_enough(self.told()):
+        if self._wanted == "none" or self._is_enough(self.algorithm()):
             return
         try:
             self._client.set_bucket_encryption(self._bucket, SSEConfig(_RULES[self._wanted]()))
@@ -60,14 +60,14 @@ class BucketEncryption:
 
     def problem(self) -> str | None:
         """Return what is amiss with the encryption, and the remedy."""
-        told = self.told()
-        if self._wanted == "none" or self._is_enough(told):
+        algorithm = self.algorithm()
+        if self._wanted == "none" or self._is_enough(algorithm):
             return None
         return (
             f"it is not encrypted at rest as HOMEWARD_S3_ENCRYPTION={self._wanted} asks: the server"
-            f" tells {told or 'no encryption'}; give the server keys (MinIO: KMS) and restart"
+            f" has {algorithm or 'no encryption'}; give the server keys (MinIO: KMS) and restart"
             " Homeward, or encrypt its disks and set HOMEWARD_S3_ENCRYPTION=none"
         )
 
-    def _is_enough(self, told: str) -> bool:
-        return told in _ALGORITHMS[self._wanted]
+    def _is_enough(self, algorithm: str) -> bool:
+        return algorithm in _ALGORITHMS[self._wanted]

@@ -65,7 +65,7 @@ def translated(endpoint: str, bucket: str) -> Iterator[None]:
     except S3Error as error:
         raise refused(error, endpoint, bucket) from error
     except MinioException as error:
-        raise _answers(
+        raise _store_error(
             endpoint, f"its answer was not understood ({type(error).__name__})"
         ) from error
 
@@ -73,30 +73,30 @@ def translated(endpoint: str, bucket: str) -> Iterator[None]:
 def refused(error: S3Error, endpoint: str, bucket: str) -> errors.UnavailableError:
     """Return the error for what a server refuses."""
     if error.code == "RequestTimeTooSkewed":
-        return _answers(
+        return _store_error(
             endpoint,
             "its clock and ours are more than 15 minutes apart; set the one that is wrong",
         )
     if error.code in _FULL or error.response.status == _INSUFFICIENT_STORAGE:
-        return _answers(
+        return _store_error(
             endpoint, f"it is full ({error.code}), so that nothing can be written; give it room"
         )
-    method, url = _asked(error)
+    method, url = _refused_request(error)
     if error.code in _DENIED:
         action = denied_action(method, url, bucket)
-        return _answers(
+        return _store_error(
             endpoint,
             f"Homeward's account may not {action} on bucket {bucket}; allow that in its policy"
             if action
             else f"Homeward's account may not do what was asked of bucket {bucket} ({error.code})",
         )
     if error.code == "InternalError" and method in ("PUT", "POST"):
-        return _answers(
+        return _store_error(
             endpoint,
             "it could not write (InternalError); SeaweedFS says so when no volume is writable, as"
             " when it is full: see its free space and its log",
         )
-    return _answers(endpoint, f"it refused with {error.code}; see its log")
+    return _store_error(endpoint, f"it refused with {error.code}; see its log")
 
 
 def denied_action(method: str, url: str, bucket: str) -> str:
@@ -117,7 +117,7 @@ def denied_action(method: str, url: str, bucket: str) -> str:
     return (_OBJECT_ACTIONS if key else _BUCKET_ACTIONS).get(method, "")
 
 
-def _asked(error: S3Error) -> tuple[str, str]:
+def _refused_request(error: S3Error) -> tuple[str, str]:
     """Return method and address of the call that was refused."""
     original = getattr(
         error.response, "_original_response", None
@@ -128,19 +128,19 @@ def _asked(error: S3Error) -> tuple[str, str]:
 def _unreachable(error: Exception, endpoint: str) -> errors.UnavailableError:
     reason = getattr(error, "reason", None)
     if isinstance(reason, urllib3.exceptions.ResponseError):
-        return _answers(
+        return _store_error(
             endpoint,
             "it answers each call with an error, as one does that is overloaded; see its log",
         )
     certificate = _certificate_error(error)
     if certificate is not None:
-        return _answers(
+        return _store_error(
             endpoint,
             f"its certificate is not trusted ({certificate.verify_message.rstrip('.')}); name the"
             " file with its authority in SSL_CERT_FILE, or give it a certificate for this address",
         )
     if isinstance(reason, urllib3.exceptions.SSLError):
-        return _answers(
+        return _store_error(
             endpoint, "TLS fails with it; see whether HOMEWARD_S3_ENDPOINT is to begin with http://"
         )
     return errors.unavailable("S3", endpoint, "start it, or correct HOMEWARD_S3_ENDPOINT")
@@ -158,7 +158,7 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
     return None
 
 
-def _answers(endpoint: str, what: str) -> errors.UnavailableError:
+def _store_error(endpoint: str, what: str) -> errors.UnavailableError:
     """Return the error for a server that is there, and does not do what it is asked."""
     return errors.UnavailableError(
         f"S3 at {endpoint}: {what}",

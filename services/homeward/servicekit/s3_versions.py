@@ -51,10 +51,10 @@ class BucketVersions:
     def __init__(self, client: Minio, bucket: str) -> None:
         self._client = client
         self._bucket = bucket
-        self._all_seen = False
-        """Whether all versions were once looked at, and none had an id, since that was on."""
-        self._seen_to = ""
-        """Key that the next look goes on after."""
+        self._all_checked = False
+        """Whether all versions were checked once since versioning was on, and none had an id."""
+        self._checked_to = ""
+        """Key after which the next check begins."""
         self._tidied = False
         """Whether old versions and markers were removed since versioning was on."""
 
@@ -66,23 +66,23 @@ class BucketVersions:
     def problem(self) -> str | None:
         """Return how versions keep the server from forgetting, and what to do about it.
 
-        In a bucket whose versioning is suspended, all versions are looked at once, or up to the
-        first that has an id. After that none can come, and a look is one page, of which each goes
-        on where the last one ended, in case versioning was on for a moment in between.
+        In a bucket whose versioning is suspended, all versions are checked once, or up to the
+        first that has an id. After that none can come, and a check is one page, and each begins
+        where the last one ended, in case versioning was on for a moment in between.
         """
         status = self.status()
         if status is not Versioning.SUSPENDED:
-            self._all_seen, self._seen_to, self._tidied = False, "", False
+            self._all_checked, self._checked_to, self._tidied = False, "", False
             return VERSIONS_KEPT if status is Versioning.ENABLED else None
         while True:
-            page = list(islice(self._listed("", after=self._seen_to), PAGE))
+            page = list(islice(self._listed("", after=self._checked_to), PAGE))
             if any(item.version_id != NULL_VERSION and not item.is_delete_marker for item in page):
-                return VERSIONS_LEFT  # the next look begins here
+                return VERSIONS_LEFT  # the next check begins here
             keys = sorted({item.object_name or "" for item in page})
-            # The last key's other versions may be on the next page: it is looked at again.
-            self._seen_to = keys[-2] if len(page) >= PAGE and len(keys) > 1 else ""
-            if self._all_seen or not self._seen_to:
-                self._all_seen = True
+            # The last key's other versions may be on the next page: it is checked again.
+            self._checked_to = keys[-2] if len(page) >= PAGE and len(keys) > 1 else ""
+            if self._all_checked or not self._checked_to:
+                self._all_checked = True
                 return None
 
     def of(self, prefix: str) -> list[Object]:

@@ -22,6 +22,9 @@ from homeward.api.ingestion.v1 import footage_pb2
 from homeward.cli import upload
 from homeward.cli.__main__ import run
 
+CHUNK = 256 * 1024
+"""Bytes that a message of an upload has."""
+
 
 def test_what_is_odd_about_a_recording_is_noted_when_it_is_added(
     homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -67,11 +70,11 @@ def test_a_recording_arrives_as_it_is(
 def test_an_upload_that_breaks_goes_on_where_it_stopped(
     homeward: Homeward, tmp_path: Path, pauses: list[int]
 ) -> None:
-    content = bytes(range(256)) * 2048
-    homeward.footage.break_after = [65536 * 3]
+    content = bytes(range(256)) * 8192
+    homeward.footage.break_after = [CHUNK * 3]
     assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", content)]) == 0
     first, second = homeward.footage.headers
-    assert (first.offset_bytes, second.offset_bytes) == (0, 65536 * 3)
+    assert (first.offset_bytes, second.offset_bytes) == (0, CHUNK * 3)
     assert bytes(homeward.footage.uploads[first.request_id]) == content
     assert pauses == [1]
 

@@ -90,7 +90,7 @@ def test_who_would_be_lost_is_named_and_nothing_is_done(
     assert ANNA in printed.out
     assert "MP-1" in printed.out
     assert "is of new-pack" not in printed.out
-    assert "--accept-lost goes on without" in printed.err
+    assert "with --accept-lost the same command goes on" in printed.err
 
 
 def test_a_reenrolment_prints_one_document(

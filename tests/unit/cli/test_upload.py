@@ -63,7 +63,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def send(service: Any, path: Path) -> upload.Uploaded:
+def send(service: Any, path: Path) -> upload.UploadResult:
     return upload.stream(service, path, footage_service_pb2.UploadHeader(request_id="up-1"))
 
 

@@ -26,9 +26,7 @@ ELSEWHERE = GivenEngines(s3="http://s3:9000", nats="nats://nats:4222", qdrant="h
 EMBEDDED = GivenEngines(s3=None, nats=None, qdrant=None)
 
 
-def services(
-    data: Path, given: GivenEngines, *, next_model: str = "", **inherited: str
-) -> dict[str, ChildSpec]:
+def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, ChildSpec]:
     specs = plan.service_specs(
         data,
         commands=plan.SERVICE_COMMANDS,
@@ -43,7 +41,6 @@ def services(
         inherited=inherited,
         evaluation=False,
         log_level="info",
-        next_model=next_model,
     )
     return {spec.name: spec for spec in specs}
 
@@ -160,22 +157,6 @@ def test_a_stack_runs_one_model_pack_unless_it_is_asked_for_a_second(tmp_path: P
     parts = services(tmp_path, EMBEDDED)
 
     assert list(parts) == list(plan.SERVICE_COMMANDS)
-    assert "HOMEWARD_NEXT_EMBEDDING_TARGET" not in parts["matching"].environment
-
-
-def test_a_second_model_pack_runs_beside_the_first_and_matching_finds_it(tmp_path: Path) -> None:
-    parts = services(tmp_path, EMBEDDED, next_model="insightface:b", HOMEWARD_MODEL_PACK="a")
-    first, second = parts["embedding"], parts["next-embedding"]
-
-    assert second.command == first.command
-    assert [each.environment["HOMEWARD_MODEL_PACK"] for each in (first, second)] == [
-        "a",
-        "insightface:b",
-    ]
-    address = f"127.0.0.1:{PORTS['next-embedding']}"
-    assert second.environment["HOMEWARD_LISTEN"] == address
-    assert parts["matching"].environment["HOMEWARD_NEXT_EMBEDDING_TARGET"] == address
-    assert "HOMEWARD_METRICS_LISTEN" not in second.environment
 
 
 def test_the_scanner_listens_nowhere(tmp_path: Path) -> None:

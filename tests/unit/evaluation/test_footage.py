@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from homeward.evaluation.dataset import Appearance, Clip
-from homeward.evaluation.footage import Scored, Search, searches
+from homeward.evaluation.footage import Comparison, Search, searches
 from homeward.evaluation.metrics import NOTHING, Bootstrap
 from homeward.evaluation.results import footage_report
 
@@ -16,8 +16,8 @@ def clip(*appearances: Appearance) -> Clip:
     return Clip(Path("a.mp4"), appearances, {})
 
 
-def scored(identity: str, start: float, end: float, score: float) -> Scored:
-    return Scored(identity, start, end, 40.0, score, score - 0.05, score - 0.1)
+def scored(identity: str, start: float, end: float, score: float) -> Comparison:
+    return Comparison(identity, start, end, 40.0, score, score - 0.05, score - 0.1)
 
 
 def told(found: Sequence[Search]) -> list[tuple[str, float]]:

@@ -18,7 +18,7 @@ from homeward.ingestion.footage.clocks import Stamps
 from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.library import FootageLibrary
-from homeward.ingestion.footage.media import Probe, Stretch, VideoTrack
+from homeward.ingestion.footage.media import MediaInfo, Stretch, VideoTrack
 from homeward.ingestion.footage.model import Footage, FootageHeader
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
@@ -29,7 +29,7 @@ from homeward.ingestion.footage.timeline import (
     TIMED,
     UNKNOWN,
     VERSION,
-    Examined,
+    Examination,
     Timeline,
 )
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
@@ -64,17 +64,17 @@ class FakeClock:
 class FakeProber:
     """Says what it is told to, and remembers what it was asked."""
 
-    def __init__(self, answer: Probe) -> None:
+    def __init__(self, answer: MediaInfo) -> None:
         self.answer = answer
         self.problem: errors.DomainError | None = None
         self.urls: list[str] = []
         self.timeline: Timeline = Make.timeline(6)
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         self.urls.append(url)
         if self.problem is not None:
             raise self.problem
-        return Examined(self.answer, self.timeline)
+        return Examination(self.answer, self.timeline)
 
 
 class FakeMatcher:
@@ -210,10 +210,10 @@ class Make:
         *,
         holes: Sequence[tuple[float, float]] = (),
         **changes: Any,
-    ) -> Probe:
+    ) -> MediaInfo:
         """`holes` are the starts and ends of what no picture answers for."""
         frames = round(length * rate)
-        probe = Probe(
+        probe = MediaInfo(
             VideoTrack("h264", 1920, 1080, rate, frames, frames // 50),
             seconds(length),
             holes=tuple(Stretch(seconds(start), seconds(end)) for start, end in holes),
@@ -452,12 +452,15 @@ def resource(
     erasures: InMemoryKeyValueStore,
     clock: FakeClock,
 ) -> FootageResource:
-    library = FootageLibrary(store=bucket, prober=prober, executor=threads, clock=clock)
+    records = FootageRecords(erasures)
+    library = FootageLibrary(
+        store=bucket, prober=prober, executor=threads, known=records, clock=clock
+    )
     eraser = FootageEraser(
         store=bucket,
         library=library,
         sightings=matcher,
-        records=FootageRecords(erasures),
+        records=records,
         counts=FootageCounts(erasures),
         clock=clock,
     )

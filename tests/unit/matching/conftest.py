@@ -8,29 +8,23 @@ from functools import partial
 from typing import Any
 
 import pytest
+from matching_stores import InMemoryBuckets, in_memory
 from matching_values import MODEL, SIZE, unit_vector
 
-from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SIGHTINGS, STILLS
+from homeward.core import policies
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
-from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
+from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
+from homeward.matching.composition import Choices, UseCases, compose
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
-from homeward.matching.gallery.rebuild import GalleryRebuild
-from homeward.matching.retention import Retention
 from homeward.matching.sightings.model import Finding, Sighting
-from homeward.matching.sightings.sightings import Sightings
-from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.leftovers import LeftoverSearch
 from homeward.matching.subjects.model import AgeGroup, SubjectDetails
-from homeward.matching.subjects.object_erasures import ObjectErasures
-from homeward.matching.subjects.subjects import Subjects, is_open, subject_rules
-from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
-from homeward.servicekit.lease import Lease
 from homeward.servicekit.objects import InMemoryObjectStore
 
 
@@ -72,87 +66,42 @@ class Matching:
     faces: FakeFaceAnalyzer = field(default_factory=FakeFaceAnalyzer)
     leases: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
     erasures: InMemoryKeyValueStore = field(default_factory=InMemoryKeyValueStore)
-    problems: list[str] = field(default_factory=list)
-    """What keeps the object store from forgetting."""
 
     def __post_init__(self) -> None:
         self.photos, self.evidence = (
             InMemoryObjectStore(self.clock),
             InMemoryObjectStore(self.clock),
         )
-        self.sightings = Sightings(
-            index=self.index,
-            ledger=self.ledger,
+        self.buckets = InMemoryBuckets(self.photos, self.evidence)
+        self.restart()
+
+    def restart(self, **choices: Any) -> None:
+        """Begin anew with what is stored, and with other choices."""
+        self.stores = in_memory(
+            records=KeyValueSubjectRecords(self.records),
+            ledger=KeyValueSightingLedger(self.ledger),
+            erasures=self.erasures,
+            leases=self.leases,
+            photos=self.photos,
             evidence=self.evidence,
-            feed=self.feed,
-            subject_is_open=partial(is_open, self.records),
-            clock=self.clock,
-        )
-        buckets = {PHOTOGRAPHS.name: self.photos, STILLS.name: self.evidence}
-        self.objects = ObjectErasures(buckets, self.clock, None)
-        self.certificates = Certificates(
-            self.erasures,
-            {REFERENCES.name: self.gallery, SIGHTINGS.name: self.index},
-            self.objects,
-            self.clock,
-        )
-        self.subjects = Subjects(
-            subjects=self.records,
-            photos=self.photos,
-            gallery=self.gallery,
-            sightings=self.sightings,
-            certificates=self.certificates,
+            buckets=self.buckets,
             faces=self.faces,
-            objects=self.objects,
-            rules=subject_rules(self.deviations, self.clock),
-            clock=self.clock,
-        )
-        self.completeness = Completeness(
-            subjects=self.records, gallery=self.gallery, clock=self.clock
-        )
-        self.gallery_rebuild = GalleryRebuild(
-            subjects=self.subjects,
             gallery=self.gallery,
-            completeness=self.completeness,
-            services=[self.faces],
-            lease=partial(Lease, self.leases, "templates", "this"),
+            index=self.index,
+            feed=self.feed,
         )
-        self.subject_sweep = SubjectSweep(
-            subjects=self.subjects,
-            records=self.records,
-            photos=self.photos,
-            gallery=self.gallery,
-            leftovers=LeftoverSearch(
-                subjects=self.records,
-                photos=self.photos,
-                gallery=self.gallery,
-                sightings=self.sightings,
-                certificates=self.certificates,
-            ),
-            clock=self.clock,
-        )
-        self.retention = Retention(
-            gallery_rebuild=self.gallery_rebuild,
-            subjects=self.subject_sweep,
-            sightings=self.sightings,
-            indexes=(self.gallery, self.index),
-            deviations=self.deviations,
-            old_versions=self.remove_old_versions,
-            rules=self.evidence,
-            encryption=self.encryption,
-            clock=self.clock,
-            grace=timedelta(days=7),
-        )
+        self.does = compose(self.stores, Choices(shipped=policies.shipped(), **choices), self.clock)
 
-    async def encryption(self) -> Mapping[str, str]:
-        return {"photos": "", "stills": "AES256"}
+    def __getattr__(self, name: str) -> Any:
+        """Return a use case."""
+        if name not in UseCases.__dataclass_fields__:
+            raise AttributeError(name)
+        return getattr(self.does, name)
 
-    async def deviations(self) -> list[str]:
-        stores = (self.photos, self.evidence)
-        return [*self.problems, *[why for store in stores for why in await store.deviations()]]
-
-    async def remove_old_versions(self) -> int:
-        return sum([await one.remove_old_versions() for one in (self.photos, self.evidence)])
+    @property
+    def problems(self) -> list[str]:
+        """What keeps the object store from forgetting."""
+        return self.buckets.problems
 
     async def everything(self) -> Mapping[str, int]:
         """Return how much each store holds."""
@@ -186,8 +135,8 @@ def details(clock: Clock) -> SubjectDetails:
 @pytest.fixture
 async def subject_id(matching: Matching, details: SubjectDetails) -> str:
     """An open subject."""
-    subject, _ = await matching.subjects.create(details, request_id="first")
-    return subject.subject_id
+    created = await matching.subjects.create(details, request_id="first")
+    return created.value.subject_id
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from homeward.matching.sightings.model import Decision, Finding
+from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.model import ErasureOutcome, SubjectDetails
 from homeward.matching.subjects.object_erasures import ObjectErasures
@@ -43,7 +44,7 @@ async def filled(matching: Any, subject_id: str, finding: Callable[..., Finding]
     """A subject with two photographs and an unreviewed sighting."""
     await matching.subjects.add_photo(subject_id, b"first")
     await matching.subjects.add_photo(subject_id, b"second")
-    await matching.sightings.record(finding())
+    await matching.recording.record(finding())
     return subject_id
 
 
@@ -52,12 +53,12 @@ async def test_a_subject_is_closed_a_week_after_its_review_date_and_not_before(
 ) -> None:
     pass_time(details.review_time - matching.clock.now() + GRACE - MOMENT)
     await matching.retention.sweep(yes)
-    assert (await matching.subjects.get(filled))[0].details is not None
+    assert (await matching.subjects.get(filled)).value.details is not None
 
     pass_time(MOMENT)
     await matching.retention.sweep(yes)
 
-    assert (await matching.subjects.get(filled))[0].details is None
+    assert (await matching.subjects.get(filled)).value.details is None
     assert len(await matching.photos.objects("")) == await matching.gallery.count() == 0
 
 
@@ -69,8 +70,8 @@ async def test_an_erasure_that_broke_off_is_finished(
 
     with monkeypatch.context() as while_it_is_down:
         while_it_is_down.setattr(matching.gallery, "remove_subject", fails)
-        await matching.subjects.erase(filled)
-    assert (await matching.subjects.get(filled))[0].to_be_erased
+        await matching.closing.erase(filled)
+    assert (await matching.subjects.get(filled)).value.to_be_erased
 
     await matching.retention.sweep(yes)
 
@@ -91,7 +92,7 @@ async def test_a_close_that_was_killed_is_finished(
     with monkeypatch.context() as this_time:
         this_time.setattr(matching.gallery, "remove_subject", dies)
         with pytest.raises(Killed):
-            await matching.subjects.close(filled)
+            await matching.closing.close(filled)
 
     await matching.retention.sweep(yes)
 
@@ -103,15 +104,17 @@ async def test_sightings_go_at_their_deadline_unless_they_were_confirmed(
     matching: Any, filled: str, finding: Callable[..., Finding], pass_time: Any
 ) -> None:
     del filled
-    _, confirmed = await matching.sightings.record(finding(100, 104))
-    await matching.sightings.review(
+    _, confirmed = await matching.recording.record(finding(100, 104))
+    await matching.review.review(
         confirmed.sighting_id, decision=Decision.CONFIRM, reason="", reviewer="r"
     )
 
     pass_time(timedelta(days=30))
     await matching.retention.sweep(yes)
 
-    assert [one.sighting_id for one in await matching.index.find()] == [confirmed.sighting_id]
+    assert [one.sighting_id for one in await matching.index.find(SightingFilter())] == [
+        confirmed.sighting_id
+    ]
     assert [one.key for one in await matching.evidence.objects("")] == [
         f"confirmed/{confirmed.sighting_id}.jpg"
     ]
@@ -142,6 +145,7 @@ async def test_a_still_without_a_sighting_goes_after_a_day(matching: Any, pass_t
     await matching.retention.sweep(yes)
     assert len(await matching.evidence.objects("")) == 1
     pass_time(MOMENT)
+    matching.restart()
     await matching.retention.sweep(yes)
 
     assert await matching.evidence.objects("") == []
@@ -150,7 +154,7 @@ async def test_a_still_without_a_sighting_goes_after_a_day(matching: Any, pass_t
 async def test_a_certificate_says_erased_once_the_files_are_gone(
     matching: Any, filled: str
 ) -> None:
-    _, _, told = await matching.subjects.close(filled)
+    _, told = await matching.closing.close(filled)
     assert outcomes(told)["reference templates"] is ErasureOutcome.PENDING
     assert (await matching.retention.report()).rebuild_due
 
@@ -165,7 +169,7 @@ async def test_a_certificate_says_erased_once_the_files_are_gone(
 async def test_what_goes_with_the_scans_is_erased_when_their_time_has_passed(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
 
     pass_time(timedelta(days=31) - MOMENT)
     before = outcomes(await matching.certificates.get(filled))
@@ -178,7 +182,7 @@ async def test_what_goes_with_the_scans_is_erased_when_their_time_has_passed(
 async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
     matching: Any, filled: str
 ) -> None:
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
 
     await matching.retention.sweep(no)
 
@@ -189,9 +193,9 @@ async def test_a_certificate_stays_pending_while_a_rebuild_is_put_off(
 async def test_photographs_and_stills_are_erased_once_the_store_has_had_its_time_to_free_bytes(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(minutes=15)
+    matching.restart(frees_after=timedelta(minutes=15))
     until = matching.clock.now() + timedelta(minutes=15)
-    _, _, told = await matching.subjects.close(filled)
+    _, told = await matching.closing.close(filled)
 
     pass_time(timedelta(minutes=15) - MOMENT)
     before = outcomes(await matching.certificates.get(filled))
@@ -207,7 +211,7 @@ async def test_photographs_and_stills_are_erased_once_the_store_has_had_its_time
 async def test_photographs_stay_pending_while_nobody_knows_when_the_store_frees_bytes(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
 
     pass_time(timedelta(days=365))
 
@@ -222,9 +226,9 @@ async def test_photographs_and_stills_in_buckets_with_versions_go_with_every_ver
         store.versioning = Versioning.ENABLED
         for item in await store.objects(""):
             await store.put(item.key, b"again", content_type="image/jpeg")
-    matching.objects._frees_after = timedelta(minutes=10)
+    matching.restart(frees_after=timedelta(minutes=10))
 
-    _, _, told = await matching.subjects.close(filled)
+    _, told = await matching.closing.close(filled)
 
     assert await matching.photos.left("") == await matching.evidence.left("") == 0
     (entry,) = [one for one in told.entries if one.data == "reference photographs"]
@@ -235,13 +239,13 @@ async def test_photographs_and_stills_in_buckets_with_versions_go_with_every_ver
 async def test_what_a_lock_keeps_is_not_erased_until_it_has_gone(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(minutes=10)
+    matching.restart(frees_after=timedelta(minutes=10))
     matching.photos.locked = matching.evidence.locked = True
-    _, _, kept = await matching.subjects.close(filled)
+    _, kept = await matching.closing.close(filled)
     pass_time(timedelta(days=365))
     later = await matching.certificates.get(filled)
     matching.photos.locked = matching.evidence.locked = False
-    _, _, gone = await matching.subjects.close(filled)
+    _, gone = await matching.closing.close(filled)
 
     stored = ("reference photographs", "stills")
     assert {outcomes(kept)[one] for one in stored} == {ErasureOutcome.FAILED}
@@ -254,12 +258,12 @@ async def test_what_a_lock_keeps_is_not_erased_until_it_has_gone(
 async def test_what_was_copied_elsewhere_is_never_said_to_be_erased(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(minutes=10)
+    matching.restart(frees_after=timedelta(minutes=10))
     matching.photos.copied = True
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
     matching.photos.copied = False
     await matching.photos.put(f"subjects/{filled}/late", b"1", content_type="image/jpeg")
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
     pass_time(timedelta(days=365))
 
     told = await matching.certificates.get(filled)
@@ -272,7 +276,7 @@ async def test_what_was_copied_elsewhere_is_never_said_to_be_erased(
 async def test_what_was_deleted_before_a_store_went_away_has_its_time_to_be_freed_too(
     matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(minutes=15)
+    matching.restart(frees_after=timedelta(minutes=15))
     purge = matching.photos.purge
 
     async def then_goes_away(prefix: str) -> Any:
@@ -281,8 +285,8 @@ async def test_what_was_deleted_before_a_store_went_away_has_its_time_to_be_free
 
     with monkeypatch.context() as this_time:
         this_time.setattr(matching.photos, "purge", then_goes_away)
-        _, _, broken_off = await matching.subjects.close(filled)
-    _, _, repeated = await matching.subjects.close(filled)
+        _, broken_off = await matching.closing.close(filled)
+    _, repeated = await matching.closing.close(filled)
     pass_time(timedelta(minutes=15))
     later = await matching.certificates.get(filled)
 
@@ -293,8 +297,8 @@ async def test_what_was_deleted_before_a_store_went_away_has_its_time_to_be_free
 async def test_a_photograph_that_is_there_again_when_its_time_has_passed_is_told(
     matching: Any, filled: str, pass_time: Any
 ) -> None:
-    matching.objects._frees_after = timedelta(minutes=10)
-    await matching.subjects.close(filled)
+    matching.restart(frees_after=timedelta(minutes=10))
+    await matching.closing.close(filled)
     await matching.photos.put(f"subjects/{filled}/again", b"1", content_type="image/jpeg")
 
     pass_time(timedelta(minutes=10))
@@ -340,7 +344,7 @@ async def test_a_still_that_cannot_be_removed_keeps_no_other(
     matching: Any, filled: str, finding: Callable[..., Finding], pass_time: Any
 ) -> None:
     del filled
-    _, other = await matching.sightings.record(finding(100, 104))
+    _, other = await matching.recording.record(finding(100, 104))
     remove = matching.evidence.delete
 
     async def refuses(key: str) -> None:
@@ -352,13 +356,15 @@ async def test_a_still_that_cannot_be_removed_keeps_no_other(
     pass_time(timedelta(days=30))
     await matching.retention.sweep(yes)
 
-    assert [one.sighting_id for one in await matching.index.find()] == [other.sighting_id]
+    assert [one.sighting_id for one in await matching.index.find(SightingFilter())] == [
+        other.sighting_id
+    ]
 
 
 async def test_a_certificate_names_nobody(
     matching: Any, filled: str, details: SubjectDetails
 ) -> None:
-    await matching.subjects.erase(filled)
+    await matching.closing.erase(filled)
 
     (entry,) = await matching.erasures.entries()
     stated = [details.label, details.case_reference, details.legal_basis, details.authorised_by]
@@ -398,9 +404,9 @@ async def test_a_rejected_sighting_makes_a_rebuild_due(
     matching: Any, filled: str, finding: Callable[..., Finding]
 ) -> None:
     del filled
-    _, seen = await matching.sightings.record(finding(100, 104))
+    _, seen = await matching.recording.record(finding(100, 104))
 
-    await matching.sightings.review(
+    await matching.review.review(
         seen.sighting_id, decision=Decision.REJECT, reason="", reviewer="r"
     )
 
@@ -408,7 +414,7 @@ async def test_a_rejected_sighting_makes_a_rebuild_due(
 
 
 async def test_certificates_of_repeated_erasures_add_up(matching: Any, filled: str) -> None:
-    _, _, first = await matching.subjects.close(filled)
+    _, first = await matching.closing.close(filled)
     again = replace(first, entries=tuple(replace(entry, item_count=1) for entry in first.entries))
 
     kept = await matching.certificates.keep(again)
@@ -428,7 +434,7 @@ async def test_there_is_no_certificate_of_nothing(clock: Clock) -> None:
 async def test_a_certificate_stays_pending_while_a_node_of_the_engine_is_away(
     matching: Any, filled: str
 ) -> None:
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
     await matching.retention.sweep(yes)
     matching.gallery.doubt = "1 of 3 nodes of the cluster do not answer (http://qdrant-2:6335/)"
 
@@ -448,7 +454,7 @@ async def test_a_certificate_is_told_while_the_engine_does_not_answer(
     async def fails(_: str) -> str:
         raise unavailable("Qdrant", "its local folder", "start it")
 
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
     monkeypatch.setattr(matching.gallery, "remains", fails)
 
     told = await matching.certificates.get(filled)

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from homeward.servicekit.background import in_background
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
-from homeward.servicekit.lease import Lease, Proceed, regularly
+from homeward.servicekit.lease import RENEWED_EVERY, Lease, Proceed, regularly
 
 
 def two() -> tuple[InMemoryKeyValueStore, Lease, Lease]:
@@ -72,3 +72,41 @@ async def test_who_is_stopped_lets_another_have_it_at_once() -> None:
         assert not await two_.held()
 
     assert await two_.held()
+
+
+class Stopwatch:
+    """Goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_a_lease_is_renewed_by_time_and_not_by_how_often_it_is_asked_for() -> None:
+    store, watch = InMemoryKeyValueStore(), Stopwatch()
+    lease = Lease(store, "sweep", "one", monotonic=watch)
+    assert await lease.still_held()
+    first = await store.get("sweep")
+
+    watch.seconds += RENEWED_EVERY.total_seconds() - 0.001
+    assert await lease.still_held()
+    assert await store.get("sweep") == first
+
+    watch.seconds += 0.001
+    assert await lease.still_held()
+    assert await store.get("sweep") != first
+
+
+async def test_a_lease_that_was_lost_is_noticed_when_it_is_to_be_renewed() -> None:
+    store, watch = InMemoryKeyValueStore(), Stopwatch()
+    lease = Lease(store, "sweep", "one", monotonic=watch)
+    assert await lease.still_held()
+    await store.erase("sweep")
+    await store.create("sweep", b"another")
+
+    watch.seconds += RENEWED_EVERY.total_seconds()
+
+    assert not await lease.still_held()
+    assert not await lease.still_held()

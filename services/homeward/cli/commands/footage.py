@@ -83,7 +83,7 @@ def add(
     """
     start_of = _starts(files, starts, pattern, timezone)
     stub = _stub(session)
-    added: list[upload.Uploaded] = []
+    added: list[upload.UploadResult] = []
     refused: list[dict[str, str]] = []
     last = ExitCode.OK
     for number, name in enumerate(files):
@@ -342,7 +342,7 @@ def _problems(footage: footage_pb2.Footage) -> str:
     )
 
 
-def _uploaded_line(file: str, uploaded: upload.Uploaded) -> str:
+def _uploaded_line(file: str, uploaded: upload.UploadResult) -> str:
     footage = uploaded.footage
     if uploaded.already_held:
         return f"{file}: held already as footage {footage.footage_id}; nothing was stored again"

@@ -18,7 +18,15 @@ from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
-from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
+from homeward.cli.options import (
+    Group,
+    Session,
+    begins_uuid,
+    confirm,
+    connected,
+    full_id,
+    operator_name,
+)
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, clean, document_text, enum_word
 
@@ -315,9 +323,13 @@ def _list(
 
 
 def _full(session: Session, given: str) -> str:
-    request = sighting_service_pb2.ListSightingsRequest()
+    request = sighting_service_pb2.ListSightingsRequest(id_prefix=given)
     return full_id(
-        "sighting", given, lambda: (each.sighting_id for each in _list(session, request))
+        "sighting",
+        given,
+        lambda: (
+            [each.sighting_id for each in _list(session, request)] if begins_uuid(given) else []
+        ),
     )
 
 

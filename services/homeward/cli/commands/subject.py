@@ -18,7 +18,15 @@ from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
 from homeward.cli.enrolment import named
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import read_photos
-from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
+from homeward.cli.options import (
+    Group,
+    Session,
+    begins_uuid,
+    confirm,
+    connected,
+    full_id,
+    operator_name,
+)
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
 
@@ -122,7 +130,7 @@ def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes
     """Add photographs to a subject; what may be a mistake is told as `add` does."""
     pictures = read_photos(photos)
     ask = not yes and enrolment.somebody_is_there()
-    offered = enrolment.Offered(_get(session, subject_id))
+    offered = enrolment.EnrolmentResult(_get(session, subject_id))
     enrolment.offer(session, offered, pictures, ask=ask)
     return enrolment.tell_offered(session, offered)
 
@@ -294,17 +302,17 @@ def certificate(session: Session, *, subject_id: str, page: Path | None) -> Exit
 @click.option(
     "--accept-lost",
     is_flag=True,
-    help="Go on even if it can use no photograph of some subjects, who are not found any more.",
+    help="Search without subjects of whose photographs it can use none; nobody would find them.",
 )
 def reenrol(session: Session, *, pack: str, accept_lost: bool) -> ExitCode:
     """Move everybody who is enrolled to another model pack.
 
-    Embeds every kept photograph with a pack that runs beside the one in use (`homeward up
-    --next-model`), and then uses those templates, all at once. Searches go on meanwhile. Stopped or
-    broken off, the same command goes on where it was.
+    Start the embedding service with the other pack first. This empties the gallery and embeds
+    every kept photograph with that pack; searches are refused until everybody has a template again.
+    Stopped or broken off, the same command goes on where it was.
 
     Photographs that the pack cannot use are listed (exit code 10). If it can use none of some
-    subject, nothing is exchanged (exit code 7) without --accept-lost.
+    subject, searches that they are part of stay refused (exit code 7) without --accept-lost.
     """
     return reenrolment.follow(
         session, pack, accept_lost=accept_lost, subjects=lambda: _list(session, show_closed=False)
@@ -346,9 +354,13 @@ def _list(session: Session, *, show_closed: bool) -> list[subject_pb2.Subject]:
 
 def full_subject_id(session: Session, given: str) -> str:
     """Return the id of the subject that `given` is or begins."""
-    return full_id(
-        "subject", given, lambda: (each.subject_id for each in _list(session, show_closed=True))
-    )
+    request = subject_service_pb2.ListSubjectsRequest(id_prefix=given, show_closed=True)
+
+    def known() -> list[str]:
+        pages = all_pages(_stub(session).ListSubjects, request, lambda page: page.subjects)
+        return [each.subject_id for each in pages]
+
+    return full_id("subject", given, lambda: known() if begins_uuid(given) else [])
 
 
 def _get(session: Session, given: str) -> subject_pb2.Subject:

@@ -31,7 +31,7 @@ class Centres:
         return np.asarray((1 - part) * means[below] + part * means[below + 1], np.float32)
 
 
-class Centred:
+class CentredRecogniser:
     """Subtracts what the templates of all faces of a size have in common.
 
     Some recognisers give all faces a common direction, and to small and blurred ones another than

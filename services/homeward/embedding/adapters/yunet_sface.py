@@ -16,7 +16,7 @@ import structlog
 from homeward.core.pack_manifest import NOT_DOCUMENTED
 from homeward.core.packs import PackError
 from homeward.core.vision.alignment import ALIGNED_SIDE, ALIGNMENT_VERSION
-from homeward.embedding.adapters.centred import Centred, Centres
+from homeward.embedding.adapters.centred import CentredRecogniser, Centres
 from homeward.embedding.adapters.sessions import CPU
 from homeward.embedding.adapters.sface import BATCH, TEMPLATE_SIZE, OnnxruntimeSface, OpenvinoSface
 from homeward.embedding.adapters.yunet import YunetFaceDetector
@@ -55,7 +55,7 @@ CENTRES = ModelFile(
     training_data="means of SFace's templates of 154 people of Labeled Faces in the Wild",
     training_data_source="bench/centre.py",
 )
-"""Where SFace puts a mean face of each size, see `Centred`."""
+"""Where SFace puts a mean face of each size, see `CentredRecogniser`."""
 
 TEMPLATE_VERSIONS = f"{ALIGNMENT_VERSION} centred-by-width/1"
 """Part of the digest: what decides on a template besides the pack's files."""
@@ -84,7 +84,7 @@ def load(
             start.
     """
     detector, inner = models(runtime=runtime, threads=threads, cache=cache, providers=providers)
-    recogniser = Centred(inner, centres())
+    recogniser = CentredRecogniser(inner, centres())
     detector.detect(np.zeros((360, 640, 3), np.uint8), 0.5)
     for faces in range(1, BATCH + 1):  # OpenVINO prepares for each number of them
         recogniser.embed(np.zeros((faces, ALIGNED_SIDE, ALIGNED_SIDE, 3), np.uint8))

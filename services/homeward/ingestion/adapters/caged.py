@@ -20,8 +20,8 @@ from homeward.ingestion.cage.messages import (
     Block,
     Decode,
     Done,
+    Examination,
     Examine,
-    Examined,
     FromCage,
     Go,
     Need,
@@ -98,7 +98,7 @@ class MediaCage:
         """End the process."""
         self._cage.close()
 
-    def examine(self, blocks: HttpBlocks) -> tuple[Examined, dict[str, NDArray[np.int64]]]:
+    def examine(self, blocks: HttpBlocks) -> tuple[Examination, dict[str, NDArray[np.int64]]]:
         """Return what a file is, and the stamps of its pictures.
 
         Raises:
@@ -106,7 +106,7 @@ class MediaCage:
             UnavailableError: The file cannot be reached.
         """
         self._send(Examine(blocks.size))
-        while not isinstance(message := self._cage.receive(FromCage), Examined):
+        while not isinstance(message := self._cage.receive(FromCage), Examination):
             self._answer(message, blocks, stop=False)
         if message.problem:
             return message, {}
@@ -207,7 +207,7 @@ def _startable() -> Iterator[None]:
         ) from error
 
 
-def _is_sound(facts: Examined) -> bool:
+def _is_sound(facts: Examination) -> bool:
     """Tell whether a description can be true: a file may have taken over who made it."""
     sizes = [side for one in facts.tracks for side in (one.width, one.height)]
     numbers = (facts.tick, facts.rate, facts.anchor_share, facts.declared_seconds)

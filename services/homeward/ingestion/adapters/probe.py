@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from homeward.ingestion.adapters.caged import EXAMINING, MediaCage, media_cage_server
 from homeward.ingestion.adapters.http_file import HttpBlocks
-from homeward.ingestion.cage.messages import Examined as Facts
+from homeward.ingestion.cage.messages import Examination as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.cage.upright import shown_size
 from homeward.ingestion.footage.clocks import Stamps, Steps, place
@@ -34,12 +34,19 @@ from homeward.ingestion.footage.limits import (
 from homeward.ingestion.footage.media import (
     Finding,
     FootageProblem,
+    MediaInfo,
     Orientation,
     Presentation,
-    Probe,
     VideoTrack,
 )
-from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examined, KeyRuns, Spans, Timeline
+from homeward.ingestion.footage.timeline import (
+    UNKNOWN,
+    VERSION,
+    Examination,
+    KeyRuns,
+    Spans,
+    Timeline,
+)
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
@@ -86,7 +93,7 @@ class CagedProber:
         """
         await self._executor.run(_try_a_cage, self._server)
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         """Read the structure of the file at `url`, and decode its first pictures."""
         async with self._places:
             ended = threading.Event()
@@ -106,7 +113,7 @@ def _try_a_cage(server: ForkServer) -> None:
         cage.log_protections()
 
 
-def _examined(server: ForkServer, url: str, ended: threading.Event) -> Examined:
+def _examined(server: ForkServer, url: str, ended: threading.Event) -> Examination:
     with closing(_Blocks(url, ended)) as blocks, closing(MediaCage(server, EXAMINING)) as cage:
         try:
             facts, arrays = cage.examine(blocks)
@@ -146,7 +153,7 @@ def _unreadable(problem: str) -> errors.InvalidArgumentError:
     )
 
 
-def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
+def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination:
     """Make a recording's timeline and description of what a cage found out.
 
     Raises:
@@ -176,7 +183,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
     if truncated:
         findings.insert(0, _cut_off(missing))
     width, height = shown_size(*_stored_size(facts), facts.pixel_aspect)
-    probe = Probe(
+    probe = MediaInfo(
         video=VideoTrack(
             codec=next(one.codec for one in facts.tracks if one.index == facts.track),
             width=height if facts.transpose else width,
@@ -204,7 +211,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examined:
         ),
         version=VERSION,
     )
-    return Examined(probe, timeline)
+    return Examination(probe, timeline)
 
 
 def _require_bounded(timeline: Timeline, holes: Spans, key_runs: KeyRuns) -> None:

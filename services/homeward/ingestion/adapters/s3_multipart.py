@@ -130,8 +130,9 @@ class MultipartUploads:
         if answer.status in _DONE:
             return answer
         kind = answer.headers.get("content-type", "")
-        if not answer.data or _XML not in kind.split(";"):
-            raise InvalidResponseError(answer.status, kind, answer.data.decode(errors="replace"))
+        text = (answer.data or b"").decode(errors="replace")
+        if not text or _XML not in kind.split(";"):
+            raise InvalidResponseError(answer.status, kind, text)
         raise S3Error.fromxml(answer)
 
 

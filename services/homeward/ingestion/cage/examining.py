@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from homeward.ingestion.adapters.containers import PictureTracks, open_tracks
 from homeward.ingestion.cage.file import CagedFile, Service, damage_ignored
-from homeward.ingestion.cage.messages import Examined, TrackFacts
+from homeward.ingestion.cage.messages import Examination, TrackFacts
 from homeward.ingestion.cage.upright import orientation_of, pixel_aspect, upright
 from homeward.ingestion.footage.limits import (
     MAX_PICTURE_PIXELS,
@@ -34,7 +34,7 @@ ANCHORS_AMONG = 100
 pictures."""
 
 STAMPS = ("dts", "pts", "positions", "sizes", "keys")
-"""The arrays that follow `Examined`, 8 bytes a picture each."""
+"""The arrays that follow `Examination`, 8 bytes a picture each."""
 
 _STILLS = ("_pipe", "image2", "gif", "apng", "webp_pipe")
 
@@ -106,33 +106,33 @@ class _Track:
         )
 
 
-def examine(service: Service, size: int) -> tuple[Examined, list[array[int]]]:
+def examine(service: Service, size: int) -> tuple[Examination, list[array[int]]]:
     """Read a file's structure to its end, and decode its first pictures."""
     try:
         opened = open_tracks(CagedFile(service, size))
     except MemoryError:
         raise
     except av.error.FFmpegError:
-        return Examined(problem="it is not a video, or it was cut off before its index"), []
+        return Examination(problem="it is not a video, or it was cut off before its index"), []
     with opened as tracks:
         brand = str(tracks.container.metadata.get("major_brand", "")).strip()
         if tracks.container.format.name.endswith(_STILLS) or brand in _STILL_BRANDS:
-            return Examined(problem="it is a still picture, not a video"), []
+            return Examination(problem="it is a still picture, not a video"), []
         if not tracks.container.streams:
             problem = "it has no tracks: it is empty, or was cut off before its index"
-            return Examined(problem=problem), []
+            return Examination(problem=problem), []
         if not tracks.streams:
-            return Examined(problem="it has no picture track, only sound"), []
+            return Examination(problem="it has no picture track, only sound"), []
         if len(tracks.streams) > MAX_TRACKS:
             problem = (
                 f"it has {len(tracks.streams)} picture tracks; at most {MAX_TRACKS} are read: copy"
                 " the one of the camera to a file of its own"
             )
-            return Examined(problem=problem), []
+            return Examination(problem=problem), []
         return _structure(service, tracks)
 
 
-def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[array[int]]]:
+def _structure(service: Service, tracks: PictureTracks) -> tuple[Examination, list[array[int]]]:
     seen = {stream.index: _Track(stream) for stream in tracks.streams}
     for stream in tracks.streams:
         stream.codec_context.skip_frame = "BIDIR"
@@ -143,7 +143,9 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
                 continue
             count += 1
             if count > MAX_PICTURES:
-                return Examined(problem=f"it has more than {MAX_PICTURES} pictures: split it"), []
+                return Examination(
+                    problem=f"it has more than {MAX_PICTURES} pictures: split it"
+                ), []
             seen[packet.stream.index].take(packet)
             service.still_at_it()
         complete = True
@@ -151,7 +153,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
         track.finish()
     facts = [track.facts for track in seen.values()]
     if not any(one.pictures for one in facts):
-        return Examined(problem="it has no pictures", tracks=facts), []
+        return Examination(problem="it has no pictures", tracks=facts), []
     chosen = seen[chosen_track(facts)]
     context = chosen.stream.codec_context
     if context.width * context.height > MAX_PICTURE_PIXELS:
@@ -159,14 +161,14 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
             f"its pictures have {context.width} x {context.height} pixels; at most"
             f" {MAX_PICTURE_PIXELS / 1e6:.0f} million are searched: convert it to smaller ones"
         )
-        return Examined(problem=problem, tracks=facts), []
+        return Examination(problem=problem, tracks=facts), []
     if chosen.first is None:
         problem = f"none of its pictures decodes ({context.name})"
-        return Examined(problem=problem, tracks=facts), []
+        return Examination(problem=problem, tracks=facts), []
     outcome = _outcome(tracks, chosen, facts, complete=complete)
     problem = _unshowable(chosen.first, outcome)
     if problem:
-        return Examined(problem=problem, tracks=facts), []
+        return Examination(problem=problem, tracks=facts), []
     return outcome, [
         chosen.dts,
         chosen.pts,
@@ -176,7 +178,7 @@ def _structure(service: Service, tracks: PictureTracks) -> tuple[Examined, list[
     ]
 
 
-def _unshowable(first: VideoFrame, outcome: Examined) -> str:
+def _unshowable(first: VideoFrame, outcome: Examination) -> str:
     """Return why the pictures of a track cannot be searched, as far as the first one tells."""
     orientation = Orientation(outcome.transpose, outcome.mirror_x, outcome.mirror_y)
     if min(first.width, first.height) < MIN_SIDE_PX:
@@ -202,14 +204,14 @@ def chosen_track(tracks: Sequence[TrackFacts]) -> int:
 
 def _outcome(
     tracks: PictureTracks, chosen: _Track, facts: list[TrackFacts], *, complete: bool
-) -> Examined:
+) -> Examination:
     stream, first = chosen.stream, chosen.first
     assert first is not None, "a track that decodes"
     context = stream.codec_context
     orientation = orientation_of(first)
     aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
     stated = context.framerate or stream.average_rate or 0
-    return Examined(
+    return Examination(
         track=stream.index,
         tracks=facts,
         container=tracks.container.format.name,

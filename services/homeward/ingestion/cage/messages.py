@@ -11,7 +11,7 @@ import msgspec
 
 
 class Examine(msgspec.Struct, tag=True):
-    """Task: find out what a file is. Ends with `Examined`."""
+    """Task: find out what a file is. Ends with `Examination`."""
 
     size: int
     """Of the file, bytes."""
@@ -138,7 +138,7 @@ class TrackFacts(msgspec.Struct):
     decodes: bool
 
 
-class Examined(msgspec.Struct, tag=True):
+class Examination(msgspec.Struct, tag=True):
     """From a cage: what a file is, or what is wrong with it.
 
     The stamps of its pictures follow: five arrays of as many, see `STAMPS`.
@@ -170,5 +170,5 @@ class Examined(msgspec.Struct, tag=True):
     """Pictures."""
 
 
-FromCage = Need | Room | Picture | Alive | Done | Examined
+FromCage = Need | Room | Picture | Alive | Done | Examination
 ToCage = Task | Block | Go | Stop

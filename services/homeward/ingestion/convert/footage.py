@@ -23,7 +23,7 @@ from homeward.ingestion.scan.coverage import total
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
-MAX_CHUNK_BYTES = 64 * 1024
+MAX_CHUNK_BYTES = 256 * 1024
 MAX_URL_BYTES = 5 * 1024**3
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PROBLEMS = {

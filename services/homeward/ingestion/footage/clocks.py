@@ -113,12 +113,12 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
 def _without_constants(stamps: Stamps) -> Stamps:
     """Return the stamps without those of a clock that stands still, which tells nothing."""
 
-    def told(clock: NDArray[np.int64]) -> NDArray[np.int64]:
+    def unless_still(clock: NDArray[np.int64]) -> NDArray[np.int64]:
         known = clock[clock != UNKNOWN]
         still = len(known) > 1 and known.min() == known.max()
         return np.full_like(clock, UNKNOWN) if still else clock
 
-    return replace(stamps, dts=told(stamps.dts), pts=told(stamps.pts))
+    return replace(stamps, dts=unless_still(stamps.dts), pts=unless_still(stamps.pts))
 
 
 def _lead_in(pts: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -18,6 +18,7 @@ import msgspec
 
 from homeward.ingestion.footage.layout import (
     RECORDINGS,
+    CameraDay,
     FootageLayout,
     camera_prefix,
     day_of,
@@ -28,6 +29,7 @@ from homeward.ingestion.footage.layout import (
 from homeward.ingestion.footage.limits import MAX_SPAN
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
+from homeward.ingestion.footage.records import FootageRecords
 from homeward.servicekit import records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.in_order import in_order
@@ -35,9 +37,10 @@ from homeward.servicekit.in_order import in_order
 REQUESTS_AT_ONCE = 8
 """Of one list at a time, of each kind: as many as the store has connections."""
 
-PAGE_DAYS = 400
-"""Days of cameras that one page looks at, at most: one that finds few recordings in these ends
-there, and the next one goes on. A day is one request to the store, or one for each 1000 entries."""
+PAGE_MISSES = 300
+"""Days of cameras, and recordings that turn out not to be asked for, that one page looks at, at
+most: one that finds few recordings ends there, and the next one goes on. Each is a request to the
+store, and a day one more to the records beside it."""
 
 REACH = MAX_SPAN + timedelta(days=1)
 """How long before the end of a recording it may start, at most: `MAX_SPAN` is up to its last
@@ -80,14 +83,6 @@ class FootageFilter:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class CameraDay:
-    """The recordings of a camera that start on one day, as `day_prefix` names it."""
-
-    camera_id: str
-    day: str
-
-
-@dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A place in the list of all recordings: after one of them, or after a whole day."""
 
@@ -127,11 +122,14 @@ class FootageFinder:
 
     Args:
         store: Holds them.
+        known: What is known of them beside the store: where a record says that a recording ends
+            before a window, its manifest is not read. A record never says too early an end.
         clock: Tells the time: what is past its deadline is not found.
     """
 
-    def __init__(self, store: FootageStore, clock: Clock) -> None:
+    def __init__(self, store: FootageStore, known: FootageRecords, clock: Clock) -> None:
         self._store = store
+        self._known = known
         self._clock = clock
 
     async def each(self, wanted: FootageFilter) -> AsyncGenerator[Footage, None]:
@@ -150,7 +148,7 @@ class FootageFinder:
             after: `next_place` of the page before; "" for the first page.
         """
         footage: list[Footage] = []
-        days = 0
+        misses = 0
         reached = ""
         async with aclosing(self._found(wanted, Place.of(after))) as found:
             async for place, one in found:
@@ -160,8 +158,8 @@ class FootageFinder:
                 if one is not None:
                     footage.append(one)
                     continue
-                days += 1
-                if days == PAGE_DAYS:
+                misses += 1
+                if misses == PAGE_MISSES:
                     return FootagePage(tuple(footage), reached)
         return FootagePage(tuple(footage), "")
 
@@ -211,7 +209,10 @@ class FootageFinder:
     async def _found(
         self, wanted: FootageFilter, after: Place | None
     ) -> AsyncGenerator[tuple[Place, Footage | None], None]:
-        """Yield recordings in order with their places; at the end of each day its place alone."""
+        """Yield recordings in order with their places, and the places that were in vain alone.
+
+        These are of recordings that are not asked for, and at the end of each day.
+        """
 
         async def read(place: Place) -> tuple[Place, Footage | None]:
             whole = place.footage_id == _WHOLE
@@ -220,8 +221,7 @@ class FootageFinder:
         places = self._places(wanted, after)
         async with aclosing(in_order(read, places, at_once=REQUESTS_AT_ONCE)) as results:
             async for place, footage in results:
-                if footage is not None or place.footage_id == _WHOLE:
-                    yield place, footage
+                yield place, footage
 
     async def _held(self, footage_id: str, wanted: FootageFilter) -> Footage | None:
         """Return a recording that is asked for and may be read, or None."""
@@ -238,17 +238,28 @@ class FootageFinder:
     async def _places(
         self, wanted: FootageFilter, after: Place | None
     ) -> AsyncGenerator[Place, None]:
-        listed = in_order(self._listed, self._camera_days(wanted, after), at_once=REQUESTS_AT_ONCE)
-        async with aclosing(listed) as days:
+
+        async def listed(day: CameraDay) -> tuple[CameraDay, list[str]]:
+            return day, await self._candidates(day, wanted)
+
+        found = in_order(listed, self._camera_days(wanted, after), at_once=REQUESTS_AT_ONCE)
+        async with aclosing(found) as days:
             async for day, names in days:
                 for name in names:
                     place = Place(day, name)
-                    if wanted.may_take(name) and (after is None or place > after):
+                    if after is None or place > after:
                         yield place
                 yield Place(day, _WHOLE)
 
-    async def _listed(self, day: CameraDay) -> tuple[CameraDay, list[str]]:
-        return day, await self.footage_ids(day)
+    async def _candidates(self, day: CameraDay, wanted: FootageFilter) -> list[str]:
+        """Return the recordings of a day that may be asked for, as far as is known unread."""
+        names = [name for name in await self.footage_ids(day) if wanted.may_take(name)]
+        start = wanted.start
+        if start is None or not names or day.day > day_of(start):
+            return names
+        held = await self._known.held_on(day)
+        ends = {name: one.end_time for name, one in held.items() if one.end_time is not None}
+        return [name for name in names if name not in ends or ends[name] > start]
 
     async def _camera_days(
         self, wanted: FootageFilter, after: Place | None

@@ -118,6 +118,14 @@ class FootageLayout:
         return match
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class CameraDay:
+    """The recordings of a camera that start on one day, as `day_prefix` names it."""
+
+    camera_id: str
+    day: str
+
+
 def is_footage_id(text: str) -> bool:
     """Tell whether a text has the form of a footage id."""
     return _FOOTAGE_ID.fullmatch(text) is not None

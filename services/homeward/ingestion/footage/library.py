@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,15 +15,14 @@ from homeward.ingestion.footage.finding import FootageFilter, FootageFinder
 from homeward.ingestion.footage.layout import (
     FootageLayout,
     is_footage_id,
-    is_manifest,
 )
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore, MediaProber
-from homeward.ingestion.footage.timeline import Examined, Timeline
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
-from homeward.servicekit.objects import ObjectInfo
 
 PICTURES_HELD = 2_000_000
 """Pictures whose timelines are kept in memory for the next segment of their recording; of one that
@@ -46,6 +45,7 @@ class FootageLibrary:
         store: Holds them.
         prober: Examines them.
         executor: Packs and unpacks timelines: two seconds of work for a million pictures.
+        known: What is known of them beside the store.
         clock: Tells the time.
 
     Attributes:
@@ -58,13 +58,15 @@ class FootageLibrary:
         store: FootageStore,
         prober: MediaProber,
         executor: BoundedExecutor,
+        known: FootageRecords,
         clock: Clock,
     ) -> None:
         self._store = store
         self._prober = prober
         self._executor = executor
         self._clock = clock
-        self.finder = FootageFinder(store, clock)
+        self._known = known
+        self.finder = FootageFinder(store, known, clock)
         self._reading = asyncio.Lock()
         self._examinations = Examinations(self._examine_again)
         self._timelines: OrderedDict[tuple[str, int], Timeline] = OrderedDict()
@@ -179,6 +181,7 @@ class FootageLibrary:
             raise footage_not_found(footage_id)
         examined = await self._prober.probe(await self.url(footage))
         current = replace(footage, probe=examined.probe)
+        await self._known.prolong(footage_id, current.end_time)
         await self.write(current, examined.timeline)
         if not await self.has_file(footage_id):  # deleted meanwhile
             for key in (
@@ -205,17 +208,7 @@ class FootageLibrary:
         """Return what the manifest of a recording says, whatever its deadline; None without one."""
         return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
 
-    async def manifests_among(self, objects: Sequence[ObjectInfo]) -> list[Footage]:
-        """Return what the manifests among some objects say."""
-        found = []
-        for item in objects:
-            if is_manifest(item):
-                data = await self._store.get(item.key)
-                if data is not None:  # not deleted since it was listed
-                    found.append(records.decode(data, Footage))
-        return sorted(found, key=lambda one: (one.header.camera_id, one.header.start_time))
-
-    async def examine(self, footage_id: str) -> Examined:
+    async def examine(self, footage_id: str) -> Examination:
         """Find out what the stored file of a recording holds, before there is a manifest.
 
         Raises:

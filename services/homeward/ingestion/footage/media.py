@@ -74,7 +74,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class MediaInfo:
     """What a file turned out to be."""
 
     video: VideoTrack

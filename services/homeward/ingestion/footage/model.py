@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from homeward.ingestion.footage.layout import footage_id_of
-from homeward.ingestion.footage.media import Probe
+from homeward.ingestion.footage.media import MediaInfo
 
 MAX_FOOTAGE_BYTES = 50 * 1024**3
 
@@ -34,7 +34,7 @@ class Footage:
 
     footage_id: str
     header: FootageHeader
-    probe: Probe
+    probe: MediaInfo
     receive_time: datetime
     delete_time: datetime
 
@@ -85,3 +85,5 @@ class HeldFootage:
     delete_time: datetime
     sha256: str = ""
     """Of its file; "" in a record that an earlier version wrote."""
+    end_time: datetime | None = None
+    """When it ends by the camera's clock, or later than that; None when that is not known."""

@@ -38,7 +38,7 @@ class PointerCheck:
     checked_until: datetime | None = None
     """Pointers that were written until then have had their recording."""
     dangling: KindCount = NOTHING
-    """Those of the last round that had none, and were too young to be removed."""
+    """Those of the last round that had none, and could not be removed."""
     round_dangling: KindCount = NOTHING
     """As `dangling`, of this round so far."""
 
@@ -99,23 +99,25 @@ class Pointers:
         self, page: list[ObjectInfo], checked_until: datetime | None
     ) -> tuple[int, KindCount]:
         now = self._clock.now()
-        new = [
+        due = [
             item
             for item in page
-            if checked_until is None or item.modified > checked_until or dated_ahead(item, now)
+            if dated_ahead(item, now)
+            or (
+                now - item.modified >= ABANDONED_AFTER
+                and (checked_until is None or item.modified > checked_until)
+            )
         ]
-        removed, young = 0, []
-        for item in await self.dangling_among(new):
-            if now - item.modified < ABANDONED_AFTER and not dated_ahead(item, now):
-                young.append(item)
-                continue
+        removed, kept = 0, []
+        for item in await self.dangling_among(due):
             try:
                 await self._store.delete(item.key)
             except errors.FailedPreconditionError as error:
                 log.warning("pointer not removed", problem=error.message)
+                kept.append(item)
                 continue
             removed += 1
-        return removed, KindCount.of(young)
+        return removed, KindCount.of(kept)
 
     async def _points_to_nothing(self, item: ObjectInfo) -> ObjectInfo | None:
         data = await self._store.get(item.key)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from homeward.ingestion.footage.timeline import Examined
+from homeward.ingestion.footage.timeline import Examination
 from homeward.servicekit.lifecycle import LifecycleSpan
 from homeward.servicekit.objects import ObjectStore
 
@@ -77,7 +77,7 @@ class SightingEraser(Protocol):
 class MediaProber(Protocol):
     """Finds out what a file is."""
 
-    async def probe(self, url: str) -> Examined:
+    async def probe(self, url: str) -> Examination:
         """Read the structure of the file at `url`, and decode its first picture.
 
         Raises:

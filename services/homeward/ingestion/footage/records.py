@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from homeward.ingestion.footage.finding import CameraDay
-from homeward.ingestion.footage.layout import FootageLayout, is_footage_id
+from homeward.ingestion.footage.layout import CameraDay, FootageLayout, is_footage_id
 from homeward.ingestion.footage.model import FootageErasure, HeldFootage
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
@@ -80,15 +79,25 @@ class FootageRecords:
         """Write down that there is a recording."""
         await self._store.put(_held_key(held.footage_id), records.encode(held))
 
+    async def prolong(self, footage_id: str, end_time: datetime) -> None:
+        """Say that a recording ends no earlier than a time, before its manifest says so."""
+
+        async def change(value: bytes | None) -> bytes | None:
+            held = records.decode(value, HeldFootage) if value else None
+            if held is None or held.end_time is None or held.end_time >= end_time:
+                return None
+            return records.encode(replace(held, end_time=end_time))
+
+        await edit(self._store, _held_key(footage_id), change)
+
     async def take_over(self) -> list[HeldFootage]:
         """Put records of an earlier version, which are under other keys, under those of this one.
 
         Returns:
             What was put.
         """
-        found = [one for one in await self._store.entries("held.*") if one.value]
         taken = []
-        for entry in found:
+        for entry in await self._store.entries("held.*"):
             held = records.decode(entry.value, HeldFootage)
             if is_footage_id(held.footage_id):
                 await self.remember(held)

@@ -34,11 +34,12 @@ from homeward.ingestion.footage.counts import (
     earliest,
     overdue_of,
 )
-from homeward.ingestion.footage.finding import CameraDay, FootageFinder
+from homeward.ingestion.footage.finding import FootageFinder
 from homeward.ingestion.footage.layout import (
     POINTERS,
     RECORDINGS,
     STAGING,
+    CameraDay,
     day_prefix,
     is_camera_id,
     is_manifest,
@@ -66,6 +67,9 @@ CAMERAS_LOOKED_AT = 8
 
 OBJECTS_TOLD = 1000
 """Of what belongs to nothing and lies where Homeward puts nothing, at most."""
+
+POINTERS_LOOKED_AT = 64
+"""While no sweep has looked at any."""
 
 REQUESTS_AT_ONCE = 8
 
@@ -271,7 +275,7 @@ class RetentionReporter:
             total.add_unclaimed(await self._store.objects_after(folder, "", OBJECTS_TOLD), now)
         check = await self._pointers.check()
         if check.checked_until is None and not check.after:  # no sweep has looked at any
-            page = await self._store.objects_after(POINTERS, "", OBJECTS_TOLD)
+            page = await self._store.objects_after(POINTERS, "", POINTERS_LOOKED_AT)
             claimed = {one.header.sha256 for one in uploads if not one.done}
             dangling = await self._pointers.dangling_among(
                 [item for item in page if last_folder(item.key) not in claimed]

@@ -61,8 +61,8 @@ class Staging:
         admission = await self._store.begin_multipart(key)
         done = False
         try:
-            await self._note(request_id, admission)
-            digest, parts = await self._copied(upload, key, admission)
+            await self._record_admission(request_id, admission)
+            digest, parts = await self._copy(upload, key, admission)
             if digest != header.sha256:
                 raise digest_mismatch(header.sha256, digest)
             await self._store.complete_multipart(key, admission, parts)
@@ -74,7 +74,7 @@ class Staging:
                     await self._store.abort_multipart(key, admission)
         return digest
 
-    async def _copied(self, upload: Upload, key: str, admission: str) -> tuple[str, list[Part]]:
+    async def _copy(self, upload: Upload, key: str, admission: str) -> tuple[str, list[Part]]:
         size = upload.header.size_bytes
         digest = hashlib.sha256()
         parts: list[Part] = []
@@ -85,17 +85,17 @@ class Staging:
             digest.update(block)
             part, block = await asyncio.gather(
                 self._store.put_part(key, admission, len(parts) + 1, block),
-                self._next(upload.staging, offset, size),
+                self._read_next(upload.staging, offset, size),
             )
             parts.append(part)
         return digest.hexdigest(), parts
 
-    async def _next(self, key: str, offset: int, size: int) -> bytes:
+    async def _read_next(self, key: str, offset: int, size: int) -> bytes:
         length = min(COPIED_BYTES, size - offset)
         return await self._store.read(key, offset, length) if length else b""
 
-    async def _note(self, request_id: str, admission: str) -> None:
-        """Write an admission down before it has any part, so that the sweep knows of it."""
+    async def _record_admission(self, request_id: str, admission: str) -> None:
+        """Add an admission to its upload's record before it has a part, for the sweep to find."""
 
         async def add(value: bytes | None) -> bytes:
             upload = records.decode(value, Upload) if value else None
@@ -126,14 +126,14 @@ class Staging:
         staged = await self._store.objects(STAGING)
         if not staged:
             return 0
-        awaited = await self._awaited()  # after the list: each had its record by then
+        awaited = await self._awaited_keys()  # after the list: each had its record by then
         count = 0
         for item in staged:
             if item.key not in awaited:
                 count += (await self._store.purge(item.key)).keys
         return count
 
-    async def _awaited(self) -> frozenset[str]:
+    async def _awaited_keys(self) -> frozenset[str]:
         found = [records.decode(entry.value, Upload) for entry in await self._uploads.entries()]
         return frozenset(upload.staging for upload in found if upload.staging and not upload.done)
 

@@ -28,9 +28,9 @@ from homeward.ingestion.footage.counts import (
     month_of,
 )
 from homeward.ingestion.footage.erasure import FootageEraser
-from homeward.ingestion.footage.finding import CameraDay
 from homeward.ingestion.footage.layout import (
     RECORDINGS,
+    CameraDay,
     camera_prefix,
     day_in,
     day_prefix,

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.ingestion.footage.media import Probe, Stretch
+from homeward.ingestion.footage.media import MediaInfo, Stretch
 from homeward.ingestion.footage.packets import Packets
 
 UNKNOWN = np.iinfo(np.int64).min
@@ -220,10 +220,10 @@ class KeyRuns:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Examined:
+class Examination:
     """What was found out about a file."""
 
-    probe: Probe
+    probe: MediaInfo
     timeline: Timeline
 
 

@@ -395,7 +395,11 @@ class FootageUploads:
             pointer_key(header.sha256), header.footage_id.encode(), content_type="text/plain"
         )
         record = HeldFootage(
-            footage.footage_id, footage.receive_time, footage.delete_time, header.sha256
+            footage.footage_id,
+            footage.receive_time,
+            footage.delete_time,
+            header.sha256,
+            footage.end_time,
         )
         await self._eraser.remember(record)
         await self._library.write(footage, examined.timeline)

@@ -14,7 +14,7 @@ from operator import attrgetter
 from homeward.ingestion.cameras.catalogue import Cameras
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.limits import MAX_SEGMENT, SPARSE_RATE
-from homeward.ingestion.footage.media import Probe, Stretch
+from homeward.ingestion.footage.media import MediaInfo, Stretch
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.scan.model import (
     GapReason,
@@ -313,7 +313,7 @@ class Scans:
         )
 
 
-def pieces_of(probe: Probe, length: timedelta) -> list[Stretch]:
+def pieces_of(probe: MediaInfo, length: timedelta) -> list[Stretch]:
     """Return the pieces that a recording is searched in: always the same, whatever is asked for.
 
     Each has pictures for `length`, but the last: one that has none for hours is no more work. Where
@@ -343,7 +343,7 @@ def pieces_of(probe: Probe, length: timedelta) -> list[Stretch]:
     return pieces
 
 
-def _until_key(probe: Probe, at: timedelta) -> timedelta:
+def _until_key(probe: MediaInfo, at: timedelta) -> timedelta:
     """Return how long it is to the next key picture, where those are rare; else nothing."""
     number = bisect_right(probe.keyless, at, key=attrgetter("start")) - 1
     here = probe.keyless[number] if number >= 0 else Stretch(at, at)

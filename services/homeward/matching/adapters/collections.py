@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException
@@ -41,7 +41,9 @@ def create(client: QdrantClient, collection: str, *, kinds: Sequence[str], size:
         # Another replica was faster.
 
 
-def index(client: QdrantClient, collection: str, fields: Sequence[str]) -> None:
+def index(
+    client: QdrantClient, collection: str, fields: Mapping[str, models.PayloadSchemaType]
+) -> None:
     """Make the indexes of fields that are filtered by; those that are there are left as they are.
 
     Without them each filter reads every payload, and a strict mode refuses it. Which there are is
@@ -51,9 +53,7 @@ def index(client: QdrantClient, collection: str, fields: Sequence[str]) -> None:
     Args:
         client: Of a server: the local mode has no indexes.
         collection: Its name.
-        fields: Of the payload.
+        fields: Of the payload, each with the type of its values.
     """
-    for field in fields:
-        client.create_payload_index(
-            collection, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
-        )
+    for field, schema in fields.items():
+        client.create_payload_index(collection, field, field_schema=schema, wait=True)

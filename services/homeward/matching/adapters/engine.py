@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from json import JSONDecodeError
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ApiException
 
 from homeward.matching.adapters import refusals
+from homeward.matching.adapters.local_fields import LocalFields
+from homeward.matching.adapters.selection import PointsOfSubjects
 from homeward.matching.adapters.urls import with_port
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -72,6 +74,7 @@ class QdrantEngine:
         self.batch = SERVER_BATCH if server else LOCAL_BATCH
         self._executor = executor
         self._address = address
+        self._fields = None if server else LocalFields(client)
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a client call; wait, if not for long, where a server says that it is too soon.
@@ -95,6 +98,55 @@ class QdrantEngine:
                 if not str(error).endswith("not found"):
                     raise
                 raise refusals.lost_collection(self._address) from error
+
+    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
+        """Write points, whatever was there."""
+
+        def write() -> None:
+            self.client.upsert(collection, points=list(points), wait=True)
+            if self._fields is not None:
+                self._fields.note(collection, points)
+
+        await self.run(write)
+
+    async def delete(self, collection: str, which: Sequence[str] | PointsOfSubjects) -> None:
+        """Remove points by id, or those of subjects."""
+
+        def remove() -> None:
+            selector: models.PointsSelector
+            if not isinstance(which, PointsOfSubjects):
+                selector = models.PointIdsList(points=list(which))
+            elif self._fields is None:
+                selector = models.FilterSelector(filter=which.filter())
+            else:
+                ids = self._fields.ids_of(collection, which.subject_ids)
+                if not ids:
+                    return
+                selector = models.PointIdsList(points=list(ids))
+            self.client.delete(collection, points_selector=selector, wait=True)
+            if self._fields is not None and isinstance(selector, models.PointIdsList):
+                self._fields.note_removal(collection, map(str, selector.points))
+
+        await self.run(remove)
+
+    async def ids_of(self, collection: str, subject_ids: Sequence[str]) -> list[str] | None:
+        """Return the ids of the points of subjects; None of a server, which filters by itself."""
+        if self._fields is None:
+            return None
+        return await self.run(self._fields.ids_of, collection, subject_ids)
+
+    async def drop(self, collection: str) -> None:
+        """Remove a collection with its files and snapshots, if it is there."""
+
+        def remove() -> None:
+            if self.client.collection_exists(collection):
+                for snapshot in self.client.list_snapshots(collection):
+                    self.client.delete_snapshot(collection, snapshot.name, wait=True)
+                self.client.delete_collection(collection)
+            if self._fields is not None:
+                self._fields.forget(collection)
+
+        await self.run(remove)
 
     async def ping(self) -> None:
         """Answer when the engine does."""

@@ -15,11 +15,11 @@ from homeward.matching.gallery.ports import (
     NOT_REBUILT,
     Edition,
     GalleryContents,
-    Prepared,
     Reference,
     Removed,
 )
-from homeward.matching.sightings.model import ErasedSighting, Sighting
+from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Proceed
 
@@ -81,9 +81,6 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
     def __init__(self, model_digest: str) -> None:
         super().__init__(model_digest)
         self._references: dict[str, Reference] = {}
-        self._next_model: ModelInfo | None = None
-        self._next: dict[str, Reference] = {}
-        self._mark = 0
         self._edition = 0
 
     async def put(self, reference: Reference) -> None:
@@ -93,7 +90,6 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
             if held.template.values.size != reference.template.values.size:
                 raise errors.invalid_field("template.values", "has another size than the model's")
         self._references[reference.photo_id] = reference
-        self._mark += 1
 
     async def put_all(self, references: Sequence[Reference]) -> None:
         """Add reference templates."""
@@ -129,32 +125,11 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
         """Return all photographs that have a template."""
         return GalleryContents(_keys(self._references), _keys(self._references))
 
-    async def prepare(self, model: ModelInfo) -> Prepared:
-        """Begin a gallery of another model, or go on with it, and tell how far it is."""
-        if self._next_model != model:
-            self._next_model, self._next = model, {}
-        return Prepared(self._mark, _keys(self._references), _keys(self._next))
-
-    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
-        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
-        if references and self._next_model == model:
-            self._next |= {one.photo_id: one for one in references}
-            self._mark += 1
-
-    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
-        """Remove templates from the gallery that is being prepared."""
-        for photo_id in photo_ids:
-            self._next.pop(photo_id, None)
-        self._mark += 1
-
-    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
-        """Use the gallery that was prepared from now on, if nothing was written since the mark."""
-        if self._next_model != model or self._mark != mark:
-            return False
-        self._model, self._references = model, self._next
-        self._edition += 1
-        self._next_model, self._next = None, {}
-        return True
+    async def start_over(self, model: ModelInfo) -> None:
+        """Use an empty gallery of another model from now on."""
+        if model.digest != self._model.digest:
+            self._model, self._references = model, {}
+            self._edition += 1
 
     async def search(
         self,
@@ -187,14 +162,12 @@ class InMemorySubjectIndex(InMemoryPin, InMemoryFiles):
     async def remove_photo(self, subject_id: str, photo_id: str) -> None:  # noqa: ARG002 - the port's
         """Remove the template of one photograph, if it is there."""
         self._references.pop(photo_id, None)
-        self._next.pop(photo_id, None)
 
     async def remove_subject(self, subject_id: str) -> Removed:
         """Remove a subject's templates."""
         going = [key for key, held in self._references.items() if held.subject_id == subject_id]
         for key in going:
             del self._references[key]
-        self._next = {key: one for key, one in self._next.items() if one.subject_id != subject_id}
         return self._removed(len(going))
 
     async def count(self) -> int:
@@ -237,16 +210,21 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
             self._held = {name: (sighting, None) for name, (sighting, _) in self._held.items()}
         return True
 
-    async def find(
-        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    async def find(self, which: SightingFilter) -> list[Sighting]:
+        """Return all sightings that fit."""
+        return [one for one, _ in self._held.values() if _fits(one, which)]
+
+    async def page(
+        self, which: SightingFilter, *, size: int, after: SightingCursor | None
     ) -> list[Sighting]:
-        """Return the sightings of any of the subjects in any of the recordings."""
-        return [
-            sighting
-            for sighting, _ in self._held.values()
-            if (not subject_ids or sighting.subject_id in subject_ids)
-            and (not footage_ids or sighting.footage_id in footage_ids)
-        ]
+        """Return some of the sightings that fit, most alike first."""
+        found = sorted(await self.find(which), key=lambda one: (-one.score, one.sighting_id))
+        return [one for one in found if after is None or _comes_after(one, after)][:size]
+
+    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+        """Return sightings whose ids begin so, in the order of their ids."""
+        names = sorted(name for name in self._held if name.startswith(prefix))
+        return [self._held[name][0] for name in names[:size]]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
@@ -283,3 +261,27 @@ class InMemorySightingFeed:
 
 def _keys(references: dict[str, Reference]) -> frozenset[PhotoKey]:
     return frozenset(PhotoKey(one.subject_id, one.photo_id) for one in references.values())
+
+
+def _fits(sighting: Sighting, which: SightingFilter) -> bool:
+    wanted = (
+        (which.subject_ids, sighting.subject_id),
+        (which.footage_ids, sighting.footage_id),
+        (which.camera_ids, sighting.camera_id),
+        (which.scan_ids, sighting.scan_id),
+        (which.states, sighting.state),
+    )
+    confirmed = sighting.state is SightingState.CONFIRMED
+    unexpired, expired = which.unexpired_at, which.expired_at
+    return (
+        all(not values or value in values for values, value in wanted)
+        and (which.start is None or sighting.end_time > which.start)
+        and (which.end is None or sighting.start_time < which.end)
+        and (unexpired is None or confirmed or sighting.delete_time > unexpired)
+        and (expired is None or not (confirmed or sighting.delete_time > expired))
+    )
+
+
+def _comes_after(sighting: Sighting, cursor: SightingCursor) -> bool:
+    told = sighting.sighting_id in cursor.sighting_ids
+    return sighting.score <= cursor.score and not told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,15 @@ from numpy.typing import NDArray
 from qdrant_client import models
 
 from homeward.core import fusing
-from homeward.matching.adapters.keyed import KeyedCollection, Part, Point
+from homeward.core.inventory import REFERENCES, SIGHTINGS
+from homeward.matching.adapters.keyed import KeyedCollection
+from homeward.matching.adapters.opening import CollectionLayout
+from homeward.matching.adapters.points import HeldPoint, Point
+from homeward.matching.adapters.selection import PointsOfSubjects, any_of
 from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
-from homeward.matching.gallery.ports import Edition, GalleryContents, Prepared, Reference, Removed
-from homeward.matching.sightings.model import Sighting
+from homeward.matching.gallery.ports import Edition, GalleryContents, Reference, Removed
+from homeward.matching.sightings.model import Sighting, SightingState
+from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import errors, records
 from homeward.servicekit.lease import Proceed
 
@@ -23,13 +29,24 @@ PHOTO, SUBJECT, APPEARANCE = "photo", "subject", "appearance"
 
 SUBJECT_KINDS, SIGHTING_KINDS = (PHOTO, SUBJECT), (APPEARANCE,)
 
-SUBJECT_FIELDS, SIGHTING_FIELDS = ("subject_id",), ("subject_id", "footage_id")
-"""Of payloads, that points are filtered by."""
+_KEYWORD, _TIME = models.PayloadSchemaType.KEYWORD, models.PayloadSchemaType.DATETIME
+SUBJECT_FIELDS = {"subject_id": _KEYWORD}
+SIGHTING_FIELDS = {
+    **dict.fromkeys(("subject_id", "footage_id", "camera_id", "scan_id", "state"), _KEYWORD),
+    **dict.fromkeys(("start_time", "end_time", "delete_time"), _TIME),
+    "score": models.PayloadSchemaType.FLOAT,
+}
+"""Of payloads, that points are filtered or ordered by."""
+
+SUBJECT_LAYOUT = CollectionLayout(REFERENCES.place, SUBJECT_KINDS, SUBJECT_FIELDS)
+SIGHTING_LAYOUT = CollectionLayout(
+    SIGHTINGS.place, SIGHTING_KINDS, SIGHTING_FIELDS, title="the store of sightings"
+)
 
 FUSED_AT_ONCE = 64
-"""Subjects of a gallery that is being prepared: 10 MB of templates at most."""
+"""Subjects that are fused together: 10 MB of templates at most."""
 
-_IS_PHOTO = models.HasVectorCondition(has_vector=PHOTO)
+_IS_PHOTO = models.Filter(must=[models.HasVectorCondition(has_vector=PHOTO)])
 
 
 class _QdrantIndex:
@@ -106,26 +123,9 @@ class QdrantSubjectIndex(_QdrantIndex):
         payloads = await self._points.scroll(None)
         return GalleryContents(_keys(payloads), _fused_keys(payloads))
 
-    async def prepare(self, model: ModelInfo) -> Prepared:
-        """Begin a gallery of another model, or go on with it, and tell how far it is."""
-        while True:
-            mark, held, ready = await self._points.prepare(model)
-            stale = _stale(ready)
-            if not stale:
-                return Prepared(mark, _keys(held), _keys(ready))
-            await self._fuse_prepared(model, stale)
-
-    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
-        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
-        await self._points.put_prepared(model, [_photo(one) for one in references])
-
-    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
-        """Remove templates from the gallery that is being prepared."""
-        await self._points.drop_prepared(photo_ids)
-
-    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
-        """Use the gallery that was prepared from now on, if nothing was written since the mark."""
-        return await self._points.use_prepared(model, mark)
+    async def start_over(self, model: ModelInfo) -> None:
+        """Use an empty gallery of another model from now on."""
+        await self._points.start_over(model)
 
     async def search(
         self,
@@ -141,7 +141,7 @@ class QdrantSubjectIndex(_QdrantIndex):
             probes,
             SUBJECT,
             model_digest=model_digest,
-            where=_any_of("subject_id", subject_ids),
+            among=subject_ids,  # a subject's point has the subject's id
             threshold=threshold,
             limit=limit,
         )
@@ -149,7 +149,7 @@ class QdrantSubjectIndex(_QdrantIndex):
             {name for answer in answers for payload, _ in answer for name in payload["photo_ids"]},
             of=(model_digest, probes.shape[1]),
         )
-        photos = {name: vector for name, (_, vector) in held.items()}
+        photos = {name: one.vector for name, one in held.items() if one.vector is not None}
         return [
             _candidates(probe, answer, photos)
             for probe, answer in zip(probes, answers, strict=True)
@@ -162,14 +162,17 @@ class QdrantSubjectIndex(_QdrantIndex):
 
     async def remove_subject(self, subject_id: str) -> Removed:
         """Remove a subject's templates."""
-        where = _of_subject(subject_id)
-        photos = await self._points.count(_of_subject(subject_id, _IS_PHOTO))
-        held = photos or await self._points.count(where)
-        return Removed(photos, await self._points.delete(where) if held else ())
+        kinds = await self._points.kinds_of(subject_id)
+        if not kinds:
+            # A gallery that was replaced a moment ago may still have files with templates of them.
+            return Removed(0, await self._points.retired())
+        # Where all that is left is the fused one, a removal broke off.
+        places = await self._points.delete(PointsOfSubjects([subject_id]))
+        return Removed(kinds.count(PHOTO), places)
 
     async def count(self) -> int:
         """Return how many photographs have a template."""
-        return await self._points.count(models.Filter(must=[_IS_PHOTO]))
+        return await self._points.count(_IS_PHOTO)
 
     async def _take_back(self, reference: Reference) -> None:
         """Leave nothing of a photograph whose enrolment failed."""
@@ -179,26 +182,7 @@ class QdrantSubjectIndex(_QdrantIndex):
                 await self.remove_photo(reference.subject_id, reference.photo_id)
 
     async def _fuse(self, *subject_ids: str) -> None:
-        match = models.MatchAny(any=sorted(subject_ids))
-        of = models.Filter(must=[models.FieldCondition(key="subject_id", match=match), _IS_PHOTO])
-        await self._points.put_made(subject_ids, of=of, make=_fused_all)
-
-    async def _fuse_prepared(self, model: ModelInfo, stale: Mapping[str, Sequence[str]]) -> None:
-        """Fuse subjects of the gallery that is being prepared, where nobody else adds any."""
-        if without := [name for name, photos in stale.items() if not photos]:
-            await self._points.drop_prepared(without)
-        left = [(name, photos) for name, photos in stale.items() if photos]
-        for first in range(0, len(left), FUSED_AT_ONCE):
-            batch = left[first : first + FUSED_AT_ONCE]
-            held = await self._points.vectors_prepared(
-                model, [photo for _, photos in batch for photo in photos]
-            )
-            parts = {
-                name: {photo: held[photo] for photo in photos if photo in held}
-                for name, photos in batch
-            }
-            fused = [_fused(name, there, model.digest) for name, there in parts.items() if there]
-            await self._points.put_prepared(model, fused)
+        await self._points.put_made(subject_ids, of=PHOTO, make=_fused_all)
 
 
 class QdrantSightingIndex(_QdrantIndex):
@@ -206,7 +190,8 @@ class QdrantSightingIndex(_QdrantIndex):
 
     async def put(self, sighting: Sighting, template: Template | None) -> None:
         """Write a sighting, whatever was there under its id; None has no template."""
-        await self._points.upsert_loosely(sighting.sighting_id, APPEARANCE, template, sighting)
+        point = Point(sighting.sighting_id, APPEARANCE, template, sighting)
+        await self._points.upsert(point)
 
     async def update(self, sighting: Sighting) -> None:
         """Write a sighting that is there, and leave its template."""
@@ -215,26 +200,40 @@ class QdrantSightingIndex(_QdrantIndex):
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
         held = await self._points.retrieve([sighting_id])
-        return records.from_plain(held[sighting_id][0], Sighting) if held else None
+        return records.from_plain(held[sighting_id].payload, Sighting) if held else None
 
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""
         held = await self._points.retrieve([sighting_id])
-        payload, vector = held[sighting_id]  # the caller has just read the sighting
-        return Template(vector, str(payload["model_digest"])) if vector.any() else None
+        point = held[sighting_id]  # the caller has just read the sighting
+        if point.vector is None:
+            return None
+        return Template(point.vector, str(point.payload["model_digest"]))
 
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
         """Take templates of another model from now on; sightings stay, without theirs."""
         return await self._points.rebuild(proceed, model=model)
 
-    async def find(
-        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    async def find(self, which: SightingFilter) -> list[Sighting]:
+        """Return the sightings that fit."""
+        return _sightings(await self._points.scroll(_where(which)))
+
+    async def page(
+        self, which: SightingFilter, *, size: int, after: SightingCursor | None
     ) -> list[Sighting]:
-        """Return the sightings of any of the subjects in any of the recordings."""
-        payloads = await self._points.scroll(
-            _all_of(_any_of("subject_id", subject_ids), _any_of("footage_id", footage_ids))
+        """Return the first sightings that fit and come after a cursor, most alike first."""
+        order = models.OrderBy(
+            key="score", direction=models.Direction.DESC, start_from=after.score if after else None
         )
-        return [records.from_plain(payload, Sighting) for payload in payloads]
+        told = models.HasIdCondition(has_id=list(after.sighting_ids)) if after else None
+        where = _where(which, but=told)
+        return _sightings(await self._points.page(where, size=size, order=order))
+
+    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+        """Return the first sightings whose ids begin so, in the order of their ids."""
+        first = str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
+        found = _sightings(await self._points.page(None, size=size, start=first))
+        return [one for one in found if one.sighting_id.startswith(prefix)]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""
@@ -250,11 +249,12 @@ def _photo(reference: Reference) -> Point:
     return Point(reference.photo_id, PHOTO, reference.template, key)
 
 
-def _fused_all(photos: Mapping[str, Part], model_digest: str) -> list[Point]:
+def _fused_all(photos: Mapping[str, HeldPoint], model_digest: str) -> list[Point]:
     """Return the points of the subjects that photographs are of."""
     parts: dict[str, dict[str, NDArray[np.float32]]] = {}
     for photo_id, part in photos.items():
-        parts.setdefault(part.payload["subject_id"], {})[photo_id] = part.vector
+        if part.vector is not None:
+            parts.setdefault(part.payload["subject_id"], {})[photo_id] = part.vector
     return [_fused(name, vectors, model_digest) for name, vectors in parts.items()]
 
 
@@ -311,18 +311,38 @@ def _candidates(
     return sorted(found, key=lambda one: (-one.score, one.subject_id))
 
 
-def _of_subject(subject_id: str, *also: models.Condition) -> models.Filter:
-    match = models.MatchValue(value=subject_id)
-    return models.Filter(must=[models.FieldCondition(key="subject_id", match=match), *also])
+def _sightings(payloads: Sequence[dict[str, Any]]) -> list[Sighting]:
+    return [records.from_plain(payload, Sighting) for payload in payloads]
 
 
-def _any_of(key: str, values: Collection[str]) -> models.Filter | None:
-    if not values:
+def _where(
+    which: SightingFilter, *, but: models.HasIdCondition | None = None
+) -> models.Filter | None:
+    """Return a filter as Qdrant has it; None for all."""
+    fields: dict[str, Collection[str]] = {
+        "subject_id": which.subject_ids,
+        "footage_id": which.footage_ids,
+        "camera_id": which.camera_ids,
+        "scan_id": which.scan_ids,
+        "state": [state.value for state in which.states],
+    }
+    must: list[models.Condition] = [any_of(key, values) for key, values in fields.items() if values]
+    if which.start is not None:
+        must.append(_in_time("end_time", models.DatetimeRange(gt=which.start)))
+    if which.end is not None:
+        must.append(_in_time("start_time", models.DatetimeRange(lt=which.end)))
+    if which.unexpired_at is not None:
+        confirmed = any_of("state", [SightingState.CONFIRMED.value])
+        kept = _in_time("delete_time", models.DatetimeRange(gt=which.unexpired_at))
+        must.append(models.Filter(should=[confirmed, kept]))
+    if which.expired_at is not None:
+        confirmed = any_of("state", [SightingState.CONFIRMED.value])
+        due = _in_time("delete_time", models.DatetimeRange(lte=which.expired_at))
+        must.append(models.Filter(must=[due], must_not=[confirmed]))
+    if not must and but is None:
         return None
-    match = models.MatchAny(any=sorted(values))
-    return models.Filter(must=[models.FieldCondition(key=key, match=match)])
+    return models.Filter(must=must or None, must_not=[but] if but else None)
 
 
-def _all_of(*filters: models.Filter | None) -> models.Filter | None:
-    present = [condition for condition in filters if condition is not None]
-    return models.Filter(must=list(present)) if present else None
+def _in_time(key: str, span: models.DatetimeRange) -> models.FieldCondition:
+    return models.FieldCondition(key=key, range=span)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from homeward.api.matching.v1 import subject_service_pb2
 from homeward.matching.convert import subjects as convert_subjects
-from homeward.matching.subjects.enrolment import AddedPhoto, EnrolmentWarning, WarningKind
+from homeward.matching.subjects.second_look import AddedPhoto, EnrolmentWarning, WarningKind
 
 _KINDS = {
     WarningKind.UNLIKE_OWN: subject_service_pb2.EnrolmentWarning.KIND_UNLIKE_OTHER_PHOTOS,
@@ -34,10 +34,11 @@ def to_warnings(
 
 def to_added(added: AddedPhoto) -> subject_service_pb2.AddReferencePhotoResponse:
     """Return what became of a photograph as protobuf has it."""
-    photo = next((one for one in added.subject.photos if one.photo_id == added.photo_id), None)
+    photos = added.subject.value.photos
+    photo = next((one for one in photos if one.photo_id == added.photo_id), None)
     return subject_service_pb2.AddReferencePhotoResponse(
         reference_photo=convert_subjects.to_photo(photo) if photo else None,
-        subject=convert_subjects.to_subject(added.subject, added.etag),
+        subject=convert_subjects.to_subject(added.subject),
         already_held=added.already_held,
         warnings=to_warnings(added.warnings),
         not_compared_reason=added.not_compared,

@@ -22,6 +22,7 @@ MAX_CANDIDATES = 50
 DEFAULT_CANDIDATES = 5
 UNIT_TOLERANCE = 1e-3
 _FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_ID_PREFIX = re.compile(r"(?=.{1,36}$)[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?")
 
 
 def template_from(template: types_pb2.Template, field: str) -> Template:
@@ -60,6 +61,13 @@ def footage_id_from(value: str, field: str) -> str:
     """Return a recording's id, which is one token of a ledger key: no `.`, no `*`, no `>`."""
     if not _FOOTAGE_ID.fullmatch(value):
         raise invalid_field(field, "is not an id that Homeward gave")
+    return value
+
+
+def id_prefix_from(value: str, field: str) -> str:
+    """Return how ids that are looked for begin; empty for any."""
+    if value and not _ID_PREFIX.fullmatch(value):
+        raise invalid_field(field, "is not the beginning of an id that Homeward gave")
     return value
 
 

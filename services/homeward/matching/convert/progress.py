@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from homeward.api.matching.v1 import subject_service_pb2
-from homeward.matching.gallery.rebuild import RebuildStage, Rebuilt
-from homeward.matching.gallery.reenrol import Reenrolled, Stage
-from homeward.matching.subjects.model import RefusedPhoto
+from homeward.matching.gallery.model import RefusedPhoto
+from homeward.matching.gallery.rebuild import RebuildProgress, RebuildStage
+from homeward.matching.gallery.reenrol import ReenrolmentProgress, ReenrolmentStage
 
+_Reenrolled = subject_service_pb2.ReenrolSubjectsResponse
 _STAGES = {
-    Stage.WAITING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_WAITING,
-    Stage.EMBEDDING: subject_service_pb2.ReenrolSubjectsResponse.STAGE_EMBEDDING,
-    Stage.MOVING_SIGHTINGS: subject_service_pb2.ReenrolSubjectsResponse.STAGE_MOVING_SIGHTINGS,
-    Stage.DONE: subject_service_pb2.ReenrolSubjectsResponse.STAGE_DONE,
+    ReenrolmentStage.WAITING: _Reenrolled.STAGE_WAITING,
+    ReenrolmentStage.EMBEDDING: _Reenrolled.STAGE_EMBEDDING,
+    ReenrolmentStage.MOVING_SIGHTINGS: _Reenrolled.STAGE_MOVING_SIGHTINGS,
+    ReenrolmentStage.DONE: _Reenrolled.STAGE_DONE,
 }
+
 _REBUILD_STAGES = {
     RebuildStage.WAITING: subject_service_pb2.RebuildGalleryResponse.STAGE_WAITING,
     RebuildStage.EMBEDDING: subject_service_pb2.RebuildGalleryResponse.STAGE_EMBEDDING,
@@ -22,29 +24,29 @@ _REBUILD_STAGES = {
 }
 
 
-def to_reenrolled(told: Reenrolled) -> subject_service_pb2.ReenrolSubjectsResponse:
+def to_reenrolled(part: ReenrolmentProgress) -> subject_service_pb2.ReenrolSubjectsResponse:
     """Return how far a re-enrolment is as protobuf has it."""
     return subject_service_pb2.ReenrolSubjectsResponse(
-        stage=_STAGES[told.stage],
-        model_name=told.model.name,
-        model_digest=told.model.digest,
-        done_photo_count=told.done,
-        total_photo_count=told.total,
-        unusable_photos=_to_unusable(told.refused),
-        lost_subject_ids=told.lost,
+        stage=_STAGES[part.stage],
+        model_name=part.model.name,
+        model_digest=part.model.digest,
+        done_photo_count=part.done,
+        total_photo_count=part.total,
+        unusable_photos=_to_unusable(part.refused),
+        lost_subject_ids=part.lost,
     )
 
 
-def to_rebuilt(told: Rebuilt) -> subject_service_pb2.RebuildGalleryResponse:
+def to_rebuilt(part: RebuildProgress) -> subject_service_pb2.RebuildGalleryResponse:
     """Return how far a rebuild of the gallery is as protobuf has it."""
     return subject_service_pb2.RebuildGalleryResponse(
-        stage=_REBUILD_STAGES[told.stage],
-        model_name=told.model.name,
-        model_digest=told.model.digest,
-        done_photo_count=told.done,
-        total_photo_count=told.total,
-        unusable_photos=_to_unusable(told.refused),
-        lost_subject_ids=told.lost,
+        stage=_REBUILD_STAGES[part.stage],
+        model_name=part.model.name,
+        model_digest=part.model.digest,
+        done_photo_count=part.done,
+        total_photo_count=part.total,
+        unusable_photos=_to_unusable(part.refused),
+        lost_subject_ids=part.lost,
     )
 
 

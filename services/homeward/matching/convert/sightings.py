@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from datetime import datetime
+import json
+from collections.abc import Collection, Sequence
 
 from homeward.api.matching.v1 import (
     sighting_pb2,
     sighting_service_pb2,
 )
 from homeward.common import convert as common_convert
-from homeward.core.inventory import backstop_time
-from homeward.matching.convert.probes import footage_id_from, template_from
+from homeward.matching.convert.probes import MAX_SCOPE, id_prefix_from, scope_from
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
     ErasedSighting,
-    Finding,
     Sighting,
     SightingState,
 )
+from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.paging import invalid_token
 
-MAX_STILL_BYTES = 1024 * 1024
-MAX_FINDINGS = 64
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SIGHTING_STATES = {
     SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
     SightingState.CONFIRMED: sighting_pb2.Sighting.STATE_CONFIRMED,
@@ -44,89 +40,6 @@ _DISPOSITIONS = {
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
 }
-
-
-def findings_from(
-    request: sighting_service_pb2.RecordSightingsRequest, *, now: datetime
-) -> list[Finding]:
-    """Return what a scan found."""
-    wire.count_between(len(request.findings), "findings", least=1, most=MAX_FINDINGS)
-    return [
-        _finding_from(finding, f"findings[{index}]", now=now)
-        for index, finding in enumerate(request.findings)
-    ]
-
-
-def _finding_from(
-    finding: sighting_service_pb2.SightingFinding, path: str, *, now: datetime
-) -> Finding:
-    told = finding.sighting
-    at = f"{path}.sighting"
-    if not 1 <= len(finding.still) <= MAX_STILL_BYTES:
-        raise invalid_field(f"{path}.still", f"must have 1 to {MAX_STILL_BYTES} bytes")
-    for name in ("best_shot_time", "start_offset", "end_offset", "best_shot_offset", "delete_time"):
-        wire.require(told, name, f"{at}.{name}")
-    start, end = wire.from_interval(told, "interval", required=True, within=f"{at}.")
-    assert start is not None, "required"
-    assert end is not None, "required"
-    template = template_from(finding.template, f"{path}.template")
-    first = wire.from_duration(told.start_offset, f"{at}.start_offset")
-    last = wire.from_duration(told.end_offset, f"{at}.end_offset")
-    if last < first:
-        raise invalid_field(f"{at}.end_offset", "must not be before start_offset")
-    sighting = Sighting(
-        sighting_id="",
-        subject_id=wire.uuid_text(told.subject_id, f"{at}.subject_id"),
-        photo_id=wire.uuid_text(told.photo_id, f"{at}.photo_id"),
-        footage_id=footage_id_from(told.footage_id, f"{at}.footage_id"),
-        camera_id=wire.text(told.camera_id, f"{at}.camera_id", least=1, most=63),
-        scan_id=wire.uuid_text(told.scan_id, f"{at}.scan_id"),
-        start_time=start,
-        end_time=end,
-        best_shot_time=wire.from_timestamp(told.best_shot_time, f"{at}.best_shot_time"),
-        start_offset=first,
-        end_offset=last,
-        best_shot_offset=wire.from_duration(told.best_shot_offset, f"{at}.best_shot_offset"),
-        score=wire.number_between(told.score, f"{at}.score", least=-1, most=1),
-        best_shot_score=wire.number_between(
-            told.best_shot_score, f"{at}.best_shot_score", least=-1, most=1
-        )
-        if told.HasField("best_shot_score")
-        else None,
-        threshold=wire.number_between(told.threshold, f"{at}.threshold", least=-1, most=1),
-        policy_id=wire.text(told.policy_id, f"{at}.policy_id", least=1, most=200),
-        model_digest=template.model_digest,
-        face_height_px=told.face_height_px,
-        create_time=now,
-        delete_time=wire.from_timestamp(told.delete_time, f"{at}.delete_time"),
-        figures=common_convert.figures_from(told.figures, f"{at}.figures")
-        if told.HasField("figures")
-        else None,
-        rival_score=wire.number_between(told.rival_score, f"{at}.rival_score", least=-1, most=1)
-        if told.HasField("rival_score")
-        else None,
-        time_uncertain=told.time_uncertain if told.HasField("time_uncertain") else None,
-        footage_sha256=_digest_from(told.footage_sha256, f"{at}.footage_sha256"),
-        clock_offset=wire.from_duration(told.clock_offset, f"{at}.clock_offset")
-        if told.HasField("clock_offset")
-        else None,
-    )
-    before = None
-    if finding.HasField("include_rejected_before_time"):
-        before = wire.from_timestamp(
-            finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
-        )
-    until = None
-    if finding.HasField("footage_receive_time"):
-        received = wire.from_timestamp(finding.footage_receive_time, f"{path}.footage_receive_time")
-        until = backstop_time(received, sighting.delete_time)
-    return Finding(sighting, template, finding.still, before, until)
-
-
-def _digest_from(told: str, path: str) -> str:
-    if told and not _DIGEST.fullmatch(told):
-        raise invalid_field(path, "must be 64 hexadecimal digits")
-    return told
 
 
 def to_recorded(
@@ -211,3 +124,51 @@ def decision_from(value: sighting_pb2.ReviewDecision.ValueType) -> Decision:
     if value not in known:
         raise invalid_field("decision", "is required: confirm, reject or inconclusive")
     return known[value]
+
+
+def filter_from(request: sighting_service_pb2.ListSightingsRequest) -> SightingFilter:
+    """Return which sightings are to be listed."""
+    start, end = wire.from_interval(request, "interval")
+    wire.count_between(len(request.camera_ids), "camera_ids", least=0, most=MAX_SCOPE)
+    return SightingFilter(
+        subject_ids=scope_from(request.subject_ids, "subject_ids"),
+        footage_ids=frozenset(request.footage_ids),
+        camera_ids=frozenset(request.camera_ids),
+        scan_ids=scope_from(request.scan_ids, "scan_ids"),
+        states=states_from(request.states),
+        start=start,
+        end=end,
+    )
+
+
+def only_prefix_from(request: sighting_service_pb2.ListSightingsRequest) -> str:
+    """Return how the ids begin that are to be listed, with no other filter beside it."""
+    for field, _ in request.ListFields():
+        if field.name not in ("id_prefix", "page_size"):
+            raise invalid_field(field.name, "must be empty beside id_prefix")
+    return id_prefix_from(request.id_prefix, "id_prefix")
+
+
+def to_cursor(cursor: SightingCursor) -> str:
+    """Return how far a list was told, for a page token."""
+    return json.dumps([cursor.score, *cursor.sighting_ids])
+
+
+def cursor_from(place: str) -> SightingCursor | None:
+    """Return how far a list was told; None for its beginning."""
+    if not place:
+        return None
+    try:
+        score, *names = json.loads(place)
+        return SightingCursor(float(score), tuple(wire.uuid_text(name, "") for name in names))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise invalid_token() from error
+
+
+def to_page(
+    sightings: Sequence[Sighting], token: str
+) -> sighting_service_pb2.ListSightingsResponse:
+    """Return a page of sightings as protobuf has it."""
+    return sighting_service_pb2.ListSightingsResponse(
+        sightings=[to_sighting(sighting) for sighting in sightings], next_page_token=token
+    )

@@ -20,6 +20,7 @@ from homeward.matching.subjects.model import (
 )
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.keyvalue import Stored
 
 MAX_PHOTO_BYTES = 32 * 1024 * 1024
 MAX_REVIEW = timedelta(days=366)
@@ -101,10 +102,9 @@ def photo_from(photo: bytes) -> bytes:
     return photo
 
 
-def to_subject(
-    subject: Subject, etag: str, *, unusable: Collection[str] = ()
-) -> subject_pb2.Subject:
+def to_subject(held: Stored[Subject], *, unusable: Collection[str] = ()) -> subject_pb2.Subject:
     """Return a subject as protobuf has it; `unusable` are ids of photographs."""
+    subject = held.value
     message = subject_pb2.Subject(
         subject_id=subject.subject_id,
         state=_SUBJECT_STATES[subject.state],
@@ -113,7 +113,7 @@ def to_subject(
         ],
         create_time=wire.to_timestamp(subject.create_time),
         update_time=wire.to_timestamp(subject.update_time),
-        etag=etag,
+        etag=held.etag,
     )
     if subject.details:
         details = subject.details

@@ -46,8 +46,8 @@ async def match(
     if probes[0].model_digest != policy.model_digest:
         raise errors.FailedPreconditionError(
             f"the gallery is of model pack {probes[0].model_digest[:12]}, and policy"
-            f" {policy.policy_id} was measured with {policy.model_digest[:12]}: `homeward policy"
-            " list` shows the policies; activate one that was measured with the gallery's pack",
+            f" {policy.policy_id} was measured with {policy.model_digest[:12]}:"
+            " activate a policy that was measured with the gallery's pack",
             reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
             metadata={"expected": policy.model_digest, "received": probes[0].model_digest},
         )

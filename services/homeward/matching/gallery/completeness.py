@@ -7,16 +7,14 @@ every search, and nothing tells: so searches are refused until the gallery is wh
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from homeward.matching.gallery.model import PhotoKey
-from homeward.matching.gallery.ports import Edition, SubjectIndex
-from homeward.matching.subjects.model import ReferencePhoto, Subject
-from homeward.servicekit import errors, records
+from homeward.matching.gallery.ports import Edition, EnrolledPhotos, SubjectIndex
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore, edit
 
 LOOKED_FOR = timedelta(minutes=1)
 """How long a gallery counts as whole without another look. Its own signs of a loss, that it was
@@ -45,13 +43,13 @@ class Completeness:
     """Tells which templates the gallery lacks, and refuses searches that would pass somebody by.
 
     Args:
-        subjects: The records of subjects.
+        enrolled: The photographs of who is looked for.
         gallery: Their templates.
         clock: Tells the time.
     """
 
-    def __init__(self, *, subjects: KeyValueStore, gallery: SubjectIndex, clock: Clock) -> None:
-        self._subjects = subjects
+    def __init__(self, *, enrolled: EnrolledPhotos, gallery: SubjectIndex, clock: Clock) -> None:
+        self._enrolled = enrolled
         self._gallery = gallery
         self._clock = clock
         self._look: _Look | None = None
@@ -92,78 +90,22 @@ class Completeness:
         while True:
             digest = (await self._gallery.model()).digest
             without = None if again else digest
-            expected = await self._expected(without)
+            expected = await self._enrolled.expected(digest=without)
             missing = expected - (await self._gallery.contents()).compared
             if missing:  # unless they were closed meanwhile
-                missing &= await self._expected(without)
+                missing &= await self._enrolled.expected(digest=without)
             if (await self._gallery.model()).digest == digest:
                 return missing
-
-    async def _expected(self, digest: str | None) -> frozenset[PhotoKey]:
-        """Return the photographs of open subjects, but for those unusable with a model pack."""
-        return frozenset(
-            PhotoKey(subject.subject_id, photo.photo_id)
-            for subject in await open_subjects(self._subjects)
-            for photo in subject.photos
-            if digest not in photo.unusable_with
-        )
-
-
-async def open_subjects(subjects: KeyValueStore) -> list[Subject]:
-    """Return who is looked for."""
-    opened = await subjects.entries("open.*")
-    closed = {entry.key.removeprefix("closed.") for entry in await subjects.entries("closed.*")}
-    return [
-        records.decode(entry.value, Subject)
-        for entry in opened
-        if entry.key.removeprefix("open.") not in closed
-    ]
-
-
-async def note_usable(
-    subjects: KeyValueStore, digest: str, photos: Mapping[PhotoKey, bool]
-) -> None:
-    """Write down which photographs a model pack has a use for.
-
-    A gallery of it is whole without the others.
-
-    Args:
-        subjects: The records of subjects.
-        digest: Of the pack.
-        photos: Whether it makes a template of each.
-    """
-    for subject_id in sorted({one.subject_id for one in photos}):
-
-        async def note(value: bytes | None) -> bytes | None:
-            if value is None:  # closed meanwhile
-                return None
-            held = records.decode(value, Subject)
-            noted = with_usable(held, digest, photos)
-            return None if noted == held else records.encode(noted)
-
-        await edit(subjects, f"open.{subject_id}", note)
-
-
-def with_usable(subject: Subject, digest: str, photos: Mapping[PhotoKey, bool]) -> Subject:
-    """Return a subject with a note of which photographs a model pack has a use for."""
-
-    def noted(photo: ReferencePhoto) -> ReferencePhoto:
-        usable = photos.get(PhotoKey(subject.subject_id, photo.photo_id))
-        if usable is None or usable is (digest not in photo.unusable_with):
-            return photo
-        others = tuple(one for one in photo.unusable_with if one != digest)
-        return replace(photo, unusable_with=others if usable else (*others, digest))
-
-    return replace(subject, photos=tuple(map(noted, subject.photos)))
 
 
 def _incomplete(lacking: Collection[PhotoKey]) -> errors.FailedPreconditionError:
     people = len({one.subject_id for one in lacking})
     return errors.FailedPreconditionError(
         f"the gallery lacks the templates of {len(lacking)} photographs of {people} people who are"
-        " looked for, and a search would pass these people by: Qdrant has lost them, or never had"
-        " them. `homeward subject rebuild` makes them from the kept photographs, as the next sweep"
-        " does",
+        " looked for, and a search would pass these people by: they are being moved to another"
+        " model pack, or Qdrant has lost their templates. Searches that they are part of are"
+        " refused until the templates are made from the kept photographs; each sweep makes what is"
+        " missing",
         reason=errors.Reason.GALLERY_INCOMPLETE,
         metadata={"subject_count": str(people), "photo_count": str(len(lacking))},
     )

@@ -57,6 +57,15 @@ class PhotoKey:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedPhoto:
+    """A kept photograph that another model cannot use."""
+
+    photo: PhotoKey
+    problems: tuple[str, ...]
+    """As of a `PhotoAnalysis`; `IMAGE_UNREADABLE` or `PHOTO_GONE` too."""
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A subject that an appearance is alike to: a lead for a human, not an identification."""
 

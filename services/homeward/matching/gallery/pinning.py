@@ -24,7 +24,7 @@ def mismatch(
     return errors.FailedPreconditionError(
         f"{what} holds templates of model pack {held.name} ({held.digest[:12]}), which cannot be"
         f" compared with those of {came}; run the embedding service with {held.name}, or have the"
-        f" kept photographs embedded again: `homeward subject reenrol --model {name or 'NAME'}`",
+        " kept photographs embedded again with the other pack",
         reason=errors.Reason.EMBEDDING_MODEL_MISMATCH,
         metadata={"expected": held.digest, "received": digest},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,18 +29,6 @@ class Removed:
     count: int
     places: tuple[str, ...] = ()
     """Where bytes of it may remain until a rebuild."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """How far a gallery of another model has come."""
-
-    mark: int
-    """Of this moment: the gallery is exchanged only if no template was written since."""
-    held: frozenset[PhotoKey]
-    """Those with a template in the gallery in use."""
-    ready: frozenset[PhotoKey]
-    """Those with a template of the other model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +85,40 @@ class Purgeable(Protocol):
         """
 
 
+class EnrolledPhotos(Protocol):
+    """The photographs that people are looked for with."""
+
+    async def expected(self, *, digest: str | None) -> frozenset[PhotoKey]:
+        """Return the photographs of open subjects.
+
+        Args:
+            digest: Without those that are noted as of no use with this model pack; None for all.
+        """
+
+    async def listed(self, photos: Collection[PhotoKey]) -> frozenset[PhotoKey]:
+        """Return those of the photographs that an open subject has, as things are now."""
+
+    async def photo(self, key: PhotoKey) -> bytes | None:
+        """Return a photograph as it was enrolled, or None when it is gone."""
+
+    async def note_usable(self, digest: str, photos: Mapping[PhotoKey, bool]) -> None:
+        """Write down which photographs a model pack has a use for.
+
+        A gallery of it is whole without the others.
+
+        Args:
+            digest: Of the pack.
+            photos: Whether it makes a template of each.
+        """
+
+
+class Repinnable(Protocol):
+    """What can be made to hold templates of another model: the index of sightings."""
+
+    async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
+        """Take templates of another model from now on; tell whether it is done."""
+
+
 class FaceAnalyzer(Protocol):
     """Judges photographs: the embedding service."""
 
@@ -136,18 +158,10 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
 
     A subject is compared as one template, which is fused of all their photographs' (`fusing.fuse`)
     whenever one is added or removed.
-
-    It can be filled anew for another model while it is in use: `prepare` tells what is missing,
-    `put_prepared` adds it, and `use_prepared` exchanges the two at once. What is removed meanwhile
-    is removed from both; a template that is added makes `use_prepared` look again.
     """
 
     async def put(self, reference: Reference) -> None:
-        """Add a reference template; the same photograph again replaces its own.
-
-        Once this has returned, a gallery that takes this one's place has a template of the
-        photograph as well, or whoever fills it has been told of the photograph.
-        """
+        """Add a reference template; the same photograph again replaces its own."""
 
     async def put_all(self, references: Sequence[Reference]) -> None:
         """Add reference templates, at least one and all of one model, as `put` does each."""
@@ -168,24 +182,10 @@ class SubjectIndex(Purgeable, Pinned, Protocol):
     async def contents(self) -> GalleryContents:
         """Return all photographs that have a template."""
 
-    async def prepare(self, model: ModelInfo) -> Prepared:
-        """Begin a gallery of another model, or go on with it, and tell how far it is."""
+    async def start_over(self, model: ModelInfo) -> None:
+        """Use an empty gallery of another model from now on; of the same one, leave it as it is.
 
-    async def put_prepared(self, model: ModelInfo, references: Sequence[Reference]) -> None:
-        """Add templates to the gallery that is being prepared; nothing, if it was given up."""
-
-    async def drop_prepared(self, photo_ids: Collection[str]) -> None:
-        """Remove templates from the gallery that is being prepared."""
-
-    async def use_prepared(self, model: ModelInfo, mark: int) -> bool:
-        """Use the gallery that was prepared from now on; the old one goes with the next rebuild.
-
-        Args:
-            model: Its model.
-            mark: Of the last look at it. If anything was written since, nothing happens.
-
-        Returns:
-            Whether it is in use.
+        The files of the former one go with the next rebuild.
         """
 
     async def search(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,11 +11,9 @@ from enum import StrEnum
 import structlog
 
 from homeward.matching.gallery.completeness import Completeness
-from homeward.matching.gallery.model import ModelInfo, PhotoKey
-from homeward.matching.gallery.ports import FaceAnalyzer, Reference, SubjectIndex
-from homeward.matching.subjects.judging import AT_ONCE, judged
-from homeward.matching.subjects.model import RefusedPhoto
-from homeward.matching.subjects.subjects import Subjects
+from homeward.matching.gallery.judging import AT_ONCE, judge
+from homeward.matching.gallery.model import ModelInfo, PhotoKey, RefusedPhoto
+from homeward.matching.gallery.ports import EnrolledPhotos, FaceAnalyzer, Reference, SubjectIndex
 from homeward.servicekit import errors
 from homeward.servicekit.lease import Lease, Proceed
 
@@ -37,7 +34,7 @@ class RebuildStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rebuilt:
+class RebuildProgress:
     """How far a rebuild of the gallery has come."""
 
     stage: RebuildStage
@@ -61,29 +58,29 @@ class GalleryRebuild:
     cannot be used are noted; the gallery is whole without them if their subject has another one.
 
     Args:
-        subjects: Who is looked for, with the photographs.
+        enrolled: The photographs of who is looked for.
         gallery: What lacks templates.
         completeness: Tells which.
-        services: Embedding services that may run the gallery's pack.
+        faces: The embedding service.
         lease: Makes the lease on doing this.
     """
 
     def __init__(
         self,
         *,
-        subjects: Subjects,
+        enrolled: EnrolledPhotos,
         gallery: SubjectIndex,
         completeness: Completeness,
-        services: Sequence[FaceAnalyzer],
+        faces: FaceAnalyzer,
         lease: Callable[[], Lease],
     ) -> None:
-        self._subjects = subjects
+        self._enrolled = enrolled
         self._gallery = gallery
         self._completeness = completeness
-        self._services = services
+        self._faces = faces
         self._lease = lease
 
-    async def run(self, *, accept_lost: bool) -> AsyncGenerator[Rebuilt, None]:
+    async def run(self, *, accept_lost: bool) -> AsyncGenerator[RebuildProgress, None]:
         """Make what is missing, and tell how far it is; photographs that were refused, again.
 
         While another run is under way, this one waits, and then finds its work done.
@@ -99,16 +96,16 @@ class GalleryRebuild:
         """
         lease = self._lease()
         while not await lease.held():
-            yield Rebuilt(RebuildStage.WAITING, await self._gallery.model())
+            yield RebuildProgress(RebuildStage.WAITING, await self._gallery.model())
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         try:
             fill = self._fill(lease.held, accept_lost=accept_lost, again=True)
             last = None
-            async with aclosing(fill) as told:
-                async for last in told:
+            async with aclosing(fill) as progress:
+                async for last in progress:
                     yield last
             if last is None or last.stage is not RebuildStage.DONE:
-                raise _taken_over()
+                raise taken_over()
         finally:
             await lease.release()
 
@@ -133,8 +130,9 @@ class GalleryRebuild:
             return 0
         made = 0
         try:
-            async with aclosing(self._fill(both, accept_lost=False, again=False)) as told:
-                async for one in told:
+            fill = self._fill(both, accept_lost=False, again=False)
+            async with aclosing(fill) as progress:
+                async for one in progress:
                     made = one.done
         except errors.FailedPreconditionError as error:
             # Another sweep would meet the same; the searches that are refused say so as well.
@@ -145,90 +143,80 @@ class GalleryRebuild:
 
     async def _fill(
         self, proceed: Proceed, *, accept_lost: bool, again: bool
-    ) -> AsyncGenerator[Rebuilt, None]:
+    ) -> AsyncGenerator[RebuildProgress, None]:
         """Make what is missing; end without `RebuildStage.DONE` when it may not proceed."""
         model = await self._gallery.model()
         await self._gallery.mend()
         missing = sorted(await self._completeness.lacking(again=again))
-        faces = await self._serving(model) if missing else None
-        yield Rebuilt(RebuildStage.EMBEDDING, model, total=len(missing))
-        refused: dict[PhotoKey, RefusedPhoto] = {}
-        ready: list[Reference] = []
-        for first in range(0, len(missing), AT_ONCE):
-            if not await proceed():
-                return
-            assert faces is not None, "something is missing"
-            batch = missing[first : first + AT_ONCE]
-            told = await asyncio.gather(
-                *(judged(self._subjects, faces, model, one) for one in batch)
-            )
-            gone = [key for key, one in zip(batch, told, strict=True) if one is None]
-            listed = await self._listed(gone)  # or else the subject is being closed
-            new = [
-                *(one for one in told if isinstance(one, RefusedPhoto)),
-                *(RefusedPhoto(key, ("PHOTO_GONE",)) for key in gone if key in listed),
-            ]
-            refused |= {one.photo: one for one in new}
-            ready += [one for one in told if isinstance(one, Reference)]
-            if len(ready) >= WRITTEN_AT_ONCE or first + AT_ONCE >= len(missing):
-                await self._write(ready, model)
-                ready = []
-            yield Rebuilt(
-                RebuildStage.EMBEDDING,
-                model,
-                done=first + len(batch),
-                total=len(missing),
-                refused=tuple(new),
-            )
-        lost = await self._settle(refused, model, accept_lost=accept_lost)
         if missing:
-            log.info("gallery rebuilt", photographs=len(missing), refused=len(refused))
-        yield Rebuilt(RebuildStage.DONE, model, done=len(missing), total=len(missing), lost=lost)
+            await self._require_served(model)
+        yield RebuildProgress(RebuildStage.EMBEDDING, model, total=len(missing))
+        refused: dict[PhotoKey, RefusedPhoto] = {}
+        done = 0
+        while missing:
+            total = done + len(missing)
+            ready: list[Reference] = []
+            for first in range(0, len(missing), AT_ONCE):
+                if not await proceed():
+                    return
+                batch = missing[first : first + AT_ONCE]
+                made, new = await self._judge(batch, model)
+                ready += made
+                refused |= {one.photo: one for one in new}
+                done += len(batch)
+                if len(ready) >= WRITTEN_AT_ONCE or done == total:
+                    await self._write(ready, model)
+                    ready = []
+                yield RebuildProgress(
+                    RebuildStage.EMBEDDING, model, done=done, total=total, refused=tuple(new)
+                )
+            # Who was enrolled while the gallery was exchanged for this one may lack a template too.
+            lacking = await self._completeness.lacking(again=again)
+            missing = sorted(lacking.difference(refused, missing))
+        lost = await self._settle(refused, model, accept_lost=accept_lost)
+        if done:
+            log.info("gallery rebuilt", photographs=done, refused=len(refused))
+        yield RebuildProgress(RebuildStage.DONE, model, done=done, total=done, lost=lost)
 
-    async def _serving(self, model: ModelInfo) -> FaceAnalyzer:
-        """Return the embedding service that runs the gallery's pack."""
-        served, silent = [], None
-        for faces in self._services:
-            try:
-                running = await faces.model()
-            except errors.UnavailableError as error:
-                silent = error
-                continue
-            if running.digest == model.digest:
-                return faces
-            served.append(running.name)
-        if silent is not None:
-            raise silent
-        raise errors.FailedPreconditionError(
-            f"the gallery lacks templates of model pack {model.name} ({model.digest[:12]}), and"
-            f" no embedding service that matching knows runs it, only {' and '.join(served)}:"
-            f" start the embedding service with HOMEWARD_MODEL_PACK={model.name}, or move everybody"
-            f" to the pack that runs: `homeward subject reenrol --model {served[0]}`",
-            reason=errors.Reason.MODEL_NOT_SERVED,
-            metadata={"model": model.name, "served": ",".join(served)},
+    async def _require_served(self, model: ModelInfo) -> None:
+        """Refuse to go on unless the embedding service runs the gallery's pack."""
+        running = await self._faces.model()
+        if running.digest != model.digest:
+            raise errors.FailedPreconditionError(
+                f"the gallery lacks templates of model pack {model.name} ({model.digest[:12]}), and"
+                f" the embedding service runs {running.name}: start it with"
+                f" HOMEWARD_MODEL_PACK={model.name}, or move everybody to the pack that it runs",
+                reason=errors.Reason.MODEL_NOT_SERVED,
+                metadata={"model": model.name, "served": running.name},
+            )
+
+    async def _judge(
+        self, photos: Sequence[PhotoKey], model: ModelInfo
+    ) -> tuple[list[Reference], list[RefusedPhoto]]:
+        """Return the templates of photographs, and those of which none can be made."""
+        verdicts = await asyncio.gather(
+            *(judge(self._enrolled, self._faces, model, one) for one in photos)
         )
+        gone = [key for key, one in zip(photos, verdicts, strict=True) if one is None]
+        listed = await self._enrolled.listed(gone)  # or else the subject is being closed
+        refused = [
+            *(one for one in verdicts if isinstance(one, RefusedPhoto)),
+            *(RefusedPhoto(key, ("PHOTO_GONE",)) for key in gone if key in listed),
+        ]
+        return [one for one in verdicts if isinstance(one, Reference)], refused
 
     async def _write(self, references: Sequence[Reference], model: ModelInfo) -> None:
         """Put templates into the gallery; nothing stays of who is closed meanwhile."""
-        listed = await self._listed([_key(one) for one in references])
+        listed = await self._enrolled.listed([_key(one) for one in references])
         written = [one for one in references if _key(one) in listed]
         if not written:
             return
         await self._gallery.put_all(written)
-        still = await self._listed(listed)
+        still = await self._enrolled.listed(listed)
         for one in written:
             if _key(one) not in still:
                 await self._gallery.remove_photo(one.subject_id, one.photo_id)
-        await self._subjects.note_usable(model.digest, dict.fromkeys(still, True))
-
-    async def _listed(self, photos: Collection[PhotoKey]) -> frozenset[PhotoKey]:
-        """Return those of the photographs that an open subject has."""
-        listed: set[PhotoKey] = set()
-        for subject_id in {one.subject_id for one in photos}:
-            with contextlib.suppress(errors.NotFoundError):
-                subject, _ = await self._subjects.get(subject_id)  # a closed one has none
-                listed |= {PhotoKey(subject_id, photo.photo_id) for photo in subject.photos}
-        return frozenset(listed.intersection(photos))
+        await self._enrolled.note_usable(model.digest, dict.fromkeys(still, True))
 
     async def _settle(
         self, refused: dict[PhotoKey, RefusedPhoto], model: ModelInfo, *, accept_lost: bool
@@ -237,9 +225,9 @@ class GalleryRebuild:
         if not refused:
             return ()
         found = {one.subject_id for one in (await self._gallery.contents()).compared}
-        lost = {one.subject_id for one in await self._listed(refused)} - found
+        lost = {one.subject_id for one in await self._enrolled.listed(refused)} - found
         noted = [one for one in refused if accept_lost or one.subject_id not in lost]
-        await self._subjects.note_usable(model.digest, dict.fromkeys(noted, False))
+        await self._enrolled.note_usable(model.digest, dict.fromkeys(noted, False))
         return tuple(sorted(lost))
 
 
@@ -247,7 +235,8 @@ def _key(reference: Reference) -> PhotoKey:
     return PhotoKey(reference.subject_id, reference.photo_id)
 
 
-def _taken_over() -> errors.UnavailableError:
+def taken_over() -> errors.UnavailableError:
+    """Return the error for a run that another replica goes on with."""
     return errors.UnavailableError(
         "another replica of matching has taken over; run this again: it goes on where it stopped",
         reason=errors.Reason.COMPONENT_UNAVAILABLE,

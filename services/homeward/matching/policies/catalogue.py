@@ -131,7 +131,7 @@ class Policies:
         data = await self._data(policy_id)
         if data is None:
             raise errors.NotFoundError(
-                f"there is no policy {policy_id}; `homeward policy list` shows those there are",
+                f"there is no policy {policy_id}",
                 reason=errors.Reason.POLICY_NOT_FOUND,
                 metadata={"policy_id": policy_id},
             )
@@ -178,7 +178,7 @@ class Policies:
                 `POLICY_MODEL_MISMATCH`.
         """
         policy = await self.get(policy_id)
-        self._require(policy, await self._model_in_use(), activate=True)
+        self._require(policy, await self._model_in_use())
         await self._keep(policy_id)
 
         async def change(value: bytes | None) -> bytes | None:
@@ -288,14 +288,13 @@ class Policies:
             )
         self._outgrown = outgrown
 
-    def _require(self, policy: Policy, model: ModelInfo, *, activate: bool = False) -> None:
+    def _require(self, policy: Policy, model: ModelInfo) -> None:
         """Refuse a policy that candidates may not be chosen by."""
         name = policy.file.policy_id
         if policy.file.model_digest != model.digest:
             raise errors.FailedPreconditionError(
                 f"policy {name} was measured with another model pack than {model.name}, which is in"
-                " use: `homeward policy list` shows the policies; activate one that was measured"
-                " with it",
+                " use: activate a policy that was measured with that",
                 reason=errors.Reason.POLICY_MODEL_MISMATCH,
                 metadata={
                     "policy_id": name,
@@ -306,10 +305,9 @@ class Policies:
         if self._evaluation:
             return
         state = policy.state_at(self._clock.now())
-        command = _approve_command(name, activate=activate)
         if state is PolicyState.UNAPPROVED:
             raise errors.FailedPreconditionError(
-                f"nobody has approved policy {name}; whoever answers for it does: {command}",
+                f"nobody has approved policy {name}: whoever answers for it must do so first",
                 reason=errors.Reason.POLICY_NOT_APPROVED,
                 metadata={"policy_id": name},
             )
@@ -317,28 +315,31 @@ class Policies:
             assert policy.approval is not None, "there was one"
             end = policy.approval.end
             raise errors.FailedPreconditionError(
-                f"the approval of policy {name} ended at {end:%Y-%m-%d %H:%M} UTC; if it still"
-                f" holds: {command}",
+                f"the approval of policy {name} ended at {end:%Y-%m-%d %H:%M} UTC: whoever answers"
+                " for it must approve it again, if it still holds",
                 reason=errors.Reason.POLICY_EXPIRED,
                 metadata={"policy_id": name, "expire_time": end.isoformat()},
             )
 
     async def _none_active(self, model: ModelInfo) -> errors.FailedPreconditionError:
-        """Return the refusal without an active policy, with the command that mends it."""
+        """Return the refusal without an active policy, with the policy to activate, if any."""
         fitting = [one for one in await self.find() if one.file.model_digest == model.digest]
         now = self._clock.now()
         approved = [one for one in fitting if one.state_at(now) is PolicyState.APPROVED]
         if approved:
-            command = f"`homeward policy activate {approved[-1].file.policy_id}`"
+            name = approved[-1].file.policy_id
+            remedy = f"activate policy {name}, which is approved"
         elif fitting:
-            command = _approve_command(fitting[-1].file.policy_id, activate=True)
+            name = fitting[-1].file.policy_id
+            remedy = f"have policy {name} approved by whoever answers for it, and activate it"
         else:
-            command = f"`homeward policy add FILE`, with one that was measured with {model.name}"
+            name = ""
+            remedy = f"add a policy that was measured with {model.name}"
         return errors.FailedPreconditionError(
             "no threshold policy is active, so nobody is compared with anybody; do this first:"
-            f" {command}",
+            f" {remedy}",
             reason=errors.Reason.POLICY_NOT_APPROVED,
-            metadata={"policy_id": ""},
+            metadata={"policy_id": name},
         )
 
     async def _model_in_use(self) -> ModelInfo:
@@ -375,11 +376,6 @@ class Policies:
         if policy_id in self._shipped:
             with suppress(ConflictError):
                 await self._store.create(_file(policy_id), self._shipped[policy_id])
-
-
-def _approve_command(policy_id: str, *, activate: bool) -> str:
-    more = " --activate" if activate else ""
-    return f"`homeward policy approve {policy_id} --by NAME --until DATE{more}`"
 
 
 def _file(policy_id: str) -> str:

@@ -3,12 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from homeward.matching.gallery.model import ModelInfo, Template
 from homeward.matching.gallery.ports import Pinned, Purgeable, Removed
-from homeward.matching.sightings.model import ErasedSighting, Sighting
+from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
 from homeward.servicekit.lease import Proceed
+
+
+@dataclass(frozen=True, slots=True)
+class SightingFilter:
+    """Which sightings; what is empty or None fits all."""
+
+    subject_ids: Collection[str] = ()
+    footage_ids: Collection[str] = ()
+    camera_ids: Collection[str] = ()
+    scan_ids: Collection[str] = ()
+    """Of the scans that found them first."""
+    states: Collection[SightingState] = ()
+    start: datetime | None = None
+    """Only those that end after it."""
+    end: datetime | None = None
+    """Only those that begin before it."""
+    unexpired_at: datetime | None = None
+    """Only those that may be told of then: confirmed, or before their deadline."""
+    expired_at: datetime | None = None
+    """Only those that may not."""
+
+
+@dataclass(frozen=True, slots=True)
+class SightingCursor:
+    """How far a list of sightings was told, most alike first."""
+
+    score: float
+    """Of the last one."""
+    sighting_ids: tuple[str, ...]
+    """Those of this score that were told."""
 
 
 class SightingIndex(Purgeable, Pinned, Protocol):
@@ -39,10 +71,27 @@ class SightingIndex(Purgeable, Pinned, Protocol):
             Whether it is done.
         """
 
-    async def find(
-        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    async def find(self, which: SightingFilter) -> list[Sighting]:
+        """Return all sightings that fit."""
+
+    async def page(
+        self, which: SightingFilter, *, size: int, after: SightingCursor | None
     ) -> list[Sighting]:
-        """Return the sightings of any of the subjects in any of the recordings; empty means all."""
+        """Return some of the sightings that fit, most alike first; equals in any order.
+
+        Args:
+            which: Sightings to list.
+            size: How many at most.
+            after: How far the list was told; None for its beginning.
+        """
+
+    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+        """Return sightings whose ids begin so, `size` at most, in the order of their ids.
+
+        Args:
+            prefix: 1 to 36 characters of a UUID, in small letters.
+            size: How many at most.
+        """
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""

@@ -41,24 +41,24 @@ class Certificates:
         self._objects = objects
         self._clock = clock
 
-    async def keep(self, made: ErasureCertificate) -> ErasureCertificate:
+    async def keep(self, new: ErasureCertificate) -> ErasureCertificate:
         """Write a certificate down, with what an earlier one of the same subject tells."""
         kept: list[ErasureCertificate] = []
         unclean = {
             entry.data: await self._files[entry.data].unclean()
-            for entry in made.entries
+            for entry in new.entries
             if entry.data in self._files and entry.outcome is ErasureOutcome.ERASED
         }
 
         async def add(value: bytes | None) -> bytes:
             before = records.decode(value, ErasureCertificate) if value else None
-            kept.append(_merged(before, made, self._objects, unclean))
+            kept.append(_merged(before, new, self._objects, unclean))
             return records.encode(kept[-1])
 
-        await edit(self._store, _key(made.subject_id), add)
-        return await self._resolved(kept[-1])
+        await edit(self._store, _key(new.subject_id), add)
+        return await self._as_of_now(kept[-1])
 
-    async def tell_of(self, subject_id: str) -> bool:
+    async def exists(self, subject_id: str) -> bool:
         """Tell whether anything of a subject was erased."""
         return await self._store.get(_key(subject_id)) is not None
 
@@ -76,17 +76,17 @@ class Certificates:
                 reason=errors.Reason.SUBJECT_NOT_FOUND,
                 metadata={"subject_id": subject_id},
             )
-        return await self._resolved(records.decode(entry.value, ErasureCertificate))
+        return await self._as_of_now(records.decode(entry.value, ErasureCertificate))
 
-    async def _resolved(self, certificate: ErasureCertificate) -> ErasureCertificate:
-        entries = [await self._now(entry) for entry in certificate.entries]
+    async def _as_of_now(self, certificate: ErasureCertificate) -> ErasureCertificate:
+        entries = [await self._entry_now(entry) for entry in certificate.entries]
         return replace(certificate, entries=tuple(entries))
 
-    async def _now(self, entry: ErasureEntry) -> ErasureEntry:
+    async def _entry_now(self, entry: ErasureEntry) -> ErasureEntry:
         if entry.outcome is not ErasureOutcome.PENDING:
             return entry
-        if (told := await self._objects.now(entry)) is not None:
-            return told
+        if (current := await self._objects.entry_now(entry)) is not None:
+            return current
         if entry.until is not None and self._clock.now() >= entry.until:
             return replace(
                 entry,
@@ -117,7 +117,7 @@ class Certificates:
 
 def _merged(
     before: ErasureCertificate | None,
-    made: ErasureCertificate,
+    new: ErasureCertificate,
     objects: ObjectErasures,
     unclean: Mapping[str, tuple[str, ...]],
 ) -> ErasureCertificate:
@@ -125,33 +125,33 @@ def _merged(
 
     Args:
         before: The one so far, if there is one.
-        made: Of this erasure.
+        new: Of this erasure.
         objects: Tells what became of objects.
         unclean: Where bytes may be that an erasure whose answer was lost has removed, by the name
             of the data of which this one found nothing.
     """
     if before is None:
-        return made
+        return new
     earlier = {entry.data: entry for entry in before.entries}
 
-    def merged(entry: ErasureEntry) -> ErasureEntry:
-        told = earlier.get(entry.data)
-        if told is None:
+    def merge(entry: ErasureEntry) -> ErasureEntry:
+        former = earlier.get(entry.data)
+        if former is None:
             return entry
-        if told.outcome is ErasureOutcome.FAILED and (places := unclean.get(entry.data)):
+        if former.outcome is ErasureOutcome.FAILED and (places := unclean.get(entry.data)):
             pending = replace(entry, outcome=ErasureOutcome.PENDING, places=places)
             return replace(pending, verification=BROKEN_OFF)
-        if told.outcome is ErasureOutcome.FAILED:
-            return objects.merged(told, entry)
+        if former.outcome is ErasureOutcome.FAILED:
+            return objects.merge(former, entry)
         if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:
-            return told if entry.outcome is not ErasureOutcome.FAILED else entry
+            return former if entry.outcome is not ErasureOutcome.FAILED else entry
         return replace(
-            objects.merged(told, entry),
-            item_count=told.item_count + entry.item_count,
-            places=(*told.places, *entry.places),
+            objects.merge(former, entry),
+            item_count=former.item_count + entry.item_count,
+            places=(*former.places, *entry.places),
         )
 
-    return replace(made, entries=tuple(merged(entry) for entry in made.entries))
+    return replace(new, entries=tuple(merge(entry) for entry in new.entries))
 
 
 def _key(subject_id: str) -> str:

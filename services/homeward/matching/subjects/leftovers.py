@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeward.matching.gallery.ports import SubjectIndex
-from homeward.matching.sightings.sightings import Sightings
+from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.certificates import Certificates
-from homeward.matching.subjects.model import Subject
-from homeward.servicekit import records
-from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.matching.subjects.photos import PREFIX, subject_in
+from homeward.matching.subjects.records import SubjectRecords
 from homeward.servicekit.objects import ObjectStore
 
 
@@ -32,23 +31,23 @@ class LeftoverSearch:
     """Looks through all stores for data of subjects that are not open.
 
     Args:
-        subjects: The records of subjects.
+        records: Of the subjects.
         photos: The reference photographs.
         gallery: Their templates.
-        sightings: Sightings, and the ledger of their spans.
+        sightings: SightingUpkeep, and the ledger of their spans.
         certificates: Tell who was erased.
     """
 
     def __init__(
         self,
         *,
-        subjects: KeyValueStore,
+        records: SubjectRecords,
         photos: ObjectStore,
         gallery: SubjectIndex,
-        sightings: Sightings,
+        sightings: SightingUpkeep,
         certificates: Certificates,
     ) -> None:
-        self._subjects = subjects
+        self._records = records
         self._photos = photos
         self._gallery = gallery
         self._sightings = sightings
@@ -63,25 +62,15 @@ class LeftoverSearch:
         held = {
             *(await self._gallery.contents()).subject_ids,
             *await self._sightings.subject_ids(),
-            *(subject_in(item.key) for item in await self._photos.objects("subjects/")),
+            *(subject_in(item.key) for item in await self._photos.objects(PREFIX)),
         }
         # After what is held: a subject has its record before anything else.
-        opened = {
-            entry.key.removeprefix("open.") for entry in await self._subjects.entries("open.*")
-        }
-        closed = {
-            entry.key.removeprefix("closed."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("closed.*")
-        }
-        erasing = {name for name, shell in closed.items() if shell.to_be_erased}
-        stray = held - opened - closed.keys()
-        erased = {name for name in stray if await self._certificates.tell_of(name)}
+        roll = await self._records.roll()
+        opened, closed = roll.opened.keys(), roll.closed.keys()
+        erasing = {name for name, shell in roll.closed.items() if shell.value.to_be_erased}
+        stray = held - opened - closed
+        erased = {name for name in stray if await self._certificates.exists(name)}
         return Leftovers(
-            ended=frozenset(closed.keys() & (held | opened) | erasing | erased),
+            ended=frozenset(closed & (held | opened) | erasing | erased),
             unknown=frozenset(stray - erased),
         )
-
-
-def subject_in(photo_key: str) -> str:
-    """Return the id of the subject that a photograph is of."""
-    return photo_key.split("/")[1]

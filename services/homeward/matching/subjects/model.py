@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from homeward.matching.gallery.model import Box, PhotoKey
+from homeward.matching.gallery.model import Box
+from homeward.servicekit.keyvalue import Stored
 
 MAX_PHOTOS_PER_SUBJECT = 20
 """More photographs than this add nothing that was measured, and each costs every search."""
@@ -68,12 +69,14 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class RefusedPhoto:
-    """A kept photograph that another model cannot use."""
+class PhotoOffer:
+    """What became of a photograph that was offered."""
 
-    photo: PhotoKey
-    problems: tuple[str, ...]
-    """As of a `PhotoAnalysis`; `IMAGE_UNREADABLE` or `PHOTO_GONE` too."""
+    subject: Stored[Subject]
+    photo_id: str
+    """Empty when it was left out, because a second look spoke against it."""
+    already_held: bool = False
+    """Whether the subject had it before, with its template."""
 
 
 class ErasureOutcome(StrEnum):

@@ -45,19 +45,19 @@ class ObjectErasures:
             versions: Versions that were removed by their ids.
         """
         store = self._buckets[data.name]
-        told = ErasureEntry(
+        pending = ErasureEntry(
             data.name, f"{data.engine} {data.place}", count, ErasureOutcome.PENDING, ""
         )
         if left:
-            return await self._kept(told, left)
+            return await self._kept(pending, left)
         if not count:
-            return replace(told, outcome=ErasureOutcome.ERASED, verification=NOTHING_THERE)
+            return replace(pending, outcome=ErasureOutcome.ERASED, verification=NOTHING_THERE)
         by_id = f", after {versions} versions were removed by their ids" if versions else ""
         if await store.replicated():
-            return replace(told, verification=f"{_GONE}{by_id}; but the bucket: {REPLICATED}")
-        return self._freeing(told, f"{_GONE}{by_id}")
+            return replace(pending, verification=f"{_GONE}{by_id}; but the bucket: {REPLICATED}")
+        return self._freeing(pending, f"{_GONE}{by_id}")
 
-    async def now(self, entry: ErasureEntry) -> ErasureEntry | None:
+    async def entry_now(self, entry: ErasureEntry) -> ErasureEntry | None:
         """Return an entry as things are now, of which bytes were not free yet.
 
         Returns:
@@ -77,31 +77,31 @@ class ObjectErasures:
             " frees their bytes has passed",
         )
 
-    def merged(self, told: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
+    def merge(self, former: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
         """Return what a repeated erasure found, with what its bytes were said to wait for before.
 
         Args:
-            told: Of the erasure before.
+            former: Of the erasure before.
             entry: Of this one.
         """
         if entry.data not in self._buckets:
             return entry
-        if told.outcome is ErasureOutcome.FAILED and entry.verification == NOTHING_THERE:
+        if former.outcome is ErasureOutcome.FAILED and entry.verification == NOTHING_THERE:
             # What the call before had deleted when it broke off, this one did not find.
             gone = "nothing is there after an erasure that broke off"
-            return self._freeing(replace(entry, item_count=told.item_count), gone)
-        if told.outcome is ErasureOutcome.PENDING and told.until is None:
-            return replace(entry, verification=told.verification, until=None)
+            return self._freeing(replace(entry, item_count=former.item_count), gone)
+        if former.outcome is ErasureOutcome.PENDING and former.until is None:
+            return replace(entry, verification=former.verification, until=None)
         return entry
 
     def _freeing(self, entry: ErasureEntry, gone: str) -> ErasureEntry:
-        told = replace(entry, outcome=ErasureOutcome.PENDING)
+        pending = replace(entry, outcome=ErasureOutcome.PENDING)
         if self._frees_after is None:
             unknown = "when it frees their bytes, nobody has stated (HOMEWARD_S3_FREES_MINUTES)"
-            return replace(told, verification=f"{gone}; {unknown}")
+            return replace(pending, verification=f"{gone}; {unknown}")
         until = self._clock.now() + self._frees_after
         by = f"it frees their bytes by {until:%Y-%m-%d %H:%M:%S} UTC"
-        return replace(told, verification=f"{gone}; {by}", until=until)
+        return replace(pending, verification=f"{gone}; {by}", until=until)
 
     async def _kept(self, entry: ErasureEntry, left: int) -> ErasureEntry:
         why = "; ".join([f"{left} are there", *await self._buckets[entry.data].keeping()])

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SUBJECTS, HeldData
 from homeward.matching.gallery.ports import SubjectIndex
-from homeward.matching.subjects.leftovers import Leftovers, LeftoverSearch, subject_in
-from homeward.matching.subjects.model import Subject
-from homeward.matching.subjects.subjects import Subjects, is_open
+from homeward.matching.subjects.close import SubjectClosing
+from homeward.matching.subjects.leftovers import Leftovers, LeftoverSearch
+from homeward.matching.subjects.photos import subject_in
+from homeward.matching.subjects.records import SubjectRecords, is_open
 from homeward.matching.subjects.unrecorded import UnrecordedPhotos
-from homeward.servicekit import records
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.objects import ObjectStore
+
+LOOKED_THROUGH_EVERY = timedelta(hours=1)
+"""How often all stores are looked through for what no record tells of: what an engine that came
+back with an older state has, and what broke off in the middle. Sweeps in between read the records
+that changed and nothing else."""
 
 SWEPT_LATE = timedelta(days=1)
 """A subject whose end is overdue for longer than this is reported: sweeps do not work."""
@@ -28,8 +32,8 @@ class SubjectSweep:
     """Closes subjects whose review date has passed, finishes erasures, and counts what is held.
 
     Args:
-        subjects: Closes and erases.
-        records: Their records.
+        closing: Closes and erases.
+        records: Of the subjects.
         photos: The reference photographs.
         gallery: Their templates.
         leftovers: Finds what is held of subjects whose search has ended.
@@ -39,20 +43,21 @@ class SubjectSweep:
     def __init__(
         self,
         *,
-        subjects: Subjects,
-        records: KeyValueStore,
+        closing: SubjectClosing,
+        records: SubjectRecords,
         photos: ObjectStore,
         gallery: SubjectIndex,
         leftovers: LeftoverSearch,
         clock: Clock,
     ) -> None:
-        self._subjects = subjects
+        self._closing = closing
         self._records = records
         self._photos = photos
         self._gallery = gallery
         self._leftovers = leftovers
         self._unrecorded = UnrecordedPhotos(records, photos, gallery, clock)
         self._clock = clock
+        self._looked_through: datetime | None = None
 
     async def sweep(self, *, grace: timedelta) -> int:
         """Close subjects whose review date has passed, and finish what broke off.
@@ -67,30 +72,29 @@ class SubjectSweep:
             UnavailableError: A store does not answer; the next sweep goes on with what is left.
         """
         now = self._clock.now()
-        closed = {
-            entry.key.removeprefix("closed."): records.decode(entry.value, Subject)
-            for entry in await self._records.entries("closed.*")
-        }
-        opened = {
-            entry.key.removeprefix("open."): records.decode(entry.value, Subject)
-            for entry in await self._records.entries("open.*")
-        }
-        erasing = [name for name, shell in closed.items() if shell.to_be_erased]
-        broken_off = [name for name in opened if name in closed and name not in erasing]
+        roll = await self._records.roll()
+        erasing = [name for name, shell in roll.closed.items() if shell.value.to_be_erased]
+        broken_off = [name for name in roll.opened if name in roll.closed and name not in erasing]
         lapsed = [
-            name
-            for name, subject in opened.items()
-            if name not in closed
-            and subject.details is not None
-            and now >= subject.details.review_time + grace
+            held.value.subject_id
+            for held in roll.wanted
+            if held.value.details is not None and now >= held.value.details.review_time + grace
         ]
         for name in erasing:
-            await self._subjects.erase(name)
+            await self._closing.erase(name)
         for name in (*broken_off, *lapsed):
-            await self._subjects.close(name)
-        await self._unrecorded.remove()
-        await self._gallery.mend()
-        return len(erasing) + len(broken_off) + len(lapsed) + await self._finish_erasures()
+            await self._closing.close(name)
+        removed = len(erasing) + len(broken_off) + len(lapsed)
+        if not self._is_looked_through(now):
+            await self._unrecorded.remove()
+            await self._gallery.mend()
+            removed += await self._finish_erasures()
+            self._looked_through = now
+        return removed
+
+    def _is_looked_through(self, now: datetime) -> bool:
+        last = self._looked_through
+        return last is not None and timedelta() <= now - last < LOOKED_THROUGH_EVERY
 
     async def leftovers(self) -> Leftovers:
         """Return the subjects of whom something is held that should be gone."""
@@ -106,10 +110,10 @@ class SubjectSweep:
             unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
         """
         now = self._clock.now()
-        found = [subject for subject, _ in await self._subjects.find(show_closed=False)]
+        roll = await self._records.roll()
+        found = [held.value for held in roll.wanted]
         photos = await self._photos.objects("")
         kept = (await self._gallery.contents()).photos if unfinished else ()
-        records_left = [await self._records.get(f"open.{name}") for name in unfinished]
         return (
             HeldData(
                 SUBJECTS.name,
@@ -119,7 +123,7 @@ class SubjectSweep:
                     one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
                     for one in found
                 )
-                + sum(record is not None for record in records_left),
+                + sum(name in roll.opened for name in unfinished),
             ),
             HeldData(
                 PHOTOGRAPHS.name,
@@ -140,7 +144,7 @@ class SubjectSweep:
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
-                await self._subjects.erase_data(name)
+                await self._closing.erase_data(name)
         if left.unknown:
             # Not removed: with the records of another installation, this would be everybody's.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])

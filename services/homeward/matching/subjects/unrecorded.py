@@ -7,16 +7,15 @@ from datetime import timedelta
 import structlog
 
 from homeward.matching.gallery.ports import SubjectIndex
-from homeward.matching.subjects.model import Subject
-from homeward.servicekit import errors, records
+from homeward.matching.subjects.model import Subject, SubjectState
+from homeward.matching.subjects.photos import PREFIX, photo_key, subject_in
+from homeward.matching.subjects.records import SubjectRecords
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.objects import ObjectStore
 
 UNRECORDED_AFTER = timedelta(hours=1)
 """A photograph that no record has is removed after this: longer than any enrolment takes."""
-
-PREFIX = "subjects/"
 
 log = structlog.get_logger()
 
@@ -28,35 +27,34 @@ class UnrecordedPhotos:
     enrolment was answered with an error. Those of a subject that is closed go with its erasure.
 
     Args:
-        subjects: The records.
+        records: Of the subjects.
         photos: The reference photographs: each is there before its template is.
         gallery: Their templates.
         clock: Tells the time.
     """
 
     def __init__(
-        self, subjects: KeyValueStore, photos: ObjectStore, gallery: SubjectIndex, clock: Clock
+        self, records: SubjectRecords, photos: ObjectStore, gallery: SubjectIndex, clock: Clock
     ) -> None:
-        self._subjects = subjects
+        self._records = records
         self._photos = photos
         self._gallery = gallery
         self._clock = clock
 
     async def remove(self) -> int:
         """Remove them with their templates, and return how many there were."""
-        recorded = {
-            entry.key.removeprefix("open."): records.decode(entry.value, Subject)
-            for entry in await self._subjects.entries("open.*")
-        }
+        opened = (await self._records.roll()).opened
         removed = 0
         for item in await self._photos.objects(PREFIX):
             if self._clock.now() - item.modified < UNRECORDED_AFTER:
                 continue
-            subject_id, _, photo_id = item.key.removeprefix(PREFIX).partition("/")
-            if subject_id not in recorded or _has(recorded[subject_id], photo_id):
+            subject_id, photo_id = subject_in(item.key), item.key.rpartition("/")[2]
+            if subject_id not in opened or _has(opened[subject_id].value, photo_id):
                 continue
-            entry = await self._subjects.get(f"open.{subject_id}")  # as it is now
-            if entry is None or _has(records.decode(entry.value, Subject), photo_id):
+            present = await self._records.get(subject_id)  # as it is now
+            if present is None or present.value.state is not SubjectState.OPEN:
+                continue
+            if _has(present.value, photo_id):
                 continue
             try:
                 await remove_photo(self._photos, self._gallery, subject_id, photo_id)
@@ -74,11 +72,6 @@ async def remove_photo(
     """Remove the template of a photograph, and then the photograph, by which both are found."""
     await gallery.remove_photo(subject_id, photo_id)
     await photos.delete(photo_key(subject_id, photo_id))
-
-
-def photo_key(subject_id: str, photo_id: str) -> str:
-    """Return where a photograph is kept."""
-    return f"{PREFIX}{subject_id}/{photo_id}"
 
 
 def _has(subject: Subject, photo_id: str) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from homeward.core.packs import PackError
 from homeward.embedding.adapters import yunet_sface
-from homeward.embedding.adapters.centred import Centred, Centres
+from homeward.embedding.adapters.centred import CentredRecogniser, Centres
 
 NOTHING = np.zeros(2, np.float32)
 FACES = np.zeros((2, 1, 1, 3), np.uint8)
@@ -31,13 +31,15 @@ def centres(photograph: list[float], **camera: list[float]) -> Centres:
 
 
 def test_templates_of_photographs_are_measured_from_their_centre() -> None:
-    centred = Centred(Given([0.6, 0.8], [0.6, -0.8]), centres([0.6, 0.0], w20=[9, 9], w80=[9, 9]))
+    centred = CentredRecogniser(
+        Given([0.6, 0.8], [0.6, -0.8]), centres([0.6, 0.0], w20=[9, 9], w80=[9, 9])
+    )
 
     np.testing.assert_allclose(centred.embed(FACES), [[0, 1], [0, -1]])
 
 
 def test_templates_of_faces_in_footage_are_measured_from_the_centre_of_their_size() -> None:
-    centred = Centred(
+    centred = CentredRecogniser(
         Given([0.6, 0.8], [0.6, 0.8]), centres([9, 9], w20=[0.6, 0.0], w80=[0.0, 0.8])
     )
 
@@ -67,7 +69,7 @@ def test_the_nearest_two_of_several_sizes_count() -> None:
 def test_what_all_faces_have_in_common_makes_nobody_alike() -> None:
     """Two strangers in poor pictures: most of each template is what poor pictures share."""
     one, other = [0.9, 0.43, 0.0], [0.9, 0.0, 0.43]
-    centred = Centred(
+    centred = CentredRecogniser(
         Given(one, other), centres([0.0, 0.0, 0.0], w20=[0.9, 0.0, 0.0], w80=[0.0, 0.0, 0.0])
     )
 

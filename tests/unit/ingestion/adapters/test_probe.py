@@ -22,7 +22,7 @@ from homeward.ingestion.adapters.probe import (
     described,
     is_steady,
 )
-from homeward.ingestion.cage.messages import Examined as Facts
+from homeward.ingestion.cage.messages import Examination as Facts
 from homeward.ingestion.cage.messages import TrackFacts
 from homeward.ingestion.footage.limits import (
     MAX_HOLES,
@@ -33,7 +33,7 @@ from homeward.ingestion.footage.limits import (
     RARE_RATE,
 )
 from homeward.ingestion.footage.media import FootageProblem, Orientation, Presentation, Stretch
-from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examined
+from homeward.ingestion.footage.timeline import UNKNOWN, VERSION, Examination
 from homeward.servicekit import errors
 from homeward.servicekit.cage import CageBrokenError
 from homeward.servicekit.executor import BoundedExecutor
@@ -42,7 +42,7 @@ TIMES = [number / 25 for number in range(100)]
 FRAGMENTED = "frag_keyframe+empty_moov"
 
 Look = Callable[[bytes], Facts]
-Describe = Callable[[bytes], Examined]
+Describe = Callable[[bytes], Examination]
 
 
 def seconds(number: float) -> timedelta:
@@ -353,7 +353,7 @@ def stamped(pts: Any, dts: Any = None) -> dict[str, Any]:
 STEADY = list(range(0, 8000, 40))
 
 
-def findings(examined: Examined) -> list[tuple[FootageProblem, str]]:
+def findings(examined: Examination) -> list[tuple[FootageProblem, str]]:
     return [(one.problem, one.detail) for one in examined.probe.findings]
 
 

@@ -77,13 +77,13 @@ async def test_a_manifest_is_read_once_by_all_replicas_together(
     await fill(bucket, make, cameras=10, days=4, hours=5)  # before there were records of them
     bucket.restart()
     await sweeper.sweep(yes)
-    assert bucket.requests["get"] == 200 * 2  # manifest and pointer
+    assert bucket.requests["get"] == 200
     bucket.restart()
 
     await new_sweeper(resource, bucket, uploads, erasures, clock).sweep(yes)
 
-    # A list of each camera, of staged files and of pointers; and pointers that are too young.
-    assert bucket.requests - Counter(get=200, stat=200) == Counter(objects=10 + 2, level=1)
+    # A list of each camera, of staged files and of pointers.
+    assert bucket.requests == Counter(objects=10 + 2, level=1)
 
 
 async def test_a_pointer_is_looked_after_once(
@@ -91,7 +91,9 @@ async def test_a_pointer_is_looked_after_once(
 ) -> None:
     await fill(bucket, make, cameras=2, days=2, hours=5)
     clock.advance(timedelta(days=2))
+    bucket.restart()
     await sweeper.sweep(yes)
+    assert bucket.requests["get"] == 20 * 2  # manifest and pointer
     bucket.restart()
 
     await sweeper.sweep(yes)

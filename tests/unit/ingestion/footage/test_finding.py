@@ -13,7 +13,9 @@ from homeward.ingestion.footage import finding
 from homeward.ingestion.footage.finding import REACH, FootageFilter, FootageFinder, FootagePage
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.limits import MAX_SPAN
-from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.footage.model import Footage, HeldFootage
+from homeward.ingestion.footage.records import FootageRecords
+from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 
 @pytest.fixture
@@ -22,8 +24,8 @@ def store(clock: Any) -> CountingStore:
 
 
 @pytest.fixture
-def finder(store: CountingStore, clock: Any) -> FootageFinder:
-    return FootageFinder(store, clock)
+def finder(store: CountingStore, erasures: InMemoryKeyValueStore, clock: Any) -> FootageFinder:
+    return FootageFinder(store, FootageRecords(erasures), clock)
 
 
 async def all_of(finder: FootageFinder, wanted: FootageFilter) -> list[Footage]:
@@ -51,6 +53,41 @@ async def test_an_hour_of_a_camera_costs_the_same_however_much_else_is_held(
     # Year, month and days of the camera; the days that a recording may reach from; of these, what
     # begins before the window ends and may last until it begins.
     assert store.requests == Counter(level=3 + 9, get=1 + 7 * 4 + 3, stat=1)
+
+
+async def test_a_manifest_whose_recording_is_known_to_end_earlier_is_not_read(
+    finder: FootageFinder, store: CountingStore, erasures: InMemoryKeyValueStore, make: Any
+) -> None:
+    held = await fill(store, make, days=9, hours=4)
+    for one in held[:-4]:  # those of the last day came before this was written down
+        known = HeldFootage(one.footage_id, one.receive_time, one.delete_time, "", one.end_time)
+        await FootageRecords(erasures).remember(known)
+    start = held[-2].header.start_time
+    store.requests.clear()
+
+    found = await all_of(finder, FootageFilter(("cam-000",), start, start + HOUR))
+
+    assert found == [held[-2]]
+    assert store.requests == Counter(level=3 + 9, get=3, stat=1)
+
+
+@pytest.mark.parametrize(("late", "found"), [(timedelta(), 0), (timedelta(microseconds=1), 1)])
+async def test_a_recording_is_read_that_may_last_into_the_window(
+    *,
+    finder: FootageFinder,
+    store: CountingStore,
+    erasures: InMemoryKeyValueStore,
+    make: Any,
+    late: timedelta,
+    found: int,
+) -> None:
+    (one,) = await fill(store, make, hours=1)
+    known = HeldFootage(one.footage_id, one.receive_time, one.delete_time, "", one.end_time)
+    await FootageRecords(erasures).remember(known)
+
+    await all_of(finder, FootageFilter((), one.end_time - late, None))
+
+    assert store.requests["get"] == found
 
 
 @pytest.mark.parametrize("before", [timedelta(), MAX_SPAN - timedelta(seconds=1)])
@@ -126,12 +163,13 @@ async def place_of(finder: FootageFinder, number: int) -> str:
 async def test_a_page_that_finds_little_ends_and_the_next_one_goes_on(
     finder: FootageFinder, store: CountingStore, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(finding, "PAGE_DAYS", 2)
+    monkeypatch.setattr(finding, "PAGE_MISSES", 4)
     held = await fill(store, make, cameras=5, hours=2)
     wanted = FootageFilter((), held[1].header.start_time, held[1].end_time)
 
     pages = await pages_of(finder, wanted, 100)
 
+    # Of each camera a recording is not asked for, and the day ends.
     assert [len(page.footage) for page in pages] == [2, 2, 1]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.footage.layout import FootageLayout, footage_in, is_footage_id
+from homeward.ingestion.footage.model import Footage
+from homeward.servicekit import records
 
 ID = "cam-1-20261120t100000000000z-0123456789abcdef"
 RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -72,3 +74,18 @@ def test_an_object_belongs_to_the_recording_whose_folder_it_is_in(
     key: str, footage_id: str
 ) -> None:
     assert footage_in(key) == footage_id
+
+
+def test_a_manifest_that_an_earlier_version_wrote_is_read() -> None:
+    """What its media was found to be is under `probe`."""
+    manifest = b"""{"footage_id":"cam-1-20261120t100000000000z-0123456789abcdef","header":{
+        "camera_id":"cam-1","file_name":"a.mp4","start_time":"2026-11-20T10:00:00Z",
+        "size_bytes":9,"sha256":"0123456789abcdef"},"probe":{"video":{"codec":"h264",
+        "width":1920,"height":1080,"average_frame_rate":25.0,"frame_count":1500,
+        "key_frame_count":30},"duration":"PT60S"},"receive_time":"2026-11-21T09:00:00Z",
+        "delete_time":"2026-12-22T09:00:00Z"}"""
+
+    footage = records.decode(manifest, Footage)
+
+    assert footage.probe.video.codec == "h264"
+    assert footage.end_time == RECORDED + timedelta(minutes=1)

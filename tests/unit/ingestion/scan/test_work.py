@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from prometheus_client import REGISTRY
 
-from homeward.ingestion.footage.media import Presentation, Probe
+from homeward.ingestion.footage.media import MediaInfo, Presentation
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
 from homeward.ingestion.scan import progress as segment_progress
@@ -79,7 +79,7 @@ class Desk:
         self.resource: FootageResource = resource
         self.worker = ScanWorker(queue=queue, store=store, footage=resource.library, **parts)
 
-    async def record(self, probe: Probe) -> None:
+    async def record(self, probe: MediaInfo) -> None:
         """Take the recording in anew, as this was found out about it."""
         footage = await self.resource.library.get(self.make.footage().footage_id)
         await self.resource.eraser.delete(footage.footage_id)

@@ -13,9 +13,16 @@ from matching_values import MODEL, SIZE, unit_vector
 
 from homeward.matching.gallery.compare import match
 from homeward.matching.gallery.completeness import LOOKED_FOR
-from homeward.matching.gallery.model import Box, Candidate, ModelInfo, PhotoKey, Template
-from homeward.matching.gallery.rebuild import AT_ONCE, RebuildStage, Rebuilt
-from homeward.matching.subjects.model import ReferencePhoto, RefusedPhoto, SubjectDetails
+from homeward.matching.gallery.model import (
+    Box,
+    Candidate,
+    ModelInfo,
+    PhotoKey,
+    RefusedPhoto,
+    Template,
+)
+from homeward.matching.gallery.rebuild import AT_ONCE, RebuildProgress, RebuildStage
+from homeward.matching.subjects.model import ReferencePhoto, SubjectDetails
 from homeward.servicekit import records
 from homeward.servicekit.errors import (
     DomainError,
@@ -54,7 +61,7 @@ async def found(matching: Any, photo: bytes, *subject_ids: str) -> list[Candidat
 
 
 async def enrol(matching: Any, details: SubjectDetails, *photos: bytes) -> str:
-    subject, _ = await matching.subjects.create(details, request_id="")
+    subject = (await matching.subjects.create(details, request_id="")).value
     for photo in photos:
         await matching.subjects.add_photo(subject.subject_id, photo)
     return str(subject.subject_id)
@@ -77,7 +84,7 @@ async def refused(matching: Any, photo: bytes, *subject_ids: str) -> DomainError
     return refusal.value
 
 
-async def rebuilt(matching: Any, *, accept_lost: bool = False) -> list[Rebuilt]:
+async def rebuilt(matching: Any, *, accept_lost: bool = False) -> list[RebuildProgress]:
     return [told async for told in matching.gallery_rebuild.run(accept_lost=accept_lost)]
 
 
@@ -86,7 +93,7 @@ def keys(photos: Any) -> set[PhotoKey]:
 
 
 async def photo_ids(matching: Any, subject_id: str) -> list[str]:
-    subject, _ = await matching.subjects.get(subject_id)
+    subject = (await matching.subjects.get(subject_id)).value
     return [photo.photo_id for photo in subject.photos]
 
 
@@ -101,7 +108,7 @@ async def test_a_gallery_that_came_back_empty_refuses_to_search_and_says_what_to
 
     assert refusal.metadata == {"subject_count": "2", "photo_count": "3"}
     assert "lacks the templates of 3 photographs of 2 people" in refusal.message
-    assert "`homeward subject rebuild`" in refusal.message
+    assert "refused until the templates are made" in refusal.message
 
 
 async def test_a_gallery_that_came_back_with_an_older_state_refuses_to_search(
@@ -170,7 +177,7 @@ async def test_who_is_being_enrolled_or_closed_keeps_nobody_from_searching(
 ) -> None:
     matching.gallery.lose(await photo_ids(matching, ben))
 
-    await matching.subjects.close(ben)
+    await matching.closing.close(ben)
 
     assert await found(matching, b"ben") == []
     del subject_id  # open, without any photograph
@@ -254,8 +261,8 @@ async def test_a_run_that_another_replica_takes_over_says_so(matching: Any, ben:
     matching.gallery.lose()
     run = matching.gallery_rebuild.run(accept_lost=False)
     assert (await anext(run)).stage is RebuildStage.EMBEDDING
-    await matching.leases.erase("templates")
-    await matching.leases.create("templates", b"another")
+    await matching.leases.erase("matching-templates")
+    await matching.leases.create("matching-templates", b"another")
 
     with pytest.raises(UnavailableError) as ended:
         await anext(run)
@@ -303,7 +310,8 @@ async def test_without_a_service_of_its_pack_a_gallery_is_not_rebuilt_and_the_sw
     with pytest.raises(FailedPreconditionError) as refusal:
         await rebuilt(matching)
     assert refusal.value.reason is Reason.MODEL_NOT_SERVED
-    assert "`homeward subject reenrol --model another`" in refusal.value.message
+    assert "the embedding service runs another" in refusal.value.message
+    assert refusal.value.metadata == {"model": "the gallery's", "served": "another"}
 
 
 async def test_the_same_photograph_again_gets_the_template_that_was_lost(
@@ -312,10 +320,10 @@ async def test_the_same_photograph_again_gets_the_template_that_was_lost(
     matching.gallery.lose()
     await matching.photos.delete(f"subjects/{ben}/{(await photo_ids(matching, ben))[0]}")
 
-    subject, _, _, held = await matching.subjects.add_photo(ben, b"ben")
+    offer = await matching.subjects.add_photo(ben, b"ben")
 
-    assert held is False
-    assert len(subject.photos) == 1
+    assert offer.already_held is False
+    assert len(offer.subject.value.photos) == 1
     assert [one.subject_id for one in await found(matching, b"ben")] == [ben]
     assert len(await matching.photos.objects("")) == 1
 
@@ -375,7 +383,7 @@ async def test_a_photograph_that_was_refused_is_judged_again_when_somebody_asks(
 
     assert (told[-1].total, keys(told)) == (1, set())
     assert await matching.gallery.count() == 2
-    subject, _ = await matching.subjects.get(anna)
+    subject = (await matching.subjects.get(anna)).value
     assert [photo.unusable_with for photo in subject.photos] == [(), ()]
 
 
@@ -429,7 +437,7 @@ async def test_nothing_is_made_of_who_ends_while_the_photograph_is_judged(
     matching: Any, ben: str, act: str
 ) -> None:
     matching.gallery.lose()
-    matching.faces.meanwhile = lambda: getattr(matching.subjects, act)(ben)
+    matching.faces.meanwhile = lambda: getattr(matching.closing, act)(ben)
 
     told = await rebuilt(matching)
 
@@ -444,7 +452,7 @@ async def test_nothing_stays_of_who_ends_while_the_template_is_written(
     matching.gallery.lose()
 
     async def late(references: Any) -> None:
-        await matching.subjects.close(ben)
+        await matching.closing.close(ben)
         await put_all(references)
 
     monkeypatch.setattr(matching.gallery, "put_all", late)

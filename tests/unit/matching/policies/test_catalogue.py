@@ -345,7 +345,7 @@ async def test_an_unapproved_policy_cannot_be_activated(policies: Policies) -> N
     refused = await refusal(policies.activate(SHIPPED))
 
     assert refused.reason is Reason.POLICY_NOT_APPROVED
-    assert f"homeward policy approve {SHIPPED} --by NAME --until DATE --activate" in refused.message
+    assert f"nobody has approved policy {SHIPPED}" in refused.message
 
 
 async def test_an_expired_policy_cannot_be_activated(policies: Policies) -> None:
@@ -386,8 +386,8 @@ async def test_without_an_active_policy_the_refusal_says_how_to_approve_the_ship
     refused = await refusal(policies.in_force())
 
     assert refused.reason is Reason.POLICY_NOT_APPROVED
-    assert refused.metadata == {"policy_id": ""}
-    assert f"homeward policy approve {SHIPPED} --by NAME --until DATE --activate" in refused.message
+    assert refused.metadata == {"policy_id": SHIPPED}
+    assert f"have policy {SHIPPED} approved" in refused.message
 
 
 async def test_without_an_active_policy_the_refusal_names_one_that_is_approved(
@@ -395,7 +395,7 @@ async def test_without_an_active_policy_the_refusal_names_one_that_is_approved(
 ) -> None:
     await approve(policies)
 
-    assert f"homeward policy activate {SHIPPED}" in (await refusal(policies.in_force())).message
+    assert f"activate policy {SHIPPED}" in (await refusal(policies.in_force())).message
 
 
 async def test_without_any_policy_of_the_pack_the_refusal_asks_for_one(office: Office) -> None:
@@ -404,7 +404,7 @@ async def test_without_any_policy_of_the_pack_the_refusal_asks_for_one(office: O
     refused = await refusal(office.open().in_force())
 
     assert refused.reason is Reason.POLICY_NOT_APPROVED
-    assert "homeward policy add FILE" in refused.message
+    assert "add a policy that was measured with" in refused.message
 
 
 async def test_an_approval_that_ends_by_itself_counts_at_once(
@@ -417,7 +417,7 @@ async def test_an_approval_that_ends_by_itself_counts_at_once(
     refused = await refusal(in_use.in_force())
 
     assert refused.reason is Reason.POLICY_EXPIRED
-    assert f"homeward policy approve {SHIPPED} --by NAME --until DATE" in refused.message
+    assert f"the approval of policy {SHIPPED} ended at" in refused.message
 
 
 async def test_an_approval_that_is_ended_here_counts_at_once(in_use: Policies) -> None:

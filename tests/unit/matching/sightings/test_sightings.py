@@ -12,6 +12,7 @@ import pytest
 
 from homeward.core.policy import PolicyFigures, Rate
 from homeward.matching.gallery.model import ModelInfo, Template
+from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -21,7 +22,7 @@ from homeward.matching.sightings.model import (
     Sighting,
     SightingState,
 )
-from homeward.matching.sightings.rejections import RejectedSpan
+from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.spans import Rejection, Span
 from homeward.servicekit import records
 from homeward.servicekit.errors import (
@@ -41,13 +42,13 @@ CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCO
 
 
 async def recorded(matching: Any, finding: Any) -> Sighting:
-    disposition, sighting = await matching.sightings.record(finding)
+    disposition, sighting = await matching.recording.record(finding)
     assert disposition is Disposition.RECORDED
     return sighting
 
 
 async def review(matching: Any, sighting: Sighting, decision: Decision) -> Sighting:
-    return await matching.sightings.review(
+    return await matching.review.review(
         sighting.sighting_id, decision=decision, reason="the same scar", reviewer="R. Viewer"
     )
 
@@ -72,8 +73,9 @@ def rejected_span(sighting: Sighting, when: datetime) -> RejectedSpan:
 
 
 async def found(matching: Any, **changes: Any) -> list[Sighting]:
-    asked = {"subject_ids": (), "footage_ids": (), "states": (), "start": None, "end": None}
-    return await matching.sightings.find(**asked | changes)
+    listed, cursor = await matching.review.page(SightingFilter(**changes), size=1000)
+    assert cursor is None
+    return list(listed)
 
 
 async def stills(matching: Any) -> list[str]:
@@ -85,8 +87,8 @@ async def test_a_finding_is_recorded_with_its_still(matching: Any, finding: Any)
 
     assert sighting.state is SightingState.UNREVIEWED
     assert sighting.create_time == matching.clock.now()
-    assert await matching.sightings.get(sighting.sighting_id) == sighting
-    assert await matching.sightings.still(sighting) == b"a still"
+    assert await matching.review.get(sighting.sighting_id) == sighting
+    assert await matching.review.still(sighting) == b"a still"
 
 
 async def test_recording_the_same_finding_again_changes_nothing(
@@ -95,7 +97,7 @@ async def test_recording_the_same_finding_again_changes_nothing(
     first = await recorded(matching, finding())
     pass_time(timedelta(minutes=1))
 
-    again = await matching.sightings.record(finding())
+    again = await matching.recording.record(finding())
 
     assert again == (Disposition.JOINED, first)
     assert await found(matching) == [first]
@@ -104,7 +106,7 @@ async def test_recording_the_same_finding_again_changes_nothing(
 async def test_a_finding_that_overlaps_joins_and_lengthens(matching: Any, finding: Any) -> None:
     first = await recorded(matching, finding(10, 14, score=0.5))
 
-    disposition, joined = await matching.sightings.record(finding(13, 20, score=0.48))
+    disposition, joined = await matching.recording.record(finding(13, 20, score=0.48))
 
     assert disposition is Disposition.JOINED
     assert joined == replace(
@@ -112,7 +114,7 @@ async def test_a_finding_that_overlaps_joins_and_lengthens(matching: Any, findin
         end_offset=timedelta(seconds=20),
         end_time=first.start_time + timedelta(seconds=10),
     )
-    assert await matching.sightings.still(joined) == b"a still"
+    assert await matching.review.still(joined) == b"a still"
 
 
 @pytest.mark.parametrize(("score", "still"), [(0.505, b"a still"), (0.515, b"another still")])
@@ -121,11 +123,11 @@ async def test_only_a_clearly_better_finding_replaces_the_picture(
 ) -> None:
     await recorded(matching, finding(10, 14, score=0.5))
 
-    _, joined = await matching.sightings.record(
+    _, joined = await matching.recording.record(
         finding(10, 14, score=score, still=b"another still")
     )
 
-    assert await matching.sightings.still(joined) == still
+    assert await matching.review.still(joined) == still
 
 
 @pytest.mark.parametrize(
@@ -137,7 +139,7 @@ async def test_of_joined_findings_the_nearest_other_counts(
 ) -> None:
     await recorded(matching, finding(10, 14, rival_score=first))
 
-    _, joined = await matching.sightings.record(finding(10, 14, rival_score=second))
+    _, joined = await matching.recording.record(finding(10, 14, rival_score=second))
 
     assert joined.rival_score == told
 
@@ -166,7 +168,7 @@ async def test_joined_findings_are_uncertain_in_time_if_one_of_them_is(
     await recorded(matching, finding(10, 14, time_uncertain=first))
 
     again = finding(13, 20, score=score, time_uncertain=second)
-    _, joined = await matching.sightings.record(again)
+    _, joined = await matching.recording.record(again)
 
     assert joined.time_uncertain is told
     assert await found(matching) == [joined]
@@ -178,7 +180,7 @@ async def test_a_finding_that_bridges_two_is_uncertain_in_time_if_one_of_the_two
     await recorded(matching, finding(10, 14, time_uncertain=False))
     await recorded(matching, finding(20, 24, time_uncertain=True))
 
-    _, joined = await matching.sightings.record(finding(13, 21, time_uncertain=False))
+    _, joined = await matching.recording.record(finding(13, 21, time_uncertain=False))
 
     assert joined.time_uncertain is True
 
@@ -189,7 +191,7 @@ async def test_a_better_finding_brings_score_picture_and_template(
     first = await recorded(matching, finding(10, 14, score=0.5, seed=1))
     better = finding(13, 20, score=0.75, seed=2, still=b"a better still")
 
-    _, joined = await matching.sightings.record(better)
+    _, joined = await matching.recording.record(better)
 
     template = await matching.index.template(first.sighting_id)
     assert joined.sighting_id == first.sighting_id
@@ -199,7 +201,7 @@ async def test_a_better_finding_brings_score_picture_and_template(
         timedelta(seconds=10),
         timedelta(seconds=20),
     )
-    assert await matching.sightings.still(joined) == b"a better still"
+    assert await matching.review.still(joined) == b"a better still"
     assert (template.values == better.template.values).all()
 
 
@@ -209,7 +211,7 @@ async def test_a_joined_sighting_names_the_scan_that_found_it_first(
     first = await recorded(matching, finding(10, 14, score=0.5))
     pass_time(timedelta(hours=1))
 
-    _, joined = await matching.sightings.record(finding(12, 16, score=0.75, scan_id=NOBODY))
+    _, joined = await matching.recording.record(finding(12, 16, score=0.75, scan_id=NOBODY))
 
     assert (joined.scan_id, joined.create_time) == (first.scan_id, first.create_time)
 
@@ -221,7 +223,7 @@ async def test_a_finding_that_bridges_two_leaves_one_with_the_best_of_all(
     first = await recorded(matching, finding(10, 14, score=0.5, still=b"first"))
     await recorded(matching, finding(20, 24, score=0.6, seed=2, still=b"second"))
 
-    _, joined = await matching.sightings.record(finding(13, 21, score=score, still=b"bridge"))
+    _, joined = await matching.recording.record(finding(13, 21, score=score, still=b"bridge"))
 
     assert joined.sighting_id == first.sighting_id
     assert joined.score == max(score, 0.6)
@@ -229,7 +231,7 @@ async def test_a_finding_that_bridges_two_leaves_one_with_the_best_of_all(
         timedelta(seconds=10),
         timedelta(seconds=24),
     )
-    assert await matching.sightings.still(joined) == (b"bridge" if score > 0.6 else b"second")
+    assert await matching.review.still(joined) == (b"bridge" if score > 0.6 else b"second")
     assert await found(matching) == [joined]
     assert await stills(matching) == ["pending"]
 
@@ -241,7 +243,7 @@ async def test_a_sighting_that_an_approved_policy_finds_again_rests_on_that(
     approved = replace(FIGURES, approved=True)
 
     again = finding(figures=approved, policy_id="p/2", threshold=0.4)
-    _, joined = await matching.sightings.record(again)
+    _, joined = await matching.recording.record(again)
 
     assert joined == replace(first, policy_id="p/2", threshold=0.4, figures=approved)
 
@@ -252,13 +254,13 @@ async def test_a_sighting_does_not_rest_on_an_approved_policy_that_would_not_lis
     first = await recorded(matching, finding(score=0.5, figures=FIGURES))
     stricter = finding(score=0.505, threshold=0.502, figures=replace(FIGURES, approved=True))
 
-    assert await matching.sightings.record(stricter) == (Disposition.JOINED, first)
+    assert await matching.recording.record(stricter) == (Disposition.JOINED, first)
 
 
 async def test_findings_of_other_footage_stand_apart(matching: Any, finding: Any) -> None:
     await recorded(matching, finding())
 
-    disposition, _ = await matching.sightings.record(finding(footage_id="footage-2"))
+    disposition, _ = await matching.recording.record(finding(footage_id="footage-2"))
 
     assert disposition is Disposition.RECORDED
 
@@ -272,7 +274,7 @@ async def test_a_recording_that_broke_off_is_completed_by_the_retry(
     with monkeypatch.context() as broken:
         broken.setattr(matching.index, "put", fails)
         with pytest.raises(ConnectionError):
-            await matching.sightings.record(finding())
+            await matching.recording.record(finding())
 
     sighting = await recorded(matching, finding())
 
@@ -295,7 +297,7 @@ async def test_what_was_rejected_is_never_asked_again(
 ) -> None:
     await review(matching, await recorded(matching, finding(10, 14)), REJECT)
 
-    again = await matching.sightings.record(finding(start, end, score=0.9))
+    again = await matching.recording.record(finding(start, end, score=0.9))
 
     assert again == (Disposition.REJECTED_BEFORE, None)
     assert await found(matching) == []
@@ -325,8 +327,8 @@ async def test_a_rejection_of_an_earlier_version_is_read(
     span = b'{"sighting_id":"one","start":"PT10S","end":"PT14S","rejected":true,"settled":false}'
     await matching.ledger.put(f"footage-1.{subject_id}", b"[" + span + b"]")
 
-    dropped = await matching.sightings.record(finding(10, 14))
-    (listed,) = await matching.sightings.rejections(subject_ids=(), footage_ids=())
+    dropped = await matching.recording.record(finding(10, 14))
+    (listed,) = await matching.review.rejections(subject_ids=(), footage_ids=())
 
     assert dropped == (Disposition.REJECTED_BEFORE, None)
     assert listed == RejectedSpan(
@@ -344,7 +346,7 @@ async def test_rejections_are_listed_newest_first(
     pass_time(timedelta(minutes=1))
     await review(matching, second, REJECT)
 
-    listed = await matching.sightings.rejections(subject_ids=(), footage_ids=())
+    listed = await matching.review.rejections(subject_ids=(), footage_ids=())
 
     assert [one.sighting_id for one in listed] == [second.sighting_id, first.sighting_id]
     assert listed[1] == rejected_span(first, matching.clock.now() - timedelta(minutes=1))
@@ -368,7 +370,7 @@ async def test_rejections_are_found_by_subject_and_recording(
     await review(matching, sighting, REJECT)
     subjects = {None: (), True: (sighting.subject_id,), False: (NOBODY,)}[mine]
 
-    listed = await matching.sightings.rejections(subject_ids=subjects, footage_ids=recordings)
+    listed = await matching.review.rejections(subject_ids=subjects, footage_ids=recordings)
 
     assert len(listed) == count
 
@@ -380,11 +382,11 @@ async def test_a_rejection_goes_with_subject_or_footage(
     await review(matching, await recorded(matching, finding()), REJECT)
 
     await {
-        "close": lambda: matching.subjects.close(subject_id),
-        "erase_footage": lambda: matching.sightings.erase_footage("footage-1"),
+        "close": lambda: matching.closing.close(subject_id),
+        "erase_footage": lambda: matching.upkeep.erase_footage("footage-1"),
     }[erase]()
 
-    assert await matching.sightings.rejections(subject_ids=(), footage_ids=()) == []
+    assert await matching.review.rejections(subject_ids=(), footage_ids=()) == []
 
 
 async def test_a_search_that_asks_for_it_finds_again_what_was_rejected(
@@ -396,12 +398,12 @@ async def test_a_search_that_asks_for_it_finds_again_what_was_rejected(
     pass_time(timedelta(minutes=1))
 
     again = replace(same, include_rejected_before=matching.clock.now())
-    disposition, reopened = await matching.sightings.record(again)
+    disposition, reopened = await matching.recording.record(again)
 
     assert disposition is Disposition.RECORDED
     assert reopened == replace(sighting, create_time=matching.clock.now())
-    assert await matching.sightings.still(reopened) == b"a still"
-    assert await matching.sightings.rejections(subject_ids=(), footage_ids=()) == []
+    assert await matching.review.still(reopened) == b"a still"
+    assert await matching.review.rejections(subject_ids=(), footage_ids=()) == []
 
 
 async def test_what_is_rejected_again_is_not_asked_again_by_the_same_search(
@@ -410,11 +412,11 @@ async def test_what_is_rejected_again_is_not_asked_again_by_the_same_search(
     await review(matching, await recorded(matching, finding(10, 14)), REJECT)
     pass_time(timedelta(minutes=1))
     again = replace(finding(10, 14), include_rejected_before=matching.clock.now())
-    _, reopened = await matching.sightings.record(again)
+    _, reopened = await matching.recording.record(again)
     await review(matching, reopened, REJECT)
 
     # As a segment that is searched again after its scanner died.
-    assert await matching.sightings.record(again) == (Disposition.REJECTED_BEFORE, None)
+    assert await matching.recording.record(again) == (Disposition.REJECTED_BEFORE, None)
 
 
 async def test_a_confirmed_sighting_keeps_its_still_in_another_place(
@@ -426,8 +428,8 @@ async def test_a_confirmed_sighting_keeps_its_still_in_another_place(
 
     assert confirmed.state is SightingState.CONFIRMED
     assert confirmed.review == Review(CONFIRM, "the same scar", "R. Viewer", matching.clock.now())
-    assert await matching.sightings.get(sighting.sighting_id) == confirmed
-    assert await matching.sightings.still(confirmed) == b"a still"
+    assert await matching.review.get(sighting.sighting_id) == confirmed
+    assert await matching.review.still(confirmed) == b"a still"
     assert await stills(matching) == ["confirmed"]
 
 
@@ -437,7 +439,7 @@ async def test_a_decided_sighting_takes_findings_in_and_does_not_change(
 ) -> None:
     decided = await review(matching, await recorded(matching, finding(10, 14)), decision)
 
-    again = await matching.sightings.record(finding(12, 30, score=0.9))
+    again = await matching.recording.record(finding(12, 30, score=0.9))
 
     assert again == (Disposition.JOINED, decided)
     assert await found(matching) == [decided]
@@ -461,7 +463,7 @@ async def test_a_confirmed_sighting_is_not_decided_again(
     first = {"decision": CONFIRM, "reason": "the same scar", "reviewer": "R. Viewer"}
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await matching.sightings.review(sighting.sighting_id, **first | second)
+        await matching.review.review(sighting.sighting_id, **first | second)
 
     assert refused.value.reason is Reason.SIGHTING_REVIEWED
     assert refused.value.metadata == {"sighting_id": sighting.sighting_id, "state": "CONFIRMED"}
@@ -489,7 +491,7 @@ async def test_a_confirmation_that_broke_off_after_it_was_written_is_finished_by
     with pytest.raises(UnavailableError):
         await review(matching, sighting, CONFIRM)
     monkeypatch.setattr(matching.evidence, "delete", delete)
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         following = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
 
@@ -516,7 +518,7 @@ async def test_somebody_elses_rejection_again_is_not_found(matching: Any, findin
     await review(matching, sighting, REJECT)
 
     with pytest.raises(NotFoundError) as refused:
-        await matching.sightings.review(
+        await matching.review.review(
             sighting.sighting_id, decision=REJECT, reason="", reviewer="Somebody Else"
         )
 
@@ -578,7 +580,7 @@ async def test_an_undecided_sighting_past_its_deadline_is_not_found(
     pass_time(timedelta(days=30))
 
     with pytest.raises(NotFoundError) as refused:
-        await matching.sightings.get(sighting.sighting_id)
+        await matching.review.get(sighting.sighting_id)
 
     assert refused.value.reason is Reason.SIGHTING_NOT_FOUND
     assert await found(matching) == []
@@ -599,7 +601,7 @@ async def test_a_confirmed_sighting_is_given_out_with_its_still(
     found = finding(figures=replace(FIGURES, approved=True))
     confirmed = await review(matching, await recorded(matching, found), CONFIRM)
 
-    assert await matching.sightings.export(confirmed.sighting_id) == (confirmed, b"a still")
+    assert await matching.review.export(confirmed.sighting_id) == (confirmed, b"a still")
 
 
 @pytest.mark.parametrize("figures", [FIGURES, None], ids=["evaluation", "of an earlier version"])
@@ -610,11 +612,11 @@ async def test_a_sighting_that_nobody_answers_for_is_given_out_only_if_asked_for
     confirmed = await review(matching, found, CONFIRM)
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await matching.sightings.export(confirmed.sighting_id)
+        await matching.review.export(confirmed.sighting_id)
 
     assert refused.value.reason is Reason.POLICY_NOT_APPROVED
     assert refused.value.metadata == {"policy_id": confirmed.policy_id}
-    given = await matching.sightings.export(confirmed.sighting_id, unapproved=True)
+    given = await matching.review.export(confirmed.sighting_id, unapproved=True)
     assert given == (confirmed, b"a still")
 
 
@@ -626,18 +628,18 @@ async def test_a_confirmed_sighting_that_an_approved_policy_finds_again_is_given
     approved = replace(FIGURES, approved=True)
 
     again = finding(figures=approved, policy_id="p/2", threshold=0.4, score=0.9)
-    disposition, held = await matching.sightings.record(again)
+    disposition, held = await matching.recording.record(again)
 
     assert disposition is Disposition.JOINED
     assert held == replace(confirmed, policy_id="p/2", threshold=0.4, figures=approved)
-    assert await matching.sightings.export(held.sighting_id) == (held, b"a still")
+    assert await matching.review.export(held.sighting_id) == (held, b"a still")
 
 
 async def test_an_unreviewed_sighting_is_not_given_out(matching: Any, finding: Any) -> None:
     sighting = await recorded(matching, finding())
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await matching.sightings.export(sighting.sighting_id)
+        await matching.review.export(sighting.sighting_id)
 
     assert refused.value.reason is Reason.SIGHTING_NOT_CONFIRMED
     assert refused.value.metadata == {"sighting_id": sighting.sighting_id, "state": "UNREVIEWED"}
@@ -663,16 +665,16 @@ async def test_a_sighting_whose_still_the_store_removed_is_marked_by_the_sweep(
     other = await recorded(matching, finding(100, 110))
     await matching.evidence.delete(f"pending/{sighting.sighting_id}.jpg")
 
-    async with aclosing(matching.sightings.follow()) as updates:
+    async with aclosing(matching.review.follow()) as updates:
         following = asyncio.ensure_future(anext(updates))
         await asyncio.sleep(0)
-        assert await matching.sightings.sweep() == 0
+        assert await matching.upkeep.sweep() == 0
         told = await following
 
     assert told == replace(sighting, still_gone=True)
-    assert await matching.sightings.get(sighting.sighting_id) == told
-    assert await matching.sightings.get(other.sighting_id) == other
-    assert await matching.sightings.sweep() == 0
+    assert await matching.review.get(sighting.sighting_id) == told
+    assert await matching.review.get(other.sighting_id) == other
+    assert await matching.upkeep.sweep() == 0
 
 
 async def test_a_sighting_whose_still_is_gone_takes_the_next_one(
@@ -680,12 +682,12 @@ async def test_a_sighting_whose_still_is_gone_takes_the_next_one(
 ) -> None:
     sighting = await recorded(matching, finding(score=0.6))
     await matching.evidence.delete(f"pending/{sighting.sighting_id}.jpg")
-    await matching.sightings.sweep()
+    await matching.upkeep.sweep()
 
-    _, again = await matching.sightings.record(finding(score=0.5, still=b"another"))
+    _, again = await matching.recording.record(finding(score=0.5, still=b"another"))
 
     assert not again.still_gone
-    assert await matching.sightings.still(again) == b"another"
+    assert await matching.review.still(again) == b"another"
 
 
 async def test_no_empty_still_is_written_for_one_that_is_gone(matching: Any, finding: Any) -> None:
@@ -693,11 +695,11 @@ async def test_no_empty_still_is_written_for_one_that_is_gone(matching: Any, fin
     best = await recorded(matching, finding(20, 24, score=0.7))
     await matching.evidence.delete(f"pending/{best.sighting_id}.jpg")
 
-    _, joined = await matching.sightings.record(finding(13, 21, score=0.5))
+    _, joined = await matching.recording.record(finding(13, 21, score=0.5))
 
     assert joined.sighting_id != best.sighting_id
     assert joined.still_gone
-    assert await matching.sightings.still(joined) != b""
+    assert await matching.review.still(joined) != b""
 
 
 async def test_erasing_footage_keeps_what_was_confirmed(matching: Any, finding: Any) -> None:
@@ -706,7 +708,7 @@ async def test_erasing_footage_keeps_what_was_confirmed(matching: Any, finding: 
     await review(matching, await recorded(matching, finding(90, 94)), INCONCLUSIVE)
     other = await recorded(matching, finding(footage_id="footage-2"))
 
-    count = await matching.sightings.erase_footage("footage-1")
+    count = await matching.upkeep.erase_footage("footage-1")
 
     assert count == 2
     assert {one.sighting_id for one in await found(matching)} == {
@@ -719,9 +721,9 @@ async def test_erasing_footage_keeps_what_was_confirmed(matching: Any, finding: 
 
 async def test_erasing_footage_again_finds_nothing(matching: Any, finding: Any) -> None:
     await recorded(matching, finding())
-    await matching.sightings.erase_footage("footage-1")
+    await matching.upkeep.erase_footage("footage-1")
 
-    assert await matching.sightings.erase_footage("footage-1") == 0
+    assert await matching.upkeep.erase_footage("footage-1") == 0
 
 
 @pytest.mark.parametrize("act", ["close", "erase"])
@@ -729,9 +731,9 @@ async def test_a_finding_of_a_subject_that_is_not_open_is_dropped(
     matching: Any, finding: Any, subject_id: str, act: str
 ) -> None:
     late = finding()
-    await getattr(matching.subjects, act)(subject_id)
+    await getattr(matching.closing, act)(subject_id)
 
-    dropped = await matching.sightings.record(late)
+    dropped = await matching.recording.record(late)
 
     held = await matching.everything()
     assert dropped == (Disposition.SUBJECT_CLOSED, None)
@@ -751,7 +753,7 @@ async def test_a_finding_recorded_while_its_subject_is_closed_goes_too(
 
     monkeypatch.setattr(matching.evidence, "put", closed_meanwhile)
 
-    dropped = await matching.sightings.record(late)
+    dropped = await matching.recording.record(late)
 
     held = await matching.everything()
     assert dropped == (Disposition.SUBJECT_CLOSED, None)
@@ -788,7 +790,7 @@ async def test_sightings_are_found_by_their_state(matching: Any, finding: Any) -
 
 
 async def test_a_follower_sees_what_is_recorded_and_reviewed(matching: Any, finding: Any) -> None:
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         first = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
         sighting = await recorded(matching, finding())
@@ -798,16 +800,16 @@ async def test_a_follower_sees_what_is_recorded_and_reviewed(matching: Any, find
 
 
 async def closed(matching: Any, sighting: Sighting, _: Any) -> None:
-    await matching.subjects.close(sighting.subject_id)
+    await matching.closing.close(sighting.subject_id)
 
 
 async def without_footage(matching: Any, sighting: Sighting, _: Any) -> None:
-    await matching.sightings.erase_footage(sighting.footage_id)
+    await matching.upkeep.erase_footage(sighting.footage_id)
 
 
 async def swept(matching: Any, _sighting: Sighting, pass_time: Any) -> None:
     pass_time(timedelta(days=30))
-    await matching.sightings.sweep()
+    await matching.upkeep.sweep()
 
 
 @pytest.mark.parametrize("erase", [closed, without_footage, swept])
@@ -815,7 +817,7 @@ async def test_a_follower_is_told_that_a_sighting_was_erased(
     matching: Any, finding: Any, pass_time: Any, erase: Any
 ) -> None:
     sighting = await recorded(matching, finding())
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         following = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
 
@@ -829,11 +831,11 @@ async def test_a_follower_is_told_of_the_sightings_that_another_one_took_in(
 ) -> None:
     await recorded(matching, finding(10, 14))
     second = await recorded(matching, finding(20, 24))
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         following = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
 
-        _, joined = await matching.sightings.record(finding(13, 21))
+        _, joined = await matching.recording.record(finding(13, 21))
 
         assert [await following, await asyncio.wait_for(anext(changes), 1)] == [
             joined,
@@ -846,15 +848,15 @@ async def test_a_follower_is_told_again_when_an_erasure_that_broke_off_is_repeat
 ) -> None:
     sighting = await recorded(matching, finding())
     remove = matching.index.remove
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         following = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
         monkeypatch.setattr(matching.index, "remove", away)
         with pytest.raises(UnavailableError):
-            await matching.sightings.erase_footage(sighting.footage_id)
+            await matching.upkeep.erase_footage(sighting.footage_id)
         monkeypatch.setattr(matching.index, "remove", remove)
 
-        await matching.sightings.erase_footage(sighting.footage_id)
+        await matching.upkeep.erase_footage(sighting.footage_id)
 
         told = [await following, await asyncio.wait_for(anext(changes), 1)]
         assert told == [named(sighting), named(sighting)]
@@ -862,10 +864,10 @@ async def test_a_follower_is_told_again_when_an_erasure_that_broke_off_is_repeat
 
 async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, finding: Any) -> None:
     await recorded(matching, finding())
-    async with aclosing(matching.sightings.follow()) as changes:
+    async with aclosing(matching.review.follow()) as changes:
         following = asyncio.create_task(anext(changes))
         await asyncio.sleep(0)
-        await matching.sightings.record(finding())
+        await matching.recording.record(finding())
         other = await recorded(matching, finding(60, 64))
 
         assert await following == other
@@ -874,12 +876,12 @@ async def test_a_follower_is_not_told_of_what_changed_nothing(matching: Any, fin
 async def test_a_finding_of_another_model_is_refused_before_anything_is_written(
     matching: Any, finding: Callable[..., Finding]
 ) -> None:
-    await matching.sightings.record(finding(10, 14))
+    await matching.recording.record(finding(10, 14))
     before = await matching.everything(), await matching.ledger.entries()
     other = replace(finding(12, 18), template=Template(np.eye(16, dtype=np.float32)[0], "b" * 64))
 
     with pytest.raises(FailedPreconditionError) as refused:
-        await matching.sightings.record(other)
+        await matching.recording.record(other)
 
     assert refused.value.reason is Reason.EMBEDDING_MODEL_MISMATCH
     assert (await matching.everything(), await matching.ledger.entries()) == before
@@ -889,14 +891,14 @@ async def test_a_sighting_that_takes_others_in_after_the_model_changed_has_the_f
     matching: Any, finding: Callable[..., Finding]
 ) -> None:
     first, second = finding(10, 14, score=0.9), finding(18, 22, score=0.8)
-    await matching.sightings.record(first)
-    await matching.sightings.record(second)
+    await matching.recording.record(first)
+    await matching.recording.record(second)
     other = "b" * 64
     await matching.index.change_model(ModelInfo("next", other, 16), yes)
     bridge = finding(13, 19, score=0.5, model_digest=other, still=b"a new still")
     bridge = replace(bridge, template=Template(np.eye(16, dtype=np.float32)[0], other))
 
-    _, joined = await matching.sightings.record(bridge)
+    _, joined = await matching.recording.record(bridge)
 
     assert joined is not None
     assert (joined.score, joined.model_digest) == (0.5, other)
@@ -904,7 +906,7 @@ async def test_a_sighting_that_takes_others_in_after_the_model_changed_has_the_f
         timedelta(seconds=10),
         timedelta(seconds=22),
     )
-    assert await matching.sightings.still(joined) == b"a new still"
+    assert await matching.review.still(joined) == b"a new still"
     assert await matching.index.count() == 1
     assert (await matching.index.template(joined.sighting_id)).model_digest == other
 

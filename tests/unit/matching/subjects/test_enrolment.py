@@ -11,14 +11,13 @@ from matching_values import MODEL, policy_file
 from homeward.core.policy import PolicyFile, write_policy
 from homeward.matching.gallery.model import Box, PhotoAnalysis, Template
 from homeward.matching.policies.catalogue import Policies
-from homeward.matching.subjects.enrolment import (
-    CASES_KEPT,
-    MOST_TOLD,
+from homeward.matching.subjects.model import SubjectDetails
+from homeward.matching.subjects.second_look import (
+    MOST_ALIKE,
     Enrolment,
     EnrolmentWarning,
     WarningKind,
 )
-from homeward.matching.subjects.model import SubjectDetails
 from homeward.servicekit.errors import InvalidArgumentError, Reason
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -54,7 +53,6 @@ class Clerk:
             matching.gallery,
             self.policies,
             matching.completeness,
-            matching.clock,
         )
 
     async def analyze(self, photo: bytes) -> PhotoAnalysis:
@@ -69,10 +67,10 @@ class Clerk:
 
     async def enrol(self, *photos: bytes, case: str = "") -> str:
         details = replace(self.details, case_reference=case or f"MP-{photos}")
-        subject, _, _ = await self.enrolment.create(details, request_id="")
+        created, _ = await self.enrolment.create(details, request_id="")
         for photo in photos:
-            await self.add(subject.subject_id, photo)
-        return subject.subject_id
+            await self.add(created.value.subject_id, photo)
+        return created.value.subject_id
 
     async def add(self, subject_id: str, photo: bytes, *, only: bool = False) -> Any:
         return await self.enrolment.add_photo(subject_id, photo, only_without_warnings=only)
@@ -158,12 +156,14 @@ async def test_somebody_who_was_closed_is_told_no_more(clerk: Clerk) -> None:
 
 
 async def test_the_most_alike_are_told_when_there_are_many(clerk: Clerk) -> None:
-    known = [await clerk.enrol(b"1 %f a" % (0.9 - number / 100)) for number in range(MOST_TOLD + 1)]
+    known = [
+        await clerk.enrol(b"1 %f a" % (0.9 - number / 100)) for number in range(MOST_ALIKE + 1)
+    ]
     again = await clerk.enrol(b"1 0.99 b")
 
     told = await clerk.warnings(again, b"1 1 c")
 
-    assert [name for _, name, _ in told] == known[:MOST_TOLD]
+    assert [name for _, name, _ in told] == known[:MOST_ALIKE]
 
 
 async def test_a_warned_photograph_is_enrolled_all_the_same(clerk: Clerk) -> None:
@@ -171,7 +171,7 @@ async def test_a_warned_photograph_is_enrolled_all_the_same(clerk: Clerk) -> Non
 
     added = await clerk.add(anna, b"2 1 b")
 
-    assert [one.photo_id for one in added.subject.photos][-1] == added.photo_id
+    assert [one.photo_id for one in added.subject.value.photos][-1] == added.photo_id
     assert (await clerk.matching.everything())["gallery"] == 2
 
 
@@ -181,7 +181,7 @@ async def test_a_warned_photograph_counts_nowhere_if_asked_for(clerk: Clerk) -> 
 
     left_out = await clerk.add(anna, b"2 1 b", only=True)
 
-    assert (left_out.photo_id, len(left_out.subject.photos)) == ("", 1)
+    assert (left_out.photo_id, len(left_out.subject.value.photos)) == ("", 1)
     assert [one.kind for one in left_out.warnings] == [UNLIKE]
     assert await clerk.matching.everything() == before
 
@@ -191,7 +191,7 @@ async def test_a_photograph_without_warnings_is_added_if_asked_for(clerk: Clerk)
 
     added = await clerk.add(anna, b"1 0.9 b", only=True)
 
-    assert len(added.subject.photos) == 2
+    assert len(added.subject.value.photos) == 2
     assert added.warnings == ()
 
 
@@ -203,7 +203,7 @@ async def test_without_a_policy_nobody_is_compared_and_that_is_told(
 
     added = await clerk.add(anna, b"2 1 b", only=True)
 
-    assert len(added.subject.photos) == 2
+    assert len(added.subject.value.photos) == 2
     assert added.warnings == ()
     assert "no threshold policy is active" in added.not_compared
 
@@ -229,7 +229,7 @@ async def test_the_same_case_twice_is_told(
 ) -> None:
     anna = await clerk.enrol(case=first)
 
-    _, _, warnings = await clerk.enrolment.create(
+    _, warnings = await clerk.enrolment.create(
         replace(details, case_reference=second), request_id=""
     )
 
@@ -239,11 +239,11 @@ async def test_the_same_case_twice_is_told(
 async def test_the_same_case_is_not_told_of_the_subject_itself_or_of_one_that_was_closed(
     clerk: Clerk, details: SubjectDetails
 ) -> None:
-    closed, _, _ = await clerk.enrolment.create(details, request_id="first")
-    await clerk.matching.subjects.close(closed.subject_id)
+    closed, _ = await clerk.enrolment.create(details, request_id="first")
+    await clerk.matching.closing.close(closed.value.subject_id)
     await clerk.enrolment.create(details, request_id="second")
 
-    _, _, warnings = await clerk.enrolment.create(details, request_id="second")
+    _, warnings = await clerk.enrolment.create(details, request_id="second")
 
     assert warnings == ()
 
@@ -255,44 +255,43 @@ async def test_a_case_that_is_not_the_subjects_any_more_is_not_told(
     await clerk.matching.subjects.update(
         first, lambda held: replace(held, case_reference="two"), etag=""
     )
-    clerk.enrolment.reread_cases()
 
     told = [
-        (await clerk.enrolment.create(replace(details, case_reference=case), request_id=""))[2]
+        (await clerk.enrolment.create(replace(details, case_reference=case), request_id=""))[1]
         for case in ("one", "two")
     ]
 
     assert told == [(), (EnrolmentWarning(WarningKind.SAME_CASE, first),)]
 
 
-async def test_what_another_replica_enrolled_is_told_a_minute_later(
-    clerk: Clerk, details: SubjectDetails, pass_time: Any
+async def test_what_another_replica_enrolled_is_told_at_once(
+    clerk: Clerk, details: SubjectDetails
 ) -> None:
     here = clerk.enrolment
     await here.create(replace(details, case_reference="another"), request_id="")
-    theirs, _, _ = await clerk.replica().create(details, request_id="")
-    pass_time(CASES_KEPT)
+    theirs, _ = await clerk.replica().create(details, request_id="")
 
-    _, _, warnings = await here.create(details, request_id="")
+    _, warnings = await here.create(details, request_id="")
 
-    assert warnings == (EnrolmentWarning(WarningKind.SAME_CASE, theirs.subject_id),)
+    assert warnings == (EnrolmentWarning(WarningKind.SAME_CASE, theirs.value.subject_id),)
 
 
-async def test_many_are_enrolled_without_reading_all_that_there_are_each_time(
+async def test_many_are_enrolled_without_reading_again_those_that_there_are(
     clerk: Clerk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads: list[bool] = []
-    find = clerk.matching.subjects.find
+    reads: list[int] = []
+    entries = clerk.matching.records.entries
 
-    async def counted(*, show_closed: bool) -> Any:
-        reads.append(show_closed)
-        return await find(show_closed=show_closed)
+    async def counted(pattern: str = ">", *, since: int = 0) -> Any:
+        read = await entries(pattern, since=since)
+        reads.append(len(read))
+        return read
 
-    monkeypatch.setattr(clerk.matching.subjects, "find", counted)
+    monkeypatch.setattr(clerk.matching.records, "entries", counted)
     for number in range(5):
         await clerk.enrol(case=f"case {number}")
 
-    assert len(reads) == 1
+    assert reads == [1] * 5
 
 
 async def test_a_request_id_of_another_subject_is_refused_as_before(

@@ -40,7 +40,7 @@ async def filled(matching: Any, subject_id: str, finding: Callable[..., Finding]
     """A subject with two photographs and a sighting."""
     await matching.subjects.add_photo(subject_id, b"first")
     await matching.subjects.add_photo(subject_id, b"second")
-    await matching.sightings.record(finding())
+    await matching.recording.record(finding())
     return subject_id
 
 
@@ -58,7 +58,7 @@ async def test_a_close_that_meets_an_outage_is_finished_by_a_later_sweep(
     matching: Any, filled: str
 ) -> None:
     with away(matching.gallery, matching.index):
-        await matching.subjects.close(filled)
+        await matching.closing.close(filled)
     before = await overdue(matching)
 
     await matching.retention.sweep(yes)
@@ -85,9 +85,9 @@ async def test_what_an_engine_removed_without_an_answer_is_not_said_to_be_erased
 
     with monkeypatch.context() as broken:
         broken.setattr(matching.gallery, "remove_subject", answer_is_lost)
-        await matching.subjects.close(filled)
+        await matching.closing.close(filled)
 
-    _, _, told = await matching.subjects.close(filled)
+    _, told = await matching.closing.close(filled)
     await matching.retention.sweep(yes)
     later = await matching.certificates.get(filled)
 
@@ -104,7 +104,7 @@ async def test_a_certificate_tells_that_the_record_stays_until_the_rest_is_gone(
     matching: Any, filled: str
 ) -> None:
     with away(matching.gallery, matching.index):
-        _, _, told = await matching.subjects.close(filled)
+        _, told = await matching.closing.close(filled)
     await matching.retention.sweep(yes)
     now = await matching.certificates.get(filled)
 
@@ -120,7 +120,7 @@ async def test_a_review_date_that_lapses_in_an_outage_leaves_nothing_once_it_is_
     pass_time(details.review_time - matching.clock.now() + GRACE)
     with away(matching.gallery, matching.index), pytest.raises(UnavailableError):
         await matching.retention.sweep(yes)
-    assert (await matching.subjects.get(filled))[0].details is None
+    assert (await matching.subjects.get(filled)).value.details is None
     before = await overdue(matching)
 
     await matching.retention.sweep(yes)
@@ -134,7 +134,7 @@ async def test_an_erasure_that_meets_an_outage_is_finished_and_forgotten(
     matching: Any, filled: str
 ) -> None:
     with away(matching.gallery, matching.index):
-        await matching.subjects.erase(filled)
+        await matching.closing.erase(filled)
     assert (await overdue(matching))["reference templates"] == 2
 
     await matching.retention.sweep(yes)
@@ -150,7 +150,7 @@ async def test_what_is_left_of_a_subject_without_an_open_record_is_found_by_itse
 ) -> None:
     """As an earlier version left it, whose record went whatever became of the rest."""
     with away(matching.gallery, matching.index):
-        await matching.subjects.close(filled)
+        await matching.closing.close(filled)
     await matching.records.erase(f"open.{filled}")
     if kept == "erased":
         await matching.records.erase(f"closed.{filled}")
@@ -165,7 +165,7 @@ async def test_what_is_left_of_a_subject_without_an_open_record_is_found_by_itse
 async def test_photographs_that_a_closed_subject_left_behind_are_found(
     matching: Any, filled: str
 ) -> None:
-    await matching.subjects.close(filled)
+    await matching.closing.close(filled)
     await matching.photos.put(f"subjects/{filled}/late", b"photo", content_type="image/jpeg")
     assert await overdue(matching) == {"reference photographs": 1}
 
@@ -199,4 +199,4 @@ async def test_nothing_of_an_open_subject_is_overdue_or_removed(matching: Any, f
 
     assert await matching.everything() == before
     assert await overdue(matching) == {}
-    assert (await matching.subjects.get(filled))[0].details is not None
+    assert (await matching.subjects.get(filled)).value.details is not None

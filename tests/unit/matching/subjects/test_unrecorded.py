@@ -35,7 +35,7 @@ async def left(matching: Any, subject_id: str, monkeypatch: pytest.MonkeyPatch) 
 
 async def held(matching: Any, subject_id: str) -> tuple[int, int, int]:
     """Return how many photographs are kept, have a template, and are on record."""
-    subject, _ = await matching.subjects.get(subject_id)
+    subject = (await matching.subjects.get(subject_id)).value
     kept = len(await matching.photos.objects(""))
     return kept, await matching.gallery.count(), len(subject.photos)
 

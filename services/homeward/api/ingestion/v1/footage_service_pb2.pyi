@@ -83,7 +83,7 @@ class UploadFootageRequest(_message.Message):
     HEADER_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
-    """The next bytes of the file, 1 byte to 64 KiB."""
+    """The next bytes of the file, 1 byte to 256 KiB."""
     @_builtins.property
     def header(self) -> Global___UploadHeader:
         """What is to be uploaded."""
@@ -380,7 +380,9 @@ class ListFootageResponse(_message.Message):
     """Token of the next page. Empty: this is the last."""
     @_builtins.property
     def footage(self) -> _containers.RepeatedCompositeFieldContainer[_footage_pb2.Footage]:
-        """The recordings."""
+        """The recordings, by camera and start. A page may have fewer than were asked for, or none, and
+        still be followed by others: much was looked at for it.
+        """
 
     def __init__(
         self,

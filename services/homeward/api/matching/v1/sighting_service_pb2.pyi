@@ -286,10 +286,17 @@ class ListSightingsRequest(_message.Message):
     INTERVAL_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CAMERA_IDS_FIELD_NUMBER: _builtins.int
+    SCAN_IDS_FIELD_NUMBER: _builtins.int
+    ID_PREFIX_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Most sightings to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
+    id_prefix: _builtins.str
+    """Only sightings whose id begins so: 1 to 36 characters of a UUID, in small letters; the other
+    filters must be empty then, and the list has at most 1000, in the order of their ids. Empty: all.
+    """
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only of these subjects. Empty: of all."""
@@ -306,6 +313,14 @@ class ListSightingsRequest(_message.Message):
     def interval(self) -> _types_pb2.TimeInterval:
         """Only those that overlap this span of true time. Absent, or with an end absent: no bound there."""
 
+    @_builtins.property
+    def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these cameras. Empty: of all."""
+
+    @_builtins.property
+    def scan_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only those that one of these scans found first. Empty: of all."""
+
     def __init__(
         self,
         *,
@@ -315,10 +330,13 @@ class ListSightingsRequest(_message.Message):
         interval: _types_pb2.TimeInterval | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        camera_ids: _abc.Iterable[_builtins.str] | None = ...,
+        scan_ids: _abc.Iterable[_builtins.str] | None = ...,
+        id_prefix: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_ids", b"footage_ids", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "states", b"states", "subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "footage_ids", b"footage_ids", "id_prefix", b"id_prefix", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "scan_ids", b"scan_ids", "states", b"states", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -307,22 +307,26 @@ class ListSubjectsRequest(_message.Message):
     SHOW_CLOSED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ID_PREFIX_FIELD_NUMBER: _builtins.int
     show_closed: _builtins.bool
     """List closed subjects too."""
     page_size: _builtins.int
     """Most subjects to return. 0 means 100; more than 1000 means 1000."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
+    id_prefix: _builtins.str
+    """Only subjects whose id begins so: 1 to 36 characters of a UUID, in small letters. Empty: all."""
     def __init__(
         self,
         *,
         show_closed: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        id_prefix: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "show_closed", b"show_closed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id_prefix", b"id_prefix", "page_size", b"page_size", "page_token", b"page_token", "show_closed", b"show_closed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -519,10 +523,10 @@ class ReenrolSubjectsRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     ACCEPT_LOST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name or digest of the pack, 1 to 200 characters. Required."""
+    """Name or digest of the pack, which the embedding service must run: 1 to 200 characters."""
     accept_lost: _builtins.bool
-    """Go on even if the pack can use no photograph of some subjects, who are not found any more then.
-    Without it, the gallery stays as it is if there are any.
+    """Search without the subjects of whose photographs the pack can use none, who are not found any
+    more then. Without it, searches that they are part of stay refused if there are any.
     """
     def __init__(
         self,
@@ -555,9 +559,9 @@ class ReenrolSubjectsResponse(_message.Message):
         STAGE_WAITING: ReenrolSubjectsResponse._Stage.ValueType  # 1
         """Another call, or a rebuild of the files, is under way."""
         STAGE_EMBEDDING: ReenrolSubjectsResponse._Stage.ValueType  # 2
-        """Photographs are embedded. Searches go on with the old templates."""
+        """Photographs are embedded. Searches are refused."""
         STAGE_MOVING_SIGHTINGS: ReenrolSubjectsResponse._Stage.ValueType  # 3
-        """The new templates are in use; sightings are made to take findings of the new pack."""
+        """The gallery is empty; sightings are made to take findings of the new pack. The first stage."""
         STAGE_DONE: ReenrolSubjectsResponse._Stage.ValueType  # 4
         """All is done. The last message."""
 
@@ -569,9 +573,9 @@ class ReenrolSubjectsResponse(_message.Message):
     STAGE_WAITING: ReenrolSubjectsResponse.Stage.ValueType  # 1
     """Another call, or a rebuild of the files, is under way."""
     STAGE_EMBEDDING: ReenrolSubjectsResponse.Stage.ValueType  # 2
-    """Photographs are embedded. Searches go on with the old templates."""
+    """Photographs are embedded. Searches are refused."""
     STAGE_MOVING_SIGHTINGS: ReenrolSubjectsResponse.Stage.ValueType  # 3
-    """The new templates are in use; sightings are made to take findings of the new pack."""
+    """The gallery is empty; sightings are made to take findings of the new pack. The first stage."""
     STAGE_DONE: ReenrolSubjectsResponse.Stage.ValueType  # 4
     """All is done. The last message."""
 
@@ -589,11 +593,11 @@ class ReenrolSubjectsResponse(_message.Message):
     model_digest: _builtins.str
     """Its digest."""
     done_photo_count: _builtins.int
-    """Photographs that were embedded with the pack or refused by it, earlier calls included. Told
-    while photographs are embedded.
+    """Photographs that this call has embedded, or that the pack refused. Told while photographs are
+    embedded.
     """
     total_photo_count: _builtins.int
-    """Photographs of open subjects. Told while photographs are embedded."""
+    """Photographs that lacked a template when this call began. Told while photographs are embedded."""
     @_builtins.property
     def unusable_photos(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnusablePhoto]:
         """Photographs that the pack cannot use, of those that were embedded since the message before."""

@@ -106,21 +106,22 @@ class SubjectServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ReenrolSubjects: _grpc.UnaryStreamMultiCallable[_subject_service_pb2.ReenrolSubjectsRequest, _subject_service_pb2.ReenrolSubjectsResponse]
-    """Moves the gallery to another model pack: embeds every kept photograph of every open subject
-    anew, and then uses those templates, all at once. Tells how far it is until it is done.
+    """Moves everybody to the model pack that the embedding service runs now: empties the gallery for
+    it, embeds every kept photograph of every open subject anew, and tells how far it is until it is
+    done.
 
-    The pack must be run by an embedding service that matching knows: the next one
-    (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
-    until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
-    the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+    Nothing is compared with half a gallery. Searches with templates of the new pack are refused with
+    `GALLERY_INCOMPLETE` until everybody has a template again, and those of the former pack with
+    `EMBEDDING_MODEL_MISMATCH`; scans wait for the first. Who is enrolled or closed meanwhile is so.
 
-    Call it again after it broke off: it goes on with what was embedded. A call while another is
-    under way waits for that. When it is done already, it says so at once. Sightings stay as they
-    are; those that a former pack found are compared with nothing any more.
+    Call it again after it broke off: it goes on with what is missing, as the sweep of matching does.
+    A call while another is under way waits for that. When it is done already, it says so at once.
+    Sightings stay as they are; those that a former pack found are compared with nothing any more.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
-    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED` before anything is changed, `SUBJECTS_LOST` when all but
+      those are moved, `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     RebuildGallery: _grpc.UnaryStreamMultiCallable[_subject_service_pb2.RebuildGalleryRequest, _subject_service_pb2.RebuildGalleryResponse]
@@ -215,21 +216,22 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ReenrolSubjects: _aio.UnaryStreamMultiCallable[_subject_service_pb2.ReenrolSubjectsRequest, _subject_service_pb2.ReenrolSubjectsResponse]  # type: ignore[assignment]
-    """Moves the gallery to another model pack: embeds every kept photograph of every open subject
-    anew, and then uses those templates, all at once. Tells how far it is until it is done.
+    """Moves everybody to the model pack that the embedding service runs now: empties the gallery for
+    it, embeds every kept photograph of every open subject anew, and tells how far it is until it is
+    done.
 
-    The pack must be run by an embedding service that matching knows: the next one
-    (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
-    until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
-    the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+    Nothing is compared with half a gallery. Searches with templates of the new pack are refused with
+    `GALLERY_INCOMPLETE` until everybody has a template again, and those of the former pack with
+    `EMBEDDING_MODEL_MISMATCH`; scans wait for the first. Who is enrolled or closed meanwhile is so.
 
-    Call it again after it broke off: it goes on with what was embedded. A call while another is
-    under way waits for that. When it is done already, it says so at once. Sightings stay as they
-    are; those that a former pack found are compared with nothing any more.
+    Call it again after it broke off: it goes on with what is missing, as the sweep of matching does.
+    A call while another is under way waits for that. When it is done already, it says so at once.
+    Sightings stay as they are; those that a former pack found are compared with nothing any more.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
-    - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+    - FAILED_PRECONDITION `MODEL_NOT_SERVED` before anything is changed, `SUBJECTS_LOST` when all but
+      those are moved, `EMBEDDING_MODEL_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     RebuildGallery: _aio.UnaryStreamMultiCallable[_subject_service_pb2.RebuildGalleryRequest, _subject_service_pb2.RebuildGalleryResponse]  # type: ignore[assignment]
@@ -369,21 +371,22 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subject_service_pb2.ReenrolSubjectsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_subject_service_pb2.ReenrolSubjectsResponse], _abc.AsyncIterator[_subject_service_pb2.ReenrolSubjectsResponse]]:
-        """Moves the gallery to another model pack: embeds every kept photograph of every open subject
-        anew, and then uses those templates, all at once. Tells how far it is until it is done.
+        """Moves everybody to the model pack that the embedding service runs now: empties the gallery for
+        it, embeds every kept photograph of every open subject anew, and tells how far it is until it is
+        done.
 
-        The pack must be run by an embedding service that matching knows: the next one
-        (`HOMEWARD_NEXT_EMBEDDING_TARGET`), or the one in use. Searches go on with the old templates
-        until the exchange, and are refused with `EMBEDDING_MODEL_MISMATCH` after it until scanners use
-        the new pack. Who is enrolled, closed or erased meanwhile is so in both.
+        Nothing is compared with half a gallery. Searches with templates of the new pack are refused with
+        `GALLERY_INCOMPLETE` until everybody has a template again, and those of the former pack with
+        `EMBEDDING_MODEL_MISMATCH`; scans wait for the first. Who is enrolled or closed meanwhile is so.
 
-        Call it again after it broke off: it goes on with what was embedded. A call while another is
-        under way waits for that. When it is done already, it says so at once. Sightings stay as they
-        are; those that a former pack found are compared with nothing any more.
+        Call it again after it broke off: it goes on with what is missing, as the sweep of matching does.
+        A call while another is under way waits for that. When it is done already, it says so at once.
+        Sightings stay as they are; those that a former pack found are compared with nothing any more.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
-        - FAILED_PRECONDITION `MODEL_NOT_SERVED`, `SUBJECTS_LOST`, `EMBEDDING_MODEL_MISMATCH`
+        - FAILED_PRECONDITION `MODEL_NOT_SERVED` before anything is changed, `SUBJECTS_LOST` when all but
+          those are moved, `EMBEDDING_MODEL_MISMATCH`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

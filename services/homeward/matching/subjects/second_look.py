@@ -8,7 +8,6 @@ who looks at the photographs can say.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import Enum
 
 from homeward.matching.gallery.compare import match
@@ -17,18 +16,14 @@ from homeward.matching.gallery.model import Candidate, Template
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policies.model import ThresholdPolicy
+from homeward.matching.subjects.enrol import Subjects
 from homeward.matching.subjects.model import Subject, SubjectDetails, SubjectState
-from homeward.matching.subjects.subjects import Subjects, photo_id_of
+from homeward.matching.subjects.photos import photo_id_of
 from homeward.servicekit import errors
-from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import Stored
 
-MOST_TOLD = 5
+MOST_ALIKE = 5
 """Other subjects that a photograph is told to be alike to, the most alike ones."""
-
-CASES_KEPT = timedelta(minutes=1)
-"""How long the known case references are not read again: those of 5,000 subjects take a second,
-which a caller who enrols so many would wait for each time. What this process enrols is known at
-once; what another replica has enrolled since may be missed."""
 
 _LEAST = -1.0
 """No cosine similarity is lower."""
@@ -60,8 +55,7 @@ class EnrolmentWarning:
 class AddedPhoto:
     """What became of a photograph that was offered."""
 
-    subject: Subject
-    etag: str
+    subject: Stored[Subject]
     photo_id: str
     """Empty when it was not added, because there was something to warn of."""
     already_held: bool
@@ -78,7 +72,6 @@ class Enrolment:
         gallery: Compares photographs with everybody who is enrolled.
         policies: Tell from which similarity on people count as alike.
         completeness: Tells whether the gallery has a template of everybody.
-        clock: Tells the time.
     """
 
     def __init__(
@@ -87,57 +80,32 @@ class Enrolment:
         gallery: SubjectIndex,
         policies: Policies,
         completeness: Completeness,
-        clock: Clock,
     ) -> None:
         self._subjects = subjects
         self._gallery = gallery
         self._policies = policies
         self._completeness = completeness
-        self._clock = clock
-        self._cases: dict[str, set[str]] = {}
-        self._read: datetime | None = None
 
     async def create(
         self, details: SubjectDetails, *, request_id: str
-    ) -> tuple[Subject, str, tuple[EnrolmentWarning, ...]]:
-        """Enrol a subject without photographs; return it, its etag and what to look at.
+    ) -> tuple[Stored[Subject], tuple[EnrolmentWarning, ...]]:
+        """Enrol a subject without photographs; return it and what to look at.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
         """
-        subject, etag = await self._subjects.create(details, request_id=request_id)
+        created = await self._subjects.create(details, request_id=request_id)
         case = _normalised(details.case_reference)
-        known = await self._known(case)
-        known.add(subject.subject_id)
         same = [
-            name for name in sorted(known - {subject.subject_id}) if await self._is_of(name, case)
+            held.value.subject_id
+            for held in await self._subjects.find(show_closed=False)
+            if held.value.details is not None
+            and _normalised(held.value.details.case_reference) == case
+            and held.value.subject_id != created.value.subject_id
         ]
-        warnings = tuple(EnrolmentWarning(WarningKind.SAME_CASE, name) for name in same)
-        return subject, etag, warnings
-
-    def reread_cases(self) -> None:
-        """Take note that a subject's case reference may be another now."""
-        self._read = None
-
-    async def _known(self, case: str) -> set[str]:
-        """Return the subjects that are known to be of a case, those closed since included."""
-        now = self._clock.now()
-        if self._read is None or not timedelta() <= now - self._read < CASES_KEPT:
-            self._cases = {}
-            for subject, _ in await self._subjects.find(show_closed=False):
-                if subject.details is not None:
-                    name = _normalised(subject.details.case_reference)
-                    self._cases.setdefault(name, set()).add(subject.subject_id)
-            self._read = now
-        return self._cases.setdefault(case, set())
-
-    async def _is_of(self, subject_id: str, case: str) -> bool:
-        """Tell whether a subject is open, and of a case, as things are now."""
-        try:
-            subject, _ = await self._subjects.get(subject_id)
-        except errors.NotFoundError:
-            return False
-        return subject.details is not None and _normalised(subject.details.case_reference) == case
+        return created, tuple(
+            EnrolmentWarning(WarningKind.SAME_CASE, name) for name in sorted(same)
+        )
 
     async def add_photo(
         self, subject_id: str, photo: bytes, *, only_without_warnings: bool
@@ -169,8 +137,10 @@ class Enrolment:
                 not_compared = error.message
             return not (only_without_warnings and warnings)
 
-        subject, etag, photo_id, held = await self._subjects.add_photo(subject_id, photo, look=look)
-        return AddedPhoto(subject, etag, photo_id, held, tuple(warnings), not_compared)
+        offer = await self._subjects.add_photo(subject_id, photo, look=look)
+        return AddedPhoto(
+            offer.subject, offer.photo_id, offer.already_held, tuple(warnings), not_compared
+        )
 
     async def _warnings(
         self, subject: Subject, template: Template, photo: bytes, policy: ThresholdPolicy
@@ -193,18 +163,18 @@ class Enrolment:
             self._completeness,
             policy=policy,
             subject_ids=(),
-            limit=MOST_TOLD + 1,
+            limit=MOST_ALIKE + 1,
         )
-        others = [one for one in alike if one.subject_id != subject.subject_id][:MOST_TOLD]
-        told = [await self._like(one, photo, policy) for one in others]
-        return [*found, *(one for one in told if one is not None)]
+        others = [one for one in alike if one.subject_id != subject.subject_id][:MOST_ALIKE]
+        warnings = [await self._likeness(one, photo, policy) for one in others]
+        return [*found, *(one for one in warnings if one is not None)]
 
-    async def _like(
+    async def _likeness(
         self, other: Candidate, photo: bytes, policy: ThresholdPolicy
     ) -> EnrolmentWarning | None:
         """Return what to tell of a subject who is alike; None of one that was closed meanwhile."""
         try:
-            subject, _ = await self._subjects.get(other.subject_id)
+            subject = (await self._subjects.get(other.subject_id)).value
         except errors.NotFoundError:
             return None
         if subject.state is not SubjectState.OPEN:

@@ -1,15 +1,17 @@
 """Which collection is in use: the record of it, and how it changes.
 
-Each change is of the record alone, so that `KeyedCollection` can write it by compare-and-set.
+Each change is of the record alone, so that a replica can write it by compare-and-set.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from homeward.matching.gallery.model import ModelInfo
+from homeward.servicekit import records
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,9 @@ class CollectionRecord:
     def rebuild_due(self) -> bool:
         """Whether files may hold bytes of what was removed, but for the retired ones'.
 
-        A successor of another model is left alone until then, to be gone on with.
+        A successor that is not in use is of a rebuild that broke off, and is begun anew.
         """
-        begun = self.next is not None and (self.next.model is None or self.next.erased)
-        return self.erased or begun
+        return self.erased or self.next is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,6 @@ class Successor:
     erased: bool = False
     model: ModelInfo | None = None
     """Of its templates; None for the same as those of the collection in use."""
-    writes: int = 0
-    """Changes with every template that only one of the two has got."""
 
 
 def new_name(name: str) -> Successor:
@@ -77,24 +76,6 @@ def with_erasure(record: CollectionRecord) -> CollectionRecord:
     """Return the record once something is removed from what it names."""
     following = replace(record.next, erased=True) if record.next else None
     return replace(record, erased=True, next=following)
-
-
-def with_erasure_in_next(record: CollectionRecord) -> CollectionRecord:
-    """Return the record once something is removed from the successor alone."""
-    return replace(record, next=replace(record.next, erased=True)) if record.next else record
-
-
-def with_write(record: CollectionRecord) -> CollectionRecord:
-    """Return the record once one of two collections of different models has got a template."""
-    if record.next is None or record.next.model is None:
-        return record
-    return replace(record, next=replace(record.next, writes=record.next.writes + 1))
-
-
-def with_prepared(made: Successor, record: CollectionRecord) -> CollectionRecord:
-    """Return the record with a successor of a model: the one that was begun, if it is of it."""
-    begun = record.next is not None and record.next.model == made.model
-    return record if begun else with_successor(made, record)
 
 
 def with_successor(made: Successor, record: CollectionRecord) -> CollectionRecord:
@@ -125,3 +106,71 @@ def with_swap(filled: Successor, record: CollectionRecord) -> CollectionRecord:
         next=None,
         retired=(*record.retired, record.collection),
     )
+
+
+def with_fresh(made: Successor, model: ModelInfo, record: CollectionRecord) -> CollectionRecord:
+    """Return the record with an empty collection of another model in use; of this one, as it is."""
+    if record.model_digest == model.digest:
+        return record
+    begun = (record.next.collection,) if record.next else ()
+    return replace(
+        record,
+        collection=made.collection,
+        salt=made.salt,
+        model_name=model.name,
+        model_digest=model.digest,
+        template_size=model.template_size,
+        erased=False,
+        next=None,
+        retired=(*record.retired, *begun, record.collection),
+    )
+
+
+class CollectionRegister:
+    """The record of the collection in use, under one name, shared by all replicas.
+
+    Args:
+        store: Holds the record.
+        name: What the collection holds: `subjects` or `sightings`.
+    """
+
+    def __init__(self, store: KeyValueStore, name: str) -> None:
+        self._store = store
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """What the collection holds."""
+        return self._name
+
+    async def get(self) -> tuple[CollectionRecord, int] | None:
+        """Return the record and its revision; None before the first collection."""
+        entry = await self._store.get(self._name)
+        if entry is None:
+            return None
+        return records.decode(entry.value, CollectionRecord), entry.revision
+
+    async def create(self, model: ModelInfo) -> tuple[CollectionRecord, int]:
+        """Name the first collection, of a model; return what another replica has named before."""
+        made = new_name(self._name)
+        record = CollectionRecord(
+            collection=made.collection,
+            salt=made.salt,
+            model_name=model.name,
+            model_digest=model.digest,
+            template_size=model.template_size,
+        )
+        try:
+            return record, await self._store.create(self._name, records.encode(record))
+        except ConflictError:  # another replica was faster; its collection is used
+            return await self.get() or await self.create(model)
+
+    async def change(self, change: Callable[[CollectionRecord], CollectionRecord]) -> None:
+        """Change the record, if there is one."""
+
+        async def apply(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            return records.encode(change(records.decode(value, CollectionRecord)))
+
+        await edit(self._store, self._name, apply)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from homeward.matching.gallery.model import ModelInfo, PhotoKey
-from homeward.matching.gallery.ports import FaceAnalyzer, Reference
-from homeward.matching.subjects.model import RefusedPhoto
-from homeward.matching.subjects.subjects import Subjects
+from homeward.matching.gallery.model import ModelInfo, PhotoKey, RefusedPhoto
+from homeward.matching.gallery.ports import EnrolledPhotos, FaceAnalyzer, Reference
 from homeward.servicekit import errors
 
 AT_ONCE = 8
 """Photographs that are judged at a time: half of what an embedding service lets wait."""
 
 
-async def judged(
-    subjects: Subjects, faces: FaceAnalyzer, model: ModelInfo, key: PhotoKey
+async def judge(
+    enrolled: EnrolledPhotos, faces: FaceAnalyzer, model: ModelInfo, key: PhotoKey
 ) -> Reference | RefusedPhoto | None:
     """Have a kept photograph judged; None when it is not there.
 
@@ -21,7 +19,7 @@ async def judged(
         FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`: the service runs another pack now.
         UnavailableError: The service or the store does not answer.
     """
-    photo = await subjects.photo(key.subject_id, key.photo_id)
+    photo = await enrolled.photo(key)
     if photo is None:
         return None
     try:

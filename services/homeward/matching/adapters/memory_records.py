@@ -1,0 +1,126 @@
+"""The records of matching in one process, for tests; the contract suite holds them to NATS's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from homeward.matching.sightings.ledger import (
+    LedgerKey,
+    RejectedSpan,
+    Stretch,
+    newest_first,
+    rejected_spans,
+    settled,
+)
+from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.matching.subjects.model import Subject
+from homeward.matching.subjects.records import SubjectRoll
+from homeward.servicekit.keyvalue import ConflictError, Stored
+
+
+class InMemorySubjectRecords:
+    """`SubjectRecords` of one process."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Stored[Subject]] = {}
+        self._closed: dict[str, Stored[Subject]] = {}
+        self._writes = 0
+
+    async def get(self, subject_id: str) -> Stored[Subject] | None:
+        """Return the record of a subject, or None: of a closed one the shell."""
+        return self._closed.get(subject_id) or self._opened.get(subject_id)
+
+    async def is_closed(self, subject_id: str) -> bool:
+        """Tell whether there is a shell of a subject."""
+        return subject_id in self._closed
+
+    async def has_data(self, subject_id: str) -> bool:
+        """Tell whether there is a record of a subject with its data, closed or not."""
+        return subject_id in self._opened
+
+    async def roll(self) -> SubjectRoll:
+        """Return all records as they are now."""
+        return SubjectRoll(dict(self._opened), dict(self._closed))
+
+    async def create(self, subject: Subject) -> Stored[Subject]:
+        """Write the record of an open subject."""
+        if subject.subject_id in self._opened:
+            raise ConflictError(subject.subject_id)
+        return self._written(subject, self._opened)
+
+    async def replace(self, subject: Subject, *, etag: str) -> Stored[Subject]:
+        """Replace the record of an open subject that must still have an etag."""
+        held = self._opened.get(subject.subject_id)
+        if held is None or held.etag != etag:
+            raise ConflictError(subject.subject_id)
+        return self._written(subject, self._opened)
+
+    async def close(self, shell: Subject) -> None:
+        """Write the shell of a closed subject, whatever shell was there."""
+        self._written(shell, self._closed)
+
+    async def erase_data(self, subject_id: str) -> bool:
+        """Erase the record with the data; return whether there was one."""
+        return self._opened.pop(subject_id, None) is not None
+
+    async def erase_shell(self, subject_id: str) -> bool:
+        """Erase the shell; return whether there was one."""
+        return self._closed.pop(subject_id, None) is not None
+
+    def _written(self, subject: Subject, where: dict[str, Stored[Subject]]) -> Stored[Subject]:
+        self._writes += 1
+        where[subject.subject_id] = Stored(subject, str(self._writes))
+        return where[subject.subject_id]
+
+
+class InMemorySightingLedger:
+    """A `SightingLedger` of one process."""
+
+    def __init__(self) -> None:
+        self._spans: dict[LedgerKey, tuple[Span, ...]] = {}
+
+    async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Put a finding into the ledger; the same one again changes nothing."""
+        self._spans[key], placement = place(
+            self._spans.get(key, ()),
+            footage_id=key.footage_id,
+            subject_id=key.subject_id,
+            start=stretch.start,
+            end=stretch.end,
+            include_rejected_before=stretch.include_rejected_before,
+        )
+        return placement
+
+    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
+        """Note a decision on a sighting."""
+        if key in self._spans:
+            self._spans[key] = settled(self._spans[key], sighting_id, rejection)
+
+    async def rejections(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RejectedSpan]:
+        """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
+        found = [
+            rejected
+            for key, spans in self._spans.items()
+            if (not subject_ids or key.subject_id in subject_ids)
+            and (not footage_ids or key.footage_id in footage_ids)
+            for rejected in rejected_spans(key, spans)
+        ]
+        return sorted(found, key=newest_first)
+
+    async def keys(self) -> frozenset[LedgerKey]:
+        """Return whose ledgers there are."""
+        return frozenset(self._spans)
+
+    async def erase(self, key: LedgerKey) -> None:
+        """Erase the ledger of a subject in a recording."""
+        self._spans.pop(key, None)
+
+    async def erase_footage(self, footage_id: str) -> None:
+        """Erase the ledgers of a recording."""
+        self._spans = {key: one for key, one in self._spans.items() if key.footage_id != footage_id}
+
+    async def erase_subject(self, subject_id: str) -> None:
+        """Erase the ledgers of a subject."""
+        self._spans = {key: one for key, one in self._spans.items() if key.subject_id != subject_id}

@@ -1,0 +1,104 @@
+"""The ledger of sightings in a key-value store."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from homeward.matching.sightings.ledger import (
+    LedgerKey,
+    RejectedSpan,
+    Stretch,
+    newest_first,
+    rejected_spans,
+    settled,
+)
+from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.servicekit import records
+from homeward.servicekit.keyvalue import KeyValueStore, edit
+
+_Spans = tuple[Span, ...]
+
+
+class KeyValueSightingLedger:
+    """A `SightingLedger` under `<footage>.<subject>`.
+
+    Args:
+        store: Holds the spans and nothing else.
+    """
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+
+    async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Put a finding into the ledger; the same one again changes nothing."""
+        placements = list[Placement]()
+
+        async def change(value: bytes | None) -> bytes:
+            spans, placement = place(
+                records.decode(value, _Spans) if value else (),
+                footage_id=key.footage_id,
+                subject_id=key.subject_id,
+                start=stretch.start,
+                end=stretch.end,
+                include_rejected_before=stretch.include_rejected_before,
+            )
+            placements.append(placement)
+            return records.encode(spans)
+
+        await edit(self._store, _name(key), change)
+        return placements[-1]
+
+    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
+        """Note a decision on a sighting."""
+
+        async def change(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            return records.encode(settled(records.decode(value, _Spans), sighting_id, rejection))
+
+        await edit(self._store, _name(key), change)
+
+    async def rejections(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RejectedSpan]:
+        """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
+        if footage_ids:
+            patterns = [f"{name}.*" for name in sorted(footage_ids)]
+        else:
+            patterns = [f"*.{name}" for name in sorted(subject_ids)] or [">"]
+        found: list[RejectedSpan] = []
+        for pattern in patterns:
+            for entry in await self._store.entries(pattern):
+                key = _key(entry.key)
+                if not subject_ids or key.subject_id in subject_ids:
+                    found += rejected_spans(key, records.decode(entry.value, _Spans))
+        return sorted(found, key=newest_first)
+
+    async def keys(self) -> frozenset[LedgerKey]:
+        """Return whose ledgers there are."""
+        return frozenset(map(_key, await self._store.keys()))
+
+    async def erase(self, key: LedgerKey) -> None:
+        """Erase the ledger of a subject in a recording."""
+        await self._store.erase(_name(key))
+
+    async def erase_footage(self, footage_id: str) -> None:
+        """Erase the ledgers of a recording."""
+        await self._erase(f"{footage_id}.*")
+
+    async def erase_subject(self, subject_id: str) -> None:
+        """Erase the ledgers of a subject."""
+        await self._erase(f"*.{subject_id}")
+
+    async def _erase(self, pattern: str) -> None:
+        for name in sorted(await self._store.keys(pattern)):
+            await self._store.erase(name)
+
+
+def _name(key: LedgerKey) -> str:
+    return f"{key.footage_id}.{key.subject_id}"
+
+
+def _key(name: str) -> LedgerKey:
+    footage_id, _, subject_id = name.rpartition(".")
+    return LedgerKey(footage_id, subject_id)

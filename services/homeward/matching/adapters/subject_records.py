@@ -1,0 +1,92 @@
+"""The records of subjects in a key-value store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from homeward.matching.subjects.model import Subject
+from homeward.matching.subjects.records import SubjectRoll
+from homeward.servicekit import records
+from homeward.servicekit.keyvalue import Entry, KeyValueStore, Stored, StoreMark
+
+_OPEN, _CLOSED = "open.", "closed."
+
+
+class KeyValueSubjectRecords:
+    """`SubjectRecords` under `open.<id>`, and under `closed.<id>` once a subject is closed.
+
+    What `roll` has read is kept in memory, so that the next call reads the changes alone. What was
+    erased meanwhile goes from there with the next call, which each sweep makes.
+
+    Args:
+        store: Holds them and nothing else.
+    """
+
+    def __init__(self, store: KeyValueStore) -> None:
+        self._store = store
+        self._held: dict[str, Stored[Subject]] = {}
+        """By key."""
+        self._mark = StoreMark(0, 0)
+        self._reading = asyncio.Lock()
+
+    async def get(self, subject_id: str) -> Stored[Subject] | None:
+        """Return the record of a subject, or None: of a closed one the shell."""
+        for key in (_CLOSED + subject_id, _OPEN + subject_id):
+            entry = await self._store.get(key)
+            if entry is not None:
+                return _stored(entry)
+        return None
+
+    async def is_closed(self, subject_id: str) -> bool:
+        """Tell whether there is a shell of a subject."""
+        return await self._store.get(_CLOSED + subject_id) is not None
+
+    async def has_data(self, subject_id: str) -> bool:
+        """Tell whether there is a record of a subject with its data, closed or not."""
+        return await self._store.get(_OPEN + subject_id) is not None
+
+    async def roll(self) -> SubjectRoll:
+        """Return all records as they are now. Only what has changed since the last time is read."""
+        async with self._reading:
+            mark = await self._store.mark()
+            if mark != self._mark:
+                for entry in await self._store.entries(since=self._mark.revision):
+                    self._held[entry.key] = _stored(entry)
+                keys = await self._store.keys()
+                self._held = {key: one for key, one in self._held.items() if key in keys}
+                # What is written from now on is another mark, and is read the next time.
+                self._mark = mark
+            return SubjectRoll(_under(_OPEN, self._held), _under(_CLOSED, self._held))
+
+    async def create(self, subject: Subject) -> Stored[Subject]:
+        """Write the record of an open subject."""
+        key = _OPEN + subject.subject_id
+        revision = await self._store.create(key, records.encode(subject))
+        return Stored(subject, str(revision))
+
+    async def replace(self, subject: Subject, *, etag: str) -> Stored[Subject]:
+        """Replace the record of an open subject that must still have an etag."""
+        key = _OPEN + subject.subject_id
+        revision = await self._store.update(key, records.encode(subject), revision=int(etag))
+        return Stored(subject, str(revision))
+
+    async def close(self, shell: Subject) -> None:
+        """Write the shell of a closed subject, whatever shell was there."""
+        await self._store.put(_CLOSED + shell.subject_id, records.encode(shell))
+
+    async def erase_data(self, subject_id: str) -> bool:
+        """Erase the record with the data; return whether there was one."""
+        return await self._store.erase(_OPEN + subject_id)
+
+    async def erase_shell(self, subject_id: str) -> bool:
+        """Erase the shell; return whether there was one."""
+        return await self._store.erase(_CLOSED + subject_id)
+
+
+def _stored(entry: Entry) -> Stored[Subject]:
+    return Stored(records.decode(entry.value, Subject), str(entry.revision))
+
+
+def _under(prefix: str, held: Mapping[str, Stored[Subject]]) -> dict[str, Stored[Subject]]:
+    return {key.removeprefix(prefix): one for key, one in held.items() if key.startswith(prefix)}

@@ -1,0 +1,206 @@
+"""What matching's use cases are made of, whatever the engines are."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from homeward.core import inventory
+from homeward.matching.gallery.completeness import Completeness
+from homeward.matching.gallery.ports import FaceAnalyzer, SubjectIndex
+from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
+from homeward.matching.policies.catalogue import Policies
+from homeward.matching.retention import Buckets, LeasedFiles, Retention
+from homeward.matching.sightings.kept import KeptSightings
+from homeward.matching.sightings.ledger import SightingLedger
+from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.record import SightingRecording
+from homeward.matching.sightings.review import SightingReview
+from homeward.matching.sightings.stills import Stills
+from homeward.matching.sightings.upkeep import SightingUpkeep
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.close import SubjectClosing
+from homeward.matching.subjects.enrol import Subjects, subject_rules
+from homeward.matching.subjects.leftovers import LeftoverSearch
+from homeward.matching.subjects.object_erasures import ObjectErasures
+from homeward.matching.subjects.photos import SubjectPhotos
+from homeward.matching.subjects.records import SubjectRecords, count_enrolled, is_open
+from homeward.matching.subjects.second_look import Enrolment
+from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import KeyValueStore
+from homeward.servicekit.lease import Lease
+from homeward.servicekit.objects import ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What matching keeps things in, and asks, by role."""
+
+    records: SubjectRecords
+    ledger: SightingLedger
+    erasures: KeyValueStore
+    """Certificates of erased subjects."""
+    leases: KeyValueStore
+    approvals: KeyValueStore
+    """Policies and their approvals."""
+    photos: ObjectStore
+    evidence: ObjectStore
+    """Stills."""
+    buckets: Buckets
+    """The rules of both."""
+    faces: FaceAnalyzer
+    gallery: SubjectIndex
+    index: SightingIndex
+    feed: SightingFeed
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What an installation chooses."""
+
+    shipped: Sequence[bytes]
+    """Policy files that come with Homeward."""
+    evaluation: bool = False
+    """Whether a policy need not be approved."""
+    frees_after: timedelta | None = None
+    """Within what time the object store frees the bytes of what was deleted; None if unknown."""
+    review_grace: timedelta = timedelta(days=7)
+    """How long after its review date a subject is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What matching does."""
+
+    subjects: Subjects
+    enrolment: Enrolment
+    closing: SubjectClosing
+    certificates: Certificates
+    completeness: Completeness
+    gallery_rebuild: GalleryRebuild
+    reenrolment: Reenrolment
+    recording: SightingRecording
+    review: SightingReview
+    upkeep: SightingUpkeep
+    policies: Policies
+    subject_sweep: SubjectSweep
+    retention: Retention
+
+
+def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
+    """Return the use cases on some stores."""
+    kept = KeptSightings(
+        index=stores.index,
+        ledger=stores.ledger,
+        stills=Stills(stores.evidence),
+        feed=stores.feed,
+        clock=clock,
+    )
+    upkeep = SightingUpkeep(kept)
+    enrolled = SubjectPhotos(stores.records, stores.photos)
+    completeness = Completeness(enrolled=enrolled, gallery=stores.gallery, clock=clock)
+    gallery_rebuild = GalleryRebuild(
+        enrolled=enrolled,
+        gallery=stores.gallery,
+        completeness=completeness,
+        faces=stores.faces,
+        lease=partial(Lease, stores.leases, "matching-templates", socket.gethostname()),
+    )
+    subjects = Subjects(
+        records=stores.records,
+        photos=stores.photos,
+        gallery=stores.gallery,
+        faces=stores.faces,
+        rules=subject_rules(stores.buckets.deviations, clock),
+        clock=clock,
+    )
+    policies = Policies(
+        store=stores.approvals,
+        shipped=choices.shipped,
+        faces=stores.faces,
+        count_enrolled=partial(count_enrolled, stores.records),
+        clock=clock,
+        evaluation=choices.evaluation,
+    )
+    replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
+    closing, certificates = _closing(stores, choices, upkeep, clock)
+    sweep = _sweep(stores, closing, upkeep, certificates, clock)
+    return UseCases(
+        subjects=subjects,
+        enrolment=Enrolment(subjects, stores.gallery, policies, completeness),
+        closing=closing,
+        certificates=certificates,
+        completeness=completeness,
+        gallery_rebuild=gallery_rebuild,
+        reenrolment=Reenrolment(
+            gallery=stores.gallery,
+            sightings=stores.index,
+            rebuild=gallery_rebuild,
+            faces=stores.faces,
+            lease=replacing,
+        ),
+        recording=SightingRecording(kept, partial(is_open, stores.records)),
+        review=SightingReview(kept),
+        upkeep=upkeep,
+        policies=policies,
+        subject_sweep=sweep,
+        retention=Retention(
+            subjects=sweep,
+            sightings=upkeep,
+            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            gallery_rebuild=gallery_rebuild,
+            buckets=stores.buckets,
+            clock=clock,
+            grace=choices.review_grace,
+        ),
+    )
+
+
+def _closing(
+    stores: Stores, choices: Choices, upkeep: SightingUpkeep, clock: Clock
+) -> tuple[SubjectClosing, Certificates]:
+    objects = ObjectErasures(
+        {inventory.PHOTOGRAPHS.name: stores.photos, inventory.STILLS.name: stores.evidence},
+        clock,
+        choices.frees_after,
+    )
+    files = {inventory.REFERENCES.name: stores.gallery, inventory.SIGHTINGS.name: stores.index}
+    certificates = Certificates(stores.erasures, files, objects, clock)
+    closing = SubjectClosing(
+        records=stores.records,
+        photos=stores.photos,
+        gallery=stores.gallery,
+        sightings=upkeep,
+        certificates=certificates,
+        objects=objects,
+        clock=clock,
+    )
+    return closing, certificates
+
+
+def _sweep(
+    stores: Stores,
+    closing: SubjectClosing,
+    upkeep: SightingUpkeep,
+    certificates: Certificates,
+    clock: Clock,
+) -> SubjectSweep:
+    return SubjectSweep(
+        closing=closing,
+        records=stores.records,
+        photos=stores.photos,
+        gallery=stores.gallery,
+        leftovers=LeftoverSearch(
+            records=stores.records,
+            photos=stores.photos,
+            gallery=stores.gallery,
+            sightings=upkeep,
+            certificates=certificates,
+        ),
+        clock=clock,
+    )

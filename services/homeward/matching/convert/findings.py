@@ -1,0 +1,110 @@
+"""What scans find, on the wire."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
+from homeward.common import convert as common_convert
+from homeward.core.inventory import backstop_time
+from homeward.matching.convert.probes import footage_id_from, template_from
+from homeward.matching.sightings.model import Finding, Sighting
+from homeward.servicekit import wire
+from homeward.servicekit.errors import invalid_field
+
+MAX_STILL_BYTES = 1024 * 1024
+MAX_FINDINGS = 64
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def findings_from(
+    request: sighting_service_pb2.RecordSightingsRequest, *, now: datetime
+) -> list[Finding]:
+    """Return what a scan found."""
+    wire.count_between(len(request.findings), "findings", least=1, most=MAX_FINDINGS)
+    return [
+        _finding_from(finding, f"findings[{index}]", now=now)
+        for index, finding in enumerate(request.findings)
+    ]
+
+
+def _finding_from(
+    finding: sighting_service_pb2.SightingFinding, path: str, *, now: datetime
+) -> Finding:
+    if not 1 <= len(finding.still) <= MAX_STILL_BYTES:
+        raise invalid_field(f"{path}.still", f"must have 1 to {MAX_STILL_BYTES} bytes")
+    template = template_from(finding.template, f"{path}.template")
+    sighting = _sighting_from(
+        finding.sighting, f"{path}.sighting", model_digest=template.model_digest, now=now
+    )
+    before = None
+    if finding.HasField("include_rejected_before_time"):
+        before = wire.from_timestamp(
+            finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
+        )
+    until = None
+    if finding.HasField("footage_receive_time"):
+        received = wire.from_timestamp(finding.footage_receive_time, f"{path}.footage_receive_time")
+        until = backstop_time(received, sighting.delete_time)
+    return Finding(sighting, template, finding.still, before, until)
+
+
+def _sighting_from(
+    sighting: sighting_pb2.Sighting, at: str, *, model_digest: str, now: datetime
+) -> Sighting:
+    """Return a sighting that has no id yet."""
+    for name in ("best_shot_time", "start_offset", "end_offset", "best_shot_offset", "delete_time"):
+        wire.require(sighting, name, f"{at}.{name}")
+    start, end = wire.from_interval(sighting, "interval", required=True, within=f"{at}.")
+    assert start is not None, "required"
+    assert end is not None, "required"
+    first = wire.from_duration(sighting.start_offset, f"{at}.start_offset")
+    last = wire.from_duration(sighting.end_offset, f"{at}.end_offset")
+    if last < first:
+        raise invalid_field(f"{at}.end_offset", "must not be before start_offset")
+    return Sighting(
+        sighting_id="",
+        subject_id=wire.uuid_text(sighting.subject_id, f"{at}.subject_id"),
+        photo_id=wire.uuid_text(sighting.photo_id, f"{at}.photo_id"),
+        footage_id=footage_id_from(sighting.footage_id, f"{at}.footage_id"),
+        camera_id=wire.text(sighting.camera_id, f"{at}.camera_id", least=1, most=63),
+        scan_id=wire.uuid_text(sighting.scan_id, f"{at}.scan_id"),
+        start_time=start,
+        end_time=end,
+        best_shot_time=wire.from_timestamp(sighting.best_shot_time, f"{at}.best_shot_time"),
+        start_offset=first,
+        end_offset=last,
+        best_shot_offset=wire.from_duration(sighting.best_shot_offset, f"{at}.best_shot_offset"),
+        score=_score_from(sighting.score, f"{at}.score"),
+        best_shot_score=_score_from(sighting.best_shot_score, f"{at}.best_shot_score")
+        if sighting.HasField("best_shot_score")
+        else None,
+        threshold=_score_from(sighting.threshold, f"{at}.threshold"),
+        policy_id=wire.text(sighting.policy_id, f"{at}.policy_id", least=1, most=200),
+        model_digest=model_digest,
+        face_height_px=sighting.face_height_px,
+        create_time=now,
+        delete_time=wire.from_timestamp(sighting.delete_time, f"{at}.delete_time"),
+        figures=common_convert.figures_from(sighting.figures, f"{at}.figures")
+        if sighting.HasField("figures")
+        else None,
+        rival_score=_score_from(sighting.rival_score, f"{at}.rival_score")
+        if sighting.HasField("rival_score")
+        else None,
+        time_uncertain=sighting.time_uncertain if sighting.HasField("time_uncertain") else None,
+        footage_sha256=_digest_from(sighting.footage_sha256, f"{at}.footage_sha256"),
+        clock_offset=wire.from_duration(sighting.clock_offset, f"{at}.clock_offset")
+        if sighting.HasField("clock_offset")
+        else None,
+    )
+
+
+def _score_from(value: float, path: str) -> float:
+    return wire.number_between(value, path, least=-1, most=1)
+
+
+def _digest_from(digest: str, path: str) -> str:
+    if digest and not _DIGEST.fullmatch(digest):
+        raise invalid_field(path, "must be 64 hexadecimal digits")
+    return digest

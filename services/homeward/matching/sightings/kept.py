@@ -1,0 +1,92 @@
+"""The sightings that are kept: in the index, with their stills, told of as they change."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
+from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.stills import Stills
+from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
+
+
+class KeptSightings:
+    """What recording, reviewing and erasing sightings have in common.
+
+    Args:
+        index: The sightings.
+        ledger: Of their spans.
+        stills: Of the sightings.
+        feed: Tells others what changes.
+        clock: Tells the time.
+
+    Attributes:
+        changing: To be held by whoever reads a sighting and writes it back. Between replicas the
+            ledger's span is safe all the same; the worse of two scores could win, which the next
+            rescan mends.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: SightingIndex,
+        ledger: SightingLedger,
+        stills: Stills,
+        feed: SightingFeed,
+        clock: Clock,
+    ) -> None:
+        self.index = index
+        self.ledger = ledger
+        self.stills = stills
+        self.feed = feed
+        self.clock = clock
+        self.changing = asyncio.Lock()
+
+    def is_expired(self, sighting: Sighting) -> bool:
+        """Tell whether a sighting is undecided, and past its deadline."""
+        kept = sighting.state is SightingState.CONFIRMED
+        return not kept and self.clock.now() >= sighting.delete_time
+
+    async def forget(self, going: Collection[ErasedSighting]) -> Removed:
+        """Erase sightings, and tell of it."""
+        # Told first: if this breaks off, it is repeated for what is still there, and told again.
+        for item in going:
+            await self.feed.publish(item)
+        return await self.remove(going)
+
+    async def remove(self, going: Collection[ErasedSighting]) -> Removed:
+        """Erase sightings with their stills.
+
+        Raises:
+            FailedPreconditionError: `RETENTION_UNSAFE`: the store keeps a still. Its sighting stays
+                too, so that it is tried again; the others are gone.
+        """
+        if not going:
+            return Removed(0)
+        refusals: dict[str, errors.FailedPreconditionError] = {}
+        for item in going:
+            try:
+                await self.stills.delete(item.sighting_id)
+            except errors.FailedPreconditionError as error:
+                refusals[item.sighting_id] = error
+        removed = await self.index.remove(
+            [item.sighting_id for item in going if item.sighting_id not in refusals]
+        )
+        if refusals:
+            raise next(iter(refusals.values()))
+        return removed
+
+
+def erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
+    """Return what names a sighting, or another one of the same subject in the same recording."""
+    name = sighting_id or sighting.sighting_id
+    return ErasedSighting(name, sighting.subject_id, sighting.footage_id)
+
+
+def ledger_key(sighting: Sighting) -> LedgerKey:
+    """Return whose ledger a sighting is in."""
+    return LedgerKey(sighting.footage_id, sighting.subject_id)

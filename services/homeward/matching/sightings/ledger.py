@@ -1,0 +1,105 @@
+"""The ledger of sightings: which stretches of a recording have one, or had one rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from homeward.matching.sightings.spans import Placement, Rejection, Span
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerKey:
+    """Names the ledger of one subject in one recording."""
+
+    footage_id: str
+    subject_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Where a finding is in its recording."""
+
+    start: timedelta
+    end: timedelta
+    include_rejected_before: datetime | None = None
+    """Record it even where a sighting was rejected before then."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedSpan:
+    """A stretch of a recording in which a sighting of a subject was rejected, and erased."""
+
+    sighting_id: str
+    subject_id: str
+    footage_id: str
+    start: timedelta
+    """From the start of the recording."""
+    end: timedelta
+    rejection: Rejection | None
+    """None when an earlier version of Homeward rejected it."""
+
+
+class SightingLedger(Protocol):
+    """Decides what a finding is part of (`spans.place`), and remembers what reviewers decided.
+
+    All calls raise `UnavailableError` when the store does not answer.
+    """
+
+    async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
+        """Put a finding into the ledger; the same one again changes nothing."""
+
+    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
+        """Note a decision on a sighting; None keeps it as one that does not change any more."""
+
+    async def rejections(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RejectedSpan]:
+        """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
+
+    async def keys(self) -> frozenset[LedgerKey]:
+        """Return whose ledgers there are."""
+
+    async def erase(self, key: LedgerKey) -> None:
+        """Erase the ledger of a subject in a recording."""
+
+    async def erase_footage(self, footage_id: str) -> None:
+        """Erase the ledgers of a recording."""
+
+    async def erase_subject(self, subject_id: str) -> None:
+        """Erase the ledgers of a subject."""
+
+
+def settled(
+    spans: tuple[Span, ...], sighting_id: str, rejection: Rejection | None
+) -> tuple[Span, ...]:
+    """Return the spans with a decision on one of them."""
+    return tuple(
+        replace(
+            span, rejected=rejection is not None, settled=rejection is None, rejection=rejection
+        )
+        if span.sighting_id == sighting_id
+        else span
+        for span in spans
+    )
+
+
+def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan]:
+    """Return those of the spans that were rejected."""
+    return [
+        RejectedSpan(
+            span.sighting_id, key.subject_id, key.footage_id, span.start, span.end, span.rejection
+        )
+        for span in spans
+        if span.rejected
+    ]
+
+
+def newest_first(one: RejectedSpan) -> tuple[timedelta, str, timedelta]:
+    """Return what rejected spans are ordered by, the newest rejection first."""
+    rejected = one.rejection.review_time if one.rejection else _LONG_AGO
+    return (_LONG_AGO - rejected, one.footage_id, one.start)

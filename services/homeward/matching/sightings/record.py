@@ -1,0 +1,160 @@
+"""Recording what scans find."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.ledger import Stretch
+from homeward.matching.sightings.model import Disposition, Finding, Sighting, SightingState
+from homeward.matching.sightings.spans import Placement, Span
+
+CLEARLY_BETTER = 0.01
+"""By how much a finding has to be more alike to replace the picture of a sighting: a search that is
+repeated finds faces again a fraction of a pixel away, and must not change what a reviewer sees."""
+
+
+class SightingRecording:
+    """Makes sightings of findings.
+
+    The ledger (`spans.place`) decides what a finding is part of and is written first; sighting and
+    still follow under the id that it gave. Whatever breaks off in between is completed by the
+    retry, because each step gives the same result again.
+
+    Args:
+        kept: The sightings that are kept.
+        subject_is_open: Tells whether a subject is looked for.
+    """
+
+    def __init__(
+        self, kept: KeptSightings, subject_is_open: Callable[[str], Awaitable[bool]]
+    ) -> None:
+        self._kept = kept
+        self._subject_is_open = subject_is_open
+
+    async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
+        """Record a finding, or make it part of the sighting that it overlaps.
+
+        Raises:
+            FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
+        """
+        sighting, template = finding.sighting, finding.template
+        await self._kept.index.require_model(template.model_digest, template.values.size)
+        if not await self._subject_is_open(sighting.subject_id):
+            return Disposition.SUBJECT_CLOSED, None
+        async with self._kept.changing:
+            placement = await self._place(finding)
+            if placement.span.rejected:
+                return Disposition.REJECTED_BEFORE, None
+            held = await self._kept.index.get(placement.span.sighting_id)
+            if held is not None and held.state is not SightingState.UNREVIEWED:
+                return Disposition.JOINED, await self._vouch(held, sighting)
+            joined = await self._join(held, finding, placement)
+            await self._kept.forget([erased(sighting, name) for name in placement.absorbed])
+            if not await self._subject_is_open(sighting.subject_id):
+                # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
+                await self._kept.forget([erased(joined)])
+                await self._kept.ledger.erase(ledger_key(sighting))
+                return Disposition.SUBJECT_CLOSED, None
+        new = placement.is_new or held is None
+        return (Disposition.RECORDED if new else Disposition.JOINED), joined
+
+    async def _place(self, finding: Finding) -> Placement:
+        sighting = finding.sighting
+        stretch = Stretch(
+            sighting.start_offset, sighting.end_offset, finding.include_rejected_before
+        )
+        return await self._kept.ledger.place(ledger_key(sighting), stretch)
+
+    async def _join(
+        self, held: Sighting | None, finding: Finding, placement: Placement
+    ) -> Sighting:
+        """Write the sighting of all that belongs together, with the best score and picture.
+
+        Scores of different models cannot be compared: a finding stands before those of a former
+        one, however high they were.
+        """
+        parts = [await self._kept.index.get(name) for name in placement.absorbed]
+        known = [part for part in (held, *parts) if part is not None]
+        comparable = [part for part in known if part.model_digest == finding.template.model_digest]
+        best = max(comparable, key=lambda part: part.score, default=finding.sighting)
+        if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
+            best = finding.sighting
+        first = min(known, key=lambda part: part.create_time) if known else None
+        vouched = _vouched(best, finding.sighting)
+        joined = replace(
+            _stretched(best, placement.span),
+            scan_id=first.scan_id if first else best.scan_id,
+            create_time=first.create_time if first else self._kept.clock.now(),
+            threshold=vouched.threshold,
+            policy_id=vouched.policy_id,
+            figures=vouched.figures,
+            rival_score=_rival_score(best, finding.sighting),
+            time_uncertain=_time_uncertain(*known, finding.sighting),
+        )
+        if joined == held:
+            return joined
+        if best is held:
+            await self._kept.index.update(joined)
+        else:
+            found = best is finding.sighting
+            still = finding.still if found else await self._kept.stills.get(best)
+            template = (
+                finding.template if found else await self._kept.index.template(best.sighting_id)
+            )
+            if still is None:  # the store has removed it by itself
+                joined = replace(joined, still_gone=True)
+            else:
+                await self._kept.stills.put(joined, still, until=finding.still_until)
+            await self._kept.index.put(joined, template)
+        await self._kept.feed.publish(joined)
+        return joined
+
+    async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting:
+        """Let a decided sighting rest on an approved policy, once it is found by one."""
+        vouched = _vouched(decided, again)
+        if vouched is decided:
+            return decided
+        resting = replace(
+            decided,
+            threshold=vouched.threshold,
+            policy_id=vouched.policy_id,
+            figures=vouched.figures,
+        )
+        await self._kept.index.update(resting)
+        await self._kept.feed.publish(resting)
+        return resting
+
+
+def _vouched(best: Sighting, again: Sighting) -> Sighting:
+    """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
+    return (
+        again
+        if (best.approved, again.approved) == (False, True) and best.score >= again.threshold
+        else best
+    )
+
+
+def _rival_score(*parts: Sighting) -> float | None:
+    """Return that of the nearest one: whoever is enrolled later may be alike as well."""
+    told = [one.rival_score for one in parts if one.rival_score is not None]
+    return max(told, default=None)
+
+
+def _time_uncertain(*parts: Sighting) -> bool | None:
+    """Return whether any part's time is uncertain; None when none is, and of one nobody knows."""
+    told = [one.time_uncertain for one in parts]
+    return True if True in told else None if None in told else False
+
+
+def _stretched(sighting: Sighting, span: Span) -> Sighting:
+    """Return the sighting under the span's id and bounds; times follow the offsets."""
+    return replace(
+        sighting,
+        sighting_id=span.sighting_id,
+        start_time=sighting.start_time - (sighting.start_offset - span.start),
+        end_time=sighting.end_time + (span.end - sighting.end_offset),
+        start_offset=span.start,
+        end_offset=span.end,
+    )

@@ -1,0 +1,206 @@
+"""What reviewers read and decide."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection
+from dataclasses import replace
+
+from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.ledger import RejectedSpan
+from homeward.matching.sightings.model import (
+    Decision,
+    ErasedSighting,
+    Review,
+    Sighting,
+    SightingState,
+)
+from homeward.matching.sightings.ports import SightingCursor, SightingFilter
+from homeward.matching.sightings.spans import Rejection
+from homeward.servicekit import errors
+
+_STATE_AFTER = {
+    Decision.CONFIRM: SightingState.CONFIRMED,
+    Decision.REJECT: SightingState.REJECTED,
+    Decision.INCONCLUSIVE: SightingState.INCONCLUSIVE,
+}
+
+
+class SightingReview:
+    """Reads sightings, takes decisions on them, and gives confirmed ones out.
+
+    Args:
+        kept: The sightings that are kept.
+    """
+
+    def __init__(self, kept: KeptSightings) -> None:
+        self._kept = kept
+
+    async def get(self, sighting_id: str) -> Sighting:
+        """Return a sighting.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`; an undecided one past its deadline too.
+        """
+        sighting = await self._kept.index.get(sighting_id)
+        if sighting is None or self._kept.is_expired(sighting):
+            raise errors.NotFoundError(
+                f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
+                " its subject",
+                reason=errors.Reason.SIGHTING_NOT_FOUND,
+                metadata={"sighting_id": sighting_id},
+            )
+        return sighting
+
+    async def still(self, sighting: Sighting) -> bytes | None:
+        """Return the still of a sighting, a JPEG file, or None when it is gone."""
+        return await self._kept.stills.get(sighting)
+
+    async def page(
+        self, which: SightingFilter, *, size: int, after: SightingCursor | None = None
+    ) -> tuple[list[Sighting], SightingCursor | None]:
+        """Return some of the sightings that fit, most alike first.
+
+        Args:
+            which: Sightings to list; those past their deadline are left out.
+            size: How many at most.
+            after: How far the list was told; None for its beginning.
+
+        Returns:
+            The sightings, and how far the list is told with them; None after the last.
+        """
+        listed = replace(which, unexpired_at=self._kept.clock.now())
+        found = await self._kept.index.page(listed, size=size + 1, after=after)
+        page = sorted(found[:size], key=lambda one: (-one.score, one.sighting_id))
+        if len(found) <= size:
+            return page, None
+        last = page[-1].score
+        before = after.sighting_ids if after and after.score == last else ()
+        equal = tuple(one.sighting_id for one in page if one.score == last)
+        return page, SightingCursor(last, (*before, *equal))
+
+    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+        """Return sightings whose ids begin so, `size` at most, in the order of their ids."""
+        found = await self._kept.index.with_prefix(prefix, size=size)
+        return [one for one in found if not self._kept.is_expired(one)]
+
+    async def review(
+        self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
+    ) -> Sighting | RejectedSpan:
+        """Record a reviewer's decision. A rejected sighting is erased at once.
+
+        Returns:
+            The sighting as decided. What the same reviewer has decided so before is answered again,
+            for whoever lost the first answer: of a rejection, what is remembered.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`.
+            FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before.
+        """
+        async with self._kept.changing:
+            if decision is Decision.REJECT:
+                before = await self._rejected_before(sighting_id, reviewer)
+                if before is not None:
+                    return before
+            sighting = await self.get(sighting_id)
+            if sighting.review and (decision, reason, reviewer) == sighting.review.judgement:
+                await self._finish(sighting)
+                return sighting
+            if sighting.state is SightingState.CONFIRMED:
+                raise errors.FailedPreconditionError(
+                    f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
+                    reason=errors.Reason.SIGHTING_REVIEWED,
+                    metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+                )
+            decided = replace(
+                sighting,
+                state=_STATE_AFTER[decision],
+                review=Review(decision, reason, reviewer, self._kept.clock.now()),
+            )
+            await self._decide(sighting, decided)
+        return decided
+
+    async def rejections(
+        self, *, subject_ids: Collection[str], footage_ids: Collection[str]
+    ) -> list[RejectedSpan]:
+        """Return what is remembered of rejected sightings, newest first; no filter fits all."""
+        return await self._kept.ledger.rejections(subject_ids=subject_ids, footage_ids=footage_ids)
+
+    async def export(self, sighting_id: str, *, unapproved: bool = False) -> tuple[Sighting, bytes]:
+        """Return a confirmed sighting and its still, to disclose.
+
+        Args:
+            sighting_id: Of the sighting.
+            unapproved: Also one that was found by a policy that nobody answered for.
+
+        Raises:
+            NotFoundError: `SIGHTING_NOT_FOUND`.
+            FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
+        """
+        sighting = await self.get(sighting_id)
+        if sighting.state is not SightingState.CONFIRMED:
+            raise errors.FailedPreconditionError(
+                f"sighting {sighting_id} is {sighting.state.value}; only a confirmed one may be"
+                " given out",
+                reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
+                metadata={"sighting_id": sighting_id, "state": sighting.state.name},
+            )
+        if not (sighting.approved or unapproved):
+            raise errors.FailedPreconditionError(
+                f"sighting {sighting_id} was found by policy {sighting.policy_id}, which nobody had"
+                " approved: nobody may act on it, so it is not given out",
+                reason=errors.Reason.POLICY_NOT_APPROVED,
+                metadata={"policy_id": sighting.policy_id},
+            )
+        still = await self.still(sighting)
+        if still is None:
+            raise errors.NotFoundError(
+                f"the still of sighting {sighting_id} is gone: "
+                + (
+                    "the object store removed it by its own rule"
+                    if sighting.still_gone
+                    else "its subject is being closed, or the object store has lost it"
+                ),
+                reason=errors.Reason.SIGHTING_NOT_FOUND,
+                metadata={"sighting_id": sighting_id},
+            )
+        return sighting, still
+
+    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
+        """Yield sightings as they are recorded, reviewed and erased, from now on."""
+        return self._kept.feed.follow()
+
+    async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
+        assert decided.review is not None, "it was decided"
+        rejected = decided.state is SightingState.REJECTED
+        rejection = Rejection(
+            decided.review.reviewer,
+            decided.review.review_time,
+            decided.start_time,
+            decided.time_uncertain,
+        )
+        await self._kept.ledger.settle(
+            ledger_key(sighting), sighting.sighting_id, rejection if rejected else None
+        )
+        if rejected:
+            await self._kept.feed.publish(decided)
+            await self._kept.remove([erased(sighting)])
+            return
+        await self._kept.stills.move(sighting, decided)
+        await self._kept.index.update(decided)
+        await self._finish(decided)
+
+    async def _finish(self, decided: Sighting) -> None:
+        """Do what is left once a decision is written; again, where that broke off."""
+        if decided.state is SightingState.CONFIRMED:
+            await self._kept.stills.delete_pending(decided.sighting_id)
+        await self._kept.feed.publish(decided)
+
+    async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:
+        """Return a sighting that the reviewer has rejected, if all of it is gone."""
+        if await self._kept.index.get(sighting_id) is not None:
+            return None
+        for one in await self._kept.ledger.rejections():
+            known = one.rejection is not None and one.rejection.reviewer == reviewer
+            if known and one.sighting_id == sighting_id:
+                return one
+        return None

@@ -1,0 +1,168 @@
+"""Erasing sightings: with their footage, their subject, or when they are due."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from homeward.core import inventory
+from homeward.core.inventory import HeldData
+from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.kept import KeptSightings, erased
+from homeward.matching.sightings.model import SightingState
+from homeward.matching.sightings.ports import SightingFilter
+from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
+from homeward.servicekit import errors
+from homeward.servicekit.objects import ObjectInfo
+
+log = structlog.get_logger()
+
+STRAY_AFTER = timedelta(days=1)
+"""A still without a sighting is of one that is being recorded, or was left by what broke off."""
+
+COMPARED_EVERY = timedelta(hours=1)
+"""How often stills and sightings are compared with each other. The rules of an object store remove
+stills once a day. Sweeps in between read what is due and nothing else."""
+
+
+class SightingUpkeep:
+    """Erases sightings, and counts what is held.
+
+    Args:
+        kept: The sightings that are kept.
+    """
+
+    def __init__(self, kept: KeptSightings) -> None:
+        self._kept = kept
+        self._compared: datetime | None = None
+
+    async def erase_footage(self, footage_id: str) -> int:
+        """Erase the unconfirmed sightings of a recording and its ledger; return how many."""
+        async with self._kept.changing:
+            found = await self._kept.index.find(SightingFilter(footage_ids=[footage_id]))
+            going = [item for item in found if item.state is not SightingState.CONFIRMED]
+            await self._kept.forget([erased(item) for item in going])
+            await self._kept.ledger.erase_footage(footage_id)
+        return len(going)
+
+    async def remove_subject(self, subject_id: str) -> tuple[Removed, int]:
+        """Erase every sighting of a subject, confirmed ones too.
+
+        Returns:
+            What was removed, and how many of their stills, old versions included, are still there.
+        """
+        async with self._kept.changing:
+            found = await self._kept.index.find(SightingFilter(subject_ids=[subject_id]))
+            removed = await self._kept.forget([erased(item) for item in found])
+            await self._kept.ledger.erase_subject(subject_id)
+        left = [await self._kept.stills.left(item) for item in found]
+        return removed, sum(left)
+
+    async def sweep(self) -> int:
+        """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.
+
+        Both go with their footage; this is for what went without it, by a rule of the store. A
+        sighting whose still went so is marked.
+
+        Returns:
+            How many sightings and stills were erased.
+        """
+        now = self._kept.clock.now()
+        async with self._kept.changing:
+            due = await self._kept.index.find(SightingFilter(expired_at=now))
+            try:
+                await self._kept.forget([erased(item) for item in due])
+            except errors.FailedPreconditionError as error:  # it must not keep what else is due
+                log.warning("stills not removed", problem=error.message)
+        if self._is_compared(now):
+            return len(due)
+        strays = await self._compare(now, {item.sighting_id for item in due})
+        self._compared = now
+        return len(due) + strays
+
+    def _is_compared(self, now: datetime) -> bool:
+        return self._compared is not None and timedelta() <= now - self._compared < COMPARED_EVERY
+
+    async def _compare(self, now: datetime, due: Collection[str]) -> int:
+        """Mark sightings whose stills are gone, and remove stills that no sighting has."""
+        found = await self._kept.index.find(SightingFilter())
+        held = {item.sighting_id for item in found}.difference(due)
+        stills = await self._kept.stills.everything()
+        there = {item.key for item in stills}
+        for sighting in found:
+            if sighting.sighting_id in held and key_of(sighting) not in there:
+                await self._mark_still_gone(sighting.sighting_id)
+        strays = [
+            item
+            for item in stills
+            # A confirmed one goes with its sighting alone: the index may have lost that.
+            if is_pending(item.key)
+            and sighting_in(item.key) not in held
+            and now - item.modified >= STRAY_AFTER  # not one being recorded
+        ]
+        for item in strays:
+            await self._kept.stills.purge(item.key)
+        return len(strays)
+
+    async def _mark_still_gone(self, sighting_id: str) -> None:
+        async with self._kept.changing:  # it may be reviewed, or recorded anew, at this moment
+            sighting = await self._kept.index.get(sighting_id)
+            if (
+                sighting is None
+                or sighting.still_gone
+                or await self._kept.stills.is_there(sighting)
+            ):
+                return
+            marked = replace(sighting, still_gone=True)
+            await self._kept.index.update(marked)
+        await self._kept.feed.publish(marked)
+
+    async def subject_ids(self) -> frozenset[str]:
+        """Return of whom there are sightings, or a record of them in the ledger."""
+        found = {one.subject_id for one in await self._kept.index.find(SightingFilter())}
+        return frozenset(found | {key.subject_id for key in await self._kept.ledger.keys()})
+
+    async def held(self, unfinished: Collection[str] = ()) -> tuple[HeldData, HeldData, HeldData]:
+        """Return how many sightings, stills and ledger records there are.
+
+        Args:
+            unfinished: Subjects of whom nothing should be held any more: what is, is overdue.
+        """
+        found = await self._kept.index.find(SightingFilter())
+        stills = await self._kept.stills.everything()
+        ledgers = await self._kept.ledger.keys()
+        lapsed = {one.sighting_id for one in found if one.subject_id in unfinished}
+        names = {one.sighting_id for one in found}
+
+        def is_overdue(item: ObjectInfo) -> bool:
+            # One that no sighting has is kept until somebody has looked: see `sweep`.
+            name = sighting_in(item.key)
+            lost = not is_pending(item.key) and name not in names
+            age = self._kept.clock.now() - item.modified
+            return name in lapsed or (lost and age >= STRAY_AFTER)
+
+        return (
+            HeldData(
+                inventory.SIGHTINGS.name,
+                count=len(found),
+                oldest=min((one.create_time for one in found), default=None),
+                overdue=sum(
+                    one.sighting_id in lapsed or self._kept.is_expired(one) for one in found
+                ),
+            ),
+            HeldData(
+                inventory.STILLS.name,
+                count=len(stills),
+                size_bytes=sum(item.size for item in stills),
+                oldest=min((item.modified for item in stills), default=None),
+                overdue=sum(map(is_overdue, stills)),
+            ),
+            HeldData(
+                inventory.SPANS.name,
+                count=len(ledgers),
+                overdue=sum(key.subject_id in unfinished for key in ledgers),
+            ),
+        )

@@ -1,0 +1,217 @@
+"""Ending the search for people, and erasing what is held of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
+
+from homeward.core.inventory import (
+    PHOTOGRAPHS,
+    RECORD_LIMIT,
+    REFERENCES,
+    SCANS,
+    SIGHTINGS,
+    STILLS,
+    SUBJECTS,
+    DataClass,
+)
+from homeward.matching.gallery.ports import NOT_REBUILT, Removed, SubjectIndex
+from homeward.matching.sightings.upkeep import SightingUpkeep
+from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.model import (
+    ErasureCertificate,
+    ErasureEntry,
+    ErasureOutcome,
+    Subject,
+    SubjectState,
+)
+from homeward.matching.subjects.object_erasures import NOTHING_THERE, ObjectErasures
+from homeward.matching.subjects.photos import photo_folder
+from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import Stored
+from homeward.servicekit.objects import ObjectStore
+
+RECORD_KEPT = "the record goes last, with the next sweep that finds everything else gone"
+
+
+class SubjectClosing:
+    """Closes subjects, and erases what is held of them.
+
+    Closing writes the shell first, erases the rest afterwards and the record with the data last of
+    all. A close that breaks off is finished by the next one or by the sweep, which finds it by what
+    is still held.
+
+    Args:
+        records: Of the subjects.
+        photos: The reference photographs.
+        gallery: Their templates.
+        sightings: Go along with a subject.
+        certificates: Keep what became of erased data.
+        objects: Tells what became of objects that were erased.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: SubjectRecords,
+        photos: ObjectStore,
+        gallery: SubjectIndex,
+        sightings: SightingUpkeep,
+        certificates: Certificates,
+        objects: ObjectErasures,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._photos = photos
+        self._gallery = gallery
+        self._sightings = sightings
+        self._certificates = certificates
+        self._objects = objects
+        self._clock = clock
+
+    async def close(
+        self, subject_id: str, *, to_be_erased: bool = False
+    ) -> tuple[Stored[Subject], ErasureCertificate]:
+        """End the search for a subject and erase its data; repeats what was left undone.
+
+        Args:
+            subject_id: Whose.
+            to_be_erased: Note that the record of the closed subject is to go too, so that a sweep
+                finishes what breaks off here.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        subject = (await require(self._records, subject_id)).value
+        if subject.state is SubjectState.OPEN or (to_be_erased and not subject.to_be_erased):
+            shell = replace(
+                subject,
+                state=SubjectState.CLOSED,
+                update_time=self._clock.now(),
+                details=None,
+                created_as=None,
+                photos=(),
+                to_be_erased=to_be_erased,
+            )
+            await self._records.close(shell)
+        certificate = await self.erase_data(subject_id)
+        return await require(self._records, subject_id), certificate
+
+    async def erase(self, subject_id: str) -> ErasureCertificate:
+        """Close a subject and forget that it was there.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        _, certificate = await self.close(subject_id, to_be_erased=True)
+        if all(entry.outcome is not ErasureOutcome.FAILED for entry in certificate.entries):
+            await self._records.erase_shell(subject_id)
+        return certificate
+
+    async def erase_data(self, subject_id: str) -> ErasureCertificate:
+        """Erase what is held of a subject that is not open, its record last of all.
+
+        Args:
+            subject_id: Whose. There need not be a record of it.
+
+        Returns:
+            What became of it.
+        """
+        entries = [
+            entry
+            for data, erase in (
+                ((REFERENCES,), self._remove_templates),
+                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((PHOTOGRAPHS,), self._remove_photos),
+            )
+            for entry in await _entries(data, erase(subject_id))
+        ]
+        if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
+            entries.append(_entry(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
+        else:
+            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
+        certificate = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
+        return await self._certificates.keep(certificate)
+
+    async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
+        removed = await self._gallery.remove_subject(subject_id)
+        return [_in_files(REFERENCES, removed)]
+
+    async def _remove_sightings(self, subject_id: str) -> list[ErasureEntry]:
+        removed, left = await self._sightings.remove_subject(subject_id)
+        return [
+            _in_files(SIGHTINGS, removed),
+            await self._objects.entry(STILLS, count=removed.count, left=left),
+            self._in_scans(removed.count),
+        ]
+
+    def _in_scans(self, count: int) -> ErasureEntry:
+        """Tell of the records of scans, which name the sightings that they led to."""
+        if not count:
+            return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+        until = self._clock.now() + RECORD_LIMIT
+        entry = _entry(
+            SCANS,
+            count,
+            ErasureOutcome.PENDING,
+            "ids, cameras, times and scores, which name nobody, go with the scans, by"
+            f" {until:%Y-%m-%d %H:%M} UTC",
+        )
+        return replace(entry, until=until)
+
+    async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
+        folder = photo_folder(subject_id)
+        purge = await self._photos.purge(folder)
+        entry = await self._objects.entry(
+            PHOTOGRAPHS, count=purge.keys, left=purge.left, versions=purge.versions
+        )
+        return [replace(entry, places=(folder,)) if purge.keys else entry]
+
+    async def _erase_record(self, subject_id: str) -> list[ErasureEntry]:
+        erased = await self._records.erase_data(subject_id)
+        gone = not await self._records.has_data(subject_id)
+        return [
+            _entry(
+                SUBJECTS,
+                int(erased),
+                ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
+                "the message was overwritten in its stream and reads as absent"
+                if gone
+                else "the record is still there; the next sweep tries again",
+            )
+        ]
+
+
+async def _entries(
+    data: Sequence[DataClass], erasure: Awaitable[list[ErasureEntry]]
+) -> list[ErasureEntry]:
+    """Carry one erasure out; a store that does not answer is an entry, not the end."""
+    try:
+        return await erasure
+    except (errors.UnavailableError, errors.FailedPreconditionError) as error:
+        again = f"{error.message}; the next sweep tries again"
+        return [_entry(one, 0, ErasureOutcome.FAILED, again) for one in data]
+
+
+def _entry(
+    data: DataClass, count: int, outcome: ErasureOutcome, verification: str, *places: str
+) -> ErasureEntry:
+    return ErasureEntry(
+        data.name, f"{data.engine} {data.place}", count, outcome, verification, places
+    )
+
+
+def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
+    """Tell of what an engine has only marked as removed."""
+    if not (removed.count or removed.places):
+        return _entry(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
+    return _entry(
+        data,
+        removed.count,
+        ErasureOutcome.PENDING,
+        NOT_REBUILT,
+        *removed.places,
+    )

@@ -1,0 +1,270 @@
+"""Enrolling people: their records, and the photographs that they are looked for with."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+from homeward.core.inventory import PHOTOGRAPHS, STILLS
+from homeward.matching.gallery.model import PhotoKey, Template
+from homeward.matching.gallery.ports import FaceAnalyzer, Reference, SubjectIndex
+from homeward.matching.subjects.model import (
+    MAX_PHOTOS_PER_SUBJECT,
+    PhotoOffer,
+    ReferencePhoto,
+    Subject,
+    SubjectDetails,
+    SubjectState,
+)
+from homeward.matching.subjects.photos import photo_id_of, photo_key, with_usable
+from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.unrecorded import remove_photo
+from homeward.servicekit import errors
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.keyvalue import ConflictError, Stored
+from homeward.servicekit.objects import ObjectStore
+from homeward.servicekit.store_rules import StoreRules
+
+SecondLook = Callable[[Subject, Template], Awaitable[bool]]
+"""Looks at a photograph's template before it is enrolled, and tells whether to go on."""
+
+_NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
+
+PHOTO_ADVICE: Mapping[str, str] = {
+    "NO_FACE": "no face was found",
+    "SEVERAL_FACES": "several faces were found: cut it to one person",
+    "TOO_SMALL": "the face is too small: use a larger original",
+    "BLURRED": "the face is blurred: use a sharper photograph",
+    "TURNED_AWAY": "the face is turned away: use one that looks towards the camera",
+    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
+}
+
+
+class Subjects:
+    """The people who are looked for.
+
+    Args:
+        records: Of the subjects.
+        photos: The reference photographs.
+        gallery: Their templates.
+        faces: Judges photographs.
+        rules: Refuse to enrol anybody while the object store would keep what is deleted.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        records: SubjectRecords,
+        photos: ObjectStore,
+        gallery: SubjectIndex,
+        faces: FaceAnalyzer,
+        rules: StoreRules,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._photos = photos
+        self._gallery = gallery
+        self._faces = faces
+        self._rules = rules
+        self._clock = clock
+
+    async def create(self, details: SubjectDetails, *, request_id: str) -> Stored[Subject]:
+        """Enrol a subject without photographs.
+
+        Raises:
+            InvalidArgumentError: `REQUEST_ID_REUSED`.
+            FailedPreconditionError: `RETENTION_UNSAFE`.
+        """
+        await self._rules.require()
+        now = self._clock.now()
+        name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
+        subject = Subject(
+            subject_id=name,
+            state=SubjectState.OPEN,
+            create_time=now,
+            update_time=now,
+            details=details,
+            created_as=details,
+        )
+        if request_id and await self._records.is_closed(name):
+            raise _reused(request_id)  # its open record is gone, and must not come back
+        try:
+            return await self._records.create(subject)
+        except ConflictError:
+            existing = await self.get(name)
+            if existing.value.created_as != details:
+                raise _reused(request_id) from None
+            return existing
+
+    async def add_photo(
+        self, subject_id: str, photo: bytes, *, look: SecondLook | None = None
+    ) -> PhotoOffer:
+        """Add a reference photograph; one whose template was lost gets another.
+
+        Args:
+            subject_id: Whose.
+            photo: A picture file.
+            look: Asked before anything is stored; False leaves the photograph out.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`, `EMBEDDING_MODEL_MISMATCH`,
+                `RETENTION_UNSAFE`.
+            ResourceExhaustedError: `PHOTO_LIMIT`.
+            InvalidArgumentError: `PHOTO_REFUSED`, `IMAGE_UNREADABLE`.
+        """
+        await self._rules.require()
+        held = await self._open_subject(subject_id)
+        photo_id = photo_id_of(subject_id, photo)
+        listed = any(one.photo_id == photo_id for one in held.value.photos)
+        if listed and await self._gallery.holding([photo_id]):
+            return PhotoOffer(held, photo_id, already_held=True)
+        if not listed:
+            _require_room(held.value)
+        reference, template = await self._judge(photo_id, photo)
+        if look is not None and not listed and not await look(held.value, template):
+            return PhotoOffer(held, "")
+
+        def add(subject: Subject) -> Subject:
+            if any(other.photo_id == photo_id for other in subject.photos):
+                usable = {PhotoKey(subject_id, photo_id): True}
+                return with_usable(subject, template.model_digest, usable)
+            _require_room(subject)
+            return replace(subject, photos=(*subject.photos, reference))
+
+        try:
+            await self._photos.put(
+                photo_key(subject_id, photo_id), photo, content_type="application/octet-stream"
+            )
+            await self._gallery.put(Reference(subject_id, photo_id, template))
+            return PhotoOffer(await self._edit(subject_id, add), photo_id)
+        except errors.DomainError:
+            # Closed, erased, filled up or moved to another model while the photograph was judged,
+            # or a store failed: nothing of it may stay.
+            await self._take_back(subject_id, photo_id)
+            raise
+
+    async def get(self, subject_id: str) -> Stored[Subject]:
+        """Return a subject.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+        """
+        return await require(self._records, subject_id)
+
+    async def find(self, *, show_closed: bool, prefix: str = "") -> list[Stored[Subject]]:
+        """Return the subjects whose ids begin with a prefix, newest first."""
+        listed = (await self._records.roll()).newest_first(show_closed=show_closed)
+        return [held for held in listed if held.value.subject_id.startswith(prefix)]
+
+    async def update(
+        self,
+        subject_id: str,
+        change: Callable[[SubjectDetails], SubjectDetails],
+        *,
+        etag: str,
+    ) -> Stored[Subject]:
+        """Change what is stated about a subject.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`.
+            FailedPreconditionError: `SUBJECT_CLOSED`.
+            AbortedError: `ETAG_MISMATCH`, when `etag` is given and is not the present one.
+        """
+
+        def apply(subject: Subject) -> Subject:
+            assert subject.details is not None, "an open subject has its details"
+            return replace(subject, details=change(subject.details))
+
+        return await self._edit(subject_id, apply, etag=etag)
+
+    async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
+        """Return the ids of photographs that nobody is compared with: they have no template.
+
+        Empty while the gallery does not answer: subjects are read and closed all the same.
+        """
+        photo_ids = [photo.photo_id for subject in found for photo in subject.photos]
+        with contextlib.suppress(errors.UnavailableError):
+            return frozenset(photo_ids) - await self._gallery.holding(photo_ids)
+        return frozenset()
+
+    async def photo(self, subject_id: str, photo_id: str) -> bytes | None:
+        """Return a reference photograph as it was enrolled, or None when it is gone."""
+        return await self._photos.get(photo_key(subject_id, photo_id))
+
+    async def _judge(self, photo_id: str, photo: bytes) -> tuple[ReferencePhoto, Template]:
+        analysis = await self._faces.analyze(photo)
+        if analysis.template is None or analysis.box is None:
+            raise errors.InvalidArgumentError(
+                "the photograph cannot serve as a reference: "
+                + "; ".join(PHOTO_ADVICE.get(problem, problem) for problem in analysis.problems),
+                reason=errors.Reason.PHOTO_REFUSED,
+                metadata={"verdict": ",".join(analysis.problems)},
+            )
+        await self._gallery.require_model(analysis.template.model_digest)  # before it is stored
+        reference = ReferencePhoto(photo_id, analysis.box, analysis.quality, self._clock.now())
+        return reference, analysis.template
+
+    async def _take_back(self, subject_id: str, photo_id: str) -> None:
+        with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left
+            held = await self._records.get(subject_id)
+            if held and any(one.photo_id == photo_id for one in held.value.photos):
+                return  # somebody else has added the same one
+            await remove_photo(self._photos, self._gallery, subject_id, photo_id)
+
+    async def _open_subject(self, subject_id: str) -> Stored[Subject]:
+        held = await self.get(subject_id)
+        if held.value.state is not SubjectState.OPEN:
+            raise errors.FailedPreconditionError(
+                f"subject {subject_id} is closed and its data is gone; enrol the person again",
+                reason=errors.Reason.SUBJECT_CLOSED,
+                metadata={"subject_id": subject_id},
+            )
+        return held
+
+    async def _edit(
+        self, subject_id: str, change: Callable[[Subject], Subject], *, etag: str = ""
+    ) -> Stored[Subject]:
+        while True:
+            held = await self._open_subject(subject_id)
+            if etag and etag != held.etag:
+                raise errors.AbortedError(
+                    f"subject {subject_id} was changed meanwhile; read it again, then retry",
+                    reason=errors.Reason.ETAG_MISMATCH,
+                    metadata={"resource": subject_id},
+                )
+            changed = replace(change(held.value), update_time=self._clock.now())
+            try:
+                return await self._records.replace(changed, etag=held.etag)
+            except ConflictError:
+                continue
+
+
+def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
+    """Return what refuses to enrol anybody whose data the object store would keep."""
+    return StoreRules(
+        deviations,
+        clock,
+        bucket=f"{PHOTOGRAPHS.place}, {STILLS.place}",
+        would_keep="photographs or stills after they were erased",
+    )
+
+
+def _reused(request_id: str) -> errors.InvalidArgumentError:
+    return errors.InvalidArgumentError(
+        f"request_id {request_id} came before with another subject; use a new one",
+        reason=errors.Reason.REQUEST_ID_REUSED,
+        metadata={"request_id": request_id},
+    )
+
+
+def _require_room(subject: Subject) -> None:
+    if len(subject.photos) >= MAX_PHOTOS_PER_SUBJECT:
+        raise errors.ResourceExhaustedError(
+            f"a subject has at most {MAX_PHOTOS_PER_SUBJECT} reference photographs",
+            reason=errors.Reason.PHOTO_LIMIT,
+            metadata={"subject_id": subject.subject_id, "limit": str(MAX_PHOTOS_PER_SUBJECT)},
+        )

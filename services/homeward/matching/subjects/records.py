@@ -1,0 +1,104 @@
+"""The records of subjects, as the use cases need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeward.matching.subjects.model import Subject
+from homeward.servicekit import errors
+from homeward.servicekit.keyvalue import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRoll:
+    """All records of subjects at one moment, by their ids."""
+
+    opened: Mapping[str, Stored[Subject]]
+    """With their data; that of a subject whose erasure broke off included."""
+    closed: Mapping[str, Stored[Subject]]
+    """Without any."""
+
+    @property
+    def wanted(self) -> list[Stored[Subject]]:
+        """Those who are looked for."""
+        return [held for name, held in self.opened.items() if name not in self.closed]
+
+    def newest_first(self, *, show_closed: bool) -> list[Stored[Subject]]:
+        """Return those who are looked for, and the closed ones if they are wanted."""
+        listed = [*self.wanted, *(self.closed.values() if show_closed else ())]
+        return sorted(listed, key=lambda held: newest_first(held.value))
+
+
+class SubjectRecords(Protocol):
+    """The records of subjects: one while a subject is open, and a shell of it once it is closed.
+
+    All calls raise `UnavailableError` when the store does not answer.
+    """
+
+    async def get(self, subject_id: str) -> Stored[Subject] | None:
+        """Return the record of a subject, or None: of a closed one the shell."""
+
+    async def is_closed(self, subject_id: str) -> bool:
+        """Tell whether there is a shell of a subject."""
+
+    async def has_data(self, subject_id: str) -> bool:
+        """Tell whether there is a record of a subject with its data, closed or not."""
+
+    async def roll(self) -> SubjectRoll:
+        """Return all records as they are now. Only what has changed since the last time is read."""
+
+    async def create(self, subject: Subject) -> Stored[Subject]:
+        """Write the record of an open subject.
+
+        Raises:
+            ConflictError: There is one.
+        """
+
+    async def replace(self, subject: Subject, *, etag: str) -> Stored[Subject]:
+        """Replace the record of an open subject that must still have an etag.
+
+        Raises:
+            ConflictError: It was changed or erased.
+        """
+
+    async def close(self, shell: Subject) -> None:
+        """Write the shell of a closed subject, whatever shell was there."""
+
+    async def erase_data(self, subject_id: str) -> bool:
+        """Erase the record with the data; return whether there was one."""
+
+    async def erase_shell(self, subject_id: str) -> bool:
+        """Erase the shell; return whether there was one."""
+
+
+def newest_first(subject: Subject) -> tuple[float, str]:
+    """Return what subjects are ordered by, the newest first."""
+    return (-subject.create_time.timestamp(), subject.subject_id)
+
+
+async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
+    """Return the record of a subject.
+
+    Raises:
+        NotFoundError: `SUBJECT_NOT_FOUND`.
+    """
+    held = await subjects.get(subject_id)
+    if held is None:
+        raise errors.NotFoundError(
+            f"there is no subject {subject_id}",
+            reason=errors.Reason.SUBJECT_NOT_FOUND,
+            metadata={"subject_id": subject_id},
+        )
+    return held
+
+
+async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
+    """Tell whether a subject is being looked for."""
+    return not await subjects.is_closed(subject_id) and await subjects.has_data(subject_id)
+
+
+async def count_enrolled(subjects: SubjectRecords) -> int:
+    """Return how many people a search can find: open, with a reference photograph."""
+    return sum(bool(held.value.photos) for held in (await subjects.roll()).wanted)

@@ -1,0 +1,193 @@
+"""`SubjectRecords` and `SightingLedger`: the fakes and those in NATS, held to the same rules."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
+from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
+from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
+from homeward.matching.sightings.ledger import LedgerKey, SightingLedger, Stretch
+from homeward.matching.sightings.spans import Rejection
+from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
+from homeward.matching.subjects.records import SubjectRecords, is_open
+from homeward.servicekit.keyvalue import ConflictError, InMemoryKeyValueStore, KeyValueStore
+from homeward.servicekit.nats import connection
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+ANNA, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+GATE, DOOR = "gate-20260304t120000000000z-1", "door-20260304t120000000000z-1"
+
+
+def subject(name: str = ANNA, *, hour: int = 0) -> Subject:
+    time = NOON + timedelta(hours=hour)
+    details = SubjectDetails("MP-1", "Anna", AgeGroup.ADULT, "vital interests", "DI", time)
+    return Subject(name, SubjectState.OPEN, time, time, details)
+
+
+def shell(name: str = ANNA) -> Subject:
+    return replace(subject(name), state=SubjectState.CLOSED, details=None)
+
+
+@pytest.fixture
+async def bucket(nats_url: str) -> AsyncIterator[KeyValueStore]:
+    async with connection(nats_url, "test") as bus:
+        yield await bus.open_bucket(f"TEST-{uuid.uuid4().hex}", limit=None, replicas=1)
+
+
+@pytest.fixture(params=["memory", "nats"])
+def subjects(request: pytest.FixtureRequest) -> SubjectRecords:
+    if request.param == "memory":
+        return InMemorySubjectRecords()
+    return KeyValueSubjectRecords(request.getfixturevalue("bucket"))
+
+
+@pytest.fixture(params=["memory", "nats"])
+def ledger(request: pytest.FixtureRequest) -> SightingLedger:
+    if request.param == "memory":
+        return InMemorySightingLedger()
+    return KeyValueSightingLedger(request.getfixturevalue("bucket"))
+
+
+async def test_a_record_reads_as_it_was_written(subjects: SubjectRecords) -> None:
+    created = await subjects.create(subject())
+
+    assert created.value == subject()
+    assert await subjects.get(ANNA) == created
+    assert await subjects.get(BEN) is None
+    assert await is_open(subjects, ANNA)
+
+
+async def test_a_record_is_created_once(subjects: SubjectRecords) -> None:
+    await subjects.create(subject())
+
+    with pytest.raises(ConflictError):
+        await subjects.create(subject())
+
+
+async def test_a_record_is_replaced_by_whoever_has_read_it_last(subjects: SubjectRecords) -> None:
+    created = await subjects.create(subject())
+    later = replace(subject(), update_time=NOON + SECOND)
+
+    replaced = await subjects.replace(later, etag=created.etag)
+    with pytest.raises(ConflictError):
+        await subjects.replace(subject(), etag=created.etag)
+
+    assert replaced.etag != created.etag
+    assert await subjects.get(ANNA) == replaced
+
+
+async def test_of_a_closed_subject_the_shell_is_read(subjects: SubjectRecords) -> None:
+    await subjects.create(subject())
+    await subjects.close(shell())
+
+    held = await subjects.get(ANNA)
+    assert held is not None
+    assert held.value == shell()
+    assert (await subjects.is_closed(ANNA), await subjects.has_data(ANNA)) == (True, True)
+    assert not await is_open(subjects, ANNA)
+    assert await subjects.erase_data(ANNA)
+    assert (await subjects.is_closed(ANNA), await subjects.has_data(ANNA)) == (True, False)
+    assert await subjects.erase_shell(ANNA)
+    assert await subjects.get(ANNA) is None
+    assert not await subjects.erase_data(ANNA)
+
+
+async def test_the_roll_is_that_of_this_moment(subjects: SubjectRecords) -> None:
+    created = await subjects.create(subject())
+    await subjects.create(subject(BEN, hour=1))
+    before = await subjects.roll()
+    later = await subjects.replace(replace(subject(), update_time=NOON + SECOND), etag=created.etag)
+    changed = await subjects.roll()
+    await subjects.close(shell(BEN))
+    await subjects.erase_data(BEN)
+    closed = await subjects.roll()
+    await subjects.erase_shell(BEN)
+    after = await subjects.roll()
+
+    assert [held.value.subject_id for held in before.newest_first(show_closed=False)] == [BEN, ANNA]
+    assert changed.opened[ANNA] == later
+    assert (set(closed.opened), set(closed.closed)) == ({ANNA}, {BEN})
+    assert [held.value.subject_id for held in closed.wanted] == [ANNA]
+    assert (set(after.opened), set(after.closed)) == ({ANNA}, set())
+
+
+async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = InMemoryKeyValueStore()
+    subjects, another = KeyValueSubjectRecords(store), KeyValueSubjectRecords(store)
+    for number in range(20):
+        await subjects.create(subject(f"00000000-0000-4000-8000-{number:012d}"))
+    await subjects.roll()
+    reads: list[int] = []
+    entries = store.entries
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        read = await entries(*args, **kwargs)
+        reads.append(len(read))
+        return read
+
+    monkeypatch.setattr(store, "entries", counted)
+    await subjects.roll()
+    await another.create(subject())
+    roll = await subjects.roll()
+
+    assert reads == [1]
+    assert ANNA in roll.opened
+
+
+async def test_a_finding_that_overlaps_is_part_of_the_same_sighting(ledger: SightingLedger) -> None:
+    key = LedgerKey(GATE, ANNA)
+
+    first = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))
+    again = await ledger.place(key, Stretch(13 * SECOND, 20 * SECOND))
+
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.span.sighting_id == first.span.sighting_id
+    assert (again.span.start, again.span.end) == (10 * SECOND, 20 * SECOND)
+
+
+async def test_a_rejection_is_remembered_and_newest_first(ledger: SightingLedger) -> None:
+    for hour, key in enumerate([LedgerKey(GATE, ANNA), LedgerKey(DOOR, BEN)]):
+        placed = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))
+        rejection = Rejection("R", NOON + timedelta(hours=hour), NOON)
+        await ledger.settle(key, placed.span.sighting_id, rejection)
+    again = await ledger.place(LedgerKey(GATE, ANNA), Stretch(11 * SECOND, 12 * SECOND))
+
+    found = await ledger.rejections()
+    assert again.span.rejected
+    assert [one.subject_id for one in found] == [BEN, ANNA]
+    assert found[0].rejection == Rejection("R", NOON + timedelta(hours=1), NOON)
+    assert [one.subject_id for one in await ledger.rejections(subject_ids=[ANNA])] == [ANNA]
+    assert [one.footage_id for one in await ledger.rejections(footage_ids=[DOOR])] == [DOOR]
+    assert await ledger.rejections(subject_ids=[ANNA], footage_ids=[DOOR]) == []
+
+
+async def test_a_confirmed_sighting_does_not_change_any_more(ledger: SightingLedger) -> None:
+    key = LedgerKey(GATE, ANNA)
+    placed = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))
+    await ledger.settle(key, placed.span.sighting_id, None)
+
+    again = await ledger.place(key, Stretch(12 * SECOND, 30 * SECOND))
+
+    assert (again.span.settled, again.span.end) == (True, 14 * SECOND)
+    assert await ledger.rejections() == []
+
+
+async def test_ledgers_go_with_their_recording_or_their_subject(ledger: SightingLedger) -> None:
+    for footage in (GATE, DOOR):
+        for name in (ANNA, BEN):
+            await ledger.place(LedgerKey(footage, name), Stretch(SECOND, 2 * SECOND))
+
+    await ledger.erase_footage(GATE)
+    assert await ledger.keys() == {LedgerKey(DOOR, ANNA), LedgerKey(DOOR, BEN)}
+    await ledger.erase_subject(BEN)
+    assert await ledger.keys() == {LedgerKey(DOOR, ANNA)}
+    await ledger.erase(LedgerKey(DOOR, ANNA))
+    assert await ledger.keys() == frozenset()
