@@ -69,6 +69,7 @@ def fill_only(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
 def measure_recordings(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
     """Measure what looks recordings up, at growing sizes of one store; nothing sweeps meanwhile."""
     with filled_stack(folder, NEVER) as (stack, recordings):
+        await_sweep(stack, 0.0)  # the one of the start
         for size in sizes:
             recordings.fill(size)
             yield from recordings_at(stack, recordings, size)
