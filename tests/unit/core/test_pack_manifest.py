@@ -103,7 +103,9 @@ def test_a_manifest_that_cannot_be_meant_is_refused(
     place[path[-1]] = value
     manifest.write_text(json.dumps(content))
 
-    with pytest.raises(PackError, match=r"homeward-pack\.json cannot be read .*--force"):
+    with pytest.raises(
+        PackError, match=r"homeward-pack\.json cannot be read .*install the pack again"
+    ):
         packs.find("adaface", folder)
 
 

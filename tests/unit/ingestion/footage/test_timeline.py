@@ -23,9 +23,9 @@ from homeward.ingestion.footage.timeline import (
     decode,
     encode,
 )
+from homeward.ingestion.scan.cut import pieces_of
 from homeward.ingestion.scan.gate import Profiles
 from homeward.ingestion.scan.model import Thoroughness
-from homeward.ingestion.scan.scans import pieces_of
 
 many = settings(max_examples=200, deadline=None, derandomize=True)
 """As many examples as find something, and the same ones each time."""
