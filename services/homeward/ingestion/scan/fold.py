@@ -32,7 +32,9 @@ async def fold(scans: ScanRecords, scan_id: str) -> None:
             key=lambda one: (one.value.recording, one.revision),
         )
         for number, group in groupby(fresh, key=lambda one: one.value.recording):
-            for segment in await _added_to_recording(scans, scan_id, number, list(group)):
+            for segment in await _added_to_recording(
+                scans, scan_id, number, list(group), tallied=tally.value.revision
+            ):
                 total = added(total, segment, 0)
         newest = max((one.revision for one in fresh), default=0)
         if newest:
@@ -65,7 +67,12 @@ async def settle(scans: ScanRecords, scan_id: str) -> Scan | None:
 
 
 async def _added_to_recording(
-    scans: ScanRecords, scan_id: str, number: int, ended: Sequence[Stored[Segment]]
+    scans: ScanRecords,
+    scan_id: str,
+    number: int,
+    ended: Sequence[Stored[Segment]],
+    *,
+    tallied: int,
 ) -> list[Segment]:
     """Add segments to their recording; return those that the tally lacks."""
     while True:
@@ -75,10 +82,11 @@ async def _added_to_recording(
         recording, lacking = held.value, []
         for one in ended:
             segment = accounted(one.value)
-            if not recording.has_ended(segment.number - recording.first_segment):
-                recording = recording.with_ended(segment, one.revision)
+            place = segment.number - recording.first_segment
+            if not recording.has_ended(place):
+                recording = recording.with_ended(segment, one.revision, tallied=tallied)
                 lacking.append(segment)
-            elif one.revision <= held.value.revision:
+            elif recording.has_added(place, one.revision):
                 lacking.append(segment)  # whoever added it here did not come to the tally
             # Otherwise it was searched twice, and the first one counts.
         if recording == held.value:

@@ -57,8 +57,9 @@ class ScannedRecording:
     unsearchable: tuple[Unsearchable, ...] = ()
     ended: tuple[tuple[int, int], ...] = ()
     """Segments that have ended, by their numbers in the recording: from, up to but without."""
-    revision: int = 0
-    """Of the newest record of a segment that is in the rest."""
+    added: tuple[tuple[int, int], ...] = ()
+    """Segments that are in the rest and may not be in the tally yet, by their numbers in the
+    recording, each with the revision of the record that counted."""
     looked_at: timedelta = timedelta()
     passed_over: timedelta = timedelta()
     thoroughness: tuple[Thoroughness, ...] = ()
@@ -103,12 +104,20 @@ class ScannedRecording:
             self.segment(number) for number in range(len(self.pieces)) if not self.has_ended(number)
         ]
 
-    def with_ended(self, segment: Segment, revision: int) -> ScannedRecording:
+    def has_added(self, number: int, revision: int) -> bool:
+        """Tell whether it was this record of a segment that counted, by its number in it.
+
+        A segment may be searched twice: both times it ends, and only one of these is added up.
+        """
+        return (number, revision) in self.added
+
+    def with_ended(self, segment: Segment, revision: int, *, tallied: int = 0) -> ScannedRecording:
         """Return the recording with what came of one more segment.
 
         Args:
             segment: That has ended.
             revision: Of its record.
+            tallied: Up to which revision the tally has all that ended.
         """
         number = segment.number - self.first_segment
         searched = segment.state is ScanState.SUCCEEDED
@@ -117,7 +126,7 @@ class ScannedRecording:
         return replace(
             self,
             ended=_with_number(self.ended, number),
-            revision=max(self.revision, revision),
+            added=(*(one for one in self.added if one[1] > tallied), (number, revision)),
             looked_at=self.looked_at + segment.looked_at,
             passed_over=self.passed_over + segment.passed_over,
             thoroughness=tuple(dict.fromkeys(self.thoroughness + how)),

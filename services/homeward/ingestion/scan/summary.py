@@ -81,13 +81,13 @@ def summarise(scan: Scan, live: LiveScan) -> ScanSummary:
     Coverage counts what is certain: of a segment that no scanner has ended nothing is searched. A
     scan succeeds when its plan is complete and each of its segments is accounted for, not before.
     """
-    tally = live.tally
-    for one in live.segments.values():
+    tally, plan = live.tally, live.plan
+    # By what was added up alone: a segment that two scanners had may end once more after that.
+    all_ended = plan.complete and tally.segments == plan.segments
+    for one in () if all_ended else live.segments.values():
         if one.value.state.ended and one.revision > tally.revision:
             # The revision is the tally's own: it is not written.
             tally = replace(added(tally, accounted(one.value), 0), revision=live.tally.revision)
-    plan = live.plan
-    all_ended = plan.complete and tally.segments == plan.segments
     in_hand = [] if all_ended else live.in_hand
     counts = sum((one.counts for one in in_hand), tally.counts)
     cancelled = scan.cancelled and not in_hand
@@ -136,7 +136,7 @@ def detailed(
         if held is None or not segment.state.ended:
             continue
         if not held.has_ended(segment.number - held.first_segment):
-            by_number[segment.recording] = held.with_ended(accounted(segment), held.revision)
+            by_number[segment.recording] = held.with_ended(accounted(segment), 0)
     cancelled = summary.state is ScanState.CANCELLED
     gaps: list[Gap] = []
     sizes: dict[str, FaceSizes] = {}

@@ -23,8 +23,8 @@ from homeward.ingestion.scan.model import (
     Segment,
     Thoroughness,
 )
-from homeward.ingestion.scan.recordings import ScannedRecording, merged
-from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
+from homeward.ingestion.scan.recordings import ScannedRecording, accounted, merged
+from homeward.ingestion.scan.summary import LiveScan, added, detailed, summarise
 from homeward.ingestion.scan.waiting import Waiting
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import Stored
@@ -45,7 +45,7 @@ def told_of(
     planning: bool = False,
     sightings: int = 0,
 ) -> ScanSummary:
-    """What is told about a scan of some segments, each camera's of one recording.
+    """What is told about a scan of some segments, each camera's of one recording, added up.
 
     `planned` is how many segments the plan counts, if those given are not all.
     """
@@ -79,9 +79,12 @@ def told_of(
         for number, one in live.segments.items()
         if one.value.state is not ScanState.PENDING
     }
-    return detailed(
-        summarise(scan, live), recordings, [one.value for one in live.segments.values()]
-    )
+    kept = [one.value for one in live.segments.values()]
+    for number, stored in list(live.segments.items()):
+        if stored.value.state.ended:
+            live.tally = added(live.tally, accounted(stored.value), stored.revision)
+            del live.segments[number]
+    return detailed(summarise(scan, live), recordings, kept)
 
 
 def searched(segment: Segment, **changes: Any) -> Segment:
