@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import qdrant_program
 from engines import running
+from homeward.embedded.files import make_private_folder
 from homeward.embedded.ports import address, choose_ports
 from homeward.matching.adapters.engine import RATE_WAIT_SECONDS, QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
@@ -131,8 +132,9 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        free = iter(choose_ports(folder, base=None, given={}).values())
         self._ports = [
-            choose_ports(folder / str(number), base=None, given={}) for number in range(NODES)
+            {name: next(free) for name in ("s3", "s3-grpc", "peers")} for _ in range(NODES)
         ]
         self._nodes: dict[int, ExitStack] = {}
 
@@ -141,15 +143,15 @@ class Cluster:
         return f"http://{address(self._ports[0]['s3'])}"
 
     def start(self, number: int) -> None:
-        data, ports = self._folder / str(number), self._ports[number]
-        uris = [f"http://{address(each['nats'])}" for each in self._ports]
+        data, ports = make_private_folder(self._folder / str(number)), self._ports[number]
+        uris = [f"http://{address(each['peers'])}" for each in self._ports]
         spec = qdrant_program.qdrant_spec(
             data,
             ports=ports,
             arguments=["--uri", uris[number], *(["--bootstrap", uris[0]] if number else [])],
             settings={
                 "CLUSTER__ENABLED": "true",
-                "CLUSTER__P2P__PORT": str(ports["nats"]),
+                "CLUSTER__P2P__PORT": str(ports["peers"]),
                 "STORAGE__COLLECTION__REPLICATION_FACTOR": str(NODES),
                 "STORAGE__COLLECTION__WRITE_CONSISTENCY_FACTOR": "2",
             },
