@@ -16,11 +16,12 @@ import qdrant_program
 from engines import running
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.ports import address, choose_ports
+from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.engine import RATE_WAIT_SECONDS, QdrantEngine, connect
 from homeward.matching.adapters.keyed import KeyedCollection
-from homeward.matching.adapters.qdrant import SUBJECT_FIELDS, SUBJECT_KINDS, QdrantSubjectIndex
-from homeward.matching.model import ModelInfo, Template
-from homeward.matching.ports import Reference
+from homeward.matching.adapters.qdrant import SUBJECT_LAYOUT, QdrantSubjectIndex
+from homeward.matching.gallery.model import ModelInfo, Template
+from homeward.matching.gallery.ports import Reference
 from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -62,13 +63,13 @@ async def gallery_at(url: str) -> AsyncIterator[QdrantSubjectIndex]:
         client = connect(url=url, path=None)
         yield QdrantSubjectIndex(
             KeyedCollection(
-                QdrantEngine(client, threads, url, server=True),
-                name="subjects",
-                kinds=SUBJECT_KINDS,
-                indexed=SUBJECT_FIELDS,
-                register=InMemoryKeyValueStore(),
-                secret=bytes(range(32)),
-                model=the_model,
+                CollectionAccess(
+                    QdrantEngine(client, threads, url, server=True),
+                    SUBJECT_LAYOUT,
+                    InMemoryKeyValueStore(),
+                    bytes(range(32)),
+                    the_model,
+                )
             )
         )
         client.close()
