@@ -72,7 +72,7 @@ async def planned(scans: StoredScanRecords, scan: Scan, segments: int = 3) -> li
     """Keep a scan of one recording; return its segments as they end."""
     recording = a_recording(segments)
     await scans.create(scan)
-    await scans.put_recording(scan.scan_id, recording, None)
+    await scans.put_recording(scan.scan_id, recording, 0)
     plan = ScanPlan(1, 1, segments, recording.duration, complete=True)
     await scans.put_plan(scan.scan_id, plan, 0)
     return [
@@ -128,7 +128,7 @@ async def test_plan_tally_and_recording_are_replaced_by_those_alone_who_have_rea
     assert (plan.value, tally.value) == (ScanPlan(), ScanTally())
     await scans.put_plan(scan.scan_id, ScanPlan(recordings=1), plan.revision)
     await scans.put_tally(scan.scan_id, ScanTally(segments=1), tally.revision)
-    await scans.put_recording(scan.scan_id, a_recording(), None)
+    await scans.put_recording(scan.scan_id, a_recording(), 0)
     held = await scans.recording(scan.scan_id, 0)
     assert held is not None
     await scans.put_recording(scan.scan_id, replace(held.value, looked_at=MINUTE), held.revision)
@@ -146,7 +146,7 @@ async def test_recordings_beyond_the_plan_are_not_of_a_scan(
 ) -> None:
     recordings = [replace(a_recording(), number=number) for number in range(3)]
     for one in recordings:
-        await scans.put_recording(scan.scan_id, one, None)
+        await scans.put_recording(scan.scan_id, one, 0)
 
     assert await scans.recordings(scan.scan_id, most=2) == recordings[:2]
 

@@ -249,15 +249,21 @@ async def test_a_consumer_that_went_by_itself_is_made_again(
     assert (await taken(queue)).segment == 1
 
 
+@pytest.mark.parametrize("broke_off", [False, True], ids=["", "after a start that broke off"])
 @pytest.mark.usefixtures("queue", "empty_at_once")
-async def test_what_a_version_before_has_queued_is_not_in_the_way(bus: Nats, scan_id: str) -> None:
+async def test_what_a_version_before_has_queued_is_not_in_the_way(
+    bus: Nats, scan_id: str, *, broke_off: bool
+) -> None:
     await bus.jetstream.pull_subscribe("scan.work.>", durable="scanners", stream=STREAM)
     await bus.jetstream.publish(f"scan.work.{scan_id}.0", b"")
 
+    if broke_off:
+        await bus.jetstream.delete_consumer(STREAM, "scanners")
     again = await NatsWorkQueue.open(bus, replicas=1)
     await again.put(scan_id, 0, [0])
 
     assert (await taken(again)).segment == 0
+    assert (await bus.jetstream.stream_info(STREAM)).state.messages == 1
     assert await again.take() is None
 
 
@@ -269,11 +275,11 @@ async def plans(bus: Nats, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Nat
 
 
 async def test_scans_are_planned_in_the_order_in_which_they_came(plans: NatsPlanQueue) -> None:
-    await plans.put("first")
-    await plans.put("second")
+    await plans.put("first", 0)
+    await plans.put("second", 0)
     work = await plans.take()
     assert work is not None
-    await plans.put(work.scan_id)  # the rest of it, behind those that wait
+    await plans.put(work.scan_id, 1)  # the rest of it, behind those that wait
     await work.done()
 
     following = [await plans.take() for _ in range(2)]
@@ -281,8 +287,19 @@ async def test_scans_are_planned_in_the_order_in_which_they_came(plans: NatsPlan
     assert [one and one.scan_id for one in following] == ["second", "first"]
 
 
+async def test_a_scan_is_planned_once_from_the_same_plan(plans: NatsPlanQueue) -> None:
+    for revision in (0, 0, 1, 1):
+        await plans.put("first", revision)
+
+    for _ in range(2):
+        work = await plans.take()
+        assert work is not None
+        await work.done()
+    assert await plans.take() is None
+
+
 async def test_a_scan_whose_planning_failed_comes_again(plans: NatsPlanQueue) -> None:
-    await plans.put("first")
+    await plans.put("first", 0)
     work = await plans.take()
     assert work is not None
     await work.retry()

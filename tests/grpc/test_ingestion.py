@@ -939,7 +939,7 @@ async def new_scan(api: Any, request_id: str = "", **scope: Any) -> Any:
 async def planned_scan(api: Any, **scope: Any) -> Any:
     """Create a scan, and return it as it is once it is planned."""
     scan_id = (await new_scan(api, **scope)).scan_id
-    while not await api.planner.step(scan_id):
+    while await api.planner.step(scan_id) is not None:
         pass
     return (await api.scans.GetScan(scan_service_pb2.GetScanRequest(scan_id=scan_id))).scan
 

@@ -200,22 +200,26 @@ class FakeQueue:
 
 
 class FakePlans:
-    """Scans that wait to be planned, once each or more often."""
+    """Scans that wait to be planned; the same with the same plan is dropped."""
 
     def __init__(self) -> None:
         self.waiting: list[str] = []
+        self.came: set[tuple[str, int]] = set()
+        self.attempt = 1
         self.works: list[FakeWork] = []
         self.problems: list[errors.DomainError] = []
         self.when_empty: Callable[[], Any] = lambda: None
 
-    async def put(self, scan_id: str) -> None:
-        self.waiting.append(scan_id)
+    async def put(self, scan_id: str, revision: int) -> None:
+        if (scan_id, revision) not in self.came:
+            self.came.add((scan_id, revision))
+            self.waiting.append(scan_id)
 
     async def take(self) -> FakeWork | None:
         if self.problems:
             raise self.problems.pop(0)
         if self.waiting:
-            self.works.append(FakeWork(self.waiting.pop(0), 0))
+            self.works.append(FakeWork(self.waiting.pop(0), 0, self.attempt))
             return self.works[-1]
         self.when_empty()
         await asyncio.sleep(0)  # as a real queue does, it lets others run

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Self
 
 import nats.errors
+import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import (
@@ -66,6 +67,8 @@ MAX_ACK_PENDING = 1000
 
 _CONSUMERS_A_PAGE = 256
 
+log = structlog.get_logger()
+
 
 class NatsWork:
     """A segment taken from the queue."""
@@ -115,8 +118,9 @@ class NatsWorkQueue:
             await _ensure_stream(nats, SCAN_WORK, f"{SUBJECT}.>", replicas)
             with suppress(NotFoundError):
                 await nats.jetstream.delete_consumer(STREAM, FORMER_CONSUMER)
-                # Its messages name no recording; `FormerScans` has the planner queue them again.
-                await nats.jetstream.purge_stream(STREAM, subject=f"{SUBJECT}.*.*")
+            # Its messages name no recording; `FormerScans` has the planner queue them again. Also
+            # where the last start broke off before this.
+            await nats.jetstream.purge_stream(STREAM, subject=f"{SUBJECT}.*.*")
         return cls(nats)
 
     async def put(self, scan_id: str, recording: int, segments: Sequence[int]) -> None:
@@ -202,17 +206,20 @@ class NatsWorkQueue:
 
     async def _fetch(self, scan_id: str, most: int, *, seconds: float | None = None) -> list[Msg]:
         """Return what a scan has, up to some messages; nothing when it has nothing just now."""
+        consumer = self._consumers.get(scan_id)
+        if consumer is None:
+            consumer = self._consumers[scan_id] = await self._consumer_of(scan_id)
         try:
-            consumer = self._consumers.get(scan_id)
-            if consumer is None:
-                consumer = await self._consumer_of(scan_id)
-                self._consumers[scan_id] = consumer
             return list(await consumer.fetch(most, timeout=seconds or ANSWER_SECONDS))
         except nats.errors.TimeoutError:
             return []
-        except (APIError, nats.errors.BadSubscriptionError):
-            # Nobody had asked for it for long, so that it went; or its scan has nothing left.
-            self._consumers.pop(scan_id, None)
+        except (APIError, nats.errors.BadSubscriptionError) as error:
+            # Nobody had asked for it for long, so that it went, or its scan has nothing left. If it
+            # is something else, whoever makes the consumer again learns it.
+            log.info("a consumer does not answer", scan_id=scan_id, problem=str(error))
+            if self._consumers.pop(scan_id, None) is consumer:
+                with suppress(nats.errors.BadSubscriptionError):
+                    await consumer.unsubscribe()
             return []
 
     async def _consumer_of(self, scan_id: str) -> JetStreamContext.PullSubscription:
@@ -282,10 +289,12 @@ class NatsPlanQueue:
             )
         return cls(nats, consumer)
 
-    async def put(self, scan_id: str) -> None:
-        """Add a scan, behind those that wait."""
+    async def put(self, scan_id: str, revision: int) -> None:
+        """Add a scan, behind those that wait; the same once more within the hour is dropped."""
         with self._nats.translated():
-            await self._nats.jetstream.publish(f"{PLAN_SUBJECT}.{scan_id}", b"")
+            await self._nats.jetstream.publish(
+                f"{PLAN_SUBJECT}.{scan_id}", b"", headers={"Nats-Msg-Id": f"{scan_id}/{revision}"}
+            )
 
     async def take(self) -> NatsPlanWork | None:
         """Wait a few seconds for a scan; None when there is none."""

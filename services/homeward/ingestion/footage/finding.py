@@ -23,6 +23,7 @@ from homeward.ingestion.footage.layout import (
     camera_prefix,
     day_of,
     day_prefix,
+    is_camera_id,
     is_footage_id,
     last_folder,
 )
@@ -170,7 +171,8 @@ class FootageFinder:
 
     async def camera_ids(self) -> list[str]:
         """Return the cameras that have recordings, in order."""
-        return sorted(last_folder(one) for one in (await self._store.level(RECORDINGS)).folders)
+        names = (last_folder(one) for one in (await self._store.level(RECORDINGS)).folders)
+        return sorted(name for name in names if is_camera_id(name))
 
     async def days(
         self, camera_id: str, first: str = _FIRST_DAY, last: str = _LAST_DAY

@@ -20,7 +20,7 @@ from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.scan.fold import settle
 from homeward.ingestion.scan.model import ScanPlan, ScanTally, Segment
 from homeward.ingestion.scan.recordings import ScannedRecording, accounted
-from homeward.ingestion.scan.records import ScanRecords
+from homeward.ingestion.scan.records import ScanRecords, put_unplanned
 from homeward.ingestion.scan.summary import added
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
@@ -97,7 +97,10 @@ class FormerScans:
                     recording = recording.with_ended(ended, 0)
                     tally = added(tally, ended, 0)
             recordings.append(recording)
-            await self._scans.put_recording(scan_id, recording, None)
+            try:
+                await put_unplanned(self._scans, scan_id, recording, 0)
+            except ConflictError:
+                return  # another replica has brought it over
         await self._scans.add_sightings(scan_id, sighting_ids)
         plan = ScanPlan(
             recordings=len(recordings),

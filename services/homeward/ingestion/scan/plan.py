@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.model import GapReason, Scan, ScanPlan, ScanScope
 from homeward.ingestion.scan.ports import PlanQueue, PlanWork, WorkQueue
 from homeward.ingestion.scan.recordings import ScannedRecording
-from homeward.ingestion.scan.records import ScanRecords
+from homeward.ingestion.scan.records import ScanRecords, put_unplanned
 from homeward.ingestion.scan.work import RETRY_SECONDS, kept_in_hand
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
@@ -32,6 +33,14 @@ RECORDINGS_AT_ONCE = 50
 PLANNERS = 2
 """Scans that a process plans at a time: one whose old recordings must be examined anew takes
 seconds a recording, and holds nobody up."""
+
+RECOVER_SECONDS = 300.0
+"""How often it is looked for scans that nobody plans, though they are not planned."""
+
+MAX_ATTEMPTS = 5
+"""A recording that breaks the planner when it is tried for this time is told as not searched."""
+
+EXAMINING_FAILED = "examining it failed; see the log"
 
 log = structlog.get_logger()
 
@@ -182,7 +191,8 @@ class ScanPlanner:
 
     What belongs to a scan is what its plan says, which is written after the recordings and before
     their segments are queued: whoever takes over from a planner that died does the last recordings
-    again, to the same effect.
+    again, to the same effect. Of two that have the same scan, who came last goes on: each writes
+    the plan before it begins, and by that the other one's plan is not the newest any more.
 
     Args:
         scans: The records of scans.
@@ -214,13 +224,14 @@ class ScanPlanner:
         self._segment_length = segment_length
 
     async def run(self) -> None:
-        """Plan scans until cancelled; first those whose planning nobody remembers."""
-        recovered = False
+        """Plan scans until cancelled; now and then those whose planning nobody remembers."""
+        now = asyncio.get_running_loop().time
+        recover_at = now()
         while True:
             try:
-                if not recovered:
+                if now() >= recover_at:
                     await self.recover()
-                    recovered = True
+                    recover_at = now() + RECOVER_SECONDS
                 work = await self._plans.take()
                 if work is not None:
                     await self._handle(work)
@@ -229,64 +240,92 @@ class ScanPlanner:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def recover(self) -> None:
-        """Have scans planned whose creation broke off before that was asked for."""
+        """Have scans planned whose creation or planning broke off before that was asked for."""
         for scan_id in await self._scans.under_way():
             if await self._scans.get(scan_id) is None:
                 await self._scans.end(scan_id)
-            elif not (await self._scans.plan(scan_id)).value.over:
-                await self._plans.put(scan_id)
+            elif not (plan := await self._scans.plan(scan_id)).value.over:
+                await self._plans.put(scan_id, plan.revision)
 
     async def _handle(self, work: PlanWork) -> None:
         with structlog.contextvars.bound_contextvars(scan_id=work.scan_id):
             try:
                 async with kept_in_hand(work):
-                    over = await self.step(work.scan_id)
+                    going_on_from = await self.step(
+                        work.scan_id, last_attempt=work.attempt >= MAX_ATTEMPTS
+                    )
             except errors.UnavailableError:
                 await work.retry()
                 raise
             except Exception:
-                # A recording that breaks the planner must not stop it for others.
+                # A recording that breaks the planner must not stop it for others. After some
+                # attempts it is told as not searched.
                 log.exception("planning failed", attempt=work.attempt)
                 await work.retry()
                 return
-        if not over:
-            await self._plans.put(work.scan_id)  # behind those that wait
+        if going_on_from is not None:
+            await self._plans.put(work.scan_id, going_on_from)  # behind those that wait
         await work.done()
 
-    async def step(self, scan_id: str) -> bool:
-        """Plan the next recordings of a scan; return whether it is planned."""
+    async def step(self, scan_id: str, *, last_attempt: bool = False) -> int | None:
+        """Plan the next recordings of a scan.
+
+        Args:
+            scan_id: The scan.
+            last_attempt: Whether a recording that breaks this is told as not searched, and raises
+                nothing.
+
+        Returns:
+            The revision of the plan to go on from; None where nothing is left to do: the scan is
+            planned, cancelled or forgotten, or another planner goes on with it.
+        """
         scan, held = await self._scans.get(scan_id), await self._scans.plan(scan_id)
         if scan is None or scan.cancelled or held.value.over:
-            return True
+            return None
         try:
+            held = await self._replaced(scan_id, held, held.value)
             if held.value.queued == held.value.recordings:
                 page = await self._scope.page(scan, held.value, RECORDINGS_AT_ONCE)
-                plan = await self._with(scan, held.value, page)
-                held = Stored(plan, await self._scans.put_plan(scan_id, plan, held.revision))
+                cuts = (self._cut(scan, one, last_attempt=last_attempt) for one in page.found)
+                made = [one for one in await asyncio.gather(*cuts) if one is not None]
+                plan = await self._with(scan_id, held, made)
+                plan = replace(
+                    plan, camera_id=page.camera_id, place=page.place, complete=page.is_last
+                )
+                held = await self._replaced(scan_id, held, plan)
             await self._queue_recordings(scan_id, held.value)
             plan = replace(held.value, queued=held.value.recordings)
-            await self._scans.put_plan(scan_id, plan, held.revision)
+            held = await self._replaced(scan_id, held, plan)
         except ConflictError:
-            return False  # it was cancelled, or another planner has it too
+            return None  # it was cancelled, or another planner has it too
         if plan.complete:
             await fold(self._scans, scan_id)  # it may have ended already
-        return plan.over
+        return None if plan.over else held.revision
 
-    async def _with(self, scan: Scan, plan: ScanPlan, page: ScopePage) -> ScanPlan:
+    async def _replaced(
+        self, scan_id: str, held: Stored[ScanPlan], plan: ScanPlan
+    ) -> Stored[ScanPlan]:
+        return Stored(plan, await self._scans.put_plan(scan_id, plan, held.revision))
+
+    async def _with(
+        self, scan_id: str, held: Stored[ScanPlan], made: Sequence[ScannedRecording]
+    ) -> ScanPlan:
         """Write recordings down, and return the plan with them."""
-        for made in await asyncio.gather(*(self._cut(scan, one) for one in page.found)):
-            if made is not None:
-                recording = replace(made, number=plan.recordings, first_segment=plan.segments)
-                await self._scans.put_recording(scan.scan_id, recording, None)
-                plan = replace(
-                    plan,
-                    recordings=plan.recordings + 1,
-                    segments=plan.segments + len(recording.pieces),
-                    total=plan.total + recording.duration,
-                )
-        return replace(plan, camera_id=page.camera_id, place=page.place, complete=page.is_last)
+        plan = held.value
+        for one in made:
+            recording = replace(one, number=plan.recordings, first_segment=plan.segments)
+            await put_unplanned(self._scans, scan_id, recording, held.revision)
+            plan = replace(
+                plan,
+                recordings=plan.recordings + 1,
+                segments=plan.segments + len(recording.pieces),
+                total=plan.total + recording.duration,
+            )
+        return plan
 
-    async def _cut(self, scan: Scan, found: FoundRecording) -> ScannedRecording | None:
+    async def _cut(
+        self, scan: Scan, found: FoundRecording, *, last_attempt: bool
+    ) -> ScannedRecording | None:
         """Return a recording as it is examined today, cut into segments."""
         if found.footage is None:
             return gone(found.footage_id, found.camera, found.problem)
@@ -297,6 +336,13 @@ class ScanPlanner:
             refusal = (GapReason.UNDECODABLE, error.message)
         except (errors.NotFoundError, errors.FailedPreconditionError) as error:
             refusal = (GapReason.FOOTAGE_GONE, error.message)
+        except errors.DomainError:
+            raise
+        except Exception:
+            if not last_attempt:
+                raise
+            log.exception("recording cannot be planned", footage_id=found.footage_id)
+            refusal = (GapReason.GIVEN_UP, EXAMINING_FAILED)
         return cut(footage, found.camera, scan.scope, length=self._segment_length, refusal=refusal)
 
     async def _queue_recordings(self, scan_id: str, plan: ScanPlan) -> None:

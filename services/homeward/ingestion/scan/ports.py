@@ -317,8 +317,13 @@ class PlanWork(Protocol):
 class PlanQueue(Protocol):
     """Scans that wait to be planned, in the order in which they came. Delivered at least once."""
 
-    async def put(self, scan_id: str) -> None:
-        """Add a scan, behind those that wait."""
+    async def put(self, scan_id: str, revision: int) -> None:
+        """Add a scan, behind those that wait; the same once more within the hour is dropped.
+
+        Args:
+            scan_id: The scan.
+            revision: Of its plan, which the next one goes on from.
+        """
 
     async def take(self) -> PlanWork | None:
         """Wait a few seconds for a scan; None when there is none."""

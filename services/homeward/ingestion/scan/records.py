@@ -60,18 +60,16 @@ class ScanRecords(Protocol):
     async def recordings(self, scan_id: str, *, most: int) -> list[ScannedRecording]:
         """Return the recordings of a scan with numbers below `most`, in order."""
 
-    async def put_recording(
-        self, scan_id: str, recording: ScannedRecording, revision: int | None
-    ) -> None:
+    async def put_recording(self, scan_id: str, recording: ScannedRecording, revision: int) -> None:
         """Write a recording.
 
         Args:
             scan_id: Of its scan.
             recording: The recording.
-            revision: Of the one that it replaces; None to write it whatever is there.
+            revision: Of the one that it replaces; 0 where there must be none.
 
         Raises:
-            ConflictError: The one that it replaces was replaced.
+            ConflictError: Another one is there.
         """
 
     async def tally(self, scan_id: str) -> Stored[ScanTally]:
@@ -177,15 +175,9 @@ class StoredScanRecords:
         found = (records.decode(one.value, ScannedRecording) for one in entries)
         return [one for one in found if one.number < most]
 
-    async def put_recording(
-        self, scan_id: str, recording: ScannedRecording, revision: int | None
-    ) -> None:
+    async def put_recording(self, scan_id: str, recording: ScannedRecording, revision: int) -> None:
         """Write a recording."""
-        key = _recording(scan_id, recording.number)
-        if revision is None:
-            await self._store.put(key, records.encode(recording))
-        else:
-            await self._store.update(key, records.encode(recording), revision=revision)
+        await self._replace(_recording(scan_id, recording.number), recording, revision)
 
     async def tally(self, scan_id: str) -> Stored[ScanTally]:
         """Return what the segments come to that have ended."""
@@ -250,6 +242,37 @@ class StoredScanRecords:
         if revision:
             return await self._store.update(key, records.encode(value), revision=revision)
         return await self._store.create(key, records.encode(value))
+
+
+async def put_unplanned(
+    scans: ScanRecords, scan_id: str, recording: ScannedRecording, plan_revision: int
+) -> None:
+    """Write a recording that the plan of its scan does not have yet.
+
+    Whatever is there comes of a planner that broke off, and is replaced. Where another planner has
+    gone on from the same plan, its recordings may be under search already, and stay as they are.
+
+    Args:
+        scans: Holds both.
+        scan_id: The scan.
+        recording: The recording.
+        plan_revision: Of the plan that it is to be added to.
+
+    Raises:
+        ConflictError: That plan was replaced.
+    """
+    revision = 0
+    while True:
+        try:
+            await scans.put_recording(scan_id, recording, revision)
+        except ConflictError:
+            # In this order: while the plan is as it was, nobody has searched what was read.
+            held = await scans.recording(scan_id, recording.number)
+            if (await scans.plan(scan_id)).revision != plan_revision:
+                raise
+            revision = held.revision if held is not None else 0
+            continue
+        return
 
 
 def _take_in(live: LiveScan, entry: Entry) -> None:

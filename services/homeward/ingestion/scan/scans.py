@@ -97,15 +97,16 @@ class Scans:
                     reason=errors.Reason.REQUEST_ID_REUSED,
                     metadata={"request_id": request_id},
                 )
-            if not (await self._records.plan(name)).value.over:
-                await self._plans.put(name)  # the first call may have broken off before it did
+            plan = await self._records.plan(name)
+            if not plan.value.over:  # the first call may have broken off before it did
+                await self._plans.put(name, plan.revision)
             return await self.get(name)
         await self._require_room()
         await self._matcher.require_searchable(scope.subject_ids)
         if not await self._scope.any(scope):
             raise await self._nothing_in_scope()
         scan = await self._records.create(Scan(name, scope, self._clock.now()))
-        await self._plans.put(name)
+        await self._plans.put(name, 0)
         return scan, summarise(scan, LiveScan())
 
     async def get(self, scan_id: str) -> tuple[Scan, ScanSummary]:

@@ -40,6 +40,23 @@ async def test_recordings_are_found_by_camera_and_start(
     assert await all_of(finder, FootageFilter()) == held
 
 
+async def test_a_folder_that_is_no_camera_is_passed_over(
+    finder: FootageFinder, store: CountingStore, make: Any
+) -> None:
+    held = await fill(store, make, cameras=2, days=1, hours=1)
+    layout = FootageLayout(held[0].footage_id)
+    for key in (layout.manifest, layout.file):
+        copied = key.replace(held[0].header.camera_id, "a copy", 1)
+        await store.put(copied, b"{}", content_type="text/plain")
+
+    assert await all_of(finder, FootageFilter()) == held
+    first = await finder.page(FootageFilter(), size=1)
+    assert (await finder.page(FootageFilter(), size=2, after=first.next_place)).footage == (
+        held[1],
+    )
+    assert len(await finder.camera_ids()) == 2
+
+
 async def test_an_hour_of_a_camera_costs_the_same_however_much_else_is_held(
     finder: FootageFinder, store: CountingStore, make: Any
 ) -> None:

@@ -28,7 +28,7 @@ async def scans() -> StoredScanRecords:
     """Those with one scan of three segments."""
     held = StoredScanRecords(InMemoryKeyValueStore())
     await held.create(Scan("s", ScanScope(), START))
-    await held.put_recording("s", _recording(), None)
+    await held.put_recording("s", _recording(), 0)
     plan = ScanPlan(recordings=1, queued=1, segments=3, total=minutes(3), complete=True)
     await held.put_plan("s", plan, 0)
     return held

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest.mock import AsyncMock
 
@@ -14,13 +15,14 @@ from homeward.core.inventory import FOOTAGE_LIMIT
 from homeward.ingestion.cameras.model import CameraDetails
 from homeward.ingestion.footage.limits import MAX_EXAMINED_AT_ONCE, MAX_SEGMENT
 from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import VERSION
 from homeward.ingestion.scan import plan as planning
 from homeward.ingestion.scan.cut import pieces_of
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.model import Counts, GapReason, ScanScope, ScanState, Segment
-from homeward.ingestion.scan.plan import RecordingsInScope, ScanPlanner
+from homeward.ingestion.scan.plan import MAX_ATTEMPTS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.recordings import ScannedRecording
 from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.scans import ScanChange, ScanLimits, Scans
@@ -81,7 +83,7 @@ class Office:
     async def create(self, scope: ScanScope = EVERYTHING, request_id: str = "") -> str:
         """Create a scan and plan it; return its id."""
         scan, _ = await self.scans.create(scope, request_id=request_id)
-        while not await self.planner.step(scan.scan_id):
+        while await self.planner.step(scan.scan_id) is not None:
             pass
         return scan.scan_id
 
@@ -239,25 +241,28 @@ async def test_segments_appear_as_recordings_are_planned(
     assert counts == [(1, True, 1), (2, True, 2), (2, False, 2)]
 
 
+@pytest.mark.parametrize("at", [0, 1, 2])
 @pytest.mark.parametrize("steps", [1, 2, 3])
 async def test_a_planner_that_died_is_taken_over_from(
-    office: Office, monkeypatch: pytest.MonkeyPatch, steps: int
+    office: Office, monkeypatch: pytest.MonkeyPatch, steps: int, at: int
 ) -> None:
     monkeypatch.setattr(planning, "RECORDINGS_AT_ONCE", 1)
     names = [await office.record(at=100 * number) for number in range(3)]
     scan, _ = await office.scans.create(EVERYTHING, request_id="")
     for _ in range(steps):
         await office.planner.step(scan.scan_id)
-    replaced = office.records.put_plan
+    put_plan, calls = office.records.put_plan, iter(range(3))
 
-    async def die(*_: Any) -> None:
-        raise asyncio.CancelledError
+    async def die(*args: Any) -> int:
+        if next(calls) == at:
+            raise asyncio.CancelledError
+        return await put_plan(*args)
 
-    monkeypatch.setattr(office.records, "put_plan", die)
-    with pytest.raises(asyncio.CancelledError):
-        await office.planner.step(scan.scan_id)
-    monkeypatch.setattr(office.records, "put_plan", replaced)
-    while not await office.planner.step(scan.scan_id):
+    with monkeypatch.context() as patched:
+        patched.setattr(office.records, "put_plan", die)
+        with pytest.raises(asyncio.CancelledError):
+            await office.planner.step(scan.scan_id)
+    while await office.planner.step(scan.scan_id) is not None:
         pass
 
     segments = await office.segments(scan.scan_id)
@@ -272,7 +277,7 @@ async def test_a_scan_whose_planning_was_never_asked_for_is_planned_after_a_rest
 ) -> None:
     await office.record()
 
-    async def die(_: str) -> None:
+    async def die(*_: Any) -> None:
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
@@ -284,6 +289,114 @@ async def test_a_scan_whose_planning_was_never_asked_for_is_planned_after_a_rest
     await office.planner.recover()
 
     assert office.plans.waiting == [scan_id]
+
+
+@pytest.mark.parametrize("overtaken_at", range(1, 4))
+async def test_a_planner_that_was_overtaken_undoes_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch, overtaken_at: int
+) -> None:
+    for number in range(2):
+        await office.record(at=100 * number)
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    put_plan, put_recording = office.records.put_plan, office.records.put_recording
+    writes = 0
+
+    async def overtaken(write: Any, *args: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes == overtaken_at:  # another planner has the scan too, and a scanner is as fast
+            while await office.planner.step(scan.scan_id) is not None:
+                pass
+            await office.finish(scan.scan_id, 0)
+            await office.finish(scan.scan_id, 1)
+        return await write(*args)
+
+    monkeypatch.setattr(office.records, "put_plan", partial(overtaken, put_plan))
+    monkeypatch.setattr(office.records, "put_recording", partial(overtaken, put_recording))
+
+    assert await office.planner.step(scan.scan_id) is None
+
+    assert [one.ended for one in await office.recordings(scan.scan_id)] == [((0, 1),)] * 2
+    _, summary = await office.scans.get(scan.scan_id)
+    assert (summary.state, summary.segment_count) == (ScanState.SUCCEEDED, 2)
+
+
+async def test_a_planner_that_was_overtaken_leaves_the_scan_to_the_other(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.record()
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    monkeypatch.setattr(office.planner, "recover", AsyncMock())
+    monkeypatch.setattr(office.records, "put_plan", AsyncMock(side_effect=ConflictError))
+    planner = asyncio.create_task(office.planner.run())
+    office.plans.when_empty = planner.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await planner
+
+    assert [one.scan_id for one in office.plans.works] == [scan.scan_id]
+    assert office.plans.works[0].said == ["done"]
+
+
+async def test_a_recording_that_breaks_the_planner_is_told_as_not_searched_in_the_end(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, sound = await office.record(at=0), await office.record(at=100)
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    up_to_date = office.resource.library.up_to_date
+
+    async def breaking(footage: Footage) -> Footage:
+        if footage.footage_id == broken:
+            raise ZeroDivisionError
+        return await up_to_date(footage)
+
+    monkeypatch.setattr(office.resource.library, "up_to_date", breaking)
+    with pytest.raises(ZeroDivisionError):
+        await office.planner.step(scan.scan_id)
+
+    await office.planner.step(scan.scan_id, last_attempt=True)
+
+    assert [one.footage_id for one in await office.segments(scan.scan_id)] == [broken, sound]
+    assert office.queue.waiting == [(scan.scan_id, 1)]
+    assert await office.gaps(scan.scan_id) == [
+        (GapReason.GIVEN_UP, seconds(60), "examining it failed; see the log")
+    ]
+
+
+@pytest.mark.parametrize(("attempt", "last"), [(MAX_ATTEMPTS - 1, False), (MAX_ATTEMPTS, True)])
+async def test_the_last_attempt_is_told_the_planner(
+    office: Office, monkeypatch: pytest.MonkeyPatch, *, attempt: int, last: bool
+) -> None:
+    await office.record()
+    scan, _ = await office.scans.create(EVERYTHING, request_id="")
+    monkeypatch.setattr(office.planner, "recover", AsyncMock())
+    step = AsyncMock(return_value=None)
+    monkeypatch.setattr(office.planner, "step", step)
+    office.plans.attempt = attempt
+    planner = asyncio.create_task(office.planner.run())
+    office.plans.when_empty = planner.cancel
+    with pytest.raises(asyncio.CancelledError):
+        await planner
+
+    step.assert_awaited_once_with(scan.scan_id, last_attempt=last)
+
+
+async def test_scans_that_nobody_plans_are_looked_for_again_and_again(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "RECOVER_SECONDS", 0)
+    recovered = AsyncMock()
+    monkeypatch.setattr(office.planner, "recover", recovered)
+    planner = asyncio.create_task(office.planner.run())
+
+    def stop_after_three() -> None:
+        if recovered.await_count == 3:
+            planner.cancel()
+
+    office.plans.when_empty = stop_after_three
+    with pytest.raises(asyncio.CancelledError):
+        await planner
+
+    assert recovered.await_count == 3
 
 
 async def test_a_planner_lets_the_next_scan_have_its_turn(
@@ -310,7 +423,7 @@ async def test_a_recording_that_came_after_its_creation_is_not_of_a_scan(office:
     scan, _ = await office.scans.create(EVERYTHING, request_id="")
     office.clock.advance(seconds(1))
     await office.record(at=100)
-    while not await office.planner.step(scan.scan_id):
+    while await office.planner.step(scan.scan_id) is not None:
         pass
 
     assert [one.footage_id for one in await office.segments(scan.scan_id)] == [name]
@@ -523,7 +636,7 @@ async def test_a_recording_that_was_asked_for_by_name_and_has_gone_is_told_of(
     gone, held = await office.record(at=0), await office.record(at=100)
     scan, _ = await office.scans.create(ScanScope(footage_ids=(held, gone)), request_id="")
     await office.resource.eraser.delete(gone)
-    while not await office.planner.step(scan.scan_id):
+    while await office.planner.step(scan.scan_id) is not None:
         pass
     await office.finish(scan.scan_id, 0)
 
@@ -660,6 +773,7 @@ async def test_a_repeated_request_has_planned_what_the_first_call_did_not(office
     await office.record()
     first, _ = await office.scans.create(EVERYTHING, request_id="r-1")
     office.plans.waiting.clear()
+    office.plans.came.clear()
 
     again, _ = await office.scans.create(EVERYTHING, request_id="r-1")
 
@@ -804,7 +918,7 @@ async def test_nothing_is_added_to_a_cancelled_scan(office: Office) -> None:
 
     await office.scans.cancel(scan.scan_id)
 
-    assert await office.planner.step(scan.scan_id)
+    assert await office.planner.step(scan.scan_id) is None
     with pytest.raises(ConflictError):  # a planner that had begun before
         await office.records.put_plan(scan.scan_id, held.value, held.revision)
     _, summary = await office.scans.get(scan.scan_id)
