@@ -298,6 +298,26 @@ async def test_a_scan_is_planned_once_from_the_same_plan(plans: NatsPlanQueue) -
     assert await plans.take() is None
 
 
+async def test_planning_is_of_the_trace_in_which_it_was_asked_for(
+    plans: NatsPlanQueue, spans: Callable[[], list[ReadableSpan]]
+) -> None:
+    with tracing.span("call"):
+        await plans.put("first", 0)
+    work = await plans.take()
+    assert work is not None
+    with tracing.span("plan", parent=work.trace):
+        await plans.put("first", 1, trace=work.trace)
+    again = await plans.take()
+    assert again is not None
+    with tracing.span("plan", parent=again.trace):
+        pass
+
+    call = next(one for one in spans() if one.name == "call")
+    planned = [one for one in spans() if one.name == "plan"]
+    assert call.context is not None
+    assert [one.parent and one.parent.span_id for one in planned] == [call.context.span_id] * 2
+
+
 async def test_a_scan_whose_planning_failed_comes_again(plans: NatsPlanQueue) -> None:
     await plans.put("first", 0)
     work = await plans.take()

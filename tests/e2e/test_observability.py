@@ -143,16 +143,20 @@ def test_every_span_of_a_search_hangs_on_the_command_that_asked_for_it(shown: Sh
     assert len({span.parent_span_id for span in roots}) == 2
     assert {span.name.rpartition("/")[2] for span in roots} == {
         "CreateScan", "WatchScan", "GetThresholdPolicy", "ListSubjects", "ListCameras",
+        "ListSightings",
     }  # fmt: skip
 
 
-def test_segments_hang_on_the_call_that_made_them_and_stages_on_segments(shown: Shown) -> None:
+def test_segments_hang_on_the_planning_that_was_asked_for_and_stages_on_segments(
+    shown: Shown,
+) -> None:
     of_search = [one.span for one in shown.spans if one.span.trace_id.hex() == shown.trace_id]
     named = {span.span_id: span.name.rpartition("/")[2] for span in of_search}
     chains = {(named.get(span.parent_span_id), span.name.rpartition("/")[2]) for span in of_search}
 
     assert {
-        ("CreateScan", "segment"), ("segment", "follow"), ("follow", "DetectFaces"),
+        ("CreateScan", "plan"), ("plan", "segment"), ("segment", "follow"),
+        ("follow", "DetectFaces"),
         ("follow", "decode"), ("follow", "compare"), ("compare", "embed"),
         ("embed", "EmbedFaces"), ("match", "Match"), ("record", "RecordSightings"),
     } <= chains  # fmt: skip

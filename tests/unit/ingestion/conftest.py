@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -210,7 +210,10 @@ class FakePlans:
         self.problems: list[errors.DomainError] = []
         self.when_empty: Callable[[], Any] = lambda: None
 
-    async def put(self, scan_id: str, revision: int) -> None:
+    async def put(
+        self, scan_id: str, revision: int, *, trace: Mapping[str, str] | None = None
+    ) -> None:
+        del trace
         if (scan_id, revision) not in self.came:
             self.came.add((scan_id, revision))
             self.waiting.append(scan_id)

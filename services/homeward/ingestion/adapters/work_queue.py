@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -66,6 +66,7 @@ MOST_DROPPED = 2048
 MAX_ACK_PENDING = 1000
 
 _CONSUMERS_A_PAGE = 256
+_MESSAGE_ID = "Nats-Msg-Id"
 
 log = structlog.get_logger()
 
@@ -132,7 +133,7 @@ class NatsWorkQueue:
                         self._nats.jetstream.publish(
                             f"{SUBJECT}.{scan_id}",
                             f"{recording} {number}".encode(),
-                            headers={"Nats-Msg-Id": f"{scan_id}/{number}", **tracing.carried()},
+                            headers={_MESSAGE_ID: f"{scan_id}/{number}", **tracing.carried()},
                         )
                         for number in segments[start : start + PUBLISHED_AT_ONCE]
                     )
@@ -246,6 +247,7 @@ class NatsPlanWork:
         self._nats = nats
         self.scan_id = message.subject.rpartition(".")[2]
         self.attempt = message.metadata.num_delivered
+        self.trace = dict(message.headers or {})
 
     async def done(self) -> None:
         """Remove it from the queue."""
@@ -289,12 +291,14 @@ class NatsPlanQueue:
             )
         return cls(nats, consumer)
 
-    async def put(self, scan_id: str, revision: int) -> None:
+    async def put(
+        self, scan_id: str, revision: int, *, trace: Mapping[str, str] | None = None
+    ) -> None:
         """Add a scan, behind those that wait; the same once more within the hour is dropped."""
+        headers = dict(tracing.carried() if trace is None else trace)
+        headers[_MESSAGE_ID] = f"{scan_id}/{revision}"
         with self._nats.translated():
-            await self._nats.jetstream.publish(
-                f"{PLAN_SUBJECT}.{scan_id}", b"", headers={"Nats-Msg-Id": f"{scan_id}/{revision}"}
-            )
+            await self._nats.jetstream.publish(f"{PLAN_SUBJECT}.{scan_id}", b"", headers=headers)
 
     async def take(self) -> NatsPlanWork | None:
         """Wait a few seconds for a scan; None when there is none."""

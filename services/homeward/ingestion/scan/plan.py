@@ -23,7 +23,7 @@ from homeward.ingestion.scan.ports import PlanQueue, PlanWork, WorkQueue
 from homeward.ingestion.scan.recordings import ScannedRecording
 from homeward.ingestion.scan.records import ScanRecords, put_unplanned
 from homeward.ingestion.scan.work import RETRY_SECONDS, kept_in_hand
-from homeward.servicekit import errors
+from homeward.servicekit import errors, tracing
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, Stored
 
@@ -248,7 +248,11 @@ class ScanPlanner:
                 await self._plans.put(scan_id, plan.revision)
 
     async def _handle(self, work: PlanWork) -> None:
-        with structlog.contextvars.bound_contextvars(scan_id=work.scan_id):
+        ids = {"scan_id": work.scan_id}
+        with (
+            tracing.span("plan", {**ids, "attempt": work.attempt}, parent=work.trace),
+            structlog.contextvars.bound_contextvars(**ids),
+        ):
             try:
                 async with kept_in_hand(work):
                     going_on_from = await self.step(
@@ -264,7 +268,8 @@ class ScanPlanner:
                 await work.retry()
                 return
         if going_on_from is not None:
-            await self._plans.put(work.scan_id, going_on_from)  # behind those that wait
+            # Behind those that wait.
+            await self._plans.put(work.scan_id, going_on_from, trace=work.trace)
         await work.done()
 
     async def step(self, scan_id: str, *, last_attempt: bool = False) -> int | None:

@@ -304,6 +304,10 @@ class PlanWork(Protocol):
     def attempt(self) -> int:
         """How often it was taken, from 1."""
 
+    @property
+    def trace(self) -> Mapping[str, str]:
+        """The trace that the scan was asked for in, see `tracing.carried`; empty without one."""
+
     async def done(self) -> None:
         """Remove it from the queue."""
 
@@ -317,12 +321,15 @@ class PlanWork(Protocol):
 class PlanQueue(Protocol):
     """Scans that wait to be planned, in the order in which they came. Delivered at least once."""
 
-    async def put(self, scan_id: str, revision: int) -> None:
+    async def put(
+        self, scan_id: str, revision: int, *, trace: Mapping[str, str] | None = None
+    ) -> None:
         """Add a scan, behind those that wait; the same once more within the hour is dropped.
 
         Args:
             scan_id: The scan.
             revision: Of its plan, which the next one goes on from.
+            trace: That it belongs to, see `tracing.carried`; None for the current one.
         """
 
     async def take(self) -> PlanWork | None:
