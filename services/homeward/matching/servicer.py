@@ -195,6 +195,8 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         size = wire.number_between(
             request.gallery_size, "gallery_size", least=0, most=common_convert.MAX_GALLERY
         )
+        # First what takes longest to mend: no policy helps a gallery of another pack.
+        await self._gallery.require_model((await self._policies.model_in_use()).digest)
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         await self._gallery.require_model(policy.model_digest)
         await self._completeness.require(

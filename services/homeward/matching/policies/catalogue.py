@@ -178,7 +178,7 @@ class Policies:
                 `POLICY_MODEL_MISMATCH`.
         """
         policy = await self.get(policy_id)
-        self._require(policy, await self._model_in_use())
+        self._require(policy, await self.model_in_use())
         await self._keep(policy_id)
 
         async def change(value: bytes | None) -> bytes | None:
@@ -256,7 +256,7 @@ class Policies:
         )
 
     async def _read_again(self, now: datetime) -> _Read:
-        model = await self._model_in_use()
+        model = await self.model_in_use()
         active = await self._active_id()
         policy = await self.get(active) if active else None
         if self._evaluation and (policy is None or policy.file.model_digest != model.digest):
@@ -342,7 +342,12 @@ class Policies:
             metadata={"policy_id": name},
         )
 
-    async def _model_in_use(self) -> ModelInfo:
+    async def model_in_use(self) -> ModelInfo:
+        """Return the model that templates are made with now, or were made with last.
+
+        Raises:
+            UnavailableError: The embedding service does not answer, and has not yet.
+        """
         try:
             self._model = await self._faces.model()
         except errors.UnavailableError:
