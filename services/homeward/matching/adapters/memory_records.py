@@ -14,7 +14,7 @@ from homeward.matching.sightings.ledger import (
 )
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
 from homeward.matching.subjects.model import Subject
-from homeward.matching.subjects.records import SubjectRoll
+from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit.keyvalue import ConflictError, Stored
 
 
@@ -55,9 +55,13 @@ class InMemorySubjectRecords:
             raise ConflictError(subject.subject_id)
         return self._written(subject, self._opened)
 
-    async def close(self, shell: Subject) -> None:
-        """Write the shell of a closed subject, whatever shell was there."""
-        self._written(shell, self._closed)
+    async def close(self, shell: Subject) -> bool:
+        """Write the shell of a closed subject; return whether there was none."""
+        held = self._closed.get(shell.subject_id)
+        written = shell_after(held.value if held else None, shell)
+        if written is not None:
+            self._written(written, self._closed)
+        return held is None
 
     async def erase_data(self, subject_id: str) -> bool:
         """Erase the record with the data; return whether there was one."""

@@ -96,7 +96,11 @@ class SubjectClosing:
                 photos=(),
                 to_be_erased=to_be_erased,
             )
-            await self._records.close(shell)
+            is_new = await self._records.close(shell)
+            if is_new and not await self._records.has_data(subject_id):
+                # Erased by another replica since it was read, the shell last of all.
+                await self._records.erase_shell(subject_id)
+                await require(self._records, subject_id)
         certificate = await self.erase_data(subject_id)
         return await require(self._records, subject_id), certificate
 
