@@ -206,6 +206,7 @@ def _sweep(
             gallery=stores.gallery,
             sightings=upkeep,
             certificates=certificates,
+            clock=clock,
         ),
         clock=clock,
     )

@@ -113,6 +113,11 @@ class InMemorySightingLedger:
         ]
         return sorted(found, key=newest_first)
 
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
+        ledgers = [spans for key, spans in self._spans.items() if key.subject_id == subject_id]
+        return frozenset(span.sighting_id for spans in ledgers for span in spans)
+
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""
         return frozenset(self._spans)

@@ -74,6 +74,12 @@ class KeyValueSightingLedger:
                     found += rejected_spans(key, records.decode(entry.value, _Spans))
         return sorted(found, key=newest_first)
 
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
+        entries = await self._store.entries(f"*.{subject_id}")
+        ledgers = [records.decode(entry.value, _Spans) for entry in entries]
+        return frozenset(span.sighting_id for spans in ledgers for span in spans)
+
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""
         return frozenset(map(_key, await self._store.keys()))

@@ -61,6 +61,9 @@ class SightingLedger(Protocol):
     ) -> list[RejectedSpan]:
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
 
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
+
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""
 

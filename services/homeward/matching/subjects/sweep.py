@@ -152,7 +152,7 @@ class SubjectSweep:
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
-                await self._closing.erase_data(name)
+                await self._closing.erase_data(name, repeated=True)
         if left.unknown:
             # Not removed: with the records of another installation, this would be everybody's.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])
