@@ -11,7 +11,9 @@ from homeward.matching.sightings.ledger import (
     newest_first,
     rejected_spans,
     settled,
+    span_of,
 )
+from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
@@ -95,10 +97,21 @@ class InMemorySightingLedger:
         )
         return placement
 
-    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
-        """Note a decision on a sighting."""
+    async def settle(
+        self,
+        key: LedgerKey,
+        sighting_id: str,
+        rejection: Rejection | None,
+        review: Review | None = None,
+    ) -> Span | None:
+        """Note a decision on a sighting, unless somebody else's stands against it."""
         if key in self._spans:
-            self._spans[key] = settled(self._spans[key], sighting_id, rejection)
+            self._spans[key] = settled(self._spans[key], sighting_id, rejection, review)
+        return await self.span(key, sighting_id)
+
+    async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Return the span of a sighting as it is now."""
+        return span_of(self._spans.get(key, ()), sighting_id)
 
     async def rejections(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -146,9 +146,10 @@ class SightingUpkeep:
                 or await self._kept.stills.is_there(sighting)
             ):
                 return
-            marked = replace(sighting, still_gone=True)
-            await self._kept.index.update(marked)
-        await self._kept.feed.publish(marked)
+            await self._kept.index.mark_still_gone(sighting_id)
+            marked = await self._kept.index.get(sighting_id)
+        if marked is not None:
+            await self._kept.feed.publish(marked)
 
     async def subject_ids(self) -> frozenset[str]:
         """Return of whom there are sightings, or a record of them in the ledger."""
