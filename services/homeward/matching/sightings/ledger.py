@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan
     ]
 
 
-def newest_first(one: RejectedSpan) -> tuple[timedelta, str, timedelta]:
+def newest_first(one: RejectedSpan) -> tuple[float, str, float, str]:
     """Return what rejected spans are ordered by, the newest rejection first."""
-    rejected = one.rejection.review_time if one.rejection else _LONG_AGO
-    return (_LONG_AGO - rejected, one.footage_id, one.start)
+    rejected = one.rejection.review_time.timestamp() if one.rejection else 0.0
+    return (-rejected, one.footage_id, one.start.total_seconds(), one.sighting_id)
