@@ -103,12 +103,14 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     )
     upkeep = SightingUpkeep(kept)
     completeness, gallery_rebuild = _gallery(stores, clock)
+    closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
         gallery=stores.gallery,
         faces=stores.faces,
         rules=subject_rules(stores.buckets.deviations, clock),
+        was_erased=certificates.exists,
         clock=clock,
     )
     policies = Policies(
@@ -127,7 +129,6 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         faces=stores.faces,
         lease=replacing,
     )
-    closing, certificates = _closing(stores, choices, upkeep, clock)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
     return UseCases(
         subjects=subjects,

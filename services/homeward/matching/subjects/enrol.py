@@ -18,7 +18,7 @@ from homeward.matching.subjects.model import (
     SubjectDetails,
     SubjectState,
 )
-from homeward.matching.subjects.photos import photo_id_of, photo_key, with_usable
+from homeward.matching.subjects.photos import PHOTO_TYPE, photo_id_of, photo_key, with_usable
 from homeward.matching.subjects.records import SubjectRecords, require
 from homeward.matching.subjects.unrecorded import remove_photo
 from homeward.servicekit import errors
@@ -51,6 +51,7 @@ class Subjects:
         gallery: Their templates.
         faces: Judges photographs.
         rules: Refuse to enrol anybody while the object store would keep what is deleted.
+        was_erased: Tells whether there is a certificate of a subject's erasure.
         clock: Tells the time.
     """
 
@@ -62,6 +63,7 @@ class Subjects:
         gallery: SubjectIndex,
         faces: FaceAnalyzer,
         rules: StoreRules,
+        was_erased: Callable[[str], Awaitable[bool]],
         clock: Clock,
     ) -> None:
         self._records = records
@@ -69,6 +71,7 @@ class Subjects:
         self._gallery = gallery
         self._faces = faces
         self._rules = rules
+        self._was_erased = was_erased
         self._clock = clock
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> Stored[Subject]:
@@ -89,7 +92,7 @@ class Subjects:
             details=details,
             created_as=details,
         )
-        if request_id and await self._records.is_closed(name):
+        if request_id and (await self._records.is_closed(name) or await self._was_erased(name)):
             raise _reused(request_id)  # its open record is gone, and must not come back
         try:
             return await self._records.create(subject)
@@ -136,9 +139,7 @@ class Subjects:
             return replace(subject, photos=(*subject.photos, reference))
 
         try:
-            await self._photos.put(
-                photo_key(subject_id, photo_id), photo, content_type="application/octet-stream"
-            )
+            await self._photos.put(photo_key(subject_id, photo_id), photo, content_type=PHOTO_TYPE)
             await self._gallery.put(Reference(subject_id, photo_id, template))
             return PhotoOffer(await self._edit(subject_id, add), photo_id)
         except errors.DomainError:

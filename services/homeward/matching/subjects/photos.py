@@ -15,6 +15,9 @@ from homeward.servicekit.objects import ObjectStore
 
 PREFIX = "subjects/"
 
+PHOTO_TYPE = "application/octet-stream"
+"""How photographs are stored: as the files that came, of whatever type."""
+
 
 class SubjectPhotos:
     """The gallery's `EnrolledPhotos`: who is looked for, with which photographs.
