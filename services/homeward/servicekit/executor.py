@@ -46,7 +46,8 @@ class BoundedExecutor:
         """
         if self._pending >= self._limit:
             raise ResourceExhaustedError(
-                f"{self._name} has as much work as it accepts; try again in a moment",
+                f"all threads for {self._name} are busy and its queue is full"
+                f" ({self._limit} calls in all); try again in {RETRY_SECONDS} s",
                 reason=Reason.QUEUE_FULL,
                 metadata={"component": self._name},
                 retry_seconds=RETRY_SECONDS,

@@ -644,6 +644,33 @@ async def test_what_is_waited_for_is_told_with_its_place_and_since_when(desk: De
     assert told == [None, first, first, None]
 
 
+async def test_a_wait_for_a_free_thread_says_that_nothing_needs_to_be_done(desk: Desk) -> None:
+    told = []
+
+    async def refuse(task: SegmentTask, report: Report) -> None:
+        del task, report
+        raise errors.ResourceExhaustedError(
+            "its queue is full; try again in 1 s",
+            reason=errors.Reason.QUEUE_FULL,
+            metadata={"component": "pictures"},
+        )
+
+    async def go_on(task: SegmentTask, report: Report) -> None:
+        told.append((await desk.segment()).waiting)
+        await report(task.segment)
+
+    desk.scanner.steps = [refuse, go_on]
+
+    await desk.run()
+
+    (waiting,) = told
+    assert waiting is not None
+    assert (waiting.component, waiting.address) == ("pictures", "")
+    assert "waits for a free thread for pictures" in waiting.problem
+    assert waiting.problem.endswith("nothing needs to be done")
+    assert "try again" not in waiting.problem
+
+
 async def test_what_is_waited_for_without_a_word_is_told_until_it_answers(
     desk: Desk, checks: list[errors.UnavailableError | None]
 ) -> None:
