@@ -259,7 +259,7 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
         return errors.unavailable(
             component,
             address,
-            "start it, or correct its address",
+            "it may be starting; if it is not, start it, or correct its address",
             waited=error.code() is grpc.StatusCode.DEADLINE_EXCEEDED,
         )
     return errors.InternalError(
