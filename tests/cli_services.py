@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli_values import (
@@ -195,6 +196,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.findings: list[str] = []
         """What is odd about every recording, in words."""
         self.sha256 = ""
+        self.duration = Duration(seconds=60)
 
     def GetUpload(self, request: Any, context: Any) -> Any:
         if request.request_id not in self.uploads:
@@ -226,6 +228,9 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             findings=self._findings(),
+            duration=self.duration,
+            end_time=Timestamp(seconds=header.start_time.seconds + self.duration.seconds),
+            receive_time=LATER,
         )
         self.held[header.sha256] = footage
         return footage_service_pb2.UploadFootageResponse(footage=footage, already_held=already_held)
@@ -258,6 +263,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         )
 
     def ListFootage(self, request: Any, context: Any) -> Any:
+        if refusal := self.refusals.get("ListFootage"):
+            refusal.abort(context)
         return footage_service_pb2.ListFootageResponse(footage=self.held.values())
 
     def DeleteFootage(self, request: Any, context: Any) -> Any:
