@@ -162,6 +162,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.clock_offset = Duration()
+        self.no_removal: Refusal | None = None
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -170,6 +171,12 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def UpdateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         return camera_service_pb2.UpdateCameraResponse(camera=request.camera)
+
+    def DeleteCamera(self, request: Any, context: Any) -> Any:
+        if self.no_removal is not None:
+            self.no_removal.abort(context)
+        self.requests.append(request)
+        return camera_service_pb2.DeleteCameraResponse()
 
     def GetCamera(self, request: Any, context: Any) -> Any:
         camera = camera_pb2.Camera(

@@ -350,6 +350,26 @@ async def test_get_camera_knows_no_other(api: Any) -> None:
     )
 
 
+async def test_delete_camera_removes_one_without_recordings(api: Any) -> None:
+    call = camera_service_pb2.DeleteCameraRequest(camera_id="cam-1")
+    await upload(api)
+    assert await refusal(api.cameras.DeleteCamera(call)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Reason.CAMERA_HAS_FOOTAGE,
+    )
+    held = (await api.footage.ListFootage(footage_service_pb2.ListFootageRequest())).footage
+    await api.footage.DeleteFootage(
+        footage_service_pb2.DeleteFootageRequest(footage_id=held[0].footage_id)
+    )
+
+    await api.cameras.DeleteCamera(call)
+
+    assert await refusal(api.cameras.DeleteCamera(call)) == (
+        grpc.StatusCode.NOT_FOUND,
+        errors.Reason.CAMERA_NOT_FOUND,
+    )
+
+
 async def test_list_cameras_goes_page_by_page(api: Any) -> None:
     await api.cameras.CreateCamera(new_camera("cam-2"))
     first = await api.cameras.ListCameras(camera_service_pb2.ListCamerasRequest(page_size=1))

@@ -78,6 +78,10 @@ _ADVICE: Mapping[str, str] = {
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
     "CAMERA_EXISTS": "`homeward camera update CAM` changes it",
+    "CAMERA_HAS_FOOTAGE": (
+        "`homeward footage list --camera {camera_id}` shows the recordings, `homeward footage rm"
+        " ID` removes one; an upload that broke off is forgotten after a day"
+    ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "FOOTAGE_EXISTS_ELSEWHERE": (
@@ -243,7 +247,7 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
         return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
     if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
         return _NO_POLICY
-    placeholders = {"policy_id": "ID", "model": "NAME", "served": "NAME"}
+    placeholders = {"camera_id": "CAM", "policy_id": "ID", "model": "NAME", "served": "NAME"}
     return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 

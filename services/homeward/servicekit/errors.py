@@ -32,6 +32,7 @@ class Reason(StrEnum):
     MESSAGE_TOO_LARGE = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
+    CAMERA_HAS_FOOTAGE = auto()
     FOOTAGE_NOT_FOUND = auto()
     FOOTAGE_EXPIRED = auto()
     FOOTAGE_EXISTS_ELSEWHERE = auto()

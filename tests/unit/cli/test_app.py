@@ -35,7 +35,7 @@ LEAVES = (
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
     "subject reenrol",
-    *(f"camera {name}" for name in ("add", "list", "update")),
+    *(f"camera {name}" for name in ("add", "list", "update", "rm")),
     *(f"footage {name}" for name in ("add", "list", "show", "rm")),
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
     *(f"policy {name}" for name in ("list", "show", "add", "approve", "activate", "expire")),

@@ -164,9 +164,9 @@ class FootageFinder:
                     return FootagePage(tuple(footage), reached)
         return FootagePage(tuple(footage), "")
 
-    async def holds_any(self) -> bool:
-        """Tell whether there is any recording at all."""
-        async with aclosing(self.each(FootageFilter())) as found:
+    async def holds_any(self, wanted: FootageFilter = FootageFilter()) -> bool:
+        """Tell whether there is any recording, or any that is asked for."""
+        async with aclosing(self.each(wanted)) as found:
             return await anext(found, None) is not None
 
     async def camera_ids(self) -> list[str]:

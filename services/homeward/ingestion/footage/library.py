@@ -114,6 +114,12 @@ class FootageLibrary:
         async with aclosing(self.finder.each(wanted)) as found:
             return [footage async for footage in found]
 
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether there is a recording of a camera, though it may be past its deadline."""
+        return await self._known.holds_any_of(camera_id) or await self.finder.holds_any(
+            FootageFilter((camera_id,))
+        )
+
     async def url(self, footage: Footage) -> str:
         """Return a URL to read a recording's file by, which ends with the recording's deadline.
 

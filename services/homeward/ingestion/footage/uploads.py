@@ -203,6 +203,13 @@ class FootageUploads:
         )
         return await self._committed(upload, parts)
 
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether a recording of a camera is held or being uploaded."""
+        pending = (records.decode(one.value, Upload) for one in await self._uploads.entries())
+        return any(
+            one.header.camera_id == camera_id and not one.done for one in pending
+        ) or await self._library.holds_any_of(camera_id)
+
     async def upload_url(
         self, request_id: str, header: FootageHeader
     ) -> tuple[str, datetime] | Footage:
