@@ -351,9 +351,12 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
         self.rejections: list[sighting_pb2.Rejection] = []
+        self.gone = False
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.gone:
+            Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
         return sighting_service_pb2.GetSightingResponse(
             sighting=self.sighting,
             still=self.still,
@@ -364,7 +367,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
     def ListSightings(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
-        return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting, *others])
+        held = [] if self.gone else [self.sighting]
+        return sighting_service_pb2.ListSightingsResponse(sightings=[*held, *others])
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -372,6 +376,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
 
     def ReviewSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.gone:
+            Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
         self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
         return sighting_service_pb2.ReviewSightingResponse(sighting=self.sighting)
 

@@ -160,15 +160,15 @@ FIELD_OPTIONS: Mapping[str, str] = {
 }
 """What a field of a request is called on the command line, where its name does not tell."""
 
-PHOTO_PROBLEMS: Mapping[str, str] = {
-    "NO_FACE": "no face was found: use a photograph that shows the face",
-    "SEVERAL_FACES": "more than one face was found: cut the photograph to the one person",
-    "TOO_SMALL": "the face is too small: use a larger original or a closer photograph",
-    "BLURRED": "the face is blurred: use a sharper photograph",
-    "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
-    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
+PHOTO_ADVICE: Mapping[str, str] = {
+    "NO_FACE": "use a photograph that shows the face",
+    "SEVERAL_FACES": "cut the photograph to the one person",
+    "TOO_SMALL": "use a larger original or a closer photograph",
+    "BLURRED": "use a sharper photograph",
+    "TURNED_AWAY": "use a photograph that looks towards the camera",
+    "NOT_UPRIGHT": "turn the photograph upright",
 }
-
+"""What to do about each of `PHOTO_PROBLEMS`."""
 
 PACK_ADVICE = (
     "`homeward model list` shows the packs that are installed; `homeward model install` installs"
@@ -244,7 +244,7 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
     """
     if reason == "PHOTO_REFUSED":
         problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
-        return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+        return "; ".join(PHOTO_ADVICE.get(name.strip(), name.strip()) for name in problems)
     if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
         return _NO_POLICY
     placeholders = {"camera_id": "CAM", "policy_id": "ID", "model": "NAME", "served": "NAME"}

@@ -62,6 +62,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
             reviewer=sighting.review.reviewer,
             review_time=wire.to_timestamp(sighting.review.review_time),
         )
+    confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
         subject_id=sighting.subject_id,
@@ -83,7 +84,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         state=_SIGHTING_STATES[sighting.state],
         review=review,
         create_time=wire.to_timestamp(sighting.create_time),
-        delete_time=wire.to_timestamp(sighting.delete_time),
+        delete_time=None if confirmed else wire.to_timestamp(sighting.delete_time),
         figures=common_convert.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
