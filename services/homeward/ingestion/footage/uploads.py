@@ -376,8 +376,8 @@ class FootageUploads:
         try:
             _require_digest(header.sha256, digest or await self._read_through(upload, key))
             examined = await self._library.examine(header.footage_id)
-            probe = examined.probe
-            self._require_age(await self._true_time(header, header.start_time + probe.duration))
+            media = examined.media
+            self._require_age(await self._true_time(header, header.start_time + media.duration))
             held = await self._held(header)  # it may have come by another upload meanwhile
         except (
             errors.InvalidArgumentError,
@@ -394,7 +394,7 @@ class FootageUploads:
         footage = Footage(
             footage_id=header.footage_id,
             header=header,
-            probe=probe,
+            media=media,
             receive_time=upload.create_time,
             delete_time=upload.create_time + self._terms.keep,
         )

@@ -259,13 +259,13 @@ def _attributes(finished: Segment) -> dict[str, str | int | float]:
 
 def _as_set(footage: Footage, segment: Segment) -> Footage:
     """Return a recording with the shape of pixels that its camera is set to, if it states none."""
-    shown = footage.probe.video.presentation
+    shown = footage.media.video.presentation
     if segment.pixel_aspect is None or shown.pixel_aspect != 1.0:
         return footage
     video = replace(
-        footage.probe.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
+        footage.media.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
     )
-    return replace(footage, probe=replace(footage.probe, video=video))
+    return replace(footage, media=replace(footage.media, video=video))
 
 
 def _passes(error: errors.DomainError) -> bool:

@@ -326,7 +326,7 @@ async def test_a_cameras_shape_of_pixels_counts_where_its_recording_states_none(
     await desk.run()
 
     (task,) = desk.scanner.tasks
-    assert task.footage.probe.video.presentation.pixel_aspect == shown
+    assert task.footage.media.video.presentation.pixel_aspect == shown
 
 
 async def test_the_queue_is_told_after_the_checkpoint(
@@ -545,7 +545,7 @@ async def test_a_segment_that_an_earlier_version_planned_has_its_recording_exami
     await desk.run()
 
     (task,) = desk.scanner.tasks
-    assert task.footage.probe.version == VERSION
+    assert task.footage.media.version == VERSION
     np.testing.assert_array_equal(task.timeline.times, prober.timeline.times)
     assert await desk.state() is ScanState.SUCCEEDED
 
