@@ -15,6 +15,7 @@ import structlog
 from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.scan.counting import count_segment
 from homeward.ingestion.scan.fold import fold, settle
 from homeward.ingestion.scan.model import GapReason, Scan, ScanState, Segment
 from homeward.ingestion.scan.ports import Work, WorkQueue
@@ -118,7 +119,7 @@ class ScanWorker:
         """Keep what came of a segment, and add it to its scan."""
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
-        metrics.count_segment(finished)
+        count_segment(finished)
         log.info(
             "segment",
             state=finished.state.value,

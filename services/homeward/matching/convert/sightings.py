@@ -10,7 +10,7 @@ from homeward.api.matching.v1 import (
     sighting_service_pb2,
 )
 from homeward.common import convert as common_convert
-from homeward.matching.convert.probes import MAX_SCOPE, id_prefix_from, scope_from
+from homeward.matching.convert.ids import MAX_SCOPE, scope_from
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -147,7 +147,7 @@ def only_prefix_from(request: sighting_service_pb2.ListSightingsRequest) -> str:
     for field, _ in request.ListFields():
         if field.name not in ("id_prefix", "page_size"):
             raise invalid_field(field.name, "must be empty beside id_prefix")
-    return id_prefix_from(request.id_prefix, "id_prefix")
+    return wire.uuid_prefix(request.id_prefix, "id_prefix")
 
 
 def to_cursor(cursor: SightingCursor) -> str:
