@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_SECONDS = 1
-"""After which a call that found the queue full is to try again."""
+"""Time after which a caller whose call was refused should try again."""
 
 
 class BoundedExecutor:
@@ -42,7 +42,7 @@ class BoundedExecutor:
         queue until then.
 
         Raises:
-            ResourceExhaustedError: `QUEUE_FULL`, when as many calls wait as may.
+            ResourceExhaustedError: `QUEUE_FULL`, when the queue is full.
         """
         if self._pending >= self._limit:
             raise ResourceExhaustedError(
