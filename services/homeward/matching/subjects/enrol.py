@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeward.core.inventory import PHOTOGRAPHS, STILLS
+from homeward.core.photo_problems import PHOTO_PROBLEMS
 from homeward.matching.gallery.model import PhotoKey, Template
 from homeward.matching.gallery.ports import FaceAnalyzer, Reference, SubjectIndex
 from homeward.matching.subjects.model import (
@@ -31,15 +32,6 @@ SecondLook = Callable[[Subject, Template], Awaitable[bool]]
 """Looks at a photograph's template before it is enrolled, and tells whether to go on."""
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
-
-PHOTO_ADVICE: Mapping[str, str] = {
-    "NO_FACE": "no face was found",
-    "SEVERAL_FACES": "several faces were found: cut it to one person",
-    "TOO_SMALL": "the face is too small: use a larger original",
-    "BLURRED": "the face is blurred: use a sharper photograph",
-    "TURNED_AWAY": "the face is turned away: use one that looks towards the camera",
-    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
-}
 
 
 class Subjects:
@@ -201,7 +193,7 @@ class Subjects:
         if analysis.template is None or analysis.box is None:
             raise errors.InvalidArgumentError(
                 "the photograph cannot serve as a reference: "
-                + "; ".join(PHOTO_ADVICE.get(problem, problem) for problem in analysis.problems),
+                + "; ".join(PHOTO_PROBLEMS.get(problem, problem) for problem in analysis.problems),
                 reason=errors.Reason.PHOTO_REFUSED,
                 metadata={"verdict": ",".join(analysis.problems)},
             )
