@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -122,13 +122,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         evaluation=choices.evaluation,
     )
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
-    reenrolment = Reenrolment(
-        gallery=stores.gallery,
-        sightings=stores.index,
-        rebuild=gallery_rebuild,
-        faces=stores.faces,
-        lease=replacing,
-    )
+    reenrolment = _reenrolment(stores, gallery_rebuild, replacing)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
     return UseCases(
         subjects=subjects,
@@ -166,6 +160,18 @@ def _gallery(stores: Stores, clock: Clock) -> tuple[Completeness, GalleryRebuild
         lease=partial(Lease, stores.leases, "matching-templates", socket.gethostname()),
     )
     return completeness, rebuild
+
+
+def _reenrolment(
+    stores: Stores, gallery_rebuild: GalleryRebuild, replacing: Callable[[], Lease]
+) -> Reenrolment:
+    return Reenrolment(
+        gallery=stores.gallery,
+        sightings=stores.index,
+        rebuild=gallery_rebuild,
+        faces=stores.faces,
+        lease=replacing,
+    )
 
 
 def _closing(

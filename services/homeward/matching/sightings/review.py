@@ -171,6 +171,7 @@ class SightingReview:
             None if rejected else decided.review,
         )
         if span is not None and span.rejected and not rejected:
+            await self._kept.forget([erased(sighting)])  # if whoever rejected it broke off
             raise _not_found(sighting.sighting_id)
         if span is not None and span.is_confirmed and span.review != decided.review:
             raise _confirmed(sighting.sighting_id)

@@ -20,7 +20,13 @@ from homeward.matching.sightings.model import (
     state_after,
 )
 from homeward.matching.sightings.ports import SightingFilter
-from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason, unavailable
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    NotFoundError,
+    Reason,
+    UnavailableError,
+    unavailable,
+)
 
 CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE
 Make = Callable[..., Finding]
@@ -143,6 +149,23 @@ async def test_a_sighting_is_not_said_to_be_confirmed_that_is_rejected_at_the_sa
 
     assert await everything(matching) == []
     assert await matching.evidence.objects("") == []
+
+
+async def test_a_rejection_that_broke_off_is_finished_by_who_decides_otherwise(
+    matching: Any, recorded: Sighting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: Any) -> None:
+        raise unavailable("Qdrant", "nowhere", "start it")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(matching.index, "remove", away)
+        with pytest.raises(UnavailableError):
+            await review(matching, recorded, REJECT)
+
+    with pytest.raises(NotFoundError):
+        await review(matching, recorded, CONFIRM, "S. Econd")
+
+    assert await everything(matching) == []
 
 
 async def test_a_still_that_is_missed_does_not_undo_a_decision(
