@@ -1,4 +1,4 @@
-"""The sightings that are kept: in the index, with their stills, told of as they change."""
+"""The stored sightings: the index, their stills, and the feed of their changes."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from homeward.servicekit.clock import Clock
 
 
 class KeptSightings:
-    """What recording, reviewing and erasing sightings have in common.
+    """The parts that recording, reviewing and erasing sightings share.
 
     Args:
         index: The sightings.
         ledger: Of their spans.
         stills: Of the sightings.
-        feed: Tells others what changes.
+        feed: Publishes changes.
         clock: Tells the time.
 
     Attributes:
-        changing: To be held by whoever reads a sighting and writes it back. Between replicas the
-            ledger's span is safe all the same; the worse of two scores could win, which the next
-            rescan mends.
+        changing: Lock to hold while a sighting is read and written back. Replicas do not share it:
+            the span in the ledger is safe nevertheless, but the worse of two scores could win,
+            until the next rescan.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class KeptSightings:
         self.changing = asyncio.Lock()
 
     def is_expired(self, sighting: Sighting) -> bool:
-        """Tell whether a sighting is undecided, and past its deadline."""
+        """Return whether a sighting is undecided, and past its deadline."""
         kept = sighting.state is SightingState.CONFIRMED
         return not kept and self.clock.now() >= sighting.delete_time
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
-        """Erase sightings, and tell of it."""
-        # Told first: if this breaks off, it is repeated for what is still there, and told again.
+        """Erase sightings, and publish that."""
+        # Published first: if this breaks off, the erasure is repeated and published again.
         for item in going:
             await self.feed.publish(item)
         return await self.remove(going)
@@ -88,5 +88,5 @@ def erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
 
 
 def ledger_key(sighting: Sighting) -> LedgerKey:
-    """Return whose ledger a sighting is in."""
+    """Return the key of the ledger that a sighting is in."""
     return LedgerKey(sighting.footage_id, sighting.subject_id)

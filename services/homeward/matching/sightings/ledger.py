@@ -22,7 +22,7 @@ class LedgerKey:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where a finding is in its recording."""
+    """The place of a finding in its recording."""
 
     start: timedelta
     end: timedelta
@@ -54,7 +54,7 @@ class SightingLedger(Protocol):
         """Put a finding into the ledger; the same one again changes nothing."""
 
     async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
-        """Note a decision on a sighting; None keeps it as one that does not change any more."""
+        """Note a decision on a sighting; None notes that it does not change any more."""
 
     async def rejections(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
@@ -62,7 +62,7 @@ class SightingLedger(Protocol):
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
 
     async def keys(self) -> frozenset[LedgerKey]:
-        """Return whose ledgers there are."""
+        """Return the keys of all ledgers."""
 
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""
@@ -100,6 +100,6 @@ def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan
 
 
 def newest_first(one: RejectedSpan) -> tuple[timedelta, str, timedelta]:
-    """Return what rejected spans are ordered by, the newest rejection first."""
+    """Return the sort key of rejected spans, the newest rejection first."""
     rejected = one.rejection.review_time if one.rejection else _LONG_AGO
     return (_LONG_AGO - rejected, one.footage_id, one.start)
