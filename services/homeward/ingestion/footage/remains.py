@@ -56,7 +56,7 @@ class SweepTally:
         """Go on after a recording that cannot be removed: it must not keep the others."""
         try:
             yield
-        except errors.NotFoundError:  # another replica was faster
+        except errors.NotFoundError:  # another replica came first
             pass
         except errors.DomainError as error:
             log.warning("not removed", footage_id=footage_id, problem=error.message)

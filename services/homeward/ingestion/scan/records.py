@@ -36,7 +36,7 @@ class ScanRecords(Protocol):
         """Return all scans."""
 
     async def change(self, scan_id: str, change: Callable[[Scan], Scan]) -> Scan | None:
-        """Change a scan, again from the start if somebody else was faster; return it changed."""
+        """Change a scan and return it; repeat the change if another writer came first."""
 
     async def under_way(self) -> list[str]:
         """Return the ids of the scans that have not ended."""
@@ -137,7 +137,7 @@ class StoredScanRecords:
         return [records.decode(one.value, Scan) for one in await self._store.entries("scan.*")]
 
     async def change(self, scan_id: str, change: Callable[[Scan], Scan]) -> Scan | None:
-        """Change a scan, again from the start if somebody else was faster; return it changed."""
+        """Change a scan and return it; repeat the change if another writer came first."""
         while True:
             entry = await self._store.get(_scan(scan_id))
             if entry is None:
