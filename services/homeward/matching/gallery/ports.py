@@ -115,6 +115,9 @@ class EnrolledPhotos(Protocol):
 class Repinnable(Protocol):
     """An index that can change to templates of another model: that of sightings."""
 
+    async def model(self) -> ModelInfo:
+        """Return the model whose templates it takes."""
+
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
         """Change to templates of another model; return whether that is done."""
 

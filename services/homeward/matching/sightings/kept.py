@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 from homeward.matching.gallery.ports import Removed
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
-from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.model import (
+    ErasedSighting,
+    Sighting,
+    SightingState,
+    state_after,
+)
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.stills import Stills
 from homeward.servicekit import errors
@@ -26,8 +32,8 @@ class KeptSightings:
 
     Attributes:
         changing: Lock to hold while a sighting is read and written back. Replicas do not share it:
-            the span in the ledger is safe nevertheless, but the worse of two scores could win,
-            until the next rescan.
+            spans and decisions are safe by the ledger (`as_decided`), but the worse of two scores
+            could win, until the next rescan.
     """
 
     def __init__(
@@ -50,6 +56,30 @@ class KeptSightings:
         """Return whether a sighting is undecided, and past its deadline."""
         kept = sighting.state is SightingState.CONFIRMED
         return not kept and self.clock.now() >= sighting.delete_time
+
+    async def as_decided(self, written: Sighting) -> Sighting | None:
+        """Give a sighting that was just written the state that a reviewer has decided on.
+
+        A decision is written to the ledger, by compare-and-set, before it is written to the index.
+        After a sighting is written, the ledger is read: so the last writer has read a decision that
+        was taken in another replica meanwhile, and does not undo it.
+
+        Returns:
+            The sighting as it is now; None when it was rejected, and is erased.
+        """
+        span = await self.ledger.span(ledger_key(written), written.sighting_id)
+        if span is not None and span.rejected:
+            await self.forget([erased(written)])
+            return None
+        if span is None or span.review is None or span.review == written.review:
+            return written
+        decided = replace(written, state=state_after(span.review.decision), review=span.review)
+        await self.stills.move(written, decided)
+        await self.index.update(decided)
+        if span.is_confirmed:
+            await self.stills.delete_pending(decided.sighting_id)
+        await self.feed.publish(decided)
+        return decided
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
         """Erase sightings, and publish that."""

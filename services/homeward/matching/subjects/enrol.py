@@ -210,11 +210,7 @@ class Subjects:
     async def _open_subject(self, subject_id: str) -> Stored[Subject]:
         held = await self.get(subject_id)
         if held.value.state is not SubjectState.OPEN:
-            raise errors.FailedPreconditionError(
-                f"subject {subject_id} is closed and its data is gone; enrol the person again",
-                reason=errors.Reason.SUBJECT_CLOSED,
-                metadata={"subject_id": subject_id},
-            )
+            raise _closed(subject_id)
         return held
 
     async def _edit(
@@ -230,9 +226,13 @@ class Subjects:
                 )
             changed = replace(change(held.value), update_time=self._clock.now())
             try:
-                return await self._records.replace(changed, etag=held.etag)
+                written = await self._records.replace(changed, etag=held.etag)
             except ConflictError:
                 continue
+            if await self._records.is_closed(subject_id):
+                # Closed meanwhile: what was written goes with the record in a moment.
+                raise _closed(subject_id)
+            return written
 
 
 def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
@@ -242,6 +242,14 @@ def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) 
         clock,
         bucket=f"{PHOTOGRAPHS.place}, {STILLS.place}",
         would_keep="photographs or stills after they were erased",
+    )
+
+
+def _closed(subject_id: str) -> errors.FailedPreconditionError:
+    return errors.FailedPreconditionError(
+        f"subject {subject_id} is closed and its data is gone; enrol the person again",
+        reason=errors.Reason.SUBJECT_CLOSED,
+        metadata={"subject_id": subject_id},
     )
 
 
