@@ -34,7 +34,7 @@ IDEMPOTENT = idempotent_calls(
     subject_service_pb2.DESCRIPTOR,
     streams=True,
 )
-"""Of its calls, those that may be repeated."""
+"""Calls that gRPC may repeat."""
 
 TIMEOUT_SECONDS = 30.0
 MATCH_BATCH = 256
@@ -47,11 +47,11 @@ READ_AT_ONCE = 8
 
 
 class GrpcMatcher:
-    """Asks the matching service.
+    """Calls the matching service.
 
     Args:
-        channel: To it.
-        target: Its address, for messages.
+        channel: Channel to the service.
+        target: Address of the service, for messages.
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
@@ -62,7 +62,7 @@ class GrpcMatcher:
         self._target = target
 
     async def ping(self) -> None:
-        """Answer when the service does."""
+        """Return when the service answers."""
         await check_health(self._channel, "matching", self._target)
 
     async def match(
@@ -94,7 +94,7 @@ class GrpcMatcher:
         return matches, policy
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
-        """Record sightings; return of each the id, or why it was not recorded."""
+        """Record sightings; return for each its id, or why it was not recorded."""
         recorded: list[str | Drop] = []
         for start in range(0, len(drafts), RECORD_BATCH):
             request = sighting_service_pb2.RecordSightingsRequest(
@@ -109,7 +109,7 @@ class GrpcMatcher:
         return recorded
 
     async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
-        """Return those of some sightings that are there, as they stand, in no order."""
+        """Return the sightings with these ids that exist, in no order."""
         at_once = asyncio.Semaphore(READ_AT_ONCE)
 
         async def read(sighting_id: str) -> Candidate | None:

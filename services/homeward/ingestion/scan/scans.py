@@ -23,42 +23,42 @@ from homeward.servicekit.keyvalue import ConflictError
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
 
 WATCH_INTERVAL = timedelta(seconds=0.5)
-"""Changes that come sooner after the last one that was told are told together."""
+"""Shortest time between two changes that a watch reports; changes in between are combined."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """How much may be under way at a time."""
+    """Limits on running scans."""
 
     scans: int
-    """Scans that have not ended."""
+    """Most scans that have not ended."""
     segments: int
-    """Segments of these that were planned and have not ended. One more scan may exceed it."""
+    """Segments of these that were planned and have not ended. The last scan may exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanChange:
-    """What a watch tells of a scan."""
+    """A change of a scan, as a watch reports it."""
 
     scan: Scan
     summary: ScanSummary
     candidates: tuple[Candidate, ...]
-    """Those that are new, or not as they were told."""
+    """Candidates that are new, or have changed since they were reported."""
 
 
 class Scans:
     """Searches of footage.
 
-    A scan is planned beside the call that creates it, and searched by scanners. What is told about
-    it is kept added up, so that nobody who asks reads its segments.
+    A scan is planned in the background of the call that creates it, and searched by scanners. Its
+    totals are kept, so that no call reads its segments.
 
     Args:
-        records: What is kept of scans.
-        plans: Scans that wait to be planned.
+        records: The records of scans.
+        plans: The queue of scans to plan.
         scope: Finds recordings.
-        matcher: Tells whether somebody can be searched for, and what was found.
+        matcher: Says whether subjects can be searched for, and returns candidates.
         clock: Tells the time.
-        limits: How much may be under way.
+        limits: Limits on running scans.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Scans:
         self._limits = limits
 
     async def create(self, scope: ScanScope, *, request_id: str) -> tuple[Scan, ScanSummary]:
-        """Keep a scan, and have it planned and searched.
+        """Create a scan, and queue it to be planned and searched.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
@@ -110,7 +110,7 @@ class Scans:
         return scan, summarise(scan, LiveScan())
 
     async def get(self, scan_id: str) -> tuple[Scan, ScanSummary]:
-        """Return a scan and all that is told about it.
+        """Return a scan and its summary with details.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
@@ -122,7 +122,7 @@ class Scans:
         return scan, await self._detailed(scan, live)
 
     async def recordings(self, scan_id: str) -> list[ScannedRecording]:
-        """Return the recordings of a scan, with what came of their segments that have ended.
+        """Return the recordings of a scan, with the results of their ended segments.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
@@ -144,7 +144,8 @@ class Scans:
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
 
-        What waits stays in the queue: whoever takes a segment of a cancelled scan drops the rest.
+        Queued segments stay in the queue: a scanner that takes one of a cancelled scan drops them
+        all.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
@@ -171,15 +172,15 @@ class Scans:
     async def watch(
         self, scan_id: str, *, interval: timedelta = WATCH_INTERVAL
     ) -> AsyncGenerator[ScanChange, None]:
-        """Yield a scan as it is now, then when it has changed, until it has ended.
+        """Yield a scan as it is now, then after each change, until it has ended.
 
-        The first and the last change have all that is told about it; the others come without gaps,
-        efforts, and face sizes by camera. Candidates are read from matching: while that does not
-        answer, they wait, but the last ones do not.
+        The first and the last change have all details; the others come without gaps, efforts, and
+        face sizes by camera. Candidates are read from matching. While matching does not answer,
+        they are reported later; the last ones raise instead.
 
         Args:
             scan_id: Names it.
-            interval: Changes that come sooner after the last one are told together.
+            interval: Changes within this time after the last one are combined.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
@@ -213,7 +214,7 @@ class Scans:
                     return
 
     async def _read(self, sighting_ids: Sequence[str], *, wait: bool) -> list[Candidate] | None:
-        """Return candidates in the order of their times; None to try again, if that may wait."""
+        """Return candidates by time; None if matching does not answer and they may come later."""
         if not sighting_ids:
             return []
         try:
@@ -225,13 +226,13 @@ class Scans:
         return sorted(found, key=lambda one: (one.start_time, one.sighting_id))
 
     async def _detailed(self, scan: Scan, live: LiveScan) -> ScanSummary:
-        """Return all that is told about a scan."""
+        """Return the summary of a scan with details."""
         recordings = await self._records.recordings(scan.scan_id, most=live.plan.recordings)
         not_added = [one.value for one in live.segments.values()]
         return detailed(scan.final or summarise(scan, live), recordings, not_added)
 
     async def _stop_plan(self, scan_id: str) -> None:
-        """Have nothing be added to a scan any more; this also tells who watches it."""
+        """Close the plan of a scan, so that nothing is added to it; watches notice this too."""
         while True:
             held = await self._records.plan(scan_id)
             try:

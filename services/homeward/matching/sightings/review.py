@@ -1,4 +1,4 @@
-"""What reviewers read and decide."""
+"""Reading sightings, deciding on them, and exporting confirmed ones."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class SightingReview:
         """Record a reviewer's decision. A rejected sighting is erased at once.
 
         Returns:
-            The sighting as decided. What the same reviewer has decided so before is answered again,
-            for whoever lost the first answer: of a rejection, what is remembered.
+            The sighting as decided. A repeated decision by the same reviewer is answered again; of
+            a rejection, the answer has only what is remembered.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
@@ -115,7 +115,7 @@ class SightingReview:
 
         Args:
             sighting_id: Of the sighting.
-            unapproved: Also one that was found by a policy that nobody answered for.
+            unapproved: Export it even if it was found by a policy that nobody approved.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
@@ -184,7 +184,7 @@ class SightingReview:
         return await self._kept.as_decided(decided) or decided
 
     async def _finish(self, decided: Sighting) -> None:
-        """Do what is left once a decision is written; again, where that broke off."""
+        """Finish a decision that is written; repeated where it broke off."""
         if decided.state is SightingState.CONFIRMED:
             await self._kept.stills.delete_pending(decided.sighting_id)
         await self._kept.feed.publish(decided)

@@ -29,7 +29,7 @@ from homeward.servicekit.objects import ObjectStore
 from homeward.servicekit.store_rules import StoreRules
 
 SecondLook = Callable[[Subject, Template], Awaitable[bool]]
-"""Looks at a photograph's template before it is enrolled, and tells whether to go on."""
+"""Checks a photograph's template before it is enrolled; returns whether to enrol it."""
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
@@ -102,7 +102,7 @@ class Subjects:
         Args:
             subject_id: Whose.
             photo: A picture file.
-            look: Asked before anything is stored; False leaves the photograph out.
+            look: Called before anything is stored; if it returns False, nothing is added.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -135,8 +135,8 @@ class Subjects:
             await self._gallery.put(Reference(subject_id, photo_id, template))
             return PhotoOffer(await self._edit(subject_id, add), photo_id)
         except errors.DomainError:
-            # Closed, erased, filled up or moved to another model while the photograph was judged,
-            # or a store failed: nothing of it may stay.
+            # The subject was closed, erased, filled up or moved to another model while the
+            # photograph was judged, or a store failed: nothing of the photograph may stay.
             await self._take_back(subject_id, photo_id)
             raise
 
@@ -175,9 +175,9 @@ class Subjects:
         return await self._edit(subject_id, apply, etag=etag)
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
-        """Return the ids of photographs that nobody is compared with: they have no template.
+        """Return the ids of photographs without a template, with which nobody is compared.
 
-        Empty while the gallery does not answer: subjects are read and closed all the same.
+        Empty while the gallery does not answer, so that subjects can still be read and closed.
         """
         photo_ids = [photo.photo_id for subject in found for photo in subject.photos]
         with contextlib.suppress(errors.UnavailableError):
@@ -205,7 +205,7 @@ class Subjects:
         with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left
             held = await self._records.get(subject_id)
             if held and any(one.photo_id == photo_id for one in held.value.photos):
-                return  # somebody else has added the same one
+                return  # another call has added the same photograph
             await remove_photo(self._photos, self._gallery, subject_id, photo_id)
 
     async def _open_subject(self, subject_id: str) -> Stored[Subject]:
@@ -237,7 +237,7 @@ class Subjects:
 
 
 def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
-    """Return what refuses to enrol anybody whose data the object store would keep."""
+    """Return the rules that refuse enrolment while the object store would keep deleted data."""
     return StoreRules(
         deviations,
         clock,

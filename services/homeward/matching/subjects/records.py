@@ -16,17 +16,17 @@ class SubjectRoll:
     """All records of subjects at one moment, by their ids."""
 
     opened: Mapping[str, Stored[Subject]]
-    """With their data; that of a subject whose erasure broke off included."""
+    """Records with personal data, also of subjects whose erasure broke off."""
     closed: Mapping[str, Stored[Subject]]
-    """Without any."""
+    """Records without personal data."""
 
     @property
     def wanted(self) -> list[Stored[Subject]]:
-        """Those who are looked for."""
+        """The open subjects."""
         return [held for name, held in self.opened.items() if name not in self.closed]
 
     def newest_first(self, *, show_closed: bool) -> list[Stored[Subject]]:
-        """Return those who are looked for, and the closed ones if they are wanted."""
+        """Return the open subjects, and the closed ones too if asked for."""
         listed = [*self.wanted, *(self.closed.values() if show_closed else ())]
         return sorted(listed, key=lambda held: newest_first(held.value))
 
@@ -41,13 +41,13 @@ class SubjectRecords(Protocol):
         """Return the record of a subject, or None: of a closed one the shell."""
 
     async def is_closed(self, subject_id: str) -> bool:
-        """Tell whether there is a shell of a subject."""
+        """Return whether a subject has a shell."""
 
     async def has_data(self, subject_id: str) -> bool:
-        """Tell whether there is a record of a subject with its data, closed or not."""
+        """Return whether a subject has a record with personal data, closed or not."""
 
     async def roll(self) -> SubjectRoll:
-        """Return all records as they are now. Only what has changed since the last time is read."""
+        """Return all records as they are now. Only changes since the last call are read."""
 
     async def create(self, subject: Subject) -> Stored[Subject]:
         """Write the record of an open subject.
@@ -88,7 +88,7 @@ def shell_after(held: Subject | None, shell: Subject) -> Subject | None:
 
 
 def newest_first(subject: Subject) -> tuple[float, str]:
-    """Return what subjects are ordered by, the newest first."""
+    """Return the sort key that orders subjects by age, the newest first."""
     return (-subject.create_time.timestamp(), subject.subject_id)
 
 
@@ -109,7 +109,7 @@ async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
 
 
 async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
-    """Tell whether a subject is being looked for."""
+    """Return whether a subject is open."""
     return not await subjects.is_closed(subject_id) and await subjects.has_data(subject_id)
 
 
