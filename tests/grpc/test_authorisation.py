@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import pkgutil
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from homeward.servicekit.identity.authorise import (
     MAX_PURPOSE_LENGTH,
     PURPOSE,
 )
-from homeward.servicekit.identity.caller import Caller, Role, current_caller
+from homeward.servicekit.identity.caller import OF_NO_CASE, Caller, Role, current_caller
 from homeward.servicekit.server import GrpcServer, Service
 from homeward.servicekit.settings import ServiceSettings
 from issuer import Issuer, faulty_tokens
@@ -43,7 +44,6 @@ Metadata = tuple[tuple[str, str], ...]
 
 STATED: Metadata = ((PURPOSE, "find the missing person"), (CASE, "R/1"))
 PEOPLE = [role for role in Role if role is not Role.SERVICE]
-OF_NO_CASE = {Role.AUDITOR, Role.OPERATOR, Role.UPLOADER}
 WITH_PURPOSE = {
     options_pb2.OPERATION_CONSULTATION,
     options_pb2.OPERATION_COMBINATION,
@@ -294,6 +294,47 @@ async def test_a_service_is_known_by_the_name_in_its_certificate(
         for rpc in METHODS
     }
     assert {caller.name for _, caller in made.callers if caller} == {"homeward-scanner"}
+
+
+async def test_a_program_has_the_roles_that_its_name_is_given(
+    tmp_path: Path, authority: Authority
+) -> None:
+    files = authority.write(tmp_path / "robot", names=("retention-check",))
+    programs = {"retention-check": ["auditor"]}
+    async with (
+        installation(tmp_path, authority, programs=programs) as made,
+        connected(made.port, files) as channel,
+    ):
+        ended = {rpc: await made.call(rpc, channel=channel) for rpc in METHODS}
+
+    assert ended == {
+        rpc: "OK" if Role.AUDITOR in allowed(rpc) else "PERMISSION_DENIED ROLE_MISSING"
+        for rpc in METHODS
+    }
+
+
+def called_by_services() -> set[str]:
+    """Return the names of the RPCs that the adapters of services call."""
+    package = Path(homeward.api.__path__[0]).parent
+    adapters = [*package.glob("*/adapters/matching.py"), *package.glob("*/adapters/embedding.py")]
+    assert len(adapters) == 3
+    return {
+        name
+        for adapter in adapters
+        for name in re.findall(r"self\._\w+\.([A-Z]\w+)\(", adapter.read_text())
+    }
+
+
+def test_services_may_make_the_calls_that_they_make() -> None:
+    called = called_by_services()
+    refused = {
+        rpc
+        for rpc in METHODS
+        if rpc.partition("/")[2] in called and Role.SERVICE not in allowed(rpc)
+    }
+
+    assert {"GetSighting", "Match", "GetModel", "DetectFaces"} <= called
+    assert refused == set()
 
 
 async def test_a_token_counts_more_than_the_certificate(

@@ -13,8 +13,14 @@ import grpc
 from homeward.api.common.v1 import options_pb2
 from homeward.servicekit import errors
 from homeward.servicekit.identity.access import RpcAccess
-from homeward.servicekit.identity.caller import Caller, Role, acting_for, require_case
-from homeward.servicekit.identity.certificates import service_of
+from homeward.servicekit.identity.caller import (
+    OF_NO_CASE,
+    Caller,
+    Role,
+    acting_for,
+    require_case,
+)
+from homeward.servicekit.identity.certificates import caller_of
 from homeward.servicekit.identity.rules import AuthRules
 from homeward.servicekit.identity.tokens import TokenVerifier
 from homeward.servicekit.interceptors import UNKNOWN, Call
@@ -39,8 +45,6 @@ _WITH_PURPOSE = frozenset(
         options_pb2.OPERATION_DISCLOSURE,
     }
 )
-_FOR_A_CASE = frozenset({Role.INVESTIGATOR, Role.REVIEWER, Role.SUBJECT_ADMIN})
-"""Who works on cases; an auditor, an operator and an uploader work for all of them."""
 
 
 class Authorisation:
@@ -56,6 +60,10 @@ class Authorisation:
         self, rules: AuthRules, access: Mapping[str, RpcAccess], tokens: TokenVerifier | None
     ) -> None:
         self._rules = rules
+        self._certificates = {
+            **rules.programs,
+            **dict.fromkeys(rules.services, frozenset({Role.SERVICE})),
+        }
         self._access = access
         self._tokens = tokens
 
@@ -73,7 +81,8 @@ class Authorisation:
             yield
             return
         metadata = call.context.invocation_metadata() or ()
-        caller = await self._known(call.context, _texts(metadata, "authorization"))
+        authorization = _texts(metadata, "authorization")
+        caller = await self._known(call.context, authorization)
         access = self._access.get(call.rpc)
         fitting = caller.roles & access.roles if access else frozenset()
         if access is None or not fitting:
@@ -83,7 +92,7 @@ class Authorisation:
             purpose=_stated(metadata, PURPOSE, most=MAX_PURPOSE_LENGTH),
             case_reference=_stated(metadata, CASE, most=MAX_CASE_LENGTH),
         )
-        if not caller.is_service:
+        if authorization:  # a service acts for somebody else, and a program for all cases
             self._require_purpose(caller, access, fitting)
         with acting_for(caller):
             if caller.case_reference:
@@ -93,7 +102,7 @@ class Authorisation:
     async def _known(
         self, context: grpc.aio.ServicerContext[Any, Any], authorization: Sequence[str]
     ) -> Caller:
-        """Return who calls: whom a token names, else the service of the connection."""
+        """Return who calls: whom a token names, else whom the connection's certificate names."""
         if authorization:
             scheme, _, token = authorization[0].partition(" ")
             if self._tokens is None or len(authorization) > 1 or scheme.lower() != "bearer":
@@ -103,14 +112,14 @@ class Authorisation:
                     reason=errors.Reason.TOKEN_INVALID,
                 )
             return await self._tokens.verify(token.strip())
-        service = service_of(context.auth_context(), self._rules.services)
-        if service is None:
+        known = caller_of(context.auth_context(), self._certificates)
+        if known is None:
             raise errors.UnauthenticatedError(
                 "nobody is known to make this call: send an access token in `authorization`"
                 " metadata, or connect with the certificate of a service that is listed here",
                 reason=errors.Reason.TOKEN_MISSING,
             )
-        return service
+        return known
 
     def _require_purpose(self, caller: Caller, access: RpcAccess, fitting: frozenset[Role]) -> None:
         """Refuse a call that must say what it is for and does not.
@@ -120,7 +129,7 @@ class Authorisation:
         if not self._rules.require_purpose or access.operation not in _WITH_PURPOSE:
             return
         missing = [] if caller.purpose else [PURPOSE]
-        if not caller.case_reference and fitting <= _FOR_A_CASE:
+        if not caller.case_reference and not fitting & OF_NO_CASE:
             missing.append(CASE)
         if missing:
             raise errors.InvalidArgumentError(

@@ -24,12 +24,16 @@ class Role(StrEnum):
     """Bound to the name in a certificate; no token gives it."""
 
 
+OF_NO_CASE = frozenset({Role.AUDITOR, Role.OPERATOR, Role.UPLOADER})
+"""Roles of those who do not work on cases."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, and what for."""
 
     name: str
-    """As the issuer of the token names them; of a service, the name in its certificate."""
+    """As the issuer of the token names them; of a service or program, its certificate's name."""
     roles: frozenset[Role]
     cases: frozenset[str] | None = None
     """References of the cases that they may see; None for every case."""
@@ -37,11 +41,6 @@ class Caller:
     """Why, as stated with the call."""
     case_reference: str = ""
     """For which case, as stated with the call."""
-
-    @property
-    def is_service(self) -> bool:
-        """Whether it is another service, which acts for somebody else."""
-        return Role.SERVICE in self.roles
 
 
 _current: ContextVar[Caller | None] = ContextVar("caller", default=None)

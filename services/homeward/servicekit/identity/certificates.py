@@ -1,4 +1,4 @@
-"""Services by the names in the certificates that they connect with."""
+"""Services and programs by the names in the certificates that they connect with."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _COMMON_NAME = "x509_common_name"
 _ANY_NAME = "x509_subject_alternative_name"
 
 
-def service_of(
-    connection: Mapping[str, Iterable[bytes]], services: frozenset[str]
+def caller_of(
+    connection: Mapping[str, Iterable[bytes]], known: Mapping[str, frozenset[Role]]
 ) -> Caller | None:
-    """Return the service that a connection was opened by; None if it is none.
+    """Return the service or program that a connection was opened by; None if it is none.
 
     gRPC has checked by then that an authority of ours signed the certificate, and that it is valid.
 
     Args:
         connection: What gRPC tells of it (`auth_context`).
-        services: Names of services.
+        known: Roles by names in certificates, which are compared without regard to capitals.
     """
-    known = {name.casefold() for name in services}
+    roles = {name.casefold(): given for name, given in known.items()}
     for name in certificate_names(connection):
-        if name.casefold() in known:
-            return Caller(name, frozenset({Role.SERVICE}))
+        if name.casefold() in roles:
+            return Caller(name, roles[name.casefold()])
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from homeward.servicekit.identity.caller import Role
+from homeward.servicekit.identity.caller import OF_NO_CASE, Role
 
 Algorithm = Literal[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"
@@ -64,12 +64,16 @@ class AuthRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     services: frozenset[Text] = frozenset()
     """Names in certificates (subject alternative names: DNS names and URIs) of Homeward's own
     services and of others that have the role `service`."""
+    programs: dict[Text, frozenset[Role]] = {}
+    """Roles of programs that run unattended, by the names in their certificates: those that work on
+    no case."""
     tokens: TokenRules | None = None
     """None where nobody calls but services."""
     restrict_to_cases: bool = False
     """Whether people see what belongs to the cases in their token, and nothing else."""
     require_purpose: bool = True
-    """Whether people must say why, and for which case, when they read, combine or disclose."""
+    """Whether those who have a token must say why they read, combine or disclose, and, who works on
+    cases, for which case."""
 
 
 def read_rules(path: Path) -> AuthRules:
@@ -86,8 +90,14 @@ def read_rules(path: Path) -> AuthRules:
         raise AuthFileError(f"{path} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, ValueError) as error:
         raise AuthFileError(f"{path}: {error}") from error
-    if not rules.services and rules.tokens is None:
+    if not rules.services and not rules.programs and rules.tokens is None:
         raise AuthFileError(f"{path} lets nobody in: give services, or [tokens]")
+    for name, roles in rules.programs.items():
+        if not roles <= OF_NO_CASE:
+            raise AuthFileError(
+                f"{path}: programs.{name} may be {', '.join(sorted(OF_NO_CASE))}: who has another"
+                " role works on cases, and needs a token that says which"
+            )
     if rules.tokens is None:
         return rules
     _check_roles(path, rules.tokens)

@@ -64,6 +64,8 @@ def test_a_file_of_keys_is_beside_it(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ({}, "lets nobody in"),
+        ({"programs": {"robot": ["auditor", "reviewer"]}}, "may be auditor, operator, uploader"),
+        ({"programs": {"robot": ["service"]}}, "may be auditor, operator, uploader"),
         ({"service": ["a"]}, "unknown field `service`"),
         ({"tokens": {"issuer": "https://i"}}, "missing required field `audience`"),
         ({"tokens": TOKENS | {"algorithms": ["HS256"]}}, "HS256"),
