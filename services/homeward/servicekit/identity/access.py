@@ -31,8 +31,8 @@ class RpcAccess:
 
     roles: frozenset[Role]
     """Those that may call it; at least one."""
-    operation: options_pb2.Operation
-    """How a call is to be logged."""
+    operation: int
+    """How a call is to be logged: an `options_pb2.Operation`."""
 
 
 def declared_access(services: Iterable[str]) -> dict[str, RpcAccess]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -38,7 +38,7 @@ MAX_CASE_LENGTH = 100
 _OPEN = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
 """Services that anybody may call, where they are served: they tell of nobody."""
 
-_WITH_PURPOSE = frozenset(
+_WITH_PURPOSE: frozenset[int] = frozenset(
     {
         options_pb2.OPERATION_CONSULTATION,
         options_pb2.OPERATION_COMBINATION,
@@ -149,11 +149,11 @@ def _role_missing(access: RpcAccess | None) -> errors.PermissionDeniedError:
     )
 
 
-def _texts(metadata: Sequence[tuple[str, str | bytes]], key: str) -> list[str]:
+def _texts(metadata: Iterable[tuple[str, str | bytes]], key: str) -> list[str]:
     return [value for name, value in metadata if name == key and isinstance(value, str)]
 
 
-def _stated(metadata: Sequence[tuple[str, str | bytes]], key: str, *, most: int) -> str:
+def _stated(metadata: Iterable[tuple[str, str | bytes]], key: str, *, most: int) -> str:
     """Return what a caller states in metadata, or "".
 
     Raises:

@@ -91,9 +91,9 @@ class KeySet:
             KeysError: The key cannot be used with the algorithm.
         """
         if key_id is None:
-            named = self.keys if len(self.keys) == 1 else ()
+            named = list(self.keys) if len(self.keys) == 1 else []
         else:
-            named = tuple(one for one in self.keys if one.get("kid") == key_id)
+            named = [one for one in self.keys if one.get("kid") == key_id]
         kind, curves = _KINDS[algorithm]
         for one in named:
             if one["kty"] != kind or (curves and one.get("crv") not in curves):

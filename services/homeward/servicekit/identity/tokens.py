@@ -129,10 +129,10 @@ def _claim(claims: Mapping[str, Any], name: str) -> object:
     """Return a claim by its name, or by the path of names to it; None if there is none."""
     if name in claims:  # one that has a dot in its name, as a URL has
         return claims[name]
-    found: Any = claims
+    found: object = claims
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _texts(value: object, *, separator: str | None = None) -> list[str]:
