@@ -73,7 +73,7 @@ class KeySet:
         usable = tuple(
             {name: value for name, value in one.items() if name != "d"}
             for one in found
-            if one.get("kty") in {kind for kind, _ in _KINDS.values()}
+            if one.get("kty") in [kind for kind, _ in _KINDS.values()]
             and one.get("use", "sig") == "sig"
         )
         if not usable:
@@ -243,23 +243,39 @@ def _say_unusable(error: Exception, **where: str) -> None:
     log.error("new keys of tokens are not used", problem=str(error), **where)
 
 
+def trusting(authority: Path | None) -> ssl.SSLContext:
+    """Return what a host of keys is known by.
+
+    Args:
+        authority: PEM file with those that its certificate may be signed by; None for the system's.
+
+    Raises:
+        KeysError: The file cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=str(authority) if authority else None)
+    except OSError as error:
+        raise KeysError(f"{authority} cannot be used: {error.strerror}") from error
+
+
 def fetch_over_https(url: str, authority: Path | None) -> bytes:
     """Return what is at a URL. Follows no redirect: the one that was configured is trusted alone.
 
     Args:
         url: Begins with `https://`.
-        authority: PEM file with those that the host's certificate may be signed by; None for the
-            system's.
+        authority: See `trusting`.
 
     Raises:
-        KeysError: The answer is not 200, or too large.
+        KeysError: The answer is not 200, or too large; see `trusting`.
         OSError: The host cannot be reached, or is not trusted.
         http.client.HTTPException: It does not speak HTTP.
     """
     parts = urlsplit(url)
-    context = ssl.create_default_context(cafile=str(authority) if authority else None)
     connection = http.client.HTTPSConnection(
-        parts.hostname or "", parts.port, timeout=FETCH_TIMEOUT_SECONDS, context=context
+        parts.hostname or "",
+        parts.port,
+        timeout=FETCH_TIMEOUT_SECONDS,
+        context=trusting(authority),
     )
     try:
         target = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"

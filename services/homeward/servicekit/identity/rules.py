@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -105,7 +106,7 @@ def read_rules(path: Path) -> AuthRules:
     changes: dict[str, Any] = {}
     if not is_url(tokens.keys):
         changes["keys"] = str(path.parent / tokens.keys)
-    elif not tokens.keys.startswith("https://"):
+    elif not _is_https(tokens.keys):
         raise AuthFileError(f"{path}: tokens.keys must be an https URL, or a file")
     if tokens.keys_ca_file is not None:
         changes["keys_ca_file"] = str(path.parent / tokens.keys_ca_file)
@@ -115,6 +116,15 @@ def read_rules(path: Path) -> AuthRules:
 def is_url(keys: str) -> bool:
     """Tell whether keys are fetched, and not read from a file."""
     return "://" in keys
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of its port
+        return False
+    return parts.scheme == "https" and named and "@" not in parts.netloc
 
 
 def _decoded(path: Path) -> AuthRules:

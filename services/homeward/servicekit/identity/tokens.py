@@ -12,7 +12,14 @@ import structlog
 
 from homeward.servicekit import errors
 from homeward.servicekit.identity.caller import Caller, Role
-from homeward.servicekit.identity.keys import FileKeys, Keys, KeysError, UrlKeys, fetch_over_https
+from homeward.servicekit.identity.keys import (
+    FileKeys,
+    Keys,
+    KeysError,
+    UrlKeys,
+    fetch_over_https,
+    trusting,
+)
 from homeward.servicekit.identity.rules import EVERY_CASE, TokenRules, is_url
 
 MAX_TOKEN_BYTES = 16 * 1024
@@ -111,14 +118,15 @@ class TokenVerifier:
 
 
 def verifier_of(rules: TokenRules, *, restrict_to_cases: bool) -> TokenVerifier:
-    """Return what checks tokens by some rules. A file of keys is read; a URL is not called yet.
+    """Return what checks tokens by some rules. Files are read; a URL is not called yet.
 
     Raises:
-        KeysError: The file cannot be used.
+        KeysError: A file cannot be used.
     """
     keys: Keys
     if is_url(rules.keys):
         authority = Path(rules.keys_ca_file) if rules.keys_ca_file else None
+        trusting(authority)  # found out now, and read anew for each fetch
         keys = UrlKeys(partial(fetch_over_https, rules.keys, authority), address=rules.keys)
     else:
         keys = FileKeys(Path(rules.keys))

@@ -59,7 +59,16 @@ def following(endpoint: Callable[[], bytes], clock: Callable[[], float]) -> UrlK
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": [1]}', b'{"keys": []}', b"[" * 100_000],
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"keys": {}}',
+        b'{"keys": [1]}',
+        b'{"keys": []}',
+        b'{"keys": [{"kty": ["RSA"]}]}',
+        b"[" * 100_000,
+    ],
 )
 def test_what_is_no_set_of_keys_is_refused(data: bytes) -> None:
     with pytest.raises(KeysError):

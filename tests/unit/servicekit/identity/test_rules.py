@@ -72,6 +72,9 @@ def test_a_file_of_keys_is_beside_it(tmp_path: Path) -> None:
         ({"tokens": TOKENS | {"algorithms": ["none"]}}, "none"),
         ({"tokens": TOKENS | {"algorithms": []}}, "length >= 1"),
         ({"tokens": TOKENS | {"keys": "http://i/keys"}}, "must be an https URL"),
+        ({"tokens": TOKENS | {"keys": "https:///keys"}}, "must be an https URL"),
+        ({"tokens": TOKENS | {"keys": "https://i:port/keys"}}, "must be an https URL"),
+        ({"tokens": TOKENS | {"keys": "https://me:secret@i/keys"}}, "must be an https URL"),
         ({"tokens": TOKENS | {"roles": {"x": ["chief"]}}}, "chief"),
         ({"tokens": TOKENS | {"roles": {"x": ["service"]}}}, "no token may give"),
         ({"tokens": TOKENS | {"clock_skew_seconds": 300.001}}, "<= 300"),
@@ -106,6 +109,16 @@ def test_a_server_does_not_start_without_the_keys_that_its_file_names(tmp_path: 
     (path.parent / "keys.json").unlink()
 
     with pytest.raises(AuthFileError, match=r"tokens\.keys: .*keys\.json cannot be read"):
+        checking(path, [])
+
+
+def test_a_server_does_not_start_without_the_authority_that_its_file_names(
+    tmp_path: Path,
+) -> None:
+    tokens = TOKENS | {"keys": "https://i/keys", "keys_ca_file": "ca.pem"}
+    path = Issuer().write(tmp_path / "auth", tokens=tokens)
+
+    with pytest.raises(AuthFileError, match=r"ca\.pem cannot be used: No such file"):
         checking(path, [])
 
 
