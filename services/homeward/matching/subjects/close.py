@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from homeward.core.inventory import (
     PHOTOGRAPHS,
@@ -27,7 +28,7 @@ from homeward.matching.subjects.model import (
 )
 from homeward.matching.subjects.object_erasures import NOTHING_THERE, ObjectErasures
 from homeward.matching.subjects.photos import photo_folder
-from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.records import SubjectRecords, require, require_visible
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import Stored
@@ -85,7 +86,7 @@ class SubjectClosing:
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        subject = (await require(self._records, subject_id)).value
+        subject = (await require_visible(self._records, subject_id)).value
         if subject.state is SubjectState.OPEN or (to_be_erased and not subject.to_be_erased):
             shell = replace(
                 subject,
@@ -96,11 +97,14 @@ class SubjectClosing:
                 photos=(),
                 to_be_erased=to_be_erased,
             )
-            await self._records.close(shell)
-        certificate = await self.erase_data(subject_id)
-        closed = await self._records.get(subject_id)  # of no case any more, so nobody's to see
-        assert closed is not None, "its shell was written or found above"
-        return closed, certificate
+            is_new = await self._records.close(shell)
+            if is_new and not await self._records.has_data(subject_id):
+                # Erased by another replica since it was read, the shell last of all.
+                await self._records.erase_shell(subject_id)
+                await require(self._records, subject_id)
+        repeated = subject.state is not SubjectState.OPEN
+        certificate = await self.erase_data(subject_id, repeated=repeated)
+        return await require(self._records, subject_id), certificate
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
         """Close a subject and forget that it was there.
@@ -113,11 +117,12 @@ class SubjectClosing:
             await self._records.erase_shell(subject_id)
         return certificate
 
-    async def erase_data(self, subject_id: str) -> ErasureCertificate:
+    async def erase_data(self, subject_id: str, *, repeated: bool) -> ErasureCertificate:
         """Erase what is held of a subject that is not open, its record last of all.
 
         Args:
             subject_id: Whose. There need not be a record of it.
+            repeated: Whether an erasure of it had begun before.
 
         Returns:
             What became of it.
@@ -126,7 +131,7 @@ class SubjectClosing:
             entry
             for data, erase in (
                 ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((SIGHTINGS, STILLS, SCANS), partial(self._remove_sightings, repeated=repeated)),
                 ((PHOTOGRAPHS,), self._remove_photos),
             )
             for entry in await _entries(data, erase(subject_id))
@@ -136,23 +141,24 @@ class SubjectClosing:
         else:
             entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
         certificate = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
-        return await self._certificates.keep(certificate)
+        return await self._certificates.keep(certificate, repeated=repeated)
 
     async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
         removed = await self._gallery.remove_subject(subject_id)
         return [_in_files(REFERENCES, removed)]
 
-    async def _remove_sightings(self, subject_id: str) -> list[ErasureEntry]:
-        removed, left = await self._sightings.remove_subject(subject_id)
+    async def _remove_sightings(self, subject_id: str, *, repeated: bool) -> list[ErasureEntry]:
+        gone = await self._sightings.remove_subject(subject_id)
+        stills = await self._objects.entry(STILLS, count=gone.stills, left=gone.stills_left)
         return [
-            _in_files(SIGHTINGS, removed),
-            await self._objects.entry(STILLS, count=removed.count, left=left),
-            self._in_scans(removed.count),
+            _in_files(SIGHTINGS, gone.sightings),
+            self._objects.with_unknown(stills, gone.unknown_stills),
+            self._in_scans(gone.sightings.count, repeated=repeated),
         ]
 
-    def _in_scans(self, count: int) -> ErasureEntry:
+    def _in_scans(self, count: int, *, repeated: bool) -> ErasureEntry:
         """Tell of the records of scans, which have the ids of sightings that they led to."""
-        if not count:
+        if not (count or repeated):
             return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
         until = self._clock.now() + RECORD_LIMIT
         entry = _entry(

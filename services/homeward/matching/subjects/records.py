@@ -64,14 +64,28 @@ class SubjectRecords(Protocol):
             ConflictError: It was changed or erased.
         """
 
-    async def close(self, shell: Subject) -> None:
-        """Write the shell of a closed subject, whatever shell was there."""
+    async def close(self, shell: Subject) -> bool:
+        """Write the shell of a closed subject; return whether there was none.
+
+        One that was there stays as it is, unless it is to be erased from now on: see `shell_after`.
+        """
 
     async def erase_data(self, subject_id: str) -> bool:
         """Erase the record with the data; return whether there was one."""
 
     async def erase_shell(self, subject_id: str) -> bool:
         """Erase the shell; return whether there was one."""
+
+
+def shell_after(held: Subject | None, shell: Subject) -> Subject | None:
+    """Return what to write when a subject is closed; None to leave what is there.
+
+    A shell that is to be erased stays so: whoever closes the subject beside that must not have its
+    record kept.
+    """
+    if held is None or (shell.to_be_erased and not held.to_be_erased):
+        return shell
+    return None
 
 
 def newest_first(subject: Subject) -> tuple[float, str]:
@@ -100,18 +114,26 @@ async def visible_subjects(subjects: SubjectRecords) -> frozenset[str] | None:
 
 
 async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
-    """Return the record of a subject that the current caller may see.
+    """Return the record of a subject, whoever may see it.
 
     Raises:
         NotFoundError: `SUBJECT_NOT_FOUND`.
     """
     held = await subjects.get(subject_id)
-    if held is None or not is_visible(held.value):
-        raise errors.NotFoundError(
-            f"there is no subject {subject_id}",
-            reason=errors.Reason.SUBJECT_NOT_FOUND,
-            metadata={"subject_id": subject_id},
-        )
+    if held is None:
+        raise _not_found(subject_id)
+    return held
+
+
+async def require_visible(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
+    """Return the record of a subject that the current caller may see.
+
+    Raises:
+        NotFoundError: `SUBJECT_NOT_FOUND`.
+    """
+    held = await require(subjects, subject_id)
+    if not is_visible(held.value):
+        raise _not_found(subject_id)
     return held
 
 
@@ -123,3 +145,11 @@ async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
 async def count_enrolled(subjects: SubjectRecords) -> int:
     """Return how many people a search can find: open, with a reference photograph."""
     return sum(bool(held.value.photos) for held in (await subjects.roll()).wanted)
+
+
+def _not_found(subject_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"there is no subject {subject_id}",
+        reason=errors.Reason.SUBJECT_NOT_FOUND,
+        metadata={"subject_id": subject_id},
+    )
