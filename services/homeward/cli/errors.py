@@ -74,6 +74,7 @@ _ADVICE: Mapping[str, str] = {
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
     "RPC_UNKNOWN": "check the address: it is that of another service or of another version",
+    "MESSAGE_UNDECODABLE": "use the version of Homeward that the service has",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
@@ -142,6 +143,19 @@ _ADVICE: Mapping[str, str] = {
         "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
         " --model {served}` moves everybody to the one that it runs"
     ),
+    "TOKEN_MISSING": (
+        "log in, or have your program send an access token; for a service, have its certificate's"
+        " name listed, see docs/security.md"
+    ),
+    "TOKEN_INVALID": (
+        "get a new access token of the issuer that this installation trusts, for Homeward; the"
+        " service's log says which check failed"
+    ),
+    "TOKEN_EXPIRED": "get a new access token, then repeat the command",
+    "TOKEN_NOT_YET_VALID": "compare the clocks of this machine, the service and the issuer",
+    "ROLE_MISSING": "ask whoever assigns roles in your force for one that may",
+    "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
+    "PURPOSE_REQUIRED": "say what it is for: send the purpose, and the case, with the call",
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import grpc
 
@@ -43,7 +43,7 @@ MATCH_BATCH = 256
 RECORD_BATCH = 16
 
 READ_AT_ONCE = 8
-"""Sightings that are read at a time."""
+"""Sightings or subjects that are read at a time."""
 
 
 class GrpcMatcher:
@@ -122,6 +122,22 @@ class GrpcMatcher:
             return _candidate(answer.sighting)
 
         return [one for one in await asyncio.gather(*map(read, sighting_ids)) if one is not None]
+
+    async def case_references(self, subject_ids: Collection[str]) -> dict[str, str]:
+        """Return the case references of those of some subjects who are looked for."""
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(subject_id: str) -> tuple[str, str]:
+            request = subject_service_pb2.GetSubjectRequest(subject_id=subject_id)
+            try:
+                async with at_once, translated("matching", self._target):
+                    answer = await self._subjects.GetSubject(request, timeout=TIMEOUT_SECONDS)
+            except errors.NotFoundError:
+                return subject_id, ""
+            return subject_id, answer.subject.case_reference
+
+        found = await asyncio.gather(*map(read, subject_ids))
+        return {subject_id: case for subject_id, case in found if case}
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -191,6 +191,9 @@ class Matcher(Protocol):
 
     async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
         """Return the sightings with these ids that exist, in no order."""
+
+    async def case_references(self, subject_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the case references of those of some subjects who are looked for."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody at all.

@@ -18,6 +18,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.caller import case_not_assigned, visible_cases
 from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
@@ -88,7 +89,9 @@ class Scans:
                 `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
                 `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`.
             ResourceExhaustedError: `SCAN_LIMIT`.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
+        await self._require_own_cases(scope)
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
         if request_id and (held := await self._records.get(name)) is not None:
             if held.scope != scope:
@@ -115,6 +118,7 @@ class Scans:
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
+        await self._require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
             raise _not_found(scan_id)
@@ -129,14 +133,18 @@ class Scans:
         """
         if await self._records.get(scan_id) is None:
             raise _not_found(scan_id)
+        await self._require_visible(scan_id)
         await fold(self._records, scan_id)
         plan = await self._records.plan(scan_id)
         return await self._records.recordings(scan_id, most=plan.value.recordings)
 
     async def find(self) -> list[tuple[Scan, ScanSummary]]:
-        """Return all scans, newest first, without the details of their summaries."""
+        """Return all scans, newest first, without the details of their summaries.
+
+        Those that the current caller may not see are left out.
+        """
         found = []
-        for scan in await self._records.find():
+        for scan in await self._visible(await self._records.find()):
             summary = scan.final or summarise(scan, await self._records.live(scan.scan_id))
             found.append((scan, summary))
         return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].scan_id))[::-1]
@@ -151,6 +159,7 @@ class Scans:
             NotFoundError: `SCAN_NOT_FOUND`.
             FailedPreconditionError: `SCAN_ENDED`.
         """
+        await self._require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
             raise _not_found(scan_id)
@@ -186,6 +195,7 @@ class Scans:
             NotFoundError: `SCAN_NOT_FOUND`.
             UnavailableError: It has ended, and matching does not answer.
         """
+        await self._require_visible(scan_id)
         told: dict[str, Candidate] = {}
         known: dict[str, None] = {}
         unread: list[str] = []
@@ -212,6 +222,46 @@ class Scans:
                 yield ScanChange(scan, summary, tuple(changed))
                 if ended:
                     return
+
+    async def _visible(self, scans: Sequence[Scan]) -> Sequence[Scan]:
+        """Return those that the current caller may see: for subjects of their cases alone.
+
+        A scan for everybody is of every case, and a subject who is closed of none.
+        """
+        cases = visible_cases()
+        if cases is None:
+            return scans
+        subject_ids = {name for scan in scans for name in scan.scope.subject_ids}
+        found = await self._matcher.case_references(subject_ids)
+        seen = {name for name, case in found.items() if case in cases}
+        return [one for one in scans if one.scope.subject_ids and seen >= {*one.scope.subject_ids}]
+
+    async def _require_visible(self, scan_id: str) -> None:
+        """Refuse the current caller a scan that they may not see, as one that is not there."""
+        if visible_cases() is None:
+            return
+        scan = await self._records.get(scan_id)
+        if scan is None or not await self._visible([scan]):
+            raise _not_found(scan_id)
+
+    async def _require_own_cases(self, scope: ScanScope) -> None:
+        """Refuse the current caller to search for subjects of others' cases."""
+        cases = visible_cases()
+        if cases is None:
+            return
+        if not scope.subject_ids:
+            raise case_not_assigned(
+                "a search for everybody is of every case, and the caller is not assigned to all:"
+                " name subjects of theirs"
+            )
+        found = await self._matcher.case_references(scope.subject_ids)
+        for name in scope.subject_ids:
+            if found.get(name) not in cases:
+                raise errors.NotFoundError(
+                    f"there is no subject {name}",
+                    reason=errors.Reason.SUBJECT_NOT_FOUND,
+                    metadata={"subject_id": name},
+                )
 
     async def _read(self, sighting_ids: Sequence[str], *, wait: bool) -> list[Candidate] | None:
         """Return candidates by time; None if matching does not answer and they may come later."""

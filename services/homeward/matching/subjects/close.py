@@ -28,7 +28,7 @@ from homeward.matching.subjects.model import (
 )
 from homeward.matching.subjects.object_erasures import NOTHING_THERE, ObjectErasures
 from homeward.matching.subjects.photos import photo_folder
-from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.records import SubjectRecords, require, require_visible
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import Stored
@@ -86,7 +86,7 @@ class SubjectClosing:
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        subject = (await require(self._records, subject_id)).value
+        subject = (await require_visible(self._records, subject_id)).value
         if subject.state is SubjectState.OPEN or (to_be_erased and not subject.to_be_erased):
             shell = replace(
                 subject,

@@ -20,10 +20,15 @@ from homeward.matching.subjects.model import (
     SubjectState,
 )
 from homeward.matching.subjects.photos import PHOTO_TYPE, photo_id_of, photo_key, with_usable
-from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.records import (
+    SubjectRecords,
+    is_visible,
+    require_visible,
+)
 from homeward.matching.subjects.unrecorded import remove_photo
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.caller import require_case
 from homeward.servicekit.keyvalue import ConflictError, Stored
 from homeward.servicekit.objects import ObjectStore
 from homeward.servicekit.store_rules import StoreRules
@@ -72,7 +77,9 @@ class Subjects:
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
             FailedPreconditionError: `RETENTION_UNSAFE`.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
+        require_case(details.case_reference)
         await self._rules.require()
         now = self._clock.now()
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
@@ -141,17 +148,21 @@ class Subjects:
             raise
 
     async def get(self, subject_id: str) -> Stored[Subject]:
-        """Return a subject.
+        """Return a subject, if the current caller may see it.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        return await require(self._records, subject_id)
+        return await require_visible(self._records, subject_id)
 
     async def find(self, *, show_closed: bool, prefix: str = "") -> list[Stored[Subject]]:
-        """Return the subjects whose ids begin with a prefix, newest first."""
+        """Return the subjects whose ids begin with a prefix, newest first.
+
+        Those whom the current caller may not see are left out.
+        """
         listed = (await self._records.roll()).newest_first(show_closed=show_closed)
-        return [held for held in listed if held.value.subject_id.startswith(prefix)]
+        named = (held for held in listed if held.value.subject_id.startswith(prefix))
+        return [held for held in named if is_visible(held.value)]
 
     async def update(
         self,
@@ -166,11 +177,14 @@ class Subjects:
             NotFoundError: `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SUBJECT_CLOSED`.
             AbortedError: `ETAG_MISMATCH`, when `etag` is given and is not the present one.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
 
         def apply(subject: Subject) -> Subject:
             assert subject.details is not None, "an open subject has its details"
-            return replace(subject, details=change(subject.details))
+            details = change(subject.details)
+            require_case(details.case_reference)
+            return replace(subject, details=details)
 
         return await self._edit(subject_id, apply, etag=etag)
 

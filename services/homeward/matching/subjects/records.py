@@ -8,6 +8,7 @@ from typing import Protocol
 
 from homeward.matching.subjects.model import Subject
 from homeward.servicekit import errors
+from homeward.servicekit.identity.caller import may_see, visible_cases
 from homeward.servicekit.keyvalue import Stored
 
 
@@ -92,19 +93,47 @@ def newest_first(subject: Subject) -> tuple[float, str]:
     return (-subject.create_time.timestamp(), subject.subject_id)
 
 
+def is_visible(subject: Subject) -> bool:
+    """Tell whether the current caller may see a subject: one of a case of theirs.
+
+    A closed subject is of no case any more: nobody sees it who is restricted to some.
+    """
+    return may_see(subject.details.case_reference if subject.details else None)
+
+
+async def visible_subjects(subjects: SubjectRecords) -> frozenset[str] | None:
+    """Return the ids of those who are looked for and whom the current caller may see.
+
+    Returns:
+        None where the caller may see all.
+    """
+    if visible_cases() is None:
+        return None
+    wanted = (await subjects.roll()).wanted
+    return frozenset(held.value.subject_id for held in wanted if is_visible(held.value))
+
+
 async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
-    """Return the record of a subject.
+    """Return the record of a subject, whoever may see it.
 
     Raises:
         NotFoundError: `SUBJECT_NOT_FOUND`.
     """
     held = await subjects.get(subject_id)
     if held is None:
-        raise errors.NotFoundError(
-            f"there is no subject {subject_id}",
-            reason=errors.Reason.SUBJECT_NOT_FOUND,
-            metadata={"subject_id": subject_id},
-        )
+        raise _not_found(subject_id)
+    return held
+
+
+async def require_visible(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
+    """Return the record of a subject that the current caller may see.
+
+    Raises:
+        NotFoundError: `SUBJECT_NOT_FOUND`.
+    """
+    held = await require(subjects, subject_id)
+    if not is_visible(held.value):
+        raise _not_found(subject_id)
     return held
 
 
@@ -116,3 +145,11 @@ async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
 async def count_enrolled(subjects: SubjectRecords) -> int:
     """Return how many people a search can find: open, with a reference photograph."""
     return sum(bool(held.value.photos) for held in (await subjects.roll()).wanted)
+
+
+def _not_found(subject_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"there is no subject {subject_id}",
+        reason=errors.Reason.SUBJECT_NOT_FOUND,
+        metadata={"subject_id": subject_id},
+    )
