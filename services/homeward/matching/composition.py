@@ -28,7 +28,12 @@ from homeward.matching.subjects.enrol import Subjects, subject_rules
 from homeward.matching.subjects.leftovers import LeftoverSearch
 from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import SubjectPhotos
-from homeward.matching.subjects.records import SubjectRecords, count_enrolled, is_open
+from homeward.matching.subjects.records import (
+    SubjectRecords,
+    count_enrolled,
+    is_open,
+    visible_subjects,
+)
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.clock import Clock
@@ -133,7 +138,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
         recording=SightingRecording(kept, partial(is_open, stores.records)),
-        review=SightingReview(kept),
+        review=SightingReview(kept, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
         policies=policies,
         subject_sweep=sweep,

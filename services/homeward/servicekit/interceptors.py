@@ -1,7 +1,7 @@
 """What happens around every call: one canonical log line, errors as statuses, a deadline.
 
-The chain is outermost first: trace, metrics, logging, errors, deadline; access and audit take their
-places behind errors. Each is an `Around`, a context manager that a call runs inside of, whatever
+The chain is outermost first: trace, metrics, logging, errors, access and audit where there are any,
+deadline. Each is an `Around`, a context manager that a call runs inside of, whatever
 its kind.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
@@ -42,6 +43,8 @@ LONGEST_NAME = 200
 
 _CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -137,7 +140,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, attribute)
         return make(
             wrapped,
-            request_deserializer=_sized(handler.request_deserializer),
+            request_deserializer=_read(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
@@ -149,26 +152,35 @@ class _TooLarge:
     size: int
 
 
-def _sized(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Return what reads messages up to the size that is taken.
+class _Undecodable:
+    """Stands for bytes that are no message of the RPC."""
+
+
+def _read(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Return what reads messages, and gives what stands for those that cannot be taken.
 
     gRPC's own limit is wider: it turns a message away without a reason, before anything of ours is
-    called.
+    called. What a deserializer raises, gRPC answers with a code of its own and a traceback in the
+    log: anybody could fill it.
     """
 
     def read(data: bytes) -> Any:  # noqa: ANN401 - any RPC's type
         if len(data) > MAX_MESSAGE_BYTES:
             return _TooLarge(len(data))
-        return deserializer(data) if deserializer else data
+        try:
+            return deserializer(data) if deserializer else data
+        except DecodeError:
+            return _Undecodable()  # refused in `_taken`, inside of the chain
 
     return read
 
 
 def _taken(request: Any, handler: Any) -> Any:  # noqa: ANN401 - any RPC's types
-    """Return a request, or a stream of them, that is refused where a message is too large.
+    """Return a request, or a stream of them, that is refused where a message cannot be taken.
 
     Raises:
         ResourceExhaustedError: `MESSAGE_TOO_LARGE`.
+        InvalidArgumentError: `MESSAGE_UNDECODABLE`.
     """
     return _each_taken(request) if handler.request_streaming else _fitting(request)
 
@@ -184,6 +196,12 @@ def _fitting(request: Any) -> Any:  # noqa: ANN401 - any RPC's type
             f"the message has {request.size} bytes, at most {MAX_MESSAGE_BYTES} are taken",
             reason=errors.Reason.MESSAGE_TOO_LARGE,
             metadata={"size_bytes": str(request.size), "limit_bytes": str(MAX_MESSAGE_BYTES)},
+        )
+    if isinstance(request, _Undecodable):
+        raise errors.InvalidArgumentError(
+            "the bytes that came are no message of this RPC: use code that is made from the protos"
+            " of this version",
+            reason=errors.Reason.MESSAGE_UNDECODABLE,
         )
     return request
 
@@ -298,13 +316,12 @@ async def limit_time(call: Call) -> AsyncIterator[None]:
         ) from error
 
 
-DEFAULT_CHAIN: tuple[Around, ...] = (
-    trace_call,
-    measure_call,
-    log_call,
-    map_errors,
-    limit_time,
-)
+def chain(*inner: Around) -> tuple[Around, ...]:
+    """Return what every call runs inside of, with what a server adds inside of `map_errors`."""
+    return (trace_call, measure_call, log_call, map_errors, *inner, limit_time)
+
+
+DEFAULT_CHAIN = chain()
 
 
 async def _abort(call: Call, error: errors.DomainError) -> None:

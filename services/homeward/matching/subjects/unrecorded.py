@@ -1,4 +1,4 @@
-"""Photographs whose enrolment broke off, so that no record has them."""
+"""Removing photographs that no record names, because their enrolment broke off."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
 UNRECORDED_AFTER = timedelta(hours=1)
-"""A photograph that no record has is removed after this: longer than any enrolment takes."""
+"""Age at which a photograph that no record names is removed: longer than any enrolment takes."""
 
 log = structlog.get_logger()
 
 
 class UnrecordedPhotos:
-    """Removes the photographs that the record of their open subject does not have.
+    """Removes photographs that the record of their open subject does not name.
 
-    Each is compared with whoever is in view, once its subject is fused anew, although its
-    enrolment was answered with an error. Those of a subject that is closed go with its erasure.
+    The caller who offered such a photograph got an error, yet searches would compare with it once
+    the template of its subject is fused again. Photographs of closed subjects go with their
+    erasure.
 
     Args:
         records: Of the subjects.
