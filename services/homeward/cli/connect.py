@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -18,8 +19,10 @@ from typing import Any, Self
 
 import grpc
 
+from homeward.cli import identification
 from homeward.cli.calls import deadline_seconds, repeatable_calls
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.identification import Metadata
 from homeward.core.idempotency import retries
 from homeward.core.rpc_errors import error_info, retry_seconds
 from homeward.core.tls import (
@@ -99,14 +102,27 @@ class Places:
         Raises:
             CliError: Some are set, and others are not.
         """
-        given: Mapping[str, str] = self.environment
-        if self.profile and not any(given.get(name) for name in VARIABLES):
-            profile = self._profile(self.profile)
-            given = {name: profile.get(_setting(name), "") for name in VARIABLES}
         try:
-            return TlsFiles.among(given)
+            return TlsFiles.among(self._given(VARIABLES))
         except TlsError as error:
             raise CliError(str(error)) from error
+
+    def identification(self) -> Metadata:
+        """Return the metadata that tells who calls and what for, of the variables or the profile.
+
+        Raises:
+            CliError: The token's file cannot be read, or holds no token.
+        """
+        # Each by itself: the case changes from one command to the next, the token does not.
+        given = {name: self._given((name,)).get(name, "") for name in identification.VARIABLES}
+        return identification.identification(given)
+
+    def _given(self, variables: Sequence[str]) -> Mapping[str, str]:
+        """Return variables that belong together: those that are set, else those of the profile."""
+        if self.profile and not any(self.environment.get(name) for name in variables):
+            profile = self._profile(self.profile)
+            return {name: profile.get(_setting(name), "") for name in variables}
+        return self.environment
 
     def _profile(self, name: str) -> Mapping[str, str]:
         try:
@@ -196,10 +212,30 @@ class Connections:
         if service not in self._channels:
             target = self.places.find(service)
             tls = None if target.local else self.places.tls()
+            metadata = self.places.identification()
+            if metadata and tls is None and not _on_this_machine(target.address):
+                raise CliError(
+                    f"{service} at {target.address} ({target.origin}) is called in plain text, in"
+                    " which anybody on the way could read who calls and what for",
+                    advice=f"set {', '.join(VARIABLES)}, or tls_cert_file and so on in the profile",
+                )
             traceparent = f"00-{self.trace_id}-{token_hex(8)}-01"
+            metadata = (("traceparent", traceparent), *metadata)
             ended = self.places.how_it_ended if target.local else str
-            self._channels[service] = _open(target, tls, _Edge(service, target, traceparent, ended))
+            self._channels[service] = _open(target, tls, _Edge(service, target, metadata, ended))
         return self._channels[service]
+
+
+def _on_this_machine(address: str) -> bool:
+    """Tell whether an address in gRPC's syntax is one that no packet leaves the machine for."""
+    host = address.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
+    host = host.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name, or several addresses
+        return False
 
 
 def _setting(variable: str) -> str:
@@ -241,22 +277,22 @@ class _Edge(
     grpc.UnaryStreamClientInterceptor,
     grpc.StreamUnaryClientInterceptor,
 ):
-    """Gives every call its deadline and trace, and raises a failed one as `CallError`.
+    """Gives every call its deadline and metadata, and raises a failed one as `CallError`.
 
     Args:
         service: The service that is called.
         target: Its address.
-        traceparent: Trace of the calls.
+        metadata: Of all calls: their trace, who calls, and what for.
         ended: Returns how the local stack ended, to follow a sentence, or nothing.
     """
 
     def __init__(
-        self, service: str, target: Target, traceparent: str, ended: Callable[[], str]
+        self, service: str, target: Target, metadata: Metadata, ended: Callable[[], str]
     ) -> None:
         self.service = service
         self._target = target
         self._ended = ended
-        self._trace = (("traceparent", traceparent),)
+        self._metadata = metadata
 
     def intercept_unary_unary(
         self,
@@ -286,7 +322,7 @@ class _Edge(
         return self._streamed(continuation(self._completed(client_call_details), request))
 
     def _completed(self, details: Any) -> Any:  # noqa: ANN401 - a named tuple, which gRPC does not type
-        traced = details._replace(metadata=(*(details.metadata or ()), *self._trace))
+        traced = details._replace(metadata=(*(details.metadata or ()), *self._metadata))
         if details.timeout is not None:
             return traced
         return traced._replace(timeout=deadline_seconds(details.method))

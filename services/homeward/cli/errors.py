@@ -144,8 +144,8 @@ _ADVICE: Mapping[str, str] = {
         " --model {served}` moves everybody to the one that it runs"
     ),
     "TOKEN_MISSING": (
-        "log in, or have your program send an access token; for a service, have its certificate's"
-        " name listed, see docs/security.md"
+        "name the file of your access token in HOMEWARD_TOKEN_FILE, or have your program send one;"
+        " for a service, have its certificate's name listed, see docs/security.md"
     ),
     "TOKEN_INVALID": (
         "get a new access token of the issuer that this installation trusts, for Homeward; the"
@@ -155,7 +155,7 @@ _ADVICE: Mapping[str, str] = {
     "TOKEN_NOT_YET_VALID": "compare the clocks of this machine, the service and the issuer",
     "ROLE_MISSING": "ask whoever assigns roles in your force for one that may",
     "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
-    "PURPOSE_REQUIRED": "say what it is for: send the purpose, and the case, with the call",
+    "PURPOSE_REQUIRED": "say what it is for, in HOMEWARD_PURPOSE and HOMEWARD_CASE or the profile",
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 
