@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,8 +19,12 @@ from homeward.core.tls import VARIABLES, TlsFiles
 from homeward.embedded.health import serving
 from homeward.embedded.ports import address, choose_ports
 from homeward.embedded.running import command
+from issuer import AUDIENCE, ISSUER, Issuer, jwks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
+
+PEOPLE = Issuer()
+TOKENS = {"issuer": ISSUER, "audience": AUDIENCE, "keys": "keys.json"}
 
 
 def variables(files: TlsFiles) -> dict[str, str]:
@@ -45,6 +50,7 @@ def embedding(
     """Starts the service; returns its address and its files."""
     trusted = tmp_path / "auth.json"
     trusted.write_text(json.dumps(rules))
+    (tmp_path / "keys.json").write_bytes(jwks(PEOPLE.key))
     files = authority.write(tmp_path / "embedding")
     ports = choose_ports(tmp_path, base=None, given={})
     listen, probed = ports["embedding"], ports["matching"]
@@ -121,3 +127,33 @@ def test_a_command_may_what_the_name_in_its_certificate_is_trusted_with(
     }
     assert "reason: ROLE_MISSING" in answers["loader"].stderr
     assert "reason: TOKEN_MISSING" in answers["stranger"].stderr
+
+
+@pytest.mark.parametrize("rules", [{"tokens": TOKENS}])
+def test_a_command_may_what_the_token_of_its_user_says(
+    embedding: Callable[[], tuple[str, TlsFiles]], authority: Authority, tmp_path: Path
+) -> None:
+    target, _ = embedding()
+    mine = variables(authority.write(tmp_path / "mine", usage=(CLIENT,)))
+    tokens = {
+        "investigator": PEOPLE.token("investigator"),
+        "nobody": PEOPLE.token(),
+        "of yesterday": PEOPLE.token("investigator", exp=int(time.time()) - 86_400),
+        "of another": Issuer().token("investigator"),
+    }
+    answers = {}
+    for name, token in tokens.items():
+        file = tmp_path / name
+        file.write_text(token)
+        answers[name] = show(target, {**mine, "HOMEWARD_TOKEN_FILE": str(file)})
+
+    reasons = {name: re.findall(r"reason: (\w+)", one.stderr) for name, one in answers.items()}
+    assert reasons == {
+        "investigator": [],
+        "nobody": ["ROLE_MISSING"],
+        "of yesterday": ["TOKEN_EXPIRED"],
+        "of another": ["TOKEN_INVALID"],
+    }
+    assert answers["investigator"].returncode == ExitCode.OK
+    shown = "".join(one.stdout + one.stderr for one in answers.values())
+    assert not any(token in shown for token in tokens.values())
