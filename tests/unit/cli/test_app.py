@@ -25,6 +25,9 @@ NOUNS = (
     "policy",
     "retention",
     "model",
+    "login",
+    "logout",
+    "whoami",
     "completion",
 )
 LEAVES = (
@@ -32,6 +35,9 @@ LEAVES = (
     "status",
     "retention",
     "completion",
+    "login",
+    "logout",
+    "whoami",
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
     "subject reenrol",
