@@ -149,6 +149,32 @@ def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(
     assert facts["policy"]["state"].startswith("NOT APPROVED")
 
 
+def test_a_further_token_opens_what_its_roles_and_cases_say(
+    stack: LiveStack, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    def issue(name: str, *given: str) -> Path:
+        stack.run("token", "create", *given, "--for", name, "--save", str(tmp_path / name))
+        return tmp_path / name
+
+    ours = issue("anna", "investigator", "--case", "E2E-1")
+    of_another = issue("ben", "investigator", "--case", "E2E-2")
+    auditor = issue("cleo", "auditor")
+
+    assert searched
+    shown = [
+        stack.run("sighting", "list", "--output", "json", token=token).json.get("sightings", [])
+        for token in (ours, of_another)
+    ]
+    assert [len(sightings) for sightings in shown] == [1, 0]
+    refused = [
+        stack.run("sighting", "list", token=auditor, code=7).err,
+        stack.run("subject", "list", token=tmp_path / "nobody", code=4).err,
+    ]
+    assert "reason: ROLE_MISSING" in refused[0]
+    assert "No such file" in refused[1]
+    assert stack.run("retention", token=auditor, code=None).code in {0, 3}
+
+
 def not_a_video(path: Path) -> None:
     path.write_bytes(b"this is a letter, not a video\n" * 100)
 

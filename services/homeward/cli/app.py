@@ -23,6 +23,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.login:whoami",
         "Show as whom commands call, and until when.",
     ),
+    "token": (
+        "homeward.embedded.token_command:token",
+        "Access tokens of the local stack, for its further users.",
+    ),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
     "camera": ("homeward.cli.commands.camera:camera", "The cameras that recordings come from."),

@@ -157,7 +157,9 @@ _ADVICE: Mapping[str, str] = {
     "ROLE_MISSING": (
         "ask whoever assigns roles in your force for one that may; `homeward whoami` shows yours"
     ),
-    "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
+    "CASE_NOT_ASSIGNED": (
+        "ask whoever assigns cases in your force, or name subjects of your cases with --subject"
+    ),
     "PURPOSE_REQUIRED": "say what it is for, in HOMEWARD_PURPOSE and HOMEWARD_CASE or the profile",
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }

@@ -28,6 +28,7 @@ NOUNS = (
     "login",
     "logout",
     "whoami",
+    "token",
     "completion",
 )
 LEAVES = (
@@ -38,6 +39,7 @@ LEAVES = (
     "login",
     "logout",
     "whoami",
+    "token create",
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
     "subject reenrol",
