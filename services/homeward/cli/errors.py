@@ -33,7 +33,7 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
-        " (`retention`)"
+        " (`retention`); the audit trail does not hold (`audit verify`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
@@ -137,6 +137,10 @@ _ADVICE: Mapping[str, str] = {
     "MODEL_NOT_SERVED": (
         "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
         " --model {served}` moves everybody to the one that it runs"
+    ),
+    "AUDIT_KEY_MISSING": (
+        "tell the operator: matching signs checkpoints where HOMEWARD_AUDIT_KEY_FILE is set, see"
+        " docs/audit.md"
     ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }

@@ -31,6 +31,7 @@ from homeward.matching.subjects.photos import SubjectPhotos
 from homeward.matching.subjects.records import SubjectRecords, count_enrolled, is_open
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit.audit.acts import Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -57,6 +58,8 @@ class Stores:
     gallery: SubjectIndex
     index: SightingIndex
     feed: SightingFeed
+    acts: Acts
+    """The audit trail, of what is done without a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
+    upkeep = SightingUpkeep(kept, stores.acts)
     completeness, gallery_rebuild = _gallery(stores, clock)
     subjects = Subjects(
         records=stores.records,
@@ -144,7 +147,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
-            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            files=[
+                LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
+            ],
             gallery_rebuild=gallery_rebuild,
             buckets=stores.buckets,
             clock=clock,
@@ -208,4 +213,5 @@ def _sweep(
             certificates=certificates,
         ),
         clock=clock,
+        acts=stores.acts,
     )

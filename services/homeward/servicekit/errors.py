@@ -64,6 +64,7 @@ class Reason(StrEnum):
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
+    AUDIT_KEY_MISSING = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What happens around every call: one canonical log line, errors as statuses, a deadline.
 
-The chain is outermost first: trace, metrics, logging, errors, deadline; access and audit take their
-places behind errors. Each is an `Around`, a context manager that a call runs inside of, whatever
+The chain is outermost first: trace, metrics, logging, errors, access and audit where there are any,
+deadline. Each is an `Around`, a context manager that a call runs inside of, whatever
 its kind.
 """
 
@@ -13,12 +13,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf import duration_pb2
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
@@ -59,6 +60,25 @@ _NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class Exchange:
+    """What was exchanged in a call so far, for those who are around it."""
+
+    request: Message | None = None
+    """The request; of a stream, the first."""
+    response: Message | None = None
+    """The response; of a stream, the first."""
+    before_first_response: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the first response of a stream is given; what it raises ends the call."""
+
+    async def answer(self, response: Message) -> None:
+        """Take note of a response of a stream that is about to be given."""
+        if self.response is None:
+            self.response = response
+            if self.before_first_response is not None:
+                await self.before_first_response()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call under way."""
@@ -70,6 +90,7 @@ class Call:
     streams: bool
     """Whether either side streams."""
     context: grpc.aio.ServicerContext[Any, Any]
+    exchange: Exchange = field(default_factory=Exchange)
 
     @property
     def routine(self) -> bool:
@@ -107,24 +128,26 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         streams = handler.request_streaming or handler.response_streaming
 
         @asynccontextmanager
-        async def around(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+        async def around(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Exchange]:
             call = Call(rpc=rpc, request_id=uuid.uuid4().hex, streams=streams, context=context)
             async with AsyncExitStack() as stack:
                 for enter in self._arounds:
                     await stack.enter_async_context(enter(call))
-                yield
+                yield call.exchange
 
         async def one(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
-            async with around(context):
-                return await behaviour(_taken(request, handler), context)
+            async with around(context) as exchange:
+                exchange.response = await behaviour(_taken(request, handler, exchange), context)
+            return exchange.response
 
         async def many(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
-            async with around(context):
-                responses = behaviour(_taken(request, handler), context)
+            async with around(context) as exchange:
+                responses = behaviour(_taken(request, handler, exchange), context)
                 if inspect.isawaitable(responses):  # it writes to the context, as health's Watch
                     await responses
                     return
                 async for response in responses:
+                    await exchange.answer(response)
                     yield response
 
         kind = {
@@ -164,18 +187,24 @@ def _sized(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any
     return read
 
 
-def _taken(request: Any, handler: Any) -> Any:  # noqa: ANN401 - any RPC's types
+def _taken(request: Any, handler: Any, exchange: Exchange) -> Any:  # noqa: ANN401 - any RPC's types
     """Return a request, or a stream of them, that is refused where a message is too large.
 
     Raises:
         ResourceExhaustedError: `MESSAGE_TOO_LARGE`.
     """
-    return _each_taken(request) if handler.request_streaming else _fitting(request)
+    if handler.request_streaming:
+        return _each_taken(request, exchange)
+    exchange.request = _fitting(request)
+    return exchange.request
 
 
-async def _each_taken(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _each_taken(requests: AsyncIterator[Any], exchange: Exchange) -> AsyncIterator[Any]:
     async for request in requests:
-        yield _fitting(request)
+        taken = _fitting(request)
+        if exchange.request is None:
+            exchange.request = taken
+        yield taken
 
 
 def _fitting(request: Any) -> Any:  # noqa: ANN401 - any RPC's type
@@ -298,13 +327,19 @@ async def limit_time(call: Call) -> AsyncIterator[None]:
         ) from error
 
 
-DEFAULT_CHAIN: tuple[Around, ...] = (
-    trace_call,
-    measure_call,
-    log_call,
-    map_errors,
-    limit_time,
-)
+def chain(*inner: Around) -> tuple[Around, ...]:
+    """Return what every call runs inside of, with what a server adds inside of `map_errors`."""
+    return (trace_call, measure_call, log_call, map_errors, *inner, limit_time)
+
+
+DEFAULT_CHAIN = chain()
+
+
+def status_of(error: Exception, call: Call) -> str:
+    """Return the name of the status that `map_errors` answers an error with."""
+    if isinstance(error, errors.DomainError):
+        return _CODES[type(error)].name
+    return call.code if isinstance(error, grpc.aio.AbortError) else grpc.StatusCode.INTERNAL.name
 
 
 async def _abort(call: Call, error: errors.DomainError) -> None:

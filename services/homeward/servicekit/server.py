@@ -31,7 +31,7 @@ from homeward.servicekit.clients import (
     say_unusable,
 )
 from homeward.servicekit.health import LIVE, HealthPort
-from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain
+from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain, chain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
 
 READINESS_INTERVAL_SECONDS = 2.0
@@ -132,9 +132,21 @@ class GrpcServer:
 
     @classmethod
     def configured(
-        cls, settings: ServiceSettings, services: Sequence[Service], *, checks: ReadinessChecks
+        cls,
+        settings: ServiceSettings,
+        services: Sequence[Service],
+        *,
+        checks: ReadinessChecks,
+        around: Sequence[Around] = (),
     ) -> Self:
-        """Return the server that the settings describe."""
+        """Return the server that the settings describe.
+
+        Args:
+            settings: Where it listens, and how.
+            services: What to serve.
+            checks: As of the constructor.
+            around: What calls run inside of beyond what every server has, outermost first.
+        """
         return cls(
             services,
             listen=settings.listen,
@@ -146,6 +158,7 @@ class GrpcServer:
                 drain_seconds=settings.drain_seconds,
                 max_connection_age_seconds=settings.max_connection_age_seconds,
             ),
+            chain=chain(*around),
         )
 
     async def start(self) -> None:

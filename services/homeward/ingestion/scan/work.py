@@ -24,6 +24,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.segment import SegmentScanner
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.servicekit import errors, tracing
+from homeward.servicekit.audit.acts import COMBINATION, Acts
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
 
@@ -52,6 +53,7 @@ class ScanWorker:
         footage: The recordings.
         scanner: Searches.
         clock: Tells the time.
+        acts: Writes down what was searched.
         checks: Of what a search calls and may wait for without a word.
     """
 
@@ -63,6 +65,7 @@ class ScanWorker:
         footage: FootageLibrary,
         scanner: SegmentScanner,
         clock: Clock,
+        acts: Acts,
         checks: Sequence[Check] = (),
     ) -> None:
         self._queue = queue
@@ -70,6 +73,7 @@ class ScanWorker:
         self._footage = footage
         self._scanner = scanner
         self._clock = clock
+        self._acts = acts
         self._checks = checks
 
     async def run(self) -> None:
@@ -115,7 +119,10 @@ class ScanWorker:
             await work.done()
 
     async def _end(self, work: Work, finished: Segment) -> None:
-        """Keep what came of a segment, and add it to its scan."""
+        """Write down that a segment was searched, keep what came of it, and add it to its scan."""
+        searched = [f"scan/{work.scan_id}", f"footage/{finished.footage_id}"]
+        found = [f"sighting/{name}" for name in finished.sighting_ids]
+        await self._acts.record("SearchSegment", COMBINATION, [*searched, *found])
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
         metrics.count_segment(finished)

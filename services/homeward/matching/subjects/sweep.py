@@ -14,6 +14,7 @@ from homeward.matching.subjects.leftovers import Leftovers, LeftoverSearch
 from homeward.matching.subjects.photos import subject_in
 from homeward.matching.subjects.records import SubjectRecords, is_open
 from homeward.matching.subjects.unrecorded import UnrecordedPhotos
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
@@ -38,6 +39,7 @@ class SubjectSweep:
         gallery: Their templates.
         leftovers: Finds what is held of subjects whose search has ended.
         clock: Tells the time.
+        acts: Writes down what a sweep has erased.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class SubjectSweep:
         gallery: SubjectIndex,
         leftovers: LeftoverSearch,
         clock: Clock,
+        acts: Acts,
     ) -> None:
         self._closing = closing
         self._records = records
@@ -57,6 +60,7 @@ class SubjectSweep:
         self._leftovers = leftovers
         self._unrecorded = UnrecordedPhotos(records, photos, gallery, clock)
         self._clock = clock
+        self._acts = acts
         self._looked_through: datetime | None = None
 
     async def sweep(self, *, grace: timedelta) -> int:
@@ -82,8 +86,10 @@ class SubjectSweep:
         ]
         for name in erasing:
             await self._closing.erase(name)
+            await self._record("EraseSubject", name)
         for name in (*broken_off, *lapsed):
             await self._closing.close(name)
+            await self._record("CloseSubject", name)
         removed = len(erasing) + len(broken_off) + len(lapsed)
         if not self._is_looked_through(now):
             await self._unrecorded.remove()
@@ -139,12 +145,16 @@ class SubjectSweep:
             ),
         )
 
+    async def _record(self, act: str, subject_id: str) -> None:
+        await self._acts.record(act, ERASURE, [f"subject/{subject_id}"])
+
     async def _finish_erasures(self) -> int:
         """Erase what is left of subjects that are not open; return of how many."""
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
                 await self._closing.erase_data(name)
+                await self._record("FinishSubjectErasure", name)
         if left.unknown:
             # Not removed: with the records of another installation, this would be everybody's.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])

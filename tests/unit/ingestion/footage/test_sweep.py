@@ -17,6 +17,7 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import errors, records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 
@@ -46,6 +47,7 @@ def sweeper(
         uploads=uploads,
         records=erasures,
         clock=clock,
+        acts=InMemoryActs(),
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 

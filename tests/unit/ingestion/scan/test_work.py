@@ -38,6 +38,7 @@ from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.waiting import Waiting
 from homeward.ingestion.scan.work import MAX_ATTEMPTS, ScanWorker
 from homeward.servicekit import errors, records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
@@ -209,7 +210,7 @@ async def desk(
     await resource.uploads.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
-    parts = {"scanner": FakeScanner(), "clock": clock, "checks": [check]}
+    parts = {"scanner": FakeScanner(), "clock": clock, "acts": InMemoryActs(), "checks": [check]}
     desk = Desk(
         make=make,
         store=records_store,

@@ -176,6 +176,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
     Metadata: `model`, `served`: the names of those that are run, separated by commas.
     """
+    ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+    has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -343,5 +347,9 @@ ERROR_REASON_IMAGE_UNREADABLE: ErrorReason.ValueType  # 61
 ERROR_REASON_MODEL_NOT_SERVED: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
 Metadata: `model`, `served`: the names of those that are run, separated by commas.
+"""
+ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
