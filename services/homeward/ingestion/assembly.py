@@ -79,7 +79,8 @@ async def assemble(
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
-    audit, writer = await open_audit(settings, bus, clock, stack, service=role)
+    service = "scanner" if role == "scanner" else "ingestion"
+    audit, writer = await open_audit(settings, bus, clock, stack, service=service)
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
     cameras = Cameras(await eventually(partial(bucket, inventory.CAMERAS)), clock)
     uploads = await eventually(partial(bucket, inventory.UPLOADS))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from homeward.core.audit.events import FIRST_PREVIOUS, AuditEvent, format_time
 from homeward.servicekit import errors
@@ -31,14 +31,9 @@ LONGEST_TEXT = 200
 BACKGROUND = "background."
 """How the names of acts begin that no call asked for."""
 
-EVENTS = Counter("homeward_audit_events_total", "Audit events that were written.")
 FAILURES = Counter(
     "homeward_audit_failures_total",
     "Audit events that could not be written; the call, or the act, failed with them.",
-)
-WRITTEN_TIME = Gauge(
-    "homeward_audit_written_timestamp_seconds",
-    "When this process last wrote an audit event; 0 if it never did.",
 )
 SECONDS = Histogram(
     "homeward_audit_write_seconds",
@@ -153,8 +148,6 @@ class AuditWriter:
         with SECONDS.time():
             async with self._turn:
                 await self._append(entry)
-        EVENTS.inc()
-        WRITTEN_TIME.set_to_current_time()
 
     async def _append(self, entry: AuditEntry) -> None:
         for _ in range(MOST_ATTEMPTS):

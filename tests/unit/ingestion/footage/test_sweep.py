@@ -34,12 +34,19 @@ async def yes() -> bool:
 
 
 @pytest.fixture
+def acts() -> InMemoryActs:
+    return InMemoryActs()
+
+
+@pytest.fixture
 def sweeper(
+    *,
     resource: FootageResource,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
     erasures: InMemoryKeyValueStore,
     clock: Any,
+    acts: InMemoryActs,
 ) -> FootageSweeper:
     return FootageSweeper(
         store=bucket,
@@ -47,7 +54,7 @@ def sweeper(
         uploads=uploads,
         records=erasures,
         clock=clock,
-        acts=InMemoryActs(),
+        acts=acts,
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 
@@ -85,6 +92,18 @@ async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
     assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
     assert await keys(bucket) == []
+
+
+async def test_a_removal_is_an_audit_event(
+    sweeper: FootageSweeper, resource: FootageResource, acts: InMemoryActs, make: Any, clock: Any
+) -> None:
+    name = await added(resource, make)
+    clock.advance(DUE)
+
+    await sweeper.sweep(yes)
+    await sweeper.sweep(yes)
+
+    assert acts.recorded == [("EraseFootage", (f"footage/{name}",))]
 
 
 async def test_sightings_go_with_their_recording(

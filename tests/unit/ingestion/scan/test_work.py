@@ -95,6 +95,7 @@ class Desk:
         self.work = work
         self.scanner: FakeScanner = parts["scanner"]
         self.clock = parts["clock"]
+        self.acts: InMemoryActs = parts["acts"]
         self.resource = resource
         self.worker = ScanWorker(queue=queue, scans=self.scans, footage=resource.library, **parts)
 
@@ -228,6 +229,15 @@ async def test_a_segment_is_searched_checkpointed_and_done(desk: Desk) -> None:
 
     assert desk.work.said == ["done"]
     assert (await desk.state(), (await desk.counts()).frames) == (ScanState.SUCCEEDED, 7)
+
+
+async def test_a_search_is_an_audit_event(desk: Desk) -> None:
+    await desk.run()
+
+    ((act, resources),) = desk.acts.recorded
+    assert act == "SearchSegment"
+    assert resources[0] == "scan/scan-1"
+    assert resources[1].startswith("footage/")
 
 
 async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
