@@ -22,6 +22,8 @@ from homeward.servicekit.interceptors import Call
 SUBJECT = "11111111-2222-4333-8444-555555555555"
 RPC = f"{subject_service_pb2.DESCRIPTOR.services_by_name['SubjectService'].full_name}/GetSubject"
 
+FOOTAGE = "gate-20260304t120000000000z-0123456789abcdef"
+
 
 @dataclass(frozen=True)
 class Somebody:
@@ -75,16 +77,20 @@ async def test_what_a_caller_states_is_cut_and_stays_in_its_line(
 
 def test_ids_are_told_by_their_form_and_other_text_is_not() -> None:
     request = sighting_service_pb2.ListSightingsRequest(
-        subject_ids=[SUBJECT, "Anna Example", SUBJECT.upper()],
-        footage_ids=["gate-20260304t120000000000z-0123456789abcdef"],
+        subject_ids=["Anna Example", SUBJECT.replace("1", "A")],
+        footage_ids=[FOOTAGE],
         camera_ids=["gate", "gate\x1b[2J"],
     )
 
-    assert resources_in(request, None) == [
-        "camera/gate",
-        "footage/gate-20260304t120000000000z-0123456789abcdef",
-        f"subject/{SUBJECT}",
-    ]
+    assert resources_in(request, None) == ["camera/gate", f"footage/{FOOTAGE}"]
+
+
+def test_who_is_never_named_beside_where() -> None:
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=[SUBJECT], footage_ids=[FOOTAGE], camera_ids=["gate"]
+    )
+
+    assert resources_in(request, None) == [f"subject/{SUBJECT}"]
 
 
 async def test_an_event_tells_who_called_why_and_for_what(

@@ -120,9 +120,9 @@ class ScanWorker:
 
     async def _end(self, work: Work, finished: Segment) -> None:
         """Write down that a segment was searched, keep what came of it, and add it to its scan."""
-        searched = [f"scan/{work.scan_id}", f"footage/{finished.footage_id}"]
-        found = [f"sighting/{name}" for name in finished.sighting_ids]
-        await self._acts.record("SearchSegment", COMBINATION, [*searched, *found])
+        # Without the recording: beside the event of what was found in it, at the same moment, it
+        # would tell for years where somebody was.
+        await self._acts.record("SearchSegment", COMBINATION, [f"scan/{work.scan_id}"])
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
         metrics.count_segment(finished)

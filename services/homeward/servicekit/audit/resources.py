@@ -26,16 +26,23 @@ KINDS = {
 """By kind, the form of its ids. What has another form is no id of ours, may be anything, a name
 among it, and is not written down."""
 
+PEOPLE = frozenset({"subject", "sighting", "photo"})
+PLACES = frozenset({"footage", "camera"})
+"""Kinds that an event does not name beside one of `PEOPLE`: together they would tell for years
+where somebody was whose data is erased. A recording's id has its camera and its time in it."""
+
 _FIELD = re.compile(r"(?:\w+_)?(subject|sighting|scan|photo|footage|camera)_ids?")
 
 
 def resources_in(*messages: Message | None) -> list[str]:
-    """Return what messages name, as `KIND/ID`, in order and once each."""
-    found: set[str] = set()
+    """Return what messages name, as `KIND/ID`, in order and once each; of people without places."""
+    found: set[tuple[str, str]] = set()
     for message in messages:
         if message is not None:
             found.update(_named(message))
-    return sorted(found)
+    if any(kind in PEOPLE for kind, _ in found):
+        found = {(kind, name) for kind, name in found if kind not in PLACES}
+    return sorted(f"{kind}/{name}" for kind, name in found)
 
 
 def kind_of(field: str) -> str | None:
@@ -44,7 +51,7 @@ def kind_of(field: str) -> str | None:
     return match[1] if match else None
 
 
-def _named(message: Message) -> Iterator[str]:
+def _named(message: Message) -> Iterator[tuple[str, str]]:
     for field in _leading(message.DESCRIPTOR):
         kind = kind_of(field.name)
         value = getattr(message, field.name)
@@ -53,7 +60,7 @@ def _named(message: Message) -> Iterator[str]:
             assert kind is not None, "of the others none is returned"
             for one in values:
                 if KINDS[kind].fullmatch(str(one)):
-                    yield f"{kind}/{one}"
+                    yield kind, str(one)
         elif field.is_repeated or message.HasField(field.name):
             for one in values:
                 assert isinstance(one, Message), "as its descriptor says"
