@@ -53,6 +53,12 @@ def overwrite(client: QdrantClient, name: str, body: Json) -> Json:
     )
 
 
+def merge(client: QdrantClient, name: str, body: Json) -> Json:
+    """Set some fields of payloads."""
+    asked = models.SetPayload.model_validate(body)
+    return client.set_payload(name, payload=asked.payload, points=asked.points or asked.filter)
+
+
 def query(client: QdrantClient, name: str, body: Json) -> Json:
     """Return the nearest points to each vector: the local mode knows no other way than exactly."""
     requests = models.QueryRequestBatch.model_validate(body).searches
@@ -108,6 +114,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/collections/NAME/points"): retrieve,
     ("POST", "/collections/NAME/points/delete"): delete,
     ("PUT", "/collections/NAME/points/payload"): overwrite,
+    ("POST", "/collections/NAME/points/payload"): merge,
     ("POST", "/collections/NAME/points/query/batch"): query,
     ("POST", "/collections/NAME/points/count"): count,
     ("POST", "/collections/NAME/points/scroll"): scroll,

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from cli_values import (
@@ -161,6 +162,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.clock_offset = Duration()
+        self.no_removal: Refusal | None = None
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -169,6 +171,12 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def UpdateCamera(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         return camera_service_pb2.UpdateCameraResponse(camera=request.camera)
+
+    def DeleteCamera(self, request: Any, context: Any) -> Any:
+        if self.no_removal is not None:
+            self.no_removal.abort(context)
+        self.requests.append(request)
+        return camera_service_pb2.DeleteCameraResponse()
 
     def GetCamera(self, request: Any, context: Any) -> Any:
         camera = camera_pb2.Camera(
@@ -195,6 +203,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.findings: list[str] = []
         """What is odd about every recording, in words."""
         self.sha256 = ""
+        self.duration = Duration(seconds=60)
 
     def GetUpload(self, request: Any, context: Any) -> Any:
         if request.request_id not in self.uploads:
@@ -226,6 +235,9 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
             size_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             findings=self._findings(),
+            duration=self.duration,
+            end_time=Timestamp(seconds=header.start_time.seconds + self.duration.seconds),
+            receive_time=LATER,
         )
         self.held[header.sha256] = footage
         return footage_service_pb2.UploadFootageResponse(footage=footage, already_held=already_held)
@@ -258,6 +270,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         )
 
     def ListFootage(self, request: Any, context: Any) -> Any:
+        if refusal := self.refusals.get("ListFootage"):
+            refusal.abort(context)
         return footage_service_pb2.ListFootageResponse(footage=self.held.values())
 
     def DeleteFootage(self, request: Any, context: Any) -> Any:
@@ -337,9 +351,12 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
         self.rejections: list[sighting_pb2.Rejection] = []
+        self.gone = False
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.gone:
+            Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
         return sighting_service_pb2.GetSightingResponse(
             sighting=self.sighting,
             still=self.still,
@@ -350,7 +367,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
     def ListSightings(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
-        return sighting_service_pb2.ListSightingsResponse(sightings=[self.sighting, *others])
+        held = [] if self.gone else [self.sighting]
+        return sighting_service_pb2.ListSightingsResponse(sightings=[*held, *others])
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -358,6 +376,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
 
     def ReviewSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
+        if self.gone:
+            Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
         self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
         return sighting_service_pb2.ReviewSightingResponse(sighting=self.sighting)
 

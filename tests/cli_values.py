@@ -155,8 +155,8 @@ def ended(
 
 
 EXPECTATION = (
-    "about 1 in 4200 would be listed all the same (12 people compared with); of those who are,"
-    " about 4.2 % (2.8 to 6.3) would be missed."
+    "about 1 in 4200 (1 in 10000 to 1 in 2000) would be listed all the same (12 people compared"
+    " with); of those who are, about 4.2 % (2.8 to 6.3) would be missed."
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.footage.layout import FootageLayout, pointer_key
+from homeward.ingestion.footage.manifests import encode_manifest
 from homeward.ingestion.footage.model import Footage
-from homeward.servicekit import records
 from homeward.servicekit.objects import Level, ObjectInfo
 
 HOUR = timedelta(hours=1)
@@ -85,6 +85,6 @@ async def fill(
     for one in held:
         layout = FootageLayout(one.footage_id)
         await store.put(layout.file, b"", content_type="x/y")
-        await store.put(layout.manifest, records.encode(one), content_type="x/y")
+        await store.put(layout.manifest, encode_manifest(one), content_type="x/y")
         await store.put(pointer_key(one.header.sha256), one.footage_id.encode(), content_type="x/y")
     return held

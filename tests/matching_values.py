@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.core.policy import Measurement, PolicyFile, Rate
+from homeward.core.policy import Measurement, PolicyFile, Rate, figures_of
+from homeward.matching.policies.model import ThresholdPolicy
 
 MODEL = "a" * 64
 SIZE = 16
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 MADE = datetime(2026, 1, 1, tzinfo=UTC)
 SHIPPED = "yunet-sface/1"
 
@@ -36,3 +38,17 @@ def policy_file(policy_id: str = SHIPPED, **changes: Any) -> PolicyFile:
         limits="not CCTV",
     )
     return replace(PolicyFile(policy_id, "yunet-sface", MODEL, 0.45, measured), **changes)
+
+
+def policy(threshold: float, *, model: str = MODEL) -> ThresholdPolicy:
+    rate = Rate(0.01, 0.005, 0.02, trials=1000)
+    measured = Measurement(500, rate, rate, "a test", "", 1, 1, 0, NOON, "none")
+    return ThresholdPolicy(
+        policy_id="p/1",
+        model_digest=model,
+        threshold=threshold,
+        measurement=measured,
+        figures=figures_of(measured, approved=True, gallery_size=1),
+        approval=None,
+        evaluation=False,
+    )

@@ -1455,10 +1455,38 @@ async def test_sightings_are_found_by_how_their_ids_begin(sightings: SightingInd
         await sightings.put(replace(sighting(1), sighting_id=name), None)
 
     async def found(prefix: str, size: int = 10) -> list[str]:
-        return [one.sighting_id for one in await sightings.with_prefix(prefix, size=size)]
+        found = await sightings.with_prefix(prefix, SightingFilter(), size=size)
+        return [one.sighting_id for one in found]
 
     assert await found("0000001") == names[:3]
     assert await found("00000011-0") == [names[1]]
     assert await found("0000001", 2) == names[:2]
     assert await found(names[3]) == [names[3]]
     assert await found("ffff") == []
+
+
+async def test_of_sightings_that_begin_alike_those_are_returned_that_fit(
+    sightings: SightingIndex,
+) -> None:
+    confirmed = replace(sighting(3), state=SightingState.CONFIRMED)
+    for one in (sighting(1), sighting(2), confirmed, sighting(4)):
+        late = NOON if one.sighting_id in (identity(1), identity(3)) else one.delete_time
+        await sightings.put(replace(one, delete_time=late), None)
+
+    found = await sightings.with_prefix("00000000", SightingFilter(unexpired_at=NOON), size=2)
+
+    assert [one.sighting_id for one in found] == [identity(2), identity(3)]
+
+
+async def test_that_a_still_is_gone_is_noted_beside_all_else(sightings: SightingIndex) -> None:
+    template = Template(vector(1), MODEL)
+    await sightings.put(sighting(1), template)
+
+    await sightings.mark_still_gone(identity(1))
+    await sightings.mark_still_gone(identity(2))
+    await sightings.update(sighting(2))
+
+    held = await sightings.template(identity(1))
+    assert await sightings.find(SightingFilter()) == [replace(sighting(1), still_gone=True)]
+    assert held is not None
+    assert held.values == pytest.approx(template.values, abs=1e-5)

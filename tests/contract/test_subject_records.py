@@ -14,6 +14,7 @@ from homeward.matching.adapters.memory_records import InMemorySightingLedger, In
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger, Stretch
+from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection
 from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
 from homeward.matching.subjects.records import SubjectRecords, is_open
@@ -178,6 +179,52 @@ async def test_a_confirmed_sighting_does_not_change_any_more(ledger: SightingLed
 
     assert (again.span.settled, again.span.end) == (True, 14 * SECOND)
     assert await ledger.rejections() == []
+
+
+async def test_of_two_decisions_the_one_stands_that_nothing_may_overrule(
+    ledger: SightingLedger,
+) -> None:
+    key, other = LedgerKey(GATE, ANNA), LedgerKey(DOOR, ANNA)
+    name = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
+    rejected = (await ledger.place(other, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
+    rejection = Rejection("S. Econd", NOON, NOON)
+    unsure, sure = (
+        Review(decision, "a scar", "R. Viewer", NOON)
+        for decision in (Decision.INCONCLUSIVE, Decision.CONFIRM)
+    )
+
+    first = await ledger.settle(key, name, None, unsure)
+    second = await ledger.settle(key, name, None, sure)
+    third = await ledger.settle(key, name, rejection)
+    await ledger.settle(other, rejected, rejection)
+    last = await ledger.settle(other, rejected, None, sure)
+
+    told = [one and (one.review, one.rejection) for one in (first, second, third, last)]
+    assert told == [(unsure, None), (sure, None), (sure, None), (None, rejection)]
+    assert await ledger.span(key, name) == third
+    assert await ledger.span(key, rejected) is None
+    assert await ledger.settle(LedgerKey(GATE, BEN), name, rejection) is None
+
+
+async def test_the_ledgers_of_a_subject_name_its_sightings(ledger: SightingLedger) -> None:
+    placed = [
+        (await ledger.place(LedgerKey(*key), Stretch(start * SECOND, (start + 1) * SECOND))).span
+        for key, start in (((GATE, ANNA), 1), ((GATE, ANNA), 10), ((DOOR, ANNA), 1))
+    ]
+    await ledger.place(LedgerKey(GATE, BEN), Stretch(SECOND, 2 * SECOND))
+
+    assert await ledger.sighting_ids(ANNA) == {span.sighting_id for span in placed}
+
+
+async def test_a_shell_that_is_to_be_erased_stays_so(subjects: SubjectRecords) -> None:
+    to_be_erased = replace(shell(), to_be_erased=True)
+
+    new = [await subjects.close(one) for one in (shell(), to_be_erased, shell())]
+
+    held = await subjects.get(ANNA)
+    assert new == [True, False, False]
+    assert held is not None
+    assert held.value.to_be_erased
 
 
 async def test_ledgers_go_with_their_recording_or_their_subject(ledger: SightingLedger) -> None:

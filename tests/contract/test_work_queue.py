@@ -223,6 +223,29 @@ async def test_scans_take_turns(queue: NatsWorkQueue) -> None:
     assert {one.scan_id for one in then[:2]} == {long, short}
 
 
+async def test_who_waits_takes_what_is_queued_at_once(
+    queue: NatsWorkQueue, bus: Nats, scan_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_queue, "ASK_SECONDS", 60.0)
+    monkeypatch.setattr(work_queue, "TAKE_SECONDS", 60.0)
+    looked, look = asyncio.Event(), queue._look_for_scans
+
+    async def looking() -> None:
+        await look()
+        looked.set()
+
+    monkeypatch.setattr(queue, "_look_for_scans", looking)
+    waiting = [asyncio.create_task(queue.take()) for _ in range(2)]
+    await looked.wait()  # and nothing was there
+
+    elsewhere = await NatsWorkQueue.open(bus, replicas=1)
+    await elsewhere.put(scan_id, 0, [0, 1])
+
+    async with asyncio.timeout(10):
+        taken_at_once = await asyncio.gather(*waiting)
+    assert {work.segment for work in taken_at_once if work is not None} == {0, 1}
+
+
 async def test_what_waits_of_a_scan_is_dropped_and_nothing_else(
     queue: NatsWorkQueue, bus: Nats
 ) -> None:

@@ -283,7 +283,7 @@ def test_a_wrong_rejection_is_listed_and_its_span_can_be_searched_again(
     (rejection,) = stack.run("sighting", "list", "--rejected", "--output", "json").json[
         "rejections"
     ]
-    counts = count_engines(stack.data)
+    counts = count_engines(stack.data, stack.environment)
 
     plain = stack.run("search", "--output", "json").json
     scope = ("--subject", subject, "--footage", rejection["footageId"])

@@ -138,14 +138,14 @@ def open_recording(
     source: FrameSource, url: str, examined: Examination
 ) -> AbstractAsyncContextManager[Recording]:
     """Open a recording that was examined: the one place that knows what of it is asked for."""
-    return source.open(url, examined.probe.video, examined.timeline)
+    return source.open(url, examined.media.video, examined.timeline)
 
 
 async def _recording(url: str) -> int:
     pictures = 0
     async with media_reader() as (prober, source):
         examined = await prober.probe(url)
-        whole = Piece(Stretch(timedelta(), examined.probe.duration))
+        whole = Piece(Stretch(timedelta(), examined.media.duration))
         async with (
             open_recording(source, url, examined) as recording,
             recording.frames([whole], rate=RATE) as frames,

@@ -36,8 +36,8 @@ from homeward.ingestion.footage.counts import FootageCounts, RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
+from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.media import Finding, FootageProblem, MediaInfo, Stretch, VideoTrack
-from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.receiving import RETRY_SECONDS
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
@@ -60,7 +60,7 @@ from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
-from homeward.servicekit import errors, records, wire
+from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -345,6 +345,26 @@ async def test_get_camera_knows_no_other(api: Any) -> None:
     call = api.cameras.GetCamera(camera_service_pb2.GetCameraRequest(camera_id="cam-9"))
 
     assert await refusal(call) == (
+        grpc.StatusCode.NOT_FOUND,
+        errors.Reason.CAMERA_NOT_FOUND,
+    )
+
+
+async def test_delete_camera_removes_one_without_recordings(api: Any) -> None:
+    call = camera_service_pb2.DeleteCameraRequest(camera_id="cam-1")
+    await upload(api)
+    assert await refusal(api.cameras.DeleteCamera(call)) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        errors.Reason.CAMERA_HAS_FOOTAGE,
+    )
+    held = (await api.footage.ListFootage(footage_service_pb2.ListFootageRequest())).footage
+    await api.footage.DeleteFootage(
+        footage_service_pb2.DeleteFootageRequest(footage_id=held[0].footage_id)
+    )
+
+    await api.cameras.DeleteCamera(call)
+
+    assert await refusal(api.cameras.DeleteCamera(call)) == (
         grpc.StatusCode.NOT_FOUND,
         errors.Reason.CAMERA_NOT_FOUND,
     )
@@ -1238,9 +1258,9 @@ async def searched_with_somebody_too_small(api: Any, *, times: bool = True) -> s
                 )
                 for start, small in ((10, True), (20, False))
             )
-            manifest = await api.bucket.get(FootageLayout(segment.footage_id).manifest)
+            stored = await api.bucket.get(FootageLayout(segment.footage_id).manifest)
             await api.times.keep(
-                records.decode(manifest, Footage),
+                decode_manifest(stored),
                 IncomparablePeople(scan_id, segment.stretch, people),
             )
     return scan_id

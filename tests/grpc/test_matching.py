@@ -1318,6 +1318,18 @@ async def test_review_sighting_refuses_a_confirmed_one(world: World, confirmed_i
     )
 
 
+async def test_only_a_sighting_that_is_not_confirmed_says_when_it_is_erased(
+    world: World, finding: Any
+) -> None:
+    sighting_id = await recorded_id(world, finding())
+    request = sightings.GetSightingRequest(sighting_id=sighting_id)
+    before = (await world.sightings.GetSighting(request)).sighting
+    await confirmed(world, sighting_id)
+    after = (await world.sightings.GetSighting(request)).sighting
+
+    assert (before.HasField("delete_time"), after.HasField("delete_time")) == (True, False)
+
+
 async def test_export_sighting_answers_sighting_and_still(
     world: World, confirmed_id: str, clock: Clock
 ) -> None:

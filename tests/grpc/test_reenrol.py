@@ -699,6 +699,20 @@ async def test_a_run_that_was_killed_is_done_by_the_next(
 
 
 @pytest.mark.parametrize("step", range(STEPS))
+async def test_what_is_found_after_a_run_was_killed_is_recorded_once_a_sweep_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    anna, _, _ = await killed(world, monkeypatch, step)
+    async with world.matching() as restarted:
+        await restarted.retention.sweep(yes)
+
+        digest = (await restarted.gallery.model()).digest
+        (model,) = [one for one in (OLD, NEW) if one.digest == digest]
+        answer = await restarted.sightings.RecordSightings(finding(anna, model, score=0.6))
+        assert answer.results[0].sighting.model_digest == digest
+
+
+@pytest.mark.parametrize("step", range(STEPS))
 async def test_who_is_closed_after_a_run_was_killed_is_in_no_collection(
     world: World, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

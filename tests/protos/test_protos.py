@@ -206,6 +206,7 @@ def test_only_these_rpcs_may_not_be_repeated() -> None:
     # What comes twice is refused the second time, is written down twice, or goes on by itself.
     assert unknown == {
         "CreateCamera",
+        "DeleteCamera",
         "UploadFootage",
         "CompleteUpload",
         "DeleteFootage",

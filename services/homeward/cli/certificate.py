@@ -17,6 +17,8 @@ OUTCOMES = {
 _SCANS = "scans"
 """The data whose records can be read until they go, as the service names them."""
 
+_NONE_HELD = "none held"
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Erasure certificate {subject}</title>
 <style>
@@ -53,11 +55,19 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
     return "Not all of it is gone."
 
 
+def outcome_word(entry: subject_pb2.ErasureEntry) -> str:
+    """Return what became of one kind of data; of none, that there was none to erase."""
+    if entry.outcome == subject_pb2.ErasureEntry.OUTCOME_ERASED and not entry.item_count:
+        return _NONE_HELD
+    return OUTCOMES.get(entry.outcome, "unknown")
+
+
 def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
     """Return a certificate as HTML."""
     rows = [
         f'<tr class="{outcome}"><td>{escape(entry.data)}</td><td>{escape(entry.store)}</td>'
-        f"<td>{entry.item_count}</td><td>{outcome}</td><td>{escape(entry.verification)}</td></tr>"
+        f"<td>{entry.item_count}</td><td>{outcome_word(entry)}</td>"
+        f"<td>{escape(entry.verification)}</td></tr>"
         for entry in certificate.entries
         for outcome in [OUTCOMES.get(entry.outcome, "unknown")]
     ]

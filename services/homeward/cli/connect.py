@@ -10,6 +10,7 @@ import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -74,7 +75,9 @@ class Places:
             CliError: Nothing says where it is.
         """
         variable = f"HOMEWARD_{service.upper()}_TARGET"
-        check = "start it, or correct the address"
+        check = (
+            "if it is starting, try again in a few seconds; else start it, or correct the address"
+        )
         if address := self.options.get(service):
             return Target(address, f"--{service}", check)
         if address := self.environment.get(variable):
@@ -131,6 +134,16 @@ class Places:
         except (OSError, ValueError, KeyError, TypeError):  # a damaged file is no fault of a call
             return ""
 
+    def _starting_since(self) -> datetime | None:
+        """Return when the local stack began to start; None unless it is starting."""
+        try:
+            starting = json.loads((self.data / "stack-starting.json").read_text(encoding="utf-8"))
+            began = datetime.fromisoformat(starting["started"])
+            ready_by = datetime.fromisoformat(starting["ready_by"])
+            return began if datetime.now(UTC) <= ready_by else None
+        except (OSError, ValueError, KeyError, TypeError):  # a damaged file is no fault of a call
+            return None
+
     def _local(self, service: str) -> Target:
         start = f"start one with `homeward up --data {self.data}`"
         try:
@@ -138,6 +151,12 @@ class Places:
             origin = f"the stack in {self.data}"
             return Target(stack[service], origin, f"is it running? {start}", local=True)
         except FileNotFoundError:
+            if began := self._starting_since():
+                raise CliError(
+                    f"the Homeward stack on {self.data} is starting, since {began:%H:%M:%SZ}",
+                    exit_code=ExitCode.UNAVAILABLE,
+                    advice="try again in a few seconds: `homeward up` prints `ready` then",
+                ) from None
             raise CliError(
                 f"no Homeward stack runs on {self.data}{self.how_it_ended()}",
                 exit_code=ExitCode.UNAVAILABLE,

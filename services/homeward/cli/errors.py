@@ -78,6 +78,10 @@ _ADVICE: Mapping[str, str] = {
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
     "CAMERA_EXISTS": "`homeward camera update CAM` changes it",
+    "CAMERA_HAS_FOOTAGE": (
+        "`homeward footage list --camera {camera_id}` shows the recordings, `homeward footage rm"
+        " ID` removes one; an upload that broke off is forgotten after a day"
+    ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
     "FOOTAGE_EXISTS_ELSEWHERE": (
@@ -160,15 +164,15 @@ FIELD_OPTIONS: Mapping[str, str] = {
 }
 """What a field of a request is called on the command line, where its name does not tell."""
 
-PHOTO_PROBLEMS: Mapping[str, str] = {
-    "NO_FACE": "no face was found: use a photograph that shows the face",
-    "SEVERAL_FACES": "more than one face was found: cut the photograph to the one person",
-    "TOO_SMALL": "the face is too small: use a larger original or a closer photograph",
-    "BLURRED": "the face is blurred: use a sharper photograph",
-    "TURNED_AWAY": "the face is turned away: use a photograph that looks towards the camera",
-    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
+PHOTO_ADVICE: Mapping[str, str] = {
+    "NO_FACE": "use a photograph that shows the face",
+    "SEVERAL_FACES": "cut the photograph to the one person",
+    "TOO_SMALL": "use a larger original or a closer photograph",
+    "BLURRED": "use a sharper photograph",
+    "TURNED_AWAY": "use a photograph that looks towards the camera",
+    "NOT_UPRIGHT": "turn the photograph upright",
 }
-
+"""What to do about each of `PHOTO_PROBLEMS`."""
 
 PACK_ADVICE = (
     "`homeward model list` shows the packs that are installed; `homeward model install` installs"
@@ -244,10 +248,10 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
     """
     if reason == "PHOTO_REFUSED":
         problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
-        return "; ".join(PHOTO_PROBLEMS.get(name.strip(), name.strip()) for name in problems)
+        return "; ".join(PHOTO_ADVICE.get(name.strip(), name.strip()) for name in problems)
     if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
         return _NO_POLICY
-    placeholders = {"policy_id": "ID", "model": "NAME", "served": "NAME"}
+    placeholders = {"camera_id": "CAM", "policy_id": "ID", "model": "NAME", "served": "NAME"}
     return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 

@@ -1,4 +1,4 @@
-"""Waiting for a service that went away, or has as much work as it accepts."""
+"""Waiting for a service that does not answer, or whose queue is full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from homeward.cli.errors import CallError
 
 LONGEST_TURN_SECONDS = 3600.0
-"""How long a command waits in all for a service that has as much work as it accepts."""
+"""How long a command waits in all for a service whose queue is full."""
 _TURN_SECONDS = 5.0
 """Between two attempts, where the service does not say."""
 _LONGEST_WAIT_SECONDS = 8.0
@@ -23,7 +23,7 @@ def pause(failures: int, problem: str) -> None:
 
 
 class Turn:
-    """A command's wait for a service that has as much work as it accepts (`QUEUE_FULL`)."""
+    """A command's wait for a service whose queue is full (`QUEUE_FULL`)."""
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -38,6 +38,10 @@ class Turn:
         if refusal.reason != "QUEUE_FULL" or self._waited + seconds > LONGEST_TURN_SECONDS:
             raise refusal
         if not self._waited:
-            click.echo(f"\n{refusal.message}; waiting until then, again and again", err=True)
+            hours = f"{LONGEST_TURN_SECONDS / 3600:g} h"
+            click.echo(
+                f"\n{refusal.message}.\nThis command tries again by itself, for up to {hours}.",
+                err=True,
+            )
         self._waited += seconds
         time.sleep(seconds)

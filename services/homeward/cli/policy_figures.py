@@ -44,9 +44,10 @@ def expectation(figures: PolicyFigures) -> str:
 def _listed(fpir: ErrorRate) -> str:
     # That none of some hundreds was listed does not say that none of some thousands will be.
     if fpir.value <= 0 < fpir.high:
-        highest = one_in(ErrorRate(value=fpir.high))
+        highest = one_in(_rate(fpir.high))
         return f"none was listed when it was measured, and up to {highest} may be"
-    return f"about {one_in(fpir)} would be listed all the same"
+    interval = f"{one_in(_rate(fpir.low))} to {one_in(_rate(fpir.high))}"
+    return f"about {one_in(fpir)} ({interval}) would be listed all the same"
 
 
 def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
@@ -124,6 +125,10 @@ def one_in(rate: ErrorRate) -> str:
     if count < _FEW:
         return f"1 in {count:.1f}".removesuffix(".0")
     return f"1 in {float(f'{count:.1e}'):.0f}"
+
+
+def _rate(value: float) -> ErrorRate:
+    return ErrorRate(value=value)
 
 
 def percent(rate: ErrorRate) -> str:

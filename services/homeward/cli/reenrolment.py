@@ -9,8 +9,9 @@ from functools import partial
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import patience, progress
-from homeward.cli.errors import PHOTO_PROBLEMS, CallError, CliError, ExitCode
+from homeward.cli.errors import PHOTO_ADVICE, CallError, CliError, ExitCode
 from homeward.cli.options import Session
+from homeward.core.photo_problems import PHOTO_PROBLEMS
 
 Response = subject_service_pb2.ReenrolSubjectsResponse
 Rebuilt = subject_service_pb2.RebuildGalleryResponse
@@ -24,7 +25,7 @@ _NOTES = {
     Response.STAGE_MOVING_SIGHTINGS: "moving sightings",
 }
 _PROBLEMS = {
-    **PHOTO_PROBLEMS,
+    **{name: f"{problem}: {PHOTO_ADVICE[name]}" for name, problem in PHOTO_PROBLEMS.items()},
     "IMAGE_UNREADABLE": "it does not decode",
     "PHOTO_GONE": "it is not in the object store",
 }

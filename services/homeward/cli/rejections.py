@@ -1,13 +1,15 @@
-"""What is remembered of rejected sightings, as a list."""
+"""What is remembered of rejected sightings: as a list, or of one that is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import times
+from homeward.cli.errors import CliError
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 
@@ -17,6 +19,44 @@ ADVICE = (
 )
 _NOT_KEPT = "not kept"
 """What an earlier version of Homeward did not remember."""
+
+
+@contextmanager
+def explained(session: Session, given: str) -> Iterator[None]:
+    """Say of a sighting that the block does not find that it was rejected, if it was.
+
+    Args:
+        session: To look in.
+        given: Its id, or the beginning.
+
+    Raises:
+        CliError: There is no such sighting.
+    """
+    try:
+        yield
+    except CliError as error:
+        rejected = _rejected(session, given) if error.reason == "SIGHTING_NOT_FOUND" else None
+        if rejected is None:
+            raise
+        by = f" by {rejected.reviewer}" if rejected.reviewer else ""
+        when = f" at {times.utc(rejected.review_time)}" if rejected.HasField("review_time") else ""
+        raise CliError(
+            f"sighting {rejected.sighting_id} was rejected{by}{when}, and erased",
+            exit_code=error.exit_code,
+            reason=error.reason,
+            advice="`homeward sighting list --rejected` shows where it was, and how to look again",
+        ) from None
+
+
+def _rejected(session: Session, given: str) -> sighting_pb2.Rejection | None:
+    stub = SightingServiceStub(session.connections.channel("matching"))
+    request = sighting_service_pb2.ListRejectionsRequest()
+    try:
+        listed = all_pages(stub.ListRejections, request, lambda page: page.rejections)
+    except CliError:  # that it is not found is said without
+        return None
+    found = [one for one in listed if one.sighting_id.startswith(given)]
+    return found[0] if len(found) == 1 else None
 
 
 def tell_rejections(

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from homeward.embedded.files import PRIVATE_FILE, write_private
 
 LOCK_NAME = "stack.lock"
 STATE_NAME = "stack.json"
+STARTING_NAME = "stack-starting.json"
+"""Read by the command line, which shows it to a user who is faster than the stack."""
 END_NAME = "stack-ended.json"
 """Read by the command line, which shows it to a user who finds no stack."""
 
@@ -48,9 +50,31 @@ def write_state(data: Path, state: Mapping[str, Any]) -> None:
     write_private(data / STATE_NAME, json.dumps(state, indent=2) + "\n")
 
 
+def write_starting(data: Path, *, longest: timedelta) -> None:
+    """Write that the stack is starting, for other programs.
+
+    Args:
+        data: The stack's folder.
+        longest: After which the start fails, so that the file of a stack that was killed counts for
+            no longer.
+    """
+    now = datetime.now(UTC)
+    starting = {
+        "started": now.isoformat(timespec="seconds"),
+        "ready_by": (now + longest).isoformat(timespec="seconds"),
+    }
+    write_private(data / STARTING_NAME, json.dumps(starting, indent=2) + "\n")
+
+
+def clear_starting(data: Path) -> None:
+    """Remove the file that says that the stack is starting."""
+    (data / STARTING_NAME).unlink(missing_ok=True)
+
+
 def clear_state(data: Path) -> None:
-    """Remove the file that says where the stack is."""
+    """Remove the files that say where the stack is, or that it is starting."""
     (data / STATE_NAME).unlink(missing_ok=True)
+    clear_starting(data)
 
 
 def write_end(data: Path, problem: str, *, log: Path | None) -> None:

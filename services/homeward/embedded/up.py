@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ class UpOptions:
     timeout_seconds: float = 60.0
     evaluation: bool = False
     """Whether candidates may be chosen by a policy that nobody has approved."""
-    """Model pack of a second embedding service, for re-enrolment; empty for none."""
 
 
 def run(
@@ -67,10 +66,12 @@ def run(
         ports = choose_ports(data, base=options.port_base, given=options.ports)
         specs = _specs(options, data, ports, environment, commands)
         stack = Stack(specs, logs=data / "logs", stop=stop, say=say)
+        lock.write_starting(data, longest=timedelta(seconds=options.timeout_seconds))
         try:
             if stack.start(timeout_seconds=options.timeout_seconds):
                 state = _state(ports)
                 lock.write_state(data, state)
+                lock.clear_starting(data)
                 if given_engines(environment).s3 is None:
                     _free_deleted_bytes(data, ports, stop, say)
                 on_ready(state)

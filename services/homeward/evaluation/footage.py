@@ -236,7 +236,7 @@ async def _nothing(_: Segment) -> None:
 def _tasks(path: Path, examined: Examination) -> list[SegmentTask]:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     header = FootageHeader("evaluation", path.name, start, path.stat().st_size, "0" * 64)
-    footage = Footage(header.footage_id, header, examined.probe, start, start + timedelta(days=1))
+    footage = Footage(header.footage_id, header, examined.media, start, start + timedelta(days=1))
     return [
         SegmentTask(
             scan_id="evaluation",
@@ -247,7 +247,7 @@ def _tasks(path: Path, examined: Examination) -> list[SegmentTask]:
                 footage.footage_id, "evaluation", piece.start, piece.end, true_start=start
             ),
         )
-        for piece in pieces_of(examined.probe, SEGMENT)
+        for piece in pieces_of(examined.media, SEGMENT)
     ]
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Literal
 
 from prometheus_client import Counter, Histogram
 
-from homeward.ingestion.scan.model import GapReason, ScanState, Segment
 from homeward.servicekit import tracing
 
 Stage = Literal["decode", "detect", "select", "refine", "embed", "match", "record"]
@@ -67,34 +65,9 @@ PRESENCE_FAILURES = Counter(
     "Segments of whose faces nothing could be written down for later searches; they were searched.",
 )
 
-# A series that begins at 1 has not increased, as Prometheus sees it: the first one would be missed.
-for _outcome in ("searched", *(reason.value for reason in GapReason)):
-    SEGMENTS.labels(_outcome)
-
 
 @contextmanager
 def stage(name: Stage, attributes: Mapping[str, int]) -> Iterator[None]:
     """Measure a call of a stage, and make a span of it."""
     with tracing.span(name, attributes), STAGE_SECONDS.labels(name).time():
         yield
-
-
-def count_segment(segment: Segment) -> None:
-    """Count a segment that has ended."""
-    counts = segment.counts
-    searched = segment.state is ScanState.SUCCEEDED
-    SEGMENTS.labels("searched" if searched else segment.gaps[-1].reason.value).inc()
-    missed = sum((gap.duration for gap in segment.gaps), timedelta())
-    for how, span in (
-        ("looked at", segment.looked_at),
-        ("passed over", segment.passed_over),
-        ("not searched", missed),
-    ):
-        FOOTAGE_SECONDS.labels(how).inc(span.total_seconds())
-    PICTURES.inc(counts.frames)
-    FACES.inc(counts.faces)
-    APPEARANCES.labels("candidate").inc(counts.appearances - counts.discarded)
-    APPEARANCES.labels("discarded").inc(counts.discarded)
-    APPEARANCES.labels("incomparable").inc(counts.incomparable)
-    CANDIDATES.inc(len(segment.sighting_ids))
-    DROPPED.inc(counts.dropped)

@@ -16,7 +16,7 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2,
     scan_service_pb2_grpc,
 )
-from homeward.ingestion.cameras.catalogue import Cameras
+from homeward.ingestion.cameras.catalogue import CameraFootage, Cameras
 from homeward.ingestion.convert import cameras as convert_cameras
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
@@ -36,8 +36,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
     """`homeward.api.ingestion.v1.CameraService`."""
 
-    def __init__(self, cameras: Cameras) -> None:
+    def __init__(self, cameras: Cameras, footage: CameraFootage) -> None:
         self._cameras = cameras
+        self._footage = footage
 
     async def CreateCamera(
         self, request: camera_service_pb2.CreateCameraRequest, _: Context
@@ -81,6 +82,14 @@ class CameraServicer(camera_service_pb2_grpc.CameraServiceServicer):
         return camera_service_pb2.UpdateCameraResponse(
             camera=convert_cameras.to_camera(camera, etag)
         )
+
+    async def DeleteCamera(
+        self, request: camera_service_pb2.DeleteCameraRequest, _: Context
+    ) -> camera_service_pb2.DeleteCameraResponse:
+        await self._cameras.delete(
+            convert_cameras.camera_id_from(request.camera_id, "camera_id"), self._footage
+        )
+        return camera_service_pb2.DeleteCameraResponse()
 
 
 class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
@@ -262,7 +271,7 @@ def services(
         Service(
             f"{package}.CameraService",
             camera_service_pb2_grpc.add_CameraServiceServicer_to_server,
-            CameraServicer(cameras),
+            CameraServicer(cameras, footage.uploads),
         ),
         Service(
             f"{package}.FootageService",

@@ -123,6 +123,13 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         evaluation=choices.evaluation,
     )
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
+    reenrolment = Reenrolment(
+        gallery=stores.gallery,
+        sightings=stores.index,
+        rebuild=gallery_rebuild,
+        faces=stores.faces,
+        lease=replacing,
+    )
     closing, certificates = _closing(stores, choices, upkeep, clock)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
     return UseCases(
@@ -132,13 +139,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         certificates=certificates,
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
-        reenrolment=Reenrolment(
-            gallery=stores.gallery,
-            sightings=stores.index,
-            rebuild=gallery_rebuild,
-            faces=stores.faces,
-            lease=replacing,
-        ),
+        reenrolment=reenrolment,
         recording=SightingRecording(kept, partial(is_open, stores.records)),
         review=SightingReview(kept),
         upkeep=upkeep,
@@ -150,7 +151,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             files=[
                 LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
             ],
-            gallery_rebuild=gallery_rebuild,
+            reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
             grace=choices.review_grace,
@@ -211,6 +212,7 @@ def _sweep(
             gallery=stores.gallery,
             sightings=upkeep,
             certificates=certificates,
+            clock=clock,
         ),
         clock=clock,
         acts=stores.acts,

@@ -11,7 +11,7 @@ import structlog
 
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Purgeable
-from homeward.matching.gallery.rebuild import GalleryRebuild
+from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
@@ -117,7 +117,7 @@ class Retention:
         subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         files: What keeps bytes of what was removed until it is rebuilt.
-        gallery_rebuild: Makes templates that the gallery lacks.
+        reenrolment: Goes on with one that broke off, and makes templates that the gallery lacks.
         buckets: Of photographs and stills.
         clock: Tells the time.
         grace: How long after its review date a subject is closed.
@@ -129,7 +129,7 @@ class Retention:
         subjects: SubjectSweep,
         sightings: SightingUpkeep,
         files: Sequence[Purgeable],
-        gallery_rebuild: GalleryRebuild,
+        reenrolment: Reenrolment,
         buckets: Buckets,
         clock: Clock,
         grace: timedelta,
@@ -137,7 +137,7 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._files = files
-        self._gallery_rebuild = gallery_rebuild
+        self._reenrolment = reenrolment
         self._buckets = buckets
         self._clock = clock
         self._grace = grace
@@ -145,7 +145,8 @@ class Retention:
     async def sweep(self, proceed: Proceed) -> int:
         """Remove what is due, then have the files rebuilt that hold bytes of what was removed.
 
-        Makes templates that the gallery lacks as well.
+        Goes on with a re-enrolment that broke off as well, and makes templates that the gallery
+        lacks.
 
         Args:
             proceed: Asked now and then; False ends this, to be gone on with later.
@@ -153,6 +154,13 @@ class Retention:
         Returns:
             How many subjects, sightings, stills and files were removed.
         """
+        try:
+            return await self._remove_due(proceed)
+        finally:
+            # Days pass, whatever does not answer; and a rule that cannot be set must keep nothing.
+            await self._buckets.keep_rules()
+
+    async def _remove_due(self, proceed: Proceed) -> int:
         removed = await self._subjects.sweep(grace=self._grace) + await self._sightings.sweep()
         removed += await self._buckets.remove_old_versions()
         for files in self._files:
@@ -161,9 +169,7 @@ class Retention:
         if removed:
             log.info("swept", removed=removed)
         # Last: it takes minutes when there is much to make, and nothing is kept too long for it.
-        await self._gallery_rebuild.sweep(proceed)
-        # A rule that cannot be set must keep nothing.
-        await self._buckets.keep_rules()
+        await self._reenrolment.sweep(proceed)
         return removed
 
     async def report(self) -> RetentionReport:

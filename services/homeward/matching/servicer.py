@@ -23,9 +23,11 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching import metrics
+from homeward.matching.compare import match
 from homeward.matching.composition import Stores, UseCases
 from homeward.matching.convert import enrolment as convert_enrolment
 from homeward.matching.convert import findings as convert_findings
+from homeward.matching.convert import ids as convert_ids
 from homeward.matching.convert import policies as convert_policies
 from homeward.matching.convert import probes as convert_probes
 from homeward.matching.convert import progress as convert_progress
@@ -33,7 +35,6 @@ from homeward.matching.convert import rejections as convert_rejections
 from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
-from homeward.matching.gallery.compare import match
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -94,7 +95,7 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
     ) -> subject_service_pb2.ListSubjectsResponse:
         found = await self._subjects.find(
             show_closed=request.show_closed,
-            prefix=convert_probes.id_prefix_from(request.id_prefix, "id_prefix"),
+            prefix=wire.uuid_prefix(request.id_prefix, "id_prefix"),
         )
         items, token = page(request, found)
         unusable = await self._subjects.unusable([held.value for held in items])
@@ -170,7 +171,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         self, request: matching_service_pb2.MatchRequest, _: Context
     ) -> matching_service_pb2.MatchResponse:
         probes = convert_probes.probes_from(request)
-        scope = convert_probes.scope_from(request.subject_ids, "subject_ids")
+        scope = convert_ids.scope_from(request.subject_ids, "subject_ids")
         policy = await self._policies.in_force(gallery_size=len(scope))
         results = await match(
             probes,
@@ -199,9 +200,7 @@ class MatchingServicer(matching_service_pb2_grpc.MatchingServiceServicer):
         await self._gallery.require_model((await self._policies.model_in_use()).digest)
         policy = await self._policies.in_force(gallery_size=int(size), recount=True)
         await self._gallery.require_model(policy.model_digest)
-        await self._completeness.require(
-            convert_probes.scope_from(request.subject_ids, "subject_ids")
-        )
+        await self._completeness.require(convert_ids.scope_from(request.subject_ids, "subject_ids"))
         return matching_service_pb2.GetThresholdPolicyResponse(
             policy=convert_policies.to_policy(policy)
         )
@@ -339,9 +338,9 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.ListRejectionsRequest, _: Context
     ) -> sighting_service_pb2.ListRejectionsResponse:
         found = await self._review.rejections(
-            subject_ids=convert_probes.scope_from(request.subject_ids, "subject_ids"),
+            subject_ids=convert_ids.scope_from(request.subject_ids, "subject_ids"),
             footage_ids=frozenset(
-                convert_probes.footage_id_from(name, f"footage_ids[{index}]")
+                convert_ids.footage_id_from(name, f"footage_ids[{index}]")
                 for index, name in enumerate(request.footage_ids)
             ),
         )
@@ -367,14 +366,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
     ) -> sighting_service_pb2.EraseFootageSightingsResponse:
         count = await self._upkeep.erase_footage(
-            convert_probes.footage_id_from(request.footage_id, "footage_id")
+            convert_ids.footage_id_from(request.footage_id, "footage_id")
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
-        wanted = convert_probes.scope_from(request.subject_ids, "subject_ids")
+        wanted = convert_ids.scope_from(request.subject_ids, "subject_ids")
         async with aclosing(self._review.follow()) as changes:
             async for change in changes:
                 if not wanted or change.subject_id in wanted:

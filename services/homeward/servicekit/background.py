@@ -1,4 +1,4 @@
-"""Running something beside something else."""
+"""Work that runs in the background of other work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import structlog
 from homeward.servicekit import errors
 
 AGAIN_AFTER = timedelta(seconds=15)
-"""Work that could not be done is tried again after this, and not only when it is due again."""
+"""Work that failed is tried again after this time, without waiting until it is due again."""
 
 log = structlog.get_logger()
 
@@ -37,12 +37,12 @@ async def again_and_again(
     every: timedelta,
     after_failure: timedelta = AGAIN_AFTER,
 ) -> None:
-    """Do something regularly, whatever happens.
+    """Call `work` regularly, also after it has failed.
 
     Args:
-        work: Returns False if it could not be done.
-        every: How long to wait in between.
-        after_failure: How long, at most, if it could not be done.
+        work: The work; returns False if it failed.
+        every: Time between two calls.
+        after_failure: Longest time until the next call after a failure.
     """
     while True:
         done = False
@@ -51,7 +51,7 @@ async def again_and_again(
         except errors.UnavailableError as error:
             log.warning("waiting", problem=error.message)
         except Exception:
-            # A fault in one round must not be the end of keeping deadlines: the next may succeed,
-            # and the retention report tells what is overdue.
+            # One failed call must not end the loop: the next call may succeed, and the retention
+            # report shows what is overdue.
             log.exception("a regular task failed")
         await asyncio.sleep((every if done else min(every, after_failure)).total_seconds())

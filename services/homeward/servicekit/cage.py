@@ -47,8 +47,8 @@ _ENVIRONMENT = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "OPENBLAS_CORETYPE", "OP
 """What a cage and its server get of the service's environment: none of its secrets."""
 
 _ONE_TASK = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-"""Threads that nobody uses, and memory set aside for each, count as address space: with many
-processors the limit would be reached by those alone."""
+"""Unused threads, and the memory that is set aside for each, count as address space: with many
+processors they alone would reach the limit."""
 
 _PR_SET_NO_NEW_PRIVS = 38
 
@@ -152,7 +152,7 @@ def cage_server(module: str) -> ForkServer:
 
 
 class Cage:
-    """The service's end of a cage. For one thread at a time.
+    """The service's end of a cage; one thread at a time may use it.
 
     The first use of a cage waits until it is ready; that may raise `CageNotStartedError`.
 
@@ -196,7 +196,7 @@ class Cage:
             theirs.close()
             if memory >= 0:
                 os.close(memory)
-        # A cage that reads nothing, or stops within a message, must not hold its service up.
+        # A cage that does not read, or stops inside a message, must not block its service.
         seconds = struct.pack("ll", math.ceil(limits.silence_seconds), 0)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
@@ -245,7 +245,7 @@ class Cage:
         Args:
             message: The task.
             payload: Bytes after it.
-            times: As many times as long as others it may take.
+            times: Factor on the processor time that a task is allowed.
         """
         self.ready()
         self._task_limits = replace(self._limits, cpu_seconds=self._limits.cpu_seconds * times)

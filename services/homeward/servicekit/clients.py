@@ -1,4 +1,4 @@
-"""Calling another Homeward service: channels, deadlines, and its errors as ours."""
+"""Calls to other Homeward services: channels, deadlines and errors."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from homeward.servicekit import errors, tracing
 from homeward.servicekit.following import FollowingChannel
 
 MAX_MESSAGE_BYTES = 34 * 1024 * 1024
-"""Of every server and client: a batch of frames, or a reference photograph of at most 32 MiB and
-what goes with it."""
+"""Largest message of every server and client: a batch of frames, or a reference photograph of at
+most 32 MiB with the fields beside it."""
 
 HEALTH_TIMEOUT_SECONDS = 3.0
 ALIVE_EVERY_SECONDS = 2.0
-"""How often a service that works on a call is asked whether it still lives."""
+"""Time between two health checks of a service that works on a call."""
 ALIVE_MISSES = 2
-"""One is missed by a service on a machine that has too much to do."""
+"""Health checks that a service may miss in a row; on a busy machine it misses one."""
 KEEPALIVE_MS = 20_000
 RECONNECT_MS = 2000
 RESOLVE_MS = 5000
-"""With `RECONNECT_MS`, how long a client may need to find a replica that is added or is back: the
-next one must not go sooner (`minReadySeconds` of a Deployment)."""
+"""With `RECONNECT_MS`, the longest time until a client finds a replica that was added or restarted.
+A rollout must not stop the next replica sooner (`minReadySeconds` of a Deployment)."""
 
 # A server that shuts down drops calls that it has not begun with CANCELLED (grpc's zombies); a call
 # that we cancel ourselves has no status.
@@ -52,16 +52,16 @@ _NO_ANSWER = frozenset(
     }
 )
 _ENDED_WHILE_SENDING = "Internal error from Core"
-"""What grpc.aio says when the peer went away while a message was written: it has not seen the
-status that the call ended with."""
+"""The details that grpc.aio gives when the peer disconnects while a message is written: grpc.aio
+then has not received the status of the call."""
 _NOT_SERVING = "backend unhealthy"
 """In gRPC's words when a peer is there, and its health is not SERVING."""
 
 BALANCED: Mapping[str, Any] = {
     # Over all addresses of the name, which those of a headless Service are: its pods.
     "loadBalancingConfig": [{"round_robin": {}}],
-    # Of these, only over those that say that they serve: one that starts, or is about to stop, gets
-    # no calls, and does not make whoever asks for it seem unready too.
+    # Only pods whose health is SERVING get calls: a pod that starts or stops gets none, and does
+    # not make its caller unready.
     "healthCheckConfig": {"serviceName": ""},
 }
 
@@ -84,7 +84,8 @@ def message_size_options(*, receive: int = MAX_MESSAGE_BYTES) -> list[tuple[str,
     """Return the channel or server options that allow messages of `MAX_MESSAGE_BYTES`.
 
     Args:
-        receive: Larger messages are turned away by gRPC itself; the sender hears no reason.
+        receive: Largest message that is accepted. gRPC itself refuses a larger one, and the sender
+            gets no reason.
     """
     return [
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -101,16 +102,16 @@ def open_channel(
         target: Address in gRPC's syntax, such as `127.0.0.1:5000`, `dns:///matching:5000`, or
             `ipv4:10.0.0.1:5000,10.0.0.2:5000` for replicas that have no common name.
         idempotent: Names of the calls that may be repeated, see `core.idempotency`.
-        tls: What it proves itself with and knows the peer by; None speaks plain text.
+        tls: Certificate, key and authority of this client; None speaks plain text.
 
     Raises:
         TlsError: TLS cannot be spoken with the files.
     """
     options: list[tuple[str, str | int]] = [*message_size_options()]
-    # Streams have no deadline: a peer that is gone without a word is noticed by its silence.
+    # Streams have no deadline: keepalive notices a peer that disappears without closing them.
     options.append(("grpc.keepalive_time_ms", KEEPALIVE_MS))
     options.append(("grpc.keepalive_timeout_ms", KEEPALIVE_MS // 2))
-    # A service that restarts is back within seconds: look again soon, not after gRPC's two minutes.
+    # A service that restarts is back within seconds: reconnect soon, not after gRPC's two minutes.
     options.append(("grpc.max_reconnect_backoff_ms", RECONNECT_MS))
     # Replicas are replaced one after another: who is still there is asked of the name service
     # sooner than gRPC's 30 s after the last time, or all that are known may have gone.
@@ -136,7 +137,7 @@ def open_channel(
 
 
 def say_unusable(error: TlsError) -> None:
-    """Log that the files of TLS were replaced by some that do not serve."""
+    """Log that the TLS files were replaced by files that cannot be used."""
     log.error("new certificate is not used", problem=str(error))
 
 
@@ -170,10 +171,10 @@ class _TracingInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
 
 
 async def check_health(channel: grpc.aio.Channel, component: str, address: str) -> None:
-    """Answer when a service says that it is serving.
+    """Return when a service reports that it serves.
 
     Raises:
-        UnavailableError: It does not answer, or is not ready itself.
+        UnavailableError: The service does not answer, or is not ready.
     """
     stub: Any = health_pb2_grpc.HealthStub(channel)  # its types leave the methods out
     async with translated(component, address):
@@ -187,12 +188,13 @@ async def while_alive(
 ) -> T:
     """Wait for the answer to a call for as long as the service shows that it lives.
 
-    A call may take its time; a service that hangs does not say so, and is found out by its health
-    check: `ALIVE_MISSES` in a row, each of `HEALTH_TIMEOUT_SECONDS`. Of several replicas behind one
-    address another one may answer the check: then the call's own deadline holds.
+    A call may take long. A service that hangs reports no error, so its health is checked meanwhile:
+    the call ends after `ALIVE_MISSES` checks in a row without an answer, each of
+    `HEALTH_TIMEOUT_SECONDS`. Where several replicas share one address, another replica may answer
+    the check; then only the deadline of the call ends it.
 
     Raises:
-        UnavailableError: It does not answer the check; the call is cancelled.
+        UnavailableError: The service does not answer the checks; the call is cancelled.
     """
     began = datetime.now(UTC)
     answer = asyncio.ensure_future(call)
@@ -211,8 +213,8 @@ async def while_alive(
 async def hangs(channel: grpc.aio.Channel) -> bool:
     """Return whether a service does not answer its health check in time.
 
-    One that cannot be reached, or says that it does not serve, does not hang: calls that it still
-    works on are answered, or end by themselves.
+    A service that cannot be reached, or reports that it does not serve, does not hang: it answers
+    the calls that it still works on, or they fail by themselves.
     """
     stub: Any = health_pb2_grpc.HealthStub(channel)  # its types leave the methods out
     try:
@@ -259,7 +261,7 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
         return errors.unavailable(
             component,
             address,
-            "start it, or correct its address",
+            "it may be starting; if it is not, start it, or correct its address",
             waited=error.code() is grpc.StatusCode.DEADLINE_EXCEEDED,
         )
     return errors.InternalError(

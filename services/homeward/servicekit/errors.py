@@ -32,6 +32,7 @@ class Reason(StrEnum):
     MESSAGE_TOO_LARGE = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
+    CAMERA_HAS_FOOTAGE = auto()
     FOOTAGE_NOT_FOUND = auto()
     FOOTAGE_EXPIRED = auto()
     FOOTAGE_EXISTS_ELSEWHERE = auto()
@@ -84,7 +85,7 @@ class DomainError(Exception):
         reason: For programs.
         metadata: The metadata that the reason's documentation names.
         violations: Fields at fault, for `Reason.FIELD_INVALID`.
-        retry_seconds: After which the same call may work, where somebody has told.
+        retry_seconds: Time after which the same call may succeed, where it is known.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class FailedPreconditionError(DomainError):
 
 
 class AbortedError(DomainError):
-    """Somebody else was faster; read again and retry."""
+    """Another caller changed the resource first; read it again and retry."""
 
 
 class ResourceExhaustedError(DomainError):
@@ -136,8 +137,8 @@ class UnavailableError(DomainError):
         reason: As of `DomainError`.
         metadata: As of `DomainError`.
         retry_seconds: As of `DomainError`.
-        waited: Whether its answer was waited for in vain, so that the caller had better tell than
-            wait for as long again.
+        waited: Whether the call already waited for an answer until its deadline. The caller then
+            reports the error instead of waiting as long again.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class UnavailableError(DomainError):
 
 
 class DeadlineExceededError(DomainError):
-    """The call's time is over."""
+    """The deadline of the call has passed."""
 
 
 class UnimplementedError(DomainError):
@@ -189,7 +190,7 @@ def unavailable(
         address: Where it should be.
         advice: What to do about it.
         since: When it was first found not to answer, if that is known; in UTC.
-        waited: Whether it was waited for, see `UnavailableError`.
+        waited: As of `UnavailableError`.
     """
     when = f" since {since:%Y-%m-%d %H:%M:%SZ}" if since else ""
     metadata = {"component": component, "address": address}

@@ -13,7 +13,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RETRY_SECONDS = 1
-"""After which a call that found the queue full is to try again."""
+"""Time after which a caller whose call was refused should try again."""
 
 
 class BoundedExecutor:
@@ -42,11 +42,12 @@ class BoundedExecutor:
         queue until then.
 
         Raises:
-            ResourceExhaustedError: `QUEUE_FULL`, when as many calls wait as may.
+            ResourceExhaustedError: `QUEUE_FULL`, when the queue is full.
         """
         if self._pending >= self._limit:
             raise ResourceExhaustedError(
-                f"{self._name} has as much work as it accepts; try again in a moment",
+                f"all threads for {self._name} are busy and its queue is full"
+                f" ({self._limit} calls in all); try again in {RETRY_SECONDS} s",
                 reason=Reason.QUEUE_FULL,
                 metadata={"component": self._name},
                 retry_seconds=RETRY_SECONDS,

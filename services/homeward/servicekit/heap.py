@@ -1,4 +1,4 @@
-"""Giving memory back that the C library keeps for later."""
+"""Returning free memory of the heap to the system."""
 
 from __future__ import annotations
 

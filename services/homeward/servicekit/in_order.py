@@ -1,4 +1,4 @@
-"""Doing several things at a time, and taking what comes of them in order."""
+"""Several calls at a time, whose results are read in order."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ async def in_order(
     """Yield what `call` returns for each item, in the order of the items.
 
     Args:
-        call: What it raises ends the whole.
-        items: Read no further ahead than there are calls under way.
-        at_once: Most calls under way at a time, at least 1.
+        call: Called with each item; an error that it raises ends the iteration.
+        items: The items; an item is read only when its call begins.
+        at_once: Most calls at a time, at least 1.
     """
     under_way: deque[asyncio.Task[ResultT]] = deque()
     try:

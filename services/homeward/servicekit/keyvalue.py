@@ -32,11 +32,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Stored(Generic[T]):
-    """A value as it was read, with what a write may be made conditional on."""
+    """A value with the revision at which it was read, on which a write may be made conditional."""
 
     value: T
     revision: int
-    """Grows with every write to the store; 0 of what is not there yet."""
+    """Grows with every write to the store; 0 of a record that does not exist yet."""
 
     @property
     def etag(self) -> str:
@@ -95,7 +95,7 @@ class KeyValueStore(Protocol):
 async def edit(
     store: KeyValueStore, key: str, change: Callable[[bytes | None], Awaitable[bytes | None]]
 ) -> None:
-    """Change one record, again from the start if somebody else was faster.
+    """Change one record; read it again and repeat the change if another writer came first.
 
     Args:
         store: Holds the record.

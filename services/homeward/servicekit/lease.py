@@ -1,4 +1,4 @@
-"""Having one of several replicas do what need not be done twice."""
+"""Leases: one of several replicas does work that need not be done twice."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from homeward.servicekit.background import AGAIN_AFTER, again_and_again
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 
 RENEWED_EVERY = timedelta(seconds=10)
-"""While something is done under a lease: a sixth of the time after which it is lost."""
+"""Time between two renewals: a sixth of the time after which an unrenewed lease is lost."""
 
 Proceed = Callable[[], Awaitable[bool]]
-"""Asked now and then by what is done under a lease; False ends it, to be gone on with later."""
+"""Work under a lease calls this from time to time and stops when it returns False; the next holder
+goes on from there."""
 
 
 class Lease:
-    """The right to do something, as long as it is renewed.
+    """The right of one replica to do some work, as long as the replica renews it.
 
-    It keeps work from being done twice, and is no lock: a holder that was suspended may believe for
-    a moment that it still has it. What is done under it must bear being done twice.
+    A lease saves double work and is no lock: a holder whose process was suspended may believe for a
+    moment that it still holds the lease. Work under a lease must be safe to do twice.
 
     Args:
-        store: Lets go of a record that was not renewed (`inventory.LEASES`): its own limit, so that
-            no clock of ours has a say in it.
-        name: Of what is to be done.
-        holder: Names this replica, for people who look.
-        monotonic: Tells how much time goes by, in seconds.
+        store: Holds the record of the lease. The store removes a record that was not renewed
+            (`inventory.LEASES`) by its own clock, not by that of a replica.
+        name: Names the work.
+        holder: Names this replica, for operators.
+        monotonic: Returns a clock in seconds that never goes back.
     """
 
     def __init__(
@@ -59,10 +60,10 @@ class Lease:
         return await self.held()
 
     async def held(self) -> bool:
-        """Take the lease, or renew it; return False while somebody else has it.
+        """Take or renew the lease; return False while another replica holds it.
 
         Raises:
-            UnavailableError: The store does not answer; whether it is held is not known.
+            UnavailableError: The store does not answer, so it is not known who holds the lease.
         """
         try:
             self._revision = (
@@ -90,14 +91,14 @@ async def regularly(
     every: timedelta,
     after_failure: timedelta = AGAIN_AFTER,
 ) -> None:
-    """Do something again and again, in one replica at a time, whatever happens.
+    """Call `work` regularly in one replica at a time, also after it has failed.
 
     Args:
-        work: Takes what it is to ask whether to go on.
-        lease: Keeps other replicas from doing it too.
-        every: How long to wait in between.
-        after_failure: How long, at most, if it could not be done or another replica does it, which
-            may die over it.
+        work: The work; it is given the `Proceed` to ask.
+        lease: Keeps other replicas from doing the same work.
+        every: Time between two calls.
+        after_failure: Longest time until the next call after a failure, or while another replica
+            does the work, which may end before it is done.
     """
 
     async def under_lease() -> bool:

@@ -47,7 +47,7 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d(?=T00:00:00)")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that is in force, or one that cannot be read."""
+    """A lifecycle rule that is enabled, or one that cannot be read."""
 
     name: str
     """Its id, or its number where it has none."""
@@ -57,9 +57,9 @@ class Rule:
     conditional: bool = False
     """Whether it is for some of the objects under its prefix: by tags or size."""
     days: int | None = None
-    """After which it removes an object."""
+    """Age in days at which it removes an object."""
     day: date | None = None
-    """On which, and from which on, it removes all."""
+    """Day from which on it removes all objects."""
     moves_to: str | None = None
     """The storage class that it moves objects to."""
     problem: str | None = None

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 from homeward.servicekit.background import again_and_again, in_background
 
 MEASURED_EVERY = timedelta(seconds=15)
-"""What is measured by asking somebody is asked for about as often as it is scraped."""
+"""Time between two measurements that need a call to another service: about the scrape interval."""
 
 RPCS = Counter("homeward_rpcs_total", "Calls that ended, by their status code.", ["rpc", "code"])
 RPC_SECONDS = Histogram(
@@ -63,12 +63,12 @@ def served(listen: str | None) -> Iterator[int | None]:
 async def measured(
     measure: Callable[[], Awaitable[object]], *, read: bool, every: timedelta = MEASURED_EVERY
 ) -> AsyncGenerator[None, None]:
-    """Set gauges again and again while the block runs.
+    """Measure regularly, and set gauges, while the block runs.
 
     Args:
-        measure: Asks somebody, and sets them.
-        read: Whether anybody can read them; nothing is asked for nobody.
-        every: How long to wait in between.
+        measure: Measures, and sets the gauges.
+        read: Whether the metrics are served; without, nothing is measured.
+        every: Time between two measurements.
     """
     if not read:
         yield

@@ -33,20 +33,20 @@ RECONNECT_SECONDS = 0.5
 DUPLICATES_SECONDS = 120.0
 
 FORGET_CONSUMER_SECONDS = 30.0
-"""After this the server lets go of the consumer of a watch whose process has died."""
+"""Time after which the server removes the consumer of a watch whose process has died."""
 
 SILENCE_SECONDS = 5.0
-"""After this without a message, whoever watches asks whether the server is there."""
+"""Time without a message after which a watch checks that the server still answers."""
 
 OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
 overwrites the bytes of a message that is deleted by its number, not of one that is crowded out."""
 
 MOST_KEYS = 100_000
-"""A server names no more subjects of a stream in one answer."""
+"""Most subjects of a stream that a server lists in one answer."""
 
 _NO_MESSAGE = 10057
-"""JetStream's code for a message that is to be deleted and is not there; its status is 500."""
+"""JetStream's error code for deleting a message that does not exist; its status is 500."""
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class BucketSpec(Protocol):
 
     @property
     def engine_limit(self) -> timedelta | None:
-        """After which the server itself removes a record; None keeps it."""
+        """Age at which the server itself removes a record; None keeps it."""
 
 
 class Nats:
@@ -74,10 +74,10 @@ class Nats:
         """Since when the connection is lost; None while it is there."""
 
     async def ping(self) -> None:
-        """Answer when the server and its JetStream do.
+        """Return when the server and its JetStream answer.
 
         Raises:
-            UnavailableError: They do not.
+            UnavailableError: One of them does not.
         """
         with self.translated():
             await self.jetstream.account_info()
@@ -93,7 +93,7 @@ class Nats:
 
         Args:
             bucket: Name, such as `SCANS`.
-            limit: Records go this long after they were written. None keeps them.
+            limit: Age at which records are removed. None keeps them.
             replicas: Servers of the cluster that hold each record.
 
         Raises:
@@ -335,10 +335,12 @@ class NatsKeyValueStore:
                     await self._nats.jetstream.delete_consumer(self._stream, consumer)
 
     async def _arriving(self, messages: AsyncIterator[Msg]) -> AsyncGenerator[Msg, None]:
-        """Yield what comes. The SDK waits for ever for a server that is away: it is asked.
+        """Yield messages as they arrive.
+
+        The SDK waits for ever for a server that is away, so the server is asked after a silence.
 
         Raises:
-            UnavailableError: Nothing comes, and the server does not answer.
+            UnavailableError: No message arrives, and the server does not answer.
         """
         while True:
             # Never cancelled while it waits: the SDK would lose the message that comes next.

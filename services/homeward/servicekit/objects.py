@@ -41,7 +41,7 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """What is right below a folder, in the order of keys."""
+    """The objects and folders directly below a folder, in the order of keys."""
 
     folders: tuple[str, ...]
     """Each as a prefix that ends with a slash."""
@@ -50,7 +50,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What became of all objects under a prefix that was purged."""
+    """Result of purging a prefix."""
 
     keys: int
     """How many there were, of which some may have had old versions alone."""

@@ -65,7 +65,7 @@ class PageQuery:
         """Return the token of the page that follows an item.
 
         Args:
-            after: Its place, not empty. Anybody who has the token can read it.
+            after: Place of that item, not empty. A holder of the token can read it.
         """
         return base64.urlsafe_b64encode(json.dumps([after, self._digest]).encode()).decode()
 

@@ -24,7 +24,7 @@ from homeward.servicekit.objects import (
 )
 
 PAGE = 1000
-"""Versions that the server lists in one answer: as many as S3 gives."""
+"""Most versions that the server lists in one answer: the limit of S3."""
 
 REFUSED = frozenset({"AccessDenied", "InvalidRequest", "ObjectLocked"})
 """What servers answer when a lock forbids to remove a version; or the account may not."""
@@ -32,7 +32,7 @@ REFUSED = frozenset({"AccessDenied", "InvalidRequest", "ObjectLocked"})
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What became of some versions that were to be removed."""
+    """Result of removing versions."""
 
     removed: int = 0
     refused: int = 0

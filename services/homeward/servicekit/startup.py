@@ -1,4 +1,4 @@
-"""Starting in any order: what is not there yet is awaited, and the log says so."""
+"""Starting in any order: a service waits for engines and services that do not answer yet."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ log = structlog.get_logger()
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a program, which SIGTERM ends at any time; a server that is up ends by it in its own way.
+    """Run a program that SIGTERM ends at any time; a running server handles SIGTERM itself.
 
-    The first process of a container has no default for a signal: while it waits for an engine, it
-    would be killed only when the time to stop is over.
+    The first process of a container has no default action for a signal: without this, a program
+    that waits for an engine would run until the container's grace period is over.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     return asyncio.run(main)

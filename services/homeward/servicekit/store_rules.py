@@ -1,4 +1,4 @@
-"""Refusing to take anything in that the object store would keep for ever."""
+"""Refusing uploads while the object store would keep what Homeward deletes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 
 RULES_TRUSTED = timedelta(minutes=1)
-"""How long the store's rules, once found right, are not read again."""
+"""Time for which rules that were found right are not read again."""
 
 
 class StoreRules:
-    """Whether the object store forgets as it was told to, asked again every minute.
+    """Checks every minute whether the object store is set up to forget what is deleted.
 
     Args:
-        deviations: Asks the store for what keeps it from that.
+        deviations: Returns the settings of the store that keep it from forgetting.
         clock: Tells the time.
         bucket: Name of the bucket, or of the buckets.
-        would_keep: What the store would do otherwise, to end a sentence about it.
+        would_keep: Data that the store would keep, to end the sentence of a refusal.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class StoreRules:
         self._found_right: datetime | None = None
 
     async def require(self) -> None:
-        """Refuse to take anything in that the store would not forget.
+        """Refuse an upload that the store would not forget.
 
         Raises:
             FailedPreconditionError: `RETENTION_UNSAFE`.

@@ -26,8 +26,8 @@ _CARRIER = TraceContextTextMapPropagator()
 _TRACER = trace.get_tracer("homeward")
 
 EXPORT_SECONDS = 3
-"""After this a batch that the collector does not take is given up: a service that stops waits for
-its last one."""
+"""Time after which a batch that the collector does not accept is dropped: a service that stops
+waits for its last batch."""
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def exported(component: str, endpoint: str | None) -> Iterator[None]:
     if endpoint is None:
         yield
         return
-    # Half a second to import, and for those alone who have a collector.
+    # The import takes half a second, and is needed only with a collector.
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
         OTLPSpanExporter,
     )

@@ -16,6 +16,7 @@ from homeward.api.common.v1 import types_pb2
 from homeward.servicekit.errors import invalid_field
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_UUID_PREFIX = re.compile(r"(?=.{1,36}$)[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?")
 
 
 def to_timestamp(instant: datetime) -> Timestamp:
@@ -131,6 +132,17 @@ def uuid_text(value: str, field: str) -> str:
         return str(uuid.UUID(value))
     except ValueError as error:
         raise invalid_field(field, "is not an id that Homeward gave") from error
+
+
+def uuid_prefix(value: str, field: str) -> str:
+    """Return how UUIDs that are looked for begin; empty for any.
+
+    Raises:
+        InvalidArgumentError: No UUID begins so.
+    """
+    if value and not _UUID_PREFIX.fullmatch(value):
+        raise invalid_field(field, "is not the beginning of an id that Homeward gave")
+    return value
 
 
 def request_id(value: str, field: str, *, required: bool = False) -> str:

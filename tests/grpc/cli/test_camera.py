@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import re
 
+import grpc
 import pytest
 
 from cli_services import Homeward
+from cli_values import Refusal, at_a_terminal
 from homeward.cli.__main__ import run
 
 
@@ -47,6 +49,29 @@ def test_a_camera_update_changes_only_what_is_given(
     assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
     assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
     assert "sightings that are there keep their times" in capsys.readouterr().out
+
+
+def test_cameras_are_removed(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["camera", "rm", "gaet", "quay", "--yes"]) == 0
+    assert [one.camera_id for one in homeward.cameras.requests] == ["gaet", "quay"]
+    assert capsys.readouterr().out == "Camera gaet is removed.\nCamera quay is removed.\n"
+
+
+def test_a_removal_is_asked_about(homeward: Homeward, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = at_a_terminal(monkeypatch, False)
+    assert run(["camera", "rm", "gaet"]) == 130
+    assert asked == ["Remove camera gaet?"]
+    assert homeward.cameras.requests == []
+
+
+def test_a_camera_with_recordings_is_told_with_how_to_see_them(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.cameras.no_removal = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, "CAMERA_HAS_FOOTAGE", metadata={"camera_id": "gate"}
+    )
+    assert run(["camera", "rm", "gate", "--yes"]) == 7
+    assert "`homeward footage list --camera gate` shows the recordings" in capsys.readouterr().err
 
 
 def test_latitude_and_longitude_go_together(homeward: Homeward) -> None:

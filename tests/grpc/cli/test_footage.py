@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from cli_services import Homeward
 from cli_values import ADD_FOOTAGE, BEGIN, FOOTAGE, LOST, Refusal, at_a_terminal, written
@@ -125,6 +126,53 @@ def test_starts_come_from_names(homeward: Homeward, tmp_path: Path) -> None:
     pattern = ("--start-from-name", "%Y%m%d-%H%M%S", "--timezone", "Europe/Paris")
     assert run(["footage", "add", path, "--camera", "gate", *pattern]) == 0
     assert homeward.footage.headers[0].start_time == BEGIN
+
+
+def test_the_start_is_told_and_where_it_was_read(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "gate-20261120-110000.mp4", b"a")
+    pattern = ("--start-from-name", "%Y%m%d-%H%M%S", "--timezone", "Europe/Paris")
+    assert run([*ADD_FOOTAGE, written(tmp_path, "gate.mp4", b"b")]) == 0
+    assert run(["footage", "add", path, "--camera", "gate", *pattern]) == 0
+    assert run(["footage", "add", path, "--camera", "gate", *pattern, "--output", "json"]) == 0
+    given, named, document = capsys.readouterr().out.split("\n", 2)
+    start = "start 2026-11-20 10:00:00Z by the camera's clock"
+    assert f"{start} (from --start), length" in given
+    assert f"{start} (from the file's name), length" in named
+    assert json.loads(document)["startSource"] == "FILE_NAME"
+
+
+def test_a_recording_that_overlaps_another_of_its_camera_is_added_with_a_warning(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.duration = Duration(seconds=600)
+    other = footage_pb2.Footage(
+        footage_id="gate-other", camera_id="gate", file_name="other.mp4", start_time=BEGIN
+    )
+    other.end_time.FromSeconds(BEGIN.seconds + 90)
+    homeward.footage.held["another digest"] = other
+
+    assert run([*ADD_FOOTAGE, written(tmp_path, "a.mp4", b"a"), "--output", "json"]) == 0
+
+    told = capsys.readouterr()
+    (warning,) = json.loads(told.out)["warnings"]
+    assert warning["footageId"] == FOOTAGE
+    assert (
+        "overlaps other footage of camera gate: gate-other (other.mp4) by 0:01:30"
+        in (warning["message"])
+    )
+    assert told.err == f"WARNING: {tmp_path}/a.mp4: {warning['message']}\n"
+
+
+def test_a_recording_is_added_where_others_cannot_be_listed(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.footage.refusals["ListFootage"] = Refusal(
+        grpc.StatusCode.PERMISSION_DENIED, "", "not allowed"
+    )
+    assert run([*ADD_FOOTAGE, written(tmp_path, "a.mp4", b"a")]) == 0
+    assert "whether it overlaps other footage is not known: " in capsys.readouterr().err
 
 
 def test_a_refused_file_does_not_hold_up_the_others(

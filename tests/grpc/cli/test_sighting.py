@@ -73,6 +73,45 @@ def test_rejections_are_listed_with_who_and_when_and_how_to_look_again(
     assert "A candidate is a lead" not in told
 
 
+@pytest.mark.parametrize("given", [SIGHTING, SIGHTING[:8]], ids=["whole", "short"])
+@pytest.mark.parametrize(
+    "words",
+    [("show",), ("review", "--confirm"), ("export", "--save", "never-made")],
+    ids=lambda words: words[0],
+)
+def test_a_sighting_that_was_rejected_is_told_as_that(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], given: str, words: tuple[str, ...]
+) -> None:
+    homeward.sightings.gone = True
+    homeward.sightings.rejections.append(rejection())
+    assert run(["sighting", words[0], given, *words[1:]]) == 5
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"error: sighting {SIGHTING} was rejected by R. Viewer at 2026-11-20 10:00:00Z,"
+        " and erased\n"
+    )
+    assert "`homeward sighting list --rejected` shows where it was" in told
+
+
+@pytest.mark.parametrize("given", [SIGHTING, SIGHTING[:8]], ids=["whole", "short"])
+def test_a_sighting_of_which_nothing_is_remembered_is_not_told_as_rejected(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    homeward.sightings.gone = True
+    homeward.sightings.rejections.append(rejection(sighting_id=ANNA))
+    assert run(["sighting", "show", given]) == 5
+    assert "was rejected" not in capsys.readouterr().err
+
+
+def test_a_rejection_by_an_earlier_version_is_told_without_who_and_when(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.gone = True
+    homeward.sightings.rejections.append(rejection(reviewer="", review_time=None))
+    assert run(["sighting", "show", SIGHTING]) == 5
+    assert f"error: sighting {SIGHTING} was rejected, and erased\n" in capsys.readouterr().err
+
+
 def test_rejections_of_an_earlier_version_say_what_was_not_kept(
     homeward: Homeward, capsys: pytest.CaptureFixture[str]
 ) -> None:

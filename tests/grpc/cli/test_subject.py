@@ -130,7 +130,7 @@ def test_a_refused_photograph_does_not_hold_up_the_others(
     assert run([*ADD_SUBJECT, bad, good]) == 10
     told = capsys.readouterr()
     assert "bad.jpg: the photograph cannot serve" in told.err
-    assert "the face is blurred: use a sharper photograph" in told.err
+    assert "advice: use a sharper photograph\n" in told.err
     assert "good.jpg: accepted" in told.out
 
 
@@ -407,6 +407,25 @@ def test_closing_tells_what_is_pending_and_never_that_it_is_gone(
     assert "pending  rebuilt at the next purge" in told
     assert "not gone yet" in told
     assert "deleted" not in told
+
+
+def test_what_was_not_held_is_not_told_as_erased(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    enrolled(homeward)
+    homeward.subjects.certificate.entries.add(
+        data="stills",
+        store="S3 homeward-evidence",
+        outcome=subject_pb2.ErasureEntry.OUTCOME_ERASED,
+        verification="there was none",
+    )
+    page = tmp_path / "erased.html"
+    assert run(["subject", "close", ANNA, "--yes"]) == 0
+    assert run(["subject", "certificate", ANNA, "--page", str(page)]) == 0
+    told = capsys.readouterr().out
+    assert "0      none held  there was none" in told
+    assert "All of it is gone." in told
+    assert "<td>0</td><td>none held</td>" in page.read_text()
 
 
 def test_an_erasure_that_failed_fails_the_command(

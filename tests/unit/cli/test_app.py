@@ -35,7 +35,7 @@ LEAVES = (
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
     "subject reenrol",
-    *(f"camera {name}" for name in ("add", "list", "update")),
+    *(f"camera {name}" for name in ("add", "list", "update", "rm")),
     *(f"footage {name}" for name in ("add", "list", "show", "rm")),
     *(f"scan {name}" for name in ("list", "show", "watch", "cancel")),
     *(f"policy {name}" for name in ("list", "show", "add", "approve", "activate", "expire")),
@@ -51,6 +51,17 @@ import sys
 from homeward.cli.__main__ import run
 run(sys.argv[1:])
 print("LOADED", *sorted({name.partition(".")[0] for name in sys.modules}))
+"""
+
+INTERRUPTED = """
+import sys
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+from homeward.cli.__main__ import main
+sys.meta_path.insert(0, CtrlC())
+main()
 """
 
 
@@ -93,6 +104,27 @@ def test_the_manual_tells_the_same_exit_codes() -> None:
 def test_an_unknown_command_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serach"]) == 2
     assert "No such command 'serach'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("serch", "search"), ("sightings", "sighting"), ("footage lst", "list")],
+)
+def test_a_mistyped_command_is_answered_with_the_one_that_is_meant(
+    given: str, meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(given.split()) == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["homeward.cli.output", "homeward.cli.app"])
+def test_an_interrupt_before_the_command_is_imported_ends_it_without_a_traceback(
+    module: str,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, module], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

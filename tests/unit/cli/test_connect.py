@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -17,7 +17,7 @@ from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_gr
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.core.tls import VARIABLES, TlsFiles, server_credentials
-from homeward.embedded.lock import write_end
+from homeward.embedded.lock import write_end, write_starting
 
 NOTHING_LISTENS = "127.0.0.1:9"
 SETTINGS = '[profiles.force]\nmatching = "profile:1"\n'
@@ -76,6 +76,38 @@ def test_without_a_stack_the_error_says_how_to_start_one(tmp_path: Path) -> None
         places(tmp_path).find("matching")
     assert f"homeward up --data {tmp_path}" in caught.value.advice
     assert caught.value.exit_code is ExitCode.UNAVAILABLE
+
+
+def test_a_stack_that_is_starting_is_told_with_since_when(tmp_path: Path) -> None:
+    write_starting(tmp_path, longest=timedelta(seconds=60))
+
+    with pytest.raises(CliError, match=r"is starting, since \d\d:\d\d:\d\dZ") as caught:
+        places(tmp_path).find("matching")
+
+    assert caught.value.exit_code is ExitCode.UNAVAILABLE
+    assert caught.value.advice.startswith("try again in a few seconds")
+
+
+def test_a_stack_that_was_killed_while_it_started_is_not_starting_for_ever(tmp_path: Path) -> None:
+    write_starting(tmp_path, longest=timedelta(seconds=-2))
+
+    with pytest.raises(CliError, match="no Homeward stack runs"):
+        places(tmp_path).find("matching")
+
+
+def test_a_stack_that_is_ready_is_found_though_it_was_starting(tmp_path: Path) -> None:
+    write_starting(tmp_path, longest=timedelta(seconds=60))
+    write_stack(tmp_path, {"matching": "127.0.0.1:5002"})
+
+    assert places(tmp_path).find("matching").address == "127.0.0.1:5002"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"started": 1, "ready_by": 2}'])
+def test_a_damaged_note_of_the_start_is_no_fault(tmp_path: Path, content: str) -> None:
+    (tmp_path / "stack-starting.json").write_text(content)
+
+    with pytest.raises(CliError, match="no Homeward stack runs"):
+        places(tmp_path).find("matching")
 
 
 def test_a_stack_that_ended_by_itself_is_told_with_what_ended_it(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from homeward.api.common.v1.error_reason_pb2 import ErrorReason
 from homeward.cli import errors
 from homeward.cli.app import app
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.core.photo_problems import PHOTO_PROBLEMS
 
 WITHOUT_ADVICE = {"FIELD_INVALID", "UNSPECIFIED"}
 """The field's rule is the advice."""
@@ -78,7 +79,7 @@ def test_every_exit_code_is_explained() -> None:
     assert set(errors.EXIT_CODE_HELP) == set(ExitCode)
 
 
-def test_a_refused_photograph_is_told_in_words_for_each_problem() -> None:
+def test_for_each_problem_of_a_photograph_there_is_advice_alone() -> None:
     refused = CallError(
         "the photograph cannot serve",
         status="INVALID_ARGUMENT",
@@ -86,9 +87,12 @@ def test_a_refused_photograph_is_told_in_words_for_each_problem() -> None:
         metadata={"verdict": "PHOTO_PROBLEM_TOO_SMALL,BLURRED"},
     )
     assert refused.advice == (
-        "the face is too small: use a larger original or a closer photograph; "
-        "the face is blurred: use a sharper photograph"
+        "use a larger original or a closer photograph; use a sharper photograph"
     )
+
+
+def test_there_is_advice_for_every_problem_of_a_photograph() -> None:
+    assert errors.PHOTO_ADVICE.keys() == PHOTO_PROBLEMS.keys()
 
 
 def test_an_error_is_told_with_reason_and_advice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,8 @@ def test_a_rate_is_told_with_its_interval(rate: tuple[float, float, float], told
 
 def test_an_approved_policy_within_its_measurement_has_no_warning() -> None:
     (line,) = policy_figures.sentences("p/1", worth(enrolled=500))
-    assert "about 1 in 100 would be listed all the same (500 people compared with)" in line
+    assert "about 1 in 100 (1 in 200 to 1 in 50) would be listed all the same" in line
+    assert "(500 people compared with)" in line
 
 
 def test_a_rate_of_which_none_was_measured_is_told_with_how_many_there_may_be() -> None:

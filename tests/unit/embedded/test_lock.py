@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from homeward.embedded.errors import AlreadyRunningError
-from homeward.embedded.lock import END_NAME, exclusive, write_end, write_state
+from homeward.embedded.lock import (
+    END_NAME,
+    STARTING_NAME,
+    exclusive,
+    write_end,
+    write_starting,
+    write_state,
+)
 
 
 def test_a_second_stack_is_told_which_one_runs_and_where(tmp_path: Path) -> None:
@@ -44,6 +52,13 @@ def test_the_state_of_a_stack_that_was_killed_is_removed(tmp_path: Path) -> None
 
     with exclusive(tmp_path):
         assert not (tmp_path / "stack.json").exists()
+
+
+def test_the_start_of_a_stack_that_was_killed_is_forgotten(tmp_path: Path) -> None:
+    write_starting(tmp_path, longest=timedelta(seconds=60))
+
+    with exclusive(tmp_path):
+        assert not (tmp_path / STARTING_NAME).exists()
 
 
 def test_the_end_of_a_stack_is_forgotten_when_another_one_starts(tmp_path: Path) -> None:

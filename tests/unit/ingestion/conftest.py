@@ -240,7 +240,7 @@ class Make:
     now = NOW
 
     @staticmethod
-    def probe(
+    def media(
         length: float = 60.0,
         rate: float = 25.0,
         *,
@@ -267,7 +267,7 @@ class Make:
     @staticmethod
     def footage(length: float = 60.0, **changes: Any) -> Footage:
         header = Make.header(**changes)
-        return Footage(header.footage_id, header, Make.probe(length), NOW, NOW + FOOTAGE_LIMIT)
+        return Footage(header.footage_id, header, Make.media(length), NOW, NOW + FOOTAGE_LIMIT)
 
     @staticmethod
     def segment(
@@ -413,7 +413,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def prober() -> FakeProber:
-    return FakeProber(Make.probe())
+    return FakeProber(Make.media())
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ from prometheus_client import REGISTRY
 
 from homeward.ingestion.footage.media import Stretch
 from homeward.ingestion.queue_metrics import measure_queue
+from homeward.ingestion.scan.counting import count_segment
 from homeward.ingestion.scan.model import Counts, GapReason, ScanState
 from homeward.ingestion.scan.ports import Backlog
-from homeward.ingestion.scan_metrics import count_segment, stage
+from homeward.ingestion.scan_metrics import stage
 
 
 def figures() -> dict[str, float]:

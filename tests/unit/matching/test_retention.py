@@ -17,6 +17,7 @@ from homeward.servicekit.errors import (
     FailedPreconditionError,
     NotFoundError,
     Reason,
+    UnavailableError,
     unavailable,
 )
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -471,3 +472,25 @@ async def test_a_certificate_is_told_while_the_engine_does_not_answer(
 
     assert outcomes(told)["reference templates"] is ErasureOutcome.PENDING
     assert "is not known: Qdrant does not answer" in told.entries[0].verification
+
+
+async def test_the_rules_of_the_buckets_are_kept_while_templates_cannot_be_made(
+    matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del filled
+    matching.gallery.lose()
+    kept: list[bool] = []
+
+    async def fails() -> Any:
+        raise unavailable("embedding", "localhost:1", "start it")
+
+    async def keeps() -> None:
+        kept.append(True)
+
+    monkeypatch.setattr(matching.faces, "model", fails)
+    monkeypatch.setattr(matching.buckets, "keep_rules", keeps)
+
+    with pytest.raises(UnavailableError):
+        await matching.retention.sweep(yes)
+
+    assert kept == [True]

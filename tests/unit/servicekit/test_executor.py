@@ -65,6 +65,9 @@ async def test_a_full_queue_refuses(gate: threading.Event) -> None:
         assert await asyncio.gather(running, waiting) == [True, 0]
     assert refused.value.reason is Reason.QUEUE_FULL
     assert refused.value.metadata == {"component": "s3"}
+    assert refused.value.message == (
+        "all threads for s3 are busy and its queue is full (2 calls in all); try again in 1 s"
+    )
 
 
 async def test_a_call_that_ended_makes_room(gate: threading.Event) -> None:

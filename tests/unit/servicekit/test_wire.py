@@ -154,6 +154,23 @@ def test_what_is_no_id_is_refused(value: str) -> None:
     assert at_fault(refused) == ["subject_id"]
 
 
+@pytest.mark.parametrize(
+    "value", ["", "0", "0b0d7f3a", "0b0d7f3a-54a7-", "0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02"]
+)
+def test_the_beginning_of_an_id_is_taken_as_it_is(value: str) -> None:
+    assert wire.uuid_prefix(value, "id_prefix") == value
+
+
+@pytest.mark.parametrize(
+    "value", ["*", "0B", "0b0d7f3a5", "-", "0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02a", "0b/"]
+)
+def test_what_no_id_begins_with_is_refused(value: str) -> None:
+    with pytest.raises(InvalidArgumentError) as refused:
+        wire.uuid_prefix(value, "id_prefix")
+
+    assert at_fault(refused) == ["id_prefix"]
+
+
 @pytest.mark.parametrize("value", ["", "a", "A-Z_09", "x" * 64])
 def test_a_request_id_is_taken_as_it_is(value: str) -> None:
     assert wire.request_id(value, "request_id") == value

@@ -11,7 +11,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.cli import times
-from homeward.cli.options import Group, Session, connected
+from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 
 
@@ -83,6 +83,24 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
             "The clock offset counts for searches from now on: sightings that are there keep their"
             " times, and `homeward sighting show` says so."
         )
+
+
+@camera.command("rm", examples=["homeward camera rm gaet", "homeward camera rm gaet quay-2 --yes"])
+@connected
+@click.argument("camera_ids", nargs=-1, required=True, metavar="CAM...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(session: Session, *, camera_ids: tuple[str, ...], yes: bool) -> None:
+    """Remove cameras that have no recordings, such as one registered under a wrong name.
+
+    Confirmed sightings keep the camera's name, but not its place.
+    """
+    confirm(f"Remove camera {', '.join(camera_ids)}?", yes=yes)
+    stub = _stub(session)
+    for each in camera_ids:
+        stub.DeleteCamera(camera_service_pb2.DeleteCameraRequest(camera_id=each))
+        session.view.say(f"Camera {each} is removed.")
+    if session.view.json:
+        session.view.document({"removed": camera_ids})
 
 
 @camera.command("list", examples=["homeward camera list"])

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
@@ -14,7 +15,7 @@ from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import camera_service_pb2, footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import times, upload
+from homeward.cli import start_checks, times, upload
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import existing_file, written_name
 from homeward.cli.options import Group, Session, confirm, connected, full_id
@@ -23,6 +24,8 @@ from homeward.cli.render import enum_word, size
 
 _FOOTAGE_ID = re.compile(r"[a-z0-9-]+-\d{8}t\d{12}z-[0-9a-f]{16}")
 _DAY_IN_ID = re.compile(r"-(?P<day>\d{8})t\d{0,12}z?(-[0-9a-f]{0,15})?$")
+_START_SOURCES = {True: "--start", False: "the file's name"}
+"""Where the start of a recording was read, by whether it was given as an option."""
 
 
 @click.group(cls=Group)
@@ -80,22 +83,21 @@ def add(
     The same file again is the same footage. An upload that broke off goes on where it stopped
     when the same command is run again. Of several files, those that are refused, cannot be read or
     have no time in their name do not hold up the others (exit code 10).
+
+    A recording that overlaps another one of its camera, or that starts months before today, is
+    added with a warning: its start may be wrong.
     """
     start_of = _starts(files, starts, pattern, timezone)
     stub = _stub(session)
     added: list[upload.UploadResult] = []
+    warned: list[dict[str, str]] = []
     refused: list[dict[str, str]] = []
     last = ExitCode.OK
     for number, name in enumerate(files):
         shown = written_name(name)
         try:
             path = existing_file(name)
-            start = start_of(number, path.name)
-            header = upload.describe(
-                path, camera_id, start, transport="url" if via_url else "stream"
-            )
-            send = upload.by_url if via_url else upload.stream
-            uploaded = send(stub, path, header)
+            uploaded = _send(stub, path, camera_id, start_of(number, path.name), via_url=via_url)
         except KeyboardInterrupt:
             raise CliError(
                 f"{shown}: interrupted",
@@ -112,14 +114,19 @@ def add(
             continue
         added.append(uploaded)
         if not session.view.json:
-            session.view.say(_uploaded_line(shown, uploaded))
+            session.view.say(_uploaded_line(shown, uploaded, _START_SOURCES[pattern is None]))
             _tell_findings(session, uploaded.footage)
+        lines = start_checks.warnings(stub, uploaded.footage)
+        start_checks.tell_warnings(lines, about=shown)
+        warned += [{"footageId": uploaded.footage.footage_id, "message": each} for each in lines]
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
         session.view.document(
             {
                 "footage": [each.footage for each in added],
                 "alreadyHeld": held,
+                "startSource": "FILE_NAME" if pattern else "OPTION",
+                "warnings": warned,
                 "refused": refused,
             }
         )
@@ -342,12 +349,23 @@ def _problems(footage: footage_pb2.Footage) -> str:
     )
 
 
-def _uploaded_line(file: str, uploaded: upload.UploadResult) -> str:
+def _send(
+    stub: FootageServiceStub, path: Path, camera_id: str, start: datetime, *, via_url: bool
+) -> upload.UploadResult:
+    header = upload.describe(path, camera_id, start, transport="url" if via_url else "stream")
+    return (upload.by_url if via_url else upload.stream)(stub, path, header)
+
+
+def _uploaded_line(file: str, uploaded: upload.UploadResult, source: str) -> str:
     footage = uploaded.footage
+    start = f"start {times.utc(footage.start_time)} by the camera's clock (from {source})"
     if uploaded.already_held:
-        return f"{file}: held already as footage {footage.footage_id}; nothing was stored again"
+        return (
+            f"{file}: held already as footage {footage.footage_id}, {start}; nothing was stored"
+            " again"
+        )
     return (
-        f"{file}: footage {footage.footage_id}, {times.span(footage.duration)}, "
+        f"{file}: footage {footage.footage_id}, {start}, length {times.span(footage.duration)}, "
         f"removed by {times.utc(footage.delete_time)}"
     )
 

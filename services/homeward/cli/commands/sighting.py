@@ -157,16 +157,14 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
         if save.suffix.lower() != ".png":
             raise click.UsageError("--save writes PNG: name a FILE.png")
         refuse_existing(save, force=force)
-    answer = _stub(session).GetSighting(
-        sighting_service_pb2.GetSightingRequest(
-            sighting_id=_full(session, sighting_id),
-            view=(
-                sighting_service_pb2.SIGHTING_VIEW_BASIC
-                if save is None
-                else sighting_service_pb2.SIGHTING_VIEW_FULL
-            ),
+    pictured = sighting_service_pb2.SIGHTING_VIEW_FULL
+    view = sighting_service_pb2.SIGHTING_VIEW_BASIC if save is None else pictured
+    with rejections.explained(session, sighting_id):
+        answer = _stub(session).GetSighting(
+            sighting_service_pb2.GetSightingRequest(
+                sighting_id=_full(session, sighting_id), view=view
+            )
         )
-    )
     sightings = [answer.sighting]
     warned = caveats.beside(sightings, caveats.subjects_of(session, sightings))
     if save is not None:
@@ -234,18 +232,14 @@ def review(
             f"Reject sighting {sighting_id}? It is erased, and not shown again unless asked for.",
             yes=yes,
         )
-    reviewed = (
-        _stub(session)
-        .ReviewSighting(
-            sighting_service_pb2.ReviewSightingRequest(
-                sighting_id=_full(session, sighting_id),
-                decision=_DECISIONS[decision],
-                reason=reason,
-                reviewer=reviewer,
-            )
+    with rejections.explained(session, sighting_id):
+        request = sighting_service_pb2.ReviewSightingRequest(
+            sighting_id=_full(session, sighting_id),
+            decision=_DECISIONS[decision],
+            reason=reason,
+            reviewer=reviewer,
         )
-        .sighting
-    )
+        reviewed = _stub(session).ReviewSighting(request).sighting
     if session.view.json:
         session.view.document({"sighting": reviewed})
     else:
@@ -272,13 +266,14 @@ def export(
     session: Session, *, sighting_id: str, save: Path, force: bool, unapproved: bool
 ) -> None:
     """Give a confirmed sighting out: its still, and what is known of it as JSON."""
-    full = _full(session, sighting_id)
-    # Before the call, which is on record as a disclosure.
-    for marked in {False, unapproved}:
-        for path in disclosure.paths(save, full, marked=marked):
-            refuse_existing(path, force=force)
-    request = sighting_service_pb2.GetSightingRequest(sighting_id=full)
-    context = disclosure.context_of(session, _stub(session).GetSighting(request).sighting)
+    with rejections.explained(session, sighting_id):
+        full = _full(session, sighting_id)
+        # Before the call, which is on record as a disclosure.
+        for marked in {False, unapproved}:
+            for path in disclosure.paths(save, full, marked=marked):
+                refuse_existing(path, force=force)
+        request = sighting_service_pb2.GetSightingRequest(sighting_id=full)
+        context = disclosure.context_of(session, _stub(session).GetSighting(request).sighting)
     answer = _exported(session, full, unapproved=unapproved)
     marked = not disclosure.is_approved(answer.sighting)
     still, facts = disclosure.paths(save, full, marked=marked)

@@ -14,7 +14,7 @@ from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import caveats, enrolment, reenrolment, times
-from homeward.cli.certificate import OUTCOMES, certificate_page, verdict
+from homeward.cli.certificate import certificate_page, outcome_word, verdict
 from homeward.cli.enrolment import named
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import read_photos
@@ -424,7 +424,7 @@ def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertific
                     entry.data,
                     entry.store,
                     str(entry.item_count),
-                    OUTCOMES.get(entry.outcome, "unknown"),
+                    outcome_word(entry),
                     entry.verification,
                 )
                 for entry in certificate.entries

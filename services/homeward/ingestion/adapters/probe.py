@@ -183,7 +183,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
     if truncated:
         findings.insert(0, _cut_off(missing))
     width, height = shown_size(*_stored_size(facts), facts.pixel_aspect)
-    probe = MediaInfo(
+    media = MediaInfo(
         video=VideoTrack(
             codec=next(one.codec for one in facts.tracks if one.index == facts.track),
             width=height if facts.transpose else width,
@@ -211,7 +211,7 @@ def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination
         ),
         version=VERSION,
     )
-    return Examination(probe, timeline)
+    return Examination(media, timeline)
 
 
 def _require_bounded(timeline: Timeline, holes: Spans, key_runs: KeyRuns) -> None:

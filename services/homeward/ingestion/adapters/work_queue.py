@@ -45,7 +45,10 @@ DEDUPLICATION_SECONDS = 3600.0
 MAX_AGE_SECONDS = RECORD_LIMIT.total_seconds()
 TAKE_SECONDS = 5.0
 ASK_SECONDS = 0.5
-"""How often whoever waits asks whether a scan has come."""
+"""How often whoever waits asks whether a scan has come, should its announcement be lost."""
+
+ANNOUNCED = "scan.announced"
+"""Subject on which it is said, without any content, that segments were queued."""
 
 ANSWER_SECONDS = 0.1
 """How long a consumer that may have nothing is asked for; it answers at once if it has."""
@@ -107,6 +110,11 @@ class NatsWorkQueue:
         """The scans that have something, in the order of their turns."""
         self._looking = asyncio.Lock()
         self._asked = float("-inf")
+        self._announced = 0
+        """How often it was said that segments were queued."""
+        self._known = 0
+        """Of these, after which the stream was looked at."""
+        self._announcement = asyncio.Condition()
 
     @classmethod
     async def open(cls, nats: Nats, *, replicas: int) -> Self:
@@ -122,7 +130,9 @@ class NatsWorkQueue:
             # Its messages name no recording; `FormerScans` has the planner queue them again. Also
             # where the last start broke off before this.
             await nats.jetstream.purge_stream(STREAM, subject=f"{SUBJECT}.*.*")
-        return cls(nats)
+            queue = cls(nats)
+            await nats.client.subscribe(ANNOUNCED, cb=queue._hear)
+        return queue
 
     async def put(self, scan_id: str, recording: int, segments: Sequence[int]) -> None:
         """Add segments of a recording; the same ones again within the hour are dropped."""
@@ -138,12 +148,14 @@ class NatsWorkQueue:
                         for number in segments[start : start + PUBLISHED_AT_ONCE]
                     )
                 )
+            await self._nats.client.publish(ANNOUNCED)
 
     async def take(self) -> NatsWork | None:
         """Wait a few seconds for a segment; None when there is none."""
         loop = asyncio.get_running_loop()
         until = loop.time() + TAKE_SECONDS
         while True:
+            announced = self._announced
             with self._nats.translated():
                 await self._look_for_scans()
                 for _ in range(len(self._turns)):
@@ -154,7 +166,9 @@ class NatsWorkQueue:
             left = until - loop.time()
             if left <= 0:
                 return None
-            await asyncio.sleep(min(left, ASK_SECONDS))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(left, ASK_SECONDS)):
+                    await self._announced_after(announced)
 
     async def drop(self, scan_id: str) -> list[int]:
         """Take out what waits of a scan, `MOST_DROPPED` or so; return the numbers of these."""
@@ -190,12 +204,22 @@ class NatsWorkQueue:
         with self._nats.translated():
             await self._nats.jetstream.stream_info(STREAM)
 
+    async def _hear(self, _: Msg) -> None:
+        async with self._announcement:
+            self._announced += 1
+            self._announcement.notify_all()
+
+    async def _announced_after(self, count: int) -> None:
+        async with self._announcement:
+            await self._announcement.wait_for(lambda: self._announced > count)
+
     async def _look_for_scans(self) -> None:
         """Bring up to date which scans have something; what comes newly has its turn first."""
         async with self._looking:
             now = asyncio.get_running_loop().time()
-            if now - self._asked < ASK_SECONDS:
+            if now - self._asked < ASK_SECONDS and self._known == self._announced:
                 return
+            self._known = self._announced
             info = await self._nats.jetstream.stream_info(STREAM, f"{SUBJECT}.>")
             self._asked = now
             found = {subject.split(".")[2] for subject in info.state.subjects or {}}

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Protocol
 
 from homeward.ingestion.cameras.model import Camera, CameraDetails
 from homeward.servicekit import errors, records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
+
+
+class CameraFootage(Protocol):
+    """Knows the recordings of cameras."""
+
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether a recording of a camera is held or being uploaded."""
 
 
 class Cameras:
@@ -83,3 +91,25 @@ class Cameras:
             except ConflictError:
                 continue
             return changed, str(revision)
+
+    async def delete(self, camera_id: str, footage: CameraFootage) -> None:
+        """Remove a camera that has no recordings.
+
+        An upload that begins meanwhile is refused when it ends: it looks for its camera then.
+
+        Args:
+            camera_id: Names it.
+            footage: Knows its recordings.
+
+        Raises:
+            NotFoundError: `CAMERA_NOT_FOUND`.
+            FailedPreconditionError: `CAMERA_HAS_FOOTAGE`.
+        """
+        await self.get(camera_id)
+        if await footage.holds_any_of(camera_id):
+            raise errors.FailedPreconditionError(
+                f"recordings of camera {camera_id} are held or being uploaded; remove them first",
+                reason=errors.Reason.CAMERA_HAS_FOOTAGE,
+                metadata={"camera_id": camera_id},
+            )
+        await self._store.erase(camera_id)

@@ -77,34 +77,34 @@ def footage_id_from(value: str, field: str) -> str:
 
 def to_footage(footage: Footage) -> footage_pb2.Footage:
     """Return a recording as protobuf has it."""
-    header, probe = footage.header, footage.probe
+    header, media = footage.header, footage.media
     return footage_pb2.Footage(
         footage_id=footage.footage_id,
         camera_id=header.camera_id,
         file_name=header.file_name,
         start_time=wire.to_timestamp(header.start_time),
         end_time=wire.to_timestamp(footage.end_time),
-        duration=wire.to_duration(probe.duration),
+        duration=wire.to_duration(media.duration),
         size_bytes=header.size_bytes,
         sha256=header.sha256,
         video=footage_pb2.VideoTrack(
-            codec=probe.video.codec,
-            width=probe.video.width,
-            height=probe.video.height,
-            average_frame_rate=probe.video.average_frame_rate,
-            frame_count=probe.video.frame_count,
-            key_frame_count=probe.video.key_frame_count,
+            codec=media.video.codec,
+            width=media.video.width,
+            height=media.video.height,
+            average_frame_rate=media.video.average_frame_rate,
+            frame_count=media.video.frame_count,
+            key_frame_count=media.video.key_frame_count,
         ),
         receive_time=wire.to_timestamp(footage.receive_time),
         delete_time=wire.to_timestamp(footage.delete_time),
-        problems=[_PROBLEMS[problem] for problem in probe.problems],
+        problems=[_PROBLEMS[problem] for problem in media.problems],
         findings=[
             footage_pb2.FootageFinding(problem=_PROBLEMS[one.problem], detail=one.detail)
-            for one in probe.findings
+            for one in media.findings
         ],
-        pictured_duration=wire.to_duration(probe.duration - total(probe.holes)),
-        uncertain_from_offset=wire.to_duration(probe.uncertain_from)
-        if probe.uncertain_from is not None
+        pictured_duration=wire.to_duration(media.duration - total(media.holes)),
+        uncertain_from_offset=wire.to_duration(media.uncertain_from)
+        if media.uncertain_from is not None
         else None,
     )
 

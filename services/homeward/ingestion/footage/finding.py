@@ -28,10 +28,10 @@ from homeward.ingestion.footage.layout import (
     last_folder,
 )
 from homeward.ingestion.footage.limits import MAX_SPAN
+from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.records import FootageRecords
-from homeward.servicekit import records
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.in_order import in_order
 
@@ -164,9 +164,9 @@ class FootageFinder:
                     return FootagePage(tuple(footage), reached)
         return FootagePage(tuple(footage), "")
 
-    async def holds_any(self) -> bool:
-        """Tell whether there is any recording at all."""
-        async with aclosing(self.each(FootageFilter())) as found:
+    async def holds_any(self, wanted: FootageFilter = FootageFilter()) -> bool:
+        """Tell whether there is any recording, or any that is asked for."""
+        async with aclosing(self.each(wanted)) as found:
             return await anext(found, None) is not None
 
     async def camera_ids(self) -> list[str]:
@@ -199,7 +199,7 @@ class FootageFinder:
     async def manifest(self, footage_id: str) -> Footage | None:
         """Return what the manifest of a recording says, whatever its deadline; None without one."""
         data = await self._store.get(FootageLayout(footage_id).manifest)
-        return records.decode(data, Footage) if data else None
+        return decode_manifest(data) if data else None
 
     async def manifest_or_none(self, name: str) -> Footage | None:
         """Return what a manifest says, if that is the name of a recording and can be read."""

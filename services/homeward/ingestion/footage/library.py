@@ -16,11 +16,12 @@ from homeward.ingestion.footage.layout import (
     FootageLayout,
     is_footage_id,
 )
+from homeward.ingestion.footage.manifests import encode_manifest
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.ports import FootageStore, MediaProber
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.timeline import Examination, Timeline
-from homeward.servicekit import errors, records
+from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
@@ -114,6 +115,12 @@ class FootageLibrary:
         async with aclosing(self.finder.each(wanted)) as found:
             return [footage async for footage in found]
 
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether there is a recording of a camera, though it may be past its deadline."""
+        return await self._known.holds_any_of(camera_id) or await self.finder.holds_any(
+            FootageFilter((camera_id,))
+        )
+
     async def url(self, footage: Footage) -> str:
         """Return a URL to read a recording's file by, which ends with the recording's deadline.
 
@@ -132,7 +139,7 @@ class FootageLibrary:
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`: it has been deleted meanwhile.
         """
-        held = footage.footage_id, footage.probe.version
+        held = footage.footage_id, footage.media.version
         if held not in self._timelines:
             async with self._reading:  # once, for all segments that begin together
                 if held not in self._timelines:
@@ -163,7 +170,7 @@ class FootageLibrary:
         Raises:
             InvalidArgumentError: `FOOTAGE_UNREADABLE`: it could not be taken in today.
         """
-        if footage.probe.version == timeline.VERSION:
+        if footage.media.version == timeline.VERSION:
             return footage
         return await self._examinations.of(footage.footage_id)
 
@@ -175,12 +182,12 @@ class FootageLibrary:
         """Examine a recording and write what was found out, unless that has been done meanwhile."""
         footage = await self.get(footage_id)
         timeline_held = await self._store.stat(FootageLayout(footage_id).timeline(timeline.VERSION))
-        if footage.probe.version == timeline.VERSION and timeline_held is not None:
+        if footage.media.version == timeline.VERSION and timeline_held is not None:
             return footage
         if not await self.has_file(footage_id):
             raise footage_not_found(footage_id)
         examined = await self._prober.probe(await self.url(footage))
-        current = replace(footage, probe=examined.probe)
+        current = replace(footage, media=examined.media)
         await self._known.prolong(footage_id, current.end_time)
         await self.write(current, examined.timeline)
         if not await self.has_file(footage_id):  # deleted meanwhile
@@ -196,12 +203,12 @@ class FootageLibrary:
         """Write a recording's timeline, and then its manifest: by that it is there."""
         layout = FootageLayout(footage.footage_id)
         await self._store.put(
-            layout.timeline(footage.probe.version),
+            layout.timeline(footage.media.version),
             await self._executor.run(timeline.encode, line),
             content_type="application/octet-stream",
         )
         await self._store.put(
-            layout.manifest, records.encode(footage), content_type="application/json"
+            layout.manifest, encode_manifest(footage), content_type="application/json"
         )
 
     async def manifest(self, footage_id: str) -> Footage | None:

@@ -30,18 +30,18 @@ class FootageHeader:
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """A finished recording of one camera: the manifest that lies beside its file."""
+    """A finished recording of one camera."""
 
     footage_id: str
     header: FootageHeader
-    probe: MediaInfo
+    media: MediaInfo
     receive_time: datetime
     delete_time: datetime
 
     @property
     def end_time(self) -> datetime:
         """When the recording ends, by the camera's clock."""
-        return self.header.start_time + self.probe.duration
+        return self.header.start_time + self.media.duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,10 @@ class FootageRecords:
         """Return the recordings of a camera by their ids."""
         return _held(await self._store.entries(f"held.{camera_id}.*.*"))
 
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether there is a recording of a camera."""
+        return bool(await self._store.keys(f"held.{camera_id}.*.*"))
+
     async def held(self) -> dict[str, HeldFootage]:
         """Return all recordings by their ids."""
         return _held(await self._store.entries("held.*.*.*"))

@@ -15,10 +15,11 @@ from homeward.ingestion.footage.abandoned import AbandonedUploads
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
 from homeward.ingestion.footage.layout import DEPTH, is_footage_id, is_manifest
-from homeward.ingestion.footage.model import Footage, HeldFootage
+from homeward.ingestion.footage.manifests import decode_manifest
+from homeward.ingestion.footage.model import HeldFootage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.staging import dated_ahead
-from homeward.servicekit import errors, records
+from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Proceed
@@ -190,7 +191,7 @@ class Remains:
     async def _read(self, manifest: ObjectInfo) -> HeldFootage | None:
         data = await self._store.get(manifest.key)
         try:
-            footage = records.decode(data, Footage) if data else None
+            footage = decode_manifest(data) if data else None
         except msgspec.DecodeError:
             log.warning("a manifest is damaged; its recording goes by its age", key=manifest.key)
             return None

@@ -223,7 +223,7 @@ class KeyRuns:
 class Examination:
     """What was found out about a file."""
 
-    probe: MediaInfo
+    media: MediaInfo
     timeline: Timeline
 
 

@@ -203,6 +203,13 @@ class FootageUploads:
         )
         return await self._committed(upload, parts)
 
+    async def holds_any_of(self, camera_id: str) -> bool:
+        """Tell whether a recording of a camera is held or being uploaded."""
+        pending = (records.decode(one.value, Upload) for one in await self._uploads.entries())
+        return any(
+            one.header.camera_id == camera_id and not one.done for one in pending
+        ) or await self._library.holds_any_of(camera_id)
+
     async def upload_url(
         self, request_id: str, header: FootageHeader
     ) -> tuple[str, datetime] | Footage:
@@ -369,8 +376,8 @@ class FootageUploads:
         try:
             _require_digest(header.sha256, digest or await self._read_through(upload, key))
             examined = await self._library.examine(header.footage_id)
-            probe = examined.probe
-            self._require_age(await self._true_time(header, header.start_time + probe.duration))
+            media = examined.media
+            self._require_age(await self._true_time(header, header.start_time + media.duration))
             held = await self._held(header)  # it may have come by another upload meanwhile
         except (
             errors.InvalidArgumentError,
@@ -387,7 +394,7 @@ class FootageUploads:
         footage = Footage(
             footage_id=header.footage_id,
             header=header,
-            probe=probe,
+            media=media,
             receive_time=upload.create_time,
             delete_time=upload.create_time + self._terms.keep,
         )

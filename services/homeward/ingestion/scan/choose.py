@@ -31,7 +31,7 @@ def surveyed(task: SegmentTask, segment: Segment, profile: Profile, *, gated: bo
         profile: Of its recording.
         gated: Whether to decode only where something happens; otherwise it is all of it.
     """
-    piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.probe.duration))
+    piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.media.duration))
     if gated:
         return survey(profile, piece, segment.end)
     return all_of(groups_of(profile.starts, piece), Thoroughness.SWITCHED_OFF)

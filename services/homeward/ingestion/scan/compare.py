@@ -355,7 +355,7 @@ class Comparer:
         # Somebody is in view until the picture after the last one that shows them.
         end = task.timeline.end_of(appearance.end)
         assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
-        assert end <= task.footage.probe.duration, "a sighting lies inside the recording"
+        assert end <= task.footage.media.duration, "a sighting lies inside the recording"
         return SightingDraft(
             scan_id=task.scan_id,
             footage=task.footage,

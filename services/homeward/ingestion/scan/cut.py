@@ -20,7 +20,7 @@ CUT_OFF = "the file ends before the length it states"
 def window_of(scope: ScanScope, footage: Footage, camera: Camera) -> Stretch | None:
     """Return what of a recording is in a scope; None when nothing is."""
     true_start = true_start_of(footage, camera)
-    first, last = timedelta(), footage.probe.duration
+    first, last = timedelta(), footage.media.duration
     if scope.start_time:
         first = max(first, scope.start_time - true_start)
     if scope.end_time:
@@ -62,7 +62,7 @@ def cut(
     else:
         pieces = [
             piece
-            for piece in pieces_of(footage.probe, length)
+            for piece in pieces_of(footage.media, length)
             # Whoever came into view in the piece before is followed into the window.
             if piece.start < window.end and piece.end + TAIL > window.start
         ]
@@ -101,7 +101,7 @@ def gone(footage_id: str, camera: Camera, problem: str) -> ScannedRecording:
     )
 
 
-def pieces_of(probe: MediaInfo, length: timedelta) -> list[Stretch]:
+def pieces_of(media: MediaInfo, length: timedelta) -> list[Stretch]:
     """Return the pieces that a recording is searched in: always the same, whatever is asked for.
 
     Each has pictures for `length`, but the last: one that has none for hours is no more work. Where
@@ -110,31 +110,31 @@ def pieces_of(probe: MediaInfo, length: timedelta) -> list[Stretch]:
     has pictures for more than `MAX_SEGMENT`, or `length`.
     """
     most = max(length, MAX_SEGMENT)
-    length = min(most, length * max(1, int(SPARSE_RATE / probe.video.average_frame_rate)))
-    holes = iter([*probe.holes, Stretch(probe.duration, probe.duration)])
+    length = min(most, length * max(1, int(SPARSE_RATE / media.video.average_frame_rate)))
+    holes = iter([*media.holes, Stretch(media.duration, media.duration)])
     hole = next(holes)
     pieces: list[Stretch] = []
     start = at = timedelta()
     left, used = length, timedelta()
-    while at < probe.duration:
+    while at < media.duration:
         run = min(hole.start - at, left)
         at, left, used = at + run, left - run, used + run
         if not left:
-            left = min(_until_key(probe, at), most - used)
-        if at == hole.start and hole.end < probe.duration:
+            left = min(_until_key(media, at), most - used)
+        if at == hole.start and hole.end < media.duration:
             at, hole = hole.end, next(holes)
         elif at == hole.start:
-            at = probe.duration
-        if not left or at == probe.duration:
+            at = media.duration
+        if not left or at == media.duration:
             pieces.append(Stretch(start, at))
             start, left, used = at, length, timedelta()
     return pieces
 
 
-def _until_key(probe: MediaInfo, at: timedelta) -> timedelta:
+def _until_key(media: MediaInfo, at: timedelta) -> timedelta:
     """Return how long it is to the next key picture, where those are rare; else nothing."""
-    number = bisect_right(probe.keyless, at, key=attrgetter("start")) - 1
-    here = probe.keyless[number] if number >= 0 else Stretch(at, at)
+    number = bisect_right(media.keyless, at, key=attrgetter("start")) - 1
+    here = media.keyless[number] if number >= 0 else Stretch(at, at)
     return here.end - at if here.start < at < here.end else timedelta()
 
 
@@ -142,10 +142,10 @@ def _cut_off(
     footage: Footage, scope: ScanScope, true_start: datetime, window: Stretch
 ) -> Stretch | None:
     """Return what a file that was cut off should have had of what was asked for, if anything."""
-    end = footage.probe.duration
-    if not footage.probe.missing or window.end != end:
+    end = footage.media.duration
+    if not footage.media.missing or window.end != end:
         return None
-    lost_until = end + footage.probe.missing
+    lost_until = end + footage.media.missing
     if scope.end_time is not None:
         lost_until = min(lost_until, max(end, scope.end_time - true_start))
     return Stretch(end, lost_until) if end < lost_until else None

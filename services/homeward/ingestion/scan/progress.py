@@ -126,4 +126,14 @@ def _still(before: Waiting | None, error: errors.DomainError, now: datetime) -> 
     address = error.metadata.get("address", "")
     if before is not None and (before.component, before.address) == (component, address):
         return before
-    return Waiting(component, address, now, error.message)
+    return Waiting(component, address, now, _problem(component, error))
+
+
+def _problem(component: str, error: errors.DomainError) -> str:
+    """Return why a search waits, for whoever watches it and need not try anything again."""
+    if isinstance(error, errors.ResourceExhaustedError):
+        return (
+            f"part of the search waits for a free thread for {component or 'its work'}: all are"
+            " busy with other work. Nothing is wrong, and nothing needs to be done"
+        )
+    return error.message

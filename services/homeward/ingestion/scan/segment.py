@@ -112,14 +112,14 @@ class SegmentScanner:
         begun = replace(
             task.segment, state=ScanState.RUNNING, position=stretch.start, counts=Counts()
         )
-        video = task.footage.probe.video
+        video = task.footage.media.video
         async with self._parts.source.open(url, video, task.timeline) as recording:
             if self._parts.presence is None:
                 done, _ = await self._search(task, recording, begun, report, "")
                 return done
             version = presence_version(
                 SCAN_VERSION,
-                task.footage.probe.version,
+                task.footage.media.version,
                 await self._parts.faces.detector(),
                 self._sample_rate,
                 self._gated,

@@ -82,7 +82,7 @@ class ListedStretch:
     @property
     def time_uncertain(self) -> bool:
         """Whether the recorder's clock had been set before its end, so that its time is a guess."""
-        uncertain_from = self.footage.probe.uncertain_from
+        uncertain_from = self.footage.media.uncertain_from
         return uncertain_from is not None and self.stretch.end > uncertain_from
 
 

@@ -8,11 +8,12 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An engine or a service that a search waits for."""
+    """An engine, a service or a free thread that a search waits for."""
 
     component: str
     """Its name, such as `embedding`; empty if that is not known."""
     address: str
+    """Empty for a thread, and where the address is not known."""
     since: datetime
     problem: str
-    """The same, in words."""
+    """Why the search waits, for people."""

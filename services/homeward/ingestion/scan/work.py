@@ -15,6 +15,7 @@ import structlog
 from homeward.ingestion import scan_metrics as metrics
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.model import Footage
+from homeward.ingestion.scan.counting import count_segment
 from homeward.ingestion.scan.fold import fold, settle
 from homeward.ingestion.scan.model import GapReason, Scan, ScanState, Segment
 from homeward.ingestion.scan.ports import Work, WorkQueue
@@ -125,7 +126,7 @@ class ScanWorker:
         await self._acts.record("SearchSegment", COMBINATION, [f"scan/{work.scan_id}"])
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
-        metrics.count_segment(finished)
+        count_segment(finished)
         log.info(
             "segment",
             state=finished.state.value,
@@ -266,13 +267,13 @@ def _attributes(finished: Segment) -> dict[str, str | int | float]:
 
 def _as_set(footage: Footage, segment: Segment) -> Footage:
     """Return a recording with the shape of pixels that its camera is set to, if it states none."""
-    shown = footage.probe.video.presentation
+    shown = footage.media.video.presentation
     if segment.pixel_aspect is None or shown.pixel_aspect != 1.0:
         return footage
     video = replace(
-        footage.probe.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
+        footage.media.video, presentation=replace(shown, pixel_aspect=segment.pixel_aspect)
     )
-    return replace(footage, probe=replace(footage.probe, video=video))
+    return replace(footage, media=replace(footage.media, video=video))
 
 
 def _passes(error: errors.DomainError) -> bool:

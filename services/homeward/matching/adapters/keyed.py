@@ -122,14 +122,24 @@ class KeyedCollection:
 
     async def set_payload(self, point_id: str, payload: object) -> None:
         """Replace a point's payload and leave its vector."""
+        await self._change_payload(
+            self.access.engine.client.overwrite_payload, point_id, records.to_plain(payload)
+        )
 
+    async def merge_payload(self, point_id: str, fields: Mapping[str, Any]) -> None:
+        """Set some fields of a point's payload and leave the others, whoever writes them now."""
+        await self._change_payload(self.access.engine.client.set_payload, point_id, dict(fields))
+
+    async def _change_payload(
+        self, change: Callable[..., object], point_id: str, payload: dict[str, Any]
+    ) -> None:
         async def write(target: Target) -> None:
             await self.access.engine.run(
-                self.access.engine.client.overwrite_payload,
+                change,
                 target.collection,
-                payload=records.to_plain(payload),
+                payload=payload,
                 # Not by its id: a successor may not have it yet, which a server would refuse.
-                points=models.Filter(must=[models.HasIdCondition(has_id=[point_id])]),
+                points=_with_ids([point_id]),
                 wait=True,
             )
 

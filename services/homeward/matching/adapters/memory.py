@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,7 +191,15 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
 
     async def update(self, sighting: Sighting) -> None:
         """Write a sighting that is there, and leave its template."""
-        self._held[sighting.sighting_id] = (sighting, self._held[sighting.sighting_id][1])
+        held = self._held.get(sighting.sighting_id)
+        if held is not None:
+            self._held[sighting.sighting_id] = (sighting, held[1])
+
+    async def mark_still_gone(self, sighting_id: str) -> None:
+        """Note that the still of a sighting is gone, and leave all else as it is."""
+        held = await self.get(sighting_id)
+        if held is not None:
+            await self.update(replace(held, still_gone=True))
 
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
@@ -221,10 +230,10 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
         found = sorted(await self.find(which), key=lambda one: (-one.score, one.sighting_id))
         return [one for one in found if after is None or _comes_after(one, after)][:size]
 
-    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
         """Return sightings whose ids begin so, in the order of their ids."""
-        names = sorted(name for name in self._held if name.startswith(prefix))
-        return [self._held[name][0] for name in names[:size]]
+        found = [one for one in await self.find(which) if one.sighting_id.startswith(prefix)]
+        return sorted(found, key=lambda one: one.sighting_id)[:size]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:
         """Remove sightings."""

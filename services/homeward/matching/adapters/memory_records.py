@@ -11,10 +11,12 @@ from homeward.matching.sightings.ledger import (
     newest_first,
     rejected_spans,
     settled,
+    span_of,
 )
+from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
 from homeward.matching.subjects.model import Subject
-from homeward.matching.subjects.records import SubjectRoll
+from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit.keyvalue import ConflictError, Stored
 
 
@@ -55,9 +57,13 @@ class InMemorySubjectRecords:
             raise ConflictError(subject.subject_id)
         return self._written(subject, self._opened)
 
-    async def close(self, shell: Subject) -> None:
-        """Write the shell of a closed subject, whatever shell was there."""
-        self._written(shell, self._closed)
+    async def close(self, shell: Subject) -> bool:
+        """Write the shell of a closed subject; return whether there was none."""
+        held = self._closed.get(shell.subject_id)
+        written = shell_after(held.value if held else None, shell)
+        if written is not None:
+            self._written(written, self._closed)
+        return held is None
 
     async def erase_data(self, subject_id: str) -> bool:
         """Erase the record with the data; return whether there was one."""
@@ -91,10 +97,21 @@ class InMemorySightingLedger:
         )
         return placement
 
-    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
-        """Note a decision on a sighting."""
+    async def settle(
+        self,
+        key: LedgerKey,
+        sighting_id: str,
+        rejection: Rejection | None,
+        review: Review | None = None,
+    ) -> Span | None:
+        """Note a decision on a sighting, unless somebody else's stands against it."""
         if key in self._spans:
-            self._spans[key] = settled(self._spans[key], sighting_id, rejection)
+            self._spans[key] = settled(self._spans[key], sighting_id, rejection, review)
+        return await self.span(key, sighting_id)
+
+    async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Return the span of a sighting as it is now."""
+        return span_of(self._spans.get(key, ()), sighting_id)
 
     async def rejections(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
@@ -108,6 +125,11 @@ class InMemorySightingLedger:
             for rejected in rejected_spans(key, spans)
         ]
         return sorted(found, key=newest_first)
+
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
+        ledgers = [spans for key, spans in self._spans.items() if key.subject_id == subject_id]
+        return frozenset(span.sighting_id for spans in ledgers for span in spans)
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

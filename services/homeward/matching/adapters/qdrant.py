@@ -197,6 +197,10 @@ class QdrantSightingIndex(_QdrantIndex):
         """Write a sighting that is there, and leave its template."""
         await self._points.set_payload(sighting.sighting_id, sighting)
 
+    async def mark_still_gone(self, sighting_id: str) -> None:
+        """Note that the still of a sighting is gone, and leave all else as it is."""
+        await self._points.merge_payload(sighting_id, {"still_gone": True})
+
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
         held = await self._points.retrieve([sighting_id])
@@ -229,10 +233,10 @@ class QdrantSightingIndex(_QdrantIndex):
         where = _where(which, but=told)
         return _sightings(await self._points.page(where, size=size, order=order))
 
-    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
         """Return the first sightings whose ids begin so, in the order of their ids."""
         first = str(uuid.UUID(hex=prefix.replace("-", "").ljust(32, "0")))
-        found = _sightings(await self._points.page(None, size=size, start=first))
+        found = _sightings(await self._points.page(_where(which), size=size, start=first))
         return [one for one in found if one.sighting_id.startswith(prefix)]
 
     async def remove(self, sighting_ids: Sequence[str]) -> Removed:

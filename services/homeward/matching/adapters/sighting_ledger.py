@@ -11,7 +11,9 @@ from homeward.matching.sightings.ledger import (
     newest_first,
     rejected_spans,
     settled,
+    span_of,
 )
+from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import KeyValueStore, edit
@@ -48,15 +50,32 @@ class KeyValueSightingLedger:
         await edit(self._store, _name(key), change)
         return placements[-1]
 
-    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
-        """Note a decision on a sighting."""
+    async def settle(
+        self,
+        key: LedgerKey,
+        sighting_id: str,
+        rejection: Rejection | None,
+        review: Review | None = None,
+    ) -> Span | None:
+        """Note a decision on a sighting, unless somebody else's stands against it."""
+        now: Span | None = None
 
         async def change(value: bytes | None) -> bytes | None:
+            nonlocal now
             if value is None:
+                now = None
                 return None
-            return records.encode(settled(records.decode(value, _Spans), sighting_id, rejection))
+            spans = settled(records.decode(value, _Spans), sighting_id, rejection, review)
+            now = span_of(spans, sighting_id)
+            return records.encode(spans)
 
         await edit(self._store, _name(key), change)
+        return now
+
+    async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Return the span of a sighting as it is now."""
+        entry = await self._store.get(_name(key))
+        return span_of(records.decode(entry.value, _Spans), sighting_id) if entry else None
 
     async def rejections(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
@@ -73,6 +92,12 @@ class KeyValueSightingLedger:
                 if not subject_ids or key.subject_id in subject_ids:
                     found += rejected_spans(key, records.decode(entry.value, _Spans))
         return sorted(found, key=newest_first)
+
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
+        entries = await self._store.entries(f"*.{subject_id}")
+        ledgers = [records.decode(entry.value, _Spans) for entry in entries]
+        return frozenset(span.sighting_id for spans in ledgers for span in spans)
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

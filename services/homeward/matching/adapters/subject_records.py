@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 
 from homeward.matching.subjects.model import Subject
-from homeward.matching.subjects.records import SubjectRoll
+from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit import records
-from homeward.servicekit.keyvalue import Entry, KeyValueStore, Stored, StoreMark
+from homeward.servicekit.keyvalue import Entry, KeyValueStore, Stored, StoreMark, edit
 
 _OPEN, _CLOSED = "open.", "closed."
 
@@ -71,9 +71,18 @@ class KeyValueSubjectRecords:
         revision = await self._store.update(key, records.encode(subject), revision=int(etag))
         return Stored(subject, revision)
 
-    async def close(self, shell: Subject) -> None:
-        """Write the shell of a closed subject, whatever shell was there."""
-        await self._store.put(_CLOSED + shell.subject_id, records.encode(shell))
+    async def close(self, shell: Subject) -> bool:
+        """Write the shell of a closed subject; return whether there was none."""
+        is_new = False
+
+        async def change(value: bytes | None) -> bytes | None:
+            nonlocal is_new
+            is_new = value is None
+            written = shell_after(records.decode(value, Subject) if value else None, shell)
+            return records.encode(written) if written else None
+
+        await edit(self._store, _CLOSED + shell.subject_id, change)
+        return is_new
 
     async def erase_data(self, subject_id: str) -> bool:
         """Erase the record with the data; return whether there was one."""

@@ -8,7 +8,8 @@ from datetime import datetime
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.common import convert as common_convert
 from homeward.core.inventory import backstop_time
-from homeward.matching.convert.probes import footage_id_from, template_from
+from homeward.matching.convert.ids import footage_id_from
+from homeward.matching.convert.probes import template_from
 from homeward.matching.sightings.model import Finding, Sighting
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field

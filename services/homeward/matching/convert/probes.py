@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-
 import numpy as np
 
 from homeward.api.common.v1 import types_pb2
@@ -17,12 +14,9 @@ from homeward.servicekit.errors import invalid_field
 
 MAX_PROBES = 256
 MAX_MARGIN = 0.5
-MAX_SCOPE = 1000
 MAX_CANDIDATES = 50
 DEFAULT_CANDIDATES = 5
 UNIT_TOLERANCE = 1e-3
-_FOOTAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")
-_ID_PREFIX = re.compile(r"(?=.{1,36}$)[0-9a-f]{1,8}(-[0-9a-f]{0,4}){0,3}(-[0-9a-f]{0,12})?")
 
 
 def template_from(template: types_pb2.Template, field: str) -> Template:
@@ -47,28 +41,6 @@ def probes_from(request: matching_service_pb2.MatchRequest) -> list[Template]:
         if (probe.model_digest, probe.values.shape) != (first.model_digest, first.values.shape):
             raise invalid_field(f"probes[{index}]", "is of another model than probes[0]")
     return probes
-
-
-def scope_from(subject_ids: Collection[str], field: str) -> frozenset[str]:
-    """Return the subjects of a scope; empty for all."""
-    wire.count_between(len(subject_ids), field, least=0, most=MAX_SCOPE)
-    return frozenset(
-        wire.uuid_text(name, f"{field}[{index}]") for index, name in enumerate(subject_ids)
-    )
-
-
-def footage_id_from(value: str, field: str) -> str:
-    """Return a recording's id, which is one token of a ledger key: no `.`, no `*`, no `>`."""
-    if not _FOOTAGE_ID.fullmatch(value):
-        raise invalid_field(field, "is not an id that Homeward gave")
-    return value
-
-
-def id_prefix_from(value: str, field: str) -> str:
-    """Return how ids that are looked for begin; empty for any."""
-    if value and not _ID_PREFIX.fullmatch(value):
-        raise invalid_field(field, "is not the beginning of an id that Homeward gave")
-    return value
 
 
 def limit_from(limit: int) -> int:

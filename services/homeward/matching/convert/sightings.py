@@ -10,7 +10,7 @@ from homeward.api.matching.v1 import (
     sighting_service_pb2,
 )
 from homeward.common import convert as common_convert
-from homeward.matching.convert.probes import MAX_SCOPE, id_prefix_from, scope_from
+from homeward.matching.convert.ids import MAX_SCOPE, scope_from
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -62,6 +62,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
             reviewer=sighting.review.reviewer,
             review_time=wire.to_timestamp(sighting.review.review_time),
         )
+    confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
         subject_id=sighting.subject_id,
@@ -83,7 +84,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         state=_SIGHTING_STATES[sighting.state],
         review=review,
         create_time=wire.to_timestamp(sighting.create_time),
-        delete_time=wire.to_timestamp(sighting.delete_time),
+        delete_time=None if confirmed else wire.to_timestamp(sighting.delete_time),
         figures=common_convert.to_figures(sighting.figures) if sighting.figures else None,
         rival_score=sighting.rival_score,
         time_uncertain=sighting.time_uncertain,
@@ -146,7 +147,7 @@ def only_prefix_from(request: sighting_service_pb2.ListSightingsRequest) -> str:
     for field, _ in request.ListFields():
         if field.name not in ("id_prefix", "page_size"):
             raise invalid_field(field.name, "must be empty beside id_prefix")
-    return id_prefix_from(request.id_prefix, "id_prefix")
+    return wire.uuid_prefix(request.id_prefix, "id_prefix")
 
 
 def to_cursor(cursor: SightingCursor) -> str:

@@ -115,6 +115,9 @@ class EnrolledPhotos(Protocol):
 class Repinnable(Protocol):
     """What can be made to hold templates of another model: the index of sightings."""
 
+    async def model(self) -> ModelInfo:
+        """Return the model whose templates it takes."""
+
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
         """Take templates of another model from now on; tell whether it is done."""
 

@@ -14,7 +14,7 @@ from homeward.matching.gallery.model import ModelInfo, RefusedPhoto
 from homeward.matching.gallery.ports import FaceAnalyzer, Repinnable, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild, taken_over
 from homeward.servicekit import errors
-from homeward.servicekit.lease import Lease
+from homeward.servicekit.lease import Lease, Proceed
 
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -128,6 +128,36 @@ class Reenrolment:
             raise _lost(model, lost)
         log.info("gallery moved", model=model.name, digest=model.digest)
         yield ReenrolmentProgress(ReenrolmentStage.DONE, model, lost=tuple(lost))
+
+    async def sweep(self, proceed: Proceed) -> int:
+        """Go on with a run that broke off, and make templates that the gallery lacks.
+
+        Sightings go the gallery's way first: until then nothing that is found can be recorded.
+
+        Args:
+            proceed: Asked now and then; False ends this, to be gone on with later.
+
+        Returns:
+            For how many photographs templates were made.
+
+        Raises:
+            UnavailableError: Something does not answer.
+        """
+        lease = self._lease()
+
+        async def both() -> bool:
+            return await proceed() and await lease.held()
+
+        model = await self._gallery.model()
+        apart = (await self._sightings.model()).digest != model.digest
+        # While a run is under way, it has the lease, and moves them itself.
+        if apart and await lease.held():
+            try:
+                if await self._sightings.change_model(model, both):
+                    log.info("sightings moved", model=model.name, digest=model.digest)
+            finally:
+                await lease.release()
+        return await self._rebuild.sweep(proceed)
 
     async def _served(self, wanted: str) -> ModelInfo:
         """Return the pack that the embedding service runs, which must be the wanted one."""

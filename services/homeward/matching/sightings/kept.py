@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from dataclasses import replace
 
 from homeward.matching.gallery.ports import Removed
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
-from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
+from homeward.matching.sightings.model import (
+    ErasedSighting,
+    Sighting,
+    SightingState,
+    state_after,
+)
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.stills import Stills
 from homeward.servicekit import errors
@@ -25,9 +31,9 @@ class KeptSightings:
         clock: Tells the time.
 
     Attributes:
-        changing: To be held by whoever reads a sighting and writes it back. Between replicas the
-            ledger's span is safe all the same; the worse of two scores could win, which the next
-            rescan mends.
+        changing: To be held by whoever reads a sighting and writes it back. Between replicas,
+            spans and decisions are safe by the ledger (`as_decided`); the worse of two scores could
+            win, which the next rescan mends.
     """
 
     def __init__(
@@ -50,6 +56,30 @@ class KeptSightings:
         """Tell whether a sighting is undecided, and past its deadline."""
         kept = sighting.state is SightingState.CONFIRMED
         return not kept and self.clock.now() >= sighting.delete_time
+
+    async def as_decided(self, written: Sighting) -> Sighting | None:
+        """Give a sighting that was just written the state that a reviewer has decided on.
+
+        A decision is in the ledger, which is changed by compare-and-set, before it is in the index.
+        So whoever writes a sighting looks into the ledger afterwards: the last one to write has
+        seen what another replica's reviewer decided meanwhile, and does not undo it.
+
+        Returns:
+            The sighting as it is now; None when it was rejected, and is erased.
+        """
+        span = await self.ledger.span(ledger_key(written), written.sighting_id)
+        if span is not None and span.rejected:
+            await self.forget([erased(written)])
+            return None
+        if span is None or span.review is None or span.review == written.review:
+            return written
+        decided = replace(written, state=state_after(span.review.decision), review=span.review)
+        await self.stills.move(written, decided)
+        await self.index.update(decided)
+        if span.is_confirmed:
+            await self.stills.delete_pending(decided.sighting_id)
+        await self.feed.publish(decided)
+        return decided
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
         """Erase sightings, and tell of it."""

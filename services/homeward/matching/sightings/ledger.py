@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -53,13 +54,38 @@ class SightingLedger(Protocol):
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
 
-    async def settle(self, key: LedgerKey, sighting_id: str, rejection: Rejection | None) -> None:
-        """Note a decision on a sighting; None keeps it as one that does not change any more."""
+    async def settle(
+        self,
+        key: LedgerKey,
+        sighting_id: str,
+        rejection: Rejection | None,
+        review: Review | None = None,
+    ) -> Span | None:
+        """Note a decision on a sighting, unless somebody else's stands against it.
+
+        A confirmation stays, and of a rejected sighting nothing else can be said any more: of two
+        who decide at the same moment, the first counts.
+
+        Args:
+            key: Whose ledger.
+            sighting_id: Of the sighting.
+            rejection: None keeps it as one that does not change any more.
+            review: Where it is not a rejection.
+
+        Returns:
+            Its span as it is now; None when the ledger does not have it.
+        """
+
+    async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
+        """Return the span of a sighting as it is now; None when the ledger does not have it."""
 
     async def rejections(
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
     ) -> list[RejectedSpan]:
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
+
+    async def sighting_ids(self, subject_id: str) -> frozenset[str]:
+        """Return the sightings of a subject that its ledgers name, rejected ones included."""
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""
@@ -75,17 +101,25 @@ class SightingLedger(Protocol):
 
 
 def settled(
-    spans: tuple[Span, ...], sighting_id: str, rejection: Rejection | None
+    spans: tuple[Span, ...], sighting_id: str, rejection: Rejection | None, review: Review | None
 ) -> tuple[Span, ...]:
-    """Return the spans with a decision on one of them."""
-    return tuple(
-        replace(
-            span, rejected=rejection is not None, settled=rejection is None, rejection=rejection
+    """Return the spans with a decision on one of them, as `SightingLedger.settle` says."""
+
+    def decided(span: Span) -> Span:
+        overruled = span.is_confirmed or (span.rejected and rejection is None)
+        if span.sighting_id != sighting_id or overruled:
+            return span
+        rejected = rejection is not None
+        return replace(
+            span, rejected=rejected, settled=not rejected, rejection=rejection, review=review
         )
-        if span.sighting_id == sighting_id
-        else span
-        for span in spans
-    )
+
+    return tuple(map(decided, spans))
+
+
+def span_of(spans: tuple[Span, ...], sighting_id: str) -> Span | None:
+    """Return the span of a sighting; None when none has it."""
+    return next((span for span in spans if span.sighting_id == sighting_id), None)
 
 
 def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan]:

@@ -27,6 +27,18 @@ class Decision(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+_STATES = {
+    Decision.CONFIRM: SightingState.CONFIRMED,
+    Decision.REJECT: SightingState.REJECTED,
+    Decision.INCONCLUSIVE: SightingState.INCONCLUSIVE,
+}
+
+
+def state_after(decision: Decision) -> SightingState:
+    """Return the state of a sighting that was decided so."""
+    return _STATES[decision]
+
+
 @dataclass(frozen=True, slots=True)
 class Review:
     """A reviewer's judgement."""

@@ -50,7 +50,10 @@ class SightingIndex(Purgeable, Pinned, Protocol):
         """Write a sighting, whatever was there under its id; None has no template."""
 
     async def update(self, sighting: Sighting) -> None:
-        """Write a sighting that is there, and leave its template."""
+        """Write a sighting that is there, and leave its template; nothing if it is not there."""
+
+    async def mark_still_gone(self, sighting_id: str) -> None:
+        """Note that the still of a sighting is gone, and leave all else as it is."""
 
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
@@ -85,11 +88,12 @@ class SightingIndex(Purgeable, Pinned, Protocol):
             after: How far the list was told; None for its beginning.
         """
 
-    async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
+    async def with_prefix(self, prefix: str, which: SightingFilter, *, size: int) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids.
 
         Args:
             prefix: 1 to 36 characters of a UUID, in small letters.
+            which: Sightings to look among.
             size: How many at most.
         """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
@@ -49,16 +49,24 @@ class SightingRecording:
                 return Disposition.REJECTED_BEFORE, None
             held = await self._kept.index.get(placement.span.sighting_id)
             if held is not None and held.state is not SightingState.UNREVIEWED:
-                return Disposition.JOINED, await self._vouch(held, sighting)
-            joined = await self._join(held, finding, placement)
-            await self._kept.forget([erased(sighting, name) for name in placement.absorbed])
+                return _told(await self._vouch(held, sighting), Disposition.JOINED)
+            parts = await self._absorbed(placement)
+            joined = await self._join(held, parts, finding, placement)
+            await self._kept.forget([erased(part) for part in parts])
             if not await self._subject_is_open(sighting.subject_id):
                 # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
                 await self._kept.forget([erased(joined)])
                 await self._kept.ledger.erase(ledger_key(sighting))
                 return Disposition.SUBJECT_CLOSED, None
+            kept = await self._kept.as_decided(joined)
         new = placement.is_new or held is None
-        return (Disposition.RECORDED if new else Disposition.JOINED), joined
+        return _told(kept, Disposition.RECORDED if new else Disposition.JOINED)
+
+    async def _absorbed(self, placement: Placement) -> list[Sighting]:
+        """Return the sightings that are to be part of another one, and are there still."""
+        parts = [await self._kept.index.get(name) for name in placement.absorbed]
+        # One that was decided when another replica took it in stays by itself.
+        return [one for one in parts if one is not None and one.state is SightingState.UNREVIEWED]
 
     async def _place(self, finding: Finding) -> Placement:
         sighting = finding.sighting
@@ -68,15 +76,18 @@ class SightingRecording:
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
 
     async def _join(
-        self, held: Sighting | None, finding: Finding, placement: Placement
+        self,
+        held: Sighting | None,
+        parts: Sequence[Sighting],
+        finding: Finding,
+        placement: Placement,
     ) -> Sighting:
         """Write the sighting of all that belongs together, with the best score and picture.
 
         Scores of different models cannot be compared: a finding stands before those of a former
         one, however high they were.
         """
-        parts = [await self._kept.index.get(name) for name in placement.absorbed]
-        known = [part for part in (held, *parts) if part is not None]
+        known = [*([held] if held else []), *parts]
         comparable = [part for part in known if part.model_digest == finding.template.model_digest]
         best = max(comparable, key=lambda part: part.score, default=finding.sighting)
         if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
@@ -111,7 +122,7 @@ class SightingRecording:
         await self._kept.feed.publish(joined)
         return joined
 
-    async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting:
+    async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting | None:
         """Let a decided sighting rest on an approved policy, once it is found by one."""
         vouched = _vouched(decided, again)
         if vouched is decided:
@@ -124,7 +135,12 @@ class SightingRecording:
         )
         await self._kept.index.update(resting)
         await self._kept.feed.publish(resting)
-        return resting
+        return await self._kept.as_decided(resting)
+
+
+def _told(kept: Sighting | None, disposition: Disposition) -> tuple[Disposition, Sighting | None]:
+    """Return what became of a finding; of a sighting that was rejected meanwhile, nothing."""
+    return (Disposition.REJECTED_BEFORE if kept is None else disposition), kept
 
 
 def _vouched(best: Sighting, again: Sighting) -> Sighting:

@@ -13,16 +13,11 @@ from homeward.matching.sightings.model import (
     Review,
     Sighting,
     SightingState,
+    state_after,
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.matching.sightings.spans import Rejection
 from homeward.servicekit import errors
-
-_STATE_AFTER = {
-    Decision.CONFIRM: SightingState.CONFIRMED,
-    Decision.REJECT: SightingState.REJECTED,
-    Decision.INCONCLUSIVE: SightingState.INCONCLUSIVE,
-}
 
 
 class SightingReview:
@@ -43,12 +38,7 @@ class SightingReview:
         """
         sighting = await self._kept.index.get(sighting_id)
         if sighting is None or self._kept.is_expired(sighting):
-            raise errors.NotFoundError(
-                f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
-                " its subject",
-                reason=errors.Reason.SIGHTING_NOT_FOUND,
-                metadata={"sighting_id": sighting_id},
-            )
+            raise _not_found(sighting_id)
         return sighting
 
     async def still(self, sighting: Sighting) -> bytes | None:
@@ -80,8 +70,8 @@ class SightingReview:
 
     async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids."""
-        found = await self._kept.index.with_prefix(prefix, size=size)
-        return [one for one in found if not self._kept.is_expired(one)]
+        listed = SightingFilter(unexpired_at=self._kept.clock.now())
+        return await self._kept.index.with_prefix(prefix, listed, size=size)
 
     async def review(
         self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
@@ -106,18 +96,13 @@ class SightingReview:
                 await self._finish(sighting)
                 return sighting
             if sighting.state is SightingState.CONFIRMED:
-                raise errors.FailedPreconditionError(
-                    f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
-                    reason=errors.Reason.SIGHTING_REVIEWED,
-                    metadata={"sighting_id": sighting_id, "state": sighting.state.name},
-                )
+                raise _confirmed(sighting_id)
             decided = replace(
                 sighting,
-                state=_STATE_AFTER[decision],
+                state=state_after(decision),
                 review=Review(decision, reason, reviewer, self._kept.clock.now()),
             )
-            await self._decide(sighting, decided)
-        return decided
+            return await self._decide(sighting, decided)
 
     async def rejections(
         self, *, subject_ids: Collection[str], footage_ids: Collection[str]
@@ -169,7 +154,8 @@ class SightingReview:
         """Yield sightings as they are recorded, reviewed and erased, from now on."""
         return self._kept.feed.follow()
 
-    async def _decide(self, sighting: Sighting, decided: Sighting) -> None:
+    async def _decide(self, sighting: Sighting, decided: Sighting) -> Sighting:
+        """Write a decision down, unless another replica has written one that stands against it."""
         assert decided.review is not None, "it was decided"
         rejected = decided.state is SightingState.REJECTED
         rejection = Rejection(
@@ -178,16 +164,24 @@ class SightingReview:
             decided.start_time,
             decided.time_uncertain,
         )
-        await self._kept.ledger.settle(
-            ledger_key(sighting), sighting.sighting_id, rejection if rejected else None
+        span = await self._kept.ledger.settle(
+            ledger_key(sighting),
+            sighting.sighting_id,
+            rejection if rejected else None,
+            None if rejected else decided.review,
         )
+        if span is not None and span.rejected and not rejected:
+            raise _not_found(sighting.sighting_id)
+        if span is not None and span.is_confirmed and span.review != decided.review:
+            raise _confirmed(sighting.sighting_id)
         if rejected:
             await self._kept.feed.publish(decided)
             await self._kept.remove([erased(sighting)])
-            return
+            return decided
         await self._kept.stills.move(sighting, decided)
         await self._kept.index.update(decided)
         await self._finish(decided)
+        return await self._kept.as_decided(decided) or decided
 
     async def _finish(self, decided: Sighting) -> None:
         """Do what is left once a decision is written; again, where that broke off."""
@@ -204,3 +198,20 @@ class SightingReview:
             if known and one.sighting_id == sighting_id:
                 return one
         return None
+
+
+def _not_found(sighting_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
+        " its subject",
+        reason=errors.Reason.SIGHTING_NOT_FOUND,
+        metadata={"sighting_id": sighting_id},
+    )
+
+
+def _confirmed(sighting_id: str) -> errors.FailedPreconditionError:
+    return errors.FailedPreconditionError(
+        f"sighting {sighting_id} was confirmed before; a confirmed sighting stays",
+        reason=errors.Reason.SIGHTING_REVIEWED,
+        metadata={"sighting_id": sighting_id, "state": SightingState.CONFIRMED.name},
+    )

@@ -12,6 +12,8 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from homeward.matching.sightings.model import Decision, Review
+
 JOIN_GAP = timedelta(seconds=2)
 """Spans of one subject this near to each other are one: a face that is lost for a moment behind
 somebody else is the same appearance to a reviewer."""
@@ -41,9 +43,18 @@ class Span:
     end: timedelta
     rejected: bool = False
     settled: bool = False
-    """A reviewer has confirmed it: it takes findings in and does not change."""
+    """A reviewer has confirmed it, or was not sure: it takes findings in and does not change."""
     rejection: Rejection | None = None
     """Of a rejected one; None when an earlier version of Homeward rejected it."""
+    review: Review | None = None
+    """Of a settled one; None when an earlier version of Homeward settled it."""
+    absorbed: tuple[str, ...] = ()
+    """Sightings that it has taken in, which are removed by whoever records a finding of it."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a reviewer has confirmed it, as far as is known."""
+        return self.review is not None and self.review.decision is Decision.CONFIRM
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,7 @@ class Placement:
     """The span that it is part of now."""
     is_new: bool
     absorbed: tuple[str, ...] = ()
-    """Sightings that the finding bridged, and that are part of `span` now."""
+    """Sightings that this finding, or one before, bridged, and that are part of `span` now."""
 
 
 def sighting_id(footage_id: str, subject_id: str, start: timedelta) -> str:
@@ -103,13 +114,15 @@ def place(
         new = Span(sighting_id(footage_id, subject_id, start), start, end)
         return tuple(sorted((*spans, new), key=_order)), Placement(new, is_new=True)
     first = min(near, key=_order)
+    others = [name for span in near if span is not first for name in _names(span)]
+    absorbed = tuple(dict.fromkeys((*first.absorbed, *others)))
     joined = replace(
         first,
+        absorbed=absorbed,
         start=min(start, *(span.start for span in near)),
         end=max(end, *(span.end for span in near)),
     )
     kept = [span for span in spans if span not in around]
-    absorbed = tuple(span.sighting_id for span in near if span is not first)
     return (
         tuple(sorted((*kept, joined), key=_order)),
         Placement(joined, is_new=False, absorbed=absorbed),
@@ -123,6 +136,10 @@ def _taken_back(span: Span, before: datetime | None) -> Span:
     if span.rejection is not None and span.rejection.review_time >= before:
         return span
     return replace(span, rejected=False, rejection=None)
+
+
+def _names(span: Span) -> tuple[str, ...]:
+    return (span.sighting_id, *span.absorbed)
 
 
 def _order(span: Span) -> tuple[timedelta, timedelta, str]:

@@ -61,9 +61,21 @@ class Stills:
         if refusal is not None:
             raise refusal
 
-    async def left(self, sighting: Sighting) -> int:
+    async def remove(self, sighting_id: str) -> bool:
+        """Delete the still of a sighting, as `delete` does; return whether there was one."""
+        keys = [_key(folder, sighting_id) for folder in (PENDING, CONFIRMED)]
+        there = [await self._evidence.stat(key) is not None for key in keys]
+        await self.delete(sighting_id)
+        return any(there)
+
+    async def left(self, sighting_id: str) -> int:
         """Return how many objects, old versions included, are there of a still."""
-        return await self._evidence.left(key_of(sighting))
+        keys = [_key(folder, sighting_id) for folder in (PENDING, CONFIRMED)]
+        return sum([await self._evidence.left(key) for key in keys])
+
+    async def of_confirmed(self) -> list[ObjectInfo]:
+        """Return the stills of confirmed sightings."""
+        return await self._evidence.objects(f"{CONFIRMED}/")
 
     async def everything(self) -> list[ObjectInfo]:
         """Return all stills that are there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -29,6 +29,19 @@ COMPARED_EVERY = timedelta(hours=1)
 stills once a day. Sweeps in between read what is due and nothing else."""
 
 
+@dataclass(frozen=True, slots=True)
+class RemovedSightings:
+    """What was removed of a subject's sightings."""
+
+    sightings: Removed
+    stills: int
+    """How many were removed."""
+    stills_left: int
+    """How many of these, old versions included, are still there."""
+    unknown_stills: tuple[str, ...]
+    """Keys of stills of confirmed sightings that the index has lost, of whomever."""
+
+
 class SightingUpkeep:
     """Erases sightings, and counts what is held.
 
@@ -51,18 +64,35 @@ class SightingUpkeep:
             await self._kept.ledger.erase_footage(footage_id)
         return len(going)
 
-    async def remove_subject(self, subject_id: str) -> tuple[Removed, int]:
+    async def remove_subject(self, subject_id: str) -> RemovedSightings:
         """Erase every sighting of a subject, confirmed ones too.
 
-        Returns:
-            What was removed, and how many of their stills, old versions included, are still there.
+        The index may have lost some, whose stills are there: the ledger names them for a while.
         """
         async with self._kept.changing:
             found = await self._kept.index.find(SightingFilter(subject_ids=[subject_id]))
+            names = {item.sighting_id for item in found}
+            lost = await self._kept.ledger.sighting_ids(subject_id) - names
             removed = await self._kept.forget([erased(item) for item in found])
+            stills = [await self._kept.stills.remove(name) for name in sorted(lost)]
             await self._kept.ledger.erase_subject(subject_id)
-        left = [await self._kept.stills.left(item) for item in found]
-        return removed, sum(left)
+        return RemovedSightings(
+            sightings=removed,
+            stills=removed.count + sum(stills),
+            stills_left=sum([await self._kept.stills.left(name) for name in names | lost]),
+            unknown_stills=await self._unknown_stills(),
+        )
+
+    async def _unknown_stills(self) -> tuple[str, ...]:
+        """Return the keys of stills of confirmed sightings that the index does not have."""
+        stills = await self._kept.stills.of_confirmed()
+        confirmed = SightingFilter(states=[SightingState.CONFIRMED])
+        # One that is being confirmed has its still before its state.
+        for which in (confirmed, SightingFilter()):
+            if stills:
+                known = {one.sighting_id for one in await self._kept.index.find(which)}
+                stills = [item for item in stills if sighting_in(item.key) not in known]
+        return tuple(item.key for item in stills)
 
     async def sweep(self) -> int:
         """Erase unconfirmed sightings past their deadline, and stills that belong to nothing.
@@ -125,9 +155,10 @@ class SightingUpkeep:
                 or await self._kept.stills.is_there(sighting)
             ):
                 return
-            marked = replace(sighting, still_gone=True)
-            await self._kept.index.update(marked)
-        await self._kept.feed.publish(marked)
+            await self._kept.index.mark_still_gone(sighting_id)
+            marked = await self._kept.index.get(sighting_id)
+        if marked is not None:
+            await self._kept.feed.publish(marked)
 
     async def subject_ids(self) -> frozenset[str]:
         """Return of whom there are sightings, or a record of them in the ledger."""

@@ -41,8 +41,14 @@ class Certificates:
         self._objects = objects
         self._clock = clock
 
-    async def keep(self, new: ErasureCertificate) -> ErasureCertificate:
-        """Write a certificate down, with what an earlier one of the same subject tells."""
+    async def keep(self, new: ErasureCertificate, *, repeated: bool = False) -> ErasureCertificate:
+        """Write a certificate down, with what an earlier one of the same subject tells.
+
+        Args:
+            new: Of an erasure.
+            repeated: Whether the erasure had begun before. Where no certificate tells of that, it
+                broke off before there was one: what it had removed, nobody has counted.
+        """
         kept: list[ErasureCertificate] = []
         unclean = {
             entry.data: await self._files[entry.data].unclean()
@@ -52,7 +58,9 @@ class Certificates:
 
         async def add(value: bytes | None) -> bytes:
             before = records.decode(value, ErasureCertificate) if value else None
-            kept.append(_merged(before, new, self._objects, unclean))
+            if before is None and repeated:
+                before = _broken_off(new)
+            kept.append(await _merged(before, new, self._objects, unclean))
             return records.encode(kept[-1])
 
         await edit(self._store, _key(new.subject_id), add)
@@ -61,6 +69,11 @@ class Certificates:
     async def exists(self, subject_id: str) -> bool:
         """Tell whether anything of a subject was erased."""
         return await self._store.get(_key(subject_id)) is not None
+
+    async def subject_ids(self) -> frozenset[str]:
+        """Return of whom there are certificates."""
+        keys = await self._store.keys(_key("*"))
+        return frozenset(key.removeprefix(_key("")) for key in keys)
 
     async def get(self, subject_id: str) -> ErasureCertificate:
         """Return the certificate of a subject, as things are now.
@@ -115,7 +128,16 @@ class Certificates:
         )
 
 
-def _merged(
+def _broken_off(new: ErasureCertificate) -> ErasureCertificate:
+    """Return what a certificate would have said of an erasure that broke off before it had one."""
+    entries = (
+        ErasureEntry(entry.data, entry.store, 0, ErasureOutcome.FAILED, BROKEN_OFF)
+        for entry in new.entries
+    )
+    return replace(new, entries=tuple(entries))
+
+
+async def _merged(
     before: ErasureCertificate | None,
     new: ErasureCertificate,
     objects: ObjectErasures,
@@ -134,24 +156,34 @@ def _merged(
         return new
     earlier = {entry.data: entry for entry in before.entries}
 
-    def merge(entry: ErasureEntry) -> ErasureEntry:
+    async def merge(entry: ErasureEntry) -> ErasureEntry:
         former = earlier.get(entry.data)
         if former is None:
             return entry
-        if former.outcome is ErasureOutcome.FAILED and (places := unclean.get(entry.data)):
-            pending = replace(entry, outcome=ErasureOutcome.PENDING, places=places)
-            return replace(pending, verification=BROKEN_OFF)
-        if former.outcome is ErasureOutcome.FAILED:
-            return objects.merge(former, entry)
-        if entry.outcome is ErasureOutcome.FAILED or not entry.item_count:
-            return former if entry.outcome is not ErasureOutcome.FAILED else entry
-        return replace(
-            objects.merge(former, entry),
-            item_count=former.item_count + entry.item_count,
-            places=(*former.places, *entry.places),
+        again = former.outcome is ErasureOutcome.FAILED
+        # What failed was counted, and may be counted again.
+        count = max if again else sum
+        both = replace(
+            entry,
+            item_count=count((former.item_count, entry.item_count)),
+            places=tuple(dict.fromkeys((*former.places, *entry.places))),
         )
+        if entry.outcome is ErasureOutcome.FAILED:
+            # What goes at a time goes then, whatever becomes of the rest.
+            return former if former.until and not objects.concerns(entry) else both
+        if again and entry.data in unclean and (both.places or unclean[entry.data]):
+            return replace(
+                both,
+                outcome=ErasureOutcome.PENDING,
+                places=tuple(dict.fromkeys((*both.places, *unclean[entry.data]))),
+                verification=BROKEN_OFF,
+            )
+        if not (again or entry.item_count):
+            return former
+        merged = await objects.merge(former, entry)
+        return replace(merged, item_count=both.item_count, places=both.places)
 
-    return replace(new, entries=tuple(merge(entry) for entry in new.entries))
+    return replace(new, entries=tuple([await merge(entry) for entry in new.entries]))
 
 
 def _key(subject_id: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from homeward.core.inventory import (
     PHOTOGRAPHS,
@@ -96,8 +97,13 @@ class SubjectClosing:
                 photos=(),
                 to_be_erased=to_be_erased,
             )
-            await self._records.close(shell)
-        certificate = await self.erase_data(subject_id)
+            is_new = await self._records.close(shell)
+            if is_new and not await self._records.has_data(subject_id):
+                # Erased by another replica since it was read, the shell last of all.
+                await self._records.erase_shell(subject_id)
+                await require(self._records, subject_id)
+        repeated = subject.state is not SubjectState.OPEN
+        certificate = await self.erase_data(subject_id, repeated=repeated)
         return await require(self._records, subject_id), certificate
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
@@ -111,11 +117,12 @@ class SubjectClosing:
             await self._records.erase_shell(subject_id)
         return certificate
 
-    async def erase_data(self, subject_id: str) -> ErasureCertificate:
+    async def erase_data(self, subject_id: str, *, repeated: bool) -> ErasureCertificate:
         """Erase what is held of a subject that is not open, its record last of all.
 
         Args:
             subject_id: Whose. There need not be a record of it.
+            repeated: Whether an erasure of it had begun before.
 
         Returns:
             What became of it.
@@ -124,7 +131,7 @@ class SubjectClosing:
             entry
             for data, erase in (
                 ((REFERENCES,), self._remove_templates),
-                ((SIGHTINGS, STILLS, SCANS), self._remove_sightings),
+                ((SIGHTINGS, STILLS, SCANS), partial(self._remove_sightings, repeated=repeated)),
                 ((PHOTOGRAPHS,), self._remove_photos),
             )
             for entry in await _entries(data, erase(subject_id))
@@ -134,23 +141,24 @@ class SubjectClosing:
         else:
             entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
         certificate = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
-        return await self._certificates.keep(certificate)
+        return await self._certificates.keep(certificate, repeated=repeated)
 
     async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
         removed = await self._gallery.remove_subject(subject_id)
         return [_in_files(REFERENCES, removed)]
 
-    async def _remove_sightings(self, subject_id: str) -> list[ErasureEntry]:
-        removed, left = await self._sightings.remove_subject(subject_id)
+    async def _remove_sightings(self, subject_id: str, *, repeated: bool) -> list[ErasureEntry]:
+        gone = await self._sightings.remove_subject(subject_id)
+        stills = await self._objects.entry(STILLS, count=gone.stills, left=gone.stills_left)
         return [
-            _in_files(SIGHTINGS, removed),
-            await self._objects.entry(STILLS, count=removed.count, left=left),
-            self._in_scans(removed.count),
+            _in_files(SIGHTINGS, gone.sightings),
+            self._objects.with_unknown(stills, gone.unknown_stills),
+            self._in_scans(gone.sightings.count, repeated=repeated),
         ]
 
-    def _in_scans(self, count: int) -> ErasureEntry:
+    def _in_scans(self, count: int, *, repeated: bool) -> ErasureEntry:
         """Tell of the records of scans, which have the ids of sightings that they led to."""
-        if not count:
+        if not (count or repeated):
             return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
         until = self._clock.now() + RECORD_LIMIT
         entry = _entry(

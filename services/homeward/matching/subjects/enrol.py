@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from homeward.core.inventory import PHOTOGRAPHS, STILLS
+from homeward.core.photo_problems import PHOTO_PROBLEMS
 from homeward.matching.gallery.model import PhotoKey, Template
 from homeward.matching.gallery.ports import FaceAnalyzer, Reference, SubjectIndex
 from homeward.matching.subjects.model import (
@@ -31,15 +32,6 @@ SecondLook = Callable[[Subject, Template], Awaitable[bool]]
 """Looks at a photograph's template before it is enrolled, and tells whether to go on."""
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
-
-PHOTO_ADVICE: Mapping[str, str] = {
-    "NO_FACE": "no face was found",
-    "SEVERAL_FACES": "several faces were found: cut it to one person",
-    "TOO_SMALL": "the face is too small: use a larger original",
-    "BLURRED": "the face is blurred: use a sharper photograph",
-    "TURNED_AWAY": "the face is turned away: use one that looks towards the camera",
-    "NOT_UPRIGHT": "the face is upside down or on its side: turn the photograph upright",
-}
 
 
 class Subjects:
@@ -200,7 +192,7 @@ class Subjects:
         if analysis.template is None or analysis.box is None:
             raise errors.InvalidArgumentError(
                 "the photograph cannot serve as a reference: "
-                + "; ".join(PHOTO_ADVICE.get(problem, problem) for problem in analysis.problems),
+                + "; ".join(PHOTO_PROBLEMS.get(problem, problem) for problem in analysis.problems),
                 reason=errors.Reason.PHOTO_REFUSED,
                 metadata={"verdict": ",".join(analysis.problems)},
             )
@@ -218,11 +210,7 @@ class Subjects:
     async def _open_subject(self, subject_id: str) -> Stored[Subject]:
         held = await self.get(subject_id)
         if held.value.state is not SubjectState.OPEN:
-            raise errors.FailedPreconditionError(
-                f"subject {subject_id} is closed and its data is gone; enrol the person again",
-                reason=errors.Reason.SUBJECT_CLOSED,
-                metadata={"subject_id": subject_id},
-            )
+            raise _closed(subject_id)
         return held
 
     async def _edit(
@@ -238,9 +226,13 @@ class Subjects:
                 )
             changed = replace(change(held.value), update_time=self._clock.now())
             try:
-                return await self._records.replace(changed, etag=held.etag)
+                written = await self._records.replace(changed, etag=held.etag)
             except ConflictError:
                 continue
+            if await self._records.is_closed(subject_id):
+                # Closed meanwhile: what was written goes with the record in a moment.
+                raise _closed(subject_id)
+            return written
 
 
 def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
@@ -250,6 +242,14 @@ def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) 
         clock,
         bucket=f"{PHOTOGRAPHS.place}, {STILLS.place}",
         would_keep="photographs or stills after they were erased",
+    )
+
+
+def _closed(subject_id: str) -> errors.FailedPreconditionError:
+    return errors.FailedPreconditionError(
+        f"subject {subject_id} is closed and its data is gone; enrol the person again",
+        reason=errors.Reason.SUBJECT_CLOSED,
+        metadata={"subject_id": subject_id},
     )
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from homeward.core.inventory import CERTIFICATES_KEPT
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.photos import PREFIX, subject_in
 from homeward.matching.subjects.records import SubjectRecords
+from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
 
@@ -17,7 +19,8 @@ class Leftovers:
     """Subjects of whom something is held that should be gone."""
 
     ended: frozenset[str] = frozenset()
-    """Closed or erased, as a record or a certificate tells: the erasure broke off."""
+    """Closed or erased, as a record or a certificate tells: the erasure broke off, perhaps before
+    it had a certificate."""
     unknown: frozenset[str] = frozenset()
     """Those of whom no record tells anything. Where records were lost, these were perhaps open."""
 
@@ -36,6 +39,7 @@ class LeftoverSearch:
         gallery: Their templates.
         sightings: SightingUpkeep, and the ledger of their spans.
         certificates: Tell who was erased.
+        clock: Tells the time.
     """
 
     def __init__(
@@ -46,12 +50,14 @@ class LeftoverSearch:
         gallery: SubjectIndex,
         sightings: SightingUpkeep,
         certificates: Certificates,
+        clock: Clock,
     ) -> None:
         self._records = records
         self._photos = photos
         self._gallery = gallery
         self._sightings = sightings
         self._certificates = certificates
+        self._clock = clock
 
     async def find(self) -> Leftovers:
         """Return the subjects of whom something is held that should be gone.
@@ -70,7 +76,14 @@ class LeftoverSearch:
         erasing = {name for name, shell in roll.closed.items() if shell.value.to_be_erased}
         stray = held - opened - closed
         erased = {name for name in stray if await self._certificates.exists(name)}
+        since = self._clock.now() - CERTIFICATES_KEPT
+        told = await self._certificates.subject_ids()
+        untold = {
+            name
+            for name, shell in roll.closed.items()
+            if name not in told and shell.value.update_time > since
+        }
         return Leftovers(
-            ended=frozenset(closed & (held | opened) | erasing | erased),
+            ended=frozenset(closed & (held | opened) | erasing | erased | untold),
             unknown=frozenset(stray - erased),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from homeward.core.inventory import DataClass
+from homeward.core.inventory import STILLS, DataClass
 from homeward.matching.subjects.model import ErasureEntry, ErasureOutcome
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import REPLICATED, ObjectStore
@@ -66,6 +66,10 @@ class ObjectErasures:
         store = self._buckets.get(entry.data)
         if store is None:
             return None
+        if entry.data == STILLS.name and entry.places:
+            if any([await store.left(place) for place in entry.places]):
+                return entry
+            entry = replace(entry, places=(), verification=f"{_GONE}, of unknown ones too")
         if entry.until is None or self._clock.now() < entry.until:
             return entry
         if left := sum([await store.left(place) for place in entry.places]):
@@ -77,7 +81,34 @@ class ObjectErasures:
             " frees their bytes has passed",
         )
 
-    def merge(self, former: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
+    def with_unknown(self, entry: ErasureEntry, keys: tuple[str, ...]) -> ErasureEntry:
+        """Return the entry of stills, where there are others of which nobody knows whose they are.
+
+        Args:
+            entry: Of those that were known.
+            keys: Of the others, of confirmed sightings that the index has lost.
+        """
+        if not keys or entry.outcome is ErasureOutcome.FAILED:
+            return entry
+        doubt = (
+            f"{len(keys)} stills of confirmed sightings are there whose sightings were lost, so"
+            " that nobody knows whether any is of this person: somebody has to look, and to remove"
+            " those that nobody needs from the bucket"
+        )
+        erased = entry.outcome is ErasureOutcome.ERASED
+        return replace(
+            entry,
+            outcome=ErasureOutcome.PENDING,
+            verification=f"{entry.verification}; but {doubt}",
+            places=keys,
+            until=self._clock.now() if erased else entry.until,
+        )
+
+    def concerns(self, entry: ErasureEntry) -> bool:
+        """Tell whether an entry is about objects."""
+        return entry.data in self._buckets
+
+    async def merge(self, former: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
         """Return what a repeated erasure found, with what its bytes were said to wait for before.
 
         Args:
@@ -89,7 +120,10 @@ class ObjectErasures:
         if former.outcome is ErasureOutcome.FAILED and entry.verification == NOTHING_THERE:
             # What the call before had deleted when it broke off, this one did not find.
             gone = "nothing is there after an erasure that broke off"
-            return self._freeing(replace(entry, item_count=former.item_count), gone)
+            if await self._buckets[entry.data].replicated():
+                pending = replace(entry, outcome=ErasureOutcome.PENDING)
+                return replace(pending, verification=f"{gone}; but the bucket: {REPLICATED}")
+            return self._freeing(entry, gone)
         if former.outcome is ErasureOutcome.PENDING and former.until is None:
             return replace(entry, verification=former.verification, until=None)
         return entry

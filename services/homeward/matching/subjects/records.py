@@ -63,14 +63,28 @@ class SubjectRecords(Protocol):
             ConflictError: It was changed or erased.
         """
 
-    async def close(self, shell: Subject) -> None:
-        """Write the shell of a closed subject, whatever shell was there."""
+    async def close(self, shell: Subject) -> bool:
+        """Write the shell of a closed subject; return whether there was none.
+
+        One that was there stays as it is, unless it is to be erased from now on: see `shell_after`.
+        """
 
     async def erase_data(self, subject_id: str) -> bool:
         """Erase the record with the data; return whether there was one."""
 
     async def erase_shell(self, subject_id: str) -> bool:
         """Erase the shell; return whether there was one."""
+
+
+def shell_after(held: Subject | None, shell: Subject) -> Subject | None:
+    """Return what to write when a subject is closed; None to leave what is there.
+
+    A shell that is to be erased stays so: whoever closes the subject beside that must not have its
+    record kept.
+    """
+    if held is None or (shell.to_be_erased and not held.to_be_erased):
+        return shell
+    return None
 
 
 def newest_first(subject: Subject) -> tuple[float, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from homeward.matching.gallery.compare import match
+from homeward.matching.compare import match
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.model import Candidate, Template
 from homeward.matching.gallery.ports import SubjectIndex

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from datetime import datetime, timedelta
 
 import structlog
@@ -11,9 +11,11 @@ from homeward.core.inventory import PHOTOGRAPHS, REFERENCES, SUBJECTS, HeldData
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.subjects.close import SubjectClosing
 from homeward.matching.subjects.leftovers import Leftovers, LeftoverSearch
+from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.photos import subject_in
 from homeward.matching.subjects.records import SubjectRecords, is_open
 from homeward.matching.subjects.unrecorded import UnrecordedPhotos
+from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
@@ -79,24 +81,32 @@ class SubjectSweep:
         roll = await self._records.roll()
         erasing = [name for name, shell in roll.closed.items() if shell.value.to_be_erased]
         broken_off = [name for name in roll.opened if name in roll.closed and name not in erasing]
-        lapsed = [
-            held.value.subject_id
-            for held in roll.wanted
-            if held.value.details is not None and now >= held.value.details.review_time + grace
-        ]
+        lapsed = [one.value.subject_id for one in roll.wanted if _is_lapsed(one.value, now, grace)]
+        removed = 0
         for name in erasing:
-            await self._closing.erase(name)
-            await self._record("EraseSubject", name)
-        for name in (*broken_off, *lapsed):
-            await self._closing.close(name)
-            await self._record("CloseSubject", name)
-        removed = len(erasing) + len(broken_off) + len(lapsed)
+            removed += await self._ended("EraseSubject", name, self._closing.erase(name))
+        for name in broken_off:
+            removed += await self._ended("CloseSubject", name, self._closing.close(name))
+        for name in lapsed:
+            # As it is now: closing the others took a while, and its date may have been put off.
+            held = await self._records.get(name)
+            if held is not None and _is_lapsed(held.value, now, grace):
+                removed += await self._ended("CloseSubject", name, self._closing.close(name))
         if not self._is_looked_through(now):
             await self._unrecorded.remove()
             await self._gallery.mend()
             removed += await self._finish_erasures()
             self._looked_through = now
         return removed
+
+    async def _ended(self, act: str, subject_id: str, ending: Awaitable[object]) -> bool:
+        """End the search for a subject; return False if another replica has erased it meanwhile."""
+        try:
+            await ending
+        except errors.NotFoundError:
+            return False
+        await self._record(act, subject_id)
+        return True
 
     def _is_looked_through(self, now: datetime) -> bool:
         last = self._looked_through
@@ -125,10 +135,7 @@ class SubjectSweep:
                 SUBJECTS.name,
                 count=len(found),
                 oldest=min((one.create_time for one in found), default=None),
-                overdue=sum(
-                    one.details is not None and now >= one.details.review_time + grace + SWEPT_LATE
-                    for one in found
-                )
+                overdue=sum(_is_lapsed(one, now, grace + SWEPT_LATE) for one in found)
                 + sum(name in roll.opened for name in unfinished),
             ),
             HeldData(
@@ -153,9 +160,14 @@ class SubjectSweep:
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
-                await self._closing.erase_data(name)
+                await self._closing.erase_data(name, repeated=True)
                 await self._record("FinishSubjectErasure", name)
         if left.unknown:
             # Not removed: with the records of another installation, this would be everybody's.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])
         return len(left.ended)
+
+
+def _is_lapsed(subject: Subject, now: datetime, grace: timedelta) -> bool:
+    """Tell whether the review date of an open subject has passed, and the time after it too."""
+    return subject.details is not None and now >= subject.details.review_time + grace

@@ -215,7 +215,7 @@ async def test_a_finding_tells_whether_its_time_is_uncertain(
 ) -> None:
     footage = make.footage()
     at = None if uncertain_from is None else timedelta(seconds=uncertain_from)
-    footage = replace(footage, probe=replace(footage.probe, uncertain_from=at))
+    footage = replace(footage, media=replace(footage.media, uncertain_from=at))
     await matcher.record([a_finding(make, footage)])
 
     (finding,) = fake.findings

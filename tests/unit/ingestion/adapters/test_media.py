@@ -87,7 +87,7 @@ def take(examining: MediaCage, server: Any) -> Take:
         with closing(HttpBlocks(url)) as blocks:
             examined = described(*examining.examine(blocks))
         server.ranges.clear()
-        return Held(url, examined.probe.video, examined.timeline)
+        return Held(url, examined.media.video, examined.timeline)
 
     return taken
 

@@ -69,7 +69,7 @@ def describe(cage: MediaCage, server: Any) -> Describe:
 def test_a_good_file_is_described(describe: Describe, film: Any) -> None:
     examined = describe(film(TIMES))
 
-    probe, video = examined.probe, examined.probe.video
+    probe, video = examined.media, examined.media.video
     assert (probe.problems, probe.findings, probe.holes) == ((), (), ())
     assert (video.codec, video.width, video.height) == ("h264", 96, 64)
     assert (video.frame_count, video.key_frame_count) == (100, 10)
@@ -178,7 +178,7 @@ def test_a_file_cut_off_after_its_index_is_kept_as_truncated(
 ) -> None:
     content = film(TIMES, flags=flags, noise=True)
 
-    probe = describe(content[: len(content) * 6 // 10]).probe
+    probe = describe(content[: len(content) * 6 // 10]).media
 
     assert probe.problems == (FootageProblem.TRUNCATED,)
     assert 30 <= probe.video.frame_count <= 70
@@ -187,7 +187,7 @@ def test_a_file_cut_off_after_its_index_is_kept_as_truncated(
 def test_a_cut_off_file_tells_how_much_it_lacks(describe: Describe, film: Any) -> None:
     content = film(TIMES, flags="faststart", noise=True)
 
-    probe = describe(content[: len(content) * 6 // 10]).probe
+    probe = describe(content[: len(content) * 6 // 10]).media
 
     assert probe.duration + probe.missing == pytest.approx(seconds(4), abs=seconds(0.1))
     assert probe.missing > seconds(1)
@@ -198,7 +198,7 @@ def test_a_cut_off_file_tells_how_much_it_lacks(describe: Describe, film: Any) -
 def test_of_several_tracks_the_one_that_shows_most_is_searched(
     describe: Describe, two_tracks: bytes
 ) -> None:
-    probe = describe(two_tracks).probe
+    probe = describe(two_tracks).media
 
     assert (probe.video.width, probe.video.presentation.track) == (96, 1)
     (finding,) = probe.findings
@@ -210,7 +210,7 @@ def test_of_several_tracks_the_one_that_shows_most_is_searched(
 
 
 def test_a_squeezed_recording_is_as_wide_as_it_is_shown(describe: Describe, film: Any) -> None:
-    video = describe(film(TIMES, aspect=Fraction(2, 1))).probe.video
+    video = describe(film(TIMES, aspect=Fraction(2, 1))).media.video
 
     assert (video.width, video.height, video.presentation.pixel_aspect) == (192, 64, 2.0)
 
@@ -230,7 +230,7 @@ async def prober() -> AsyncIterator[CagedProber]:
 async def test_the_prober_describes_a_file_from_a_cage_of_its_own(
     prober: CagedProber, server: Any, film: Any
 ) -> None:
-    probe = (await prober.probe(server.serve(film(TIMES)))).probe
+    probe = (await prober.probe(server.serve(film(TIMES)))).media
 
     assert (probe.video.codec, probe.video.frame_count) == ("h264", 100)
     assert abs(probe.duration - timedelta(seconds=4)) < timedelta(seconds=0.05)
@@ -259,7 +259,7 @@ async def test_the_prober_tells_what_was_cut_off(
     content = film(TIMES, flags="faststart", noise=True)
     content = content[: len(content) // 2]
 
-    probe = (await prober.probe(server.serve(content))).probe
+    probe = (await prober.probe(server.serve(content))).media
 
     assert probe.problems == (FootageProblem.TRUNCATED,)
 
@@ -300,7 +300,7 @@ async def test_a_file_that_breaks_its_cage_is_refused_with_the_cause(
 def test_pictures_that_others_are_predicted_from_are_counted(
     describe: Describe, film: Any, b_frames: int, anchors: float
 ) -> None:
-    video = describe(film(TIMES, b_frames=b_frames, gop=100)).probe.video
+    video = describe(film(TIMES, b_frames=b_frames, gop=100)).media.video
 
     assert video.anchor_rate == pytest.approx(anchors, rel=0.15)
 
@@ -354,15 +354,15 @@ STEADY = list(range(0, 8000, 40))
 
 
 def findings(examined: Examination) -> list[tuple[FootageProblem, str]]:
-    return [(one.problem, one.detail) for one in examined.probe.findings]
+    return [(one.problem, one.detail) for one in examined.media.findings]
 
 
 def test_a_recording_with_a_hole_tells_where_and_how_long() -> None:
     examined = described(facts(), stamped([*range(0, 4000, 40), *range(14_000, 18_000, 40)]))
 
-    assert examined.probe.holes == (Stretch(seconds(4), seconds(14)),)
-    assert examined.probe.duration == seconds(18)
-    assert examined.probe.video.average_frame_rate == pytest.approx(25)
+    assert examined.media.holes == (Stretch(seconds(4), seconds(14)),)
+    assert examined.media.duration == seconds(18)
+    assert examined.media.video.average_frame_rate == pytest.approx(25)
     assert findings(examined) == [
         (
             FootageProblem.PICTURES_MISSING,
@@ -389,8 +389,8 @@ def test_a_recording_with_many_holes_names_the_first_ones() -> None:
 def test_a_recording_whose_clock_is_set_tells_from_where_on_times_are_uncertain() -> None:
     examined = described(facts(), stamped([*range(100_000, 104_000, 40), *range(0, 4000, 40)]))
 
-    assert examined.probe.uncertain_from == seconds(4)
-    assert (examined.probe.duration, examined.probe.holes) == (seconds(8), ())
+    assert examined.media.uncertain_from == seconds(4)
+    assert (examined.media.duration, examined.media.holes) == (seconds(8), ())
     assert findings(examined) == [
         (
             FootageProblem.CLOCK_STEPPED,
@@ -425,7 +425,7 @@ def test_a_recording_without_times_tells_which_rate_is_taken(
 ) -> None:
     examined = described(facts(rate=rate), stamped([UNKNOWN] * 200))
 
-    assert examined.probe.duration == pytest.approx(seconds(duration), abs=seconds(0.01))
+    assert examined.media.duration == pytest.approx(seconds(duration), abs=seconds(0.01))
     assert findings(examined) == [
         (FootageProblem.NO_TIMES, f"it gives its pictures no times: {detail}")
     ]
@@ -456,13 +456,13 @@ def test_pictures_that_are_too_large_are_told_to_be_shrunk() -> None:
     examined = described(facts(tracks=large), stamped(STEADY))
 
     assert [problem for problem, _ in findings(examined)] == [FootageProblem.SHRUNK]
-    assert (examined.probe.video.width, examined.probe.video.height) == (MAX_SIDE_PX, 500)
+    assert (examined.media.video.width, examined.media.video.height) == (MAX_SIDE_PX, 500)
 
 
 def test_a_recording_that_lies_on_its_side_is_as_wide_as_it_is_shown() -> None:
     turned = facts(transpose=True, mirror_x=True, pixel_aspect=2.0)
 
-    video = described(turned, stamped(STEADY)).probe.video
+    video = described(turned, stamped(STEADY)).media.video
 
     assert (video.width, video.height) == (360, 1280)
     assert video.presentation == Presentation(
@@ -476,8 +476,8 @@ def test_pictures_that_an_edit_list_leaves_out_are_not_counted() -> None:
 
     examined = described(facts(), arrays)
 
-    assert (len(examined.timeline), examined.probe.video.frame_count) == (200, 190)
-    assert examined.probe.duration == seconds(8 - 0.4)
+    assert (len(examined.timeline), examined.media.video.frame_count) == (200, 190)
+    assert examined.media.duration == seconds(8 - 0.4)
 
 
 def bursts(holes: int) -> list[int]:
@@ -522,7 +522,7 @@ def test_what_is_no_recording_is_refused_with_what_to_do(pts: Any, problem: str)
 def test_a_week_with_a_picture_in_ten_seconds_is_a_recording() -> None:
     examined = described(facts(), stamped(range(0, WEEK, 10_000)))
 
-    assert (examined.probe.duration, examined.probe.holes) == (MAX_SPAN, ())
+    assert (examined.media.duration, examined.media.holes) == (MAX_SPAN, ())
     assert findings(examined) == [
         (
             FootageProblem.PICTURES_RARE,
@@ -532,7 +532,7 @@ def test_a_week_with_a_picture_in_ten_seconds_is_a_recording() -> None:
 
 
 def test_as_many_holes_as_may_be_are_told() -> None:
-    assert len(described(facts(), stamped(bursts(MAX_HOLES))).probe.holes) == MAX_HOLES
+    assert len(described(facts(), stamped(bursts(MAX_HOLES))).media.holes) == MAX_HOLES
 
 
 @pytest.mark.parametrize(
@@ -561,7 +561,7 @@ def test_it_is_told_where_key_pictures_are_rare() -> None:
     examined = described(facts(), with_keys(2 * key + 4, 0, key + 1, 2 * key + 3))
 
     keyless = Stretch(seconds((key + 1) / 25), seconds((2 * key + 3) / 25))
-    assert examined.probe.keyless == (keyless,)
+    assert examined.media.keyless == (keyless,)
     assert findings(examined) == [
         (
             FootageProblem.KEY_PICTURES_RARE,
@@ -578,12 +578,12 @@ def test_it_is_told_where_key_pictures_are_rare() -> None:
 def test_a_recording_with_one_key_picture_is_searched_from_there(keys: tuple[int, ...]) -> None:
     examined = described(facts(), with_keys(2 * RARE_KEY_PICTURES, *keys))
 
-    (keyless,) = examined.probe.keyless
-    assert keyless == Stretch(seconds(keys[0] / 25), examined.probe.duration)
+    (keyless,) = examined.media.keyless
+    assert keyless == Stretch(seconds(keys[0] / 25), examined.media.duration)
 
 
 def test_more_pictures_without_a_key_picture_are_refused_with_what_to_do() -> None:
-    assert described(facts(), with_keys(MAX_KEY_PICTURES + 1, 0)).probe.keyless
+    assert described(facts(), with_keys(MAX_KEY_PICTURES + 1, 0)).media.keyless
 
     with pytest.raises(errors.InvalidArgumentError) as refused:
         described(facts(), with_keys(MAX_KEY_PICTURES + 2, 0))

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from homeward.ingestion.footage.layout import FootageLayout, footage_in, is_footage_id
-from homeward.ingestion.footage.model import Footage
-from homeward.servicekit import records
+from homeward.ingestion.footage.manifests import decode_manifest, encode_manifest
 
 ID = "cam-1-20261120t100000000000z-0123456789abcdef"
 RECORDED = datetime(2026, 11, 20, 10, tzinfo=UTC)
@@ -78,14 +78,23 @@ def test_an_object_belongs_to_the_recording_whose_folder_it_is_in(
 
 def test_a_manifest_that_an_earlier_version_wrote_is_read() -> None:
     """What its media was found to be is under `probe`."""
-    manifest = b"""{"footage_id":"cam-1-20261120t100000000000z-0123456789abcdef","header":{
+    stored = b"""{"footage_id":"cam-1-20261120t100000000000z-0123456789abcdef","header":{
         "camera_id":"cam-1","file_name":"a.mp4","start_time":"2026-11-20T10:00:00Z",
         "size_bytes":9,"sha256":"0123456789abcdef"},"probe":{"video":{"codec":"h264",
         "width":1920,"height":1080,"average_frame_rate":25.0,"frame_count":1500,
         "key_frame_count":30},"duration":"PT60S"},"receive_time":"2026-11-21T09:00:00Z",
         "delete_time":"2026-12-22T09:00:00Z"}"""
 
-    footage = records.decode(manifest, Footage)
+    footage = decode_manifest(stored)
 
-    assert footage.probe.video.codec == "h264"
+    assert footage.media.video.codec == "h264"
     assert footage.end_time == RECORDED + timedelta(minutes=1)
+
+
+def test_what_is_written_can_be_read_by_an_earlier_version(make: Any) -> None:
+    footage = make.footage()
+
+    stored = encode_manifest(footage)
+
+    assert json.loads(stored)["probe"]["video"]["codec"] == footage.media.video.codec
+    assert decode_manifest(stored) == footage

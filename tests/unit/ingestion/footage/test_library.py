@@ -16,9 +16,10 @@ from homeward.ingestion.adapters.memory import InMemoryFootageStore
 from homeward.ingestion.footage import library as module
 from homeward.ingestion.footage import timeline
 from homeward.ingestion.footage.layout import FootageLayout
+from homeward.ingestion.footage.manifests import encode_manifest
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.servicekit import errors, records
+from homeward.servicekit import errors
 
 
 async def test_the_timeline_is_kept_beside_the_recording(
@@ -133,14 +134,14 @@ async def test_a_recording_that_is_up_to_date_is_not_examined_again(
 async def test_a_recording_that_came_earlier_is_examined_again_and_kept(
     resource: FootageResource, prober: Any, make: Any
 ) -> None:
-    prober.answer = make.probe(30, version=0)
+    prober.answer = make.media(30, version=0)
     old, _ = await upload(resource, make.header())
     await resource.library.timeline(old)
-    prober.answer, prober.timeline = make.probe(29), make.timeline(29)
+    prober.answer, prober.timeline = make.media(29), make.timeline(29)
 
     current = await resource.library.up_to_date(old)
 
-    assert current == replace(old, probe=make.probe(29))
+    assert current == replace(old, media=make.media(29))
     assert await resource.library.get(old.footage_id) == current
     assert len(await resource.library.timeline(current)) == 29 * 25
 
@@ -148,9 +149,9 @@ async def test_a_recording_that_came_earlier_is_examined_again_and_kept(
 async def test_a_recording_that_turns_out_to_last_longer_is_found_by_its_new_end(
     resource: FootageResource, prober: Any, make: Any
 ) -> None:
-    prober.answer = make.probe(30, version=0)
+    prober.answer = make.media(30, version=0)
     old, _ = await upload(resource, make.header())
-    prober.answer = make.probe(90)
+    prober.answer = make.media(90)
 
     current = await resource.library.up_to_date(old)
 
@@ -161,24 +162,24 @@ async def test_a_recording_that_turns_out_to_last_longer_is_found_by_its_new_end
 async def test_two_scans_at_once_examine_a_recording_once(
     resource: FootageResource, prober: Any, make: Any
 ) -> None:
-    prober.answer = make.probe(30, version=0)
+    prober.answer = make.media(30, version=0)
     old, _ = await upload(resource, make.header())
-    prober.answer = make.probe(29)
+    prober.answer = make.media(29)
 
     first, second = await asyncio.gather(
         resource.library.up_to_date(old), resource.library.up_to_date(old)
     )
 
-    assert first == second == replace(old, probe=make.probe(29))
+    assert first == second == replace(old, media=make.media(29))
     assert len(prober.urls) == 2
 
 
 async def test_a_recording_that_another_replica_has_examined_is_not_examined_again(
     resource: FootageResource, prober: Any, make: Any
 ) -> None:
-    prober.answer = make.probe(30, version=0)
+    prober.answer = make.media(30, version=0)
     old, _ = await upload(resource, make.header())
-    prober.answer = make.probe(29)
+    prober.answer = make.media(29)
     current = await resource.library.up_to_date(old)
 
     assert await resource.library.up_to_date(old) == current
@@ -192,9 +193,9 @@ async def test_replicas_of_two_versions_leave_each_manifest_with_its_timeline(
     make: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    prober.answer, prober.timeline = make.probe(30, version=0), make.timeline(30)
+    prober.answer, prober.timeline = make.media(30, version=0), make.timeline(30)
     old, _ = await upload(resource, make.header())
-    prober.answer, prober.timeline = make.probe(29), make.timeline(29)
+    prober.answer, prober.timeline = make.media(29), make.timeline(29)
     current = await resource.library.up_to_date(old)
     manifest = await bucket.get(FootageLayout(old.footage_id).manifest)
     assert manifest is not None
@@ -202,7 +203,7 @@ async def test_replicas_of_two_versions_leave_each_manifest_with_its_timeline(
     # The other version's replica, which examined it at the same time, writes its manifest last.
     await bucket.put(
         FootageLayout(old.footage_id).manifest,
-        records.encode(old),
+        encode_manifest(old),
         content_type="application/json",
     )
     monkeypatch.setattr(timeline, "VERSION", 0)
@@ -215,7 +216,7 @@ async def test_replicas_of_two_versions_leave_each_manifest_with_its_timeline(
 async def test_what_is_examined_ends_with_the_service(
     resource: FootageResource, prober: Any, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prober.answer = make.probe(30, version=0)
+    prober.answer = make.media(30, version=0)
     old, _ = await upload(resource, make.header())
     monkeypatch.setattr(prober, "probe", lambda _: asyncio.Event().wait())
     waiting = asyncio.create_task(resource.library.up_to_date(old))

@@ -757,7 +757,7 @@ def test_pieces_are_all_of_a_recording_whatever_its_holes(
 ) -> None:
     inner = sorted(cut for cut in cuts if cut < duration)
     holes = list(zip(inner[::2], inner[1::2], strict=False))
-    probe = make.probe(duration, holes=holes)
+    probe = make.media(duration, holes=holes)
 
     pieces = pieces_of(probe, seconds(length))
 

@@ -34,7 +34,7 @@ async def test_an_uploaded_recording_is_footage(
 
     assert not held
     assert await resource.library.get(footage.footage_id) == footage
-    assert footage.probe == prober.answer
+    assert footage.media == prober.answer
     assert (footage.receive_time, footage.delete_time) == (clock.now(), clock.now() + FOOTAGE_LIMIT)
 
 

@@ -75,7 +75,7 @@ class Office:
             yield content
 
         self.resource.library._prober.answer = replace(  # type: ignore[attr-defined]
-            self.make.probe(length, **probe), missing=seconds(missing)
+            self.make.media(length, **probe), missing=seconds(missing)
         )
         footage, _ = await self.resource.uploads.upload(f"{camera}-{at:g}", header, 0, chunks())
         return footage.footage_id
@@ -511,14 +511,14 @@ async def test_a_hole_makes_a_segment_longer_and_adds_no_work(office: Office) ->
 def test_segments_of_few_pictures_are_longer_up_to_an_hour(
     make: Any, rate: float, times: int
 ) -> None:
-    first, *_ = pieces_of(make.probe(24 * 3600, rate), seconds(120))
+    first, *_ = pieces_of(make.media(24 * 3600, rate), seconds(120))
 
     assert first == Stretch(seconds(0), seconds(120 * times))
     assert seconds(3600) == MAX_SEGMENT
 
 
 def test_a_week_with_a_picture_in_ten_seconds_is_no_work_for_weeks(make: Any) -> None:
-    pieces = pieces_of(make.probe(7 * 24 * 3600, 0.1), seconds(60))
+    pieces = pieces_of(make.media(7 * 24 * 3600, 0.1), seconds(60))
 
     assert len(pieces) == 202  # 300 pictures each
     assert pieces[-1].end == timedelta(days=7)
@@ -540,7 +540,7 @@ def test_a_segment_does_not_end_where_key_pictures_are_rare(
 ) -> None:
     stretches = tuple(Stretch(seconds(start), seconds(end)) for start, end in keyless)
 
-    pieces = pieces_of(make.probe(500, keyless=stretches), seconds(120))
+    pieces = pieces_of(make.media(500, keyless=stretches), seconds(120))
 
     assert [piece.end for piece in pieces] == [seconds(end) for end in ends]
     assert [piece.start for piece in pieces] == [seconds(end) for end in [0, *ends[:-1]]]
@@ -549,7 +549,7 @@ def test_a_segment_does_not_end_where_key_pictures_are_rare(
 def test_a_segment_without_key_pictures_ends_after_an_hour(make: Any) -> None:
     whole = Stretch(seconds(0), seconds(9000))
 
-    pieces = pieces_of(make.probe(9000, keyless=(whole,)), seconds(120))
+    pieces = pieces_of(make.media(9000, keyless=(whole,)), seconds(120))
 
     assert [piece.end for piece in pieces] == [MAX_SEGMENT, 2 * MAX_SEGMENT, seconds(9000)]
 
@@ -557,7 +557,7 @@ def test_a_segment_without_key_pictures_ends_after_an_hour(make: Any) -> None:
 def test_a_hole_where_key_pictures_are_rare_counts_for_nothing(make: Any) -> None:
     keyless = (Stretch(seconds(0), seconds(8000)),)
 
-    first, *_ = pieces_of(make.probe(9000, holes=[(100, 7300)], keyless=keyless), seconds(120))
+    first, *_ = pieces_of(make.media(9000, holes=[(100, 7300)], keyless=keyless), seconds(120))
 
     assert first == Stretch(seconds(0), seconds(8000))
 
@@ -566,7 +566,7 @@ async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
     office: Office, prober: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [await office.record(at=100 * number, version=0) for number in range(20)]
-    prober.answer = office.make.probe()
+    prober.answer = office.make.media()
     under_way = most = 0
     probe = prober.probe
 
@@ -584,7 +584,7 @@ async def test_recordings_that_came_earlier_are_examined_a_few_at_a_time(
 
     assert [one.footage_id for one in segments] == sorted(names)
     assert most == MAX_EXAMINED_AT_ONCE
-    assert [(await office.resource.library.get(name)).probe.version for name in names] == [
+    assert [(await office.resource.library.get(name)).media.version for name in names] == [
         VERSION
     ] * 20
 
@@ -593,7 +593,7 @@ async def test_a_recording_that_came_earlier_is_planned_as_it_is_examined_today(
     office: Office,
 ) -> None:
     await office.record(length=250, version=0)
-    office.resource.library._prober.answer = office.make.probe(100)  # type: ignore[attr-defined]
+    office.resource.library._prober.answer = office.make.media(100)  # type: ignore[attr-defined]
 
     assert await office.plan() == [("cam-1", 0, 100)]
 

@@ -229,7 +229,7 @@ class Stage:
         self.reports: list[Segment] = []
         self.problem: Exception | None = None
         self.length = 60.0
-        self.probe: dict[str, Any] = {}
+        self.media: dict[str, Any] = {}
         self.include_rejected_before: datetime | None = None
         """What is special about the recording."""
         self.timeline: Timeline = make.timeline(self.length, gop=120)
@@ -265,7 +265,7 @@ class Stage:
         self.source.played.clear()
         segment = segment or self.make.segment(0, 10)
         footage = self.make.footage(self.length)
-        footage = replace(footage, probe=replace(footage.probe, **self.probe))
+        footage = replace(footage, media=replace(footage.media, **self.media))
         task = SegmentTask(
             "scan-1",
             ("subject-1", "subject-2"),
@@ -1016,9 +1016,9 @@ async def test_gaps_and_small_faces_are_told_again(stage: Stage) -> None:
         lambda stage: setattr(
             stage, "scanner", stage.scanner_with(presence=stage.index, sample_rate=4.0)
         ),
-        lambda stage: stage.probe.update(version=VERSION + 1),
-        lambda stage: stage.probe.update(
-            video=replace(stage.make.probe().video, presentation=Presentation(pixel_aspect=2.0))
+        lambda stage: stage.media.update(version=VERSION + 1),
+        lambda stage: stage.media.update(
+            video=replace(stage.make.media().video, presentation=Presentation(pixel_aspect=2.0))
         ),
     ],
     ids=["another detector", "another rate", "another timeline", "another shape of pixels"],
@@ -1246,7 +1246,7 @@ async def test_times_after_a_clock_was_set_are_uncertain(stage: Stage) -> None:
     stage.empty(0, 10)
     stage.walks(ALICE, 1, 3)
     stage.walks(BOB, 6, 8)
-    stage.probe = {"uncertain_from": seconds(5)}
+    stage.media = {"uncertain_from": seconds(5)}
 
     await stage.search()
 
@@ -1373,7 +1373,7 @@ async def test_a_search_stops_where_a_sighting_would_lie_beyond_the_recording(
 ) -> None:
     stage.empty(0, 10)
     stage.walks(ALICE, 6, 8)
-    stage.probe = {"duration": seconds(6.82)}  # the picture at 6.8 s answers until 6.84
+    stage.media = {"duration": seconds(6.82)}  # the picture at 6.8 s answers until 6.84
 
     with pytest.raises(AssertionError, match="inside the recording"):
         await stage.search()
@@ -1458,7 +1458,7 @@ def filmed(stage: Stage, film: Filmed) -> list[Segment]:
             face = stage.make.face(who=who, x=300 * place, width=width)
             stage.faces.faces.setdefault(timedelta(microseconds=one), []).append(face)
     stage.length = stage.timeline.duration.total_seconds()
-    stage.probe = {"duration": stage.timeline.duration}
+    stage.media = {"duration": stage.timeline.duration}
     ends = [*film.borders[1:], stage.timeline.duration // timedelta(microseconds=1)]
     pieces = zip(film.borders, ends, strict=True)
     return [stage.make.segment(start / 1e6, end / 1e6) for start, end in pieces]

@@ -76,7 +76,7 @@ class Archive:
             made,
             footage_id=header.footage_id,
             header=header,
-            probe=replace(made.probe, **probe),
+            media=replace(made.media, **probe),
         )
         self.footage[footage.footage_id] = footage
         folder = footage_folder(footage.footage_id)

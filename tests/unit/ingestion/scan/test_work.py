@@ -334,7 +334,7 @@ async def test_a_cameras_shape_of_pixels_counts_where_its_recording_states_none(
     await desk.run()
 
     (task,) = desk.scanner.tasks
-    assert task.footage.probe.video.presentation.pixel_aspect == shown
+    assert task.footage.media.video.presentation.pixel_aspect == shown
 
 
 async def test_the_queue_is_told_after_the_checkpoint(
@@ -553,7 +553,7 @@ async def test_a_segment_that_an_earlier_version_planned_has_its_recording_exami
     await desk.run()
 
     (task,) = desk.scanner.tasks
-    assert task.footage.probe.version == VERSION
+    assert task.footage.media.version == VERSION
     np.testing.assert_array_equal(task.timeline.times, prober.timeline.times)
     assert await desk.state() is ScanState.SUCCEEDED
 
@@ -650,6 +650,33 @@ async def test_what_is_waited_for_is_told_with_its_place_and_since_when(desk: De
 
     first = Waiting("matching", "somewhere", began + timedelta(seconds=9), UNAVAILABLE.message)
     assert told == [None, first, first, None]
+
+
+async def test_a_wait_for_a_free_thread_says_that_nothing_needs_to_be_done(desk: Desk) -> None:
+    told = []
+
+    async def refuse(task: SegmentTask, report: Report) -> None:
+        del task, report
+        raise errors.ResourceExhaustedError(
+            "its queue is full; try again in 1 s",
+            reason=errors.Reason.QUEUE_FULL,
+            metadata={"component": "pictures"},
+        )
+
+    async def go_on(task: SegmentTask, report: Report) -> None:
+        told.append((await desk.segment()).waiting)
+        await report(task.segment)
+
+    desk.scanner.steps = [refuse, go_on]
+
+    await desk.run()
+
+    (waiting,) = told
+    assert waiting is not None
+    assert (waiting.component, waiting.address) == ("pictures", "")
+    assert "waits for a free thread for pictures" in waiting.problem
+    assert waiting.problem.endswith("nothing needs to be done")
+    assert "try again" not in waiting.problem
 
 
 async def test_what_is_waited_for_without_a_word_is_told_until_it_answers(

@@ -9,9 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from matching_values import MODEL, SIZE, unit_vector
+from matching_values import MODEL, NOON, SIZE, policy, unit_vector
 
-from homeward.matching.gallery.compare import match
+from homeward.matching.compare import match
 from homeward.matching.gallery.completeness import LOOKED_FOR
 from homeward.matching.gallery.model import (
     Box,
@@ -32,8 +32,6 @@ from homeward.servicekit.errors import (
     UnavailableError,
     unavailable,
 )
-
-from .test_compare import NOON, policy
 
 MOMENT = timedelta(microseconds=1)
 

@@ -91,8 +91,9 @@ def test_a_finding_further_than_the_gap_away_is_new(start: timedelta, end: timed
 def test_a_finding_that_bridges_two_makes_them_one_under_the_id_of_the_earlier() -> None:
     ledger, placement = put((span(10, 14), span(20, 24), span(60, 64)), seconds(13), seconds(21))
 
-    joined = replace(span(10, 14), end=seconds(24))
-    assert placement == Placement(joined, is_new=False, absorbed=(span(20, 24).sighting_id,))
+    absorbed = (span(20, 24).sighting_id,)
+    joined = replace(span(10, 14), end=seconds(24), absorbed=absorbed)
+    assert placement == Placement(joined, is_new=False, absorbed=absorbed)
     assert ledger == (joined, span(60, 64))
 
 
@@ -124,7 +125,8 @@ def test_placing_the_same_finding_again_changes_nothing(start: float, end: float
     twice, second = put(once, seconds(start), seconds(end))
 
     assert twice == once
-    assert second == Placement(first.span, is_new=False)
+    # What was taken in is named again: whoever placed it first may have come no further.
+    assert second == Placement(first.span, is_new=False, absorbed=first.absorbed)
 
 
 @pytest.mark.parametrize("findings", list(permutations([(10, 14), (13, 21), (20, 24), (60, 64)])))

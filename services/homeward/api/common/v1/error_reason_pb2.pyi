@@ -117,6 +117,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
     `segments`, `under_way`, `most`.
     """
+    ERROR_REASON_CAMERA_HAS_FOOTAGE: _ErrorReason.ValueType  # 37
+    """FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
+    Metadata: `camera_id`.
+    """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
     ERROR_REASON_SUBJECT_CLOSED: _ErrorReason.ValueType  # 41
@@ -288,6 +292,10 @@ ERROR_REASON_SCAN_LIMIT: ErrorReason.ValueType  # 36
 """RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
 allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
 `segments`, `under_way`, `most`.
+"""
+ERROR_REASON_CAMERA_HAS_FOOTAGE: ErrorReason.ValueType  # 37
+"""FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
+Metadata: `camera_id`.
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""

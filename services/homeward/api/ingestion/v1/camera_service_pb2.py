@@ -28,7 +28,7 @@ from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_do
 from homeward.api.ingestion.v1 import camera_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_camera__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/ingestion/v1/camera_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/ingestion/v1/camera.proto\"N\n\x13\x43reateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\"I\n\x14\x43reateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"+\n\x10GetCameraRequest\x12\x17\n\tcamera_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"F\n\x11GetCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"G\n\x12ListCamerasRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x13ListCamerasResponse\x12\x32\n\x07\x63\x61meras\x18\x01 \x03(\x0b\x32!.homeward.api.ingestion.v1.Camera\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x13UpdateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"I\n\x14UpdateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera2\x8d\x04\n\rCameraService\x12|\n\x0c\x43reateCamera\x12..homeward.api.ingestion.v1.CreateCameraRequest\x1a/.homeward.api.ingestion.v1.CreateCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12z\n\tGetCamera\x12+.homeward.api.ingestion.v1.GetCameraRequest\x1a,.homeward.api.ingestion.v1.GetCameraResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x80\x01\n\x0bListCameras\x12-.homeward.api.ingestion.v1.ListCamerasRequest\x1a..homeward.api.ingestion.v1.ListCamerasResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x7f\n\x0cUpdateCamera\x12..homeward.api.ingestion.v1.UpdateCameraRequest\x1a/.homeward.api.ingestion.v1.UpdateCameraResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/ingestion/v1/camera_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/ingestion/v1/camera.proto\"N\n\x13\x43reateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\"I\n\x14\x43reateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"+\n\x10GetCameraRequest\x12\x17\n\tcamera_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"F\n\x11GetCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\"G\n\x12ListCamerasRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x13ListCamerasResponse\x12\x32\n\x07\x63\x61meras\x18\x01 \x03(\x0b\x32!.homeward.api.ingestion.v1.Camera\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x85\x01\n\x13UpdateCameraRequest\x12\x37\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.CameraB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"I\n\x14UpdateCameraResponse\x12\x31\n\x06\x63\x61mera\x18\x01 \x01(\x0b\x32!.homeward.api.ingestion.v1.Camera\".\n\x13\x44\x65leteCameraRequest\x12\x17\n\tcamera_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x16\n\x14\x44\x65leteCameraResponse2\x8b\x05\n\rCameraService\x12|\n\x0c\x43reateCamera\x12..homeward.api.ingestion.v1.CreateCameraRequest\x1a/.homeward.api.ingestion.v1.CreateCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12z\n\tGetCamera\x12+.homeward.api.ingestion.v1.GetCameraRequest\x1a,.homeward.api.ingestion.v1.GetCameraResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x80\x01\n\x0bListCameras\x12-.homeward.api.ingestion.v1.ListCamerasRequest\x1a..homeward.api.ingestion.v1.ListCamerasResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x04\x06\x07\x90\xb5\x18\x01\x12\x7f\n\x0cUpdateCamera\x12..homeward.api.ingestion.v1.UpdateCameraRequest\x1a/.homeward.api.ingestion.v1.UpdateCameraResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x12|\n\x0c\x44\x65leteCamera\x12..homeward.api.ingestion.v1.DeleteCameraRequest\x1a/.homeward.api.ingestion.v1.DeleteCameraResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATECAMERAREQUEST'].fields_by_name['camera']._serialized_options = b'\342A\001\002'
   _globals['_UPDATECAMERAREQUEST'].fields_by_name['update_mask']._loaded_options = None
   _globals['_UPDATECAMERAREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\002'
+  _globals['_DELETECAMERAREQUEST'].fields_by_name['camera_id']._loaded_options = None
+  _globals['_DELETECAMERAREQUEST'].fields_by_name['camera_id']._serialized_options = b'\342A\001\002'
   _globals['_CAMERASERVICE'].methods_by_name['CreateCamera']._loaded_options = None
   _globals['_CAMERASERVICE'].methods_by_name['CreateCamera']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_CAMERASERVICE'].methods_by_name['GetCamera']._loaded_options = None
@@ -55,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAMERASERVICE'].methods_by_name['ListCameras']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\004\006\007\220\265\030\001'
   _globals['_CAMERASERVICE'].methods_by_name['UpdateCamera']._loaded_options = None
   _globals['_CAMERASERVICE'].methods_by_name['UpdateCamera']._serialized_options = b'\220\002\002\212\265\030\003\n\001\006\220\265\030\001'
+  _globals['_CAMERASERVICE'].methods_by_name['DeleteCamera']._loaded_options = None
+  _globals['_CAMERASERVICE'].methods_by_name['DeleteCamera']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\001'
   _globals['_CREATECAMERAREQUEST']._serialized_start=222
   _globals['_CREATECAMERAREQUEST']._serialized_end=300
   _globals['_CREATECAMERARESPONSE']._serialized_start=302
@@ -71,6 +75,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATECAMERAREQUEST']._serialized_end=801
   _globals['_UPDATECAMERARESPONSE']._serialized_start=803
   _globals['_UPDATECAMERARESPONSE']._serialized_end=876
-  _globals['_CAMERASERVICE']._serialized_start=879
-  _globals['_CAMERASERVICE']._serialized_end=1404
+  _globals['_DELETECAMERAREQUEST']._serialized_start=878
+  _globals['_DELETECAMERAREQUEST']._serialized_end=924
+  _globals['_DELETECAMERARESPONSE']._serialized_start=926
+  _globals['_DELETECAMERARESPONSE']._serialized_end=948
+  _globals['_CAMERASERVICE']._serialized_start=951
+  _globals['_CAMERASERVICE']._serialized_end=1602
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,11 @@ class CameraServiceStub:
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraResponse.FromString,
                 _registered_method=True)
+        self.DeleteCamera = channel.unary_unary(
+                '/homeward.api.ingestion.v1.CameraService/DeleteCamera',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraResponse.FromString,
+                _registered_method=True)
 
 
 class CameraServiceServicer:
@@ -111,6 +116,21 @@ class CameraServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeleteCamera(self, request, context):
+        """Removes a camera that has no recordings, such as one that was registered under a wrong id. While
+        a recording of it is held or being uploaded, this is refused with `CAMERA_HAS_FOOTAGE`. Sightings
+        keep the camera's id.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `CAMERA_NOT_FOUND`
+        - FAILED_PRECONDITION `CAMERA_HAS_FOOTAGE`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CameraServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -133,6 +153,11 @@ def add_CameraServiceServicer_to_server(servicer, server):
                     servicer.UpdateCamera,
                     request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraRequest.FromString,
                     response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraResponse.SerializeToString,
+            ),
+            'DeleteCamera': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCamera,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -245,6 +270,33 @@ class CameraService:
             '/homeward.api.ingestion.v1.CameraService/UpdateCamera',
             homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraRequest.SerializeToString,
             homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.UpdateCameraResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCamera(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.CameraService/DeleteCamera',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_camera__service__pb2.DeleteCameraResponse.FromString,
             options,
             channel_credentials,
             insecure,

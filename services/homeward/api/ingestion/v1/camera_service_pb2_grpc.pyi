@@ -67,6 +67,17 @@ class CameraServiceStub:
     - ABORTED `ETAG_MISMATCH`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    DeleteCamera: _grpc.UnaryUnaryMultiCallable[_camera_service_pb2.DeleteCameraRequest, _camera_service_pb2.DeleteCameraResponse]
+    """Removes a camera that has no recordings, such as one that was registered under a wrong id. While
+    a recording of it is held or being uploaded, this is refused with `CAMERA_HAS_FOOTAGE`. Sightings
+    keep the camera's id.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `CAMERA_NOT_FOUND`
+    - FAILED_PRECONDITION `CAMERA_HAS_FOOTAGE`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
 
 @_typing.type_check_only
 class CameraServiceAsyncStub(CameraServiceStub):
@@ -105,6 +116,17 @@ class CameraServiceAsyncStub(CameraServiceStub):
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `CAMERA_NOT_FOUND`
     - ABORTED `ETAG_MISMATCH`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    DeleteCamera: _aio.UnaryUnaryMultiCallable[_camera_service_pb2.DeleteCameraRequest, _camera_service_pb2.DeleteCameraResponse]  # type: ignore[assignment]
+    """Removes a camera that has no recordings, such as one that was registered under a wrong id. While
+    a recording of it is held or being uploaded, this is refused with `CAMERA_HAS_FOOTAGE`. Sightings
+    keep the camera's id.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `CAMERA_NOT_FOUND`
+    - FAILED_PRECONDITION `CAMERA_HAS_FOOTAGE`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -166,6 +188,23 @@ class CameraServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `CAMERA_NOT_FOUND`
         - ABORTED `ETAG_MISMATCH`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteCamera(
+        self,
+        request: _camera_service_pb2.DeleteCameraRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_camera_service_pb2.DeleteCameraResponse, _abc.Awaitable[_camera_service_pb2.DeleteCameraResponse]]:
+        """Removes a camera that has no recordings, such as one that was registered under a wrong id. While
+        a recording of it is held or being uploaded, this is refused with `CAMERA_HAS_FOOTAGE`. Sightings
+        keep the camera's id.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `CAMERA_NOT_FOUND`
+        - FAILED_PRECONDITION `CAMERA_HAS_FOOTAGE`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -205,7 +205,9 @@ class Sighting(_message.Message):
 
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
-        """When it is erased unless it is confirmed before: with its footage."""
+        """When it is erased unless it is confirmed before: with its footage. Absent of a confirmed one,
+        which is kept until its subject is closed.
+        """
 
     @_builtins.property
     def figures(self) -> _policy_pb2.PolicyFigures:

@@ -1,38 +1,19 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
+from matching_values import MODEL, policy
 
-from homeward.core.policy import Measurement, Rate, figures_of
-from homeward.matching.gallery.compare import match
+from homeward.matching.compare import match
 from homeward.matching.gallery.model import Template
 from homeward.matching.gallery.ports import Reference
-from homeward.matching.policies.model import ThresholdPolicy
 from homeward.servicekit.errors import FailedPreconditionError, Reason
-
-MODEL = "a" * 64
-NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
 
 def axis(number: int, model: str = MODEL) -> Template:
     return Template(np.eye(16, dtype=np.float32)[number], model)
-
-
-def policy(threshold: float, *, model: str = MODEL) -> ThresholdPolicy:
-    rate = Rate(0.01, 0.005, 0.02, trials=1000)
-    measured = Measurement(500, rate, rate, "a test", "", 1, 1, 0, NOON, "none")
-    return ThresholdPolicy(
-        policy_id="p/1",
-        model_digest=model,
-        threshold=threshold,
-        measurement=measured,
-        figures=figures_of(measured, approved=True, gallery_size=1),
-        approval=None,
-        evaluation=False,
-    )
 
 
 async def test_each_probe_is_ranked_by_the_policys_threshold(matching: Any) -> None:

@@ -1,0 +1,227 @@
+"""Two replicas of matching record and review the same sighting at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from homeward.core import policies
+from homeward.matching.composition import Choices, UseCases, compose
+from homeward.matching.sightings.model import (
+    Decision,
+    Disposition,
+    Finding,
+    Sighting,
+    SightingState,
+    state_after,
+)
+from homeward.matching.sightings.ports import SightingFilter
+from homeward.servicekit.errors import FailedPreconditionError, NotFoundError, Reason, unavailable
+
+CONFIRM, REJECT, INCONCLUSIVE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE
+Make = Callable[..., Finding]
+
+
+@pytest.fixture
+def other(matching: Any) -> UseCases:
+    """Another replica, on the same stores."""
+    return compose(matching.stores, Choices(shipped=policies.shipped()), matching.clock)
+
+
+async def review(
+    replica: Any, sighting: Sighting, decision: Decision, reviewer: str = "R. Viewer"
+) -> Any:
+    return await replica.review.review(
+        sighting.sighting_id, decision=decision, reason="the same scar", reviewer=reviewer
+    )
+
+
+def first(call: Callable[..., Awaitable[Any]], happens: Callable[[], Awaitable[Any]]) -> Any:
+    """Return a call before which something else happens, the first time."""
+    left = [happens]
+
+    async def called(*args: Any, **kwargs: Any) -> Any:
+        if left:
+            await left.pop()()
+        return await call(*args, **kwargs)
+
+    return called
+
+
+async def everything(matching: Any) -> list[Any]:
+    return sorted(await matching.index.find(SightingFilter()), key=lambda one: one.start_offset)
+
+
+@pytest.fixture
+async def recorded(matching: Any, finding: Make) -> Sighting:
+    _, sighting = await matching.recording.record(finding(10, 14, score=0.5))
+    assert sighting is not None
+    return sighting
+
+
+@pytest.fixture(params=[(0.9, "put"), (0.5, "update")])
+def record_while(
+    matching: Any,
+    finding: Make,
+    recorded: Sighting,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[UseCases, Decision], Awaitable[Any]]:
+    """Records a finding, and has another replica decide just before the index is written.
+
+    One that brings another picture, and one that only makes the sighting longer.
+    """
+    score, write = request.param
+
+    async def record(other: UseCases, decision: Decision) -> Any:
+        async def decided() -> None:
+            await review(other, recorded, decision)
+
+        with monkeypatch.context() as meanwhile:
+            call = first(getattr(matching.index, write), decided)
+            meanwhile.setattr(matching.index, write, call)
+            return await matching.recording.record(finding(13, 20, score=score))
+
+    return record
+
+
+@pytest.mark.parametrize("decision", [CONFIRM, INCONCLUSIVE])
+async def test_a_decision_is_not_overwritten_by_a_finding_that_another_replica_records(
+    matching: Any, other: UseCases, record_while: Any, decision: Decision
+) -> None:
+    told = await record_while(other, decision)
+
+    (held,) = await everything(matching)
+    assert held.state is state_after(decision)
+    assert (held.review.decision, held.review.reason) == (decision, "the same scar")
+    assert told == (Disposition.JOINED, held)
+    assert await matching.review.still(held) is not None
+
+
+async def test_a_rejected_sighting_is_not_brought_back_by_another_replica(
+    matching: Any, other: UseCases, record_while: Any
+) -> None:
+    told = await record_while(other, REJECT)
+
+    assert told == (Disposition.REJECTED_BEFORE, None)
+    assert await everything(matching) == []
+    assert await matching.evidence.objects("") == []
+
+
+async def test_a_confirmed_sighting_is_not_removed_by_who_rejects_it_at_the_same_time(
+    matching: Any, recorded: Sighting, other: UseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def confirmed() -> None:
+        await review(other, recorded, CONFIRM)
+
+    settle = matching.stores.ledger.settle
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(matching.stores.ledger, "settle", first(settle, confirmed))
+        with pytest.raises(FailedPreconditionError) as refusal:
+            await review(matching, recorded, REJECT, "S. Econd")
+
+    assert refusal.value.reason is Reason.SIGHTING_REVIEWED
+    (held,) = await everything(matching)
+    assert held.state is SightingState.CONFIRMED
+
+
+async def test_a_sighting_is_not_said_to_be_confirmed_that_is_rejected_at_the_same_time(
+    matching: Any, recorded: Sighting, other: UseCases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def rejected() -> None:
+        await review(other, recorded, REJECT, "S. Econd")
+
+    settle = matching.stores.ledger.settle
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(matching.stores.ledger, "settle", first(settle, rejected))
+        with pytest.raises(NotFoundError):
+            await review(matching, recorded, CONFIRM)
+
+    assert await everything(matching) == []
+    assert await matching.evidence.objects("") == []
+
+
+async def test_a_still_that_is_missed_does_not_undo_a_decision(
+    matching: Any,
+    recorded: Sighting,
+    other: UseCases,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await matching.evidence.delete(f"pending/{recorded.sighting_id}.jpg")
+
+    async def decided() -> None:
+        await review(other, recorded, CONFIRM)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(matching.evidence, "stat", first(matching.evidence.stat, decided))
+        await matching.upkeep.sweep()
+
+    (held,) = await everything(matching)
+    assert (held.state, held.still_gone) == (SightingState.CONFIRMED, True)
+
+
+@pytest.fixture
+async def bridged(
+    matching: Any, finding: Make, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Sighting, Finding]:
+    """A sighting that a finding took in, which broke off after the ledger was written."""
+    await matching.recording.record(finding(10, 14, score=0.5))
+    _, second = await matching.recording.record(finding(20, 24, score=0.8))
+    bridge = finding(13, 21, score=0.5)
+
+    async def away(*_: Any) -> None:
+        raise unavailable("Qdrant", "nowhere", "start it")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(matching.index, "put", away)
+        broken.setattr(matching.index, "update", away)
+        with pytest.raises(Exception, match="Qdrant"):
+            await matching.recording.record(bridge)
+    return second, bridge
+
+
+async def test_a_finding_that_broke_off_between_two_sightings_leaves_one(
+    matching: Any, bridged: tuple[Sighting, Finding]
+) -> None:
+    second, bridge = bridged
+
+    await matching.recording.record(bridge)
+
+    (held,) = await everything(matching)
+    assert (held.start_offset, held.end_offset) == (timedelta(seconds=10), timedelta(seconds=24))
+    assert held.score == 0.8
+    assert held.sighting_id != second.sighting_id
+
+
+async def test_a_confirmed_sighting_is_not_taken_in_by_another(
+    matching: Any, bridged: tuple[Sighting, Finding]
+) -> None:
+    second, bridge = bridged
+    await review(matching, second, CONFIRM)
+
+    await matching.recording.record(bridge)
+
+    _, held = await everything(matching)
+    assert (held.sighting_id, held.state) == (second.sighting_id, SightingState.CONFIRMED)
+
+
+async def test_of_sightings_that_begin_alike_those_past_their_deadline_do_not_count(
+    matching: Any, finding: Make
+) -> None:
+    late = matching.clock.now()
+    names = sorted(
+        [
+            (await matching.recording.record(finding(start, start + 1)))[1].sighting_id
+            for start in (0, 100, 200)
+        ]
+    )
+    expired = replace(await matching.index.get(names[0]), delete_time=late)
+    await matching.index.update(expired)
+
+    listed = await matching.review.with_prefix("", size=2)
+
+    assert [one.sighting_id for one in listed] == names[1:]
