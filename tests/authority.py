@@ -34,14 +34,23 @@ class Authority:
         *,
         expires: dt.timedelta = DAY,
         usage: tuple[x509.ObjectIdentifier, ...] = (SERVER, CLIENT),
+        names: tuple[str, ...] = (),
     ) -> TlsFiles:
-        """Write a new certificate, its key and the authority's certificate."""
+        """Write a new certificate, its key and the authority's certificate.
+
+        Args:
+            folder: Gets the files.
+            expires: When, from now on.
+            usage: What the certificate is for.
+            names: DNS names in it, beside those of loopback.
+        """
         folder.mkdir(exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
         loopback = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        named = [*loopback, *map(x509.DNSName, names)]
         certificate = (
             self._builder("homeward", key.public_key(), expires)
-            .add_extension(x509.SubjectAlternativeName(loopback), critical=False)
+            .add_extension(x509.SubjectAlternativeName(named), critical=False)
             .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
             .sign(self.key, hashes.SHA256())
         )

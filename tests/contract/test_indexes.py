@@ -7,11 +7,13 @@ Qdrant is its local mode, a server's interface over it (`qdrant_stand_in`) and, 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +39,22 @@ from homeward.matching.adapters.qdrant import (
 )
 from homeward.matching.gallery import keying
 from homeward.matching.gallery.model import Candidate, ModelInfo, PhotoKey, Template
-from homeward.matching.gallery.ports import NOT_REBUILT, Reference, SubjectIndex
-from homeward.matching.gallery.register import CollectionRecord, Successor
+from homeward.matching.gallery.ports import NOT_REBUILT, GalleryContents, Reference, SubjectIndex
+from homeward.matching.gallery.register import (
+    CollectionRecord,
+    Successor,
+    new_name,
+    with_successor,
+)
 from homeward.matching.sightings.model import Decision, Review, Sighting, SightingState
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter, SightingIndex
 from homeward.servicekit import records
-from homeward.servicekit.errors import FailedPreconditionError, InvalidArgumentError, Reason
+from homeward.servicekit.errors import (
+    FailedPreconditionError,
+    InvalidArgumentError,
+    Reason,
+    UnavailableError,
+)
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore, KeyValueStore
 
@@ -836,6 +848,28 @@ async def test_nothing_is_left_of_a_subject_that_is_removed_while_a_photograph_i
         assert await index.holds_erased()
 
 
+async def test_a_photograph_that_comes_while_the_mean_is_removed_has_one(
+    open_collection: Open,
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        other = QdrantSubjectIndex(replica_of(points))
+        await index.put(reference(vector(1), photo=1))
+        delete = points.access.engine.delete
+
+        async def late(collection: str, which: Any) -> None:
+            if which == [ANNA]:
+                points.access.engine.delete = delete  # type: ignore[method-assign]
+                await other.put(reference(vector(2), photo=2))
+            await delete(collection, which)
+
+        points.access.engine.delete = late  # type: ignore[method-assign]
+        await index.remove_photo(ANNA, identity(1))
+
+        ((found,),) = await search(index, vector(2))
+    assert found.score == pytest.approx(1.0, abs=1e-5)
+
+
 async def test_a_mean_that_is_removed_after_a_rebuild_makes_another_due(
     open_collection: Open,
 ) -> None:
@@ -1490,3 +1524,93 @@ async def test_that_a_still_is_gone_is_noted_beside_all_else(sightings: Sighting
     assert await sightings.find(SightingFilter()) == [replace(sighting(1), still_gone=True)]
     assert held is not None
     assert held.values == pytest.approx(template.values, abs=1e-5)
+
+
+async def test_a_write_that_breaks_off_hides_no_point_of_the_local_mode(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+        client = points.access.engine.client
+        upsert = client.upsert
+
+        def then_breaks_off(*args: Any, **kwargs: Any) -> None:
+            upsert(*args, **kwargs)
+            raise OSError("no space left on device")
+
+        with monkeypatch.context() as full:
+            full.setattr(client, "upsert", then_breaks_off)
+            with pytest.raises(OSError, match="no space"):
+                await points.upsert(
+                    *[
+                        Point(
+                            identity(2),
+                            PHOTO,
+                            Template(vector(2), MODEL),
+                            PhotoKey(BEN, identity(2)),
+                        )
+                    ]
+                )
+
+        assert (await index.remove_subject(BEN)).count == 1
+        assert await index.contents() == GalleryContents(
+            frozenset({PhotoKey(ANNA, identity(1))}), frozenset({PhotoKey(ANNA, identity(1))})
+        )
+
+
+async def test_a_look_that_breaks_off_hides_no_point_of_the_local_mode(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_collection("subjects") as points:
+        await QdrantSubjectIndex(points).put(reference(vector(1), photo=1))
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        client = points.access.engine.client
+
+        def breaks_off(*_: Any, **__: Any) -> None:
+            raise MemoryError
+
+        with monkeypatch.context() as short:
+            short.setattr(client, "scroll", breaks_off)
+            with pytest.raises(MemoryError):
+                await index.remove_subject(ANNA)
+
+        assert (await index.remove_subject(ANNA)).count == 1
+
+
+async def test_a_change_of_model_that_another_replica_undoes_is_not_said_to_be_done(
+    open_collection: Open,
+) -> None:
+    async with open_collection("sightings") as points:
+        index = QdrantSightingIndex(points)
+        await index.put(sighting(1), Template(vector(1), MODEL))
+
+        async def another_begins() -> bool:
+            made = new_name("sightings")
+            await points.access.register.change(partial(with_successor, made))
+            return True
+
+        done = await index.change_model(ModelInfo("other", OTHER_MODEL, SIZE), another_begins)
+
+        assert not done
+        assert (await index.model()).digest == MODEL
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [("database or disk is full", "no room left"), ("disk I/O error", "disk I/O error")],
+)
+async def test_files_of_the_local_mode_that_fail_are_an_engine_that_does(
+    open_collection: Open, monkeypatch: pytest.MonkeyPatch, problem: str, told: str
+) -> None:
+    async with open_collection("subjects") as points:
+        index = QdrantSubjectIndex(points)
+        await index.put(reference(vector(1), photo=1))
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise sqlite3.OperationalError(problem)
+
+        monkeypatch.setattr(points.access.engine.client, "delete", fails)
+        with pytest.raises(UnavailableError, match=told):
+            await index.remove_subject(ANNA)

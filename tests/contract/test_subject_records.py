@@ -143,6 +143,20 @@ async def test_the_roll_reads_what_has_changed_alone(monkeypatch: pytest.MonkeyP
     assert ANNA in roll.opened
 
 
+async def test_the_roll_is_that_of_a_store_that_came_back_with_an_older_state() -> None:
+    store = InMemoryKeyValueStore()
+    subjects = KeyValueSubjectRecords(store)
+    created = await subjects.create(subject())
+    older, revision = dict(store._entries), store._revision
+    await subjects.replace(replace(subject(), update_time=NOON + SECOND), etag=created.etag)
+    await subjects.roll()
+
+    store._entries, store._revision = older, revision
+    roll = await subjects.roll()
+
+    assert roll.opened[ANNA] == created
+
+
 async def test_a_finding_that_overlaps_is_part_of_the_same_sighting(ledger: SightingLedger) -> None:
     key = LedgerKey(GATE, ANNA)
 

@@ -23,6 +23,7 @@ from pydantic import SecretStr, ValidationError
 
 from deploy import images as built
 from deploy import network
+from deploy.access import AUTH_FILE, access
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
 from homeward.cli.connect import SERVICES
@@ -679,6 +680,7 @@ QUICK: Sequence[Check] = (
     references,
     mounts,
     certificates,
+    access,
     secrets,
     images,
     headless,
@@ -762,7 +764,7 @@ def _settings(
 ) -> ServiceSettings:
     """Return the settings that a container gets."""
     environment = _environment(manifests, container)
-    for name in TLS_FILES:
+    for name in (*TLS_FILES, AUTH_FILE):
         environment.pop(name, None)  # the files are the cluster's: settings read them at once
     with mock.patch.dict(os.environ, environment, clear=True):
         return SETTINGS[workload.component]()

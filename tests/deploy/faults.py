@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import checks
+from deploy.access import AUTH_FILE, access
 from deploy.checks import Check
 from deploy.manifests import Document, Manifests
 
@@ -50,6 +51,15 @@ def _check(manifests: Manifests) -> Document:
 
 def _variable(manifests: Manifests, name: str, of: str = "matching") -> Document:
     return next(one for one in _container(manifests, of)["env"] if one["name"] == name)
+
+
+def _auth(manifests: Manifests) -> Document:
+    """Return the ConfigMap that says whom servers trust; its name ends with a hash."""
+    return next(
+        one
+        for one in manifests.of("ConfigMap")
+        if one["metadata"]["name"].startswith("homeward-auth")
+    )
 
 
 def _places(manifests: Manifests) -> Document:
@@ -523,6 +533,28 @@ FAULTS: Sequence[Fault] = (
         checks.headless,
         lambda m: m.named("Service", "homeward-s3")["spec"]["ports"][0].update(port=443),
         overlay="evaluation",
+    ),
+    Fault(
+        "a server that lets everybody in",
+        access,
+        lambda m: _container(m)["env"].remove(_variable(m, AUTH_FILE)),
+    ),
+    Fault(
+        "a server that does not know the scanner",
+        access,
+        lambda m: _auth(m)["data"].update(
+            {"auth.toml": 'services = ["homeward-ingestion", "homeward-matching"]'}
+        ),
+    ),
+    Fault(
+        "a file of rules with a misspelt name",
+        access,
+        lambda m: _auth(m)["data"].update({"auth.toml": 'service = ["homeward-ingestion"]'}),
+    ),
+    Fault(
+        "reflection in production",
+        access,
+        lambda m: _variable(m, "HOMEWARD_REFLECTION").update(value="true"),
     ),
     Fault("a bundled engine in production", checks.engines, _bundled),
     Fault(

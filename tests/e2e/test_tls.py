@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -32,8 +33,18 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def embedding(authority: Authority, tmp_path: Path) -> Iterator[Callable[[], tuple[str, TlsFiles]]]:
+def rules() -> dict[str, object] | None:
+    """Whom the service trusts; None for everybody."""
+    return None
+
+
+@pytest.fixture
+def embedding(
+    authority: Authority, tmp_path: Path, rules: dict[str, object] | None
+) -> Iterator[Callable[[], tuple[str, TlsFiles]]]:
     """Starts the service; returns its address and its files."""
+    trusted = tmp_path / "auth.json"
+    trusted.write_text(json.dumps(rules))
     files = authority.write(tmp_path / "embedding")
     ports = choose_ports(tmp_path, base=None, given={})
     listen, probed = ports["embedding"], ports["matching"]
@@ -45,6 +56,7 @@ def embedding(authority: Authority, tmp_path: Path) -> Iterator[Callable[[], tup
             "HOMEWARD_LISTEN": address(listen),
             "HOMEWARD_HEALTH_LISTEN": address(probed),
             "HOMEWARD_DRAIN_SECONDS": "0",
+            **({"HOMEWARD_AUTH_FILE": str(trusted)} if rules else {}),
             "HOMEWARD_MODEL_CACHE_DIR": str(tmp_path / "models"),
         },
     )
@@ -90,3 +102,22 @@ def test_a_command_gets_in_with_a_certificate_and_not_without(
     assert without.returncode == ExitCode.UNAVAILABLE
     assert before_it_is_renewed.returncode == ExitCode.UNAVAILABLE
     assert "is not trusted" in before_it_is_renewed.stderr
+
+
+@pytest.mark.parametrize("rules", [{"programs": {"robot": ["auditor"], "loader": ["uploader"]}}])
+def test_a_command_may_what_the_name_in_its_certificate_is_trusted_with(
+    embedding: Callable[[], tuple[str, TlsFiles]], authority: Authority, tmp_path: Path
+) -> None:
+    target, _ = embedding()
+    answers = {
+        name: show(target, variables(authority.write(tmp_path / name, names=(name,))))
+        for name in ("robot", "loader", "stranger")
+    }
+
+    assert {name: one.returncode for name, one in answers.items()} == {
+        "robot": ExitCode.OK,
+        "loader": ExitCode.PRECONDITION,
+        "stranger": ExitCode.PRECONDITION,
+    }
+    assert "reason: ROLE_MISSING" in answers["loader"].stderr
+    assert "reason: TOKEN_MISSING" in answers["stranger"].stderr

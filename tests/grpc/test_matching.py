@@ -563,6 +563,34 @@ async def test_list_subjects_answers_page_by_page(
     assert (found, second.next_page_token) == ({subject_id, closed_id}, "")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda world, stated, _: create(world, stated()),
+        lambda world, _, newest: world.subjects.CloseSubject(
+            subjects.CloseSubjectRequest(subject_id=newest)
+        ),
+    ],
+    ids=["created", "closed"],
+)
+async def test_list_subjects_leaves_nobody_out_when_others_come_and_go_between_pages(
+    world: World, stated: Any, clock: Any, change: Any
+) -> None:
+    names: list[str] = []
+    for _ in range(4):
+        clock.pass_time(timedelta(seconds=1))
+        names.insert(0, (await create(world, stated())).subject.subject_id)
+    first = await world.subjects.ListSubjects(subjects.ListSubjectsRequest(page_size=2))
+
+    await change(world, stated, names[0])
+    second = await world.subjects.ListSubjects(
+        subjects.ListSubjectsRequest(page_token=first.next_page_token)
+    )
+
+    assert [one.subject_id for one in first.subjects] == names[:2]
+    assert [one.subject_id for one in second.subjects][:2] == names[2:]
+
+
 async def test_list_subjects_leaves_closed_ones_out(world: World, closed_id: str) -> None:
     answer = await world.subjects.ListSubjects(subjects.ListSubjectsRequest())
 

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code; every error is told here."""
+    """Run one command line and return its exit code; all errors are printed here."""
     from homeward.cli import errors  # noqa: PLC0415 - see above
     from homeward.cli.app import app  # noqa: PLC0415 - see above
 
-    # gRPC's own log lines say in its words what the error says in ours.
+    # The error says the same as the log lines of gRPC, in plain words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         result = app.main(arguments, prog_name="homeward", standalone_mode=False)

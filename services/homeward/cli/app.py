@@ -47,7 +47,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is asked for, so that every other one starts fast."""
+    """Imports a command when it is used, so that the other commands start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the commands' names, in the order in which they are needed."""
@@ -69,7 +69,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is named first; refuse another name with those alike to it."""
+        """Return the named command; refuse an unknown name and suggest similar ones."""
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:  # click knows no command that is not imported

@@ -1,4 +1,4 @@
-"""What a command may expect of a call: how long it takes, and whether it may be repeated."""
+"""Deadlines of calls, and which calls gRPC may repeat."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def deadline_seconds(method: str) -> float:
 def repeatable_calls(service: str) -> tuple[str, ...]:
     """Return the calls of a service that gRPC may repeat, because they are idempotent.
 
-    Streams are not among them: the commands call them anew themselves, and go on where they were.
+    Streams are left out: the commands repeat them themselves, and go on where the stream broke.
     """
     # Only the protos of the service that a command calls are imported: it starts sooner.
     modules = (

@@ -1,6 +1,6 @@
-"""Of whom a policy's figures do not hold, in sentences that an investigator cannot misread.
+"""Warnings about subjects for whom a policy's error rates do not hold, for investigators.
 
-A subject is marked as a child or as an adult. Which ages a policy was measured on, it says itself.
+A subject is marked as a child or as an adult. A policy names the ages that it was measured on.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 
 MAJORITY = 18
-"""Years: whoever is younger is enrolled as a child."""
+"""Age in years below which a person is enrolled as a child."""
 
 _OLDEST = 130
 _FEW = 10
-"""Subjects that are read one by one, rather than all of them in pages of a thousand."""
+"""Most subjects that are read one by one; of more, the whole list is read in pages."""
 
 _FAR_LESS = (
     "Children are found far less often than adults, the younger the less often: that a search finds"
@@ -37,7 +37,7 @@ _BASES = {
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """What a policy says of itself."""
+    """A policy's id and error rates."""
 
     policy_id: str
     """Empty when none is in force."""
@@ -52,7 +52,7 @@ def in_force(session: Session) -> Worth:
     stub = MatchingServiceStub(session.connections.channel("matching"))
     try:
         policy = stub.GetThresholdPolicy(matching_service_pb2.GetThresholdPolicyRequest()).policy
-    except CliError as error:  # what was asked for is done; this is said beside it
+    except CliError as error:  # the command goes on without it
         if error.exit_code is not ExitCode.PRECONDITION:
             tell(error, about="whom the policy was measured on is not known")
         return NOT_IN_FORCE
@@ -60,7 +60,7 @@ def in_force(session: Session) -> Worth:
 
 
 def of_ages(worth: Worth, *, child: bool) -> str:
-    """Return what a policy's figures are worth for children, or for adults; mostly nothing."""
+    """Return a warning if a policy's error rates do not hold for children, or for adults."""
     groups = list(worth.figures.age_figures)
     known = {age for one in groups for age in _years(one)}
     if not child:
@@ -98,7 +98,7 @@ def measured(worth: Worth) -> str:
 
 
 def of_subjects(found: Iterable[subject_pb2.Subject], worth: Worth) -> list[str]:
-    """Return what to say of subjects: a line for those marked as children, one for the adults."""
+    """Return warnings about subjects: a line about children, and one about adults."""
     children: list[str] = []
     adults: list[str] = []
     for each in found:
@@ -121,7 +121,7 @@ def of_subjects(found: Iterable[subject_pb2.Subject], worth: Worth) -> list[str]
 
 
 def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list[str]:
-    """Return what to say of a search for some subjects, or for all when none is named."""
+    """Return warnings about a search for some subjects, or for all when none is named."""
     wanted = set(subject_ids)
     return of_subjects(
         (one for one in subjects(session).values() if not wanted or one.subject_id in wanted), worth
@@ -131,11 +131,11 @@ def of_scope(session: Session, subject_ids: Sequence[str], worth: Worth) -> list
 def beside(
     scored: Iterable[policy_figures.ScoredMatch], known: Mapping[str, subject_pb2.Subject]
 ) -> list[str]:
-    """Return what to say of candidates: by the policies that they were found by.
+    """Return warnings about candidates, by the policies that they were found by.
 
     Args:
         scored: Candidates or sightings.
-        known: Subjects by id; one that is not in it is said nothing of.
+        known: Subjects by id; other subjects get no warning.
     """
     by_policy: dict[str, tuple[Worth, dict[str, subject_pb2.Subject]]] = {}
     for one in scored:
@@ -149,7 +149,7 @@ def beside(
 
 
 def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
-    """Return all subjects by id; none, and a word why, when they cannot be read."""
+    """Return all subjects by id; if they cannot be read, print why and return none."""
     stub = SubjectServiceStub(session.connections.channel("matching"))
     try:
         found = all_pages(
@@ -166,7 +166,7 @@ def subjects(session: Session) -> dict[str, subject_pb2.Subject]:
 def subjects_of(
     session: Session, scored: Iterable[policy_figures.ScoredMatch]
 ) -> dict[str, subject_pb2.Subject]:
-    """Return the subjects of candidates by id; of a few, without reading all that there are."""
+    """Return the subjects of candidates by id; a few subjects are read one by one."""
     wanted = {one.subject_id for one in scored}
     if len(wanted) > _FEW:
         return {name: one for name, one in subjects(session).items() if name in wanted}
@@ -184,7 +184,7 @@ def subjects_of(
 
 
 def mark(subject: subject_pb2.Subject | None, one: policy_figures.ScoredMatch) -> str:
-    """Return a short word to put beside a candidate whose figures do not hold, or nothing."""
+    """Return a mark for a candidate for whom the error rates do not hold, or nothing."""
     if subject is None:
         return ""
     child = _is_child(subject)

@@ -41,7 +41,7 @@ th, td {{ border: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertic
 
 
 def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
-    """Return in a sentence whether all is gone."""
+    """Return a sentence that says whether all data is gone."""
     outcomes = {OUTCOMES.get(entry.outcome, "unknown") for entry in certificate.entries}
     if outcomes == {"erased"}:
         return "All of it is gone."
@@ -56,7 +56,7 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
 
 
 def outcome_word(entry: subject_pb2.ErasureEntry) -> str:
-    """Return what became of one kind of data; of none, that there was none to erase."""
+    """Return the outcome of one kind of data to read; `none held` where nothing was held."""
     if entry.outcome == subject_pb2.ErasureEntry.OUTCOME_ERASED and not entry.item_count:
         return _NONE_HELD
     return OUTCOMES.get(entry.outcome, "unknown")

@@ -1,7 +1,7 @@
-"""Where the services are, and calling them: addresses, deadlines, retries, errors as ours.
+"""Finding the services and calling them: addresses, deadlines, retries, errors.
 
-All calls of a command are one trace (W3C `traceparent`), which the services go on with: 55 bytes,
-for which the client needs no library.
+All calls of a command belong to one trace (W3C `traceparent`), which the services continue: 55
+bytes, for which the client needs no library.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KEEPALIVE_MS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a service is, and who says so."""
+    """Address of a service, and the option, variable or file that names it."""
 
     address: str
     origin: str
@@ -52,7 +52,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """All that may say where the services are.
+    """The sources of the services' addresses.
 
     Args:
         options: Addresses given on the command line, by service.
@@ -94,7 +94,7 @@ class Places:
         return self._local(service)
 
     def tls(self) -> TlsFiles | None:
-        """Return what TLS is spoken with: variables, else those of the profile; None for none.
+        """Return the TLS files of the variables, else of the profile; None for plain text.
 
         Raises:
             CliError: Some are set, and others are not.
@@ -192,7 +192,7 @@ class Connections:
             channel.close()
 
     def channel(self, service: str) -> grpc.Channel:
-        """Return the channel to a service; what fails on it raises `CallError`."""
+        """Return the channel to a service; a call on it that fails raises `CallError`."""
         if service not in self._channels:
             target = self.places.find(service)
             tls = None if target.local else self.places.tls()
@@ -208,7 +208,7 @@ def _setting(variable: str) -> str:
 
 def _open(target: Target, tls: TlsFiles | None, edge: _Edge) -> grpc.Channel:
     config = {
-        # A command's calls are spread as well, and a replica that is down is passed over.
+        # The calls of a command are spread over replicas; a replica that is down gets none.
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": retries(repeatable_calls(edge.service)),
     }
@@ -221,7 +221,7 @@ def _open(target: Target, tls: TlsFiles | None, edge: _Edge) -> grpc.Channel:
         ("grpc.dns_min_time_between_resolutions_ms", 5000),
         # The services are inside; a proxy for the web is not the way to them.
         ("grpc.enable_http_proxy", 0),
-        # One that hangs while a scan is watched is noticed by its silence, not after an hour.
+        # Keepalive notices a service that hangs while a scan is watched, before the hour is over.
         ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
         ("grpc.keepalive_timeout_ms", _KEEPALIVE_MS // 2),
     ]
@@ -244,10 +244,10 @@ class _Edge(
     """Gives every call its deadline and trace, and raises a failed one as `CallError`.
 
     Args:
-        service: Whose calls they are.
-        target: Where it is.
-        traceparent: Of the calls' trace.
-        ended: Returns how the stack that it is part of ended, to follow a sentence, or nothing.
+        service: The service that is called.
+        target: Its address.
+        traceparent: Trace of the calls.
+        ended: Returns how the local stack ended, to follow a sentence, or nothing.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What is given out with a sighting, so that another body can weigh it and find it again."""
+"""The document that is exported with a sighting, for another body to judge it by."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ UNKNOWN = "unknown: an earlier version of Homeward found it, and did not tell; d
 
 
 def is_approved(sighting: sighting_pb2.Sighting) -> bool:
-    """Whether somebody answered for the policy that a sighting was found by."""
+    """Whether a sighting was found by a policy that somebody had approved."""
     return sighting.HasField("figures") and sighting.figures.approved
 
 
@@ -42,7 +42,7 @@ def policy_state(sighting: sighting_pb2.Sighting) -> str:
 
 
 def paths(folder: Path, sighting_id: str, *, marked: bool) -> tuple[Path, Path]:
-    """Return where the still and the facts go."""
+    """Return the paths of the still and of the document."""
     mark = MARK if marked else ""
     name = f"{mark}sighting-{sighting_id}"
     return folder / f"{name}.jpg", folder / f"{name}.json"
@@ -50,17 +50,17 @@ def paths(folder: Path, sighting_id: str, *, marked: bool) -> tuple[Path, Path]:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known beside a sighting: read before it is given out, which is on record."""
+    """Facts beside a sighting, read before the export, which is recorded as a disclosure."""
 
     subject: subject_pb2.Subject
     camera: camera_pb2.Camera | None
     """None when it cannot be read."""
     footage_sha256: str
-    """Empty when nobody knows it any more."""
+    """Empty when it is not known any more."""
 
 
 def context_of(session: Session, sighting: sighting_pb2.Sighting) -> Context:
-    """Read what belongs to a sighting.
+    """Read the facts beside a sighting.
 
     Raises:
         CliError: Its subject cannot be read.
@@ -77,11 +77,11 @@ def context_of(session: Session, sighting: sighting_pb2.Sighting) -> Context:
 def document(
     answer: sighting_service_pb2.ExportSightingResponse, context: Context, *, still: str
 ) -> dict[str, Any]:
-    """Return what is written beside the still.
+    """Return the document to write beside the still.
 
     Args:
-        answer: What was given out.
-        context: What is known beside it.
+        answer: The exported sighting.
+        context: Facts beside it.
         still: Name of the still's file.
     """
     sighting = answer.sighting
@@ -140,7 +140,7 @@ def _digest(session: Session, footage_id: str) -> str:
 
 
 def require_pictures(answer: sighting_service_pb2.GetSightingResponse) -> None:
-    """Refuse to make a picture of what is gone.
+    """Refuse to make a picture when the still or the reference photograph is gone.
 
     Raises:
         CliError: The still or the reference photograph is gone.

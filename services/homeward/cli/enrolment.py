@@ -1,7 +1,7 @@
-"""Offering photographs of somebody who is enrolled, and telling what became of each.
+"""Offering photographs of a subject, and printing the result for each.
 
-What the service warns of is told before the photograph counts: somebody at a terminal is asked;
-elsewhere the photograph is enrolled and the warning told. Nothing here decides whether two
+Warnings of the service are printed before the photograph counts. At a terminal, the user is asked;
+elsewhere the photograph is enrolled and the warning printed. Nothing here decides whether two
 photographs show the same person.
 """
 
@@ -25,14 +25,14 @@ _Warning = subject_service_pb2.EnrolmentWarning
 
 @dataclass(slots=True)
 class EnrolmentResult:
-    """What became of photographs."""
+    """Result of offering photographs."""
 
     subject: subject_pb2.Subject | None
     outcomes: list[dict[str, object]] = field(default_factory=list)
     refused: list[CliError] = field(default_factory=list)
-    """Why some were not added: by the service, or by whoever was asked."""
+    """Why some were not added: refused by the service, or by the user."""
     warnings: list[str] = field(default_factory=list)
-    """What was warned of before any photograph was offered."""
+    """Warnings that came before any photograph was offered."""
 
     @property
     def all_refused(self) -> bool:
@@ -43,13 +43,13 @@ class EnrolmentResult:
 def create(
     session: Session, stated: subject_pb2.Subject, request_id: str, *, ask: bool
 ) -> EnrolmentResult:
-    """Enrol somebody without photographs, and tell of others of the same case.
+    """Enrol a subject without photographs, and warn of others with the same case reference.
 
     Returns:
-        The subject, to whom no photograph was offered yet, and what was warned of.
+        The subject, without photographs, and the warnings.
 
     Raises:
-        CliError: Whoever was asked does not want it; nobody is enrolled then.
+        CliError: The user declines; nobody is enrolled then.
     """
     stub = _stub(session)
     answer = stub.CreateSubject(
@@ -73,10 +73,10 @@ def offer(
     """Offer photographs one by one; one that is refused does not hold up the others.
 
     Args:
-        session: To tell in.
-        offered: Whose they are; takes what becomes of them.
-        pictures: Their bytes.
-        ask: Ask before one is added that the service warns of.
+        session: The command's session.
+        offered: The subject; takes the results.
+        pictures: Bytes of the photographs, by their paths.
+        ask: Ask the user before a photograph with a warning is added.
     """
     assert offered.subject is not None, "somebody is enrolled"
     subject_id = offered.subject.subject_id
@@ -114,11 +114,11 @@ def offer(
 def _added(
     session: Session, request: subject_service_pb2.AddReferencePhotoRequest, path: Path
 ) -> tuple[subject_service_pb2.AddReferencePhotoResponse, list[str]]:
-    """Add a photograph, and return the answer and what was warned of.
+    """Add a photograph, and return the answer and the warnings.
 
     Raises:
         CallError: The service refuses it.
-        CliError: Whoever was asked does not want it.
+        CliError: The user declines.
     """
     answer = _stub(session).AddReferencePhoto(request)
     warned = tell_warnings(session, answer.warnings, about=str(path))
@@ -131,7 +131,7 @@ def _added(
 
 
 def tell_offered(session: Session, offered: EnrolmentResult) -> ExitCode:
-    """Print the subject as it is now, and return what to exit with."""
+    """Print the subject as it is now, and return the exit code."""
     enrolled = offered.subject
     warned = caveats.of_subjects([enrolled], caveats.in_force(session)) if enrolled else []
     if session.view.json:
@@ -153,7 +153,7 @@ def tell_offered(session: Session, offered: EnrolmentResult) -> ExitCode:
 
 
 def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
-    """Erase a subject who has no photograph, and tell whether that was done."""
+    """Erase a subject without photographs; return whether it was erased."""
     # Nobody can be found without a photograph: such a subject would only be personal data.
     try:
         found = stub.GetSubject(subject_service_pb2.GetSubjectRequest(subject_id=subject_id))
@@ -167,8 +167,8 @@ def forget_if_empty(stub: SubjectServiceStub, subject_id: str) -> bool:
 
 
 def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id: str) -> None:
-    """Erase whom an interrupted `create` may have enrolled."""
-    # The same request again tells who it is: the answer to the first may not have come.
+    """Erase the subject that an interrupted `create` may have enrolled."""
+    # The same request again returns the subject: the first answer may not have arrived.
     answer = stub.CreateSubject(
         subject_service_pb2.CreateSubjectRequest(subject=stated, request_id=request_id)
     )
@@ -176,7 +176,7 @@ def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id:
 
 
 def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
-    """Say whom an enrolment that goes no further leaves: somebody with photographs, or nobody."""
+    """Say whether an enrolment that broke off leaves a subject with photographs, or nobody."""
     if forget_if_empty(stub, subject_id):
         click.echo("Nobody was enrolled.", err=True)
     else:
@@ -193,12 +193,12 @@ def named(subject: subject_pb2.Subject) -> str:
 
 
 def somebody_is_there() -> bool:
-    """Whether somebody can be asked."""
+    """Whether the command runs at a terminal, so that the user can be asked."""
     return sys.stdin.isatty()
 
 
 def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str) -> list[str]:
-    """Print what to look at on stderr, and return the sentences."""
+    """Print warnings on stderr, and return their sentences."""
     lines = [f"{about}: {_sentence(session, one)}" for one in warnings]
     for line in lines:
         click.echo(f"WARNING: {line}", err=True)
@@ -241,8 +241,8 @@ def _tell_not_compared(outcomes: Iterable[Mapping[str, object]]) -> None:
     reasons = {str(one["notCompared"]) for one in outcomes if "notCompared" in one}
     for reason in sorted(reasons):
         click.echo(
-            "NOT COMPARED: nobody looked whether the photographs show one person, and whether that"
-            f" person is enrolled already: {reason}",
+            "NOT COMPARED: it was not checked whether the photographs show one person, and whether"
+            f" that person is enrolled already: {reason}",
             err=True,
         )
 

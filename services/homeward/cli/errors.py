@@ -1,4 +1,4 @@
-"""What a command exits with, and how an error is told: what is wrong, why, and what to do."""
+"""Exit codes, and errors as they are printed: what is wrong, why, and what to do."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
-    ExitCode.CONFLICT: "it exists already, or somebody else was faster",
-    ExitCode.PRECONDITION: "the state of things forbids it",
+    ExitCode.CONFLICT: "it exists already, or somebody else changed it first",
+    ExitCode.PRECONDITION: "the present state does not allow it",
     ExitCode.UNAVAILABLE: "a service does not answer, or not in time",
     ExitCode.LIMIT: "a limit is reached",
     ExitCode.PARTIAL: "some of several were done, the others refused",
@@ -73,7 +73,8 @@ _ADVICE: Mapping[str, str] = {
     "COMPONENT_UNAVAILABLE": "`homeward status` shows what runs; try again when it is back",
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
-    "RPC_UNKNOWN": "is the address that of another service, or is that of another version?",
+    "RPC_UNKNOWN": "check the address: it is that of another service or of another version",
+    "MESSAGE_UNDECODABLE": "use the version of Homeward that the service has",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
     "CAMERA_NOT_FOUND": "`homeward camera list` shows the cameras, `homeward camera add` adds one",
@@ -104,7 +105,7 @@ _ADVICE: Mapping[str, str] = {
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
-    "PHOTO_LIMIT": "the photographs there are will do",
+    "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
@@ -142,6 +143,19 @@ _ADVICE: Mapping[str, str] = {
         "HOMEWARD_MODEL_PACK={model} has the embedding service run it; `homeward subject reenrol"
         " --model {served}` moves everybody to the one that it runs"
     ),
+    "TOKEN_MISSING": (
+        "log in, or have your program send an access token; for a service, have its certificate's"
+        " name listed, see docs/security.md"
+    ),
+    "TOKEN_INVALID": (
+        "get a new access token of the issuer that this installation trusts, for Homeward; the"
+        " service's log says which check failed"
+    ),
+    "TOKEN_EXPIRED": "get a new access token, then repeat the command",
+    "TOKEN_NOT_YET_VALID": "compare the clocks of this machine, the service and the issuer",
+    "ROLE_MISSING": "ask whoever assigns roles in your force for one that may",
+    "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
+    "PURPOSE_REQUIRED": "say what it is for: send the purpose, and the case, with the call",
     "AUDIT_KEY_MISSING": (
         "tell the operator: matching signs checkpoints where HOMEWARD_AUDIT_KEY_FILE is set, see"
         " docs/audit.md"
@@ -162,7 +176,7 @@ FIELD_OPTIONS: Mapping[str, str] = {
     "subject.review_time": "--review-by",
     "valid_until_time": "--until",
 }
-"""What a field of a request is called on the command line, where its name does not tell."""
+"""Options of the command line for fields of requests that have another name."""
 
 PHOTO_ADVICE: Mapping[str, str] = {
     "NO_FACE": "use a photograph that shows the face",
@@ -179,7 +193,7 @@ PACK_ADVICE = (
     " one from a folder, a zip file or a URL, with --force again; --family says how its recogniser"
     " takes pictures"
 )
-"""For a model pack that the embedding service, or whoever runs its models, refuses."""
+"""Advice for a model pack that is refused."""
 
 
 class CliError(Exception):
@@ -201,7 +215,7 @@ class CliError(Exception):
 
     @property
     def passing(self) -> bool:
-        """Whether the same may work later, so that it says nothing about its input."""
+        """Whether the same call may succeed later; the error then says nothing about its input."""
         return self.exit_code in (ExitCode.UNAVAILABLE, ExitCode.LIMIT, ExitCode.INTERNAL)
 
 
@@ -209,12 +223,12 @@ class CallError(CliError):
     """A call that failed.
 
     Args:
-        message: The service's words, or ours when it did not answer.
+        message: The message of the service, or the client's own when it did not answer.
         status: Name of the canonical code, such as `NOT_FOUND`.
         reason: `ErrorReason` without its prefix; empty when the service gave none.
-        metadata: What the reason's documentation names.
-        advice: Instead of what the reason advises.
-        retry_seconds: After which the same call may work, where the service says so.
+        metadata: Metadata of the reason.
+        advice: Replaces the advice for the reason.
+        retry_seconds: Time after which the same call may succeed, where the service states it.
     """
 
     def __init__(
@@ -244,7 +258,7 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
 
     Args:
         reason: `ErrorReason` without its prefix.
-        metadata: What came with it.
+        metadata: Metadata of the refusal.
     """
     if reason == "PHOTO_REFUSED":
         problems = metadata.get("verdict", "").replace("PHOTO_PROBLEM_", "").split(",")
@@ -256,12 +270,12 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
 
 
 def exit_code(status: str) -> ExitCode:
-    """Return what a command exits with for a canonical code."""
+    """Return the exit code for a canonical code."""
     return _BY_STATUS.get(status, ExitCode.INTERNAL)
 
 
 def report(error: Exception) -> int:
-    """Tell an error on stderr and return what to exit with."""
+    """Print an error on stderr and return the exit code."""
     if isinstance(error, click.Abort):
         error = CliError("interrupted", exit_code=ExitCode.INTERRUPTED)
     elif isinstance(error, OSError):
@@ -288,7 +302,7 @@ def report(error: Exception) -> int:
 
 
 def local_problem(error: OSError) -> CliError:
-    """Return a problem with a local file as an error of ours."""
+    """Return the error for a problem with a local file."""
     where = f"{error.filename}: " if error.filename else ""
     missing = isinstance(error, FileNotFoundError)
     return CliError(
@@ -307,6 +321,6 @@ def tell(error: CliError, *, about: str = "") -> None:
 
 
 def _option(message: str) -> str:
-    """Return which option a message about a field of a request speaks of."""
+    """Return the option for the field that a message names."""
     option = FIELD_OPTIONS.get(message.partition(":")[0], "")
     return f"correct {option}" if option else ""

@@ -11,7 +11,7 @@ COLUMNS = ("camera", "appearances", "too small", "not clear", "median width")
 
 
 def sentences(coverage: ScanCoverage) -> list[str]:
-    """Return who could not be compared; nothing where all could."""
+    """Return sentences about appearances that could not be compared; none if all could."""
     incomparable, sizes = coverage.incomparable_appearance_count, coverage.face_sizes
     if not incomparable:
         return []
@@ -35,7 +35,7 @@ def sentences(coverage: ScanCoverage) -> list[str]:
 
 
 def rows(coverage: ScanCoverage) -> list[tuple[str, ...]]:
-    """Return the same by camera, as rows of `COLUMNS`."""
+    """Return the face sizes by camera, as rows of `COLUMNS`."""
     return [
         (
             one.camera_id,

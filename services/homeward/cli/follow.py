@@ -1,4 +1,4 @@
-"""Following a scan to its end, over broken connections, and telling what it found."""
+"""Following a scan to its end, over broken connections, and printing its result."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _THOROUGHNESS = {
 
 @dataclass(slots=True)
 class Findings:
-    """What is known of a scan: its last state, and its candidates by sighting."""
+    """The last state of a scan, and its candidates by sighting."""
 
     scan: scan_pb2.Scan
     candidates: dict[str, scan_pb2.ScanCandidate] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Findings:
 def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
     """Bring `findings` up to date until the scan has ended, yielding after each change.
 
-    A stream that breaks is opened again; the service then tells everything anew.
+    A stream that breaks is opened again; the service then sends everything again.
 
     Raises:
         CallError: The service does not come back, or refuses.
@@ -98,7 +98,7 @@ def updates(scans: ScanServiceStub, findings: Findings) -> Iterator[None]:
 
 
 def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
-    """Show a scan's progress until it ends, then what it found and what it covered."""
+    """Show a scan's progress until it ends, then its candidates and its coverage."""
     findings = Findings(scan)
     scans = ScanServiceStub(session.connections.channel("ingestion"))
     pace = progress.Pace()
@@ -124,7 +124,7 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
 
 
 def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
-    """Return what is told of matches that are no candidates."""
+    """Return sentences about matches that are no candidates."""
     closed = progress.closed_subject_match_count
     rejected = progress.dropped_match_count - closed
     counts = {
@@ -135,7 +135,7 @@ def not_shown(progress: scan_pb2.ScanProgress) -> list[str]:
 
 
 def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
-    """Return what is told of candidates that a scan has recorded and nobody has any more."""
+    """Return a sentence about candidates of the scan whose sightings are gone."""
     gone = progress.candidate_count - listed
     if gone <= 0:
         return []
@@ -188,7 +188,7 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
     )
     if scan.progress.planning:
         say(
-            "It was cancelled before all footage in its scope was counted; what was not is neither."
+            "It was cancelled before all footage in its scope was counted: the rest is left out."
             if scan.state in ENDED
             else "Not all footage in its scope is counted yet."
         )
@@ -198,7 +198,7 @@ def tell_coverage(session: Session, scan: scan_pb2.Scan) -> None:
         say(
             f"Of what was searched, {times.span(coverage.looked_at_duration)} were looked at"
             f" picture by picture. {times.span(coverage.passed_over_duration)} were passed over:"
-            " the sizes of the pictures and the key pictures among them told that nobody came into"
+            " the sizes of the pictures and the key pictures among them show that nobody came into"
             " view."
         )
     if coverage.gaps:
@@ -252,7 +252,7 @@ def tell_efforts(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
 
 
 def _none_found(scan: scan_pb2.Scan, worth: caveats.Worth) -> list[str]:
-    """Return that there is no candidate, and how little that says."""
+    """Return sentences that say that there is no candidate, and how little that means."""
     searched = scan.coverage.searched_duration
     if not times.seconds(searched):
         return ["Nothing was searched, so that nothing is known of who was there."]
@@ -325,8 +325,8 @@ def _tell_candidates(
 
 
 def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> list[str]:
-    """Return what became of the sighting of each candidate; nothing while it is to be reviewed."""
-    # A scan tells what it found, also after that was rejected or erased.
+    """Return the state of each candidate's sighting; empty for one that waits for review."""
+    # A scan lists its candidates also after their sightings were rejected or erased.
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=sorted({each.subject_id for each in candidates}),
         footage_ids=sorted({each.footage_id for each in candidates}),
@@ -350,7 +350,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
 
 
 def _places(session: Session) -> dict[str, str]:
-    # The ids tell enough to go on with, so that a failure here takes nothing away.
+    # The ids are enough to go on with, so a failure here is no error.
     try:
         cameras = all_pages(
             CameraServiceStub(session.connections.channel("ingestion")).ListCameras,

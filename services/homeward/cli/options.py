@@ -30,7 +30,7 @@ _ID_LENGTH = 36
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a command works with."""
+    """The connections and the output of a command."""
 
     connections: Connections
     view: View
@@ -128,7 +128,7 @@ _SHARED: dict[str, Callable[..., Any]] = {
         "verbose",
         is_flag=True,
         envvar="HOMEWARD_VERBOSE",
-        help="Tell the id under which the services' logs and traces have this command.",
+        help="Print the id of this command in the services' logs and traces.",
     ),
     **{
         service: _shared(service, metavar="ADDR", help=f"Address of the {service} service.")
@@ -166,7 +166,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def begins_uuid(given: str) -> bool:
-    """Tell whether a UUID could begin so."""
+    """Return whether a UUID could begin so."""
     return _UUID_PREFIX.fullmatch(given) is not None
 
 
@@ -176,10 +176,10 @@ def full_id(
     """Return the id that `given` is, or is the only one to begin with.
 
     Args:
-        noun: What it is the id of.
+        noun: Kind of the resource, such as `scan`.
         given: An id, or at least 8 characters of its beginning.
-        known: Lists the ids there are; called only when needed.
-        length: Of such an id; what has it is not looked up.
+        known: Lists the existing ids; called only when needed.
+        length: Length of a whole id, which is not looked up.
 
     Raises:
         CliError: No id begins so, or several do.

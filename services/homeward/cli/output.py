@@ -1,4 +1,4 @@
-"""Where a command's output goes: to whoever reads it, for as long as they do."""
+"""Standard output and standard error, whose reader may leave before the command ends."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, TextIO
 class _Unread(io.FileIO):
     """A pipe whose reader may leave, as `head` does when it has what it wants.
 
-    The command goes on to its end and exits with what came of it: it may be in the middle of
-    changing something.
+    The command goes on to its end and exits with its own code: it may be in the middle of a change.
     """
 
     def write(self, data: Any, /) -> int:  # noqa: ANN401 - a buffer, which 3.11 has no type for
@@ -22,9 +21,9 @@ class _Unread(io.FileIO):
 
 
 def outlast_readers() -> None:
-    """Let this process print whatever it is called with, and go on when nobody reads it any more.
+    """Let this process print any argument, and go on when nobody reads its output any more.
 
-    A file's name need not be text: what is not is printed escaped.
+    Bytes of a file's name that are no text are printed escaped.
     """
     sys.stdout = _outlasting(sys.stdout)
     sys.stderr = _outlasting(sys.stderr)

@@ -11,7 +11,7 @@ from homeward.cli.errors import CallError
 LONGEST_TURN_SECONDS = 3600.0
 """How long a command waits in all for a service whose queue is full."""
 _TURN_SECONDS = 5.0
-"""Between two attempts, where the service does not say."""
+"""Time between two attempts, where the service does not state it."""
 _LONGEST_WAIT_SECONDS = 8.0
 
 
@@ -29,10 +29,10 @@ class Turn:
         self._waited = 0.0
 
     def wait(self, refusal: CallError) -> None:
-        """Wait for as long as the service says, and say so the first time.
+        """Wait for the time that the service states; the first time, print that.
 
         Raises:
-            CallError: The refusal, if it says something else, or `LONGEST_TURN_SECONDS` are over.
+            CallError: The refusal, if it has another reason, or `LONGEST_TURN_SECONDS` are over.
         """
         seconds = refusal.retry_seconds or _TURN_SECONDS
         if refusal.reason != "QUEUE_FULL" or self._waited + seconds > LONGEST_TURN_SECONDS:

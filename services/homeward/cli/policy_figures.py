@@ -1,4 +1,4 @@
-"""What a threshold is worth, in sentences that an investigator can weigh."""
+"""The error rates of a policy, in sentences for investigators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from homeward.api.common.v1.policy_pb2 import ErrorRate, PolicyFigures
 
 DOUBTFUL_MARGIN = 0.15
-"""Somebody else who is enrolled and is less alike by less than this makes a candidate doubtful.
+"""A candidate is doubtful if the score of another enrolled subject is lower by less than this.
 
 Measured at a threshold of 0.40 (docs/evaluation.md): it marked 53 of 2127 right candidates, 35 of
 44 wrong ones, and 71 of 80 relatives."""
@@ -23,7 +23,7 @@ _FEW = 10
 
 
 def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
-    """Return what to expect of a policy, and what speaks against relying on it."""
+    """Return the error rates of a policy, and warnings about relying on it."""
     size = figures.gallery_size
     lines = [
         f"Policy {policy_id}: {expectation(figures)}",
@@ -33,7 +33,7 @@ def sentences(policy_id: str, figures: PolicyFigures) -> list[str]:
 
 
 def expectation(figures: PolicyFigures) -> str:
-    """Return how many are listed wrongly and how many are missed."""
+    """Return how many people are listed wrongly, and how many are missed."""
     return (
         f"of people who are not enrolled, {_listed(figures.expected_fpir)}"
         f" ({people(figures.gallery_size)} compared with); of those who are, about"
@@ -42,7 +42,7 @@ def expectation(figures: PolicyFigures) -> str:
 
 
 def _listed(fpir: ErrorRate) -> str:
-    # That none of some hundreds was listed does not say that none of some thousands will be.
+    # None listed of some hundreds does not mean that none of some thousands will be.
     if fpir.value <= 0 < fpir.high:
         highest = one_in(_rate(fpir.high))
         return f"none was listed when it was measured, and up to {highest} may be"
@@ -51,7 +51,7 @@ def _listed(fpir: ErrorRate) -> str:
 
 
 def warnings(policy_id: str, figures: PolicyFigures) -> list[str]:
-    """Return what speaks against relying on a policy."""
+    """Return warnings about relying on a policy."""
     lines = []
     if not figures.approved:
         lines.append(
@@ -106,14 +106,14 @@ def doubtful(scored: ScoredMatch) -> bool:
 
 
 def notes(scored: Sequence[ScoredMatch]) -> list[str]:
-    """Return what is to be said below a list."""
+    """Return the sentences below a list of sightings or candidates."""
     doubt = [DOUBT] if any(doubtful(one) for one in scored) else []
     worth = ((one.policy_id, one.figures) for one in scored if one.HasField("figures"))
     return doubt + distinct(worth)
 
 
 def score(scored: ScoredMatch) -> str:
-    """Return how alike, with a mark where it is doubtful; `DOUBT` says what the mark means."""
+    """Return a score to read, with a mark if it is doubtful; `DOUBT` explains the mark."""
     return f"{scored.score:.3f}{' ?' if doubtful(scored) else ''}"
 
 

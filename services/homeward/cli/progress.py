@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, now and then a line elsewhere."""
+"""Progress on stderr: a bar on a terminal, lines from time to time elsewhere."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from homeward.cli import times
 _LINE_EVERY_SECONDS = 10.0
 
 Show = Callable[[float, float, str], None]
-"""Takes how much is done, of how much, and a note."""
+"""Called with the amount that is done, the total, and a note."""
 
 
 class Pace:
-    """How fast something goes, from its first report on."""
+    """Measures the speed of some work, from its first report on."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

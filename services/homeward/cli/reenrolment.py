@@ -33,7 +33,7 @@ _PROBLEMS = {
 
 @dataclass(slots=True)
 class _Outcome:
-    """What is known of a re-enrolment or a rebuild."""
+    """The state of a re-enrolment or a rebuild."""
 
     last: Response | Rebuilt = field(default_factory=Response)
     total: int = 0
@@ -47,10 +47,10 @@ def follow(
     accept_lost: bool,
     subjects: Subjects,
 ) -> ExitCode:
-    """Re-enrol everybody, show how it goes, and tell what the pack cannot use.
+    """Re-enrol everybody, show the progress, and print which photographs the pack cannot use.
 
     Args:
-        session: Where.
+        session: The command's session.
         pack: Name or digest of the model pack.
         accept_lost: Go on even if subjects are lost.
         subjects: Lists them, for their names.
@@ -72,11 +72,11 @@ def follow(
 
 
 def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -> ExitCode:
-    """Have the templates made that the gallery lacks, and show how it goes.
+    """Make the missing templates of the gallery, and show the progress.
 
     Args:
-        session: Where.
-        accept_lost: Search without subjects of whose photographs none can be used.
+        session: The command's session.
+        accept_lost: Let searches go on without subjects that have no usable photograph.
         subjects: Lists them, for their names.
 
     Raises:
@@ -108,7 +108,7 @@ def follow_rebuild(session: Session, *, accept_lost: bool, subjects: Subjects) -
 
 
 def _show(call: Callable[[], Iterable[Response | Rebuilt]], outcome: _Outcome) -> None:
-    """Follow a call to its end, and show how it goes.
+    """Follow a call to its end, and show the progress.
 
     Raises:
         CliError: Interrupted.

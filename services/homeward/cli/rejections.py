@@ -1,4 +1,4 @@
-"""What is remembered of rejected sightings: as a list, or of one that is asked for."""
+"""Rejections: a list of them, and the one of a sighting that does not exist any more."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _NOT_KEPT = "not kept"
 
 @contextmanager
 def explained(session: Session, given: str) -> Iterator[None]:
-    """Say of a sighting that the block does not find that it was rejected, if it was.
+    """Explain a missing sighting: if the block does not find it, look for its rejection.
 
     Args:
-        session: To look in.
-        given: Its id, or the beginning.
+        session: The command's session.
+        given: Id of the sighting, or its beginning.
 
     Raises:
         CliError: There is no such sighting.
@@ -53,7 +53,7 @@ def _rejected(session: Session, given: str) -> sighting_pb2.Rejection | None:
     request = sighting_service_pb2.ListRejectionsRequest()
     try:
         listed = all_pages(stub.ListRejections, request, lambda page: page.rejections)
-    except CliError:  # that it is not found is said without
+    except CliError:  # the first error is reported instead
         return None
     found = [one for one in listed if one.sighting_id.startswith(given)]
     return found[0] if len(found) == 1 else None
@@ -70,7 +70,7 @@ def tell_rejections(
     """Print the rejections of some subjects in some recordings, newest first; empty means all.
 
     Args:
-        session: To print in.
+        session: The command's session.
         subject_ids: Only of these.
         footage_ids: Only in these.
         begin: Only those that end later, by true time; one whose time is not known is listed.

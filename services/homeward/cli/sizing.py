@@ -1,4 +1,4 @@
-"""What it takes to search so much footage in so much time: arithmetic on measurements."""
+"""Resources for searching footage in a given time: arithmetic on measurements."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from datetime import timedelta
 # everything on that machine; docs/performance.md has the run. With B pictures; without
 # them, decoding takes up to twice as long.
 CORE_SECONDS_QUIET = 0.029
-"""Of all services together, per second of footage in which nobody is in view."""
+"""Core seconds of all services per second of footage in which nobody is in view."""
 
 CORE_SECONDS_BUSY = 0.13
-"""Per second in which somebody is: several people at a time."""
+"""Core seconds per second of footage with people in view, several at a time."""
 
 RESCAN_SHARE = 0.52
-"""Of a first scan, when the footage has been searched before and is looked at for somebody new."""
+"""Share of a first scan's work for a later scan of the same footage for another subject."""
 
 CORES_PER_SCANNER = 2
 """A scanner with its share of the embedding service."""
 
 HEADROOM = 1.25
-"""For what a plan does not know: retries, other cameras, uneven segments."""
+"""Factor for what a plan cannot know: retries, other cameras, uneven segments."""
 
 RETENTION_DAYS = 31
 TEMPLATE_BYTES = 128 * 4 * 1.5
@@ -34,7 +34,7 @@ QDRANT_BASE_BYTES = 100 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What is to be searched, and how fast."""
+    """Footage to search, and the time for it."""
 
     cameras: int
     hours_a_day: float
@@ -58,7 +58,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the workload takes."""
+    """Resources that a workload needs."""
 
     footage: timedelta
     core_seconds: float
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan(workload: Workload) -> Plan:
-    """Return what a workload takes."""
+    """Return the resources that a workload needs."""
     hours = workload.cameras * workload.hours_a_day * workload.days
     footage = timedelta(hours=hours)
     each = CORE_SECONDS_QUIET * (1 - workload.busy) + CORE_SECONDS_BUSY * workload.busy
@@ -91,7 +91,7 @@ def plan(workload: Workload) -> Plan:
 
 
 def assumptions() -> list[str]:
-    """Return what a plan takes for granted."""
+    """Return the assumptions of a plan."""
     quiet, busy = CORE_SECONDS_QUIET, CORE_SECONDS_BUSY
     bytes_each = TEMPLATE_BYTES + PAYLOAD_BYTES
     return [

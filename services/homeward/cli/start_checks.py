@@ -30,7 +30,7 @@ _LISTED = 3
 
 
 def warnings(stub: FootageServiceStub, added: footage_pb2.Footage) -> list[str]:
-    """Return what to check about the start of a recording, in sentences; mostly none.
+    """Return warnings about the start of a recording; usually none.
 
     Args:
         stub: Lists the other recordings of its camera.

@@ -44,7 +44,7 @@ _REASONS = {
 def read(
     scans: ScanServiceStub, scan_id: str
 ) -> tuple[list[IncomparableStretch], list[UnlistedFootage]]:
-    """Return the stretches of a scan, and the recordings of which they are not known."""
+    """Return the stretches of a scan, and the recordings without known stretches."""
     unlisted: list[UnlistedFootage] = []
 
     def page(
@@ -64,7 +64,7 @@ def tell(
     found: Sequence[IncomparableStretch],
     unlisted: Sequence[UnlistedFootage],
 ) -> None:
-    """Print stretches; and apart, what is not known of them, and what was not searched."""
+    """Print stretches; then recordings without known stretches, and gaps in the coverage."""
     view, gaps = session.view, scan.coverage.gaps
     if view.json:
         view.document(
@@ -203,7 +203,7 @@ def _address(name: str) -> str:
 
 
 def _nothing_listed(coverage: scan_pb2.ScanCoverage) -> str:
-    """Return what it means that there is no stretch, and nothing that is not listed."""
+    """Return the meaning of an empty list: no stretch, and no recording without known ones."""
     if coverage.incomparable_appearance_count:
         return (
             "When somebody was in view who could not be compared is not known: that was in pieces"
@@ -212,6 +212,6 @@ def _nothing_listed(coverage: scan_pb2.ScanCoverage) -> str:
     if not coverage.searched_duration.ToTimedelta():
         return "Nothing was searched, so that nothing is known of who was in view."
     return (
-        "Every face that was found in what was searched could be compared. Whoever showed no face"
-        " is not told of."
+        "Every face that was found in what was searched could be compared. A person who showed no"
+        " face is not counted."
     )

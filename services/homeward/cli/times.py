@@ -1,6 +1,6 @@
-"""Points and spans of time as people write and read them.
+"""Times and durations as people write and read them.
 
-A time without a zone is refused: half an hour of the wrong recording is a missed person.
+A time without a zone is refused: a search an hour off misses the person.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Uploading a recording so that it survives broken connections and being started again."""
+"""Uploading recordings; an upload survives broken connections and a restart of the command."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from homeward.cli.render import size
 _CHUNK_BYTES = 256 * 1024
 _READ_BYTES = 1024 * 1024
 _ATTEMPTS = 6
-"""In a row and without a byte stored; the waits between them add up to half a minute."""
+"""Attempts in a row without a byte stored; the waits between them add up to half a minute."""
 _PUT_TIMEOUT_SECONDS = 60.0
-"""Without a byte moving."""
+"""Longest time without a byte moving."""
 _AGAIN = "run the same command again: it goes on where it stopped"
 
 
@@ -185,7 +185,7 @@ def _put(path: Path, url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _WatchedFile:
-    """A file that tells how far it is read."""
+    """A file that reports how far it is read."""
 
     file: BufferedReader
     show: Callable[[int], None]

@@ -298,8 +298,8 @@ STILLS = DataClass(
 )
 SPANS = DataClass(
     name="spans",
-    holds="which stretches of a recording have a sighting, or one that was rejected, by whom and"
-    " when",
+    holds="which stretches of a recording have a sighting, and which were decided: how, by whom and"
+    " when; why, unless it was rejected",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",

@@ -297,6 +297,9 @@ class _Scorer:
     async def candidates(self, _: Sequence[str]) -> list[Candidate]:
         return []
 
+    async def case_references(self, _: Collection[str]) -> dict[str, str]:
+        return {}
+
     async def require_searchable(self, _: Sequence[str]) -> None:
         pass
 

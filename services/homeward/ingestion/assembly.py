@@ -1,4 +1,4 @@
-"""What both roles of ingestion are built of."""
+"""Construction of the parts that both roles of ingestion share."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from homeward.servicekit.startup import eventually
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The engines and what stands on them, opened."""
+    """The opened engines, and the parts that use them."""
 
     bus: nats.Nats
     store: S3FootageStore
@@ -53,7 +53,7 @@ class Parts:
     plans: NatsPlanQueue
     scans: StoredScanRecords
     scan_store: KeyValueStore
-    """What `scans` are kept in."""
+    """The store of `scans`."""
     uploads: KeyValueStore
     erasures: KeyValueStore
     writer: AuditWriter
@@ -138,7 +138,7 @@ async def open_scans(
 
     Args:
         settings: How much may be under way, and how long segments are.
-        parts: What they stand on.
+        parts: The opened parts.
         clock: Tells the time.
         stack: Ends the planning.
     """
@@ -184,7 +184,7 @@ def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageSt
 
 @dataclass(frozen=True, slots=True)
 class _Stores:
-    """Where recordings and what is known of them are held."""
+    """The stores of recordings and their records."""
 
     store: S3FootageStore
     uploads: KeyValueStore

@@ -1,4 +1,4 @@
-"""Figures of the work queue, which ingestion tells: there may be no scanner to do it."""
+"""Metrics of the work queue, which ingestion exports because there may be no scanner."""
 
 from __future__ import annotations
 

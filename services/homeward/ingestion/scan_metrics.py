@@ -1,7 +1,7 @@
-"""Figures of a scanner; see `homeward.servicekit.metrics`.
+"""Metrics of a scanner; see `homeward.servicekit.metrics`.
 
-Of no camera and no recording: which of them are searched says where somebody is looked for, and a
-label of which there are thousands is a load on whoever scrapes it.
+None has a camera or a recording as a label: the searched ones would say where somebody is looked
+for, and a label with thousands of values is a load on Prometheus.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make what ingestion stores in, and end: `python -m homeward.ingestion.setup`.
+"""Create the buckets and queues of ingestion, and exit: `python -m homeward.ingestion.setup`.
 
 The service makes what it misses when it starts. This does the same once, to be waited for before an
 installation or an upgrade goes on: the bucket of recordings, key-value stores and the work queue.

@@ -28,7 +28,12 @@ from homeward.matching.subjects.enrol import Subjects, subject_rules
 from homeward.matching.subjects.leftovers import LeftoverSearch
 from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import SubjectPhotos
-from homeward.matching.subjects.records import SubjectRecords, count_enrolled, is_open
+from homeward.matching.subjects.records import (
+    SubjectRecords,
+    count_enrolled,
+    is_open,
+    visible_subjects,
+)
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit.audit.acts import Acts
@@ -106,12 +111,14 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     )
     upkeep = SightingUpkeep(kept, stores.acts)
     completeness, gallery_rebuild = _gallery(stores, clock)
+    closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
         gallery=stores.gallery,
         faces=stores.faces,
         rules=subject_rules(stores.buckets.deviations, clock),
+        was_erased=certificates.exists,
         clock=clock,
     )
     policies = Policies(
@@ -130,7 +137,6 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         faces=stores.faces,
         lease=replacing,
     )
-    closing, certificates = _closing(stores, choices, upkeep, clock)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
     return UseCases(
         subjects=subjects,
@@ -141,7 +147,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
         recording=SightingRecording(kept, partial(is_open, stores.records)),
-        review=SightingReview(kept),
+        review=SightingReview(kept, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
         policies=policies,
         subject_sweep=sweep,

@@ -40,10 +40,12 @@ from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.policies.model import Policy
 from homeward.matching.retention import Retention
+from homeward.matching.sightings import ledger
 from homeward.matching.subjects.certificates import Certificates
+from homeward.matching.subjects.records import newest_first
 from homeward.servicekit import wire
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.paging import PageQuery, page
+from homeward.servicekit.paging import PageQuery, page_by
 from homeward.servicekit.server import Service
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -97,7 +99,7 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             show_closed=request.show_closed,
             prefix=wire.uuid_prefix(request.id_prefix, "id_prefix"),
         )
-        items, token = page(request, found)
+        items, token = page_by(request, found, lambda held: newest_first(held.value))
         unusable = await self._subjects.unusable([held.value for held in items])
         return subject_service_pb2.ListSubjectsResponse(
             subjects=[convert_subjects.to_subject(held, unusable=unusable) for held in items],
@@ -230,7 +232,8 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     async def ListPolicies(
         self, request: policy_service_pb2.ListPoliciesRequest, _: Context
     ) -> policy_service_pb2.ListPoliciesResponse:
-        items, token = page(request, await self._policies.find())
+        found = await self._policies.find()
+        items, token = page_by(request, found, lambda policy: (policy.file.policy_id,))
         return policy_service_pb2.ListPoliciesResponse(
             policies=[self._stated(policy) for policy in items], next_page_token=token
         )
@@ -344,7 +347,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
                 for index, name in enumerate(request.footage_ids)
             ),
         )
-        items, token = page(request, found)
+        items, token = page_by(request, found, ledger.newest_first)
         return sighting_service_pb2.ListRejectionsResponse(
             rejections=[convert_rejections.to_rejection(one) for one in items],
             next_page_token=token,

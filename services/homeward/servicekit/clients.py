@@ -51,9 +51,12 @@ _NO_ANSWER = frozenset(
         grpc.StatusCode.CANCELLED,
     }
 )
+_REFUSED = frozenset({grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED})
+"""Of us, by another service: whoever called us can do nothing about it."""
 _ENDED_WHILE_SENDING = "Internal error from Core"
 """The details that grpc.aio gives when the peer disconnects while a message is written: grpc.aio
 then has not received the status of the call."""
+_NOT_READY = "it is not ready; its log says why"
 _NOT_SERVING = "backend unhealthy"
 """In gRPC's words when a peer is there, and its health is not SERVING."""
 
@@ -253,10 +256,8 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
             reason=errors.Reason.COMPONENT_UNAVAILABLE,
             metadata=dict(info.metadata),
         )
-    if _NOT_SERVING in (error.details() or ""):
-        return _not_ready(component, address)
-    if distrusted(error.details() or ""):
-        return errors.unavailable(component, address, f"TLS fails: {DISTRUST}")
+    if (advice := _turned_away(error)) is not None:
+        return errors.unavailable(component, address, advice)
     if error.code() in _NO_ANSWER or error.details() == _ENDED_WHILE_SENDING:
         return errors.unavailable(
             component,
@@ -271,8 +272,19 @@ def translate(error: grpc.aio.AioRpcError, component: str, address: str) -> erro
     )
 
 
+def _turned_away(error: grpc.aio.AioRpcError) -> str | None:
+    """Return what to do where a peer is there, and takes no calls of ours; None elsewhere."""
+    if error.code() in _REFUSED:
+        return "it does not know this service: list its certificate's name in its auth file"
+    if _NOT_SERVING in (error.details() or ""):
+        return _NOT_READY
+    if distrusted(error.details() or ""):
+        return f"TLS fails: {DISTRUST}"
+    return None
+
+
 def _not_ready(component: str, address: str) -> errors.UnavailableError:
-    return errors.unavailable(component, address, "it is not ready; its log says why")
+    return errors.unavailable(component, address, _NOT_READY)
 
 
 def _known_info(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo | None:

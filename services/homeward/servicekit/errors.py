@@ -30,6 +30,7 @@ class Reason(StrEnum):
     DEADLINE_EXCEEDED = auto()
     RPC_UNKNOWN = auto()
     MESSAGE_TOO_LARGE = auto()
+    MESSAGE_UNDECODABLE = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
     CAMERA_HAS_FOOTAGE = auto()
@@ -66,6 +67,13 @@ class Reason(StrEnum):
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
     AUDIT_KEY_MISSING = auto()
+    TOKEN_MISSING = auto()
+    TOKEN_INVALID = auto()
+    TOKEN_EXPIRED = auto()
+    TOKEN_NOT_YET_VALID = auto()
+    ROLE_MISSING = auto()
+    CASE_NOT_ASSIGNED = auto()
+    PURPOSE_REQUIRED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,14 @@ class DomainError(Exception):
 
 class InvalidArgumentError(DomainError):
     """The request is wrong whatever the state of the system."""
+
+
+class UnauthenticatedError(DomainError):
+    """Nobody knows who calls."""
+
+
+class PermissionDeniedError(DomainError):
+    """Whoever calls may not do this."""
 
 
 class NotFoundError(DomainError):

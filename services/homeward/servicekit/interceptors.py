@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 import structlog
 from google.protobuf import duration_pb2
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
@@ -43,6 +43,8 @@ LONGEST_NAME = 200
 
 _CODES: dict[type[errors.DomainError], grpc.StatusCode] = {
     errors.InvalidArgumentError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.FailedPreconditionError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -160,7 +162,7 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         behaviour = getattr(handler, attribute)
         return make(
             wrapped,
-            request_deserializer=_sized(handler.request_deserializer),
+            request_deserializer=_read(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
@@ -172,26 +174,35 @@ class _TooLarge:
     size: int
 
 
-def _sized(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
-    """Return what reads messages up to the size that is taken.
+class _Undecodable:
+    """Stands for bytes that are no message of the RPC."""
+
+
+def _read(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]:
+    """Return what reads messages, and gives what stands for those that cannot be taken.
 
     gRPC's own limit is wider: it turns a message away without a reason, before anything of ours is
-    called.
+    called. What a deserializer raises, gRPC answers with a code of its own and a traceback in the
+    log: anybody could fill it.
     """
 
     def read(data: bytes) -> Any:  # noqa: ANN401 - any RPC's type
         if len(data) > MAX_MESSAGE_BYTES:
             return _TooLarge(len(data))
-        return deserializer(data) if deserializer else data
+        try:
+            return deserializer(data) if deserializer else data
+        except DecodeError:
+            return _Undecodable()  # refused in `_taken`, inside of the chain
 
     return read
 
 
 def _taken(request: Any, handler: Any, exchange: Exchange) -> Any:  # noqa: ANN401 - any RPC's types
-    """Return a request, or a stream of them, that is refused where a message is too large.
+    """Return a request, or a stream of them, that is refused where a message cannot be taken.
 
     Raises:
         ResourceExhaustedError: `MESSAGE_TOO_LARGE`.
+        InvalidArgumentError: `MESSAGE_UNDECODABLE`.
     """
     if handler.request_streaming:
         return _each_taken(request, exchange)
@@ -213,6 +224,12 @@ def _fitting(request: Any) -> Any:  # noqa: ANN401 - any RPC's type
             f"the message has {request.size} bytes, at most {MAX_MESSAGE_BYTES} are taken",
             reason=errors.Reason.MESSAGE_TOO_LARGE,
             metadata={"size_bytes": str(request.size), "limit_bytes": str(MAX_MESSAGE_BYTES)},
+        )
+    if isinstance(request, _Undecodable):
+        raise errors.InvalidArgumentError(
+            "the bytes that came are no message of this RPC: use code that is made from the protos"
+            " of this version",
+            reason=errors.Reason.MESSAGE_UNDECODABLE,
         )
     return request
 

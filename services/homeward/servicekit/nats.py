@@ -257,7 +257,7 @@ class NatsKeyValueStore:
         except ServerError as error:
             if error.err_code != _NO_MESSAGE:
                 raise
-            return False  # somebody else was faster
+            return False  # another writer came first
 
     async def entries(self, pattern: str = ">", *, since: int = 0) -> list[Entry]:
         """Return the records whose keys match, in the order of their keys."""

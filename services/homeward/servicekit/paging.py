@@ -1,16 +1,17 @@
 """Pages of lists: their size, and opaque tokens that belong to one list request.
 
-`page` cuts a page out of a list that is in memory. A list that is read page by page from a store
-asks `PageQuery` for the size and where to go on, and for the next page's token.
+`page` and `page_by` cut a page out of a list that is in memory. A list that is read page by page
+from a store asks `PageQuery` for the size and where to go on, and for the next page's token.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import bisect
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
@@ -25,6 +26,9 @@ MAX_PAGE_SIZE = 1000
 _PAGE_FIELDS = ("page_size", "page_token")
 
 T = TypeVar("T")
+
+Place = tuple[float | str, ...]
+"""Where an item is in a list: of numbers and texts, of the same kinds for all of its items."""
 
 
 class ListRequest(Protocol):
@@ -87,6 +91,40 @@ def page(request: ListRequest, items: Sequence[T]) -> tuple[Sequence[T], str]:
     start = _number(query.after) if query.after else 0
     end = start + query.size
     return items[start:end], query.token(str(end)) if end < len(items) else ""
+
+
+def page_by(
+    request: ListRequest, items: Sequence[T], key: Callable[[T], Place]
+) -> tuple[Sequence[T], str]:
+    """Cut the page that a request asks for out of a list that may change from page to page.
+
+    The token names the last item by its place, and not by its number: what comes and goes meanwhile
+    makes no other item be left out or listed twice.
+
+    Args:
+        request: As of `page`.
+        items: The whole list, in the order of their keys.
+        key: Returns the place of an item, which no other has. Anybody who has the token can read
+            it.
+
+    Returns:
+        The items of the page, and the token of the next, or "" after the last.
+
+    Raises:
+        InvalidArgumentError: As `PageQuery.of`.
+    """
+    query = PageQuery.of(request)
+    start = _place_after(query.after, items, key) if query.after else 0
+    found = items[start : start + query.size]
+    more = start + query.size < len(items)
+    return found, query.token(json.dumps(key(found[-1]))) if more else ""
+
+
+def _place_after(after: str, items: Sequence[T], key: Callable[[T], Place]) -> int:
+    try:
+        return bisect.bisect_right(items, tuple(json.loads(after)), key=key)
+    except (ValueError, TypeError) as error:  # no place, or one of another list
+        raise invalid_token() from error
 
 
 def _digest(request: ListRequest) -> str:

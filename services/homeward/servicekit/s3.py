@@ -234,7 +234,7 @@ class S3ObjectStore:
         if not self.client.bucket_exists(self.bucket):
             try:
                 self.client.make_bucket(self.bucket)
-            except S3Error as error:  # another replica was faster
+            except S3Error as error:  # another replica came first
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
         self._encryption.request()

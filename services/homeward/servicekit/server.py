@@ -31,11 +31,15 @@ from homeward.servicekit.clients import (
     say_unusable,
 )
 from homeward.servicekit.health import LIVE, HealthPort
+from homeward.servicekit.identity.checking import checking
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain, chain
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
 
 READINESS_INTERVAL_SECONDS = 2.0
 READINESS_TIMEOUT_SECONDS = 5.0
+MAX_METADATA_BYTES = 256 * 1024
+"""Of a call's metadata. An access token may have 16 KiB; one that is larger hears why it is refused
+up to here."""
 
 log = structlog.get_logger()
 
@@ -68,6 +72,8 @@ class NetworkOptions:
     max_connection_age_seconds: float = MAX_CONNECTION_AGE_SECONDS
     """After which a connection takes no new calls. Calls that it has go on for as long as they
     take: an upload may need hours."""
+    reflection: bool = True
+    """Whether the server describes its RPCs to anybody (`grpc.reflection.v1alpha`)."""
 
 
 class GrpcServer:
@@ -102,26 +108,30 @@ class GrpcServer:
         self._server = grpc.aio.server(
             interceptors=[InterceptorChain(chain)],
             options=[
-                *message_size_options(receive=2 * MAX_MESSAGE_BYTES),  # see interceptors._sized
+                *message_size_options(receive=2 * MAX_MESSAGE_BYTES),  # see interceptors._read
                 # Without this two servers may share a port, and each would get half of the calls.
                 ("grpc.so_reuseport", 0),
                 # Let clients ask whether we are still there as often as ours do.
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", KEEPALIVE_MS // 2),
                 # Without `max_connection_age_grace_ms`, which would cut calls off.
                 ("grpc.max_connection_age_ms", round(network.max_connection_age_seconds * 1000)),
+                # gRPC turns away more without a reason, from 8 KiB on at random.
+                ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+                ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
             ],
         )
         for service in services:
             service.add(service.servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection(
-            [
-                *self._names,
-                reflection.SERVICE_NAME,
-                health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
-            ],
-            self._server,
-        )
+        if network.reflection:
+            reflection.enable_server_reflection(
+                [
+                    *self._names,
+                    reflection.SERVICE_NAME,
+                    health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+                ],
+                self._server,
+            )
         self._probes = HealthPort(self._health, network.health_listen)
         self.port = 0
 
@@ -146,7 +156,12 @@ class GrpcServer:
             services: What to serve.
             checks: As of the constructor.
             around: What calls run inside of beyond what every server has, outermost first.
+
+        Raises:
+            UndeclaredRpcError: An RPC states no access or operation.
+            AuthFileError: The file that says whom to trust cannot be used.
         """
+        names = [service.name for service in services]
         return cls(
             services,
             listen=settings.listen,
@@ -157,8 +172,9 @@ class GrpcServer:
                 health_listen=settings.health_listen,
                 drain_seconds=settings.drain_seconds,
                 max_connection_age_seconds=settings.max_connection_age_seconds,
+                reflection=settings.reflection,
             ),
-            chain=chain(*around),
+            chain=chain(*checking(settings.auth_file, names), *around),
         )
 
     async def start(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Literal, Self
 
@@ -59,6 +60,15 @@ class ServiceSettings(BaseSettings):
         " probes that speak no TLS, such as the kubelet's. The health of `live` is that of the"
         " process, whatever the engines do.",
     )
+    auth_file: Path | None = Field(
+        None,
+        description="TOML or JSON file that says who may call: the issuer of access tokens, what"
+        " their claims mean, and the names of services (docs/security.md). Unset: whoever reaches"
+        " the port may call everything.",
+    )
+    reflection: bool = Field(
+        True, description="Whether the server describes its RPCs to anybody who asks."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
@@ -83,11 +93,29 @@ class ServiceSettings(BaseSettings):
             raise ValueError(str(error)) from error
         return self
 
+    @model_validator(mode="after")
+    def _tokens_are_not_sent_in_the_open(self) -> Self:
+        if self.auth_file is not None and self.tls is None and not is_loopback(self.listen):
+            raise ValueError(
+                "HOMEWARD_AUTH_FILE needs TLS where HOMEWARD_LISTEN is not a loopback address: set"
+                f" {', '.join(VARIABLES)}"
+            )
+        return self
+
     @property
     def tls(self) -> TlsFiles | None:
         """What TLS is spoken with; None for plain text."""
         paths = (self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
         return TlsFiles.among(dict(zip(VARIABLES, paths, strict=True)))
+
+
+def is_loopback(listen: str) -> bool:
+    """Tell whether `host:port` is reached from this machine alone; a name is not looked up."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class EngineSettings(ServiceSettings):

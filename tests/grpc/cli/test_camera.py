@@ -48,7 +48,7 @@ def test_a_camera_update_changes_only_what_is_given(
 ) -> None:
     assert run(["camera", "update", "gate", "--clock-offset", "0s"]) == 0
     assert list(homeward.cameras.requests[0].update_mask.paths) == ["clock_offset"]
-    assert "sightings that are there keep their times" in capsys.readouterr().out
+    assert "sightings that are recorded already keep their times" in capsys.readouterr().out
 
 
 def test_cameras_are_removed(homeward: Homeward, capsys: pytest.CaptureFixture[str]) -> None:

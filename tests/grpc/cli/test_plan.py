@@ -16,7 +16,7 @@ def test_a_plan_tells_what_it_takes_and_what_it_assumes(
     told = capsys.readouterr().out
     assert "footage in one search:       240 hours" in told
     assert "scanners:" in told
-    assert "This takes for granted:" in told
+    assert "Assumptions:" in told
 
 
 def test_a_plan_as_json_has_plain_numbers(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,8 +91,8 @@ def test_when_all_could_be_compared_that_is_said(
 
     told = capsys.readouterr().out
     assert told == (
-        "Every face that was found in what was searched could be compared. Whoever showed no face"
-        " is not told of.\n"
+        "Every face that was found in what was searched could be compared. A person who showed no"
+        " face is not counted.\n"
     )
 
 

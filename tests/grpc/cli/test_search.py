@@ -420,7 +420,7 @@ def test_a_search_tells_what_it_passed_over(
     assert "Coverage: 0:10:00 searched of 0:10:00" in told
     assert (
         "Of what was searched, 0:01:00 were looked at picture by picture."
-        " 0:09:00 were passed over: the sizes of the pictures and the key pictures among them told"
+        " 0:09:00 were passed over: the sizes of the pictures and the key pictures among them show"
         " that nobody came into view." in told
     )
 

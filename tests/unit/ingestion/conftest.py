@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -90,6 +90,8 @@ class FakeMatcher:
         self.rejected: set[str] = set()
         self.closed: set[str] = set()
         self.erased: list[str] = []
+        self.cases: dict[str, str] = {}
+        """Of subjects, by their ids."""
         self.searched: list[tuple[str, ...]] = []
         self.near: list[Match] = []
         """Whom everybody is nearly alike to: below the threshold."""
@@ -130,6 +132,9 @@ class FakeMatcher:
         if self.problem is not None:
             raise self.problem
         return [self.held[one] for one in sighting_ids if one in self.held]
+
+    async def case_references(self, subject_ids: Collection[str]) -> dict[str, str]:
+        return {one: self.cases[one] for one in subject_ids if one in self.cases}
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         self.searched.append(tuple(subject_ids))

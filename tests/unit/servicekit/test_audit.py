@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -17,6 +16,7 @@ from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore
 from homeward.servicekit.audit.writer import LONGEST_TEXT, AuditEntry, AuditWriter
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import UnavailableError, unavailable
+from homeward.servicekit.identity.caller import Caller, Role, acting_for
 from homeward.servicekit.interceptors import Call
 
 SUBJECT = "11111111-2222-4333-8444-555555555555"
@@ -25,11 +25,7 @@ RPC = f"{subject_service_pb2.DESCRIPTOR.services_by_name['SubjectService'].full_
 FOOTAGE = "gate-20260304t120000000000z-0123456789abcdef"
 
 
-@dataclass(frozen=True)
-class Somebody:
-    name: str = "a.reviewer"
-    purpose: str = "review"
-    case_reference: str = "MP-1"
+SOMEBODY = Caller("a.reviewer", frozenset({Role.REVIEWER}), purpose="review", case_reference="MP-1")
 
 
 @pytest.fixture
@@ -96,8 +92,9 @@ def test_who_is_never_named_beside_where() -> None:
 async def test_an_event_tells_who_called_why_and_for_what(
     writer: AuditWriter, store: InMemoryAuditStore
 ) -> None:
-    async with audited(writer, caller=Somebody)(call()):
-        pass
+    with acting_for(SOMEBODY):
+        async with audited(writer)(call()):
+            pass
 
     event = await only(store)
     assert (event.actor, event.purpose, event.case_reference) == ("a.reviewer", "review", "MP-1")

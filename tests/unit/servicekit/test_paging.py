@@ -9,7 +9,7 @@ from homeward.api.ingestion.v1.camera_service_pb2 import ListCamerasRequest
 from homeward.api.ingestion.v1.scan_service_pb2 import ListScansRequest
 from homeward.api.matching.v1.subject_service_pb2 import ListSubjectsRequest
 from homeward.servicekit.errors import InvalidArgumentError, Reason
-from homeward.servicekit.paging import PageQuery, page
+from homeward.servicekit.paging import PageQuery, page, page_by
 
 ITEMS = list(range(1205))
 
@@ -135,3 +135,36 @@ def test_a_list_that_a_store_pages_goes_on_after_the_place_that_it_named() -> No
 
     assert (first.size, first.after) == (2, "")
     assert (second.size, second.after) == (100, "camera/gate")
+
+
+def number(item: int) -> tuple[int, str]:
+    return (item, "")
+
+
+def test_what_comes_and_goes_between_pages_makes_no_item_be_left_out_or_repeated() -> None:
+    _, token = page_by(ListSubjectsRequest(page_size=10), ITEMS, number)
+    request = ListSubjectsRequest(page_size=2, page_token=token)
+
+    shorter, _ = page_by(request, ITEMS[5:], number)
+    longer, _ = page_by(request, [-2, -1, *ITEMS], number)
+    without, _ = page_by(request, [one for one in ITEMS if one != 9], number)
+
+    assert list(shorter) == list(longer) == list(without) == [10, 11]
+
+
+@pytest.mark.parametrize(("count", "following"), [(99, False), (100, False), (101, True)])
+def test_the_last_page_by_places_has_no_token(count: int, following: bool) -> None:  # noqa: FBT001 - a case
+    found, token = page_by(ListSubjectsRequest(page_size=100), ITEMS[:count], number)
+
+    assert list(found) == ITEMS[: min(count, 100)]
+    assert bool(token) is following
+
+
+@pytest.mark.parametrize("place", ["no JSON", "7", "null", '["text", 1]', '[[1], ""]'])
+def test_a_token_of_no_place_in_a_list_by_places_is_refused(place: str) -> None:
+    digest = digest_of(next_token(ListSubjectsRequest()))
+
+    with pytest.raises(InvalidArgumentError) as refused:
+        page_by(ListSubjectsRequest(page_token=token_of([place, digest])), ITEMS, number)
+
+    assert refused.value.reason is Reason.PAGE_TOKEN_INVALID

@@ -80,8 +80,8 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
     _tell(session, _stub(session).UpdateCamera(request).camera)
     if "clock_offset" in fields:
         session.view.say(
-            "The clock offset counts for searches from now on: sightings that are there keep their"
-            " times, and `homeward sighting show` says so."
+            "The clock offset counts for searches from now on: sightings that are recorded already"
+            " keep their times, and `homeward sighting show` says so."
         )
 
 

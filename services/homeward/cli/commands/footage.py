@@ -1,4 +1,4 @@
-"""`homeward footage`: take recordings in, and give them up again."""
+"""`homeward footage`: add recordings, list them, and remove them."""
 
 from __future__ import annotations
 
@@ -244,8 +244,8 @@ def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None
         stub.DeleteFootage(footage_service_pb2.DeleteFootageRequest(footage_id=each.footage_id))
         session.view.say(f"Footage {each.footage_id} is removed.")
     session.view.say(
-        "Sightings that are not confirmed go with their recording; when its bytes are freed is the"
-        " object store's matter."
+        "Sightings that are not confirmed go with their recording. The object store decides when"
+        " it frees the bytes."
     )
     if session.view.json:
         session.view.document({"removed": full})
@@ -264,7 +264,7 @@ def interval(begin: datetime | None, end: datetime | None) -> TimeInterval | Non
 def full_footage_id(session: Session, given: str) -> str:
     """Return the id of the footage that `given` is or begins.
 
-    An id begins with its camera and day, so that only those are looked through.
+    An id begins with its camera and day, so that only those are listed.
     """
     if _FOOTAGE_ID.fullmatch(given):
         return given
@@ -316,7 +316,7 @@ def _list(
 def _starts(
     files: tuple[str, ...], starts: tuple[datetime, ...], pattern: str | None, timezone: str
 ) -> Callable[[int, str], datetime]:
-    """Return what tells the start of a file by its place in the command, and its name."""
+    """Return a function from a file's place in the command, and its name, to its start."""
     if bool(starts) is (pattern is not None):
         raise click.UsageError("give either --start or --start-from-name")
     if pattern is None:
@@ -371,6 +371,6 @@ def _uploaded_line(file: str, uploaded: upload.UploadResult, source: str) -> str
 
 
 def _tell_findings(session: Session, footage: footage_pb2.Footage) -> None:
-    """Print what is odd about a recording, which is searched all the same."""
+    """Print the findings about a recording, which is searched nevertheless."""
     for finding in footage.findings:
         session.view.say(f"  note: {finding.detail}")

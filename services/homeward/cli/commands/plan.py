@@ -67,7 +67,7 @@ def plan_command(
     searched_before: bool,
     output: str,
 ) -> None:
-    """Say what a search of so many cameras takes: scanners, cores, storage and memory.
+    """Estimate what a search needs: scanners, cores, storage and memory.
 
     Arithmetic on measurements of one machine; measure yours with `make bench`.
     """
@@ -118,6 +118,6 @@ def _say(view: render.View, made: Plan) -> None:
         ]
     )
     view.say()
-    view.say("This takes for granted:")
+    view.say("Assumptions:")
     for assumption in assumptions():
         view.say(f"- {assumption}")

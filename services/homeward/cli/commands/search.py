@@ -1,4 +1,4 @@
-"""`homeward search`: create a scan, follow it, tell what it found and what it covered."""
+"""`homeward search`: create a scan, follow it, and print its candidates and coverage."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def search(
 
 
 def _warn(session: Session, subject_ids: Sequence[str]) -> None:
-    """Tell what speaks against relying on the policy, before the scan."""
+    """Print warnings about relying on the policy, before the scan."""
     stub = MatchingServiceStub(session.connections.channel("matching"))
     request = matching_service_pb2.GetThresholdPolicyRequest(gallery_size=len(subject_ids))
     try:

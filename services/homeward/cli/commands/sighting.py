@@ -477,7 +477,7 @@ def _place(session: Session, camera_id: str) -> str:
 
 
 def _camera(session: Session, camera_id: str, without: str) -> camera_pb2.Camera | None:
-    """Return a camera, or nothing and a word of what is missing without it."""
+    """Return a camera; if it cannot be read, print what is left out and return None."""
     stub = CameraServiceStub(session.connections.channel("ingestion"))
     try:
         return stub.GetCamera(camera_service_pb2.GetCameraRequest(camera_id=camera_id)).camera

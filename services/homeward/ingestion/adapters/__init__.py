@@ -1,1 +1,1 @@
-"""What stands behind the ports of ingestion."""
+"""Adapters behind the ports of ingestion."""

@@ -1,4 +1,4 @@
-"""The service's side of a cage of ingestion: gives it a file's blocks, takes its pictures out."""
+"""The service's side of a cage of ingestion: sends blocks of a file, receives pictures."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ DECODING = CageLimits(
 )
 
 BUDGET_PICTURES = 1500
-"""A decoder has its processor time for so many pictures: a minute at 25 a second. A piece with no
-key picture may have many more, and is decoded in one go."""
+"""Pictures for which a decoder gets its processor time: a minute at 25 a second. A piece without a
+key picture may have many more; it is decoded at once, with as many times the time."""
 
 _TICK = timedelta(microseconds=1)
 _MODULE = "homeward.ingestion.cage"
@@ -69,9 +69,9 @@ def media_cage_server() -> ForkServer:
 
 
 class MediaCage:
-    """A cage that reads one file. For one thread at a time.
+    """A cage that reads one file; one thread at a time may use it.
 
-    Each of its calls raises `UnavailableError` where no cage can be started: no file is to blame.
+    Each of its calls raises `UnavailableError` if no cage can be started, which no file causes.
     """
 
     def __init__(self, server: ForkServer, limits: CageLimits) -> None:
@@ -80,7 +80,7 @@ class MediaCage:
         self._pictures = SharedPictures()
 
     def log_protections(self) -> None:
-        """Write to the log what keeps the process in, once it has started."""
+        """Log the protections of the process, once it has started."""
         with _startable():
             log_protections(self._cage, "recordings are read")
 
@@ -99,7 +99,7 @@ class MediaCage:
         self._cage.close()
 
     def examine(self, blocks: HttpBlocks) -> tuple[Examination, dict[str, NDArray[np.int64]]]:
-        """Return what a file is, and the stamps of its pictures.
+        """Examine a file; return the result and the stamps of its pictures.
 
         Raises:
             CageBrokenError: Reading it broke the cage.
@@ -198,7 +198,7 @@ class MediaCage:
 
 @contextmanager
 def _startable() -> Iterator[None]:
-    """Tell of a cage that does not start as of a service that is not there."""
+    """Raise `UnavailableError` for a cage that does not start."""
     try:
         yield
     except CageNotStartedError as error:
@@ -208,7 +208,7 @@ def _startable() -> Iterator[None]:
 
 
 def _is_sound(facts: Examination) -> bool:
-    """Tell whether a description can be true: a file may have taken over who made it."""
+    """Return whether a description is possible: a file may have taken over the cage."""
     sizes = [side for one in facts.tracks for side in (one.width, one.height)]
     numbers = (facts.tick, facts.rate, facts.anchor_share, facts.declared_seconds)
     return (

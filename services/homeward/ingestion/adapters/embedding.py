@@ -24,28 +24,28 @@ from homeward.servicekit import errors
 from homeward.servicekit.clients import trace_metadata, translated
 
 IDEMPOTENT = idempotent_calls(embedding_service_pb2.DESCRIPTOR, streams=True)
-"""Of its calls, those that may be repeated."""
+"""Calls that gRPC may repeat."""
 EMBED_TIMEOUT_SECONDS = 60.0
 EMBED_BATCH = 64
 
 STALL_SECONDS = 60.0
-"""A detector that takes longer for a few pictures has stalled, or is no longer there."""
+"""Longest time for a few pictures: a detector that takes longer has stalled or is gone."""
 
 DOUBTFUL_SCORE = 0.3
-"""Faces are asked for from this score on: those that nobody is sure of are blurred in stills."""
+"""Least score of faces that are asked for: doubtful ones are needed to blur them in stills."""
 
 FRAMES_PER_MESSAGE = 4
 REGIONS_PER_MESSAGE = 32
-"""Half of what the service takes: one more picture fits."""
+"""Half of the largest message that the service takes: one more picture fits."""
 
 CLOSEUPS_PER_MESSAGE = 6
-"""Few, so that several processors find faces on those of one appearance."""
+"""Pictures in a message: few, so that several processors share those of one appearance."""
 
 MESSAGE_BYTES = 4 * 1024 * 1024
-"""A message goes as soon as it has more than this: another picture of 8K still fits."""
+"""Size from which on a message is sent: another picture of 8K still fits."""
 
 IN_FLIGHT = 4
-"""Messages sent and not answered yet: enough that the detector never waits."""
+"""Most messages without an answer: enough that the detector never waits."""
 
 KNOWN_AFTER = (IN_FLIGHT + 2) * FRAMES_PER_MESSAGE
 """Pictures after which the faces of one are surely known. They are used from then on and not
@@ -60,11 +60,11 @@ _DetectCall = grpc.aio.StreamStreamCall[
 
 
 class GrpcFaceFinder:
-    """Asks the embedding service.
+    """Calls the embedding service.
 
     Args:
-        channel: To it.
-        target: Its address, for messages.
+        channel: Channel to the service.
+        target: Address of the service, for messages.
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
@@ -86,7 +86,7 @@ class GrpcFaceFinder:
         thorough: bool,
     ) -> AsyncGenerator[list[FrameFaces], None]:
         """Yield the pictures with their faces, in order, a few at a time."""
-        # What was sent, in order; its size bounds what is in flight.
+        # Messages sent, in order; its size bounds the messages in flight.
         order: asyncio.Queue[_Message | None] = asyncio.Queue(IN_FLIGHT)
         view = _Fixed(thorough=thorough)
         async with translated("embedding", self._target):
@@ -189,7 +189,7 @@ class GrpcFaceFinder:
 
 
 async def _read(call: _DetectCall) -> embedding_service_pb2.DetectFacesResponse:
-    """Return the next answer; a call that ended has one fewer than was sent, and says why."""
+    """Return the next answer; if the call has ended, raise its error."""
     async with asyncio.timeout(STALL_SECONDS):
         with STAGE_SECONDS.labels("detect").time():
             answer = await call.read()
@@ -290,8 +290,8 @@ def _faces(
 ) -> list[Face]:
     """Return the faces of a picture; takes the answers to its regions.
 
-    What reaches beyond a region was not seen whole: if it is a face that anything tells from the
-    background, it was found when that was searched, or is when it changes.
+    A face that reaches beyond a region is dropped: it was detected when its surroundings were
+    searched, or will be when they change.
     """
     height, width = sent.frame.grey.shape
     found = [

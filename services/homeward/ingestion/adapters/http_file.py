@@ -12,12 +12,12 @@ import urllib3
 from homeward.servicekit import errors
 
 BLOCK_BYTES = 4 * 1024 * 1024
-"""Read at once. An mp4 interleaves, so what comes next is nearly always in the same block, and an
-object store spends the more time on a range the more of them there are."""
+"""Bytes of a block. An mp4 interleaves its tracks, so the next bytes are nearly always in the same
+block; and an object store takes longer for many small ranges."""
 
 KEPT_BLOCKS = 8
-"""Enough for several demuxers that go back and forth between the index and the pictures, a little
-apart from each other."""
+"""Blocks in memory: enough for several demuxers that go back and forth between the index and the
+pictures, each at a place of its own."""
 
 _GONE = frozenset({403, 404})  # an expired URL answers 403, and so does S3 for an absent object
 _PARTIAL = 206
@@ -48,7 +48,7 @@ class HttpBlocks:
         self.block(0)
 
     def block(self, number: int) -> bytes:
-        """Return a block; whoever asks first reads it, others wait."""
+        """Return a block; the first caller reads it, and others wait for it."""
         with self._lock:
             known = self._blocks.get(number)
             block = known or Future()
@@ -66,7 +66,7 @@ class HttpBlocks:
         return block.result()
 
     def close(self) -> None:
-        """Let go of the connections and of what was read."""
+        """Close the connections and drop the blocks."""
         with self._lock:
             self._blocks.clear()
         self._http.clear()

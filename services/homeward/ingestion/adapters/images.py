@@ -70,7 +70,7 @@ class CvFaceImages:
         return np.asarray(few, np.float32)
 
     def selection_quality(self, frame: Frame, face: Face, *, sharpness: bool) -> float:
-        """Return how well a face serves recognition, in [0, 1]; without `sharpness`, at most."""
+        """Return a face's quality, in [0, 1]; without `sharpness`, that of a sharp face."""
         return _quality(_aligned(frame.picture, face) if sharpness else None, face)
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:

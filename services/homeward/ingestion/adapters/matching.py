@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import grpc
 
@@ -34,7 +34,7 @@ IDEMPOTENT = idempotent_calls(
     subject_service_pb2.DESCRIPTOR,
     streams=True,
 )
-"""Of its calls, those that may be repeated."""
+"""Calls that gRPC may repeat."""
 
 TIMEOUT_SECONDS = 30.0
 MATCH_BATCH = 256
@@ -43,15 +43,15 @@ MATCH_BATCH = 256
 RECORD_BATCH = 16
 
 READ_AT_ONCE = 8
-"""Sightings that are read at a time."""
+"""Sightings or subjects that are read at a time."""
 
 
 class GrpcMatcher:
-    """Asks the matching service.
+    """Calls the matching service.
 
     Args:
-        channel: To it.
-        target: Its address, for messages.
+        channel: Channel to the service.
+        target: Address of the service, for messages.
     """
 
     def __init__(self, channel: grpc.aio.Channel, target: str) -> None:
@@ -62,7 +62,7 @@ class GrpcMatcher:
         self._target = target
 
     async def ping(self) -> None:
-        """Answer when the service does."""
+        """Return when the service answers."""
         await check_health(self._channel, "matching", self._target)
 
     async def match(
@@ -94,7 +94,7 @@ class GrpcMatcher:
         return matches, policy
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
-        """Record sightings; return of each the id, or why it was not recorded."""
+        """Record sightings; return for each its id, or why it was not recorded."""
         recorded: list[str | Drop] = []
         for start in range(0, len(drafts), RECORD_BATCH):
             request = sighting_service_pb2.RecordSightingsRequest(
@@ -109,7 +109,7 @@ class GrpcMatcher:
         return recorded
 
     async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
-        """Return those of some sightings that are there, as they stand, in no order."""
+        """Return the sightings with these ids that exist, in no order."""
         at_once = asyncio.Semaphore(READ_AT_ONCE)
 
         async def read(sighting_id: str) -> Candidate | None:
@@ -122,6 +122,22 @@ class GrpcMatcher:
             return _candidate(answer.sighting)
 
         return [one for one in await asyncio.gather(*map(read, sighting_ids)) if one is not None]
+
+    async def case_references(self, subject_ids: Collection[str]) -> dict[str, str]:
+        """Return the case references of those of some subjects who are looked for."""
+        at_once = asyncio.Semaphore(READ_AT_ONCE)
+
+        async def read(subject_id: str) -> tuple[str, str]:
+            request = subject_service_pb2.GetSubjectRequest(subject_id=subject_id)
+            try:
+                async with at_once, translated("matching", self._target):
+                    answer = await self._subjects.GetSubject(request, timeout=TIMEOUT_SECONDS)
+            except errors.NotFoundError:
+                return subject_id, ""
+            return subject_id, answer.subject.case_reference
+
+        found = await asyncio.gather(*map(read, subject_ids))
+        return {subject_id: case for subject_id, case in found if case}
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody."""

@@ -28,16 +28,16 @@ from homeward.servicekit.cage import CageBrokenError, CageLimits
 from homeward.servicekit.executor import BoundedExecutor
 
 AHEAD = 12
-"""Pictures of one piece that are decoded ahead of what is looked at: 47 MB at 1080p. Two seconds at
-five a second, so that the next group of pictures is decoded while this one is looked at."""
+"""Pictures of one piece that are decoded ahead of the search: 47 MB at 1080p. Two seconds at five a
+second, so that the next group of pictures is decoded while this one is searched."""
 
 SPARE_RATE = 2.5
-"""With at least this many times as many pictures a second as are asked for, those are passed over
-that no other one is decoded from: two fifths of the time, where there are any. Where those that
-remain without any B picture are enough, no B picture is decoded: three fifths."""
+"""Ratio of the recording's pictures a second to those asked for, from which on pictures that no
+other is decoded from are skipped: this saves two fifths of the time. If the pictures without B
+pictures are enough, no B picture is decoded, which saves three fifths."""
 
 LINGER_SECONDS = 1.0
-"""How long a recording stays open after its last segment: the next one is often of the same."""
+"""Time for which a recording stays open after a segment: the next one is often of the same."""
 
 MOST_EARLIER = 2
 """Key pictures before a piece that decoding begins at, at most, where pictures are complete only
@@ -69,15 +69,15 @@ class CagedFrameSource:
     async def open(
         self, url: str, video: VideoTrack, timeline: Timeline
     ) -> AsyncGenerator[CagedRecording, None]:
-        """Open the recording whose file is at `url`; the rest is what is known of it.
+        """Open the recording whose file is at `url`.
 
-        Whoever has the same one open shares what was read of it, and its decoders.
+        Searches that have the same recording open share its blocks and its decoders.
         """
-        # A signature differs each time. A camera may have been set to another shape of pixels.
+        # The signature differs each time. The camera's pixel aspect ratio may have been changed.
         name = f"{urlsplit(url)._replace(query='').geturl()} {video.presentation}"
         recording = self._open.get(name)
         if recording is None:
-            # Those that linger have cages, which only recordings that are searched may keep.
+            # Recordings that are not searched any more give up their cages.
             for other, unused in list(self._open.items()):
                 self._close_unused(other, unused)
             recording = CagedRecording(
@@ -93,13 +93,13 @@ class CagedFrameSource:
                 loop.call_later(LINGER_SECONDS, self._close_unused, name, recording)
 
     def _close_unused(self, name: str, recording: CagedRecording) -> None:
-        """Let go of a recording, if nobody has opened it again."""
+        """Close a recording, unless it was opened again."""
         if self._open.get(name) is recording and not recording.users:
             del self._open[name]
             recording.close()
 
     def warm(self) -> None:
-        """Start as many cages as decode at a time, and log what keeps them in."""
+        """Start as many cages as decode at a time, and log their protections."""
         self._cages.warm(self._decoders)
         self._cages.log_protections()
 
@@ -119,7 +119,7 @@ class _Cages:
         self._idle: list[MediaCage] = []
 
     def take(self) -> MediaCage:
-        """Return one that nobody else uses."""
+        """Return a cage that is not in use."""
         while self._idle:
             cage = self._idle.pop()
             if cage.alive:
@@ -128,18 +128,18 @@ class _Cages:
         return MediaCage(self._server, self._limits)
 
     def log_protections(self) -> None:
-        """Write to the log what keeps a cage in."""
+        """Log the protections of a cage."""
         cage = self.take()
         cage.log_protections()
         self._idle.append(cage)
 
     def warm(self, number: int) -> None:
-        """Have so many wait for the next file."""
+        """Start cages until so many wait for the next file."""
         while len(self._idle) < number:
             self._idle.append(MediaCage(self._server, self._limits))
 
     def close(self) -> None:
-        """End those that wait."""
+        """End the waiting cages."""
         while self._idle:
             self._idle.pop().close()
         self._server.close()
@@ -159,11 +159,11 @@ class CagedRecording:
     ) -> None:
         self._url = ""
         self.users = 0
-        """Who have it open."""
+        """Number of users that have it open."""
         self.video = video
         self.timeline = timeline
         self.earlier = 0
-        """How many key pictures before a piece its decoding begins."""
+        """Number of key pictures before a piece at which decoding begins."""
         self._executor = executor
         self._cages = cages
         self._decoders = decoders
@@ -184,7 +184,7 @@ class CagedRecording:
         return self.users
 
     def close(self) -> None:
-        """Let go of the file; nothing decodes any more.
+        """Close the file; nothing decodes any more.
 
         Its cages end with it: one that a file has taken over must not see the next file.
         """
@@ -279,7 +279,7 @@ class _Decoding:
         return self
 
     def stop(self) -> None:
-        """Have it end soon: nobody takes any more of it."""
+        """End the decoding soon: its pictures are not needed any more."""
         self._stopped.set()
         self._room.release()  # lets a decoder that waits see the stop
 
@@ -380,14 +380,14 @@ class _Reader:
 def task_of(
     timeline: Timeline, piece: Piece, *, rate: float, skip: Skip, earlier: int
 ) -> tuple[Decode, tuple[NDArray[np.int64], ...]] | None:
-    """Return what a cage is told of a piece; None where the file has no picture in it.
+    """Return the task of decoding a piece; None if the file has no picture in it.
 
     Args:
-        timeline: Of the recording.
-        piece: What is to be decoded.
-        rate: Pictures a second, at most, of a piece that names none.
-        skip: FFmpeg's word for the pictures that are not decoded.
-        earlier: How many key pictures to begin before the one that should do.
+        timeline: Timeline of the recording.
+        piece: The piece to decode.
+        rate: Most pictures a second of a piece that names no times.
+        skip: FFmpeg's name for the pictures that are not decoded.
+        earlier: Number of key pictures to begin before the nearest one.
     """
     at = None if piece.at is None else [timeline.shown_at(one) for one in piece.at]
     end = piece.stretch.end if at is None else at[-1] + _TICK

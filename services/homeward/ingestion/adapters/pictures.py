@@ -1,4 +1,4 @@
-"""Pictures out of a cage: converted only as far as somebody looks at them."""
+"""Pictures from a cage: only the parts that are used are converted."""
 
 from __future__ import annotations
 

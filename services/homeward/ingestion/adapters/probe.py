@@ -1,4 +1,4 @@
-"""Finding out what a file is, in a cage.
+"""Examining a file, in a cage.
 
 The file comes from outside: one that crashes or exhausts a decoder ends its probe, not the service.
 """
@@ -55,7 +55,7 @@ from homeward.servicekit.fork_server import ForkServer
 log = structlog.get_logger()
 
 WALL_SECONDS = 900.0
-"""For reading a file: one of 50 GB comes from the embedded store in this time."""
+"""Longest time for reading a file: one of 50 GB comes from the embedded store in less."""
 
 TOO_LONG = f"it takes more than {WALL_SECONDS / 60:g} minutes"
 
@@ -63,8 +63,8 @@ MAX_UNSTEADY = 2.5
 """Most that one in a hundred gaps between pictures may be longer than most of them are."""
 
 UNCERTAIN_HOLE = timedelta(hours=1)
-"""After a longer time without pictures it is uncertain whether the recorder paused, or its clock
-was set."""
+"""Time without pictures after which it is uncertain whether the recorder paused, or its clock was
+set."""
 
 ASSUMED_RATE = 25.0
 """Pictures a second of a file that says nothing about it."""
@@ -86,7 +86,7 @@ class CagedProber:
         self._places = asyncio.Semaphore(MAX_EXAMINED_AT_ONCE)
 
     async def log_protections(self) -> None:
-        """Try a cage, and write to the log what keeps it in.
+        """Start a cage to try it, and log its protections.
 
         Raises:
             UnavailableError: It does not start.
@@ -129,7 +129,7 @@ def _examined(server: ForkServer, url: str, ended: threading.Event) -> Examinati
 
 
 class _Blocks(HttpBlocks):
-    """The blocks of a file, until nobody waits for what it is, or it takes too long."""
+    """The blocks of a file, until the caller has left or the examination takes too long."""
 
     def __init__(self, url: str, ended: threading.Event) -> None:
         self._ended = ended
@@ -154,7 +154,7 @@ def _unreadable(problem: str) -> errors.InvalidArgumentError:
 
 
 def described(facts: Facts, arrays: dict[str, NDArray[np.int64]]) -> Examination:
-    """Make a recording's timeline and description of what a cage found out.
+    """Make a recording's timeline and `MediaInfo` from the findings of a cage.
 
     Raises:
         InvalidArgumentError: `FOOTAGE_UNREADABLE`: it is beyond a bound.
@@ -266,7 +266,7 @@ def _cut_off(missing: float) -> Finding:
 
 
 def _findings(facts: Facts, timeline: Timeline, steps: Steps, rate: float) -> list[Finding]:
-    """Return what is odd about a recording and does not prevent searching it."""
+    """Return the findings about a recording that do not prevent searching it."""
     found: list[Finding] = []
 
     def tell(problem: FootageProblem, detail: str) -> None:
@@ -339,7 +339,7 @@ def _span(span: timedelta) -> str:
 
 
 def is_steady(times: NDArray[np.int64]) -> bool:
-    """Tell whether pictures come at one rate, but for a few that are missing.
+    """Return whether pictures come at one rate, apart from a few that are missing.
 
     Args:
         times: Presentation times in any unit, in order. At least one.

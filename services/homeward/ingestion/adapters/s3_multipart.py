@@ -25,7 +25,7 @@ from minio.xml import Element, SubElement, findtext, getbytes, unmarshal
 from homeward.ingestion.footage.ports import Part
 
 SIGNED_FOR = timedelta(minutes=15)
-"""How long a request may be under way. As far as S3 lets two clocks be apart."""
+"""Longest duration of a request: the difference that S3 allows between two clocks."""
 
 _DONE = frozenset({200, 204})
 _XML = "application/xml"

@@ -20,10 +20,10 @@ COPIED_FROM = SHARED_BYTES // 2
 
 
 class SharedPictures:
-    """Which parts of a shared memory hold pictures that are still looked at.
+    """The parts of a shared memory that hold pictures in use.
 
-    A picture is looked at where the cage wrote it, and its room is free once nobody has it any
-    more. A cage that was taken over can change it meanwhile, and could as well have written it so.
+    A picture is used where the cage wrote it, and its room is free once nothing refers to it. A
+    cage that was taken over can change the picture meanwhile; it could as well have written it so.
     """
 
     def __init__(self) -> None:
@@ -52,9 +52,10 @@ class SharedPictures:
         return self._given
 
     def take(self, shared: Any, size: int) -> NDArray[np.uint8] | None:  # noqa: ANN401 - any buffer
-        """Return what was written to the room that was given.
+        """Return the bytes that were written to the given room.
 
-        None if that is not so large, or was taken: what only a cage would do that was taken over.
+        None if the room is smaller, or was used already, which only a cage that was taken over
+        does.
         """
         place, room = self._given.place, self._given.room
         if size > room or place in self._held:

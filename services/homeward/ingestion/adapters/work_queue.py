@@ -1,8 +1,8 @@
 """The queues of scans on NATS JetStream: segments to search, and scans to plan.
 
-Segments of a scan have a subject and a consumer of their own, so that scans take turns: whoever
-takes a segment goes round the subjects that the stream holds. A consumer that nobody has asked for
-an hour goes by itself, and is made again when it is needed.
+The segments of each scan have a subject and a consumer of their own, so that scans take turns: a
+scanner takes segments from the subjects of the stream in turn. JetStream removes a consumer that
+was not used for an hour; it is made again when it is needed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ PLAN_STREAM = SCAN_PLANS.place
 PLAN_SUBJECT = "scan.plan"
 PLANNERS = "planners"
 FORMER_CONSUMER = "scanners"
-"""Of a version that had one for all scans; JetStream allows no other beside it."""
+"""Consumer of an earlier version, one for all scans; JetStream allows no other beside it."""
 
 ACK_WAIT_SECONDS = 15.0
 DEDUPLICATION_SECONDS = 3600.0
@@ -171,7 +171,7 @@ class NatsWorkQueue:
                     await self._announced_after(announced)
 
     async def drop(self, scan_id: str) -> list[int]:
-        """Take out what waits of a scan, `MOST_DROPPED` or so; return the numbers of these."""
+        """Remove about `MOST_DROPPED` queued segments of a scan; return their numbers."""
         dropped: list[int] = []
         with self._nats.translated():
             while messages := await self._fetch(
@@ -187,7 +187,7 @@ class NatsWorkQueue:
         return dropped
 
     async def backlog(self) -> Backlog:
-        """Return how much there is to do."""
+        """Return the amount of queued work."""
         in_flight = offset = 0
         with self._nats.translated():
             messages = (await self._nats.jetstream.stream_info(STREAM)).state.messages
@@ -200,7 +200,7 @@ class NatsWorkQueue:
         return Backlog(waiting=max(messages - in_flight, 0), in_flight=in_flight)
 
     async def ping(self) -> None:
-        """Answer when the queue does."""
+        """Return when the queue answers."""
         with self._nats.translated():
             await self._nats.jetstream.stream_info(STREAM)
 

@@ -1,8 +1,8 @@
 """Decoding a piece of a file by its timeline.
 
-Each packet is told by its place in the file which picture of the timeline it is; from there on they
-are counted. The decoder is given the picture's number as its time stamp and hands it back with the
-picture, in whatever order: so a picture's time is the timeline's, and no other.
+The place of the first packet in the file says which picture of the timeline it is; further packets
+are counted. The decoder gets the number of a picture as its time stamp, and returns it with the
+picture, in whatever order. So the time of a picture is always that of the timeline.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MAX_UNMATCHED = 4096
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """What is to be decoded, and the part of the timeline that it needs."""
+    """A decoding task, and the part of the timeline that it needs."""
 
     task: Decode
     times: NDArray[np.int64]
@@ -86,7 +86,7 @@ class OpenFile:
         self._stream: Any = chosen[0]
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the file."""
         self._tracks.close()
 
     def use(self, service: Service) -> None:
@@ -226,7 +226,7 @@ class OpenFile:
 
 
 class _wanted:  # noqa: N801 - reads as the question that it answers
-    """Tells which of the pictures of a piece are wanted, in the order in which they are shown."""
+    """Chooses the wanted pictures of a piece, in the order in which they are shown."""
 
     def __init__(self, task: Decode) -> None:
         self._task = task

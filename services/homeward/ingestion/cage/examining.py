@@ -1,4 +1,4 @@
-"""Finding out what a file is: every packet of its picture tracks, and a few of their pictures."""
+"""Examining a file: every packet of its picture tracks, and a few of their pictures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _STILL_BRANDS = frozenset(
 
 @dataclass(slots=True)
 class _Track:
-    """What was seen of a picture track."""
+    """Packets and pictures of a track, as far as they were read."""
 
     stream: VideoStream
     dts: array[int] = field(default_factory=lambda: array("q"))
@@ -79,7 +79,7 @@ class _Track:
                 self._decoded(packet.decode())
 
     def finish(self) -> None:
-        """Take those in that the decoder held back."""
+        """Take in the pictures that the decoder held back."""
         with damage_ignored():
             self._decoded(self.stream.codec_context.decode(None))
 
@@ -93,7 +93,7 @@ class _Track:
 
     @property
     def facts(self) -> TrackFacts:
-        """What is told of it."""
+        """The facts about the track."""
         context = self.stream.codec_context
         return TrackFacts(
             index=self.stream.index,

@@ -21,7 +21,7 @@ ALIVE_SECONDS = 2.0
 
 
 class StoppedError(Exception):
-    """Nobody wants more of the task."""
+    """The service has ended the task."""
 
 
 @contextmanager
@@ -74,7 +74,7 @@ class Service:
         self._heard = time.monotonic()
 
     def still_at_it(self) -> None:
-        """Let the service hear from this process now and then, and stop when it says so."""
+        """Send a sign of life from time to time, and stop when the service says so."""
         if time.monotonic() - self._heard >= ALIVE_SECONDS:
             self._ask(Alive())
 

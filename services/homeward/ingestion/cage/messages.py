@@ -1,8 +1,8 @@
-"""What the service and a cage of ingestion say to each other.
+"""The messages between the service and a cage of ingestion.
 
-The service sends a task, and answers each message of the cage that wants an answer, in order, until
-the task is done. A cage that was taken over could say anything: so sizes and numbers are checked
-where they arrive.
+The service sends a task, and answers the messages of the cage that need an answer, in order, until
+the task is done. A cage that was taken over may send anything, so the service checks sizes and
+numbers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import msgspec
 
 
 class Examine(msgspec.Struct, tag=True):
-    """Task: find out what a file is. Ends with `Examination`."""
+    """Task: examine a file. Ends with `Examination`."""
 
     size: int
     """Of the file, bytes."""
@@ -111,11 +111,11 @@ class Go(msgspec.Struct, tag=True):
 
 
 class Stop(msgspec.Struct, tag=True):
-    """Nobody wants more of it."""
+    """End the task: no more is needed."""
 
 
 class Done(msgspec.Struct, tag=True):
-    """From a cage: that was all, or all that could be had."""
+    """From a cage: the task is done, as far as the file allows."""
 
     problem: str = ""
     """Why the file cannot be opened, as part of a sentence."""
@@ -139,7 +139,7 @@ class TrackFacts(msgspec.Struct):
 
 
 class Examination(msgspec.Struct, tag=True):
-    """From a cage: what a file is, or what is wrong with it.
+    """From a cage: facts about a file, or its problem.
 
     The stamps of its pictures follow: five arrays of as many, see `STAMPS`.
     """

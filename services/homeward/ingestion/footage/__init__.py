@@ -1,1 +1,1 @@
-"""Recordings: how they come, what they are, how they go."""
+"""Recordings: upload, examination, storage and erasure."""

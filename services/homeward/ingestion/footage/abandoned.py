@@ -1,4 +1,4 @@
-"""Uploads that were not done in time, and the bytes that came of them."""
+"""Abandoned uploads, and removing their bytes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AbandonedUploads:
         return [upload.header.footage_id for upload in uploads if not upload.done]
 
     async def sweep(self) -> int:
-        """Remove those that are due, and the bytes that came of them; return how many."""
+        """Remove the abandoned uploads and their bytes; return how many."""
         count = 0
         for entry in await self._uploads.entries():
             upload = records.decode(entry.value, Upload)
@@ -46,7 +46,7 @@ class AbandonedUploads:
                 await self._drop_parts(upload)
                 if not upload.done:
                     await self._abandon(upload)
-            except errors.DomainError as error:  # it must not keep any recording
+            except errors.DomainError as error:  # must not keep the sweep from any recording
                 log.warning("upload not removed", request_id=entry.key, problem=error.message)
                 continue
             await self._uploads.erase(entry.key)
@@ -54,7 +54,7 @@ class AbandonedUploads:
         return count
 
     async def _drop_parts(self, upload: Upload) -> None:
-        """Remove parts that became no object: of one that is done too, what broke off before."""
+        """Remove parts that became no object, also of a completed upload that broke off before."""
         key = FootageLayout(upload.header.footage_id).file
         for multipart in filter(None, [upload.multipart_id, *upload.admissions]):
             await self._store.abort_multipart(key, multipart)

@@ -1,9 +1,8 @@
-"""One line of the times that a file gives its pictures, whatever its clock does.
+"""One timeline of a file's pictures, whatever the clock of the file does.
 
-Files give times in many ways: with a clock that starts anew, jumps or steps back, with one wild
-time stamp among good ones, or with a stamp for some pictures only. `place` makes one line of them,
-which never goes back: the clock of the first run counts, what follows a step back is put right
-behind, and a jump ahead is a hole.
+The clock of a file may restart, jump or step back; single time stamps may be wild, or missing.
+`place` makes one timeline that never goes back: it follows the clock of the first run, puts
+pictures after a step back directly behind those before, and leaves a hole at a jump ahead.
 """
 
 from __future__ import annotations
@@ -30,16 +29,16 @@ MAX_JUMP = timedelta(hours=24)
 """A clock that goes ahead by more than this has been set, and tells nothing about a hole."""
 
 MAX_OUTLIERS = 8
-"""This many pictures in a row, at most, have wild times; where more do, the clock has changed."""
+"""Most pictures in a row whose times count as wild; where more differ, the clock has changed."""
 
 _REORDERED = 17
 """A picture is shown, at most, as many pictures after it is decoded (H.264 and H.265 allow 16)."""
 
 _TIMED_ELSEWHERE = 0.9
-"""Part of the pictures that a file times, from which on one without a time is an exception."""
+"""Share of pictures with a time from which on a picture without one is an exception."""
 
 _FARTHEST = 2.0**61
-"""No picture is farther than this from the first one, microseconds: room to subtract in 64 bits."""
+"""Longest distance of a picture from the first one, microseconds: 64 bits have room to subtract."""
 
 _WRAP = 1 << 33
 """Ticks after which the clock of a transport stream starts anew."""
@@ -49,7 +48,7 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stamps:
-    """What a file says about the pictures of its track, in the file's order."""
+    """Times, sizes and places of the pictures of a track, in the file's order."""
 
     dts: NDArray[np.int64]
     """When each is decoded, ticks of the track; `UNKNOWN` where the file does not say."""
@@ -62,7 +61,7 @@ class Stamps:
     keys: NDArray[np.bool_]
     """Whether others can be decoded from it on."""
     hidden: NDArray[np.bool_]
-    """Whether the file has it only to decode others from, and leaves it out (an edit list)."""
+    """Whether the file leaves the picture out (an edit list) and only decodes others from it."""
     tick: float
     """Seconds."""
     rate: float
@@ -71,11 +70,11 @@ class Stamps:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What is odd about a recording's clock."""
+    """Oddities of a recording's clock."""
 
     backward: tuple[timedelta, ...] = ()
-    """Where, on the timeline, the clock went back or was set anew: times after the first of them
-    are by no clock."""
+    """Places on the timeline where the clock went back or was set. Times after the first of them
+    follow no clock."""
     outliers: int = 0
     """Pictures whose time stamps were ignored."""
     untimed: int = 0
@@ -94,13 +93,13 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
     pts = _complete(stamps, step)
     placed, backward, outliers = _straightened(pts, _decoding_clock(stamps), stamps.tick, step)
     first = placed[~stamps.hidden].min() if not np.all(stamps.hidden) else placed.min()
-    # Stamps of nonsense may be any number of 64 bits, of any unit.
+    # Nonsensical stamps may be any 64-bit number, in any unit.
     placed -= first
     placed *= stamps.tick * 1e6
     np.clip(placed, -_FARTHEST, _FARTHEST, out=placed)
     times = np.rint(placed, out=placed).astype(np.int64)
     del placed
-    # A file that leaves everything out shows it: nobody makes a recording of nothing.
+    # If a file leaves all pictures out, they are shown nevertheless.
     hidden = stamps.hidden & ~np.all(stamps.hidden)
     flags = stamps.keys * KEY + (stamps.pts != UNKNOWN) * TIMED + hidden * HIDDEN
     timeline = Timeline(
@@ -111,7 +110,7 @@ def place(stamps: Stamps) -> tuple[Timeline, Steps]:
 
 
 def _without_constants(stamps: Stamps) -> Stamps:
-    """Return the stamps without those of a clock that stands still, which tells nothing."""
+    """Return the stamps without those of a clock that stands still."""
 
     def unless_still(clock: NDArray[np.int64]) -> NDArray[np.int64]:
         known = clock[clock != UNKNOWN]
@@ -122,9 +121,9 @@ def _without_constants(stamps: Stamps) -> Stamps:
 
 
 def _lead_in(pts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell which pictures come before the first one with a time, in a file that times the others.
+    """Return which pictures come before the first one with a time, if later ones have times.
 
-    Such a file was cut: it has them to decode others from, and no player shows them.
+    Such a file was cut: its first pictures serve to decode others, and no player shows them.
     """
     known = pts != UNKNOWN
     first = int(np.argmax(known))

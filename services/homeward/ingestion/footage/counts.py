@@ -1,8 +1,8 @@
-"""What is held, counted by camera and day, so that a report need not count it all again.
+"""Counts of recordings by camera and day, so that a report need not count all of them again.
 
-The sweep counts a day when it looks at it. What takes a recording in, or removes one, marks its day
-as changed, so that a report knows which counts it cannot go by. Recordings are counted from the
-list of objects and the records beside the store: no manifest is read.
+The sweep counts a day when it visits it. Uploads and removals mark the day of their recording as
+changed, so that a report knows which counts are out of date. Recordings are counted from the list
+of objects and the records beside the store; no manifest is read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ELSEWHERE = "other"
 
 @dataclass(frozen=True, slots=True)
 class KindCount:
-    """How much there is of one kind of data."""
+    """Amount of one kind of data."""
 
     count: int = 0
     size_bytes: int = 0
@@ -63,7 +63,7 @@ NOTHING = KindCount()
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """What there is of the recordings of a camera that start on one day."""
+    """Counts of the recordings of a camera that start on one day."""
 
     day: str
     """As `layout.day_prefix` names it, or `NO_DAY`."""
@@ -74,27 +74,27 @@ class DayCount:
     sweep_time: datetime | None = None
     """When the first of these recordings is to be removed."""
     breach_time: datetime | None = None
-    """From when on something of it is past its deadline, if it is still there then."""
+    """Time at which the first of its data passes its deadline, if it is not removed before."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing."""
+        """Whether nothing is held."""
         kinds = (self.footage, self.presence, self.incomparable, self.unclaimed)
         return not any(kind.count for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class MonthCount:
-    """What there is of a camera, by the days of a month."""
+    """Counts of a camera by the days of a month."""
 
     camera_id: str
     month: str
     """The first digits of its days, or `ELSEWHERE`."""
     count_time: datetime | None = None
-    """When all of its days were last looked at; None when that was never."""
+    """When all of its days were last counted; None before the first time."""
     days: tuple[DayCount, ...] = ()
     changed: tuple[str, ...] = ()
-    """Days of which something has come or gone since they were counted."""
+    """Days with uploads or removals since they were counted."""
     marks: int = 0
     """How often days were marked as changed."""
 
@@ -110,17 +110,17 @@ class StoredCount:
 
 @dataclass(frozen=True, slots=True)
 class DayListing:
-    """What was found of a day."""
+    """Objects and records of one day."""
 
     day: str
     objects: Sequence[ObjectInfo]
     held: Mapping[str, HeldFootage]
-    """What is known of its recordings beside the store, by their ids."""
+    """Records of its recordings beside the store, by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """What of a day is past its deadline."""
+    """Data of one day that is past its deadline."""
 
     footage_ids: tuple[str, ...] = ()
     presence: int = 0
@@ -133,15 +133,15 @@ class RetentionTerms:
     """How long recordings are held."""
 
     keep: timedelta
-    """From their first byte; they may be read so long."""
+    """Time from their first byte during which they may be read."""
     ahead: timedelta = timedelta()
     """How long before its deadline the sweep removes one."""
 
     def deadline(self, held: HeldFootage, manifest: ObjectInfo) -> datetime:
         """Return when a recording must be gone.
 
-        Its age is counted from its first byte, or from when the store wrote its manifest if that is
-        said to be earlier: one of the two clocks was wrong then, and the promise holds by either.
+        Its age is counted from its first byte, or from the store's time of its manifest if that is
+        earlier: one of the two clocks was wrong then, and the promise holds by both.
         """
         return min(held.delete_time, manifest.modified + self.keep)
 
@@ -269,7 +269,7 @@ class FootageCounts:
         return {one.count.month: one for one in found}
 
     async def mark(self, footage_id: str) -> None:
-        """Say that something of a recording's day has come or gone."""
+        """Mark the day of a recording as changed."""
         layout = FootageLayout(footage_id)
         month = month_of(layout.day)
 
@@ -277,13 +277,13 @@ class FootageCounts:
             held = records.decode(value, MonthCount) if value else None
             count = held or MonthCount(layout.camera_id, month)
             changed = tuple(sorted({*count.changed, layout.day}))
-            # Written even if it says the same: what is being counted now may have missed this.
+            # Written even if unchanged: a count under way may have missed this change.
             return records.encode(replace(count, changed=changed, marks=count.marks + 1))
 
         await edit(self._store, _key(layout.camera_id, month), add)
 
     async def write(self, count: MonthCount, *, revision: int) -> None:
-        """Write counts, unless something was marked or counted since they were read.
+        """Write counts, unless a day was marked or counted since they were read.
 
         Raises:
             ConflictError: They are not as they were read.

@@ -1,4 +1,4 @@
-"""Giving recordings up: removed, proven to be gone, and written down."""
+"""Erasing recordings: removal, proof that they are gone, and a record of it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class FootageEraser:
     Args:
         store: Holds the recordings.
         library: Reads their manifests.
-        sightings: Forgets the sightings of those that are given up.
-        records: What is known of recordings beside the store.
-        counts: Are told what comes and goes.
+        sightings: Erases the sightings in removed recordings.
+        records: Records of recordings beside the store.
+        counts: Counts of recordings, told of each change.
         clock: Tells the time.
     """
 
@@ -59,7 +59,8 @@ class FootageEraser:
 
         Args:
             footage_id: Names it.
-            by_store: Whether the store has removed its file by itself, and this is for the rest.
+            by_store: Whether the store has removed the file by itself, so that only the rest is
+                left.
 
         Raises:
             NotFoundError: `FOOTAGE_NOT_FOUND`.
@@ -84,14 +85,14 @@ class FootageEraser:
             if item.key != layout.manifest:
                 await self._remove(item.key, footage_id)
         await self._remove(layout.manifest, footage_id)
-        # What a scan under way wrote down before it could see that the manifest is gone, and old
-        # versions of what was deleted or written over before.
+        # Objects that a running scan wrote before it could see that the manifest is gone, and old
+        # versions of objects that were deleted or overwritten before.
         await self._store.purge(folder)
         await self._require_gone(folder, footage_id)
         await self._erased(begun)
 
     async def _require_gone(self, folder: str, footage_id: str) -> None:
-        """Ask the store, as it is set up now, whether it keeps anything of a recording."""
+        """Check that the store, as it is set up now, keeps nothing of a recording."""
         if await self._store.left(folder):
             if keeping := await self._store.keeping():
                 raise kept_version(FOOTAGE.place, "; ".join(keeping))
@@ -105,15 +106,15 @@ class FootageEraser:
         await self._counts.mark(held.footage_id)
 
     async def delete_rest(self, held: HeldFootage, *, by_store: bool = False) -> bool:
-        """Remove what is left of a recording without file or manifest, and write that down.
+        """Remove the rest of a recording without file or manifest, and record the removal.
 
         Args:
-            held: What is known of it.
+            held: Its record.
             by_store: Whether the store has removed it by itself.
 
         Returns:
-            Whether it was removed now: one whose removal is under way, and of which nothing is left
-            to remove, is for `finish_erasures`.
+            Whether it was removed now. `finish_erasures` ends a removal that is under way and has
+            no object left.
 
         Raises:
             FailedPreconditionError: As `delete`.
@@ -124,7 +125,7 @@ class FootageEraser:
         folder = layout.folder
         left = await self._store.objects(folder)
         if any(item.key in (layout.file, layout.manifest) for item in left):
-            return False  # it has come again meanwhile
+            return False  # it was uploaded again meanwhile
         if not left and await self._records.begun(name) is not None:
             return False
         begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
@@ -178,11 +179,11 @@ class FootageEraser:
         return finished
 
     async def discard(self, footage_id: str, objects: Sequence[ObjectInfo]) -> None:
-        """Remove what is left of something that is no recording, or none any more, and prove it.
+        """Remove objects that belong to no recording, and prove that they are gone.
 
         Args:
-            footage_id: Of what it seems to belong to; anything may have been put into the bucket.
-            objects: What is left.
+            footage_id: Id in their keys, of which there may never have been a recording.
+            objects: The objects.
 
         Raises:
             UnavailableError: A store does not answer; repeating the call finishes the work.

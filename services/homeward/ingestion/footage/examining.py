@@ -16,8 +16,8 @@ log = structlog.get_logger()
 class Examinations:
     """The examinations under way: one of each recording, and a few at a time.
 
-    Whoever asks for a recording that is being examined waits for the same examination. It goes on
-    when nobody waits any more, so that a call that is repeated after its deadline finds it done.
+    Callers that need the same recording wait for the same examination. The examination goes on when
+    no caller waits any more, so that a call repeated after its deadline finds it done.
 
     Args:
         examine: Examines the recording of an id, and returns it.
@@ -29,7 +29,7 @@ class Examinations:
         self._places = asyncio.Semaphore(MAX_EXAMINED_AT_ONCE)
 
     async def of(self, footage_id: str) -> Footage:
-        """Return a recording when it has been examined; raises what its examination raises."""
+        """Return a recording once it is examined; raises the error of its examination."""
         task = self._under_way.get(footage_id)
         if task is None:
             task = asyncio.create_task(self._in_turn(footage_id))
@@ -38,7 +38,7 @@ class Examinations:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End those under way."""
+        """Cancel the examinations under way."""
         tasks = list(self._under_way.values())
         for task in tasks:
             task.cancel()

@@ -1,9 +1,9 @@
 """Finding recordings by camera and day, which their keys begin with.
 
-Nothing is read but what may be asked for: the days of a camera come from a list of folders, the
-recordings of a day from another, and the manifest of a recording from its key. A recording belongs
-to the day on which it starts, and may reach into the next days, so that the days before a window
-are looked at as well, as far as the longest recording reaches.
+Only what may be asked for is read: the days of a camera come from a list of folders, the recordings
+of a day from another, and the manifest of a recording from its key. A recording belongs to the day
+on which it starts, and may reach into the next days, so the days before a window are listed too, as
+far back as the longest recording reaches.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.in_order import in_order
 
 REQUESTS_AT_ONCE = 8
-"""Of one list at a time, of each kind: as many as the store has connections."""
+"""Requests of each kind that a list makes at a time: as many as the store has connections."""
 
 PAGE_MISSES = 300
-"""Days of cameras, and recordings that turn out not to be asked for, that one page looks at, at
-most: one that finds few recordings ends there, and the next one goes on. Each is a request to the
+"""Most days of cameras, and recordings that turn out not to be asked for, that one page reads. A
+page that finds few recordings ends there, and the next page goes on. Each is a request to the
 store, and a day one more to the records beside it."""
 
 REACH = MAX_SPAN + timedelta(days=1)
-"""How long before the end of a recording it may start, at most: `MAX_SPAN` is up to its last
-picture, whose own time is short."""
+"""Longest time from the start to the end of a recording: `MAX_SPAN` up to its last picture, and the
+short time for which that is shown."""
 
 _FIRST_DAY, _LAST_DAY = "00000000", "99999999"
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -76,7 +76,7 @@ class FootageFilter:
         return first, day_of(self.end) if self.end else _LAST_DAY
 
     def may_take(self, footage_id: str) -> bool:
-        """Tell whether a recording may be asked for, as far as its id says."""
+        """Return whether a recording may be asked for, judged by its id alone."""
         start = FootageLayout(footage_id).start_time
         return (self.end is None or start < self.end) and (
             self.start is None or self.start - start < REACH
@@ -113,7 +113,7 @@ class FootagePage:
     """A page of recordings."""
 
     footage: tuple[Footage, ...]
-    """Fewer than were asked for, or none, where much had to be looked at."""
+    """Recordings; fewer than were asked for, or none, where many had to be read."""
     next_place: str
     """Where to go on; "" at the end of the list."""
 
@@ -122,10 +122,10 @@ class FootageFinder:
     """Finds recordings.
 
     Args:
-        store: Holds them.
-        known: What is known of them beside the store: where a record says that a recording ends
-            before a window, its manifest is not read. A record never says too early an end.
-        clock: Tells the time: what is past its deadline is not found.
+        store: Holds the recordings.
+        known: Records beside the store. If a record says that a recording ends before a window,
+            its manifest is not read. The end in a record is never too early.
+        clock: Tells the time; recordings past their deadline are not found.
     """
 
     def __init__(self, store: FootageStore, known: FootageRecords, clock: Clock) -> None:
@@ -191,7 +191,7 @@ class FootageFinder:
         return [CameraDay(camera_id, _date_in(prefix)) for prefix in prefixes]
 
     async def footage_ids(self, day: CameraDay) -> list[str]:
-        """Return the ids of what is there of a day, recordings and what broke off, in order."""
+        """Return the ids of a day, of recordings and of uploads that broke off, in order."""
         prefix = day_prefix(day.camera_id, day.day)
         names = (last_folder(one) for one in (await self._store.level(prefix)).folders)
         return sorted(name for name in names if is_footage_id(name))
@@ -211,9 +211,9 @@ class FootageFinder:
     async def _found(
         self, wanted: FootageFilter, after: Place | None
     ) -> AsyncGenerator[tuple[Place, Footage | None], None]:
-        """Yield recordings in order with their places, and the places that were in vain alone.
+        """Yield recordings in order with their places, and places without a recording.
 
-        These are of recordings that are not asked for, and at the end of each day.
+        The latter are places of recordings that are not asked for, and the ends of days.
         """
 
         async def read(place: Place) -> tuple[Place, Footage | None]:
@@ -254,7 +254,7 @@ class FootageFinder:
                 yield Place(day, _WHOLE)
 
     async def _candidates(self, day: CameraDay, wanted: FootageFilter) -> list[str]:
-        """Return the recordings of a day that may be asked for, as far as is known unread."""
+        """Return the recordings of a day that may be asked for, without reading manifests."""
         names = [name for name in await self.footage_ids(day) if wanted.may_take(name)]
         start = wanted.start
         if start is None or not names or day.day > day_of(start):

@@ -1,4 +1,4 @@
-"""Where everything lies in the bucket of recordings: the one place that knows the form of a key.
+"""Keys of the bucket of recordings: only this module knows their form.
 
     footage/{camera}/{yyyy}/{mm}/{dd}/{footage_id}/original       the file
                                                   /manifest.json  written last: makes a recording
@@ -92,7 +92,7 @@ class FootageLayout:
 
     @property
     def manifest(self) -> str:
-        """What says that it is a recording: while that is there, so is the recording."""
+        """Its manifest: while that exists, so does the recording."""
         return f"{self.folder}manifest.json"
 
     def timeline(self, version: int) -> str:
@@ -100,15 +100,15 @@ class FootageLayout:
         return f"{self.folder}timeline-{version}.npz"
 
     def presence(self, name: str) -> str:
-        """What a scan found of a piece of it, for later scans."""
+        """Presence in a piece of it, which a scan stored for later scans."""
         return f"{self.folder}{PRESENCE}/{name}.json"
 
     def incomparable(self, name: str) -> str:
-        """When somebody was in view in a piece of it, in a scan, who could not be compared."""
+        """Times of people in a piece of it whom a scan could not compare."""
         return f"{self.folder}{INCOMPARABLE}/{name}.json"
 
     def tails(self, upload: str) -> str:
-        """Prefix of what came of an upload after its last whole part."""
+        """Prefix of the bytes of an upload after its last whole part."""
         return f"{self.folder}tail-{upload}-"
 
     @property

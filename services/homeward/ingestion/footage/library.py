@@ -26,10 +26,10 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 
 PICTURES_HELD = 2_000_000
-"""Pictures whose timelines are kept in memory for the next segment of their recording; of one that
-has more, only its own. A picture takes 73 bytes, or 105 where each is a key picture, so that this
-is 146 to 210 MB, and an hour at 25 a second 6.6 to 9.5 MB (`Timeline` with all that is worked out
-from it, 2026-11-28, `pytest -k test_a_timeline_takes`)."""
+"""Most pictures whose timelines are kept in memory for the next segment of their recording; a
+longer timeline is kept alone. A picture takes 73 bytes, or 105 where each is a key picture, so that
+this is 146 to 210 MB, and an hour at 25 a second 6.6 to 9.5 MB (`Timeline` with all that is worked
+out from it, 2026-11-28, `pytest -k test_a_timeline_takes`)."""
 
 READ_URL_LIFETIME = timedelta(hours=6)
 EXAMINE_URL_LIFETIME = timedelta(hours=1)
@@ -46,7 +46,7 @@ class FootageLibrary:
         store: Holds them.
         prober: Examines them.
         executor: Packs and unpacks timelines: two seconds of work for a million pictures.
-        known: What is known of them beside the store.
+        known: Records of them beside the store.
         clock: Tells the time.
 
     Attributes:
@@ -92,7 +92,7 @@ class FootageLibrary:
         return footage
 
     async def has_file(self, footage_id: str) -> bool:
-        """Tell whether a recording's file is there; the store may have removed it by itself."""
+        """Return whether a recording's file exists; the store may have removed it by itself."""
         return await self._store.stat(FootageLayout(footage_id).file) is not None
 
     async def find(
@@ -165,10 +165,10 @@ class FootageLibrary:
                 pictures -= len(self._timelines.pop(other))
 
     async def up_to_date(self, footage: Footage) -> Footage:
-        """Return a recording as it is examined today: one that came earlier is examined again.
+        """Return a recording with its current examination; an older one is examined again.
 
         Raises:
-            InvalidArgumentError: `FOOTAGE_UNREADABLE`: it could not be taken in today.
+            InvalidArgumentError: `FOOTAGE_UNREADABLE`: today it would be refused.
         """
         if footage.media.version == timeline.VERSION:
             return footage
@@ -179,7 +179,7 @@ class FootageLibrary:
         await self._examinations.close()
 
     async def _examine_again(self, footage_id: str) -> Footage:
-        """Examine a recording and write what was found out, unless that has been done meanwhile."""
+        """Examine a recording and store the result, unless that has been done meanwhile."""
         footage = await self.get(footage_id)
         timeline_held = await self._store.stat(FootageLayout(footage_id).timeline(timeline.VERSION))
         if footage.media.version == timeline.VERSION and timeline_held is not None:
@@ -200,7 +200,7 @@ class FootageLibrary:
         return current
 
     async def write(self, footage: Footage, line: Timeline) -> None:
-        """Write a recording's timeline, and then its manifest: by that it is there."""
+        """Write a recording's timeline, and then its manifest, which makes it a recording."""
         layout = FootageLayout(footage.footage_id)
         await self._store.put(
             layout.timeline(footage.media.version),
@@ -216,7 +216,7 @@ class FootageLibrary:
         return await self.finder.manifest(footage_id) if is_footage_id(footage_id) else None
 
     async def examine(self, footage_id: str) -> Examination:
-        """Find out what the stored file of a recording holds, before there is a manifest.
+        """Examine the stored file of a recording that has no manifest yet.
 
         Raises:
             InvalidArgumentError: `FOOTAGE_UNREADABLE`.

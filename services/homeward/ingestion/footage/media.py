@@ -1,4 +1,4 @@
-"""What a file holds: its picture tracks, times and oddities."""
+"""Facts about a media file: its picture tracks, times and findings."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Orientation:
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """Which pictures of a file are searched, and how they are shown."""
+    """The track of a file that is searched, and how its pictures are shown."""
 
     track: int = 0
-    """Among all tracks of the file."""
+    """Index of the track among all tracks of the file."""
     orientation: Orientation = Orientation()
     pixel_aspect: float = 1.0
     """Width of a stored pixel, in parts of its height."""
@@ -36,7 +36,7 @@ class VideoTrack:
 
     codec: str
     width: int
-    """As shown: upright, with square pixels."""
+    """Width as shown, upright and with square pixels."""
     height: int
     average_frame_rate: float
     frame_count: int
@@ -75,7 +75,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class MediaInfo:
-    """What a file turned out to be."""
+    """Facts about a file, found by examining it."""
 
     video: VideoTrack
     duration: timedelta
@@ -84,16 +84,16 @@ class MediaInfo:
     missing: timedelta = timedelta()
     """How much longer the file says that it is than it plays."""
     findings: tuple[Finding, ...] = ()
-    """What is odd about it."""
+    """Oddities of the file."""
     holes: tuple[Stretch, ...] = ()
-    """The times that none of its pictures answers for."""
+    """Stretches without a picture."""
     keyless: tuple[Stretch, ...] = ()
-    """From a key picture to the next one or the end, where more than `RARE_KEY_PICTURES` lie
-    between: a search that begins inside decodes from the key picture on."""
+    """Stretches from a key picture to the next one or the end with more than `RARE_KEY_PICTURES`
+    pictures: a search that begins inside one decodes from its key picture on."""
     uncertain_from: timedelta | None = None
     """From where on its times are uncertain, because its clock was set; None if they are not."""
     version: int = 0
-    """Of how it was made; `timeline.VERSION`."""
+    """Version of the examination; `timeline.VERSION`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Stretch:
     start: timedelta
     """From the recording's first picture."""
     end: timedelta
-    """Without this instant itself."""
+    """Exclusive end, from the recording's first picture."""
 
     @property
     def duration(self) -> timedelta:
@@ -113,10 +113,9 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class PacketGroup:
-    """How large a key picture, and the pictures up to the next one, are in the file.
+    """Sizes in the file of a key picture and of the pictures up to the next one.
 
-    What moves makes pictures larger than what stands still, so that this tells where something
-    happens without decoding anything.
+    Movement makes pictures larger, so the sizes show where something happens, without decoding.
     """
 
     start: float

@@ -1,4 +1,4 @@
-"""A recording and its upload, as they are kept."""
+"""Recordings, uploads and their records."""
 
 from __future__ import annotations
 
@@ -46,39 +46,39 @@ class Footage:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload under way: what was announced, and where its bytes go."""
+    """An upload under way: its header, and where its bytes go."""
 
     header: FootageHeader
     create_time: datetime
     """When its first byte may have come: the 31 days count from here."""
     multipart_id: str | None
-    """Of the store's multipart upload; None for an upload by URL."""
+    """Id of the store's multipart upload; None for an upload by URL."""
     staging: str = ""
     """Key that the URL writes to. Empty for an upload by gRPC, and for one by URL that an earlier
     version began: its URL writes to the recording's own key, and it has to be begun again."""
     admissions: tuple[str, ...] = ()
     """Multipart uploads by which a staged file is copied to its recording's key."""
     done: bool = False
-    """Whether an upload by URL has become footage: kept to answer whoever lost the answer."""
+    """Whether an upload by URL has become footage: kept to answer a repeated call."""
 
 
 @dataclass(frozen=True, slots=True)
 class FootageErasure:
-    """That a recording was removed; nothing about what it showed."""
+    """Record that a recording was removed; nothing about what it showed."""
 
     footage_id: str
     receive_time: datetime
     delete_time: datetime
     begin_time: datetime
     erase_time: datetime | None = None
-    """When the store said of every object that it is not there; None while that is under way."""
+    """When the store confirmed for every object that it is gone; None while that is under way."""
     by_store: bool = False
     """Whether the store had removed it, or its file, by itself before that."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldFootage:
-    """That there is a recording, beside the store: it may remove one by itself."""
+    """Record that there is a recording, beside the store, which may remove one by itself."""
 
     footage_id: str
     receive_time: datetime

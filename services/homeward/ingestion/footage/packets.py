@@ -1,4 +1,4 @@
-"""How large the pictures of a whole recording are, by key picture and second."""
+"""Sizes of the pictures of a whole recording, by key picture and second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pointers by a file's digest whose recording is not there."""
+"""Removing pointers by a file's digest whose recording does not exist."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.objects import ObjectInfo
 
 PAGE = 1000
-"""Pointers that are listed at a time."""
+"""Pointers in one list request."""
 
 CHECKED_AT_ONCE = 8
 """Pointers whose recording is looked for at a time."""
@@ -29,16 +29,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class PointerCheck:
-    """How far all pointers have been checked."""
+    """Progress of a round through all pointers."""
 
     after: str = ""
     """The last key that was checked in this round."""
     begin_time: datetime | None = None
     """When this round began."""
     checked_until: datetime | None = None
-    """Pointers that were written until then have had their recording."""
+    """Time until which pointers were written that had their recording when they were checked."""
     dangling: KindCount = NOTHING
-    """Those of the last round that had none, and could not be removed."""
+    """Pointers of the last round without a recording that could not be removed."""
     round_dangling: KindCount = NOTHING
     """As `dangling`, of this round so far."""
 
@@ -46,12 +46,12 @@ class PointerCheck:
 class Pointers:
     """Removes pointers to nothing: left by an upload that broke off, or somebody else's.
 
-    Each is checked once, when it is a day old, for what removes a recording removes its pointer
-    first. All are listed in rounds, so that one sweep may do a part of them.
+    Each pointer is checked once, when it is a day old, because a removal of a recording removes its
+    pointer first. Pointers are listed in rounds, so that a sweep may check a part of them.
 
     Args:
         store: The bucket of recordings.
-        state: Holds how far they were checked.
+        state: Holds the progress.
         clock: Tells the time.
     """
 

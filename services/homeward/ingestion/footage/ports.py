@@ -1,4 +1,4 @@
-"""What recordings need from outside."""
+"""The ports of recordings."""
 
 from __future__ import annotations
 
@@ -61,21 +61,21 @@ class FootageStore(ObjectStore, Protocol):
         """Return after how many days the store itself removes what is under a prefix."""
 
     async def encryption(self) -> str:
-        """Return the algorithm of the bucket's encryption at rest; "" for none that is told."""
+        """Return the algorithm of the bucket's encryption at rest; "" if the store states none."""
 
     async def keep_rules(self) -> None:
-        """Set the rules again by which the store removes objects; days pass."""
+        """Set the store's lifecycle rules again: those for single days move on."""
 
 
 class SightingEraser(Protocol):
-    """Forgets who was found in a recording: the matching service."""
+    """Erases the sightings in a recording: the matching service."""
 
     async def erase_footage_sightings(self, footage_id: str) -> None:
         """Erase the unconfirmed sightings of a recording."""
 
 
 class MediaProber(Protocol):
-    """Finds out what a file is."""
+    """Examines files."""
 
     async def probe(self, url: str) -> Examination:
         """Read the structure of the file at `url`, and decode its first picture.

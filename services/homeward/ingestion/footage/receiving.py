@@ -14,10 +14,10 @@ from homeward.servicekit import errors
 from homeward.servicekit.heap import trim_heap
 
 PART_BYTES = 8 * 1024 * 1024
-"""Of an upload that is in memory. S3 takes no part under 5 MiB but the last."""
+"""Bytes of an upload that are in memory. S3 takes no part under 5 MiB but the last."""
 
 RETRY_SECONDS = 5
-"""After which an upload that found no slot is to try again."""
+"""Time after which an upload that found no slot should try again."""
 
 
 class UploadSlots:
@@ -33,7 +33,7 @@ class UploadSlots:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot while the block runs; when none is held, memory is given back.
+        """Hold a slot while the block runs; after the last one, free memory returns to the system.
 
         Raises:
             ResourceExhaustedError: `QUEUE_FULL`: all are taken.
@@ -58,8 +58,8 @@ class UploadSlots:
 class PartBuffer:
     """The bytes of one part, in memory that the system gets back when the block ends.
 
-    That of a `bytearray` stays with the process: 60 uploads once left 700 MB behind. A thread that
-    still sends `data` for a caller who was cancelled keeps it until then.
+    The memory of a `bytearray` stays with the process: 60 uploads once left 700 MB behind. If the
+    caller was cancelled, a thread that still sends `data` keeps the memory until it has sent it.
 
     Args:
         data: The first bytes.

@@ -1,4 +1,4 @@
-"""What is known of recordings beside the store: which there are, and which were removed."""
+"""Records of recordings beside the store: of those that exist, and of those that were removed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from homeward.servicekit import records
 from homeward.servicekit.keyvalue import Entry, KeyValueStore, edit
 
 ERASURES_SHOWN_DAYS = 7
-"""Of removals that are counted for a report."""
+"""Days of which a report counts removals."""
 
 ERASURES_SHOWN = 100
-"""The latest removals that a report tells one by one; each has its record for six years."""
+"""Latest removals that a report lists one by one; each has its record for six years."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +80,11 @@ class FootageRecords:
         return _held(await self._store.entries("held.*.*.*"))
 
     async def remember(self, held: HeldFootage) -> None:
-        """Write down that there is a recording."""
+        """Record that there is a recording."""
         await self._store.put(_held_key(held.footage_id), records.encode(held))
 
     async def prolong(self, footage_id: str, end_time: datetime) -> None:
-        """Say that a recording ends no earlier than a time, before its manifest says so."""
+        """Record a later end of a recording, before its manifest states it."""
 
         async def change(value: bytes | None) -> bytes | None:
             held = records.decode(value, HeldFootage) if value else None
@@ -120,11 +120,11 @@ class FootageRecords:
         return [records.decode(entry.value, FootageErasure) for entry in entries]
 
     async def begin(self, erasure: FootageErasure) -> None:
-        """Write down that a removal has begun."""
+        """Record that a removal has begun."""
         await self._store.put(_begun_key(erasure.footage_id), records.encode(erasure))
 
     async def end(self, erasure: FootageErasure) -> None:
-        """Write down that a recording is gone: `erase_time` of it says when."""
+        """Record that a recording is gone, at the erasure's `erase_time`."""
         assert erasure.erase_time is not None, "it is over"
         day, name = _day(erasure.erase_time), erasure.footage_id
         await self._store.put(f"footage.{day}.{name}", records.encode(erasure))

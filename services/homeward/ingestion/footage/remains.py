@@ -1,4 +1,4 @@
-"""What is there of the recordings in a list of objects, and what of it is to go."""
+"""Removing what is due among listed objects: recordings, and remains of uploads and removals."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class SweepTally:
-    """What a sweep has done so far."""
+    """Progress of a sweep."""
 
     proceed: Proceed
-    """Asked before each step whether to go on."""
+    """Called before each step; False ends the sweep."""
     stopped: bool = False
     """Whether it said no."""
     removed: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class SweepTally:
         """Go on after a recording that cannot be removed: it must not keep the others."""
         try:
             yield
-        except errors.NotFoundError:  # another replica was faster
+        except errors.NotFoundError:  # another replica came first
             pass
         except errors.DomainError as error:
             log.warning("not removed", footage_id=footage_id, problem=error.message)
@@ -67,7 +67,7 @@ class SweepTally:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """What is there of a recording, or of what was to be one."""
+    """The objects and the record of a recording, or of an upload."""
 
     footage_id: str
     objects: Sequence[ObjectInfo]
@@ -79,8 +79,8 @@ class _Folder:
 class Remains:
     """Removes what is due among some objects.
 
-    Everything that it does may be done twice, by another replica too, and taken up again after it
-    broke off anywhere: each step looks at what is there.
+    Each step reads the present state, so it may be repeated, by another replica too, and after the
+    sweep broke off anywhere.
 
     Args:
         store: The bucket of recordings.

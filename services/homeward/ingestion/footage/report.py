@@ -87,7 +87,7 @@ class RetentionReport:
     encryption: str
     """The algorithm of the bucket's encryption at rest; "" for none that is told."""
     deviations: tuple[str, ...]
-    """What keeps the store from forgetting."""
+    """Settings of the store that keep it from forgetting."""
     erasures: tuple[FootageErasure, ...]
     """The latest of the last week, and those under way."""
     erased_count: int = 0
@@ -103,7 +103,7 @@ class RetentionReport:
 
 @dataclass(slots=True)
 class _Sum:
-    """What was counted, added up."""
+    """Totals of the counts."""
 
     footage: KindCount = NOTHING
     presence: KindCount = NOTHING
@@ -135,14 +135,14 @@ class _Sum:
 
 
 class RetentionReporter:
-    """Tells what is held.
+    """Makes retention reports.
 
     Args:
         store: Holds the recordings.
         finder: Finds them.
-        uploads: Holds what is known of uploads under way.
-        records: What is known of recordings beside the store; holds the counts as well.
-        cameras: That recordings are by.
+        uploads: The records of uploads under way.
+        records: Records of recordings beside the store, and the counts.
+        cameras: All cameras.
         clock: Tells the time.
         terms: How long a recording is held.
     """

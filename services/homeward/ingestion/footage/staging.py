@@ -1,8 +1,8 @@
-"""Files that come by URL: each has a key of its own, and is admitted once it has been read through.
+"""Files uploaded by URL: each has a key of its own, and is admitted once it is read through.
 
-Whoever has the URL of an upload may write to its key for as long as the URL lives, also when the
-upload is done, and with a time that the store believes. So nothing is ever read from there but to
-be admitted, and what no upload that is under way has announced is removed, whatever its age.
+A client may write to the key of its URL for as long as the URL lives, also after the upload is
+done, and with any time stamp. So a staged file is read only to admit it, and a file that belongs to
+no upload under way is removed, whatever its age.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ COPIED_BYTES = 8 * 1024 * 1024
 """What of a file is in memory at a time, twice. S3 takes no part under 5 MiB but the last."""
 
 CLOCKS_APART = timedelta(minutes=15)
-"""How far S3 lets two clocks be apart. What is dated further ahead was not written when it says."""
+"""Difference that S3 allows between two clocks. An object dated further ahead has a false date."""
 
 
 def dated_ahead(item: ObjectInfo, now: datetime) -> bool:
-    """Tell whether an object says that it was written in the future, so that it never gets old."""
+    """Return whether an object is dated in the future, so that it would never get old."""
     return item.modified - now > CLOCKS_APART
 
 

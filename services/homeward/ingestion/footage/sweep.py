@@ -1,9 +1,8 @@
-"""Removing recordings before their deadline, and whatever uploads and deletions left behind.
+"""Removing recordings before their deadline, and the remains of uploads and removals.
 
-A sweep looks first at the days of cameras of which it is known that something is due or has changed
-there, and then goes on with a round through all cameras, for as long as `ROUND_TIME`. Where the
-round is, and what was counted, is kept beside the store, so that another replica goes on from
-there.
+A sweep first visits the days of cameras on which recordings are due or have changed. Then it goes
+on with a round through all cameras, for `ROUND_TIME`. The progress of the round and the counts are
+kept beside the store, so that another replica can go on.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What a sweep did."""
+    """Result of a sweep."""
 
     footage_ids: tuple[str, ...] = ()
     """Recordings that were removed."""
@@ -77,13 +76,13 @@ class SweepResult:
 
 
 class FootageSweeper:
-    """Removes what is due.
+    """Removes recordings and remains that are due.
 
     Args:
         store: The bucket of recordings.
         eraser: Deletes a recording, with its sightings, and proves it.
         uploads: The records of uploads under way.
-        records: What is known of recordings beside the store; holds the counts as well.
+        records: Records of recordings beside the store, and the counts.
         clock: Tells the time.
         acts: Writes down what was removed.
         terms: How long recordings are held.
@@ -141,7 +140,7 @@ class FootageSweeper:
         return _result(tally, uploads)
 
     async def _sweep_known(self, tally: SweepTally) -> None:
-        """Look at the days of which something is due, or has changed."""
+        """Sweep the days on which recordings are due or have changed."""
         for stored in await self._counts.all():
             days = _days_to_look_at(stored.count, self._clock.now())
             if days and await tally.goes_on():
@@ -170,7 +169,7 @@ class FootageSweeper:
         )
 
     async def _go_round(self, tally: SweepTally) -> None:
-        """Look at all that there is of some cameras."""
+        """Sweep all days of some cameras."""
         if not await tally.goes_on():
             return
         end = self._clock.now() + ROUND_TIME

@@ -1,4 +1,4 @@
-"""What came of an upload after its last whole part, kept so that it need not come again.
+"""The bytes of an upload after its last whole part, kept so that they need not be sent again.
 
 S3 takes no part under 5 MiB but the last, and gives the bytes of a part back only once the object
 is complete. So the rest of an upload that breaks off is an object of its own beside the recording's

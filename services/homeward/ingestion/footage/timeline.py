@@ -26,10 +26,10 @@ UNKNOWN = np.iinfo(np.int64).min
 """A time stamp or position that the file does not give."""
 
 MAX_ANSWER = timedelta(seconds=10)
-"""A picture answers for no more time than this, however far away the next one is."""
+"""Longest time that one picture covers, however far away the next one is."""
 
 MIN_HOLE = timedelta(seconds=1.5)
-"""Shorter waits for the next picture are no hole: it answers for the time until then."""
+"""Least gap between two pictures that is a hole; the earlier picture covers a shorter one."""
 
 HOLE_FACTOR = 2.5
 """A wait is a hole if it is this many times as long as those around it, and no shorter than
@@ -183,7 +183,7 @@ class Timeline:
         return times[order], np.maximum.accumulate(order)
 
     def prepare(self) -> None:
-        """Work out now what is otherwise worked out by the first search: 0.3 s for a million."""
+        """Compute the derived arrays now, not in the first search: 0.3 s for a million pictures."""
         self.last_before(self.duration)
         self.entry(timedelta())
 
@@ -221,14 +221,14 @@ class KeyRuns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examination:
-    """What was found out about a file."""
+    """Result of examining a file."""
 
     media: MediaInfo
     timeline: Timeline
 
 
 MAX_GROUP_SECONDS = 3600
-"""Longest time after a key picture of which sizes are told."""
+"""Longest time after a key picture for which sizes are counted."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -333,9 +333,9 @@ def decode(data: bytes) -> Timeline:
 
 
 VERSION = 2
-"""Of how recordings are examined: raise it, and they are examined again when next searched. Each
-version has a timeline of its own beside the recording: where replicas of two versions examine one
-at the same time, the manifest that stays has its timeline."""
+"""Version of the examination. If it is raised, a recording is examined again before its next
+search. Each version has a timeline of its own beside the recording, so that the manifest that stays
+has its timeline if replicas of two versions examine a recording at the same time."""
 
 
 def _differences(values: NDArray[np.int64]) -> NDArray[np.int64]:

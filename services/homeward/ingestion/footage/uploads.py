@@ -1,4 +1,4 @@
-"""Taking recordings in."""
+"""Uploads of recordings."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.store_rules import StoreRules
 
 CONCURRENT_UPLOADS = 16
-"""Most that a process takes at a time, unless it is set: 128 MiB in memory."""
+"""Default of the uploads that a process takes at a time: 128 MiB in memory."""
 
 UPLOAD_IDLE = timedelta(minutes=1)
-"""After which an upload ends of which nothing comes, unless it is set: it holds memory."""
+"""Default of the time without a byte after which an upload ends: it holds memory."""
 
 UPLOAD_URL_LIFETIME = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeTerms:
-    """What a recording is taken in for."""
+    """Terms on which recordings are taken in."""
 
     min_footage_age: timedelta
-    """How long ago it must have ended."""
+    """Least time since the end of a recording."""
     keep: timedelta
-    """How long it is held."""
+    """Time for which a recording is held."""
     concurrent_uploads: int = CONCURRENT_UPLOADS
-    """How many may come, or be checked, at a time."""
+    """Most uploads that are received or checked at a time."""
     upload_idle: timedelta = UPLOAD_IDLE
-    """After which an upload ends of which nothing comes."""
+    """Time without a byte after which an upload ends."""
 
 
 class FootageUploads:
@@ -50,12 +50,12 @@ class FootageUploads:
 
     Args:
         store: Holds the recordings.
-        uploads: Holds what is known of uploads under way.
-        cameras: That they are by.
-        library: Has the recordings that are held already, and examines new ones.
-        eraser: Gives a recording up that an upload has damaged.
+        uploads: The records of uploads under way.
+        cameras: All cameras.
+        library: Finds recordings that are held already, and examines new ones.
+        eraser: Removes a recording that an upload has damaged.
         clock: Tells the time.
-        terms: What a recording is taken in for.
+        terms: Terms on which recordings are taken in.
     """
 
     def __init__(
@@ -92,11 +92,11 @@ class FootageUploads:
         offset: int,
         chunks: AsyncIterator[bytes],
     ) -> tuple[Footage, bool]:
-        """Take a recording in, from its beginning or from where an upload broke off.
+        """Receive a recording, from its beginning or from where an upload broke off.
 
         Args:
             request_id: The uploader's own id of this upload.
-            header: What is to come.
+            header: The uploader's statements about the recording.
             offset: Where in the file the first chunk begins.
             chunks: The file's bytes, in order.
 
@@ -204,7 +204,7 @@ class FootageUploads:
         return await self._committed(upload, parts)
 
     async def holds_any_of(self, camera_id: str) -> bool:
-        """Tell whether a recording of a camera is held or being uploaded."""
+        """Return whether a recording of a camera is held or being uploaded."""
         pending = (records.decode(one.value, Upload) for one in await self._uploads.entries())
         return any(
             one.header.camera_id == camera_id and not one.done for one in pending
@@ -425,7 +425,7 @@ class FootageUploads:
         return digest
 
     def _require_young(self, request_id: str, upload: Upload) -> None:
-        """Refuse to complete what the sweep is to remove: the store would count from now on."""
+        """Refuse to complete an abandoned upload: the store would count its age from now on."""
         if self._clock.now() - upload.create_time >= ABANDONED_AFTER:
             raise errors.NotFoundError(
                 f"upload {request_id} began more than"

@@ -23,13 +23,13 @@ INSTANT = timedelta(microseconds=1)
 
 
 def surveyed(task: SegmentTask, segment: Segment, profile: Profile, *, gated: bool) -> Survey:
-    """Return what the packets of a segment, and of what follows it, tell.
+    """Return what packet sizes show about a segment and the stretch after it.
 
     Args:
         task: The segment, as asked for.
-        segment: As its search begins.
-        profile: Of its recording.
-        gated: Whether to decode only where something happens; otherwise it is all of it.
+        segment: The segment as its search begins.
+        profile: Profile of its recording.
+        gated: Whether to decode only where something happens; otherwise all of it is decoded.
     """
     piece = Stretch(segment.start, min(segment.end + TAIL, task.footage.media.duration))
     if gated:
@@ -46,18 +46,18 @@ async def glanced_at(
     rate: float,
     go_on: Callable[[], Awaitable[None]],
 ) -> tuple[Collection[timedelta], Collection[timedelta]]:
-    """Return which of the key pictures show a face, or do not decode; and when all were shown.
+    """Return which key pictures show a face, or do not decode; and the times of all of them.
 
-    A face that is just as in the key picture before, as on a poster, has nothing more to tell.
-    Faces are found on the copies of the pictures, which is where a search finds them.
+    A face that is the same as in the key picture before, as on a poster, does not count. Faces are
+    detected on the small copies of the pictures, as a search does.
 
     Args:
-        recording: What they are of.
-        faces: Finds faces.
-        times: When they are shown.
-        timeline: Of the recording.
+        recording: The open recording.
+        faces: Detects faces.
+        times: Times at which the key pictures are shown.
+        timeline: Timeline of the recording.
         rate: Pictures a second that a search takes.
-        go_on: Is called now and then; what it raises ends the search.
+        go_on: Called from time to time; an error that it raises ends the search.
     """
     if not times:
         return (), ()
@@ -89,9 +89,9 @@ async def glanced_at(
 
 
 def reached_from(segment: Stretch, stretches: Iterable[Stretch]) -> list[Stretch]:
-    """Return the stretches in a segment, and those beyond it up to the first gap.
+    """Return the stretches in a segment, and those after it up to the first gap.
 
-    Whoever is in view at the segment's end is followed beyond it, and is out of view in a gap.
+    A person in view at the segment's end is tracked beyond it, and no longer in a gap.
     """
     reached: list[Stretch] = []
     for stretch in stretches:

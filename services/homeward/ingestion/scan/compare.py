@@ -1,4 +1,4 @@
-"""Comparing people who were in view with those who are looked for, beside the search for more."""
+"""Comparing tracks with the gallery while the search for further faces goes on."""
 
 from __future__ import annotations
 
@@ -34,26 +34,27 @@ from homeward.servicekit import tracing
 from homeward.servicekit.executor import BoundedExecutor
 
 CLOSER_MARGIN = 0.12
-"""An appearance whose first two pictures are less alike to anybody than this much below the
-threshold is forgotten; of the others all pictures are embedded. Of 287 appearances of enrolled
-people that came to be candidates it loses none; 0.10 loses two (docs/evaluation.md)."""
+"""Margin below the threshold for a first comparison by two pictures of an appearance. If neither
+reaches it, the appearance is forgotten; otherwise all its pictures are embedded. Of 287 appearances
+of enrolled people that became candidates this loses none; 0.10 loses two (docs/evaluation.md)."""
 
 RIVAL_MARGIN = 0.15
-"""How far below the threshold somebody else is told of beside a candidate (docs/evaluation.md): no
-less than makes one doubtful, `cli.figures.DOUBTFUL_MARGIN`."""
+"""Margin below the threshold within which other subjects are reported beside a candidate
+(docs/evaluation.md): at least the margin that makes a candidate doubtful
+(`cli.policy_figures.DOUBTFUL_MARGIN`)."""
 
 MOST_WAITING = 32
-"""Ended tracks, each with its pictures, that wait for those under way to be compared; the search
-waits when there are more."""
+"""Most ended tracks, each with its pictures, that wait to be compared; the search pauses when there
+are more."""
 
 BATCHES = 2
 """Batches of tracks that are compared at a time: one is embedded while another is recorded."""
 
 
 def glimpse(shots: Sequence[Shot]) -> list[Shot]:
-    """Return the best picture and the one farthest from it in time: enough to forget somebody by.
+    """Return the best picture and the one farthest from it in time, for the first comparison.
 
-    If the track has jumped between two people, each of them is likely to be on one.
+    If the track has jumped between two people, each of them is likely to be on one of the two.
     """
     best = shots[0]
     farthest = max(shots, key=lambda shot: abs(shot.offset - best.offset))
@@ -62,7 +63,7 @@ def glimpse(shots: Sequence[Shot]) -> list[Shot]:
 
 @dataclass(slots=True)
 class Compared:
-    """What comparing tracks adds to their segment."""
+    """Result of comparing tracks, to be added to their segment."""
 
     counts: Counts = field(default_factory=Counts)
     sighting_ids: list[str] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Likeness:
     shot: int
     """Number of the picture that is most alike; the best one, when only the fused template is."""
     shot_score: float | None
-    """Of that picture alone, when it is at or above the threshold."""
+    """Score of that picture alone, when it is at or above the threshold."""
 
 
 def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[Likeness]:
@@ -111,11 +112,11 @@ def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[
 
 
 def nearest_other(likeness: Likeness, near: Iterable[Likeness]) -> float | None:
-    """Return how alike an appearance is to somebody else at most.
+    """Return the highest score of an appearance with a subject other than the candidate.
 
     Args:
-        likeness: To whom it is alike.
-        near: To whom it is, or is nearly, most alike first.
+        likeness: The candidate.
+        near: Matches of the appearance at or near the threshold, most alike first.
     """
     others = (one.match for one in near if one.match.subject_id != likeness.match.subject_id)
     return next((match.score for match in others), None)
@@ -186,7 +187,7 @@ class Comparer:
         self._executor = executor
 
     async def compare(self, task: SegmentTask, tracks: Sequence[Track[Shots]]) -> Compared:
-        """Compare tracks that have ended; return what that adds to the segment."""
+        """Compare tracks that have ended; return the result for the segment."""
         concerned = [track for track in tracks if task.concerns(track.start, track.end)]
         small = [track for track in concerned if not track.kept.best]
         comparable = [track for track in concerned if track.kept.best]
@@ -203,7 +204,7 @@ class Comparer:
     async def _compare(
         self, task: SegmentTask, comparable: Sequence[Track[Shots]], compared: Compared
     ) -> None:
-        """Forget those who are clearly like nobody, and look closer at the others."""
+        """Forget tracks that are clearly like nobody, and compare the others with all pictures."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         glimpsed = [shot for shots in glimpses for shot in shots]
         known = await self._embedded(glimpsed)
@@ -221,7 +222,7 @@ class Comparer:
     async def _promising(
         self, task: SegmentTask, people: Sequence[Sequence[Appearance]]
     ) -> list[bool]:
-        """Tell which tracks are not clearly like nobody; it is unclear where there are no people.
+        """Return which tracks may match a subject; a track without people counts among them.
 
         Args:
             task: The segment.
@@ -241,7 +242,7 @@ class Comparer:
         known: dict[int, EmbeddedShot],
         compared: Compared,
     ) -> None:
-        """Compare all pictures of some tracks, and record who is alike to somebody."""
+        """Compare all pictures of some tracks, and record those that match a subject."""
         people = [_people(track, track.kept.best, known) for track in tracks]
         found = [one for several in people for one in several if task.concerns(one.start, one.end)]
         unclear = [track for track, several in zip(tracks, people, strict=True) if not several]
@@ -275,7 +276,7 @@ class Comparer:
     async def _ranked(
         self, found: Sequence[Appearance], subject_ids: Sequence[str], *, margin: float = 0.0
     ) -> tuple[list[list[Likeness]], MatchPolicy]:
-        """Return whom each appearance is alike to, most alike first, and by which policy."""
+        """Return the subjects that each appearance matches, most alike first, and the policy."""
         probes = [template for one in found for template in (one.fused, *one.templates)]
         with stage("match", {"probes": len(probes)}):
             matches, policy = await self._matcher.match(probes, subject_ids, margin=margin)
@@ -283,15 +284,15 @@ class Comparer:
         return [combined(next(left), [next(left) for _ in one.templates]) for one in found], policy
 
     async def _rivals(self, found: Sequence[Appearance]) -> list[list[Likeness]]:
-        """Return whom else candidates are nearly alike to, whoever was searched for."""
+        """Return the other subjects that candidates nearly match, among all open subjects."""
         return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
 
     async def _embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
         """Return the templates of pictures, by the pictures' identities.
 
-        Landmarks are found again on a close-up of the face, from the full resolution. Whoever made
-        the selection, a search or the presence index, the same picture gives the same template; one
-        in which no face is found again is left out.
+        Landmarks are detected again on a close-up of the face at full resolution. So the same
+        picture gives the same template, whether a search or the presence index selected it. A
+        picture in which no face is detected again is left out.
         """
         if not shots:
             return {}
@@ -375,9 +376,9 @@ class Comparer:
 
 
 class Comparisons:
-    """The comparisons of one segment, in batches of all that wait when a batch begins.
+    """The comparisons of one segment. A batch takes all tracks that wait when it begins.
 
-    Leaving it early cancels the batches under way.
+    Leaving the block early cancels the running batches.
     """
 
     def __init__(self, comparer: Comparer, task: SegmentTask) -> None:
@@ -387,16 +388,16 @@ class Comparisons:
         self._running: set[asyncio.Task[None]] = set()
         self.counts = Counts()
         self.incomparable: list[IncomparablePerson] = []
-        """Those in view in what was asked for."""
+        """People in view in the part that was asked for."""
         self._sighting_ids: dict[str, None] = {}
 
     @property
     def sighting_ids(self) -> tuple[str, ...]:
-        """What was recorded so far, each once."""
+        """Ids of the sightings recorded so far, each once."""
         return tuple(self._sighting_ids)
 
     async def take(self, tracks: Sequence[Track[Shots]]) -> None:
-        """Have tracks compared, soon; raises what comparing the ones before raised."""
+        """Queue tracks to be compared; raises the error of an earlier comparison."""
         self._waiting += tracks
         self._settle([batch for batch in self._running if batch.done()])
         if len(self._running) == BATCHES and len(self._waiting) > MOST_WAITING:
@@ -406,7 +407,7 @@ class Comparisons:
             self._running.add(asyncio.create_task(self._compare(batch)))
 
     async def finish(self) -> None:
-        """Wait until all are compared."""
+        """Wait until all tracks are compared."""
         await self.take([])
         while self._running:
             await self._first_settled()

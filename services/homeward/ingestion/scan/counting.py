@@ -1,4 +1,4 @@
-"""Counting segments that have ended, in the figures of a scanner."""
+"""Counting ended segments in the metrics of a scanner."""
 
 from __future__ import annotations
 

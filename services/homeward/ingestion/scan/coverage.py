@@ -1,9 +1,8 @@
-"""What of a recording was searched, from the pictures that were looked at.
+"""Coverage: which stretches of a recording were searched, by the pictures that were searched.
 
-Time is searched where a picture that was looked at answers for it, or where it was passed over on
-evidence that exists: pictures are there, their sizes and the key pictures among them showed that
-nobody comes into view. All other time is a gap, with its reason. Nothing is taken from what was
-asked for.
+Time counts as searched where a searched picture covers it, or where it was passed over on evidence:
+pictures exist, and their sizes and the key pictures among them showed that nobody comes into view.
+All other time is a gap, with its reason. No time that was asked for is left out.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from homeward.ingestion.footage.timeline import Spans, Timeline
 from homeward.ingestion.scan.model import GapReason
 
 GLITCH = timedelta(seconds=1)
-"""A picture that should have been looked at, and could not be, is missed by nobody if another one
-was looked at within this time after it."""
+"""Time within which another searched picture replaces one that could not be searched."""
 
 _TICK = timedelta(microseconds=1)
 
@@ -37,7 +35,7 @@ class Unsearched:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What became of a stretch of a recording. The parts do not overlap, and are all of it."""
+    """Coverage of a stretch of a recording. Its parts do not overlap, and add up to all of it."""
 
     looked_at: tuple[Stretch, ...] = ()
     passed_over: tuple[Stretch, ...] = ()
@@ -75,14 +73,15 @@ def cover(
     period: timedelta,
     ended: Iterable[tuple[Stretch, str]] = (),
 ) -> Coverage:
-    """Tell what of a stretch was searched.
+    """Return the coverage of a stretch.
 
     Args:
-        timeline: Of the recording.
-        stretch: What to tell of.
-        decoded: What was to be decoded, because somebody might be in view; all else is passed over.
-        looked_at: The times of the pictures that were looked at for faces.
-        period: Longest time between two pictures that are to be looked at, if there are as many.
+        timeline: Timeline of the recording.
+        stretch: The stretch.
+        decoded: Parts that were to be decoded, because somebody might be in view; the rest is
+            passed over.
+        looked_at: Times of the pictures that were searched for faces.
+        period: Longest time between two pictures to search, if there are as many.
         ended: Stretches whose decoding was ended, each with its cause.
     """
     whole = Spans.between(stretch.start, stretch.end)
@@ -109,15 +108,15 @@ def cover(
 
 
 def require_sound(coverage: Coverage, timeline: Timeline, stretch: Stretch) -> None:
-    """Stop a search that would tell of more than there is, whoever made the coverage and when.
+    """Stop a search whose coverage states more than its recording has.
 
     Args:
-        coverage: What is to be told.
-        timeline: Of the recording.
-        stretch: What it is to be told of.
+        coverage: The coverage, of this or of an earlier search.
+        timeline: Timeline of the recording.
+        stretch: The stretch that was asked for.
 
     Raises:
-        AssertionError: A fault in Homeward. The segment is tried again, then told as given up.
+        AssertionError: A fault in Homeward. The segment is tried again, then reported as given up.
     """
     searched = [*coverage.looked_at, *coverage.passed_over]
     parts = [*searched, *(gap.stretch for gap in coverage.gaps)]
@@ -142,10 +141,10 @@ def _reach(timeline: Timeline, looked_at: Sequence[timedelta], period: timedelta
 def _answered(
     timeline: Timeline, decoded: Spans, looked_at: Sequence[timedelta], period: timedelta
 ) -> Spans:
-    """Return the time that pictures answer for which were looked at.
+    """Return the time that searched pictures cover.
 
-    Each answers until the next one, if that is the one that should have been next, or comes at most
-    `GLITCH` after it; else until that one is shown.
+    Each covers the time until the next searched picture, if that is the next one to search or comes
+    at most `GLITCH` after it; else until the next one to search is shown.
     """
     times = np.unique(np.array([at // _TICK for at in looked_at], np.int64))
     if not len(times) or not len(decoded):

@@ -18,7 +18,7 @@ CUT_OFF = "the file ends before the length it states"
 
 
 def window_of(scope: ScanScope, footage: Footage, camera: Camera) -> Stretch | None:
-    """Return what of a recording is in a scope; None when nothing is."""
+    """Return the stretch of a recording that is in a scope; None if it has none."""
     true_start = true_start_of(footage, camera)
     first, last = timedelta(), footage.media.duration
     if scope.start_time:

@@ -1,4 +1,4 @@
-"""How wide the faces of people in view were: what share of them was too small to compare."""
+"""Widths of the faces of people in view, and the share that was too small to compare."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDEST_TOLD_PX = 64
 
 @dataclass(frozen=True, slots=True)
 class FaceSizes:
-    """How many people had a face how wide, each at its widest; those of several add up."""
+    """Counts of people by the width of their face at its widest; several can be added up."""
 
     counts: tuple[int, ...] = ()
     """People by the width of their face, whole pixels of the recording, rounded down; the last one
@@ -34,12 +34,12 @@ class FaceSizes:
 
     @property
     def total(self) -> int:
-        """How many people."""
+        """Number of people."""
         return sum(self.counts)
 
     @property
     def too_small(self) -> int:
-        """How many had a face too small to compare."""
+        """Number of people whose face was too small to compare."""
         return sum(self.counts[: int(MIN_FACE_WIDTH_PX)])
 
     @property

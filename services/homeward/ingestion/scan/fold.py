@@ -14,11 +14,11 @@ from homeward.servicekit.keyvalue import ConflictError, Stored
 
 
 async def fold(scans: ScanRecords, scan_id: str) -> None:
-    """Add what has ended of a scan to its recordings and its tally, and let go of it.
+    """Add the ended segments of a scan to its recordings and its tally, and remove their records.
 
-    Any number of processes may do so at a time, and each may stop anywhere: a recording knows which
-    of its segments it has, and the tally how far it has come. The order is recordings, tally,
-    segments; what broke off in between is done again, and adds nothing twice.
+    Several processes may do so at a time, and each may stop anywhere: the record of a recording
+    says which of its segments are added, and the tally up to which revision. The order is
+    recordings, tally, segments; a fold that broke off is repeated, and adds nothing twice.
     """
     while True:
         # In this order: what the tally has is not read after it was let go of.
@@ -52,7 +52,7 @@ async def fold(scans: ScanRecords, scan_id: str) -> None:
 
 
 async def settle(scans: ScanRecords, scan_id: str) -> Scan | None:
-    """Keep what is told about a scan with it once it has ended; return the scan."""
+    """Store the summary of an ended scan with it; return the scan."""
     scan = await scans.get(scan_id)
     if scan is None or scan.final is not None:
         return scan

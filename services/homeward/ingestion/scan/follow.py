@@ -1,4 +1,4 @@
-"""Following faces through the pictures of a segment."""
+"""Tracking faces through the pictures of a segment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class SegmentSearch:
-    """What is known of the pictures of a segment so far: the tracks under way, and counts."""
+    """The state of tracking a segment: open tracks, and counts."""
 
     def __init__(self, stretch: Stretch, images: FaceImages) -> None:
         self._stretch = stretch
@@ -44,7 +44,7 @@ class SegmentSearch:
         self.frames = 0
         self.faces = 0
         self.looked_at: list[timedelta] = []
-        """The times of the pictures that were looked at, those beyond the stretch too."""
+        """Times of the pictures that were searched, also beyond the stretch."""
         self.ended: list[tuple[Stretch, str]] = []
         """Stretches whose decoding was ended, each with its cause."""
         self.people: list[PresentPerson] = []

@@ -1,7 +1,7 @@
-"""Bringing scans over that a version before kept: one record a segment, with what was found in it.
+"""Migration of the scans of an earlier version, which had one record a segment with its candidates.
 
-Those records said whom a scan had found, where and when, also after a person was erased. They are
-made into what this version keeps, and erased.
+Those records named the people found, places and times, also after a person was erased. They are
+converted to the records of this version, and erased.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class FormerScans:
         self._scans = scans
 
     async def bring_over(self) -> int:
-        """Bring all of them over; return how many there were.
+        """Migrate all of them; return how many there were.
 
-        Whatever breaks off is done again: records are erased when all is written that they told.
+        A migration that broke off is repeated: a record is erased after its content is written.
         """
         count = 0
         for entry in await self._store.entries("scan.*"):

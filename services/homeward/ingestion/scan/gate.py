@@ -1,20 +1,23 @@
 """Which groups of pictures of a recording have to be decoded.
 
-Decoding is most of a scan, and most of what a street camera records shows nobody. What moves makes
-pictures larger in the file than what stands still, so that packet sizes, which cost nothing, tell
-the groups of pictures in which something happens. The others are looked at by a key picture every
-few seconds, for somebody who came unnoticed or stands still, and decoded if it shows a face. So are
-those in which only little happens: who moves little stays long enough to be on a key picture.
+Decoding is most of the work of a scan, and most of what a street camera records shows nobody.
+Movement makes pictures larger in the file. So packet sizes, which cost nothing to read, show the
+groups of pictures in which something happens; these are decoded. In quiet groups, a key picture
+every few seconds is searched for somebody who came unnoticed or stands still, and a group is
+decoded if its key picture shows a face. Groups with little movement are treated like quiet ones: a
+person who moves little stays long enough to be on a key picture.
 
-Single packets do not tell: their sizes follow the encoder's pattern. So the mean of each second is
-compared with the level of the same second after the key picture in the whole recording. Where sizes
-cannot tell (a constant bit rate, few pictures, a picture that never rests) everything is decoded.
+The size of a single packet says little: it follows the encoder's pattern. So the mean of each
+second is compared with the level of the same second after the key picture in the whole recording.
+Where sizes show nothing (a constant bit rate, few pictures, a picture that never rests) everything
+is decoded.
 
-A recording of nobody has as even a rate as one whose rate is kept constant. They are told apart by
-what a rate control does: it makes up for what was large by what comes next, so that a few seconds
-together vary less than their pictures do. In doubt the rate counts as constant. More is asked of a
-recording that counts as still: a small rise has a group decoded, and a second glance with a face
-that packets had not told of has everything decoded.
+A recording that shows nobody has as even a rate as one whose rate is kept constant. What tells them
+apart is the effect of a rate control: it makes up for large pictures with smaller ones, so that a
+few seconds together vary less than single pictures do. In doubt the rate counts as constant. A
+recording that counts as still is judged more strictly: a small rise has a group decoded, and the
+second glance that shows a face without a rise in packet sizes has everything decoded. A glance is
+a key picture that is searched in a quiet group.
 """
 
 from __future__ import annotations
@@ -35,17 +38,17 @@ from homeward.ingestion.footage.timeline import Timeline
 from homeward.ingestion.scan.model import Thoroughness
 
 GLANCE_PERIOD = timedelta(seconds=8)
-"""Between two glances where packets are quiet, besides the one when they have just become so. Who
-comes and goes in less than this moves, and whoever stays is found by a glance."""
+"""Time between two glances where packets are quiet; another glance is taken as they become quiet. A
+person who comes and goes in less time moves, and a person who stays is found by a glance."""
 
 MIN_CELLS = 8
-"""Fewer seconds at the same place after a key picture give no level to compare with."""
+"""Least number of seconds at the same place after a key picture that give a level."""
 
 MIN_PICTURES = 4
-"""Fewer pictures in a second have no mean to speak of."""
+"""Least number of pictures in a second that give a mean."""
 
 SETTLED_SECONDS = 3
-"""From here on after a key picture, sizes no longer depend on how long ago it was."""
+"""Seconds after a key picture from which on sizes no longer depend on the time since it."""
 
 LEVEL_PERCENTILE = 25.0
 LOW_PERCENTILE = 5.0
@@ -61,19 +64,20 @@ RISE_SIGMAS = 2.5
 deviations."""
 
 STRONG_RISE = 0.30
-"""From here on something happens that a key picture may not show: somebody who crosses the picture
-in less than two seconds adds more."""
+"""Rise from which on a group is decoded, because a key picture may not show its cause: a person who
+crosses the picture in less than two seconds adds more than this."""
 
 MAX_LITTLE = timedelta(seconds=3)
-"""A longer group of pictures is decoded even if only little happens in it: its key pictures are too
-far apart to show whoever comes and goes."""
+"""Longest group of pictures that is passed over although a little happens in it. In a longer group,
+the key pictures are too far apart to show a person who comes and goes."""
 
 MAX_QUIET = timedelta(minutes=2)
-"""A longer group of pictures is decoded whatever its packets tell: it has no key picture to look
-at."""
+"""Longest group of pictures that may be passed over at all: a longer one is decoded whatever its
+packets show, because it has no key picture to search."""
 
 MAX_RISE = 0.16
-"""If it takes more, somebody small could pass unnoticed, and packets do not tell. Of 400 people
+"""Largest rise by which activity may have to show: if a recording needs more, a small person could
+pass unnoticed, and its packet sizes show nothing. Of 400 people
 with heads of 36 to 200 pixels, in 1080p footage with sensor noise of 5 grey levels, each added 15 %
 and more to some second; the quieter the footage, the more."""
 
@@ -90,7 +94,7 @@ nobody in view, 0.05 and more with one person in two minutes and no rate control
 
 EVEN_RATE_SECONDS = 4.0
 MIN_TOTALS = 3
-"""Fewer totals of so many seconds are even by chance."""
+"""Least number of totals of so many seconds: fewer may be even by chance."""
 
 BALANCE_SECONDS = (4.0, 8.0, 16.0)
 """Lengths over which a rate control is looked for. One that hides people answers within a second or
@@ -120,26 +124,26 @@ STILL_SIGMAS = 4.0
 anybody adds, and as nothing else does, each such group can be decoded."""
 
 STILL_SURPRISES = 1
-"""Looks at a still recording that may show a face that packets did not tell of."""
+"""Glances at a still recording that may show a face without a rise in packet sizes."""
 
 MAX_SURPRISES = 0.25
-"""When more of the glances show a face that packets did not tell of, packets do not tell."""
+"""Share of glances with a face but no rise in packet sizes, above which sizes show nothing."""
 
 _TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What packet sizes say about a piece of a recording."""
+    """What packet sizes show about a piece of a recording."""
 
     groups: tuple[Stretch, ...]
     """Its groups of pictures, each from its key picture on."""
     active: frozenset[timedelta]
     """Starts of the groups in which something happens: they are decoded."""
     slight: frozenset[timedelta]
-    """Starts of those in which only little happens: looked at where they begin and end."""
+    """Starts of groups in which a little happens: searched where they begin and end."""
     glances: tuple[timedelta, ...]
-    """Key pictures to look at before a group is passed over."""
+    """Key pictures to search before a group is passed over."""
     thoroughness: Thoroughness
     """`GATED`, or why everything is decoded; then all groups are active."""
     still: bool = False
@@ -157,7 +161,7 @@ class Course:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """What the packet sizes of a whole recording say: made once, for all of its pieces."""
+    """What the packet sizes of a whole recording show: made once, for all of its pieces."""
 
     starts: NDArray[np.int64]
     """When the key picture of each group is shown, microseconds, in order."""
@@ -166,9 +170,9 @@ class Profile:
     still: bool
     """Whether the rate is even, and nothing makes it so."""
     known: NDArray[np.int64]
-    """Those of `starts`, in order, of whose groups something is known. Shape (k,)."""
+    """Those of `starts`, in order, whose groups have a level. Shape (k,)."""
     rises: NDArray[np.float64]
-    """How far each of these rises above its level, at most; 0 where it is quiet. Shape (k,)."""
+    """Highest rise of each of these groups above its level; 0 for a quiet group. Shape (k,)."""
 
     @classmethod
     def of(cls, packets: Packets) -> Profile:
@@ -182,7 +186,7 @@ class Profile:
         return cls(packets.starts, None, still, *_rises(cells, levels))
 
     def rises_of(self, piece: Stretch) -> dict[timedelta, float]:
-        """Return how far each group of a piece of which something is known rises, by its start."""
+        """Return the highest rise of each group of a piece that has a level, by its start."""
         ends = np.searchsorted(self.known, [piece.start // _TICK, piece.end // _TICK])
         part = slice(*ends)
         return {
@@ -206,14 +210,14 @@ class Profiles:
 
 
 def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = None) -> Survey:
-    """Tell what the packet sizes of a recording say about a piece of it.
+    """Return what the packet sizes of a recording show about a piece of it.
 
     Args:
         profile: Of the whole recording.
         piece: What is to be searched.
-        segment_end: From here on, the piece only serves to follow people who are in view: one
-            glance tells who came before it, and there are no others where nothing happens. None
-            for the end of the piece.
+        segment_end: After this, the piece only serves to follow people who are in view: one glance
+            finds those who came before it, and a quiet group needs no other. None for the end of
+            the piece.
     """
     groups = groups_of(profile.starts, piece)
     if profile.unfit is not None:
@@ -222,7 +226,7 @@ def survey(profile: Profile, piece: Stretch, segment_end: timedelta | None = Non
     active = {
         group.start
         for group in groups
-        # Nothing is known of one that has no second with enough pictures.
+        # A group without a second with enough pictures has no level.
         if group.start not in rises
         or group.duration > MAX_QUIET
         or rises[group.start] >= STRONG_RISE
@@ -249,7 +253,7 @@ def course(surveyed: Survey, faces_at: Collection[timedelta]) -> Course:
     """Decide what is decoded, once the glances have been taken.
 
     Args:
-        surveyed: What packets say.
+        surveyed: What packet sizes show.
         faces_at: The glances that showed a face.
     """
     groups, glances = surveyed.groups, surveyed.glances
@@ -275,7 +279,7 @@ def course(surveyed: Survey, faces_at: Collection[timedelta]) -> Course:
 def _from_first_move(starts: Sequence[timedelta], surveyed: Survey) -> Sequence[timedelta]:
     """Return the starts from the first group on in which something happens; all if none.
 
-    Whoever comes or goes moves, so that nobody does before it.
+    A person who comes or goes moves, so nobody does before that group.
     """
     moved = surveyed.active | surveyed.slight
     first = next((number for number, start in enumerate(starts) if start in moved), 0)
@@ -296,7 +300,7 @@ def groups_of(starts: NDArray[np.int64], piece: Stretch) -> tuple[Stretch, ...]:
 
 
 def _unfitness(packets: Packets, levels: _Levels, *, still: bool) -> Thoroughness | None:
-    """Return why the packet sizes of a recording do not tell where something happens, if so."""
+    """Return why the packet sizes of a recording do not show where something happens, if so."""
     if len(packets) == 0:
         return Thoroughness.NO_PROFILE
     if not np.any(packets.pictures):
@@ -406,7 +410,7 @@ def _levels(cells: _Cells, *, still: bool) -> _Levels:
 
 
 def _rises(cells: _Cells, levels: _Levels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return how far each group rises above its level, at most; 0 where it is quiet."""
+    """Return the highest rise of each group above its level; 0 for a quiet group."""
     level = cells.means / (1 + STRONG_RISE)  # without a level nothing is quiet
     least = np.zeros_like(level)
     for place, known in levels.items():
@@ -424,7 +428,7 @@ def _glances(
     slight: Collection[timedelta],
     last: timedelta,
 ) -> tuple[timedelta, ...]:
-    """Return the key pictures to look at: regularly up to the first one from `last` on."""
+    """Return the key pictures to search: regularly up to the first one from `last` on."""
     beside = set(slight) | {group.end for group in groups if group.start in slight}
     glances: list[timedelta] = []
     resumed = True  # after a stretch that is decoded, or at the beginning

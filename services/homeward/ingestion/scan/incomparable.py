@@ -1,6 +1,6 @@
-"""When somebody was in view whose face could not be compared: to be watched by eye.
+"""Times at which somebody was in view whose face could not be compared: to be watched by eye.
 
-There is no picture in it, no box, no width and nothing else that tells who it was.
+They hold no picture, no box, no width and nothing else that says who it was.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import timedelta
 from homeward.ingestion.footage.media import Stretch
 
 MERGED_WITHIN = timedelta(seconds=5)
-"""Times no further apart are one stretch: whoever watches them would not skip so little."""
+"""Longest pause inside of one stretch: a viewer would not skip so little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class IncomparablePerson:
 
 @dataclass(frozen=True, slots=True)
 class IncomparablePeople:
-    """Those of one segment of one scan."""
+    """The people of one segment of one scan who could not be compared."""
 
     scan_id: str
     stretch: Stretch

@@ -16,21 +16,21 @@ class Thoroughness(StrEnum):
     """How a piece of footage was searched: where something happens, or all of it, and why."""
 
     GATED = "gated"
-    """Decoded where packets or key pictures told of somebody."""
+    """Decoded where packet sizes or key pictures show somebody."""
     PRESENCE = "presence"
     """Decoded where an earlier scan had found faces."""
     NO_PROFILE = "no profile"
-    """All of it: nothing is known of its packets."""
+    """All of it: its packet sizes are not known."""
     TOO_SHORT = "too short"
     """All of it: too little of it to tell quiet from active."""
     INTRA_ONLY = "intra only"
     """All of it: every picture is a key picture."""
     CONSTANT_RATE = "constant rate"
-    """All of it: packets have the same sizes whatever they show."""
+    """All of it: packets have the same size, whatever the pictures show."""
     RESTLESS = "restless"
-    """All of it: packet sizes vary so much that somebody small would not stand out."""
+    """All of it: packet sizes vary so much that a small person would not stand out."""
     PACKETS_BLIND = "packets blind"
-    """All of it: key pictures showed faces that packets had not told of."""
+    """All of it: key pictures showed faces where packet sizes did not rise."""
     SWITCHED_OFF = "switched off"
     """All of it: the operator wants it so."""
 
@@ -51,15 +51,15 @@ class MatchPolicy:
     policy_id: str
     threshold: float
     figures: PolicyFigures | None = None
-    """What the threshold is worth; None where matching does not tell."""
+    """Error rates of the threshold; None where matching does not report them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A sighting that a scan recorded, or added to, as the ledger of sightings has it now.
 
-    No scan keeps it: a scan keeps ids of sightings, and matching is asked for the rest, so that
-    what is erased there is nowhere else.
+    A scan stores ids of sightings alone and reads the rest from matching, so that a sighting that
+    is erased there exists nowhere else.
     """
 
     sighting_id: str
@@ -72,7 +72,7 @@ class Candidate:
     threshold: float
     policy_id: str = ""
     figures: PolicyFigures | None = None
-    """What the threshold was worth; None where an earlier version of Homeward found it."""
+    """Error rates of the threshold; None where an earlier version of Homeward found it."""
     rival_score: float | None = None
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     time_uncertain: bool = False
@@ -143,21 +143,21 @@ class Drop(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a scan has looked at."""
+    """Counts of what a scan has searched and found."""
 
     frames: int = 0
     faces: int = 0
     appearances: int = 0
     discarded: int = 0
-    """Matched nobody, and were forgotten."""
+    """Appearances that matched nobody, and were forgotten."""
     incomparable: int = 0
-    """Too small or too poor to compare."""
+    """Appearances too small or too poor to compare."""
     dropped: int = 0
     """Matches not recorded: rejected by a reviewer before, or of a subject closed meanwhile."""
     crowded: int = 0
-    """Alike to more subjects than are listed."""
+    """Appearances that match more subjects than are listed."""
     sizes: FaceSizes = field(default_factory=FaceSizes)
-    """Of all who were followed, compared or not. An earlier version of Homeward kept none."""
+    """Face widths of all tracks, compared or not. An earlier version of Homeward kept none."""
     closed: int = 0
     """Of `dropped`, those of a subject that was closed meanwhile."""
 
@@ -187,31 +187,31 @@ class Segment:
     true_start: datetime
     """True time of the recording's first picture."""
     window: Stretch | None = None
-    """What of the recording was asked for; None for all. The segment is searched as a whole, so
-    that a search of a window finds what a search of all of it does; only those are told of who were
-    in view in the window. One that begins after it is for those who stay in view until then."""
+    """Part of the recording that was asked for; None for all. The segment is searched as a whole,
+    so that a search of a window finds the same as a search of all of it; only people in view in the
+    window are reported. A segment that begins after the window is for those who stay in view."""
     pixel_aspect: float | None = None
-    """As the camera is set; None to go by what the recording says."""
+    """Pixel aspect ratio that the camera is set to; None to use that of the recording."""
     state: ScanState = ScanState.PENDING
     position: timedelta | None = None
-    """How far it is searched; None before the first picture."""
+    """End of the searched part; None before the first picture."""
     counts: Counts = field(default_factory=Counts)
     sighting_ids: tuple[str, ...] = ()
-    """What the search has recorded. Kept with the scan and not with the segment, whose place and
-    time would tell where somebody was: `ScanRecords.save_segment` leaves them out."""
+    """Sightings that the search has recorded. They are stored with the scan, not with the segment,
+    whose place and time would say where somebody was: `ScanRecords.save_segment` removes them."""
     gaps: tuple[Gap, ...] = ()
     thoroughness: Thoroughness | None = None
     """How it was searched; None before that is known."""
     looked_at: timedelta = timedelta()
-    """How much of what was asked for pictures answer for that were looked at."""
+    """Duration of the part asked for that was searched picture by picture."""
     passed_over: timedelta = timedelta()
-    """How much of it was passed over, because packets and key pictures, or an earlier scan, told
-    that nobody is in view."""
+    """Duration of the part asked for that was passed over, because packet sizes and key pictures,
+    or an earlier scan, showed that nobody is in view."""
     update_time: datetime | None = None
     handed_back: int = 0
-    """How often a scanner that was asked to stop gave it back: none of these was a failure."""
+    """Times that a scanner that was asked to stop gave it back: these are no failures."""
     waiting: Waiting | None = None
-    """What keeps the search from going on, until it has ended."""
+    """What the search waits for, until it has ended."""
     recording: int = 0
     """Number of its recording in the scan, from 0."""
     number: int = 0
@@ -219,12 +219,12 @@ class Segment:
 
     @property
     def stretch(self) -> Stretch:
-        """What of the recording it is."""
+        """The part of the recording that it covers."""
         return Stretch(self.start, self.end)
 
     @property
     def asked_for(self) -> Stretch:
-        """What of it was asked for."""
+        """The part of it that was asked for."""
         if self.window is None:
             return self.stretch
         start = min(max(self.start, self.window.start), self.end)
@@ -232,12 +232,12 @@ class Segment:
 
     @property
     def duration(self) -> timedelta:
-        """How much was asked for."""
+        """Duration of the part that was asked for."""
         return self.asked_for.duration
 
     @property
     def done(self) -> timedelta:
-        """How much of that was dealt with."""
+        """Duration of that part that was dealt with: searched, passed over, or a gap."""
         if self.state.ended:
             return self.duration
         reached = min(self.position or self.start, self.asked_for.end)
@@ -245,11 +245,11 @@ class Segment:
 
     @property
     def searched(self) -> timedelta:
-        """How much of it was looked at, or passed over on evidence."""
+        """Duration that was searched picture by picture, or passed over on evidence."""
         return self.looked_at + self.passed_over
 
     def gap(self, reason: GapReason, detail: str) -> Gap:
-        """Return the gap that all that was asked for is."""
+        """Return the whole part that was asked for as a gap."""
         return self.gap_over(self.asked_for, reason, detail)
 
     def gap_over(self, stretch: Stretch, reason: GapReason, detail: str) -> Gap:
@@ -276,8 +276,8 @@ class FootageEffort:
     footage_id: str
     looked_at: timedelta
     passed_over: timedelta
-    """Not decoded, because packets and key pictures, or an earlier scan, told that nobody is in
-    view."""
+    """Not decoded, because packet sizes and key pictures, or an earlier scan, showed that nobody is
+    in view."""
     thoroughness: tuple[Thoroughness, ...]
     """Of its segments, each once."""
 
@@ -293,7 +293,7 @@ class ScanSummary:
     total: timedelta
     done: timedelta
     searched: timedelta
-    """Looked at, or passed over on evidence."""
+    """Duration searched picture by picture, or passed over on evidence."""
     counts: Counts
     candidate_count: int
     gaps: tuple[Gap, ...] = ()
@@ -306,11 +306,11 @@ class ScanSummary:
     camera_sizes: tuple[tuple[str, FaceSizes], ...] = ()
     """How wide faces were by camera, in the order of their ids."""
     waiting: Waiting | None = None
-    """What its searches wait for, if they do: what they have waited for longest."""
+    """What its searches wait for, if they do: the one that began first."""
     planning: bool = False
     """Whether recordings of its scope are not counted yet, or never were as it was cancelled."""
     problems: tuple[str, ...] = ()
-    """Why what was not searched was not, a few of the reasons, each once."""
+    """Some of the reasons why footage was not searched, each once."""
 
     @property
     def looked_at(self) -> timedelta:
@@ -337,20 +337,20 @@ class ScanPlan:
     """How far the scope of a scan is cut into segments."""
 
     recordings: int = 0
-    """Recordings that belong to the scan. What the planner wrote beyond this counts for nothing."""
+    """Number of recordings that belong to the scan. Records beyond it are ignored."""
     queued: int = 0
-    """Of these, those whose segments are in the queue."""
+    """Number of these whose segments are queued."""
     segments: int = 0
     total: timedelta = timedelta()
     """What was asked for of these recordings."""
     camera_id: str = ""
-    """Where the planner goes on: the camera that it has come to."""
+    """Camera from which the planner goes on."""
     place: str = ""
-    """And the place in its recordings after which it goes on; empty for the first one."""
+    """Place in its recordings after which the planner goes on; empty for the first one."""
     complete: bool = False
     """Whether all recordings of the scope belong to the scan."""
     stopped: bool = False
-    """Whether the scan was cancelled, so that nothing is added any more."""
+    """Whether the scan was cancelled, so that no recording is added."""
 
     @property
     def over(self) -> bool:
@@ -360,7 +360,7 @@ class ScanPlan:
 
 @dataclass(frozen=True, slots=True)
 class ScanTally:
-    """What the segments come to together that have ended, as far as they were added up."""
+    """Totals of the ended segments that were added up."""
 
     revision: int = 0
     """Segments whose record is older are in it."""
@@ -370,6 +370,6 @@ class ScanTally:
     passed_over: timedelta = timedelta()
     counts: Counts = field(default_factory=Counts)
     problems: tuple[str, ...] = ()
-    """Why what was not searched was not, `MOST_PROBLEMS` of the reasons at most."""
+    """Reasons why footage was not searched, `MOST_PROBLEMS` at most."""
     update_time: datetime | None = None
     """When the last of them ended."""

@@ -31,14 +31,14 @@ RECORDINGS_AT_ONCE = 50
 """Recordings of a scan that are planned before the next scan has its turn."""
 
 PLANNERS = 2
-"""Scans that a process plans at a time: one whose old recordings must be examined anew takes
-seconds a recording, and holds nobody up."""
+"""Scans that a process plans at a time. A scan whose old recordings must be examined again takes
+seconds a recording; it then does not delay the others."""
 
 RECOVER_SECONDS = 300.0
-"""How often it is looked for scans that nobody plans, though they are not planned."""
+"""Time between two searches for unplanned scans whose work item was lost."""
 
 MAX_ATTEMPTS = 5
-"""A recording that breaks the planner when it is tried for this time is told as not searched."""
+"""Attempts after which a recording that breaks the planner is reported as not searched."""
 
 EXAMINING_FAILED = "examining it failed; see the log"
 
@@ -52,14 +52,14 @@ class FoundRecording:
     camera: Camera
     footage_id: str
     footage: Footage | None
-    """None when it has gone."""
+    """None when the recording has been removed."""
     problem: str = ""
-    """Why it is not there."""
+    """Why the recording cannot be searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScopePage:
-    """Some of the recordings in the scope of a scan, in their order."""
+    """A part of the recordings in the scope of a scan, in order."""
 
     found: tuple[FoundRecording, ...]
     camera_id: str
@@ -70,11 +70,11 @@ class ScopePage:
 
 
 class RecordingsInScope:
-    """The recordings that a scan is of.
+    """Finds the recordings in the scope of a scan.
 
     Args:
         footage: All recordings.
-        cameras: That they are by.
+        cameras: All cameras.
     """
 
     def __init__(self, footage: FootageLibrary, cameras: Cameras) -> None:
@@ -82,10 +82,10 @@ class RecordingsInScope:
         self._cameras = cameras
 
     async def any(self, scope: ScanScope) -> bool:
-        """Tell whether anything is in a scope.
+        """Return whether any recording is in a scope.
 
         Raises:
-            NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`: it names one that is not there.
+            NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, for an id in the scope.
             FailedPreconditionError: `FOOTAGE_EXPIRED`.
         """
         cameras = {camera.camera_id: camera for camera in await self._cameras_of(scope, "")}
@@ -100,11 +100,11 @@ class RecordingsInScope:
         return False
 
     async def page(self, scan: Scan, plan: ScanPlan, most: int) -> ScopePage:
-        """Return the recordings of a scan that come after those that are planned, in their order.
+        """Return the recordings of a scan that follow the planned ones, in order.
 
-        Those that were taken in after the scan was created are not among them. One that has gone
-        meanwhile comes without what is known of it if it was asked for by name, and else not: what
-        was not held any more was not asked for.
+        Recordings that were uploaded after the scan was created are left out. A recording that was
+        removed meanwhile is returned without its manifest if the scope names its id, and left out
+        otherwise.
         """
         if scan.scope.footage_ids:
             return await self._named_page(scan.scope, plan, most)
@@ -132,7 +132,7 @@ class RecordingsInScope:
         return ScopePage(tuple(found), "", "", is_last=True)
 
     async def holds_any(self) -> bool:
-        """Tell whether there is any recording at all."""
+        """Return whether there is any recording at all."""
         return await self._footage.finder.holds_any()
 
     async def _named_page(self, scope: ScanScope, plan: ScanPlan, most: int) -> ScopePage:
@@ -180,7 +180,7 @@ class RecordingsInScope:
 
 
 CAMERAS_AT_ONCE = 8
-"""Cameras that are looked through at a time."""
+"""Cameras whose recordings are listed at a time."""
 
 READ_AT_ONCE = 8
 """Recordings that are looked up at a time: as many as the store has connections."""
@@ -189,10 +189,10 @@ READ_AT_ONCE = 8
 class ScanPlanner:
     """Cuts the recordings in the scope of a scan into segments, and queues those.
 
-    What belongs to a scan is what its plan says, which is written after the recordings and before
-    their segments are queued: whoever takes over from a planner that died does the last recordings
-    again, to the same effect. Of two that have the same scan, who came last goes on: each writes
-    the plan before it begins, and by that the other one's plan is not the newest any more.
+    The plan of a scan says which recordings belong to it. It is written after the recordings and
+    before their segments are queued, so a planner that takes over from one that died plans the last
+    recordings again, with the same result. If two planners have the same scan, the later one goes
+    on: each writes the plan before it begins, so that the revision of the other one is outdated.
 
     Args:
         scans: The records of scans.
@@ -201,7 +201,7 @@ class ScanPlanner:
         scope: Finds recordings.
         footage: Examines those that an earlier version took in.
         clock: Tells the time.
-        segment_length: About how long segments are.
+        segment_length: Approximate length of a segment.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class ScanPlanner:
         self._segment_length = segment_length
 
     async def run(self) -> None:
-        """Plan scans until cancelled; now and then those whose planning nobody remembers."""
+        """Plan scans until cancelled; from time to time, also scans whose work item was lost."""
         now = asyncio.get_running_loop().time
         recover_at = now()
         while True:
@@ -240,7 +240,7 @@ class ScanPlanner:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def recover(self) -> None:
-        """Have scans planned whose creation or planning broke off before that was asked for."""
+        """Queue scans whose creation or planning ended before their work item was queued."""
         for scan_id in await self._scans.under_way():
             if await self._scans.get(scan_id) is None:
                 await self._scans.end(scan_id)
@@ -262,13 +262,13 @@ class ScanPlanner:
                 await work.retry()
                 raise
             except Exception:
-                # A recording that breaks the planner must not stop it for others. After some
-                # attempts it is told as not searched.
+                # A recording that breaks the planner must not stop it for others. After
+                # some attempts it is reported as not searched.
                 log.exception("planning failed", attempt=work.attempt)
                 await work.retry()
                 return
         if going_on_from is not None:
-            # Behind those that wait.
+            # Behind the scans that wait.
             await self._plans.put(work.scan_id, going_on_from, trace=work.trace)
         await work.done()
 
@@ -277,12 +277,12 @@ class ScanPlanner:
 
         Args:
             scan_id: The scan.
-            last_attempt: Whether a recording that breaks this is told as not searched, and raises
-                nothing.
+            last_attempt: Whether a recording that breaks the planner is reported as not searched
+                instead of raising.
 
         Returns:
-            The revision of the plan to go on from; None where nothing is left to do: the scan is
-            planned, cancelled or forgotten, or another planner goes on with it.
+            The revision of the plan to go on from; None where nothing is left to do, because the
+            scan is planned, cancelled or forgotten, or another planner goes on with it.
         """
         scan, held = await self._scans.get(scan_id), await self._scans.plan(scan_id)
         if scan is None or scan.cancelled or held.value.over:

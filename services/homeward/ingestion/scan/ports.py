@@ -1,8 +1,8 @@
-"""What a scan needs from outside."""
+"""The ports of a scan."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -32,13 +32,13 @@ class Undecodable:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of a recording to decode, best from a key picture on, and what to give of it."""
+    """A stretch of a recording to decode, best from a key picture on, and what to return."""
 
     stretch: Stretch
     at: tuple[timedelta, ...] | None = None
-    """The times of the pictures to give, in order; None for as many a second as are asked for."""
+    """Times of the pictures to return, in order; None for the rate that is asked for."""
     small: bool = False
-    """Whether a picture's copy is all that is wanted of it: its `picture` is then the copy too."""
+    """Whether only the small copy of each picture is needed: its `picture` is then the copy too."""
 
 
 class Recording(Protocol):
@@ -49,8 +49,8 @@ class Recording(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Frame | Undecodable]]:
         """Decode pieces of the recording and yield their pictures in the order of their times.
 
-        Several pieces are decoded at a time. What does not decode is left out: whoever asked knows
-        by their times which pictures came.
+        Several pieces are decoded at a time. Pictures that do not decode are left out; the caller
+        sees by the times which pictures are missing.
 
         Args:
             pieces: In order, without overlap.
@@ -67,32 +67,32 @@ class FrameSource(Protocol):
     def open(
         self, url: str, video: VideoTrack, timeline: Timeline
     ) -> AbstractAsyncContextManager[Recording]:
-        """Open the recording whose file is at `url`; the rest is what is known of it."""
+        """Open the recording whose file is at `url`."""
 
 
 class PresenceIndex(Protocol):
     """Where faces were found in recordings by earlier scans."""
 
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
-        """Return what is known of a piece of a recording."""
+        """Return the presence of a piece of a recording, if a scan has stored it."""
 
     async def keep(self, footage: Footage, presence: Presence) -> None:
-        """Write down what was found, unless the recording has been deleted meanwhile.
+        """Store a presence, unless the recording has been deleted meanwhile.
 
-        What cannot be written is not kept: a later search finds it anew.
+        A presence that cannot be written is dropped: a later search detects the faces again.
         """
 
 
 class IncomparableTimes(Protocol):
-    """When somebody was in view, in a scan of a recording, whose face could not be compared."""
+    """Times at which somebody was in view whose face could not be compared, by scan."""
 
     async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
-        """Write down those of a segment, unless the recording has been deleted meanwhile."""
+        """Store the times of a segment, unless the recording has been deleted meanwhile."""
 
     async def find(
         self, footage_id: str, scan_id: str, piece: Stretch
     ) -> IncomparablePeople | None:
-        """Return those of a segment; None when they are not kept, or not any more."""
+        """Return the times of a segment; None when they are not stored."""
 
 
 FrameFaces = tuple[Frame | Undecodable, Sequence[Face]]
@@ -103,7 +103,7 @@ class FaceFinder(Protocol):
     """Finds and embeds faces: the embedding service."""
 
     async def detector(self) -> str:
-        """Return the SHA-256 of the detector, hexadecimal: another one finds other faces."""
+        """Return the SHA-256 of the detector, hexadecimal: another detector finds other faces."""
 
     def find(
         self,
@@ -118,8 +118,8 @@ class FaceFinder(Protocol):
 
         Args:
             frames: Of one fixed camera.
-            thorough: Search all of each picture; otherwise what has not changed since it was
-                searched is taken to show the faces that were found then.
+            thorough: Search all of each picture. Otherwise only changed parts are searched, and
+                unchanged parts keep the faces that were found before.
         """
 
     async def find_close(self, closeups: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
@@ -157,7 +157,7 @@ class SightingDraft:
     still: bytes
     """JPEG of the person, every other face blurred."""
     include_rejected_before: datetime | None = None
-    """Record it even where a reviewer has rejected a sighting, if that was before then."""
+    """Record the finding even if a reviewer rejected a sighting there before this time."""
 
     @property
     def time_uncertain(self) -> bool:
@@ -183,14 +183,17 @@ class Matcher(Protocol):
         Args:
             probes: Templates, all of one model.
             subject_ids: Whom to compare with; empty for all who are looked for.
-            margin: How far below the policy's threshold to tell of somebody nevertheless.
+            margin: Matches up to this much below the policy's threshold are returned too.
         """
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
-        """Record sightings; return of each the id, or why it was not recorded."""
+        """Record sightings; return for each its id, or why it was not recorded."""
 
     async def candidates(self, sighting_ids: Sequence[str]) -> list[Candidate]:
-        """Return those of some sightings that are there, as they stand, in no order."""
+        """Return the sightings with these ids that exist, in no order."""
+
+    async def case_references(self, subject_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the case references of those of some subjects who are looked for."""
 
     async def require_searchable(self, subject_ids: Sequence[str]) -> None:
         """Refuse a search without a policy, for subjects that are not open, or for nobody at all.
@@ -257,7 +260,7 @@ class Work(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How much there is to do."""
+    """Amount of queued work."""
 
     waiting: int
     """Segments that nobody has taken, or that were given back."""
@@ -284,13 +287,13 @@ class WorkQueue(Protocol):
         """
 
     async def drop(self, scan_id: str) -> list[int]:
-        """Take out what waits of a scan, or a good part of it; return the numbers of these."""
+        """Remove queued segments of a scan, all or many of them; return their numbers."""
 
     async def backlog(self) -> Backlog:
-        """Return how much there is to do."""
+        """Return the amount of queued work."""
 
     async def ping(self) -> None:
-        """Answer when the queue does."""
+        """Return when the queue answers."""
 
 
 class PlanWork(Protocol):
@@ -337,7 +340,7 @@ class PlanQueue(Protocol):
 
 
 class FaceImages(Protocol):
-    """What is done with pixels."""
+    """Operations on pixels."""
 
     def thumbnail(self, frame: Frame) -> NDArray[np.float32]:
         """Return the picture very small: grey levels 0 to 255, the same shape for a recording."""
@@ -351,7 +354,7 @@ class FaceImages(Protocol):
         Args:
             frame: The picture.
             face: The face in it.
-            sharpness: Whether to measure how sharp it is; otherwise it is what it would be at most.
+            sharpness: Whether to measure the sharpness; otherwise the face counts as sharp.
         """
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
@@ -362,7 +365,7 @@ class FaceImages(Protocol):
 
         Args:
             portrait: What it is cut from.
-            wide: Whether to have more around it, for a face that was not found in less.
+            wide: Whether to include more around it, for a face that was not detected before.
         """
 
     def aligned(self, portrait: Portrait, face: Face) -> NDArray[np.uint8]:

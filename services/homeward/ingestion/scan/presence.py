@@ -1,6 +1,7 @@
-"""Where in a recording somebody was in view: a search for somebody else need not look again.
+"""Presence: when and where in a recording somebody was in view.
 
-There is no picture in it, no landmark and no template.
+With it, a later search need not detect the same faces again. A presence holds no picture, no
+landmark and no template.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class PresentShot:
 
 @dataclass(frozen=True, slots=True)
 class PresentPerson:
-    """Somebody who was in view: when and where, and nothing that tells who."""
+    """Time and place at which somebody was in view, and nothing that says who."""
 
     start: timedelta
     end: timedelta
@@ -43,11 +44,11 @@ class PresentPerson:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What a search of a piece of a recording found, but for who it was."""
+    """Result of searching a piece of a recording, without who was in view."""
 
     version: str
-    """What it was made with; another detector, or other settings, would find other faces."""
+    """Detector and settings that it was made with; others would find other faces."""
     stretch: Stretch
-    """Holds everybody who comes into view in it."""
+    """The piece: everybody who comes into view in it is listed."""
     people: tuple[PresentPerson, ...]
     coverage: Coverage

@@ -22,7 +22,7 @@ _TICK = timedelta(microseconds=1)
 
 
 def presence_version(*made_with: object) -> str:
-    """Return the version of an index: what it was made with, as one word."""
+    """Return the version of an index: its detector and settings, as one word."""
     return hashlib.sha256("\n".join(map(str, made_with)).encode()).hexdigest()[:16]
 
 
@@ -36,15 +36,15 @@ class StoredPresenceIndex:
         self._store = store
 
     async def find(self, footage_id: str, version: str, piece: Stretch) -> Presence | None:
-        """Return what is known of a piece of a recording."""
+        """Return the presence of a piece of a recording, if a scan has stored it."""
         data = await self._store.get(_key(footage_id, version, piece))
         return records.decode(data, Presence) if data else None
 
     async def keep(self, footage: Footage, presence: Presence) -> None:
-        """Write down what was found, unless the recording has been deleted meanwhile.
+        """Store a presence, unless the recording has been deleted meanwhile.
 
-        A store that is full, or does not answer, is told in the log and counted, and fails no
-        search: the search has what it found, and would find and write no more if it was repeated.
+        A store that is full, or does not answer, is logged and counted, and fails no search: the
+        search has its result, and would have no more if it was repeated.
         """
         try:
             await self._put(footage, presence)

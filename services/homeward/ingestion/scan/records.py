@@ -1,4 +1,4 @@
-"""What is kept of scans: the port that use cases speak, and it over a key-value store."""
+"""The records of scans: the port that use cases call, and its adapter to a key-value store."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ T = TypeVar("T")
 
 
 class ScanRecords(Protocol):
-    """What is kept of scans. All calls raise `UnavailableError`.
+    """The records of scans. All calls raise `UnavailableError`.
 
-    A scan is one record, one record a recording, and what changes while it goes on: plan, tally,
-    and the segments that scanners work on. Names of sightings stand by themselves.
+    A scan has one record, one for each of its recordings, and those that change while it runs: its
+    plan, its tally, and the segments that scanners work on. Ids of sightings are separate records.
     """
 
     async def create(self, scan: Scan) -> Scan:
-        """Keep a new scan, as one that is under way; return the one that is kept.
+        """Store a new scan as running, and return the stored one.
 
-        Where there is one with its id, that one stays.
+        If a scan with its id is stored already, that one stays and is returned.
         """
 
     async def get(self, scan_id: str) -> Scan | None:
@@ -36,7 +36,7 @@ class ScanRecords(Protocol):
         """Return all scans."""
 
     async def change(self, scan_id: str, change: Callable[[Scan], Scan]) -> Scan | None:
-        """Change a scan, again from the start if somebody else was faster; return it changed."""
+        """Change a scan and return it; repeat the change if another writer came first."""
 
     async def under_way(self) -> list[str]:
         """Return the ids of the scans that have not ended."""
@@ -66,7 +66,7 @@ class ScanRecords(Protocol):
         Args:
             scan_id: Of its scan.
             recording: The recording.
-            revision: Of the one that it replaces; 0 where there must be none.
+            revision: Revision of the record that it replaces; 0 where there must be none.
 
         Raises:
             ConflictError: Another one is there.
@@ -89,9 +89,10 @@ class ScanRecords(Protocol):
         """Return those of a scan."""
 
     async def save_segment(self, scan_id: str, segment: Segment) -> None:
-        """Keep how far the search of a segment has come.
+        """Store the progress of a segment.
 
-        The sightings that it recorded are kept first, with the scan; the segment without them.
+        The ids of its sightings are stored first, with the scan; the segment is stored without
+        them.
         """
 
     async def forget_segment(self, scan_id: str, number: int) -> None:
@@ -136,7 +137,7 @@ class StoredScanRecords:
         return [records.decode(one.value, Scan) for one in await self._store.entries("scan.*")]
 
     async def change(self, scan_id: str, change: Callable[[Scan], Scan]) -> Scan | None:
-        """Change a scan, again from the start if somebody else was faster; return it changed."""
+        """Change a scan and return it; repeat the change if another writer came first."""
         while True:
             entry = await self._store.get(_scan(scan_id))
             if entry is None:
@@ -249,8 +250,8 @@ async def put_unplanned(
 ) -> None:
     """Write a recording that the plan of its scan does not have yet.
 
-    Whatever is there comes of a planner that broke off, and is replaced. Where another planner has
-    gone on from the same plan, its recordings may be under search already, and stay as they are.
+    A record that is there was written by a planner that broke off, and is replaced. If another
+    planner has gone on from the same plan, its recordings may be searched already, and stay.
 
     Args:
         scans: Holds both.
@@ -266,7 +267,7 @@ async def put_unplanned(
         try:
             await scans.put_recording(scan_id, recording, revision)
         except ConflictError:
-            # In this order: while the plan is as it was, nobody has searched what was read.
+            # In this order: while the plan is unchanged, nobody has searched the recording read.
             held = await scans.recording(scan_id, recording.number)
             if (await scans.plan(scan_id)).revision != plan_revision:
                 raise

@@ -18,47 +18,48 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.caller import case_not_assigned, visible_cases
 from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
 
 WATCH_INTERVAL = timedelta(seconds=0.5)
-"""Changes that come sooner after the last one that was told are told together."""
+"""Shortest time between two changes that a watch reports; changes in between are combined."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanLimits:
-    """How much may be under way at a time."""
+    """Limits on running scans."""
 
     scans: int
-    """Scans that have not ended."""
+    """Most scans that have not ended."""
     segments: int
-    """Segments of these that were planned and have not ended. One more scan may exceed it."""
+    """Segments of these that were planned and have not ended. The last scan may exceed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanChange:
-    """What a watch tells of a scan."""
+    """A change of a scan, as a watch reports it."""
 
     scan: Scan
     summary: ScanSummary
     candidates: tuple[Candidate, ...]
-    """Those that are new, or not as they were told."""
+    """Candidates that are new, or have changed since they were reported."""
 
 
 class Scans:
     """Searches of footage.
 
-    A scan is planned beside the call that creates it, and searched by scanners. What is told about
-    it is kept added up, so that nobody who asks reads its segments.
+    A scan is planned in the background of the call that creates it, and searched by scanners. Its
+    totals are kept, so that no call reads its segments.
 
     Args:
-        records: What is kept of scans.
-        plans: Scans that wait to be planned.
+        records: The records of scans.
+        plans: The queue of scans to plan.
         scope: Finds recordings.
-        matcher: Tells whether somebody can be searched for, and what was found.
+        matcher: Says whether subjects can be searched for, and returns candidates.
         clock: Tells the time.
-        limits: How much may be under way.
+        limits: Limits on running scans.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Scans:
         self._limits = limits
 
     async def create(self, scope: ScanScope, *, request_id: str) -> tuple[Scan, ScanSummary]:
-        """Keep a scan, and have it planned and searched.
+        """Create a scan, and queue it to be planned and searched.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
@@ -88,7 +89,9 @@ class Scans:
                 `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
                 `EMBEDDING_MODEL_MISMATCH`, `GALLERY_INCOMPLETE`.
             ResourceExhaustedError: `SCAN_LIMIT`.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
+        await self._require_own_cases(scope)
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
         if request_id and (held := await self._records.get(name)) is not None:
             if held.scope != scope:
@@ -110,11 +113,12 @@ class Scans:
         return scan, summarise(scan, LiveScan())
 
     async def get(self, scan_id: str) -> tuple[Scan, ScanSummary]:
-        """Return a scan and all that is told about it.
+        """Return a scan and its summary with details.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
+        await self._require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
             raise _not_found(scan_id)
@@ -122,21 +126,25 @@ class Scans:
         return scan, await self._detailed(scan, live)
 
     async def recordings(self, scan_id: str) -> list[ScannedRecording]:
-        """Return the recordings of a scan, with what came of their segments that have ended.
+        """Return the recordings of a scan, with the results of their ended segments.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
         if await self._records.get(scan_id) is None:
             raise _not_found(scan_id)
+        await self._require_visible(scan_id)
         await fold(self._records, scan_id)
         plan = await self._records.plan(scan_id)
         return await self._records.recordings(scan_id, most=plan.value.recordings)
 
     async def find(self) -> list[tuple[Scan, ScanSummary]]:
-        """Return all scans, newest first, without the details of their summaries."""
+        """Return all scans, newest first, without the details of their summaries.
+
+        Those that the current caller may not see are left out.
+        """
         found = []
-        for scan in await self._records.find():
+        for scan in await self._visible(await self._records.find()):
             summary = scan.final or summarise(scan, await self._records.live(scan.scan_id))
             found.append((scan, summary))
         return sorted(found, key=lambda pair: (pair[0].create_time, pair[0].scan_id))[::-1]
@@ -144,12 +152,14 @@ class Scans:
     async def cancel(self, scan_id: str) -> tuple[Scan, ScanSummary]:
         """Stop a scan. Segments that a scanner works on end within seconds.
 
-        What waits stays in the queue: whoever takes a segment of a cancelled scan drops the rest.
+        Queued segments stay in the queue: a scanner that takes one of a cancelled scan drops them
+        all.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
             FailedPreconditionError: `SCAN_ENDED`.
         """
+        await self._require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
             raise _not_found(scan_id)
@@ -171,20 +181,21 @@ class Scans:
     async def watch(
         self, scan_id: str, *, interval: timedelta = WATCH_INTERVAL
     ) -> AsyncGenerator[ScanChange, None]:
-        """Yield a scan as it is now, then when it has changed, until it has ended.
+        """Yield a scan as it is now, then after each change, until it has ended.
 
-        The first and the last change have all that is told about it; the others come without gaps,
-        efforts, and face sizes by camera. Candidates are read from matching: while that does not
-        answer, they wait, but the last ones do not.
+        The first and the last change have all details; the others come without gaps, efforts, and
+        face sizes by camera. Candidates are read from matching. While matching does not answer,
+        they are reported later; the last ones raise instead.
 
         Args:
             scan_id: Names it.
-            interval: Changes that come sooner after the last one are told together.
+            interval: Changes within this time after the last one are combined.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
             UnavailableError: It has ended, and matching does not answer.
         """
+        await self._require_visible(scan_id)
         told: dict[str, Candidate] = {}
         known: dict[str, None] = {}
         unread: list[str] = []
@@ -212,8 +223,48 @@ class Scans:
                 if ended:
                     return
 
+    async def _visible(self, scans: Sequence[Scan]) -> Sequence[Scan]:
+        """Return those that the current caller may see: for subjects of their cases alone.
+
+        A scan for everybody is of every case, and a subject who is closed of none.
+        """
+        cases = visible_cases()
+        if cases is None:
+            return scans
+        subject_ids = {name for scan in scans for name in scan.scope.subject_ids}
+        found = await self._matcher.case_references(subject_ids)
+        seen = {name for name, case in found.items() if case in cases}
+        return [one for one in scans if one.scope.subject_ids and seen >= {*one.scope.subject_ids}]
+
+    async def _require_visible(self, scan_id: str) -> None:
+        """Refuse the current caller a scan that they may not see, as one that is not there."""
+        if visible_cases() is None:
+            return
+        scan = await self._records.get(scan_id)
+        if scan is None or not await self._visible([scan]):
+            raise _not_found(scan_id)
+
+    async def _require_own_cases(self, scope: ScanScope) -> None:
+        """Refuse the current caller to search for subjects of others' cases."""
+        cases = visible_cases()
+        if cases is None:
+            return
+        if not scope.subject_ids:
+            raise case_not_assigned(
+                "a search for everybody is of every case, and the caller is not assigned to all:"
+                " name subjects of theirs"
+            )
+        found = await self._matcher.case_references(scope.subject_ids)
+        for name in scope.subject_ids:
+            if found.get(name) not in cases:
+                raise errors.NotFoundError(
+                    f"there is no subject {name}",
+                    reason=errors.Reason.SUBJECT_NOT_FOUND,
+                    metadata={"subject_id": name},
+                )
+
     async def _read(self, sighting_ids: Sequence[str], *, wait: bool) -> list[Candidate] | None:
-        """Return candidates in the order of their times; None to try again, if that may wait."""
+        """Return candidates by time; None if matching does not answer and they may come later."""
         if not sighting_ids:
             return []
         try:
@@ -225,13 +276,13 @@ class Scans:
         return sorted(found, key=lambda one: (one.start_time, one.sighting_id))
 
     async def _detailed(self, scan: Scan, live: LiveScan) -> ScanSummary:
-        """Return all that is told about a scan."""
+        """Return the summary of a scan with details."""
         recordings = await self._records.recordings(scan.scan_id, most=live.plan.recordings)
         not_added = [one.value for one in live.segments.values()]
         return detailed(scan.final or summarise(scan, live), recordings, not_added)
 
     async def _stop_plan(self, scan_id: str) -> None:
-        """Have nothing be added to a scan any more; this also tells who watches it."""
+        """Close the plan of a scan, so that nothing is added to it; watches notice this too."""
         while True:
             held = await self._records.plan(scan_id)
             try:

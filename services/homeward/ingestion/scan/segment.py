@@ -1,8 +1,8 @@
-"""Searching one segment: look where something happens, follow faces, embed, match, forget.
+"""Searching one segment: decode where something happens, track faces, embed, match, forget.
 
-Everything that is in view lives in the variables of one search. A face that matches nobody leaves
-nothing behind but a count, and when and where it was in view (`Presence`), so that a search for
-somebody else need not find it again.
+Pictures and faces exist only in the variables of one search. A face that matches nobody leaves a
+count, and the time and place at which it was in view (`Presence`), so that a search for another
+subject need not detect it again.
 """
 
 from __future__ import annotations
@@ -54,22 +54,22 @@ Report = Callable[[Segment], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ScannerParts:
-    """What searching a segment needs from outside."""
+    """The ports and adapters that a search of a segment uses."""
 
     source: FrameSource
     """Decodes recordings."""
     faces: FaceFinder
     """Finds and embeds faces."""
     images: FaceImages
-    """Does the work on pixels, in a thread of `executor`."""
+    """Processes pixels, in a thread of `executor`."""
     matcher: Matcher
-    """Compares, and records sightings."""
+    """Compares templates with the gallery, and records sightings."""
     presence: PresenceIndex | None
-    """Where earlier scans found faces; None to find them anew each time."""
+    """Faces that earlier scans found; None to detect them in every scan."""
     incomparable: IncomparableTimes | None
-    """Takes when somebody was in view who could not be compared; None to forget it."""
+    """Keeps the times of people who could not be compared; None to forget them."""
     executor: BoundedExecutor
-    """Has a worker for each segment that is searched at a time."""
+    """Has one thread for each segment that is searched at a time."""
     clock: Clock
     """Tells the time of checkpoints."""
 
@@ -79,7 +79,7 @@ class SegmentScanner:
 
     Args:
         parts: What a search needs.
-        sample_rate: Pictures looked at per second of footage.
+        sample_rate: Pictures searched per second of footage.
         gated: Decode only where something happens, and search only what has changed in a picture.
     """
 
@@ -98,17 +98,17 @@ class SegmentScanner:
         Args:
             task: What to search, and for whom.
             url: Where the recording's file is.
-            report: Takes the segment as far as it has come, after each few pictures. What it
-                raises ends the search.
+            report: Called with the progress of the segment after every few pictures. An error
+                that it raises ends the search.
 
         Returns:
             The segment as searched.
 
         Raises:
-            UnavailableError: Something that the search needs does not answer.
+            UnavailableError: A service or store that the search needs does not answer.
         """
         footage_id, stretch = task.footage.footage_id, task.segment.stretch
-        # A search that broke off left counts, which come again; what it recorded stands.
+        # A search that broke off left counts, which are counted again; its sightings stand.
         begun = replace(
             task.segment, state=ScanState.RUNNING, position=stretch.start, counts=Counts()
         )
@@ -131,8 +131,8 @@ class SegmentScanner:
                 if again is not None:
                     return again
             done, found = await self._search(task, recording, begun, report, version)
-            # What ended a decoder may pass, as a shortage of memory does: it is tried again by the
-            # next search.
+            # The cause that ended a decoder may pass, as a shortage of memory does: the next search
+            # tries again.
             if all(gap.reason is not GapReason.DECODER_ENDED for gap in found.coverage.gaps):
                 await self._parts.presence.keep(task.footage, found)
             return done
@@ -145,7 +145,7 @@ class SegmentScanner:
         report: Report,
         version: str,
     ) -> tuple[Segment, Presence]:
-        """Search a segment of which nothing is known; return it, and what is known now."""
+        """Search a segment without a presence index; return the segment and its new index."""
         found = await self._parts.executor.run(partial(self._surveyed, task, segment))
         with tracing.span("glance", {"pictures": len(found.glances)}):
             faces_at, shown_at = await glanced_at(
@@ -201,7 +201,7 @@ class SegmentScanner:
         report: Report,
         thorough: bool,
     ) -> Segment:
-        """Search the pictures of pieces for faces, and have whoever is followed compared."""
+        """Search the pictures of pieces for faces, and compare the tracks."""
         done = begun
         async with (
             Comparisons(self._comparer, task) as comparisons,
@@ -222,7 +222,7 @@ class SegmentScanner:
         return _with(done, comparisons, search.frames, search.faces)
 
     async def _finish(self, task: SegmentTask, comparisons: Comparisons) -> None:
-        """Have all compared, and keep when those were in view who could not be."""
+        """Wait until all tracks are compared, and keep the times of those that could not be."""
         await comparisons.finish()
         if self._parts.incomparable is not None and comparisons.counts.incomparable:
             people = tuple(sorted(comparisons.incomparable, key=lambda one: (one.start, one.end)))
@@ -240,7 +240,7 @@ class SegmentScanner:
     def _finished(
         self, task: SegmentTask, segment: Segment, presence: Presence, *, frames: int
     ) -> Segment:
-        """Return a segment that was searched, with what is told of the part that was asked for."""
+        """Return the searched segment, with the result for the part that was asked for."""
         asked_for = segment.asked_for
         coverage = presence.coverage.within(asked_for)
         require_sound(coverage, task.timeline, asked_for)  # it may be of an earlier search
@@ -266,7 +266,7 @@ class SegmentScanner:
         report: Report,
         presence: Presence,
     ) -> Segment | None:
-        """Search a segment of which it is known who is in view; None when that does not fit."""
+        """Search a segment by its presence index; None when the index does not fit."""
         people = [one for one in presence.people if task.concerns(one.start, one.end)]
         at = sorted({shot.offset for person in people for shot in person.shots})
         pieces = await self._parts.executor.run(pieces_at, at, self._profiles.of(task.timeline))
@@ -292,7 +292,7 @@ class SegmentScanner:
 
 
 def _with(segment: Segment, comparisons: Comparisons, frames: int, faces: int = 0) -> Segment:
-    """Return a segment with what was counted and compared so far."""
+    """Return a segment with the counts and comparisons so far."""
     return replace(
         segment,
         counts=comparisons.counts + Counts(frames=frames, faces=faces),

@@ -1,4 +1,4 @@
-"""When somebody was in view whose face could not be compared: kept beside the recording, listed."""
+"""Stretches in which somebody was in view whose face could not be compared: stored and listed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StoredIncomparableTimes:
         self._store = store
 
     async def keep(self, footage: Footage, found: IncomparablePeople) -> None:
-        """Write down those of a segment, unless the recording has been deleted meanwhile."""
+        """Store the times of a segment, unless the recording has been deleted meanwhile."""
         key = _key(footage.footage_id, found.scan_id, found.stretch)
         await self._store.put(
             key,
@@ -49,7 +49,7 @@ class StoredIncomparableTimes:
     async def find(
         self, footage_id: str, scan_id: str, piece: Stretch
     ) -> IncomparablePeople | None:
-        """Return those of a segment; None when they are not kept, or not any more."""
+        """Return the times of a segment; None when they are not stored."""
         data = await self._store.get(_key(footage_id, scan_id, piece))
         return records.decode(data, IncomparablePeople) if data else None
 
@@ -63,7 +63,7 @@ class UnlistedReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unlisted:
-    """A recording in which people could not be compared, and when that was is not known."""
+    """A recording with people who could not be compared, at times that are not known."""
 
     footage_id: str
     reason: UnlistedReason
@@ -88,7 +88,7 @@ class ListedStretch:
 
 @dataclass(frozen=True, slots=True)
 class StretchList:
-    """What a scan tells of those whom it could not compare."""
+    """Stretches with people whom a scan could not compare."""
 
     stretches: tuple[ListedStretch, ...]
     """By camera and time."""
@@ -101,7 +101,7 @@ class IncomparableStretches:
     Args:
         scans: The scans.
         footage: The recordings that they searched.
-        times: When that was.
+        times: The stored times.
     """
 
     def __init__(self, *, scans: Scans, footage: FootageLibrary, times: IncomparableTimes) -> None:
@@ -157,7 +157,7 @@ class IncomparableStretches:
 
 
 def _apart(recording: ScannedRecording) -> list[Stretch]:
-    """Return what of a recording was not searched, or not yet."""
+    """Return the stretches of a recording that were not searched, or not yet."""
     gaps = [
         Stretch(gap.start_time - recording.true_start, gap.end_time - recording.true_start)
         for gap in recording.gaps

@@ -1,4 +1,4 @@
-"""What is told about a scan: its plan, its tally and the segments in hand, folded together."""
+"""The summary of a scan: its plan, its tally and the running segments, folded together."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MOST_PROBLEMS = 10
 
 @dataclass(slots=True)
 class LiveScan:
-    """What changes of a scan while it goes on.
+    """The changing part of a running scan.
 
-    There are as many segments in it as scanners work on, and a few that were not added up yet.
+    It holds the segments that scanners work on, and a few that were not added up yet.
     """
 
     plan: ScanPlan = field(default_factory=ScanPlan)
@@ -37,10 +37,10 @@ class LiveScan:
     segments: dict[int, Stored[Segment]] = field(default_factory=dict)
     """By their numbers in the scan."""
     sighting_ids: dict[str, None] = field(default_factory=dict)
-    """What the scan has recorded, in no order; some may be erased meanwhile."""
+    """Sightings that the scan has recorded, in no order; some may be erased meanwhile."""
 
     def forget_added(self) -> None:
-        """Let go of the segments that are in the tally."""
+        """Drop the segments that are in the tally."""
         self.segments = {
             number: one
             for number, one in self.segments.items()
@@ -49,7 +49,7 @@ class LiveScan:
 
     @property
     def in_hand(self) -> list[Segment]:
-        """The segments that a scanner works on; not those that one gave back."""
+        """The segments that a scanner works on, without those that were given back."""
         return [one.value for one in self.segments.values() if one.value.state is ScanState.RUNNING]
 
 
@@ -57,9 +57,9 @@ def added(tally: ScanTally, segment: Segment, revision: int) -> ScanTally:
     """Return a tally with one more segment that has ended.
 
     Args:
-        tally: What the others come to.
-        segment: That has ended.
-        revision: Of its record.
+        tally: Totals of the other segments.
+        segment: The segment that has ended.
+        revision: Revision of its record.
     """
     problems = dict.fromkeys((*tally.problems, *(gap.detail for gap in segment.gaps)))
     times = [one for one in (tally.update_time, segment.update_time) if one is not None]
@@ -76,10 +76,10 @@ def added(tally: ScanTally, segment: Segment, revision: int) -> ScanTally:
 
 
 def summarise(scan: Scan, live: LiveScan) -> ScanSummary:
-    """Return what is told about a scan, without gaps, efforts, and face sizes by camera.
+    """Return the summary of a scan, without gaps, efforts, and face sizes by camera.
 
-    Coverage counts what is certain: of a segment that no scanner has ended nothing is searched. A
-    scan succeeds when its plan is complete and each of its segments is accounted for, not before.
+    Coverage counts ended segments alone: a segment that no scanner has ended counts as not
+    searched. A scan succeeds when its plan is complete and all its segments have ended.
     """
     tally, plan = live.tally, live.plan
     # By what was added up alone: a segment that two scanners had may end once more after that.

@@ -1,4 +1,4 @@
-"""A segment to search: what of which recording, and for whom."""
+"""The task of searching one segment: a part of a recording, and whom to search for."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from homeward.ingestion.scan.tracking import Track
 
 @dataclass(frozen=True, slots=True)
 class SegmentTask:
-    """A segment to search, and for whom."""
+    """A segment to search, and the subjects to search for."""
 
     scan_id: str
     subject_ids: tuple[str, ...]
-    """Empty: everybody who is looked for."""
+    """Subjects to search for; empty for all open subjects."""
     footage: Footage
     timeline: Timeline
     """Of the whole recording."""
@@ -28,16 +28,16 @@ class SegmentTask:
     """List candidates where a reviewer has rejected one before then, too."""
 
     def concerns(self, start: timedelta, end: timedelta) -> bool:
-        """Whether somebody was in view while it was asked for, who was so from `start` to `end`."""
+        """Whether an appearance from `start` to `end` overlaps the part that was asked for."""
         window = self.segment.window
         if window is None:
             return True
         return start < window.end and self.timeline.end_of(end) > window.start
 
     def incomparable(self, track: Track[Shots], *, too_small: bool) -> list[IncomparablePerson]:
-        """Return somebody who could not be compared, in the part that was asked for.
+        """Return the appearance of somebody who could not be compared, cut to the part asked for.
 
-        What is seen of them beyond the segment's end, the next segment tells.
+        The next segment reports the rest of an appearance that goes on beyond this segment's end.
         """
         end = self.timeline.end_of(track.end)
         person = clipped(track.start, end, self.segment.asked_for, too_small=too_small)

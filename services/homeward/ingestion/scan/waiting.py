@@ -1,4 +1,4 @@
-"""What keeps a search from going on."""
+"""What a search waits for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scanner does all day: take a segment, search it, checkpoint it, take the next."""
+"""The scanner's loop: take a segment from the queue, search it, checkpoint it, take the next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
 
 MAX_ATTEMPTS = 5
-"""A segment on which scanners failed, or died, this often is reported as not searched."""
+"""Attempts after which a segment is reported as not searched: scanners failed on it, or died."""
 
 FAILED_TOO_OFTEN = f"searching it failed {MAX_ATTEMPTS} times; see the log"
 
@@ -43,10 +43,11 @@ log = structlog.get_logger()
 
 
 class ScanWorker:
-    """Works the queue.
+    """Searches the segments of the queue, one after another.
 
-    Delivery is at least once, the effect exactly once: a segment's checkpoint is its own record,
-    sightings have deterministic ids, and the queue is told last.
+    The queue delivers a segment at least once, and searching it twice changes nothing: a segment's
+    checkpoint is its own record, sightings have deterministic ids, and the segment is removed from
+    the queue last.
 
     Args:
         queue: The segments to search.
@@ -55,7 +56,7 @@ class ScanWorker:
         scanner: Searches.
         clock: Tells the time.
         acts: Writes down what was searched.
-        checks: Of what a search calls and may wait for without a word.
+        checks: Health checks of the services that a search may wait for without an error.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class ScanWorker:
         self._checks = checks
 
     async def run(self) -> None:
-        """Take and search segments until cancelled; one in hand is then given back."""
+        """Take and search segments until cancelled; a segment in hand is then given back."""
         while True:
             try:
                 work = await self._queue.take()
@@ -136,7 +137,7 @@ class ScanWorker:
         )
 
     async def _hand_back(self, work: Work) -> None:
-        """Give a segment to another scanner at once, and note that it did not fail."""
+        """Give a segment back to the queue at once, and record that this was no failure."""
         held = await self._scans.segment(work.scan_id, work.segment)
         if held is not None and not held.value.state.ended:
             handed_back = held.value.handed_back + 1
@@ -170,10 +171,10 @@ class ScanWorker:
             return segment.given_up(reason, error.message, self._clock.now())
 
     async def _begun(self, work: Work) -> Segment | None:
-        """Return a segment that is to be searched, and say that it is in hand; None if none is.
+        """Mark a segment as running and return it; None if there is nothing to search.
 
-        This is said before its scan is read: whoever cancels that says so before looking what is in
-        hand. So one of them sees the other.
+        The segment is marked before its scan is read, and a cancellation marks the scan before it
+        reads which segments run. So either this search or the cancellation notices the other.
         """
         held = await self._scans.recording(work.scan_id, work.recording)
         if held is None:
@@ -195,16 +196,16 @@ class ScanWorker:
         return segment
 
     async def _drop(self, work: Work) -> None:
-        """Let go of a segment of a scan that was cancelled or forgotten, and of all that wait."""
+        """Drop a segment of a scan that was cancelled or forgotten, and its queued segments."""
         dropped = {work.segment, *await self._queue.drop(work.scan_id)}
         for held in await self._scans.segments(work.scan_id):
-            if held.value.number in dropped:  # whoever had it gave it back, or died
+            if held.value.number in dropped:  # the scanner that had it gave it back, or died
                 await self._scans.forget_segment(work.scan_id, held.value.number)
         await fold(self._scans, work.scan_id)
         await settle(self._scans, work.scan_id)
 
     async def _search(self, work: Work, scan: Scan, segment: Segment) -> Segment:
-        segment = replace(segment, waiting=None)  # of who had it before
+        segment = replace(segment, waiting=None)  # of the scanner that had it before
         progress = SegmentProgress(
             segment,
             load=partial(self._load, work),
@@ -237,7 +238,7 @@ class ScanWorker:
             except errors.DomainError as error:
                 if not _passes(error):
                     raise
-                # Not the segment's fault: searched again from its start when all is back.
+                # Not the segment's fault: it is searched again from its start.
                 log.warning("waiting", problem=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
                 await progress.start_over(segment, error)
@@ -252,7 +253,7 @@ class ScanWorker:
 
 
 def _attributes(finished: Segment) -> dict[str, str | int | float]:
-    """Return what the span of a segment tells of it."""
+    """Return the attributes of a segment's span."""
     return {
         "state": finished.state.value,
         "footage_seconds": finished.duration.total_seconds(),
@@ -266,7 +267,7 @@ def _attributes(finished: Segment) -> dict[str, str | int | float]:
 
 
 def _as_set(footage: Footage, segment: Segment) -> Footage:
-    """Return a recording with the shape of pixels that its camera is set to, if it states none."""
+    """Return a recording with its camera's pixel aspect ratio, if the file states none."""
     shown = footage.media.video.presentation
     if segment.pixel_aspect is None or shown.pixel_aspect != 1.0:
         return footage
@@ -277,8 +278,8 @@ def _as_set(footage: Footage, segment: Segment) -> Footage:
 
 
 def _passes(error: errors.DomainError) -> bool:
-    """Tell whether the same search may work later, as it is."""
-    # A gallery that has lost templates gets them again by matching's sweep.
+    """Tell whether the same search may succeed later, unchanged."""
+    # Matching's sweep makes lost templates of the gallery again.
     return (
         isinstance(error, (errors.UnavailableError, errors.ResourceExhaustedError))
         or error.reason is errors.Reason.GALLERY_INCOMPLETE
@@ -294,19 +295,19 @@ _LASTING = {
     errors.Reason.POLICY_EXPIRED: GapReason.GIVEN_UP,
     errors.Reason.POLICY_MODEL_MISMATCH: GapReason.GIVEN_UP,
 }
-"""Errors that no retry mends, and what they make of the segment."""
+"""Errors that a retry does not mend, and the reason of the gap that each leaves."""
 
 
 class InHand(Protocol):
-    """What was taken from a queue."""
+    """A work item that was taken from a queue."""
 
     async def extend(self) -> None:
-        """Say that it is still being worked on."""
+        """Tell the queue that the item is still being worked on."""
 
 
 @asynccontextmanager
 async def kept_in_hand(work: InHand) -> AsyncGenerator[None, None]:
-    """Keep a queue from giving what was taken from it to somebody else."""
+    """Keep the queue from giving a taken work item to another worker."""
 
     async def beat() -> None:
         while True:

@@ -38,7 +38,7 @@ def create(client: QdrantClient, collection: str, *, kinds: Sequence[str], size:
     except (ApiException, ValueError):
         if not client.collection_exists(collection):
             raise
-        # Another replica was faster.
+        # Another replica came first.
 
 
 def index(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from json import JSONDecodeError
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -94,6 +96,8 @@ class QdrantEngine:
                 await asyncio.sleep(pause)
             except (ApiException, QdrantException, JSONDecodeError) as error:
                 raise self._translated(error) from error
+            except sqlite3.Error as error:  # of the local mode's files
+                raise refusals.local_files(self._address, error) from error
             except ValueError as error:  # of the local mode, where a server answers 404
                 if not str(error).endswith("not found"):
                     raise
@@ -103,9 +107,10 @@ class QdrantEngine:
         """Write points, whatever was there."""
 
         def write() -> None:
-            self.client.upsert(collection, points=list(points), wait=True)
-            if self._fields is not None:
-                self._fields.note(collection, points)
+            with self._noted(collection):
+                self.client.upsert(collection, points=list(points), wait=True)
+                if self._fields is not None:
+                    self._fields.note(collection, points)
 
         await self.run(write)
 
@@ -123,9 +128,10 @@ class QdrantEngine:
                 if not ids:
                     return
                 selector = models.PointIdsList(points=list(ids))
-            self.client.delete(collection, points_selector=selector, wait=True)
-            if self._fields is not None and isinstance(selector, models.PointIdsList):
-                self._fields.note_removal(collection, map(str, selector.points))
+            with self._noted(collection):
+                self.client.delete(collection, points_selector=selector, wait=True)
+                if self._fields is not None and isinstance(selector, models.PointIdsList):
+                    self._fields.note_removal(collection, map(str, selector.points))
 
         await self.run(remove)
 
@@ -151,6 +157,16 @@ class QdrantEngine:
     async def ping(self) -> None:
         """Answer when the engine does."""
         await self.run(self.client.get_collections)
+
+    @contextmanager
+    def _noted(self, collection: str) -> Iterator[None]:
+        """Have the fields of a collection read again if a write to it breaks off anywhere."""
+        try:
+            yield
+        except BaseException:
+            if self._fields is not None:
+                self._fields.forget(collection)
+            raise
 
     def _translated(self, error: Exception) -> Exception:
         return refusals.translated(error, self._address, timeout_seconds=TIMEOUT_SECONDS)

@@ -103,20 +103,19 @@ class KeyedCollection:
         async def write(target: Target) -> None:
             current = (await self.access.collections.open()).current
             parts = await self.access.parts(current, parts_of)
-            made: list[Point] = []
-            while parts:
+            while True:
                 made = make(parts, current.model.digest)
-                await self.access.engine.upsert(target.collection, structs(made, target))
+                if made:
+                    await self.access.engine.upsert(target.collection, structs(made, target))
+                gone = set(subject_ids).difference(point.point_id for point in made)
+                if gone and (there := await self.access.points(target, sorted(gone))):
+                    await self.access.register.change(register.with_erasure)
+                    await self.access.engine.delete(
+                        target.collection, [str(point.id) for point in there]
+                    )
                 used, parts = parts, await self.access.parts(current, parts_of)
                 if _same_vectors(used, parts):
-                    break
-                made = []
-            gone = set(subject_ids).difference(point.point_id for point in made)
-            if gone and (there := await self.access.points(target, sorted(gone))):
-                await self.access.register.change(register.with_erasure)
-                await self.access.engine.delete(
-                    target.collection, [str(point.id) for point in there]
-                )
+                    return
 
         await self.access.write(write)
 

@@ -73,6 +73,13 @@ class LocalFields:
         if collection in self._values:
             return
         self._values[collection], self._ids[collection] = {}, {}
+        try:
+            self._read(collection)
+        except BaseException:
+            self.forget(collection)  # what was read so far is not all
+            raise
+
+    def _read(self, collection: str) -> None:
         offset = None
         while True:
             points, offset = self._client.scroll(

@@ -46,6 +46,8 @@ async def rebuild(
                 return False
             await _copy(access, points, opened.current, opened.next)
         await access.register.change(partial(register.with_swap, made))
+        if (await access.collections.open()).record.collection != made.collection:
+            return False  # another replica has begun one meanwhile, and this one is not used
     retired = (await access.collections.open()).record.retired
     for collection in retired:
         await access.collections.drop(collection)

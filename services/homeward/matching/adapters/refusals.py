@@ -26,6 +26,7 @@ NO_COLLECTION = "Not found: Collection"
 
 _TOO_LARGE = "larger than allowed"
 _NEVER_ALLOWED = "larger than rate limiter capacity"
+_DISK_FULL = "disk is full"
 _FULL = ("No space left", "Not enough space")
 # The parts of a strict mode's refusal that name a limit, and nothing of what was sent.
 _LIMIT = re.compile(
@@ -62,6 +63,13 @@ def lost_collection(address: str) -> errors.UnavailableError:
     return _error(
         address, "has lost a collection of Homeward's; docs/operations.md says what to do"
     )
+
+
+def local_files(address: str, error: Exception) -> errors.UnavailableError:
+    """Return the error for files of the local mode that cannot be read or written."""
+    if _DISK_FULL in str(error):
+        return _error(address, "has no room left: give it a larger disk, or free some of it")
+    return _error(address, f"cannot read or write its files ({error}): see to its disk")
 
 
 def too_many(address: str, retry_seconds: int | None) -> errors.UnavailableError:

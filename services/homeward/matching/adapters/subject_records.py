@@ -50,6 +50,9 @@ class KeyValueSubjectRecords:
         """Return all records as they are now. Only what has changed since the last time is read."""
         async with self._reading:
             mark = await self._store.mark()
+            if mark.revision < self._mark.revision:
+                # The store has come back with an older state: nothing that was read is of it.
+                self._held, self._mark = {}, StoreMark(0, 0)
             if mark != self._mark:
                 for entry in await self._store.entries(since=self._mark.revision):
                     self._held[entry.key] = _stored(entry)

@@ -1,7 +1,7 @@
 """Whether the gallery has a template of every photograph that people are looked for with.
 
-Qdrant may come back empty, or with an older state. Whoever has no template then is passed by in
-every search, and nothing tells: so searches are refused until the gallery is whole (`rebuild`).
+Qdrant may come back empty, or with an older state. A subject without a template is then missed by
+every search, without an error. So searches are refused until the gallery is complete (`rebuild`).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 
 LOOKED_FOR = timedelta(minutes=1)
-"""How long a gallery counts as whole without another look. Its own signs of a loss, that it was
-made anew or became smaller, are looked at with every search."""
+"""Time for which a complete gallery is not checked again. Its own signs of a loss, that it was made
+anew or became smaller, are checked with every search."""
 
 INCOMPLETE_FOR = timedelta(seconds=5)
-"""How long one that did not change counts as incomplete without another look."""
+"""Time for which an unchanged, incomplete gallery is not checked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _Look:
     lacking: frozenset[PhotoKey]
 
     def holds(self, edition: Edition, now: datetime) -> bool:
-        """Tell whether what was found may still be taken for true."""
+        """Return whether the result of the last check may still be used."""
         if self.edition.name != edition.name or now < self.time:
             return False
         if self.lacking:
@@ -40,10 +40,10 @@ class _Look:
 
 
 class Completeness:
-    """Tells which templates the gallery lacks, and refuses searches that would pass somebody by.
+    """Finds missing templates of the gallery, and refuses searches that would miss a subject.
 
     Args:
-        enrolled: The photographs of who is looked for.
+        enrolled: The photographs of open subjects.
         gallery: Their templates.
         clock: Tells the time.
     """
@@ -56,18 +56,18 @@ class Completeness:
         self._looking = asyncio.Lock()
 
     async def require(self, subject_ids: Collection[str]) -> Edition:
-        """Refuse a search while the gallery lacks templates of those that it is for.
+        """Refuse a search while the gallery lacks templates of its subjects.
 
         Args:
             subject_ids: Whom to compare with; empty for everybody.
 
         Returns:
-            The edition that has them all.
+            The edition of the gallery that has all of them.
 
         Raises:
             FailedPreconditionError: `GALLERY_INCOMPLETE`.
         """
-        async with self._looking:  # one look serves all searches that wait for it
+        async with self._looking:  # one check serves all searches that wait for it
             edition = await self._gallery.edition()
             look = self._look
             if look is None or not look.holds(edition, self._clock.now()):
@@ -78,20 +78,22 @@ class Completeness:
         return edition
 
     async def unchanged(self, edition: Edition) -> bool:
-        """Tell whether what was searched meanwhile was this edition."""
+        """Return whether the gallery is still of this edition."""
         return (await self._gallery.edition()).name == edition.name
 
     async def lacking(self, *, again: bool = False) -> frozenset[PhotoKey]:
         """Return the photographs of open subjects that no search compares with, but should.
 
         Args:
-            again: Those too that the gallery's model pack was found to have no use for.
+            again: Include photographs that the gallery's model pack could not use before.
         """
         while True:
             digest = (await self._gallery.model()).digest
             without = None if again else digest
             expected = await self._enrolled.expected(digest=without)
-            missing = expected - (await self._gallery.contents()).compared
+            contents = await self._gallery.contents()
+            # A subject of whom a photograph's own template is missing may be left out of an answer.
+            missing = expected - (contents.compared & contents.photos)
             if missing:  # unless they were closed meanwhile
                 missing &= await self._enrolled.expected(digest=without)
             if (await self._gallery.model()).digest == digest:

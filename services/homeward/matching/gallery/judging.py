@@ -1,4 +1,4 @@
-"""Having kept photographs judged again."""
+"""Judging kept photographs again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from homeward.matching.gallery.ports import EnrolledPhotos, FaceAnalyzer, Refere
 from homeward.servicekit import errors
 
 AT_ONCE = 8
-"""Photographs that are judged at a time: half of what an embedding service lets wait."""
+"""Most photographs that are judged at a time: half of the embedding service's queue."""
 
 
 async def judge(
     enrolled: EnrolledPhotos, faces: FaceAnalyzer, model: ModelInfo, key: PhotoKey
 ) -> Reference | RefusedPhoto | None:
-    """Have a kept photograph judged; None when it is not there.
+    """Judge a kept photograph again; None when it does not exist.
 
     Raises:
         FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`: the service runs another pack now.

@@ -30,7 +30,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class PhotoAnalysis:
-    """What the embedding service says of a photograph."""
+    """The embedding service's judgement of a photograph."""
 
     problems: tuple[str, ...]
     """Why it cannot serve as a reference, as names of `PhotoProblem`; empty when it can."""
@@ -41,7 +41,7 @@ class PhotoAnalysis:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model pack of an embedding service, or of what holds its templates."""
+    """The model pack of an embedding service, or of an index of its templates."""
 
     name: str
     digest: str

@@ -1,4 +1,4 @@
-"""Templates of different models cannot be compared: what is said when somebody tries."""
+"""The refusal of templates of another model: those cannot be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gallery needs from outside."""
+"""The ports of the gallery."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from homeward.servicekit.lease import Proceed
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A reference template and whose it is."""
+    """A reference template, its subject and its photograph."""
 
     subject_id: str
     photo_id: str
@@ -24,16 +24,16 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What an index removed."""
+    """Result of a removal from an index."""
 
     count: int
     places: tuple[str, ...] = ()
-    """Where bytes of it may remain until a rebuild."""
+    """Files that may hold its bytes until a rebuild."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Which templates a gallery searches: another one when it was exchanged, or lost all."""
+    """Identity of the searched templates: another one after an exchange or the loss of all."""
 
     name: str
     size: int
@@ -43,7 +43,7 @@ class Edition:
 
 @dataclass(frozen=True, slots=True)
 class GalleryContents:
-    """Of which photographs a gallery has templates."""
+    """The photographs of which a gallery has templates."""
 
     photos: frozenset[PhotoKey]
     """Those with a template of their own."""
@@ -61,19 +61,19 @@ NOT_REBUILT = "nothing returns them; their bytes go with the files when those ar
 
 
 class Purgeable(Protocol):
-    """What keeps bytes of what was removed until it is rebuilt."""
+    """A store that keeps the bytes of removed data until it is rebuilt."""
 
     async def holds_erased(self) -> bool:
-        """Tell whether files may hold bytes of what was removed, so that a rebuild is due."""
+        """Return whether files may hold bytes of removed data, so that a rebuild is due."""
 
     async def unclean(self) -> tuple[str, ...]:
-        """Return where bytes of what was removed may be until a rebuild; nowhere if none is due."""
+        """Return the files that may hold bytes of removed data; none if no rebuild is due."""
 
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
 
     async def rebuild(self, proceed: Proceed) -> bool:
-        """Move what is left to other files, under another key, and drop the old ones.
+        """Move the remaining data to other files, under another key, and drop the old files.
 
         Searches go on meanwhile and see all of it, always.
 
@@ -102,9 +102,9 @@ class EnrolledPhotos(Protocol):
         """Return a photograph as it was enrolled, or None when it is gone."""
 
     async def note_usable(self, digest: str, photos: Mapping[PhotoKey, bool]) -> None:
-        """Write down which photographs a model pack has a use for.
+        """Record which photographs a model pack can use.
 
-        A gallery of it is whole without the others.
+        A gallery of that pack is complete without the others.
 
         Args:
             digest: Of the pack.
@@ -113,13 +113,13 @@ class EnrolledPhotos(Protocol):
 
 
 class Repinnable(Protocol):
-    """What can be made to hold templates of another model: the index of sightings."""
+    """An index that can change to templates of another model: that of sightings."""
 
     async def model(self) -> ModelInfo:
         """Return the model whose templates it takes."""
 
     async def change_model(self, model: ModelInfo, proceed: Proceed) -> bool:
-        """Take templates of another model from now on; tell whether it is done."""
+        """Change to templates of another model; return whether that is done."""
 
 
 class FaceAnalyzer(Protocol):
@@ -138,7 +138,7 @@ class FaceAnalyzer(Protocol):
 
 
 class Pinned(Protocol):
-    """What holds templates of one model, and refuses others with `EMBEDDING_MODEL_MISMATCH`."""
+    """An index of templates of one model; refuses others with `EMBEDDING_MODEL_MISMATCH`."""
 
     async def model(self) -> ModelInfo:
         """Return the model."""

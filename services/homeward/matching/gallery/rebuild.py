@@ -1,4 +1,4 @@
-"""Making templates from the kept photographs for whoever lacks one."""
+"""Making missing templates of the gallery from the kept photographs."""
 
 from __future__ import annotations
 
@@ -44,25 +44,24 @@ class RebuildProgress:
     total: int = 0
     """Photographs that lacked a template."""
     refused: tuple[RefusedPhoto, ...] = ()
-    """Those that no template can be made of, of those judged since this was told last."""
+    """Photographs judged since the last progress of which no template can be made."""
     lost: tuple[str, ...] = ()
-    """Subjects of whose photographs none can be used, so that searches stay refused. Known at the
-    end."""
+    """Subjects without a usable photograph, so that searches stay refused. Known at the end."""
 
 
 class GalleryRebuild:
     """Makes the templates that the gallery lacks, with the model pack that it is of.
 
-    The photographs are embedded again and written into the gallery in use, so that whoever has a
-    template keeps it. A rebuild that broke off is gone on with by the next one. Photographs that
-    cannot be used are noted; the gallery is whole without them if their subject has another one.
+    The photographs are embedded again and written into the gallery in use; existing templates stay.
+    If a rebuild breaks off, the next one goes on. Photographs that cannot be used are noted; the
+    gallery is complete without them if their subject has another one.
 
     Args:
-        enrolled: The photographs of who is looked for.
-        gallery: What lacks templates.
-        completeness: Tells which.
+        enrolled: The photographs of open subjects.
+        gallery: The gallery that lacks templates.
+        completeness: Finds the missing templates.
         faces: The embedding service.
-        lease: Makes the lease on doing this.
+        lease: Makes the lease of a rebuild.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class GalleryRebuild:
         While another run is under way, this one waits, and then finds its work done.
 
         Args:
-            accept_lost: Search without the subjects of whose photographs none can be used.
+            accept_lost: Let searches go on without subjects that have no usable photograph.
 
         Raises:
             FailedPreconditionError: `MODEL_NOT_SERVED`; `EMBEDDING_MODEL_MISMATCH`, when the
@@ -206,7 +205,7 @@ class GalleryRebuild:
         return [one for one in verdicts if isinstance(one, Reference)], refused
 
     async def _write(self, references: Sequence[Reference], model: ModelInfo) -> None:
-        """Put templates into the gallery; nothing stays of who is closed meanwhile."""
+        """Put templates into the gallery; remove those of subjects closed meanwhile."""
         listed = await self._enrolled.listed([_key(one) for one in references])
         written = [one for one in references if _key(one) in listed]
         if not written:
@@ -221,7 +220,7 @@ class GalleryRebuild:
     async def _settle(
         self, refused: dict[PhotoKey, RefusedPhoto], model: ModelInfo, *, accept_lost: bool
     ) -> tuple[str, ...]:
-        """Note what cannot be used; return the subjects of whom nothing can."""
+        """Note unusable photographs; return the subjects without a usable one."""
         if not refused:
             return ()
         found = {one.subject_id for one in (await self._gallery.contents()).compared}

@@ -162,7 +162,7 @@ class CollectionRegister:
         )
         try:
             return record, await self._store.create(self._name, records.encode(record))
-        except ConflictError:  # another replica was faster; its collection is used
+        except ConflictError:  # another replica came first; its collection is used
             return await self.get() or await self.create(model)
 
     async def change(self, change: Callable[[CollectionRecord], CollectionRecord]) -> None:

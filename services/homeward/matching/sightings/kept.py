@@ -1,4 +1,4 @@
-"""The sightings that are kept: in the index, with their stills, told of as they change."""
+"""The stored sightings: the index, their stills, and the feed of their changes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from homeward.servicekit.clock import Clock
 
 
 class KeptSightings:
-    """What recording, reviewing and erasing sightings have in common.
+    """The parts that recording, reviewing and erasing sightings share.
 
     Args:
         index: The sightings.
         ledger: Of their spans.
         stills: Of the sightings.
-        feed: Tells others what changes.
+        feed: Publishes changes.
         clock: Tells the time.
 
     Attributes:
-        changing: To be held by whoever reads a sighting and writes it back. Between replicas,
-            spans and decisions are safe by the ledger (`as_decided`); the worse of two scores could
-            win, which the next rescan mends.
+        changing: Lock to hold while a sighting is read and written back. Replicas do not share it:
+            spans and decisions are safe by the ledger (`as_decided`), but the worse of two scores
+            could win, until the next rescan.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class KeptSightings:
         self.changing = asyncio.Lock()
 
     def is_expired(self, sighting: Sighting) -> bool:
-        """Tell whether a sighting is undecided, and past its deadline."""
+        """Return whether a sighting is undecided, and past its deadline."""
         kept = sighting.state is SightingState.CONFIRMED
         return not kept and self.clock.now() >= sighting.delete_time
 
     async def as_decided(self, written: Sighting) -> Sighting | None:
         """Give a sighting that was just written the state that a reviewer has decided on.
 
-        A decision is in the ledger, which is changed by compare-and-set, before it is in the index.
-        So whoever writes a sighting looks into the ledger afterwards: the last one to write has
-        seen what another replica's reviewer decided meanwhile, and does not undo it.
+        A decision is written to the ledger, by compare-and-set, before it is written to the index.
+        After a sighting is written, the ledger is read: so the last writer has read a decision that
+        was taken in another replica meanwhile, and does not undo it.
 
         Returns:
             The sighting as it is now; None when it was rejected, and is erased.
@@ -82,8 +82,8 @@ class KeptSightings:
         return decided
 
     async def forget(self, going: Collection[ErasedSighting]) -> Removed:
-        """Erase sightings, and tell of it."""
-        # Told first: if this breaks off, it is repeated for what is still there, and told again.
+        """Erase sightings, and publish that."""
+        # Published first: if this breaks off, the erasure is repeated and published again.
         for item in going:
             await self.feed.publish(item)
         return await self.remove(going)
@@ -118,5 +118,5 @@ def erased(sighting: Sighting, sighting_id: str = "") -> ErasedSighting:
 
 
 def ledger_key(sighting: Sighting) -> LedgerKey:
-    """Return whose ledger a sighting is in."""
+    """Return the key of the ledger that a sighting is in."""
     return LedgerKey(sighting.footage_id, sighting.subject_id)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +21,7 @@ class LedgerKey:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Where a finding is in its recording."""
+    """The place of a finding in its recording."""
 
     start: timedelta
     end: timedelta
@@ -61,19 +59,19 @@ class SightingLedger(Protocol):
         rejection: Rejection | None,
         review: Review | None = None,
     ) -> Span | None:
-        """Note a decision on a sighting, unless somebody else's stands against it.
+        """Note a decision on a sighting, unless an earlier decision stands against it.
 
-        A confirmation stays, and of a rejected sighting nothing else can be said any more: of two
-        who decide at the same moment, the first counts.
+        A confirmation or a rejection stays. If two reviewers decide at the same moment, the first
+        decision counts.
 
         Args:
-            key: Whose ledger.
-            sighting_id: Of the sighting.
-            rejection: None keeps it as one that does not change any more.
-            review: Where it is not a rejection.
+            key: The ledger.
+            sighting_id: The sighting.
+            rejection: The rejection; None notes that the sighting does not change any more.
+            review: The decision, where it is no rejection.
 
         Returns:
-            Its span as it is now; None when the ledger does not have it.
+            The span as it is now; None when the ledger does not have it.
         """
 
     async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
@@ -88,7 +86,7 @@ class SightingLedger(Protocol):
         """Return the sightings of a subject that its ledgers name, rejected ones included."""
 
     async def keys(self) -> frozenset[LedgerKey]:
-        """Return whose ledgers there are."""
+        """Return the keys of all ledgers."""
 
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""
@@ -133,7 +131,7 @@ def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan
     ]
 
 
-def newest_first(one: RejectedSpan) -> tuple[timedelta, str, timedelta]:
-    """Return what rejected spans are ordered by, the newest rejection first."""
-    rejected = one.rejection.review_time if one.rejection else _LONG_AGO
-    return (_LONG_AGO - rejected, one.footage_id, one.start)
+def newest_first(one: RejectedSpan) -> tuple[float, str, float, str]:
+    """Return the sort key of rejected spans, the newest rejection first."""
+    rejected = one.rejection.review_time.timestamp() if one.rejection else 0.0
+    return (-rejected, one.footage_id, one.start.total_seconds(), one.sighting_id)

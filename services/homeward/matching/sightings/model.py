@@ -56,7 +56,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A place and time where somebody was seen who is like a subject."""
+    """A place and time at which somebody alike to a subject was in view."""
 
     sighting_id: str
     subject_id: str
@@ -72,7 +72,7 @@ class Sighting:
     best_shot_offset: timedelta
     score: float
     best_shot_score: float | None
-    """Of the best single picture; None when below the threshold."""
+    """Score of the best single picture; None when below the threshold."""
     threshold: float
     policy_id: str
     model_digest: str
@@ -80,21 +80,21 @@ class Sighting:
     create_time: datetime
     delete_time: datetime
     figures: PolicyFigures | None = None
-    """What the threshold was worth then; None when whoever found it did not tell."""
+    """Error rates of the threshold at that time; None when the scanner did not state them."""
     rival_score: float | None = None
     """Of whoever else is enrolled and most alike; None when nobody else comes near."""
     time_uncertain: bool | None = None
     """Whether the recorder's clock had been set before its end, so that no true time is known; None
-    when whoever found it did not tell."""
+    when the scanner did not state it."""
     still_gone: bool = False
     """Whether the store has removed its still by itself."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
     footage_sha256: str = ""
-    """Of the recording's file; empty when whoever found it did not tell."""
+    """SHA-256 of the recording's file; empty when the scanner did not state it."""
     clock_offset: timedelta | None = None
-    """By which the times are less than what the camera's clock showed; None when whoever found it
-    did not tell."""
+    """Offset of the camera's clock, already subtracted from the times; None when the scanner did
+    not state it."""
 
     @property
     def approved(self) -> bool:
@@ -126,7 +126,7 @@ class Finding:
 
 
 class Disposition(Enum):
-    """What became of a finding."""
+    """Result of recording a finding."""
 
     RECORDED = "recorded"
     JOINED = "joined"

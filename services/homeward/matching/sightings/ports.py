@@ -1,4 +1,4 @@
-"""What sightings need from outside."""
+"""The ports of sightings."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class SightingFilter:
     footage_ids: Collection[str] = ()
     camera_ids: Collection[str] = ()
     scan_ids: Collection[str] = ()
-    """Of the scans that found them first."""
+    """Only sightings that these scans found first."""
     states: Collection[SightingState] = ()
     start: datetime | None = None
     """Only those that end after it."""
     end: datetime | None = None
     """Only those that begin before it."""
     unexpired_at: datetime | None = None
-    """Only those that may be told of then: confirmed, or before their deadline."""
+    """Only sightings that may be shown at this time: confirmed, or before their deadline."""
     expired_at: datetime | None = None
-    """Only those that may not."""
+    """Only sightings that may not be shown at this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class SightingCursor:
-    """How far a list of sightings was told, most alike first."""
+    """Place in a list of sightings, most alike first, after which the next page begins."""
 
     score: float
-    """Of the last one."""
+    """Score of the last listed sighting."""
     sighting_ids: tuple[str, ...]
-    """Those of this score that were told."""
+    """Listed sightings with this score."""
 
 
 class SightingIndex(Purgeable, Pinned, Protocol):

@@ -11,16 +11,16 @@ from homeward.matching.sightings.model import Disposition, Finding, Sighting, Si
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
-"""By how much a finding has to be more alike to replace the picture of a sighting: a search that is
-repeated finds faces again a fraction of a pixel away, and must not change what a reviewer sees."""
+"""Least gain in score by which a finding replaces the picture of a sighting. A repeated search
+detects faces a fraction of a pixel away, and must not change the picture that a reviewer sees."""
 
 
 class SightingRecording:
     """Makes sightings of findings.
 
-    The ledger (`spans.place`) decides what a finding is part of and is written first; sighting and
-    still follow under the id that it gave. Whatever breaks off in between is completed by the
-    retry, because each step gives the same result again.
+    The ledger (`spans.place`) decides which sighting a finding belongs to, and is written first.
+    Sighting and still follow under the id from the ledger. A retry completes a recording that broke
+    off, because each step gives the same result again.
 
     Args:
         kept: The sightings that are kept.
@@ -82,7 +82,7 @@ class SightingRecording:
         finding: Finding,
         placement: Placement,
     ) -> Sighting:
-        """Write the sighting of all that belongs together, with the best score and picture.
+        """Write the sighting of joined findings, with the best score and picture.
 
         Scores of different models cannot be compared: a finding stands before those of a former
         one, however high they were.
@@ -144,7 +144,7 @@ def _told(kept: Sighting | None, disposition: Disposition) -> tuple[Disposition,
 
 
 def _vouched(best: Sighting, again: Sighting) -> Sighting:
-    """Return whose policy a sighting rests on: an approved one, if it was ever found by one."""
+    """Return the one of two sightings whose policy is kept: an approved one, if there is any."""
     return (
         again
         if (best.approved, again.approved) == (False, True) and best.score >= again.threshold

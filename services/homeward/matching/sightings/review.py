@@ -1,8 +1,9 @@
-"""What reviewers read and decide."""
+"""Reading sightings, deciding on them, and exporting confirmed ones."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import aclosing
 from dataclasses import replace
 
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
@@ -19,16 +20,23 @@ from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.matching.sightings.spans import Rejection
 from homeward.servicekit import errors
 
+VisibleSubjects = Callable[[], Awaitable[Collection[str] | None]]
+"""Tells the ids of the subjects whom the current caller may see; None for all."""
+
 
 class SightingReview:
     """Reads sightings, takes decisions on them, and gives confirmed ones out.
 
+    Sightings of subjects whom the current caller may not see are not there.
+
     Args:
         kept: The sightings that are kept.
+        visible: Tells whom the caller may see.
     """
 
-    def __init__(self, kept: KeptSightings) -> None:
+    def __init__(self, kept: KeptSightings, visible: VisibleSubjects) -> None:
         self._kept = kept
+        self._visible = visible
 
     async def get(self, sighting_id: str) -> Sighting:
         """Return a sighting.
@@ -37,7 +45,11 @@ class SightingReview:
             NotFoundError: `SIGHTING_NOT_FOUND`; an undecided one past its deadline too.
         """
         sighting = await self._kept.index.get(sighting_id)
-        if sighting is None or self._kept.is_expired(sighting):
+        if (
+            sighting is None
+            or self._kept.is_expired(sighting)
+            or not await self._may_see(sighting.subject_id)
+        ):
             raise _not_found(sighting_id)
         return sighting
 
@@ -58,7 +70,10 @@ class SightingReview:
         Returns:
             The sightings, and how far the list is told with them; None after the last.
         """
-        listed = replace(which, unexpired_at=self._kept.clock.now())
+        subject_ids = await self._visible_among(which.subject_ids)
+        if subject_ids is None:
+            return [], None
+        listed = replace(which, subject_ids=subject_ids, unexpired_at=self._kept.clock.now())
         found = await self._kept.index.page(listed, size=size + 1, after=after)
         page = sorted(found[:size], key=lambda one: (-one.score, one.sighting_id))
         if len(found) <= size:
@@ -70,7 +85,10 @@ class SightingReview:
 
     async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids."""
-        listed = SightingFilter(unexpired_at=self._kept.clock.now())
+        subject_ids = await self._visible_among(())
+        if subject_ids is None:
+            return []
+        listed = SightingFilter(subject_ids=subject_ids, unexpired_at=self._kept.clock.now())
         return await self._kept.index.with_prefix(prefix, listed, size=size)
 
     async def review(
@@ -79,8 +97,8 @@ class SightingReview:
         """Record a reviewer's decision. A rejected sighting is erased at once.
 
         Returns:
-            The sighting as decided. What the same reviewer has decided so before is answered again,
-            for whoever lost the first answer: of a rejection, what is remembered.
+            The sighting as decided. A repeated decision by the same reviewer is answered again; of
+            a rejection, the answer has only what is remembered.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
@@ -108,14 +126,17 @@ class SightingReview:
         self, *, subject_ids: Collection[str], footage_ids: Collection[str]
     ) -> list[RejectedSpan]:
         """Return what is remembered of rejected sightings, newest first; no filter fits all."""
-        return await self._kept.ledger.rejections(subject_ids=subject_ids, footage_ids=footage_ids)
+        seen = await self._visible_among(subject_ids)
+        if seen is None:
+            return []
+        return await self._kept.ledger.rejections(subject_ids=seen, footage_ids=footage_ids)
 
     async def export(self, sighting_id: str, *, unapproved: bool = False) -> tuple[Sighting, bytes]:
         """Return a confirmed sighting and its still, to disclose.
 
         Args:
             sighting_id: Of the sighting.
-            unapproved: Also one that was found by a policy that nobody answered for.
+            unapproved: Export it even if it was found by a policy that nobody approved.
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
@@ -150,9 +171,35 @@ class SightingReview:
             )
         return sighting, still
 
-    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
+    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
         """Yield sightings as they are recorded, reviewed and erased, from now on."""
-        return self._kept.feed.follow()
+        told = set(await self._visible() or ())
+        async with aclosing(self._kept.feed.follow()) as changes:
+            async for change in changes:
+                visible = await self._visible()
+                if visible is not None:
+                    # With its subject it goes from the records: who was told of it hears that.
+                    erased_to_caller = isinstance(change, ErasedSighting)
+                    if change.subject_id not in (told if erased_to_caller else visible):
+                        continue
+                    told.add(change.subject_id)
+                yield change
+
+    async def _may_see(self, subject_id: str) -> bool:
+        visible = await self._visible()
+        return visible is None or subject_id in visible
+
+    async def _visible_among(self, subject_ids: Collection[str]) -> Collection[str] | None:
+        """Return which of some subjects to list for the caller, of all if none are named.
+
+        Returns:
+            Ids, none for every subject; None where there is nobody to list.
+        """
+        visible = await self._visible()
+        if visible is None:
+            return subject_ids
+        listed = [one for one in subject_ids if one in visible] if subject_ids else visible
+        return listed or None
 
     async def _decide(self, sighting: Sighting, decided: Sighting) -> Sighting:
         """Write a decision down, unless another replica has written one that stands against it."""
@@ -184,7 +231,7 @@ class SightingReview:
         return await self._kept.as_decided(decided) or decided
 
     async def _finish(self, decided: Sighting) -> None:
-        """Do what is left once a decision is written; again, where that broke off."""
+        """Finish a decision that is written; repeated where it broke off."""
         if decided.state is SightingState.CONFIRMED:
             await self._kept.stills.delete_pending(decided.sighting_id)
         await self._kept.feed.publish(decided)
@@ -195,7 +242,8 @@ class SightingReview:
             return None
         for one in await self._kept.ledger.rejections():
             known = one.rejection is not None and one.rejection.reviewer == reviewer
-            if known and one.sighting_id == sighting_id:
+            seen = known and one.sighting_id == sighting_id and await self._may_see(one.subject_id)
+            if seen:
                 return one
         return None
 

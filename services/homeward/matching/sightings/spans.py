@@ -1,7 +1,7 @@
 """The rule for findings that overlap: one sighting is one subject in one stretch of one recording.
 
 A ledger holds, for each pair of recording and subject, the time spans that have a sighting or were
-rejected. Every finding goes through `place`, which is all that decides whether it is new. The
+rejected. Every finding goes through `place`, which alone decides whether it is new. The
 ledger is small and is changed by compare-and-set, so that scanners, retries and rescans agree
 whatever their order.
 """
@@ -19,7 +19,7 @@ JOIN_GAP = timedelta(seconds=2)
 somebody else is the same appearance to a reviewer."""
 
 _NAMESPACE = uuid.UUID("6d1f3f0e-6a86-5c8e-9f0b-0d5a0c6a2b11")
-"""Of sighting ids. Changing it would ask reviewers everything again."""
+"""Namespace of sighting ids. With another one, reviewers would be asked everything again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Placement:
     """The span that it is part of now."""
     is_new: bool
     absorbed: tuple[str, ...] = ()
-    """Sightings that this finding, or one before, bridged, and that are part of `span` now."""
+    """Other sightings that this finding, or an earlier one, joined to `span`."""
 
 
 def sighting_id(footage_id: str, subject_id: str, start: timedelta) -> str:

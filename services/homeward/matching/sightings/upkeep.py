@@ -22,7 +22,8 @@ from homeward.servicekit.objects import ObjectInfo
 log = structlog.get_logger()
 
 STRAY_AFTER = timedelta(days=1)
-"""A still without a sighting is of one that is being recorded, or was left by what broke off."""
+"""Age at which a still without a sighting is removed: a younger one may be of a sighting that is
+being recorded."""
 
 COMPARED_EVERY = timedelta(hours=1)
 """How often stills and sightings are compared with each other. The rules of an object store remove

@@ -1,4 +1,4 @@
-"""What became of erased data: told at once, and again when the rest of it is gone."""
+"""Erasure certificates: issued at once, and brought up to date when the last bytes are gone."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Certificates:
     """The certificates of erased subjects: ids and counts, and nothing else about a person.
 
     Args:
-        store: Keeps them, under `subject.<id>`.
-        files: What keeps bytes until it is rebuilt, by the name of the data.
-        objects: Tells what became of objects.
+        store: Holds the certificates, under `subject.<id>`.
+        files: Stores that keep bytes until they are rebuilt, by the name of the data.
+        objects: Returns the entries about objects.
         clock: Tells the time.
     """
 
@@ -42,12 +42,12 @@ class Certificates:
         self._clock = clock
 
     async def keep(self, new: ErasureCertificate, *, repeated: bool = False) -> ErasureCertificate:
-        """Write a certificate down, with what an earlier one of the same subject tells.
+        """Store a certificate, merged with an earlier one of the same subject.
 
         Args:
-            new: Of an erasure.
-            repeated: Whether the erasure had begun before. Where no certificate tells of that, it
-                broke off before there was one: what it had removed, nobody has counted.
+            new: Certificate of an erasure.
+            repeated: Whether the erasure had begun before. If no certificate of that is stored, it
+                broke off before, and the data that it had removed is not counted.
         """
         kept: list[ErasureCertificate] = []
         unclean = {
@@ -67,11 +67,11 @@ class Certificates:
         return await self._as_of_now(kept[-1])
 
     async def exists(self, subject_id: str) -> bool:
-        """Tell whether anything of a subject was erased."""
+        """Return whether a subject has a certificate."""
         return await self._store.get(_key(subject_id)) is not None
 
     async def subject_ids(self) -> frozenset[str]:
-        """Return of whom there are certificates."""
+        """Return the subjects that have a certificate."""
         keys = await self._store.keys(_key("*"))
         return frozenset(key.removeprefix(_key("")) for key in keys)
 
@@ -109,7 +109,7 @@ class Certificates:
         return await self._in_files(entry) if entry.places else entry
 
     async def _in_files(self, entry: ErasureEntry) -> ErasureEntry:
-        """Tell whether the files that held bytes of it are gone."""
+        """Return whether the files that held bytes of the data are gone."""
         files = self._files[entry.data]
         try:
             doubts = [await files.remains(place) for place in entry.places]
@@ -143,14 +143,16 @@ async def _merged(
     objects: ObjectErasures,
     unclean: Mapping[str, tuple[str, ...]],
 ) -> ErasureCertificate:
-    """Return a certificate with what was erased before: a repeated erasure finds nothing.
+    """Return the certificate of an erasure merged with that of an earlier one.
+
+    A repeated erasure finds no data; the earlier certificate says what was erased.
 
     Args:
-        before: The one so far, if there is one.
-        new: Of this erasure.
-        objects: Tells what became of objects.
-        unclean: Where bytes may be that an erasure whose answer was lost has removed, by the name
-            of the data of which this one found nothing.
+        before: Certificate so far, if there is one.
+        new: Certificate of this erasure.
+        objects: Returns the entries about objects.
+        unclean: Places that may hold bytes which an erasure without an answer has removed, by the
+            name of the data of which this erasure found nothing.
     """
     if before is None:
         return new

@@ -1,4 +1,4 @@
-"""Ending the search for people, and erasing what is held of them."""
+"""Closing subjects, and erasing their data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from homeward.matching.subjects.model import (
 )
 from homeward.matching.subjects.object_erasures import NOTHING_THERE, ObjectErasures
 from homeward.matching.subjects.photos import photo_folder
-from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.records import SubjectRecords, require, require_visible
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import Stored
@@ -38,19 +38,19 @@ RECORD_KEPT = "the record goes last, with the next sweep that finds everything e
 
 
 class SubjectClosing:
-    """Closes subjects, and erases what is held of them.
+    """Closes subjects, and erases their data.
 
-    Closing writes the shell first, erases the rest afterwards and the record with the data last of
-    all. A close that breaks off is finished by the next one or by the sweep, which finds it by what
-    is still held.
+    Closing writes the shell of the record first, then erases photographs, templates and sightings,
+    and last the record with the personal data. If a close breaks off, the next close or the sweep
+    finishes it; the sweep finds it by the data that is still held.
 
     Args:
         records: Of the subjects.
         photos: The reference photographs.
         gallery: Their templates.
-        sightings: Go along with a subject.
-        certificates: Keep what became of erased data.
-        objects: Tells what became of objects that were erased.
+        sightings: The sightings of subjects.
+        certificates: The certificates of erased subjects.
+        objects: Returns the entries about objects.
         clock: Tells the time.
     """
 
@@ -76,17 +76,17 @@ class SubjectClosing:
     async def close(
         self, subject_id: str, *, to_be_erased: bool = False
     ) -> tuple[Stored[Subject], ErasureCertificate]:
-        """End the search for a subject and erase its data; repeats what was left undone.
+        """Close a subject and erase its data; a repeated call finishes an erasure that broke off.
 
         Args:
-            subject_id: Whose.
-            to_be_erased: Note that the record of the closed subject is to go too, so that a sweep
-                finishes what breaks off here.
+            subject_id: The subject.
+            to_be_erased: Note that the record of the closed subject is to be erased too, so that a
+                sweep finishes an erasure that breaks off here.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        subject = (await require(self._records, subject_id)).value
+        subject = (await require_visible(self._records, subject_id)).value
         if subject.state is SubjectState.OPEN or (to_be_erased and not subject.to_be_erased):
             shell = replace(
                 subject,
@@ -107,7 +107,7 @@ class SubjectClosing:
         return await require(self._records, subject_id), certificate
 
     async def erase(self, subject_id: str) -> ErasureCertificate:
-        """Close a subject and forget that it was there.
+        """Close a subject, and erase its record too.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -118,14 +118,14 @@ class SubjectClosing:
         return certificate
 
     async def erase_data(self, subject_id: str, *, repeated: bool) -> ErasureCertificate:
-        """Erase what is held of a subject that is not open, its record last of all.
+        """Erase the data of a subject that is not open, its record last.
 
         Args:
-            subject_id: Whose. There need not be a record of it.
+            subject_id: The subject, which need not have a record.
             repeated: Whether an erasure of it had begun before.
 
         Returns:
-            What became of it.
+            The certificate.
         """
         entries = [
             entry
@@ -157,7 +157,7 @@ class SubjectClosing:
         ]
 
     def _in_scans(self, count: int, *, repeated: bool) -> ErasureEntry:
-        """Tell of the records of scans, which have the ids of sightings that they led to."""
+        """Return the entry about scans, whose records hold ids of sightings."""
         if not (count or repeated):
             return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
         until = self._clock.now() + RECORD_LIMIT
@@ -196,7 +196,7 @@ class SubjectClosing:
 async def _entries(
     data: Sequence[DataClass], erasure: Awaitable[list[ErasureEntry]]
 ) -> list[ErasureEntry]:
-    """Carry one erasure out; a store that does not answer is an entry, not the end."""
+    """Carry out one erasure; a store that does not answer gives an entry, and no error."""
     try:
         return await erasure
     except (errors.UnavailableError, errors.FailedPreconditionError) as error:
@@ -213,7 +213,7 @@ def _entry(
 
 
 def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
-    """Tell of what an engine has only marked as removed."""
+    """Return the entry about data that an engine has only marked as removed."""
     if not (removed.count or removed.places):
         return _entry(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
     return _entry(

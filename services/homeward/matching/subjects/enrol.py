@@ -19,17 +19,22 @@ from homeward.matching.subjects.model import (
     SubjectDetails,
     SubjectState,
 )
-from homeward.matching.subjects.photos import photo_id_of, photo_key, with_usable
-from homeward.matching.subjects.records import SubjectRecords, require
+from homeward.matching.subjects.photos import PHOTO_TYPE, photo_id_of, photo_key, with_usable
+from homeward.matching.subjects.records import (
+    SubjectRecords,
+    is_visible,
+    require_visible,
+)
 from homeward.matching.subjects.unrecorded import remove_photo
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.caller import require_case
 from homeward.servicekit.keyvalue import ConflictError, Stored
 from homeward.servicekit.objects import ObjectStore
 from homeward.servicekit.store_rules import StoreRules
 
 SecondLook = Callable[[Subject, Template], Awaitable[bool]]
-"""Looks at a photograph's template before it is enrolled, and tells whether to go on."""
+"""Checks a photograph's template before it is enrolled; returns whether to enrol it."""
 
 _NAMESPACE = uuid.UUID("0b0d7f3a-54a7-5d3e-8b1e-5e1d7d9a4c02")
 
@@ -43,6 +48,7 @@ class Subjects:
         gallery: Their templates.
         faces: Judges photographs.
         rules: Refuse to enrol anybody while the object store would keep what is deleted.
+        was_erased: Tells whether there is a certificate of a subject's erasure.
         clock: Tells the time.
     """
 
@@ -54,6 +60,7 @@ class Subjects:
         gallery: SubjectIndex,
         faces: FaceAnalyzer,
         rules: StoreRules,
+        was_erased: Callable[[str], Awaitable[bool]],
         clock: Clock,
     ) -> None:
         self._records = records
@@ -61,6 +68,7 @@ class Subjects:
         self._gallery = gallery
         self._faces = faces
         self._rules = rules
+        self._was_erased = was_erased
         self._clock = clock
 
     async def create(self, details: SubjectDetails, *, request_id: str) -> Stored[Subject]:
@@ -69,7 +77,9 @@ class Subjects:
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
             FailedPreconditionError: `RETENTION_UNSAFE`.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
+        require_case(details.case_reference)
         await self._rules.require()
         now = self._clock.now()
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
@@ -81,7 +91,7 @@ class Subjects:
             details=details,
             created_as=details,
         )
-        if request_id and await self._records.is_closed(name):
+        if request_id and (await self._records.is_closed(name) or await self._was_erased(name)):
             raise _reused(request_id)  # its open record is gone, and must not come back
         try:
             return await self._records.create(subject)
@@ -99,7 +109,7 @@ class Subjects:
         Args:
             subject_id: Whose.
             photo: A picture file.
-            look: Asked before anything is stored; False leaves the photograph out.
+            look: Called before anything is stored; if it returns False, nothing is added.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -128,29 +138,31 @@ class Subjects:
             return replace(subject, photos=(*subject.photos, reference))
 
         try:
-            await self._photos.put(
-                photo_key(subject_id, photo_id), photo, content_type="application/octet-stream"
-            )
+            await self._photos.put(photo_key(subject_id, photo_id), photo, content_type=PHOTO_TYPE)
             await self._gallery.put(Reference(subject_id, photo_id, template))
             return PhotoOffer(await self._edit(subject_id, add), photo_id)
         except errors.DomainError:
-            # Closed, erased, filled up or moved to another model while the photograph was judged,
-            # or a store failed: nothing of it may stay.
+            # The subject was closed, erased, filled up or moved to another model while the
+            # photograph was judged, or a store failed: nothing of the photograph may stay.
             await self._take_back(subject_id, photo_id)
             raise
 
     async def get(self, subject_id: str) -> Stored[Subject]:
-        """Return a subject.
+        """Return a subject, if the current caller may see it.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
         """
-        return await require(self._records, subject_id)
+        return await require_visible(self._records, subject_id)
 
     async def find(self, *, show_closed: bool, prefix: str = "") -> list[Stored[Subject]]:
-        """Return the subjects whose ids begin with a prefix, newest first."""
+        """Return the subjects whose ids begin with a prefix, newest first.
+
+        Those whom the current caller may not see are left out.
+        """
         listed = (await self._records.roll()).newest_first(show_closed=show_closed)
-        return [held for held in listed if held.value.subject_id.startswith(prefix)]
+        named = (held for held in listed if held.value.subject_id.startswith(prefix))
+        return [held for held in named if is_visible(held.value)]
 
     async def update(
         self,
@@ -165,18 +177,21 @@ class Subjects:
             NotFoundError: `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SUBJECT_CLOSED`.
             AbortedError: `ETAG_MISMATCH`, when `etag` is given and is not the present one.
+            PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
 
         def apply(subject: Subject) -> Subject:
             assert subject.details is not None, "an open subject has its details"
-            return replace(subject, details=change(subject.details))
+            details = change(subject.details)
+            require_case(details.case_reference)
+            return replace(subject, details=details)
 
         return await self._edit(subject_id, apply, etag=etag)
 
     async def unusable(self, found: Sequence[Subject]) -> frozenset[str]:
-        """Return the ids of photographs that nobody is compared with: they have no template.
+        """Return the ids of photographs without a template, with which nobody is compared.
 
-        Empty while the gallery does not answer: subjects are read and closed all the same.
+        Empty while the gallery does not answer, so that subjects can still be read and closed.
         """
         photo_ids = [photo.photo_id for subject in found for photo in subject.photos]
         with contextlib.suppress(errors.UnavailableError):
@@ -204,7 +219,7 @@ class Subjects:
         with contextlib.suppress(errors.UnavailableError):  # the sweep removes what is left
             held = await self._records.get(subject_id)
             if held and any(one.photo_id == photo_id for one in held.value.photos):
-                return  # somebody else has added the same one
+                return  # another call has added the same photograph
             await remove_photo(self._photos, self._gallery, subject_id, photo_id)
 
     async def _open_subject(self, subject_id: str) -> Stored[Subject]:
@@ -236,7 +251,7 @@ class Subjects:
 
 
 def subject_rules(deviations: Callable[[], Awaitable[list[str]]], clock: Clock) -> StoreRules:
-    """Return what refuses to enrol anybody whose data the object store would keep."""
+    """Return the rules that refuse enrolment while the object store would keep deleted data."""
     return StoreRules(
         deviations,
         clock,

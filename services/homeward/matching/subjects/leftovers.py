@@ -1,4 +1,4 @@
-"""Finding what is still held of subjects whose search has ended, by what is held itself."""
+"""Finding data of closed and erased subjects that is still held, by searching all stores."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from homeward.servicekit.objects import ObjectStore
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Subjects of whom something is held that should be gone."""
+    """Subjects whose data is still held although it should be gone."""
 
     ended: frozenset[str] = frozenset()
-    """Closed or erased, as a record or a certificate tells: the erasure broke off, perhaps before
-    it had a certificate."""
+    """Subjects with a record or certificate of their closing: their erasure broke off, perhaps
+    before it had a certificate."""
     unknown: frozenset[str] = frozenset()
-    """Those of whom no record tells anything. Where records were lost, these were perhaps open."""
+    """Subjects without a record. If records were lost, these may have been open."""
 
     @property
     def subject_ids(self) -> frozenset[str]:
@@ -31,14 +31,14 @@ class Leftovers:
 
 
 class LeftoverSearch:
-    """Looks through all stores for data of subjects that are not open.
+    """Searches all stores for data of subjects that are not open.
 
     Args:
         records: Of the subjects.
         photos: The reference photographs.
         gallery: Their templates.
         sightings: SightingUpkeep, and the ledger of their spans.
-        certificates: Tell who was erased.
+        certificates: The certificates of erased subjects.
         clock: Tells the time.
     """
 
@@ -60,17 +60,17 @@ class LeftoverSearch:
         self._clock = clock
 
     async def find(self) -> Leftovers:
-        """Return the subjects of whom something is held that should be gone.
+        """Return the subjects whose data is still held although it should be gone.
 
         Raises:
-            UnavailableError: A store does not answer, so that nobody knows.
+            UnavailableError: A store does not answer, so that this is not known.
         """
         held = {
             *(await self._gallery.contents()).subject_ids,
             *await self._sightings.subject_ids(),
             *(subject_in(item.key) for item in await self._photos.objects(PREFIX)),
         }
-        # After what is held: a subject has its record before anything else.
+        # Records are read after the data: a subject has its record before any other data.
         roll = await self._records.roll()
         opened, closed = roll.opened.keys(), roll.closed.keys()
         erasing = {name for name, shell in roll.closed.items() if shell.value.to_be_erased}

@@ -1,4 +1,4 @@
-"""A person who is looked for, and what a certificate says of their erasure."""
+"""Subjects, and the certificates of their erasure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from homeward.matching.gallery.model import Box
 from homeward.servicekit.keyvalue import Stored
 
 MAX_PHOTOS_PER_SUBJECT = 20
-"""More photographs than this add nothing that was measured, and each costs every search."""
+"""Most photographs of a subject: more gave no measured gain, and each costs every search."""
 
 
 class AgeGroup(StrEnum):
@@ -36,8 +36,8 @@ class ReferencePhoto:
     quality: float
     create_time: datetime
     unusable_with: tuple[str, ...] = ()
-    """Digests of the model packs that no template of it could be made with: it was refused, or was
-    gone. A gallery of one of them is whole without it."""
+    """Digests of the model packs that can make no template of it, because it is refused or missing.
+    A gallery of one of these packs is complete without it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,11 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class PhotoOffer:
-    """What became of a photograph that was offered."""
+    """Result of offering a photograph."""
 
     subject: Stored[Subject]
     photo_id: str
-    """Empty when it was left out, because a second look spoke against it."""
+    """Empty when the photograph was not added, because of a warning."""
     already_held: bool = False
     """Whether the subject had it before, with its template."""
 
@@ -89,7 +89,7 @@ class ErasureOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErasureEntry:
-    """What became of a subject's data in one store."""
+    """Outcome of erasing a subject's data in one store."""
 
     data: str
     store: str
@@ -97,14 +97,14 @@ class ErasureEntry:
     outcome: ErasureOutcome
     verification: str
     places: tuple[str, ...] = ()
-    """Files of an engine that may hold bytes of it; erased once these are gone."""
+    """Files of an engine that may hold its bytes; the outcome is erased once they are gone."""
     until: datetime | None = None
-    """When the engine itself will have removed it, at the latest."""
+    """Latest time at which the engine itself will have removed it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErasureCertificate:
-    """What became of a subject's data, store by store."""
+    """Outcome of erasing a subject's data, store by store."""
 
     subject_id: str
     erase_time: datetime

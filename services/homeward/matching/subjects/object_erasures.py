@@ -1,4 +1,4 @@
-"""What an erasure certificate says of objects, which an object store has deleted or has not."""
+"""The entries of an erasure certificate about objects in an object store."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _GONE_THEN = "the store said of each, when it was deleted, that it is not there"
 
 
 class ObjectErasures:
-    """Tells what became of objects that were to be deleted, by what their store says now.
+    """Makes certificate entries about deleted objects, from the present answers of their store.
 
     Args:
-        buckets: Where objects are, by the name of the data.
+        buckets: Buckets of the objects, by the name of the data.
         clock: Tells the time.
-        frees_after: Within what time the object store frees the bytes of what was deleted; None if
-            nobody has stated it.
+        frees_after: Time within which the object store frees the bytes of deleted objects; None if
+            the operator has not stated it.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class ObjectErasures:
         """Return the entry of a certificate.
 
         Args:
-            data: What was to be deleted.
-            count: How many objects there were.
+            data: Kind of the objects.
+            count: Number of objects before.
             left: Objects and versions that are still there.
             versions: Versions that were removed by their ids.
         """
@@ -58,7 +58,7 @@ class ObjectErasures:
         return self._freeing(pending, f"{_GONE}{by_id}")
 
     async def entry_now(self, entry: ErasureEntry) -> ErasureEntry | None:
-        """Return an entry as things are now, of which bytes were not free yet.
+        """Return an entry brought up to date: its bytes may be free by now.
 
         Returns:
             The entry; None when it is not about objects.
@@ -105,20 +105,20 @@ class ObjectErasures:
         )
 
     def concerns(self, entry: ErasureEntry) -> bool:
-        """Tell whether an entry is about objects."""
+        """Return whether an entry is about objects."""
         return entry.data in self._buckets
 
     async def merge(self, former: ErasureEntry, entry: ErasureEntry) -> ErasureEntry:
-        """Return what a repeated erasure found, with what its bytes were said to wait for before.
+        """Return the entry of a repeated erasure, merged with that of the erasure before.
 
         Args:
-            former: Of the erasure before.
-            entry: Of this one.
+            former: Entry of the erasure before.
+            entry: Entry of this erasure.
         """
         if entry.data not in self._buckets:
             return entry
         if former.outcome is ErasureOutcome.FAILED and entry.verification == NOTHING_THERE:
-            # What the call before had deleted when it broke off, this one did not find.
+            # The earlier call broke off after it had deleted the objects; this one found none.
             gone = "nothing is there after an erasure that broke off"
             if await self._buckets[entry.data].replicated():
                 pending = replace(entry, outcome=ErasureOutcome.PENDING)

@@ -15,9 +15,12 @@ from homeward.servicekit.objects import ObjectStore
 
 PREFIX = "subjects/"
 
+PHOTO_TYPE = "application/octet-stream"
+"""How photographs are stored: as the files that came, of whatever type."""
+
 
 class SubjectPhotos:
-    """The gallery's `EnrolledPhotos`: who is looked for, with which photographs.
+    """The gallery's `EnrolledPhotos`: the photographs of open subjects.
 
     Args:
         subjects: The records.
@@ -51,7 +54,7 @@ class SubjectPhotos:
         return await self._photos.get(photo_key(key.subject_id, key.photo_id))
 
     async def note_usable(self, digest: str, photos: Mapping[PhotoKey, bool]) -> None:
-        """Write down which photographs a model pack has a use for."""
+        """Record which photographs a model pack can use."""
         for subject_id in sorted({one.subject_id for one in photos}):
             await self._note_usable(subject_id, digest, photos)
 
@@ -78,12 +81,12 @@ def photo_id_of(subject_id: str, photo: bytes) -> str:
 
 
 def photo_key(subject_id: str, photo_id: str) -> str:
-    """Return where a photograph is kept."""
+    """Return the key of a photograph."""
     return f"{photo_folder(subject_id)}{photo_id}"
 
 
 def photo_folder(subject_id: str) -> str:
-    """Return where the photographs of a subject are kept."""
+    """Return the prefix of the photographs of a subject."""
     return f"{PREFIX}{subject_id}/"
 
 
@@ -93,7 +96,7 @@ def subject_in(photo_key: str) -> str:
 
 
 def with_usable(subject: Subject, digest: str, photos: Mapping[PhotoKey, bool]) -> Subject:
-    """Return a subject with a note of which photographs a model pack has a use for."""
+    """Return a subject with a note of which photographs a model pack can use."""
 
     def noted(photo: ReferencePhoto) -> ReferencePhoto:
         usable = photos.get(PhotoKey(subject.subject_id, photo.photo_id))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from homeward.matching.subjects.model import Subject
 from homeward.servicekit import errors
+from homeward.servicekit.identity.caller import may_see, visible_cases
 from homeward.servicekit.keyvalue import Stored
 
 
@@ -16,17 +17,17 @@ class SubjectRoll:
     """All records of subjects at one moment, by their ids."""
 
     opened: Mapping[str, Stored[Subject]]
-    """With their data; that of a subject whose erasure broke off included."""
+    """Records with personal data, also of subjects whose erasure broke off."""
     closed: Mapping[str, Stored[Subject]]
-    """Without any."""
+    """Records without personal data."""
 
     @property
     def wanted(self) -> list[Stored[Subject]]:
-        """Those who are looked for."""
+        """The open subjects."""
         return [held for name, held in self.opened.items() if name not in self.closed]
 
     def newest_first(self, *, show_closed: bool) -> list[Stored[Subject]]:
-        """Return those who are looked for, and the closed ones if they are wanted."""
+        """Return the open subjects, and the closed ones too if asked for."""
         listed = [*self.wanted, *(self.closed.values() if show_closed else ())]
         return sorted(listed, key=lambda held: newest_first(held.value))
 
@@ -41,13 +42,13 @@ class SubjectRecords(Protocol):
         """Return the record of a subject, or None: of a closed one the shell."""
 
     async def is_closed(self, subject_id: str) -> bool:
-        """Tell whether there is a shell of a subject."""
+        """Return whether a subject has a shell."""
 
     async def has_data(self, subject_id: str) -> bool:
-        """Tell whether there is a record of a subject with its data, closed or not."""
+        """Return whether a subject has a record with personal data, closed or not."""
 
     async def roll(self) -> SubjectRoll:
-        """Return all records as they are now. Only what has changed since the last time is read."""
+        """Return all records as they are now. Only changes since the last call are read."""
 
     async def create(self, subject: Subject) -> Stored[Subject]:
         """Write the record of an open subject.
@@ -88,31 +89,67 @@ def shell_after(held: Subject | None, shell: Subject) -> Subject | None:
 
 
 def newest_first(subject: Subject) -> tuple[float, str]:
-    """Return what subjects are ordered by, the newest first."""
+    """Return the sort key that orders subjects by age, the newest first."""
     return (-subject.create_time.timestamp(), subject.subject_id)
 
 
+def is_visible(subject: Subject) -> bool:
+    """Tell whether the current caller may see a subject: one of a case of theirs.
+
+    A closed subject is of no case any more: nobody sees it who is restricted to some.
+    """
+    return may_see(subject.details.case_reference if subject.details else None)
+
+
+async def visible_subjects(subjects: SubjectRecords) -> frozenset[str] | None:
+    """Return the ids of those who are looked for and whom the current caller may see.
+
+    Returns:
+        None where the caller may see all.
+    """
+    if visible_cases() is None:
+        return None
+    wanted = (await subjects.roll()).wanted
+    return frozenset(held.value.subject_id for held in wanted if is_visible(held.value))
+
+
 async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
-    """Return the record of a subject.
+    """Return the record of a subject, whoever may see it.
 
     Raises:
         NotFoundError: `SUBJECT_NOT_FOUND`.
     """
     held = await subjects.get(subject_id)
     if held is None:
-        raise errors.NotFoundError(
-            f"there is no subject {subject_id}",
-            reason=errors.Reason.SUBJECT_NOT_FOUND,
-            metadata={"subject_id": subject_id},
-        )
+        raise _not_found(subject_id)
+    return held
+
+
+async def require_visible(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:
+    """Return the record of a subject that the current caller may see.
+
+    Raises:
+        NotFoundError: `SUBJECT_NOT_FOUND`.
+    """
+    held = await require(subjects, subject_id)
+    if not is_visible(held.value):
+        raise _not_found(subject_id)
     return held
 
 
 async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
-    """Tell whether a subject is being looked for."""
+    """Return whether a subject is open."""
     return not await subjects.is_closed(subject_id) and await subjects.has_data(subject_id)
 
 
 async def count_enrolled(subjects: SubjectRecords) -> int:
     """Return how many people a search can find: open, with a reference photograph."""
     return sum(bool(held.value.photos) for held in (await subjects.roll()).wanted)
+
+
+def _not_found(subject_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
+        f"there is no subject {subject_id}",
+        reason=errors.Reason.SUBJECT_NOT_FOUND,
+        metadata={"subject_id": subject_id},
+    )

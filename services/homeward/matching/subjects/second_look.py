@@ -1,8 +1,8 @@
-"""Enrolling with a second look: what a clerk should know before a photograph counts.
+"""Enrolment with warnings: signs of a mistake that a clerk should check before a photograph counts.
 
 Nothing here decides. A subject with photographs of two people finds neither of them well, and a
-person who is enrolled twice is reviewed twice, so both are told; whether they are so, only somebody
-who looks at the photographs can say.
+person who is enrolled twice is reviewed twice, so the service warns of both. Only a person who
+looks at the photographs can say whether a warning is right.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from homeward.servicekit import errors
 from homeward.servicekit.keyvalue import Stored
 
 MOST_ALIKE = 5
-"""Other subjects that a photograph is told to be alike to, the most alike ones."""
+"""Most other subjects named in warnings of a photograph, the most alike ones."""
 
 _LEAST = -1.0
-"""No cosine similarity is lower."""
+"""Least possible cosine similarity."""
 
 
 class WarningKind(Enum):
-    """What is to be looked at."""
+    """Kind of a warning."""
 
     UNLIKE_OWN = "less alike to the subject's other photographs than the policy's threshold"
     LIKE_ANOTHER = "as alike to another subject as a candidate is, or more"
@@ -40,7 +40,7 @@ class WarningKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentWarning:
-    """Something that a human should look at before a subject is looked for."""
+    """A sign of a mistake that a person should check before a subject is searched for."""
 
     kind: WarningKind
     subject_id: str
@@ -48,30 +48,30 @@ class EnrolmentWarning:
     score: float | None = None
     """Cosine similarity, in [-1, 1]; None where nothing was compared."""
     policy: ThresholdPolicy | None = None
-    """By whose threshold the score was judged."""
+    """Policy whose threshold the score was compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class AddedPhoto:
-    """What became of a photograph that was offered."""
+    """Result of offering a photograph."""
 
     subject: Stored[Subject]
     photo_id: str
-    """Empty when it was not added, because there was something to warn of."""
+    """Empty when the photograph was not added, because of a warning."""
     already_held: bool
     warnings: tuple[EnrolmentWarning, ...]
     not_compared: str
-    """Why it was compared with nobody; empty when it was."""
+    """Why the photograph was compared with nobody; empty when it was compared."""
 
 
 class Enrolment:
-    """Enrols subjects and photographs, and tells what speaks for a mistake.
+    """Enrols subjects and photographs, and warns of signs of a mistake.
 
     Args:
-        subjects: Keep them.
-        gallery: Compares photographs with everybody who is enrolled.
-        policies: Tell from which similarity on people count as alike.
-        completeness: Tells whether the gallery has a template of everybody.
+        subjects: The subjects.
+        gallery: Compares photographs with all enrolled subjects.
+        policies: Give the threshold from which people count as alike.
+        completeness: Says whether the gallery has a template of everybody.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Enrolment:
     async def create(
         self, details: SubjectDetails, *, request_id: str
     ) -> tuple[Stored[Subject], tuple[EnrolmentWarning, ...]]:
-        """Enrol a subject without photographs; return it and what to look at.
+        """Enrol a subject without photographs; return the subject and warnings.
 
         Raises:
             InvalidArgumentError: `REQUEST_ID_REUSED`.
@@ -110,12 +110,12 @@ class Enrolment:
     async def add_photo(
         self, subject_id: str, photo: bytes, *, only_without_warnings: bool
     ) -> AddedPhoto:
-        """Add a reference photograph, and tell what to look at.
+        """Add a reference photograph, and return warnings.
 
         Args:
             subject_id: Whose.
             photo: A picture file.
-            only_without_warnings: Add nothing if there is something to warn of.
+            only_without_warnings: Add nothing if there is a warning.
 
         Raises:
             NotFoundError: `SUBJECT_NOT_FOUND`.
@@ -172,7 +172,7 @@ class Enrolment:
     async def _likeness(
         self, other: Candidate, photo: bytes, policy: ThresholdPolicy
     ) -> EnrolmentWarning | None:
-        """Return what to tell of a subject who is alike; None of one that was closed meanwhile."""
+        """Return the warning about an alike subject; None if that was closed meanwhile."""
         try:
             subject = (await self._subjects.get(other.subject_id)).value
         except errors.NotFoundError:
@@ -186,5 +186,5 @@ class Enrolment:
 
 
 def _normalised(case_reference: str) -> str:
-    """Return a case reference as clerks mean it: capitals and spaces tell nothing."""
+    """Return a case reference without differences of capitals and spaces."""
     return "".join(case_reference.split()).casefold()

@@ -1,4 +1,4 @@
-"""Ending what is due of subjects: lapsed review dates, and erasures that broke off."""
+"""The sweep of subjects: closes those whose review date has passed, and finishes erasures."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
 LOOKED_THROUGH_EVERY = timedelta(hours=1)
-"""How often all stores are looked through for what no record tells of: what an engine that came
-back with an older state has, and what broke off in the middle. Sweeps in between read the records
-that changed and nothing else."""
+"""Time between two searches of all stores for data without a record, which an engine that came back
+with an older state holds, or an erasure that broke off. Sweeps in between read changed records
+alone."""
 
 SWEPT_LATE = timedelta(days=1)
-"""A subject whose end is overdue for longer than this is reported: sweeps do not work."""
+"""Time after which a subject that should be closed is reported: sweeps do not work then."""
 
 log = structlog.get_logger()
 
 
 class SubjectSweep:
-    """Closes subjects whose review date has passed, finishes erasures, and counts what is held.
+    """Closes subjects whose review date has passed, finishes erasures, and counts data.
 
     Args:
         closing: Closes and erases.
         records: Of the subjects.
         photos: The reference photographs.
         gallery: Their templates.
-        leftovers: Finds what is held of subjects whose search has ended.
+        leftovers: Finds data of subjects that are not open.
         clock: Tells the time.
         acts: Writes down what a sweep has erased.
     """
@@ -69,10 +69,10 @@ class SubjectSweep:
         """Close subjects whose review date has passed, and finish what broke off.
 
         Args:
-            grace: How long after its review date a subject is closed.
+            grace: Time after its review date at which a subject is closed.
 
         Returns:
-            How many subjects were closed, or their erasure finished.
+            Number of subjects that were closed, or whose erasure was finished.
 
         Raises:
             UnavailableError: A store does not answer; the next sweep goes on with what is left.
@@ -113,7 +113,7 @@ class SubjectSweep:
         return last is not None and timedelta() <= now - last < LOOKED_THROUGH_EVERY
 
     async def leftovers(self) -> Leftovers:
-        """Return the subjects of whom something is held that should be gone."""
+        """Return the subjects whose data is still held although it should be gone."""
         return await self._leftovers.find()
 
     async def held(
@@ -156,14 +156,14 @@ class SubjectSweep:
         await self._acts.record(act, ERASURE, [f"subject/{subject_id}"])
 
     async def _finish_erasures(self) -> int:
-        """Erase what is left of subjects that are not open; return of how many."""
+        """Erase the remaining data of subjects that are not open; return how many they were."""
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
                 await self._closing.erase_data(name, repeated=True)
                 await self._record("FinishSubjectErasure", name)
         if left.unknown:
-            # Not removed: with the records of another installation, this would be everybody's.
+            # Not removed: with the records of another installation, this would be all data.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])
         return len(left.ended)
 

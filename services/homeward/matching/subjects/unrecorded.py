@@ -1,4 +1,4 @@
-"""Photographs whose enrolment broke off, so that no record has them."""
+"""Removing photographs that no record names, because their enrolment broke off."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import structlog
 
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.subjects.model import Subject, SubjectState
-from homeward.matching.subjects.photos import PREFIX, photo_key, subject_in
+from homeward.matching.subjects.photos import PHOTO_TYPE, PREFIX, photo_key, subject_in
 from homeward.matching.subjects.records import SubjectRecords
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
 UNRECORDED_AFTER = timedelta(hours=1)
-"""A photograph that no record has is removed after this: longer than any enrolment takes."""
+"""Age at which a photograph that no record names is removed: longer than any enrolment takes."""
 
 log = structlog.get_logger()
 
 
 class UnrecordedPhotos:
-    """Removes the photographs that the record of their open subject does not have.
+    """Removes photographs that the record of their open subject does not name.
 
-    Each is compared with whoever is in view, once its subject is fused anew, although its
-    enrolment was answered with an error. Those of a subject that is closed go with its erasure.
+    The caller who offered such a photograph got an error, yet searches would compare with it once
+    the template of its subject is fused again. Photographs of closed subjects go with their
+    erasure.
 
     Args:
         records: Of the subjects.
@@ -56,14 +57,25 @@ class UnrecordedPhotos:
                 continue
             if _has(present.value, photo_id):
                 continue
-            try:
-                await remove_photo(self._photos, self._gallery, subject_id, photo_id)
-            except errors.FailedPreconditionError as error:  # it must not keep what else is due
-                log.warning("photograph not removed", subject_id=subject_id, problem=error.message)
-                continue
-            log.info("removed a photograph whose enrolment broke off", subject_id=subject_id)
-            removed += 1
+            removed += await self._remove(subject_id, photo_id)
         return removed
+
+    async def _remove(self, subject_id: str, photo_id: str) -> bool:
+        """Remove a photograph and its template; return False if that cannot or must not be."""
+        key = photo_key(subject_id, photo_id)
+        photo = await self._photos.get(key)
+        try:
+            await remove_photo(self._photos, self._gallery, subject_id, photo_id)
+        except errors.FailedPreconditionError as error:  # it must not keep what else is due
+            log.warning("photograph not removed", subject_id=subject_id, problem=error.message)
+            return False
+        present = await self._records.get(subject_id)
+        if photo is not None and present is not None and _has(present.value, photo_id):
+            # Enrolled again meanwhile. Its template is made anew by the sweep, if it is gone too.
+            await self._photos.put(key, photo, content_type=PHOTO_TYPE)
+            return False
+        log.info("removed a photograph whose enrolment broke off", subject_id=subject_id)
+        return True
 
 
 async def remove_photo(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import grpc
@@ -11,9 +11,9 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pool import Default
 
 from homeward.api.common.v1 import options_pb2
-from homeward.servicekit.audit.caller import Caller, current_caller
 from homeward.servicekit.audit.resources import resources_in
 from homeward.servicekit.audit.writer import AuditEntry, AuditWriter
+from homeward.servicekit.identity.caller import Caller, current_caller
 from homeward.servicekit.interceptors import Around, Call, status_of
 
 OPENED = "OPENED"
@@ -23,7 +23,7 @@ stream ends is nobody's to say before it is given."""
 _PREFIX = "OPERATION_"
 
 
-def audited(writer: AuditWriter, *, caller: Callable[[], Caller | None] = current_caller) -> Around:
+def audited(writer: AuditWriter) -> Around:
     """Return what writes an event for each call whose operation is not NONE.
 
     A call is refused before anything is done for it if the trail is known to be away, and fails if
@@ -32,7 +32,6 @@ def audited(writer: AuditWriter, *, caller: Callable[[], Caller | None] = curren
 
     Args:
         writer: Writes them.
-        caller: Returns who makes the call under way.
     """
 
     @asynccontextmanager
@@ -41,7 +40,7 @@ def audited(writer: AuditWriter, *, caller: Callable[[], Caller | None] = curren
         if operation is None:
             yield
             return
-        event = _CallEvent(call, operation, writer, caller())
+        event = _CallEvent(call, operation, writer, current_caller())
         writer.require_connected()
         call.exchange.before_first_response = event.opened
         try:

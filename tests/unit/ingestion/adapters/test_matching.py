@@ -54,6 +54,7 @@ class FakeMatching(
             state=subject_pb2.Subject.STATE_OPEN,
             reference_photos=[subject_pb2.ReferencePhoto()],
         )
+        self.knows_nobody = False
         self.refuses = False
         self.findings: list[sighting_service_pb2.SightingFinding] = []
         self.dispositions: list[Any] = []
@@ -84,7 +85,9 @@ class FakeMatching(
             await context.abort(code, status.message, trailing_metadata=trailer)
         return matching_service_pb2.GetThresholdPolicyResponse(policy=self.policy)
 
-    async def GetSubject(self, _: Any, __: Any) -> Any:
+    async def GetSubject(self, _: Any, context: Any) -> Any:
+        if self.knows_nobody:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
         return subject_service_pb2.GetSubjectResponse(subject=self.subject)
 
     async def ListSubjects(self, _: Any, __: Any) -> Any:
@@ -228,3 +231,23 @@ async def test_a_finding_tells_whether_its_time_is_uncertain(
 
     again = fake.findings[-1].include_rejected_before_time
     assert again == wire.to_timestamp(make.recorded)
+
+
+async def test_case_references_are_of_those_who_are_looked_for(
+    matcher: GrpcMatcher, fake: FakeMatching
+) -> None:
+    fake.subject.case_reference = "MP/1"
+    held = await matcher.case_references({SUBJECT})
+    fake.subject.ClearField("case_reference")  # as of a closed one
+    closed = await matcher.case_references({SUBJECT})
+
+    assert (held, closed) == ({SUBJECT: "MP/1"}, {})
+
+
+async def test_a_service_that_does_not_know_ours_is_said_to_refuse_it(
+    matcher: GrpcMatcher, fake: FakeMatching
+) -> None:
+    fake.knows_nobody = True
+
+    with pytest.raises(errors.UnavailableError, match="it does not know this service"):
+        await matcher.case_references({SUBJECT})

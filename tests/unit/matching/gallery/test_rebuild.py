@@ -488,3 +488,19 @@ async def test_a_photograph_that_is_refused_when_it_comes_again_is_told(
 
     assert refusal.value.reason is Reason.PHOTO_REFUSED
     assert len(await photo_ids(matching, ben)) == 1
+
+
+async def test_who_would_be_left_out_for_want_of_a_photographs_own_template_is_not_passed_by(
+    matching: Any, anna: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await photo_ids(matching, anna)
+    whole = await matching.gallery.contents()
+    holds = replace(whole, photos=whole.photos - {PhotoKey(anna, first)})
+
+    async def contents() -> Any:
+        return holds
+
+    monkeypatch.setattr(matching.gallery, "contents", contents)
+
+    assert (await refused(matching, b"anna 1")).metadata["photo_count"] == "1"
+    assert PhotoKey(anna, second) in holds.photos

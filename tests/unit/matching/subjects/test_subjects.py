@@ -100,6 +100,18 @@ async def test_the_request_id_of_a_closed_subject_brings_nothing_back(
     assert [entry.key for entry in await matching.records.entries()] == [f"closed.{subject_id}"]
 
 
+async def test_the_request_id_of_an_erased_subject_brings_nothing_back(
+    matching: Any, subject_id: str, details: SubjectDetails
+) -> None:
+    await matching.closing.erase(subject_id)
+
+    with pytest.raises(InvalidArgumentError) as refusal:
+        await matching.subjects.create(details, request_id="first")
+
+    assert refusal.value.reason is Reason.REQUEST_ID_REUSED
+    assert await matching.records.keys() == frozenset()
+
+
 async def test_without_a_request_id_every_creation_enrols(
     matching: Any, details: SubjectDetails
 ) -> None:

@@ -17,6 +17,10 @@ from homeward.servicekit.errors import (
 MOMENT = timedelta(seconds=1)
 
 
+async def yes() -> bool:
+    return True
+
+
 def away(*_: Any, **__: Any) -> Any:
     raise unavailable("Qdrant", "http://qdrant:6333", "start it")
 
@@ -130,3 +134,26 @@ async def test_a_photograph_that_was_enrolled_again_meanwhile_stays(
     await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (2, 2, 2)
+
+
+async def test_a_photograph_that_is_enrolled_again_while_the_sweep_removes_it_stays(
+    matching: Any,
+    left: str,
+    pass_time: Callable[[timedelta], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pass_time(UNRECORDED_AFTER)
+    remove = matching.gallery.remove_photo
+
+    async def enrolled_again(*args: Any) -> None:
+        with monkeypatch.context() as now:
+            now.setattr(matching.gallery, "remove_photo", remove)
+            await matching.subjects.add_photo(left, b"photo 2")
+        await remove(*args)
+
+    monkeypatch.setattr(matching.gallery, "remove_photo", enrolled_again)
+
+    await matching.retention.sweep(yes)
+
+    assert await held(matching, left) == (2, 2, 2)
+    assert await matching.completeness.lacking() == frozenset()

@@ -62,6 +62,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The message is larger than any that the service takes.
     Metadata: `size_bytes`, `limit_bytes`.
     """
+    ERROR_REASON_MESSAGE_UNDECODABLE: _ErrorReason.ValueType  # 11
+    """INVALID_ARGUMENT. The bytes that came are no message of this RPC."""
     ERROR_REASON_CAMERA_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND. No such camera. Metadata: `camera_id`."""
     ERROR_REASON_CAMERA_EXISTS: _ErrorReason.ValueType  # 21
@@ -180,6 +182,35 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
     Metadata: `model`, `served`: the names of those that are run, separated by commas.
     """
+    ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 70
+    """UNAUTHENTICATED. The call has neither an access token in `authorization` metadata, nor a client
+    certificate of a service that is known here.
+    """
+    ERROR_REASON_TOKEN_INVALID: _ErrorReason.ValueType  # 71
+    """UNAUTHENTICATED. The access token is not one that is accepted here. Which of the checks it failed
+    is in the server's log alone. Get a token of the right issuer for Homeward.
+    """
+    ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 72
+    """UNAUTHENTICATED. The access token was accepted once, and its time is over. Get a new one, then
+    repeat the call.
+    """
+    ERROR_REASON_TOKEN_NOT_YET_VALID: _ErrorReason.ValueType  # 73
+    """UNAUTHENTICATED. The access token would be accepted, but its time has not begun: the clocks of
+    the issuer and of the service differ.
+    """
+    ERROR_REASON_ROLE_MISSING: _ErrorReason.ValueType  # 74
+    """PERMISSION_DENIED. The caller has none of the roles that may call this RPC.
+    Metadata: `roles`, any of which would do, separated by commas.
+    """
+    ERROR_REASON_CASE_NOT_ASSIGNED: _ErrorReason.ValueType  # 75
+    """PERMISSION_DENIED. The caller states, or would enrol a subject for, a case that they are not
+    assigned to; or would search for subjects of every case. What belongs to other cases is otherwise
+    answered as what does not exist.
+    """
+    ERROR_REASON_PURPOSE_REQUIRED: _ErrorReason.ValueType  # 76
+    """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
+    metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
+    """
     ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
     has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
@@ -193,6 +224,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     What a client's own gRPC tells, such as that nothing listens at the address or that the deadline of
     a stream has passed, comes from no service and carries none, and neither does a message of more than
     68 MiB, which gRPC turns away before Homeward sees it.
+    Every RPC may answer UNAUTHENTICATED `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`,
+    `TOKEN_NOT_YET_VALID`, PERMISSION_DENIED `ROLE_MISSING`, `CASE_NOT_ASSIGNED`, and INVALID_ARGUMENT
+    `MESSAGE_UNDECODABLE`, `PURPOSE_REQUIRED`; its comment lists what it answers beyond these.
     Invalid requests carry `google.rpc.BadRequest` too, with the path of each field at fault, and
     `UNAVAILABLE` and `QUEUE_FULL` carry `google.rpc.RetryInfo`. New reasons may be added: treat one
     that you do not know as you treat its status code.
@@ -238,6 +272,8 @@ ERROR_REASON_MESSAGE_TOO_LARGE: ErrorReason.ValueType  # 10
 """RESOURCE_EXHAUSTED. The message is larger than any that the service takes.
 Metadata: `size_bytes`, `limit_bytes`.
 """
+ERROR_REASON_MESSAGE_UNDECODABLE: ErrorReason.ValueType  # 11
+"""INVALID_ARGUMENT. The bytes that came are no message of this RPC."""
 ERROR_REASON_CAMERA_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND. No such camera. Metadata: `camera_id`."""
 ERROR_REASON_CAMERA_EXISTS: ErrorReason.ValueType  # 21
@@ -355,6 +391,35 @@ ERROR_REASON_IMAGE_UNREADABLE: ErrorReason.ValueType  # 61
 ERROR_REASON_MODEL_NOT_SERVED: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION. No embedding service that matching knows runs this model pack.
 Metadata: `model`, `served`: the names of those that are run, separated by commas.
+"""
+ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 70
+"""UNAUTHENTICATED. The call has neither an access token in `authorization` metadata, nor a client
+certificate of a service that is known here.
+"""
+ERROR_REASON_TOKEN_INVALID: ErrorReason.ValueType  # 71
+"""UNAUTHENTICATED. The access token is not one that is accepted here. Which of the checks it failed
+is in the server's log alone. Get a token of the right issuer for Homeward.
+"""
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 72
+"""UNAUTHENTICATED. The access token was accepted once, and its time is over. Get a new one, then
+repeat the call.
+"""
+ERROR_REASON_TOKEN_NOT_YET_VALID: ErrorReason.ValueType  # 73
+"""UNAUTHENTICATED. The access token would be accepted, but its time has not begun: the clocks of
+the issuer and of the service differ.
+"""
+ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 74
+"""PERMISSION_DENIED. The caller has none of the roles that may call this RPC.
+Metadata: `roles`, any of which would do, separated by commas.
+"""
+ERROR_REASON_CASE_NOT_ASSIGNED: ErrorReason.ValueType  # 75
+"""PERMISSION_DENIED. The caller states, or would enrol a subject for, a case that they are not
+assigned to; or would search for subjects of every case. What belongs to other cases is otherwise
+answered as what does not exist.
+"""
+ERROR_REASON_PURPOSE_REQUIRED: ErrorReason.ValueType  # 76
+"""INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
+metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
 """
 ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching

@@ -42,12 +42,12 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_OPERATOR: _Role.ValueType  # 6
     """Registers cameras and runs the system."""
     ROLE_SERVICE: _Role.ValueType  # 7
-    """Another Homeward service or the scanner."""
+    """Another Homeward service or the scanner, known by the name in its certificate. No token gives it."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a caller is trusted to do. A caller may hold several roles; an RPC lists those that may
-    call it. This says what is meant to be: no server of this version knows who calls, and none refuses
-    anybody for their role. Whoever reaches a port may call everything that it serves (docs/api.md).
+    call it. A server that is told whom to trust (`HOMEWARD_AUTH_FILE`) refuses everybody else; one that
+    is not lets whoever reaches its port call everything that it serves (docs/security.md).
     """
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
@@ -65,7 +65,7 @@ ROLE_AUDITOR: Role.ValueType  # 5
 ROLE_OPERATOR: Role.ValueType  # 6
 """Registers cameras and runs the system."""
 ROLE_SERVICE: Role.ValueType  # 7
-"""Another Homeward service or the scanner."""
+"""Another Homeward service or the scanner, known by the name in its certificate. No token gives it."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _Operation:
@@ -116,14 +116,14 @@ Global___Operation: _TypeAlias = Operation  # noqa: Y015
 
 @_typing.final
 class Access(_message.Message):
-    """Who may call an RPC, once servers know who calls."""
+    """Who may call an RPC."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ROLES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
-        """The roles that may call, at least one. Holding any of them is to be enough."""
+        """The roles that may call, at least one. Holding any of them is enough."""
 
     def __init__(
         self,
@@ -141,6 +141,6 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 ACCESS_FIELD_NUMBER: _builtins.int
 OPERATION_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
-"""Who may call the RPC; not enforced yet. Required on every RPC."""
+"""Who may call the RPC. Required on every RPC: a server does not start with one that lacks it."""
 operation: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Operation.ValueType]
 """How a call is logged in the audit trail. Required on every RPC."""

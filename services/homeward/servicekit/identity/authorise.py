@@ -1,0 +1,170 @@
+"""Who may call, around every call: deny by default."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+
+from homeward.api.common.v1 import options_pb2
+from homeward.servicekit import errors
+from homeward.servicekit.identity.access import RpcAccess
+from homeward.servicekit.identity.caller import (
+    OF_NO_CASE,
+    Caller,
+    Role,
+    acting_for,
+    require_case,
+)
+from homeward.servicekit.identity.certificates import caller_of
+from homeward.servicekit.identity.rules import AuthRules
+from homeward.servicekit.identity.tokens import TokenVerifier
+from homeward.servicekit.interceptors import UNKNOWN, Call
+
+PURPOSE = "homeward-purpose"
+"""gRPC metadata that says why a call is made; may be percent-encoded UTF-8."""
+CASE = "homeward-case"
+"""gRPC metadata that says for which case; may be percent-encoded UTF-8."""
+
+MAX_PURPOSE_LENGTH = 500
+"""Characters of a purpose."""
+MAX_CASE_LENGTH = 100
+"""Characters of a case reference."""
+
+_OPEN = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
+"""Services that anybody may call, where they are served: they tell of nobody."""
+
+_WITH_PURPOSE: frozenset[int] = frozenset(
+    {
+        options_pb2.OPERATION_CONSULTATION,
+        options_pb2.OPERATION_COMBINATION,
+        options_pb2.OPERATION_DISCLOSURE,
+    }
+)
+
+
+class Authorisation:
+    """Lets calls through whose caller is known and has a role that the RPC names.
+
+    Args:
+        rules: Whom the server trusts.
+        access: What the protos state of the RPCs that it serves.
+        tokens: Checks access tokens; None where no token is accepted.
+    """
+
+    def __init__(
+        self, rules: AuthRules, access: Mapping[str, RpcAccess], tokens: TokenVerifier | None
+    ) -> None:
+        self._rules = rules
+        self._certificates = {
+            **rules.programs,
+            **dict.fromkeys(rules.services, frozenset({Role.SERVICE})),
+        }
+        self._access = access
+        self._tokens = tokens
+
+    @asynccontextmanager
+    async def __call__(self, call: Call) -> AsyncIterator[None]:
+        """Run a call as its caller, or refuse it; see `interceptors.Around`.
+
+        Raises:
+            UnauthenticatedError: `TOKEN_MISSING`, and as of `TokenVerifier.verify`.
+            PermissionDeniedError: `ROLE_MISSING`, `CASE_NOT_ASSIGNED`.
+            InvalidArgumentError: `PURPOSE_REQUIRED`, `FIELD_INVALID`.
+        """
+        # What answers `UNKNOWN` does nothing but say that there is no such RPC.
+        if call.rpc == UNKNOWN or call.rpc.partition("/")[0] in _OPEN:
+            yield
+            return
+        metadata = call.context.invocation_metadata() or ()
+        authorization = _texts(metadata, "authorization")
+        caller = await self._known(call.context, authorization)
+        access = self._access.get(call.rpc)
+        fitting = caller.roles & access.roles if access else frozenset()
+        if access is None or not fitting:
+            raise _role_missing(access)
+        caller = replace(
+            caller,
+            purpose=_stated(metadata, PURPOSE, most=MAX_PURPOSE_LENGTH),
+            case_reference=_stated(metadata, CASE, most=MAX_CASE_LENGTH),
+        )
+        if authorization:  # a service acts for somebody else, and a program for all cases
+            self._require_purpose(caller, access, fitting)
+        with acting_for(caller):
+            if caller.case_reference:
+                require_case(caller.case_reference)
+            yield
+
+    async def _known(
+        self, context: grpc.aio.ServicerContext[Any, Any], authorization: Sequence[str]
+    ) -> Caller:
+        """Return who calls: whom a token names, else whom the connection's certificate names."""
+        if authorization:
+            scheme, _, token = authorization[0].partition(" ")
+            if self._tokens is None or len(authorization) > 1 or scheme.lower() != "bearer":
+                raise errors.UnauthenticatedError(
+                    "the call's authorization is not accepted: one access token is, as"
+                    " `Bearer TOKEN`, where this service is told of its issuer",
+                    reason=errors.Reason.TOKEN_INVALID,
+                )
+            return await self._tokens.verify(token.strip())
+        known = caller_of(context.auth_context(), self._certificates)
+        if known is None:
+            raise errors.UnauthenticatedError(
+                "nobody is known to make this call: send an access token in `authorization`"
+                " metadata, or connect with the certificate of a service that is listed here",
+                reason=errors.Reason.TOKEN_MISSING,
+            )
+        return known
+
+    def _require_purpose(self, caller: Caller, access: RpcAccess, fitting: frozenset[Role]) -> None:
+        """Refuse a call that must say what it is for and does not.
+
+        A case is asked of those who call as somebody who works on cases.
+        """
+        if not self._rules.require_purpose or access.operation not in _WITH_PURPOSE:
+            return
+        missing = [] if caller.purpose else [PURPOSE]
+        if not caller.case_reference and not fitting & OF_NO_CASE:
+            missing.append(CASE)
+        if missing:
+            raise errors.InvalidArgumentError(
+                f"the call must say what it is for: its metadata lacks {' and '.join(missing)}",
+                reason=errors.Reason.PURPOSE_REQUIRED,
+                metadata={"missing": ",".join(missing)},
+            )
+
+
+def _role_missing(access: RpcAccess | None) -> errors.PermissionDeniedError:
+    roles = sorted(access.roles) if access else []
+    needed = f"one of the roles {', '.join(roles)} may" if roles else "nobody may"
+    return errors.PermissionDeniedError(
+        f"the caller may not make this call: {needed}",
+        reason=errors.Reason.ROLE_MISSING,
+        metadata={"roles": ",".join(roles)},
+    )
+
+
+def _texts(metadata: Iterable[tuple[str, str | bytes]], key: str) -> list[str]:
+    return [value for name, value in metadata if name == key and isinstance(value, str)]
+
+
+def _stated(metadata: Iterable[tuple[str, str | bytes]], key: str, *, most: int) -> str:
+    """Return what a caller states in metadata, or "".
+
+    Raises:
+        InvalidArgumentError: It comes twice, is too long, or has characters that do not print.
+    """
+    given = _texts(metadata, key)
+    if len(given) > 1:
+        raise errors.invalid_field(key, "must be sent once")
+    text = unquote(given[0]).strip() if given else ""
+    if len(text) > most:
+        raise errors.invalid_field(key, f"has {len(text)} characters, at most {most} are allowed")
+    if not text.isprintable():
+        raise errors.invalid_field(key, "has control characters")
+    return text

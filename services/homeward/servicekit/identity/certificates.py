@@ -1,0 +1,43 @@
+"""Services and programs by the names in the certificates that they connect with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from homeward.servicekit.identity.caller import Caller, Role
+
+_NAMES = ("peer_dns", "peer_uri")
+"""Where gRPC tells a client certificate's subject alternative names, by kind: a name that an
+authority took for a mail address is no service's."""
+
+_COMMON_NAME = "x509_common_name"
+_ANY_NAME = "x509_subject_alternative_name"
+
+
+def caller_of(
+    connection: Mapping[str, Iterable[bytes]], known: Mapping[str, frozenset[Role]]
+) -> Caller | None:
+    """Return the service or program that a connection was opened by; None if it is none.
+
+    gRPC has checked by then that an authority of ours signed the certificate, and that it is valid.
+
+    Args:
+        connection: What gRPC tells of it (`auth_context`).
+        known: Roles by names in certificates, which are compared without regard to capitals.
+    """
+    roles = {name.casefold(): given for name, given in known.items()}
+    for name in certificate_names(connection):
+        if name.casefold() in roles:
+            return Caller(name, roles[name.casefold()])
+    return None
+
+
+def certificate_names(connection: Mapping[str, Iterable[bytes]]) -> list[str]:
+    """Return the DNS names and URIs in a certificate; its common name where it has no others."""
+    if not connection.get(_ANY_NAME):
+        return _texts(connection.get(_COMMON_NAME, ()))
+    return [name for kind in _NAMES for name in _texts(connection.get(kind, ()))]
+
+
+def _texts(values: Iterable[bytes]) -> list[str]:
+    return [value.decode("utf-8", "replace") for value in values]

@@ -1,0 +1,362 @@
+"""Who is restricted to cases meets subjects and sightings of these alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from matching_stores import in_memory
+
+from homeward.api.common.v1 import types_pb2
+from homeward.api.matching.v1 import (
+    sighting_pb2,
+    sighting_service_pb2_grpc,
+    subject_pb2,
+    subject_service_pb2_grpc,
+)
+from homeward.api.matching.v1 import sighting_service_pb2 as sightings
+from homeward.api.matching.v1 import subject_service_pb2 as subjects
+from homeward.core.rpc_errors import error_info
+from homeward.matching.adapters.memory import (
+    InMemorySightingFeed,
+    InMemorySightingIndex,
+    InMemorySubjectIndex,
+)
+from homeward.matching.composition import Choices, compose
+from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
+from homeward.matching.servicer import services
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.authorise import CASE, PURPOSE
+from homeward.servicekit.identity.caller import Role
+from homeward.servicekit.server import GrpcServer
+from homeward.servicekit.settings import ServiceSettings
+from homeward.servicekit.wire import to_duration, to_interval, to_timestamp
+from issuer import Issuer
+
+MODEL = "a" * 64
+NOBODY = "00000000-0000-4000-8000-00000000ffff"
+OURS, THEIRS = "MP/1", "MP/2"
+ROLES = [role.value for role in Role if role is not Role.SERVICE]
+SUBJECT_GONE = (grpc.StatusCode.NOT_FOUND, "SUBJECT_NOT_FOUND")
+SIGHTING_GONE = (grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND")
+NOT_ASSIGNED = (grpc.StatusCode.PERMISSION_DENIED, "CASE_NOT_ASSIGNED")
+
+TEMPLATE = np.eye(4, dtype=np.float32)[0]
+
+
+class Analyzer:
+    """Takes every photograph."""
+
+    async def analyze(self, _: bytes) -> PhotoAnalysis:
+        return PhotoAnalysis((), Box(1, 2, 3, 4), 0.75, Template(TEMPLATE, MODEL))
+
+    async def model(self) -> ModelInfo:
+        return ModelInfo("yunet-sface", MODEL, 4)
+
+
+class Followers(list[Any]):
+    """Says when somebody follows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.came = asyncio.Semaphore(0)
+
+    def append(self, follower: Any) -> None:
+        super().append(follower)
+        self.came.release()
+
+
+@dataclass(frozen=True, slots=True)
+class Stubs:
+    """A client; what it sends with each call says who it is."""
+
+    subjects: Any
+    sightings: Any
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def on(cls, channel: grpc.aio.Channel, metadata: tuple[tuple[str, str], ...] = ()) -> Stubs:
+        return cls(
+            subject_service_pb2_grpc.SubjectServiceStub(channel),
+            sighting_service_pb2_grpc.SightingServiceStub(channel),
+            metadata,
+        )
+
+    def call(self, name: str, request: Any) -> Any:
+        stub = self.subjects if hasattr(self.subjects, name) else self.sightings
+        return getattr(stub, name)(request, metadata=self.metadata, timeout=10)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Matching with a subject and a sighting of each of two cases."""
+
+    unchecked: Stubs
+    seen_by: Callable[..., Stubs]
+    subject_ids: dict[str, str]
+    sighting_ids: dict[str, str]
+    feed: InMemorySightingFeed
+
+
+@pytest.fixture
+async def world(clock: Clock, tmp_path: Path) -> AsyncIterator[World]:
+    feed = InMemorySightingFeed()
+    stores = in_memory(
+        faces=Analyzer(),
+        gallery=InMemorySubjectIndex(MODEL),
+        index=InMemorySightingIndex(MODEL),
+        feed=feed,
+    )
+    served = services(compose(stores, Choices(shipped=[]), clock), stores, clock)
+    issuer = Issuer()
+    file = issuer.write(tmp_path / "auth", restrict_to_cases=True)
+    settings = ServiceSettings(listen="localhost:0", drain_seconds=0, auth_file=file)
+    checked = GrpcServer.configured(settings, served, checks={})
+    unchecked = GrpcServer(served, listen="localhost:0", checks={}, grace_seconds=0)
+    await checked.start()
+    await unchecked.start()
+
+    def seen_by(*cases: str) -> Stubs:
+        token = issuer.token(*ROLES, cases=list(cases))
+        stated = (cases or ("",))[0].replace("*", OURS)
+        return Stubs.on(
+            channel,
+            (("authorization", f"Bearer {token}"), (PURPOSE, "search"), (CASE, stated)),
+        )
+
+    async with (
+        grpc.aio.insecure_channel(f"localhost:{checked.port}") as channel,
+        grpc.aio.insecure_channel(f"localhost:{unchecked.port}") as behind,
+    ):
+        made = World(Stubs.on(behind), seen_by, {}, {}, feed)
+        for case in (OURS, THEIRS):
+            await enrol(made, case, clock)
+        yield made
+    await checked.stop()
+    await unchecked.stop()
+
+
+async def enrol(world: World, case: str, clock: Clock) -> None:
+    """Enrol somebody of a case, and record a sighting of them."""
+    request = subjects.CreateSubjectRequest(subject=stated(case, clock))
+    name = (await world.unchecked.call("CreateSubject", request)).subject.subject_id
+    found = finding(name, clock)
+    recorded = await world.unchecked.call(
+        "RecordSightings", sightings.RecordSightingsRequest(findings=[found])
+    )
+    world.subject_ids[case] = name
+    world.sighting_ids[case] = recorded.results[0].sighting.sighting_id
+
+
+def stated(case: str, clock: Clock) -> subject_pb2.Subject:
+    return subject_pb2.Subject(
+        case_reference=case,
+        label="Anna Example",
+        age_group=subject_pb2.AGE_GROUP_CHILD,
+        legal_basis="vital interests",
+        authorised_by="DI Example",
+        review_time=to_timestamp(clock.now() + timedelta(days=90)),
+    )
+
+
+def finding(subject_id: str, clock: Clock, *, hours_ago: int = 3) -> sightings.SightingFinding:
+    start = clock.now() - timedelta(hours=hours_ago)
+    return sightings.SightingFinding(
+        sighting=sighting_pb2.Sighting(
+            subject_id=subject_id,
+            photo_id=NOBODY,
+            footage_id="gate-20260304t120000000000z-0123456789abcdef",
+            camera_id="gate",
+            scan_id=NOBODY,
+            interval=to_interval(start, start + timedelta(seconds=4)),
+            best_shot_time=to_timestamp(start),
+            start_offset=to_duration(timedelta(hours=hours_ago)),
+            end_offset=to_duration(timedelta(hours=hours_ago, seconds=4)),
+            best_shot_offset=to_duration(timedelta(hours=hours_ago)),
+            score=0.5,
+            threshold=0.45,
+            policy_id="p",
+            delete_time=to_timestamp(clock.now() + timedelta(days=30)),
+        ),
+        template=types_pb2.Template(values=TEMPLATE.tolist(), model_digest=MODEL),
+        still=b"a still",
+    )
+
+
+async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await call
+    info = error_info(refused.value)
+    return refused.value.code(), info.reason if info else ""
+
+
+def confirming(sighting_id: str) -> sightings.ReviewSightingRequest:
+    return sightings.ReviewSightingRequest(
+        sighting_id=sighting_id,
+        decision=sighting_pb2.REVIEW_DECISION_CONFIRM,
+        reviewer="R. Viewer",
+    )
+
+
+def rejecting(sighting_id: str) -> sightings.ReviewSightingRequest:
+    return sightings.ReviewSightingRequest(
+        sighting_id=sighting_id,
+        decision=sighting_pb2.REVIEW_DECISION_REJECT,
+        reviewer="R. Viewer",
+    )
+
+
+BY_SUBJECT: dict[str, Callable[[str], Any]] = {
+    "GetSubject": lambda name: subjects.GetSubjectRequest(subject_id=name),
+    "AddReferencePhoto": lambda name: subjects.AddReferencePhotoRequest(
+        subject_id=name, photo=b"photo"
+    ),
+    "UpdateSubject": lambda name: subjects.UpdateSubjectRequest(
+        subject=subject_pb2.Subject(subject_id=name, label="X"),
+        update_mask=FieldMask(paths=["label"]),
+    ),
+    "CloseSubject": lambda name: subjects.CloseSubjectRequest(subject_id=name),
+    "EraseSubject": lambda name: subjects.EraseSubjectRequest(subject_id=name),
+}
+BY_SIGHTING: dict[str, Callable[[str], Any]] = {
+    "GetSighting": lambda name: sightings.GetSightingRequest(
+        sighting_id=name, view=sightings.SIGHTING_VIEW_FULL
+    ),
+    "ReviewSighting": confirming,
+    "ExportSighting": lambda name: sightings.ExportSightingRequest(
+        sighting_id=name, unapproved=True
+    ),
+}
+
+
+@pytest.mark.parametrize("rpc", BY_SUBJECT)
+async def test_a_subject_of_another_case_is_not_there(world: World, rpc: str) -> None:
+    request = BY_SUBJECT[rpc](world.subject_ids[THEIRS])
+    nobody = BY_SUBJECT[rpc](NOBODY)
+    caller = world.seen_by(OURS)
+
+    assert await refusal(caller.call(rpc, request)) == SUBJECT_GONE
+    assert await refusal(caller.call(rpc, nobody)) == SUBJECT_GONE
+    kept = await world.unchecked.call(
+        "GetSubject", subjects.GetSubjectRequest(subject_id=world.subject_ids[THEIRS])
+    )
+    assert kept.subject.state == subject_pb2.Subject.STATE_OPEN
+    assert kept.subject.label == "Anna Example"
+
+
+@pytest.mark.parametrize("rpc", BY_SUBJECT)
+async def test_a_subject_of_the_callers_case_is_there(world: World, rpc: str) -> None:
+    await world.seen_by(OURS).call(rpc, BY_SUBJECT[rpc](world.subject_ids[OURS]))
+
+
+@pytest.mark.parametrize("rpc", BY_SIGHTING)
+async def test_a_sighting_of_another_case_is_not_there(world: World, rpc: str) -> None:
+    request = BY_SIGHTING[rpc](world.sighting_ids[THEIRS])
+
+    assert await refusal(world.seen_by(OURS).call(rpc, request)) == SIGHTING_GONE
+
+
+async def test_a_sighting_of_the_callers_case_is_there(world: World) -> None:
+    caller, name = world.seen_by(OURS), world.sighting_ids[OURS]
+    for rpc in ("GetSighting", "ReviewSighting", "ExportSighting"):
+        await caller.call(rpc, BY_SIGHTING[rpc](name))
+
+
+@pytest.mark.parametrize(
+    ("cases", "seen"),
+    [
+        ((OURS,), {OURS}),
+        ((OURS, THEIRS), {OURS, THEIRS}),
+        (("*",), {OURS, THEIRS}),
+        (("MP/3",), set()),
+        (("mp/1",), set()),
+    ],
+)
+async def test_lists_have_what_is_of_the_callers_cases(
+    world: World, cases: tuple[str, ...], seen: set[str]
+) -> None:
+    caller = world.seen_by(*cases)
+    people = await caller.call("ListSubjects", subjects.ListSubjectsRequest(show_closed=True))
+    found = await caller.call("ListSightings", sightings.ListSightingsRequest())
+    named = [
+        one.sighting_id
+        for name in world.sighting_ids.values()
+        for one in (
+            await caller.call("ListSightings", sightings.ListSightingsRequest(id_prefix=name[:8]))
+        ).sightings
+    ]
+
+    assert {one.case_reference for one in people.subjects} == seen
+    assert {one.subject_id for one in found.sightings} == {world.subject_ids[one] for one in seen}
+    assert set(named) == {world.sighting_ids[one] for one in seen}
+
+
+async def test_a_list_that_is_asked_of_others_is_empty(world: World) -> None:
+    request = sightings.ListSightingsRequest(subject_ids=[world.subject_ids[THEIRS]])
+
+    found = await world.seen_by(OURS).call("ListSightings", request)
+
+    assert list(found.sightings) == []
+
+
+async def test_rejections_of_others_are_not_told(world: World) -> None:
+    for name in world.sighting_ids.values():
+        await world.unchecked.call("ReviewSighting", rejecting(name))
+    theirs = [world.subject_ids[THEIRS]]
+    caller = world.seen_by(OURS)
+    every = await caller.call("ListRejections", sightings.ListRejectionsRequest())
+    asked = await caller.call("ListRejections", sightings.ListRejectionsRequest(subject_ids=theirs))
+    again = caller.call("ReviewSighting", rejecting(world.sighting_ids[THEIRS]))
+
+    assert [one.subject_id for one in every.rejections] == [world.subject_ids[OURS]]
+    assert list(asked.rejections) == []
+    assert await refusal(again) == SIGHTING_GONE
+
+
+async def test_nobody_is_enrolled_for_or_moved_to_a_case_of_others(
+    world: World, clock: Clock
+) -> None:
+    caller, ours = world.seen_by(OURS), world.subject_ids[OURS]
+    create = subjects.CreateSubjectRequest(subject=stated(THEIRS, clock))
+    move = subjects.UpdateSubjectRequest(
+        subject=subject_pb2.Subject(subject_id=ours, case_reference=THEIRS),
+        update_mask=FieldMask(paths=["case_reference"]),
+    )
+
+    assert await refusal(caller.call("CreateSubject", create)) == NOT_ASSIGNED
+    assert await refusal(caller.call("UpdateSubject", move)) == NOT_ASSIGNED
+    kept = await caller.call("GetSubject", subjects.GetSubjectRequest(subject_id=ours))
+    assert kept.subject.case_reference == OURS
+
+
+async def test_a_watch_tells_of_the_callers_cases_and_what_of_them_is_erased(
+    world: World, clock: Clock
+) -> None:
+    world.feed._followers = followers = Followers()
+    watching = world.seen_by(OURS).call("WatchSightings", sightings.WatchSightingsRequest())
+    told = asyncio.create_task(anext(aiter(watching)))
+    await asyncio.wait_for(followers.came.acquire(), 10)
+    for case in (THEIRS, OURS):
+        found = finding(world.subject_ids[case], clock, hours_ago=5)
+        await world.unchecked.call(
+            "RecordSightings", sightings.RecordSightingsRequest(findings=[found])
+        )
+    first = (await told).sighting
+    for case in (THEIRS, OURS):
+        await world.unchecked.call(
+            "CloseSubject", subjects.CloseSubjectRequest(subject_id=world.subject_ids[case])
+        )
+    erased = [(await anext(aiter(watching))).sighting for _ in range(2)]
+    watching.cancel()
+
+    assert first.subject_id == world.subject_ids[OURS]
+    assert {one.subject_id for one in erased} == {world.subject_ids[OURS]}
+    assert {one.state for one in erased} == {sighting_pb2.Sighting.STATE_ERASED}
