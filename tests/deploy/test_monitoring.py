@@ -261,6 +261,9 @@ ILL = {
     "HomewardSweepFailing": {
         'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
     },
+    "HomewardAuditFailing": {
+        'homeward_audit_failures_total{job="homeward-matching"}': f"0+1{HOURS}"
+    },
     "HomewardRetentionNotMeasured": {
         'homeward_retention_measured_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
     },

@@ -36,6 +36,7 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit.audit.acts import Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -62,6 +63,8 @@ class Stores:
     gallery: SubjectIndex
     index: SightingIndex
     feed: SightingFeed
+    acts: Acts
+    """The audit trail, of what is done without a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
+    upkeep = SightingUpkeep(kept, stores.acts)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -145,7 +148,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
-            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            files=[
+                LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
+            ],
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
@@ -222,4 +227,5 @@ def _sweep(
             clock=clock,
         ),
         clock=clock,
+        acts=stores.acts,
     )

@@ -15,6 +15,7 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
 from homeward.servicekit.lifecycle import LifecycleSpan
@@ -28,9 +29,11 @@ class LeasedFiles:
     Args:
         purgeable: What it stands for.
         lease: On replacing collections, which a re-enrolment takes too.
+        acts: Writes down that files were purged.
     """
 
-    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+    def __init__(self, purgeable: Purgeable, lease: Lease, acts: Acts) -> None:
+        self._acts = acts
         self._purgeable = purgeable
         self._lease = lease
 
@@ -64,9 +67,12 @@ class LeasedFiles:
                 metadata={"component": "matching", "address": ""},
             )
         try:
-            return await self._purgeable.rebuild(both)
+            rebuilt = await self._purgeable.rebuild(both)
         finally:
             await self._lease.release()
+        if rebuilt:
+            await self._acts.record("PurgeTemplates", ERASURE, [])
+        return rebuilt
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import errors, records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 
@@ -33,12 +34,19 @@ async def yes() -> bool:
 
 
 @pytest.fixture
+def acts() -> InMemoryActs:
+    return InMemoryActs()
+
+
+@pytest.fixture
 def sweeper(
+    *,
     resource: FootageResource,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
     erasures: InMemoryKeyValueStore,
     clock: Any,
+    acts: InMemoryActs,
 ) -> FootageSweeper:
     return FootageSweeper(
         store=bucket,
@@ -46,6 +54,7 @@ def sweeper(
         uploads=uploads,
         records=erasures,
         clock=clock,
+        acts=acts,
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 
@@ -83,6 +92,18 @@ async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
     assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
     assert await keys(bucket) == []
+
+
+async def test_a_removal_is_an_audit_event(
+    sweeper: FootageSweeper, resource: FootageResource, acts: InMemoryActs, make: Any, clock: Any
+) -> None:
+    name = await added(resource, make)
+    clock.advance(DUE)
+
+    await sweeper.sweep(yes)
+    await sweeper.sweep(yes)
+
+    assert acts.recorded == [("EraseFootage", (f"footage/{name}",))]
 
 
 async def test_sightings_go_with_their_recording(

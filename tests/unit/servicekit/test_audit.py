@@ -1,0 +1,180 @@
+"""What the writer of audit events makes of what it is given, at its limits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+
+from homeward.api.matching.v1 import sighting_service_pb2, subject_service_pb2
+from homeward.core.audit.events import AuditEvent
+from homeward.servicekit.audit.around import audited, operation_of
+from homeward.servicekit.audit.resources import MOST_RESOURCES, resources_in
+from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore
+from homeward.servicekit.audit.writer import LONGEST_TEXT, AuditEntry, AuditWriter
+from homeward.servicekit.clock import Clock
+from homeward.servicekit.errors import UnavailableError, unavailable
+from homeward.servicekit.identity.caller import Caller, Role, acting_for
+from homeward.servicekit.interceptors import Call
+
+SUBJECT = "11111111-2222-4333-8444-555555555555"
+RPC = f"{subject_service_pb2.DESCRIPTOR.services_by_name['SubjectService'].full_name}/GetSubject"
+
+FOOTAGE = "gate-20260304t120000000000z-0123456789abcdef"
+
+
+SOMEBODY = Caller("a.reviewer", frozenset({Role.REVIEWER}), purpose="review", case_reference="MP-1")
+
+
+@pytest.fixture
+def store() -> InMemoryAuditStore:
+    return InMemoryAuditStore()
+
+
+@pytest.fixture
+def writer(store: InMemoryAuditStore, clock: Clock) -> AuditWriter:
+    return AuditWriter(store, service="matching", clock=clock)
+
+
+async def only(store: InMemoryAuditStore) -> AuditEvent:
+    (stored,) = await store.read(EventQuery(), limit=9)
+    return AuditEvent.read(stored.data)
+
+
+def entry(**given: Any) -> AuditEntry:
+    return AuditEntry(**{"rpc": RPC, "operation": "CONSULTATION", "outcome": "OK"} | given)
+
+
+def call() -> Call:
+    context: Any = None
+    return Call(rpc=RPC, request_id="r", streams=False, context=context)
+
+
+@pytest.mark.parametrize(("count", "omitted"), [(MOST_RESOURCES, 0), (MOST_RESOURCES + 1, 1)])
+async def test_an_event_names_so_many_resources_and_counts_the_others(
+    writer: AuditWriter, store: InMemoryAuditStore, count: int, omitted: int
+) -> None:
+    await writer.write(entry(resources=[f"subject/{number:08d}" for number in range(count)]))
+
+    event = await only(store)
+    assert (len(event.resources), event.omitted_resource_count) == (MOST_RESOURCES, omitted)
+
+
+@pytest.mark.parametrize("length", [LONGEST_TEXT, LONGEST_TEXT + 1])
+async def test_what_a_caller_states_is_cut_and_stays_in_its_line(
+    writer: AuditWriter, store: InMemoryAuditStore, length: int
+) -> None:
+    await writer.write(entry(purpose="\n\x1b\ud800" + "p" * (length - 3)))
+
+    assert (await only(store)).purpose == "   " + "p" * (LONGEST_TEXT - 3)
+
+
+def test_ids_are_told_by_their_form_and_other_text_is_not() -> None:
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=["Anna Example", SUBJECT.replace("1", "A")],
+        footage_ids=[FOOTAGE],
+        camera_ids=["gate", "gate\x1b[2J"],
+    )
+
+    assert resources_in(request, None) == ["camera/gate", f"footage/{FOOTAGE}"]
+
+
+def test_who_is_never_named_beside_where() -> None:
+    request = sighting_service_pb2.ListSightingsRequest(
+        subject_ids=[SUBJECT], footage_ids=[FOOTAGE], camera_ids=["gate"]
+    )
+
+    assert resources_in(request, None) == [f"subject/{SUBJECT}"]
+
+
+async def test_an_event_tells_who_called_why_and_for_what(
+    writer: AuditWriter, store: InMemoryAuditStore
+) -> None:
+    with acting_for(SOMEBODY):
+        async with audited(writer)(call()):
+            pass
+
+    event = await only(store)
+    assert (event.actor, event.purpose, event.case_reference) == ("a.reviewer", "review", "MP-1")
+
+
+async def test_nothing_is_done_while_the_trail_is_known_to_be_away(
+    writer: AuditWriter, store: InMemoryAuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise unavailable("NATS", "nats://n:4222", "start it")
+
+    monkeypatch.setattr(store, "require_connected", away)
+    done = False
+
+    with pytest.raises(UnavailableError):
+        async with audited(writer)(call()):
+            done = True
+
+    assert not done
+
+
+async def test_an_event_is_written_though_its_call_is_cancelled_meanwhile(
+    writer: AuditWriter, store: InMemoryAuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, append = asyncio.Event(), asyncio.Event(), store.append
+
+    async def slowly(*args: Any, **kwargs: Any) -> int:
+        begun.set()
+        await go_on.wait()
+        return await append(*args, **kwargs)
+
+    monkeypatch.setattr(store, "append", slowly)
+    writing = asyncio.create_task(writer.write(entry()))
+    await begun.wait()
+    writing.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await writer.finish()
+
+    assert (await only(store)).sequence == 1
+
+
+async def test_after_a_write_whose_end_is_unknown_the_chain_goes_on_from_what_is_stored(
+    writer: AuditWriter, store: InMemoryAuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = store.append
+
+    async def stores_and_says_nothing(*args: Any, **kwargs: Any) -> int:
+        await append(*args, **kwargs)
+        raise unavailable("NATS", "nats://n:4222", "start it", waited=True)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(store, "append", stores_and_says_nothing)
+        with pytest.raises(UnavailableError):
+            await writer.write(entry())
+    await writer.write(entry())
+
+    stored = [AuditEvent.read(one.data) for one in await store.read(EventQuery(), limit=9)]
+    assert [event.sequence for event in stored] == [1, 2]
+    assert stored[1].previous_digest == stored[0].digest
+
+
+def test_health_and_unknown_calls_are_no_processing() -> None:
+    assert operation_of("grpc.health.v1.Health/Check") is None
+    assert operation_of("homeward.api.matching.v1.SubjectService/Nothing") is None
+    assert operation_of("homeward.api.nothing.v1.Service/GetSubject") is None
+    assert operation_of(RPC) == "CONSULTATION"
+
+
+def test_a_writer_is_of_a_service_that_writes(store: InMemoryAuditStore, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="embedding"):
+        AuditWriter(store, service="embedding", clock=clock)
+
+
+async def test_a_fault_has_the_status_that_its_caller_gets(
+    writer: AuditWriter, store: InMemoryAuditStore
+) -> None:
+    with pytest.raises(RuntimeError):
+        async with audited(writer)(call()):
+            raise RuntimeError("a fault")
+
+    assert (await only(store)).outcome == grpc.StatusCode.INTERNAL.name
