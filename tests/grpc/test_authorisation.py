@@ -27,13 +27,12 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import homeward.api
 from authority import Authority
 from homeward.api.common.v1 import options_pb2
+from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.core.rpc_errors import error_info
 from homeward.core.tls import TlsFiles, channel_credentials
 from homeward.servicekit.identity.authorise import (
-    CASE,
     MAX_CASE_LENGTH,
     MAX_PURPOSE_LENGTH,
-    PURPOSE,
 )
 from homeward.servicekit.identity.caller import OF_NO_CASE, Caller, Role, current_caller
 from homeward.servicekit.server import GrpcServer, Service

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from following import Followers
 from google.protobuf.field_mask_pb2 import FieldMask
 from matching_stores import in_memory
 
@@ -24,6 +25,7 @@ from homeward.api.matching.v1 import (
 )
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
+from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.core.rpc_errors import error_info
 from homeward.matching.adapters.memory import (
     InMemorySightingFeed,
@@ -34,7 +36,6 @@ from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
 from homeward.matching.servicer import services
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.authorise import CASE, PURPOSE
 from homeward.servicekit.identity.caller import Role
 from homeward.servicekit.server import GrpcServer
 from homeward.servicekit.settings import ServiceSettings
@@ -60,18 +61,6 @@ class Analyzer:
 
     async def model(self) -> ModelInfo:
         return ModelInfo("yunet-sface", MODEL, 4)
-
-
-class Followers(list[Any]):
-    """Says when somebody follows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came = asyncio.Semaphore(0)
-
-    def append(self, follower: Any) -> None:
-        super().append(follower)
-        self.came.release()
 
 
 @dataclass(frozen=True, slots=True)

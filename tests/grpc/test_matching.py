@@ -11,6 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from following import Followers
 from google.protobuf.field_mask_pb2 import FieldMask
 from matching_stores import in_memory
 
@@ -104,18 +105,6 @@ class Breakable:
         if self.down:
             raise unavailable("NATS", "nats://n:4222", "start it")
         return getattr(self.store, name)
-
-
-class Followers(list[Any]):
-    """Says when somebody follows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.came = asyncio.Semaphore(0)
-
-    def append(self, follower: Any) -> None:
-        super().append(follower)
-        self.came.release()
 
 
 @dataclass

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -24,6 +23,7 @@ from homeward.cli.calls import deadline_seconds, repeatable_calls
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.identification import Metadata
 from homeward.core.idempotency import retries
+from homeward.core.networks import is_loopback_address
 from homeward.core.rpc_errors import error_info, retry_seconds
 from homeward.core.tls import (
     DISTRUST,
@@ -229,13 +229,7 @@ class Connections:
 def _on_this_machine(address: str) -> bool:
     """Tell whether an address in gRPC's syntax is one that no packet leaves the machine for."""
     host = address.removeprefix("dns:///").removeprefix("ipv4:").removeprefix("ipv6:")
-    host = host.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name, or several addresses
-        return False
+    return is_loopback_address(host)
 
 
 def _setting(variable: str) -> str:

@@ -7,11 +7,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from homeward.cli.errors import CliError
+from homeward.core.caller_metadata import CASE, MAX_TOKEN_BYTES, PURPOSE
 
 VARIABLES = ("HOMEWARD_TOKEN_FILE", "HOMEWARD_PURPOSE", "HOMEWARD_CASE")
-
-MAX_TOKEN_BYTES = 16 * 1024
-"""As the services': a larger one is refused there."""
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -29,9 +27,9 @@ def identification(given: Mapping[str, str]) -> Metadata:
     if file := given.get("HOMEWARD_TOKEN_FILE"):
         metadata.append(("authorization", f"Bearer {_token(Path(file))}"))
     metadata += [
-        (f"homeward-{name}", quote(value, safe=" "))
-        for name in ("purpose", "case")
-        if (value := given.get(f"HOMEWARD_{name.upper()}"))
+        (key, quote(value, safe=" "))
+        for key, variable in ((PURPOSE, "HOMEWARD_PURPOSE"), (CASE, "HOMEWARD_CASE"))
+        if (value := given.get(variable))
     ]
     return tuple(metadata)
 

@@ -135,7 +135,9 @@ class Rotation:
         return True
 
     def _stamped(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(map(_stamp, (self._files.certificate, self._files.key, self._files.authority)))
+        return tuple(
+            map(stamp_of, (self._files.certificate, self._files.key, self._files.authority))
+        )
 
 
 def server_credentials(
@@ -190,7 +192,8 @@ def _read(path: Path) -> bytes:
         raise TlsError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced; None while there is none."""
     try:
         state = path.stat()  # of what a link leads to: a mounted secret is replaced by its link
     except OSError:

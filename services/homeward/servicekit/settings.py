@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from homeward.core.networks import is_loopback_address
 from homeward.core.tls import VARIABLES, TlsError, TlsFiles
 
 MAX_CONNECTION_AGE_SECONDS = 60.0
@@ -95,7 +95,7 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _tokens_are_not_sent_in_the_open(self) -> Self:
-        if self.auth_file is not None and self.tls is None and not is_loopback(self.listen):
+        if self.auth_file is not None and self.tls is None and not is_loopback_address(self.listen):
             raise ValueError(
                 "HOMEWARD_AUTH_FILE needs TLS where HOMEWARD_LISTEN is not a loopback address: set"
                 f" {', '.join(VARIABLES)}"
@@ -107,15 +107,6 @@ class ServiceSettings(BaseSettings):
         """What TLS is spoken with; None for plain text."""
         paths = (self.tls_cert_file, self.tls_key_file, self.tls_ca_file)
         return TlsFiles.among(dict(zip(VARIABLES, paths, strict=True)))
-
-
-def is_loopback(listen: str) -> bool:
-    """Tell whether `host:port` is reached from this machine alone; a name is not looked up."""
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class EngineSettings(ServiceSettings):

@@ -8,7 +8,8 @@ import pytest
 
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CliError
-from homeward.cli.identification import MAX_TOKEN_BYTES, identification
+from homeward.cli.identification import identification
+from homeward.core.caller_metadata import MAX_TOKEN_BYTES
 
 TOKEN = "head.body.signature"
 

@@ -113,12 +113,7 @@ def add(
             last = problem.exit_code
             continue
         added.append(uploaded)
-        if not session.view.json:
-            session.view.say(_uploaded_line(shown, uploaded, _START_SOURCES[pattern is None]))
-            _tell_findings(session, uploaded.footage)
-        lines = start_checks.warnings(stub, uploaded.footage)
-        start_checks.tell_warnings(lines, about=shown)
-        warned += [{"footageId": uploaded.footage.footage_id, "message": each} for each in lines]
+        warned += _told(session, stub, shown, uploaded, _START_SOURCES[pattern is None])
     if session.view.json:
         held = [each.footage.footage_id for each in added if each.already_held]
         session.view.document(
@@ -354,6 +349,22 @@ def _send(
 ) -> upload.UploadResult:
     header = upload.describe(path, camera_id, start, transport="url" if via_url else "stream")
     return (upload.by_url if via_url else upload.stream)(stub, path, header)
+
+
+def _told(
+    session: Session,
+    stub: FootageServiceStub,
+    file: str,
+    uploaded: upload.UploadResult,
+    source: str,
+) -> list[dict[str, str]]:
+    """Say what became of a file; return the warnings about its start, for the document."""
+    if not session.view.json:
+        session.view.say(_uploaded_line(file, uploaded, source))
+        _tell_findings(session, uploaded.footage)
+    lines = start_checks.warnings(stub, uploaded.footage)
+    start_checks.tell_warnings(lines, about=file)
+    return [{"footageId": uploaded.footage.footage_id, "message": each} for each in lines]
 
 
 def _uploaded_line(file: str, uploaded: upload.UploadResult, source: str) -> str:

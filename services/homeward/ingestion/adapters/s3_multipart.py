@@ -12,7 +12,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from minio.datatypes import ListPartsResult
 from minio.error import InvalidResponseError, S3Error
 from minio.xml import Element, SubElement, findtext, getbytes, unmarshal
 
+from homeward.core.networks import is_loopback
 from homeward.ingestion.footage.ports import Part
 
 SIGNED_FOR = timedelta(minutes=15)
@@ -151,12 +151,7 @@ class _Begun:
 def _delivers_unchanged(endpoint: str) -> bool:
     """Tell whether bytes reach a server as they are sent: by TLS, or within this machine."""
     parts = urlsplit(endpoint)
-    if parts.scheme == "https" or parts.hostname == "localhost":
-        return True
-    try:
-        return ip_address(parts.hostname or "").is_loopback
-    except ValueError:  # a name
-        return False
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _md5(data: bytes | memoryview) -> str:

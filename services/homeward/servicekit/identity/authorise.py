@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import grpc
 
 from homeward.api.common.v1 import options_pb2
+from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.servicekit import errors
 from homeward.servicekit.identity.access import RpcAccess
 from homeward.servicekit.identity.caller import (
@@ -20,15 +21,10 @@ from homeward.servicekit.identity.caller import (
     acting_for,
     require_case,
 )
-from homeward.servicekit.identity.certificates import caller_of
+from homeward.servicekit.identity.certificates import by_folded_name, caller_of
 from homeward.servicekit.identity.rules import AuthRules
 from homeward.servicekit.identity.tokens import TokenVerifier
 from homeward.servicekit.interceptors import UNKNOWN, Call
-
-PURPOSE = "homeward-purpose"
-"""gRPC metadata that says why a call is made; may be percent-encoded UTF-8."""
-CASE = "homeward-case"
-"""gRPC metadata that says for which case; may be percent-encoded UTF-8."""
 
 MAX_PURPOSE_LENGTH = 500
 """Characters of a purpose."""
@@ -60,10 +56,8 @@ class Authorisation:
         self, rules: AuthRules, access: Mapping[str, RpcAccess], tokens: TokenVerifier | None
     ) -> None:
         self._rules = rules
-        self._certificates = {
-            **rules.programs,
-            **dict.fromkeys(rules.services, frozenset({Role.SERVICE})),
-        }
+        services = dict.fromkeys(rules.services, frozenset({Role.SERVICE}))
+        self._certificates = by_folded_name({**rules.programs, **services})
         self._access = access
         self._tokens = tokens
 

@@ -23,13 +23,18 @@ def caller_of(
 
     Args:
         connection: What gRPC tells of it (`auth_context`).
-        known: Roles by names in certificates, which are compared without regard to capitals.
+        known: Roles as of `by_folded_name`.
     """
-    roles = {name.casefold(): given for name, given in known.items()}
     for name in certificate_names(connection):
-        if name.casefold() in roles:
-            return Caller(name, roles[name.casefold()])
+        roles = known.get(name.casefold())
+        if roles is not None:
+            return Caller(name, roles)
     return None
+
+
+def by_folded_name(roles: Mapping[str, frozenset[Role]]) -> dict[str, frozenset[Role]]:
+    """Return roles by names in certificates, which are compared without regard to capitals."""
+    return {name.casefold(): given for name, given in roles.items()}
 
 
 def certificate_names(connection: Mapping[str, Iterable[bytes]]) -> list[str]:

@@ -16,6 +16,7 @@ import jwt
 import msgspec
 import structlog
 
+from homeward.core.tls import stamp_of
 from homeward.servicekit import errors
 
 REFETCH_SECONDS = 60.0
@@ -134,12 +135,12 @@ class FileKeys:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = self._stamped()
+        self._stamp = stamp_of(path)
         self._set = self._read()
 
     async def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None:
         """Return a key as `KeySet.find` does; see `Keys`."""
-        stamp = self._stamped()
+        stamp = stamp_of(self._path)
         if stamp != self._stamp:
             try:
                 self._set = self._read()
@@ -160,13 +161,6 @@ class FileKeys:
             return KeySet.parsed(data)
         except KeysError as error:
             raise KeysError(f"{self._path}: {error}") from error
-
-    def _stamped(self) -> tuple[int, int] | None:
-        try:
-            state = self._path.stat()  # of what a link leads to, as with certificates
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_ino
 
 
 class UrlKeys:

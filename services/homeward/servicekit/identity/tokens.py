@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import structlog
 
+from homeward.core.caller_metadata import MAX_TOKEN_BYTES
 from homeward.servicekit import errors
 from homeward.servicekit.identity.caller import Caller, Role
 from homeward.servicekit.identity.keys import (
@@ -21,9 +22,6 @@ from homeward.servicekit.identity.keys import (
     trusting,
 )
 from homeward.servicekit.identity.rules import EVERY_CASE, TokenRules, is_url
-
-MAX_TOKEN_BYTES = 16 * 1024
-"""Of an access token; those of most issuers have one or two thousand."""
 
 MAX_NAME_LENGTH = 200
 """Characters of the claim that names the caller."""

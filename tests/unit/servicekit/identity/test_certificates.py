@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from homeward.servicekit.identity.caller import Role
-from homeward.servicekit.identity.certificates import caller_of
+from homeward.servicekit.identity.certificates import by_folded_name, caller_of
 
 SERVICES = frozenset({"homeward-ingestion", "spiffe://force/cases"})
 
@@ -41,7 +41,7 @@ def connection(
     ],
 )
 def test_a_service_is_known_by_its_names(told: dict[str, list[bytes]], *, known: bool) -> None:
-    caller = caller_of(told, dict.fromkeys(SERVICES, frozenset({Role.SERVICE})))
+    caller = caller_of(told, by_folded_name(dict.fromkeys(SERVICES, frozenset({Role.SERVICE}))))
 
     assert (caller is not None) is known
     assert caller is None or (caller.roles, caller.cases) == ({Role.SERVICE}, None)

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from authority import Authority
 from homeward.api.matching.v1 import subject_service_pb2
+from homeward.core.networks import is_loopback_address
 from homeward.servicekit.identity.caller import Role
 from homeward.servicekit.identity.checking import checking
 from homeward.servicekit.identity.rules import AuthFileError, read_rules
-from homeward.servicekit.settings import ServiceSettings, is_loopback
+from homeward.servicekit.settings import ServiceSettings
 from issuer import Issuer
 
 TOML = """
@@ -135,7 +136,7 @@ def test_a_server_does_not_start_without_the_authority_that_its_file_names(
     ],
 )
 def test_tokens_are_not_taken_in_plain_text_but_on_loopback(listen: str, *, alone: bool) -> None:
-    assert is_loopback(listen) is alone
+    assert is_loopback_address(listen) is alone
 
 
 def test_settings_refuse_tokens_in_plain_text(tmp_path: Path) -> None:

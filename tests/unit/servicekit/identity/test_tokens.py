@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeward.core.caller_metadata import MAX_TOKEN_BYTES
 from homeward.servicekit import errors
 from homeward.servicekit.identity import tokens as module
 from homeward.servicekit.identity.caller import Role
 from homeward.servicekit.identity.keys import KeySet
 from homeward.servicekit.identity.rules import TokenRules
-from homeward.servicekit.identity.tokens import MAX_TOKEN_BYTES, TokenVerifier
+from homeward.servicekit.identity.tokens import TokenVerifier
 from issuer import AUDIENCE, ISSUER, Issuer, Key, faulty_tokens, jwks, new_key
 
 ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
