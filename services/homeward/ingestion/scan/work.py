@@ -101,6 +101,8 @@ class ScanWorker:
             try:
                 async with kept_in_hand(work):
                     finished = await self._finished(work)
+                    if finished is not None:
+                        await self._end(work, finished)
             except asyncio.CancelledError:
                 with contextlib.suppress(errors.UnavailableError):  # redelivered after its wait
                     await self._hand_back(work)
@@ -116,7 +118,6 @@ class ScanWorker:
                 await work.retry()
                 return
             if finished is not None:
-                await self._end(work, finished)
                 span.set_attributes(_attributes(finished))
             await work.done()
 

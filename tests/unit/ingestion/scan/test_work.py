@@ -237,6 +237,20 @@ async def test_a_search_is_an_audit_event(desk: Desk) -> None:
     assert desk.acts.recorded == [("SearchSegment", ("scan/scan-1",))]
 
 
+async def test_a_segment_whose_event_cannot_be_written_is_given_back_and_not_kept_as_searched(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise UNAVAILABLE
+
+    monkeypatch.setattr(desk.acts, "record", refuse)
+
+    await desk.run()
+
+    assert desk.work.said == ["retry"]
+    assert (await desk.segment()).state is ScanState.RUNNING
+
+
 async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(
     desk: Desk, spans: Callable[[], list[ReadableSpan]]
 ) -> None:
