@@ -38,6 +38,7 @@ def event_of(message: audit_pb2.AuditEvent) -> AuditEvent:
         resources=tuple(message.resources),
         omitted_resource_count=message.omitted_resource_count,
         outcome=message.outcome,
+        count=message.count,
         format=message.format,
     )
 

@@ -17,6 +17,7 @@ from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncom
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.audit.around import audited
+from homeward.servicekit.audit.refusals import refusals_audited, refused_calls
 from homeward.servicekit.audit.servicer import AuditServicer
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
@@ -69,6 +70,7 @@ async def main() -> None:
         )
         # Beside the rest: nobody waits for it.
         await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
+        unknown = await stack.enter_async_context(refused_calls(parts.writer))
         await GrpcServer.configured(
             settings,
             [
@@ -84,6 +86,7 @@ async def main() -> None:
                 "matching": parts.matcher.ping,
             },
             around=[audited(parts.writer)],
+            outside=[refusals_audited(parts.writer, unknown)],
         ).run()
 
 

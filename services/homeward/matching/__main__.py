@@ -15,6 +15,7 @@ from homeward.matching.metrics import measure_policy
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.audit.around import audited
+from homeward.servicekit.audit.refusals import refusals_audited, refused_calls
 from homeward.servicekit.audit.servicer import AuditServicer
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
@@ -53,11 +54,13 @@ async def main() -> None:
         await stack.enter_async_context(
             measured(partial(measure_policy, use_cases.policies), read=is_measured)
         )
+        unknown = await stack.enter_async_context(refused_calls(engines.writer))
         await GrpcServer.configured(
             settings,
             [*services(use_cases, engines.stores, clock), AuditServicer(engines.trail).service()],
             checks=engines.checks,
             around=[audited(engines.writer)],
+            outside=[refusals_audited(engines.writer, unknown)],
         ).run()
 
 

@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanKind
 from homeward.core.rpc_errors import DOMAIN
 from homeward.servicekit import errors, metrics, tracing
 from homeward.servicekit.clients import MAX_MESSAGE_BYTES
+from homeward.servicekit.identity.caller import Caller
 
 DEFAULT_DEADLINE_SECONDS = 120.0
 """For a unary call whose client sets none, so that none waits for ever."""
@@ -70,6 +71,10 @@ class Exchange:
     """The request; of a stream, the first."""
     response: Message | None = None
     """The response; of a stream, the first."""
+    caller: Caller | None = None
+    """Who calls, once that is known; of a call that is refused for its caller, too."""
+    admitted: bool = False
+    """Whether its caller may make it."""
     before_first_response: Callable[[], Awaitable[None]] | None = None
     """Awaited before the first response of a stream is given; what it raises ends the call."""
 

@@ -5,148 +5,27 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from audit_tampering import (
+    EXPORT,
+    KEY,
+    KINDS,
+    OTHER_KEY,
+    TRAIL,
+    chain,
+    checkpoint,
+    exported,
+    passed,
+    verify,
+)
 
-from homeward.cli.audit_trail import last_line, verify_lines
-from homeward.core.audit.checkpoints import Checkpoint, Span
-from homeward.core.audit.events import FIRST_PREVIOUS, AuditEvent
-from homeward.core.audit.notes import SigningKey, VerifierKey
-from homeward.core.audit.trail import Fault, TrailCheck
+from homeward.cli.audit_trail import verify_lines
+from homeward.core.audit.checkpoints import Checkpoint
+from homeward.core.audit.trail import Fault
 
-KEY = SigningKey("homeward-audit", Ed25519PrivateKey.from_private_bytes(bytes(32)))
-OTHER_KEY = SigningKey("homeward-audit", Ed25519PrivateKey.from_private_bytes(bytes([1] * 32)))
-NOW = "2026-03-04T12:00:00.000000Z"
-TAMPERINGS = 10_000
-
-
-def chain(
-    writer: str, count: int, *, actor: str = "a.reviewer", begin: int = 1
-) -> list[AuditEvent]:
-    events: list[AuditEvent] = []
-    previous = FIRST_PREVIOUS if begin == 1 else "e" * 64
-    for sequence in range(begin, begin + count):
-        event = AuditEvent(
-            writer=writer,
-            sequence=sequence,
-            previous_digest=previous,
-            event_time=NOW,
-            service=writer.partition("-")[0],
-            rpc="homeward.api.matching.v1.SubjectService/GetSubject",
-            operation="CONSULTATION",
-            actor=actor,
-            resources=(f"subject/{sequence:08d}-0000-4000-8000-000000000000",),
-            outcome="OK",
-        )
-        events.append(event)
-        previous = event.digest
-    return events
-
-
-def checkpoint(events: list[AuditEvent]) -> Checkpoint:
-    spans: dict[str, Span] = {}
-    for event in events:
-        held = spans.get(event.writer) or Span(event.sequence, event.previous_digest, 0, "")
-        spans[event.writer] = replace(held, last=event.sequence, digest=event.digest)
-    return Checkpoint(NOW, spans)
-
-
-def exported(events: list[AuditEvent], key: SigningKey = KEY) -> list[bytes]:
-    note = key.sign(checkpoint(events).text())
-    return [*(one.line() for one in events), last_line(note, key.verifier.text())]
-
-
-TRAIL = [*chain("ingestion-1", 4), *chain("matching-1", 6), *chain("matching-2", 2)]
-EXPORT = exported(TRAIL)
-
-
-def verify(lines: list[bytes], *, key: VerifierKey | None = KEY.verifier) -> TrailCheck:
-    return verify_lines(lines, key=key, kept={})[0]
-
-
-def rewritten(events: list[AuditEvent], index: int) -> list[AuditEvent]:
-    """Change an event, and make all that follow it in its chain follow from that."""
-    changed = list(events)
-    changed[index] = replace(changed[index], actor="nobody")
-    for number in range(index + 1, len(changed)):
-        if changed[number].writer == changed[index].writer:
-            changed[number] = replace(changed[number], previous_digest=changed[number - 1].digest)
-    return changed
-
-
-def change_a_byte(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    content = bytearray(b"".join(lines))
-    place = chance.randrange(len(content))
-    content[place] = chance.choice([byte for byte in range(256) if byte != content[place]])
-    return bytes(content).splitlines(keepends=True)
-
-
-def drop_a_line(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    place = chance.randrange(len(lines))
-    return lines[:place] + lines[place + 1 :]
-
-
-def repeat_a_line(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    place = chance.randrange(len(lines))
-    return [*lines[:place], lines[place], *lines[place:]]
-
-
-def swap_lines(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    one, other = sorted(chance.sample(range(len(lines)), 2))
-    changed = list(lines)
-    changed[one], changed[other] = changed[other], changed[one]
-    return changed
-
-
-def insert_an_event(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    place = chance.randrange(len(lines))
-    after = TRAIL[min(place, len(TRAIL) - 1)]
-    made = replace(after, actor="nobody", sequence=after.sequence + chance.choice([0, 1]))
-    return [*lines[:place], made.line(), *lines[place:]]
-
-
-def cut_off(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    content = b"".join(lines)
-    return content[: chance.randrange(len(content))].splitlines(keepends=True)
-
-
-def drop_a_stretch_before_the_end(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    one, other = sorted(chance.sample(range(len(lines)), 2))
-    return lines[:one] + lines[other:]
-
-
-def change_a_field(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    """Change an event and state its new digest, as somebody who knows the format does."""
-    place = chance.randrange(len(TRAIL))
-    field = chance.choice(["actor", "purpose", "case_reference", "rpc", "outcome"])
-    changed = replace(TRAIL[place], **{field: f"another {chance.random()}"})
-    return [*lines[:place], changed.line(), *lines[place + 1 :]]
-
-
-def write_the_rest_anew(lines: list[bytes], chance: random.Random) -> list[bytes]:
-    """Change an event and all that follow, but for the checkpoint, whose key is elsewhere."""
-    changed = rewritten(TRAIL, chance.randrange(len(TRAIL)))
-    return [*(one.line() for one in changed), lines[-1]]
-
-
-def sign_with_another_key(_: list[bytes], chance: random.Random) -> list[bytes]:
-    return exported(rewritten(TRAIL, chance.randrange(len(TRAIL))), OTHER_KEY)
-
-
-KINDS: list[Callable[[list[bytes], random.Random], list[bytes]]] = [
-    change_a_byte,
-    drop_a_line,
-    repeat_a_line,
-    swap_lines,
-    insert_an_event,
-    cut_off,
-    drop_a_stretch_before_the_end,
-    change_a_field,
-    write_the_rest_anew,
-    sign_with_another_key,
-]
+TAMPERINGS = 500
+"""`bench/audit_tampering.py` tries 10,000."""
 
 
 def test_a_trail_as_it_was_exported_holds() -> None:
@@ -158,10 +37,7 @@ def test_a_trail_as_it_was_exported_holds() -> None:
 
 @pytest.mark.parametrize("tamper", KINDS, ids=lambda kind: kind.__name__)
 def test_no_tampering_passes(tamper: Callable[[list[bytes], random.Random], list[bytes]]) -> None:
-    chance = random.Random(tamper.__name__)
-    tampered = [tamper(EXPORT, chance) for _ in range(TAMPERINGS // len(KINDS))]
-
-    assert [lines for lines in tampered if verify(lines).intact] == []
+    assert passed(tamper, TAMPERINGS // len(KINDS)) == 0
 
 
 def test_an_empty_trail_has_its_checkpoint() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -10,10 +11,13 @@ import pytest
 
 from homeward.api.matching.v1 import sighting_service_pb2, subject_service_pb2
 from homeward.core.audit.events import AuditEvent
+from homeward.servicekit.audit import refusals
+from homeward.servicekit.audit import writer as module
 from homeward.servicekit.audit.around import audited, operation_of
+from homeward.servicekit.audit.refusals import REFUSE_UNKNOWN, RefusedCalls, refused_calls
 from homeward.servicekit.audit.resources import MOST_RESOURCES, resources_in
-from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore
-from homeward.servicekit.audit.writer import LONGEST_TEXT, AuditEntry, AuditWriter
+from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore, Place
+from homeward.servicekit.audit.writer import LONGEST_TEXT, MOST_WAITING, AuditEntry, AuditWriter
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.errors import UnavailableError, unavailable
 from homeward.servicekit.identity.caller import Caller, Role, acting_for
@@ -178,3 +182,84 @@ async def test_a_fault_has_the_status_that_its_caller_gets(
             raise RuntimeError("a fault")
 
     assert (await only(store)).outcome == grpc.StatusCode.INTERNAL.name
+
+
+class HangingStore(InMemoryAuditStore):
+    """A store that answers nobody until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = asyncio.Event()
+
+    async def append(self, data: bytes, place: Place, *, after: int) -> int:
+        await self.goes_on.wait()
+        return await super().append(data, place, after=after)
+
+
+async def test_nobody_waits_for_ever_for_an_event_and_those_after_it_are_written(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = HangingStore()
+    writer = AuditWriter(store, service="matching", clock=clock)
+    monkeypatch.setattr(module, "WRITE_SECONDS", 0.02)
+
+    waited = await asyncio.gather(
+        *(writer.write(entry()) for _ in range(3)), return_exceptions=True
+    )
+    store.goes_on.set()
+    await writer.write(entry())
+
+    assert [type(one) for one in waited] == [UnavailableError] * 3
+    assert (await only(store)).sequence == 1
+
+
+@pytest.mark.parametrize(
+    ("waiting", "ends"),
+    [(MOST_WAITING - 1, nullcontext()), (MOST_WAITING, pytest.raises(UnavailableError))],
+)
+async def test_nothing_is_begun_while_so_many_events_wait(
+    clock: Clock, waiting: int, ends: AbstractContextManager[Any]
+) -> None:
+    store = HangingStore()
+    writer = AuditWriter(store, service="matching", clock=clock)
+    for _ in range(waiting):
+        writer.begin(entry())
+
+    with ends:
+        writer.require_connected()
+
+    store.goes_on.set()
+    await writer.finish()
+    assert await store.end() == waiting
+
+
+async def test_refused_calls_of_unknown_callers_are_told_together(
+    writer: AuditWriter, store: InMemoryAuditStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refusals, "TOLD_EVERY_SECONDS", 0.01)
+    refused = RefusedCalls(writer)
+
+    refused.add()
+    telling = refused._telling
+    assert telling is not None
+    await asyncio.sleep(0)  # the first is written now
+    refused.add()
+    refused.add()
+    await telling
+    await writer.finish()
+
+    events = [AuditEvent.read(one.data) for one in await store.read(EventQuery(), limit=9)]
+    assert [(one.rpc, one.count) for one in events] == [(REFUSE_UNKNOWN, 1), (REFUSE_UNKNOWN, 2)]
+
+
+async def test_refused_calls_are_told_before_the_process_ends(
+    writer: AuditWriter, store: InMemoryAuditStore
+) -> None:
+    async with refused_calls(writer) as refused:
+        refused.add()
+        await asyncio.sleep(0)
+        refused.add()
+    await writer.finish()
+
+    events = [AuditEvent.read(one.data) for one in await store.read(EventQuery(), limit=9)]
+    assert [one.count for one in events] == [1, 1]

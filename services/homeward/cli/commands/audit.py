@@ -37,6 +37,7 @@ _COLUMNS = (
     "operation",
     "rpc",
     "outcome",
+    "count",
     "case_reference",
     "purpose",
     "resources",
@@ -282,7 +283,7 @@ def _row(event: audit_pb2.AuditEvent) -> tuple[str, ...]:
         event.actor or "unknown",
         enum_word(options_pb2.Operation.Name(event.operation), _PREFIX),
         event.rpc.rpartition(".")[2],
-        event.outcome,
+        event.outcome if event.count == 1 else f"{event.outcome} ({event.count} calls)",
         event.case_reference,
         " ".join(event.resources),
     )

@@ -25,6 +25,7 @@ STATED_DIGEST = "digest"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 WRITER = re.compile(r"[a-z]{1,32}-[1-9][0-9]{0,5}")
+_NUMBERS = frozenset({"sequence", "omitted_resource_count", "count", "format"})
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
@@ -61,6 +62,8 @@ class AuditEvent:
     """How many more resources there were than an event names."""
     outcome: str
     """Status code of the answer, such as `OK`."""
+    count: int = 1
+    """How many calls it stands for: more than one where unknown callers were refused."""
     format: int = field(default=FORMAT)
 
     def plain(self) -> dict[str, Any]:
@@ -114,8 +117,7 @@ class AuditEvent:
             EventError: Names the field.
         """
         for name, value in self.plain().items():
-            expected = {"resources": tuple, "sequence": int, "format": int}.get(name)
-            expected = expected or (int if name == "omitted_resource_count" else str)
+            expected = tuple if name == "resources" else int if name in _NUMBERS else str
             if type(value) is not expected:
                 raise EventError(f"{name} is of another type")
         wrong = {
@@ -125,6 +127,7 @@ class AuditEvent:
             "previous_digest": not _DIGEST.fullmatch(self.previous_digest),
             "event_time": not _TIME.fullmatch(self.event_time),
             "omitted_resource_count": self.omitted_resource_count < 0,
+            "count": self.count < 1,
         }
         for name, is_wrong in wrong.items():
             if is_wrong:

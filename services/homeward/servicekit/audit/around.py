@@ -40,6 +40,7 @@ def audited(writer: AuditWriter) -> Around:
         if operation is None:
             yield
             return
+        call.exchange.admitted = True
         event = _CallEvent(call, operation, writer, current_caller())
         writer.require_connected()
         call.exchange.before_first_response = event.opened

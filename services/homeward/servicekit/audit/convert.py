@@ -26,5 +26,6 @@ def to_event(event: AuditEvent) -> audit_pb2.AuditEvent:
         writer=event.writer,
         previous_digest=event.previous_digest,
         omitted_resource_count=event.omitted_resource_count,
+        count=event.count,
         format=event.format,
     )

@@ -25,12 +25,23 @@ from homeward.servicekit.clock import Clock
 MOST_ATTEMPTS = 16
 """At one event, each under another name: so many processes of a service may begin at once."""
 
+WRITE_SECONDS = 10.0
+"""Within which an event is written, the wait for those before it included; then it is given up, and
+its call fails. A request to NATS may take half of it."""
+
+MOST_WAITING = 1000
+"""Events that wait at a time; while so many do, calls are refused before anything is done."""
+
 LONGEST_TEXT = 200
 """Characters of what a caller states that an event has."""
 
 BACKGROUND = "background."
 """How the names of acts begin that no call asked for."""
 
+BEGUN = Counter(
+    "homeward_audit_begun_total", "Calls and acts that ended and must have an audit event."
+)
+WRITTEN = Counter("homeward_audit_events_total", "Audit events that were written.")
 FAILURES = Counter(
     "homeward_audit_failures_total",
     "Audit events that could not be written; the call, or the act, failed with them.",
@@ -55,6 +66,7 @@ class AuditEntry:
     purpose: str = ""
     case_reference: str = ""
     resources: Sequence[str] = ()
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +111,24 @@ class AuditWriter:
         """Refuse work that could not be written down, before it is done.
 
         Raises:
-            UnavailableError: The store is known to be away.
+            UnavailableError: The store is known to be away, or too many events wait for it.
         """
+        if len(self._tasks) >= MOST_WAITING:
+            raise _not_written(f"{MOST_WAITING} audit events wait to be written")
         self._store.require_connected()
 
     async def write(self, entry: AuditEntry) -> None:
         """Write an event; return when it is kept. It is written even if the caller is cancelled.
 
         Raises:
-            UnavailableError: It could not be written, or nobody knows whether it was.
+            UnavailableError: It was not written within `WRITE_SECONDS`, or nobody knows whether it
+                was.
         """
         await asyncio.shield(self.begin(entry))
 
     def begin(self, entry: AuditEntry) -> asyncio.Task[None]:
         """Begin to write an event for which nobody may be there to wait."""
+        BEGUN.inc()
         task = asyncio.create_task(self._write(entry))
         self._tasks.add(task)
         task.add_done_callback(self._written)
@@ -145,9 +161,18 @@ class AuditWriter:
             log.error("audit event not written", problem=type(error).__name__)
 
     async def _write(self, entry: AuditEntry) -> None:
+        limit = asyncio.timeout(WRITE_SECONDS)
         with SECONDS.time():
-            async with self._turn:
-                await self._append(entry)
+            try:
+                async with limit, self._turn:
+                    await self._append(entry)
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise _not_written(
+                    f"the audit event was not written within {WRITE_SECONDS:g} s", waited=True
+                ) from error
+        WRITTEN.inc()
 
     async def _append(self, entry: AuditEntry) -> None:
         for _ in range(MOST_ATTEMPTS):
@@ -164,11 +189,8 @@ class AuditWriter:
                 continue
             self._head = _Head(event.sequence, event.digest, position)
             return
-        raise errors.UnavailableError(
-            "the audit event could not be written: too many processes of this service begin at"
-            " once; try again",
-            reason=errors.Reason.COMPONENT_UNAVAILABLE,
-            metadata={"component": "audit", "address": ""},
+        raise _not_written(
+            "the audit event could not be written: too many processes of this service begin at once"
         )
 
     async def _read_head(self) -> _Head:
@@ -194,6 +216,7 @@ class AuditWriter:
             resources=resources,
             omitted_resource_count=len(entry.resources) - len(resources),
             outcome=entry.outcome,
+            count=entry.count,
         )
 
 
@@ -207,6 +230,15 @@ async def audit_writer(
         yield writer
     finally:
         await writer.finish()
+
+
+def _not_written(message: str, *, waited: bool = False) -> errors.UnavailableError:
+    return errors.UnavailableError(
+        f"{message}; try again",
+        reason=errors.Reason.COMPONENT_UNAVAILABLE,
+        metadata={"component": "audit", "address": ""},
+        waited=waited,
+    )
 
 
 def _bounded(text: str) -> str:

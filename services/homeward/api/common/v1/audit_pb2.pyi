@@ -44,6 +44,7 @@ class AuditEvent(_message.Message):
     PREVIOUS_DIGEST_FIELD_NUMBER: _builtins.int
     OMITTED_RESOURCE_COUNT_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Place in the writer's chain, from 1."""
     service: _builtins.str
@@ -74,6 +75,10 @@ class AuditEvent(_message.Message):
     """How many more resources were touched than `resources` names, which are 4096 at most."""
     format: _builtins.int
     """Number of the form that the digest is of; 1 in this version."""
+    count: _builtins.int
+    """How many calls the event stands for. 1, except of `background.RefuseUnknownCallers`: calls that
+    were refused to callers who are not known are told together, once a minute.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When the event was written, to the microsecond, by the clock of the service."""
@@ -102,10 +107,11 @@ class AuditEvent(_message.Message):
         previous_digest: _builtins.str = ...,
         omitted_resource_count: _builtins.int = ...,
         format: _builtins.int = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "case_reference", b"case_reference", "chain_digest", b"chain_digest", "event_time", b"event_time", "format", b"format", "omitted_resource_count", b"omitted_resource_count", "operation", b"operation", "outcome", b"outcome", "previous_digest", b"previous_digest", "purpose", b"purpose", "resources", b"resources", "rpc", b"rpc", "sequence", b"sequence", "service", b"service", "writer", b"writer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "case_reference", b"case_reference", "chain_digest", b"chain_digest", "count", b"count", "event_time", b"event_time", "format", b"format", "omitted_resource_count", b"omitted_resource_count", "operation", b"operation", "outcome", b"outcome", "previous_digest", b"previous_digest", "purpose", b"purpose", "resources", b"resources", "rpc", b"rpc", "sequence", b"sequence", "service", b"service", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
