@@ -181,6 +181,7 @@ def _reenrolment(
         rebuild=gallery_rebuild,
         faces=stores.faces,
         lease=replacing,
+        acts=stores.acts,
     )
 
 

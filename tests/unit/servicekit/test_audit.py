@@ -263,3 +263,13 @@ async def test_refused_calls_are_told_before_the_process_ends(
 
     events = [AuditEvent.read(one.data) for one in await store.read(EventQuery(), limit=9)]
     assert [one.count for one in events] == [1, 1]
+
+
+async def test_an_act_names_ids_of_our_form_alone(
+    writer: AuditWriter, store: InMemoryAuditStore
+) -> None:
+    await writer.record(
+        "EraseUnrecordedPhotos", "ERASURE", [f"photo/{SUBJECT}", "photo/anna.jpg", "Anna Example"]
+    )
+
+    assert (await only(store)).resources == (f"photo/{SUBJECT}",)

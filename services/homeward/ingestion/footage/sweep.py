@@ -125,6 +125,8 @@ class FootageSweeper:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
         uploads = await self._uploads.sweep()
+        if uploads:
+            await self._acts.record("EraseUploads", ERASURE, [])
         tally = SweepTally(proceed, leftovers=await self._staging.sweep())
         for held in await self._records.take_over():
             await self._counts.mark(held.footage_id)
@@ -133,6 +135,8 @@ class FootageSweeper:
         if not tally.stopped:
             tally.leftovers += await self._pointers.sweep(self._clock.now() + POINTER_TIME)
             tally.versions = await self._store.remove_old_versions()
+            if tally.versions:
+                await self._acts.record("EraseOldVersions", ERASURE, [])
             for name in await self._eraser.finish_erasures():
                 await self._acts.record("FinishFootageErasure", ERASURE, [f"footage/{name}"])
             # Last: a rule that cannot be set must keep nothing.

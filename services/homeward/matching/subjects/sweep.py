@@ -16,7 +16,7 @@ from homeward.matching.subjects.photos import subject_in
 from homeward.matching.subjects.records import SubjectRecords, is_open
 from homeward.matching.subjects.unrecorded import UnrecordedPhotos
 from homeward.servicekit import errors
-from homeward.servicekit.audit.acts import ERASURE, Acts
+from homeward.servicekit.audit.acts import ALTERATION, ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
@@ -93,8 +93,11 @@ class SubjectSweep:
             if held is not None and _is_lapsed(held.value, now, grace):
                 removed += await self._ended("CloseSubject", name, self._closing.close(name))
         if not self._is_looked_through(now):
-            await self._unrecorded.remove()
-            await self._gallery.mend()
+            if unrecorded := await self._unrecorded.remove():
+                names = [f"photo/{one.photo_id}" for one in unrecorded]
+                await self._acts.record("EraseUnrecordedPhotos", ERASURE, names)
+            if await self._gallery.mend():
+                await self._acts.record("FuseTemplates", ALTERATION, [])
             removed += await self._finish_erasures()
             self._looked_through = now
         return removed

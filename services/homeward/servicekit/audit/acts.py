@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+ALTERATION = "ALTERATION"
 ERASURE = "ERASURE"
 COMBINATION = "COMBINATION"
 """Categories of processing, as `homeward.api.common.v1.Operation` has them."""

@@ -45,6 +45,12 @@ def resources_in(*messages: Message | None) -> list[str]:
     return sorted(f"{kind}/{name}" for kind, name in found)
 
 
+def is_resource(text: str) -> bool:
+    """Tell whether text is a kind and an id of the form that its ids have."""
+    kind, _, name = text.partition("/")
+    return kind in KINDS and KINDS[kind].fullmatch(name) is not None
+
+
 def kind_of(field: str) -> str | None:
     """Return of what a field with this name holds the id, or None."""
     match = _FIELD.fullmatch(field)

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 
 from homeward.core.audit.events import FIRST_PREVIOUS, AuditEvent, format_time
 from homeward.servicekit import errors
-from homeward.servicekit.audit.resources import MOST_RESOURCES
+from homeward.servicekit.audit.resources import MOST_RESOURCES, is_resource
 from homeward.servicekit.audit.store import (
     SERVICES,
     AuditStore,
@@ -142,7 +142,8 @@ class AuditWriter:
                 operation=operation,
                 outcome="OK",
                 actor=self._service,
-                resources=sorted(set(resources)),
+                # What has another form may be anything, such as the name of a foreign object.
+                resources=sorted({one for one in resources if is_resource(one)}),
             )
         )
 

@@ -202,6 +202,7 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     resource: FootageResource,
     bucket: Any,
     uploads: Any,
+    acts: InMemoryActs,
     make: Any,
     clock: Any,
 ) -> None:
@@ -219,6 +220,7 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
     assert await sweeper.sweep(yes) == SweepResult(uploads=2)
+    assert acts.recorded == [("EraseUploads", ())]
 
     assert await uploads.entries() == []
     assert await keys(bucket) == []
@@ -464,13 +466,18 @@ async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
 
 
 async def test_old_versions_go_with_the_next_sweep(
-    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any
+    sweeper: FootageSweeper,
+    resource: FootageResource,
+    bucket: Any,
+    acts: InMemoryActs,
+    make: Any,
 ) -> None:
     bucket.versioning = Versioning.ENABLED
     name = await hidden(resource, bucket, make)
     bucket.versioning = Versioning.SUSPENDED
 
     assert (await sweeper.sweep(yes)).versions > 0
+    assert ("EraseOldVersions", ()) in acts.recorded
 
     assert await bucket.left(footage_folder(name)) == 0
     assert await bucket.keeping() == []
