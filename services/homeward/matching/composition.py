@@ -17,6 +17,7 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Buckets, LeasedFiles, Retention
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
+from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.review import SightingReview
@@ -110,6 +111,8 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         clock=clock,
     )
     upkeep = SightingUpkeep(kept, stores.acts)
+    subject_is_open = partial(is_open, stores.records)
+    lost = LostSightings(kept, subject_is_open)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -140,8 +143,8 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, partial(is_open, stores.records)),
-        review=SightingReview(kept, partial(visible_subjects, stores.records)),
+        recording=SightingRecording(kept, subject_is_open),
+        review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
         policies=policies,
         subject_sweep=sweep,
@@ -151,6 +154,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             files=[
                 LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
             ],
+            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
