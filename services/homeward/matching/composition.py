@@ -107,9 +107,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
+    upkeep = SightingUpkeep(kept, lost)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -149,7 +149,6 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             subjects=sweep,
             sightings=upkeep,
             files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
-            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
