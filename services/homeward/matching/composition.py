@@ -110,9 +110,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept, stores.acts)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
+    upkeep = SightingUpkeep(kept, lost, stores.acts)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -154,7 +154,6 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             files=[
                 LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
             ],
-            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
