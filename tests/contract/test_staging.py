@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.footage.timeline import VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.servicekit import s3
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.errors import InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor
@@ -65,8 +66,8 @@ class AnyFile:
 class NoSightings:
     """A `Matcher` of which only this is asked."""
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        del footage_id
+    async def erase_footage_sightings(self, footage_id: str, *, received: datetime | None) -> None:
+        del footage_id, received
 
 
 @pytest.fixture
@@ -167,6 +168,7 @@ def sweep(
         uploads=uploads,
         records=InMemoryKeyValueStore(),
         clock=SystemClock(),
+        acts=InMemoryActs(),
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT)),
     )
 

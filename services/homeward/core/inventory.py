@@ -67,6 +67,9 @@ RECORD_LIMIT = FOOTAGE_LIMIT
 CERTIFICATES_KEPT = timedelta(days=6 * 365)
 """As long as an audit may ask. Nothing in them is about a person, but that there was one."""
 
+AUDIT_KEPT = timedelta(days=6 * 365)
+"""By policy; `HOMEWARD_AUDIT_KEPT_DAYS` sets another span."""
+
 
 class Engine(StrEnum):
     """What holds data."""
@@ -296,12 +299,12 @@ STILLS = DataClass(
 SPANS = DataClass(
     name="spans",
     holds="which stretches of a recording have a sighting, and which were decided: how, by whom and"
-    " when; why, unless it was rejected",
+    " when; why, unless it was rejected; which recordings were removed, and when they had come",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",
-    keys="{footage_id}.{subject_id}",
-    kept="31 days, or with footage or subject",
+    keys="{footage_id}.{subject_id}, {footage_id}",
+    kept="31 days, or with footage or subject; that a recording was removed, 31 days",
     removed_by="close, erase, the sweeper, NATS by age",
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,
@@ -328,6 +331,18 @@ CERTIFICATES = DataClass(
     kept="6 years; what is held, with its recording; counts, until counted again",
     removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,
+)
+AUDIT = DataClass(
+    name="audit events",
+    holds="who did what to which subject, sighting, scan, recording or camera, when, and why as"
+    " they stated it; ids alone",
+    owner="matching",
+    engine=Engine.STREAM,
+    place="AUDIT",
+    keys="audit.{writer}.{digest of the case}.{digest of the caller}",
+    kept="6 years, or as the operator sets it; nothing deletes or changes one",
+    removed_by="NATS, by age",
+    engine_limit=AUDIT_KEPT,
 )
 POLICIES = DataClass(
     name="policies",
@@ -371,6 +386,7 @@ INVENTORY = (
     SPANS,
     GALLERIES,
     CERTIFICATES,
+    AUDIT,
     POLICIES,
     LEASES,
 )

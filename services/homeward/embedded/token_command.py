@@ -66,6 +66,7 @@ def token() -> None:
 )
 @click.option(
     "--save",
+    "-o",
     "file",
     type=click.Path(dir_okay=False, path_type=Path),
     required=True,

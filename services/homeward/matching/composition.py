@@ -17,6 +17,7 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Buckets, LeasedFiles, Retention
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
+from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.review import SightingReview
@@ -36,6 +37,7 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit.audit.acts import Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -62,6 +64,8 @@ class Stores:
     gallery: SubjectIndex
     index: SightingIndex
     feed: SightingFeed
+    acts: Acts
+    """The audit trail, of what is done without a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
+    subject_is_open = partial(is_open, stores.records)
+    lost = LostSightings(kept, subject_is_open)
+    upkeep = SightingUpkeep(kept, lost, stores.acts)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -137,15 +143,17 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, partial(is_open, stores.records)),
-        review=SightingReview(kept, partial(visible_subjects, stores.records)),
+        recording=SightingRecording(kept, subject_is_open),
+        review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
-            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            files=[
+                LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
+            ],
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
@@ -176,6 +184,7 @@ def _reenrolment(
         rebuild=gallery_rebuild,
         faces=stores.faces,
         lease=replacing,
+        acts=stores.acts,
     )
 
 
@@ -222,4 +231,5 @@ def _sweep(
             clock=clock,
         ),
         clock=clock,
+        acts=stores.acts,
     )

@@ -15,6 +15,7 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
 from homeward.servicekit.lifecycle import LifecycleSpan
@@ -28,9 +29,11 @@ class LeasedFiles:
     Args:
         purgeable: What it stands for.
         lease: On replacing collections, which a re-enrolment takes too.
+        acts: Writes down that files were purged.
     """
 
-    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+    def __init__(self, purgeable: Purgeable, lease: Lease, acts: Acts) -> None:
+        self._acts = acts
         self._purgeable = purgeable
         self._lease = lease
 
@@ -45,6 +48,10 @@ class LeasedFiles:
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
         return await self._purgeable.remains(place)
+
+    async def unknown(self) -> tuple[str, ...]:
+        """Return files of this kind of data that no record names."""
+        return await self._purgeable.unknown()
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.
@@ -64,9 +71,12 @@ class LeasedFiles:
                 metadata={"component": "matching", "address": ""},
             )
         try:
-            return await self._purgeable.rebuild(both)
+            rebuilt = await self._purgeable.rebuild(both)
         finally:
             await self._lease.release()
+        if rebuilt:
+            await self._acts.record("PurgeTemplates", ERASURE, [])
+        return rebuilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,10 @@ class RetentionReport:
     """After how many days the store itself removes stills that nobody has confirmed."""
     encryption: Mapping[str, str]
     """The algorithm of each bucket's encryption at rest; "" for none that is told."""
+    unknown_files: tuple[str, ...]
+    """Collections that no record names: nothing removes what they hold."""
+    lost_sightings: int
+    """Sightings, and stills of confirmed ones without, that were recorded and are lost."""
 
 
 class Buckets(Protocol):
@@ -169,6 +183,12 @@ class Retention:
     async def report(self) -> RetentionReport:
         """Report what is held."""
         left = (await self._subjects.leftovers()).subject_ids
+        lost = await self._sightings.lost()
+        unknown = [name for files in self._files for name in await files.unknown()]
+        if lost:
+            log.warning("sightings are lost", count=lost.count)
+        if unknown:
+            log.warning("no record names these collections", collections=unknown)
         return RetentionReport(
             made=self._clock.now(),
             held=(
@@ -179,4 +199,6 @@ class Retention:
             rebuild_due=any([await files.holds_erased() for files in self._files]),
             lifecycle=await self._buckets.lifecycle(),
             encryption=await self._buckets.encryption(),
+            unknown_files=tuple(unknown),
+            lost_sightings=lost.count,
         )

@@ -78,7 +78,7 @@ class FootageEraser:
         # The file goes first, so that no scan finds anybody in it after its sightings are erased;
         # the manifest last: while it is there, the deletion can be repeated.
         await self._remove(layout.file, footage_id)
-        await self._sightings.erase_footage_sightings(footage_id)
+        await self._sightings.erase_footage_sightings(footage_id, received=footage.receive_time)
         await self._store.delete(pointer_key(footage.header.sha256))
         folder = layout.folder
         for item in await self._store.objects(folder):
@@ -129,7 +129,7 @@ class FootageEraser:
         if not left and await self._records.begun(name) is not None:
             return False
         begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
-        await self.discard(name, left)
+        await self.discard(name, left, received=held.receive_time)
         await self._store.purge(folder)
         await self._require_gone(folder, name)
         await self._erased(begun)
@@ -157,8 +157,13 @@ class FootageEraser:
         await self._records.begin(begun)
         return begun
 
-    async def finish_erasures(self) -> None:
-        """Write down the end of deletions that broke off after their last object was gone."""
+    async def finish_erasures(self) -> list[str]:
+        """Write down the end of deletions that broke off after their last object was gone.
+
+        Returns:
+            The ids of the recordings.
+        """
+        finished = []
         for begun in await self._records.all_begun():
             folder = FootageLayout(begun.footage_id).folder
             if await self._store.objects(folder):
@@ -170,19 +175,28 @@ class FootageEraser:
                 log.warning("not gone", footage_id=begun.footage_id, problem=error.message)
                 continue
             await self._erased(begun)
+            finished.append(begun.footage_id)
+        return finished
 
-    async def discard(self, footage_id: str, objects: Sequence[ObjectInfo]) -> None:
+    async def discard(
+        self,
+        footage_id: str,
+        objects: Sequence[ObjectInfo],
+        *,
+        received: datetime | None = None,
+    ) -> None:
         """Remove objects that belong to no recording, and prove that they are gone.
 
         Args:
             footage_id: Id in their keys, of which there may never have been a recording.
             objects: The objects.
+            received: When the recording came, if there was one.
 
         Raises:
             UnavailableError: A store does not answer; repeating the call finishes the work.
         """
         if is_footage_id(footage_id):
-            await self._sightings.erase_footage_sightings(footage_id)
+            await self._sightings.erase_footage_sightings(footage_id, received=received)
         await self._clear(objects, footage_id)
 
     async def _clear(self, objects: Sequence[ObjectInfo], footage_id: str) -> None:

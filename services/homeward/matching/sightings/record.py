@@ -11,7 +11,8 @@ from homeward.matching.sightings.model import Disposition, Finding, Sighting, Si
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
-"""Least gain in score by which a finding replaces the picture of a sighting. A repeated search
+"""Least gain in score by which a finding replaces the picture of a sighting; the score is the best
+one in any case. A repeated search
 detects faces a fraction of a pixel away, and must not change the picture that a reviewer sees."""
 
 
@@ -41,8 +42,8 @@ class SightingRecording:
         """
         sighting, template = finding.sighting, finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
-        if not await self._subject_is_open(sighting.subject_id):
-            return Disposition.SUBJECT_CLOSED, None
+        if (ended := await self._ended(finding)) is not None:
+            return ended, None
         async with self._kept.changing:
             placement = await self._place(finding)
             if placement.span.rejected:
@@ -53,14 +54,27 @@ class SightingRecording:
             parts = await self._absorbed(placement)
             joined = await self._join(held, parts, finding, placement)
             await self._kept.forget([erased(part) for part in parts])
-            if not await self._subject_is_open(sighting.subject_id):
-                # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
+            if (ended := await self._ended(finding)) is not None:
+                # Meanwhile, perhaps after all that there was is erased: this one goes too.
                 await self._kept.forget([erased(joined)])
                 await self._kept.ledger.erase(ledger_key(sighting))
-                return Disposition.SUBJECT_CLOSED, None
+                return ended, None
+            if not placement.span.recorded:
+                await self._kept.ledger.note_recorded(
+                    ledger_key(joined), joined.sighting_id, recorded=True
+                )
             kept = await self._kept.as_decided(joined)
         new = placement.is_new or held is None
         return _told(kept, Disposition.RECORDED if new else Disposition.JOINED)
+
+    async def _ended(self, finding: Finding) -> Disposition | None:
+        """Return why there are to be no sightings of its subject or in its recording any more."""
+        sighting = finding.sighting
+        if not await self._subject_is_open(sighting.subject_id):
+            return Disposition.SUBJECT_CLOSED
+        if await self._kept.ledger.is_closed(sighting.footage_id, finding.received):
+            return Disposition.FOOTAGE_REMOVED
+        return None
 
     async def _absorbed(self, placement: Placement) -> list[Sighting]:
         """Return the sightings that are to be part of another one, and are there still."""
@@ -89,13 +103,16 @@ class SightingRecording:
         """
         known = [*([held] if held else []), *parts]
         comparable = [part for part in known if part.model_digest == finding.template.model_digest]
+        # Of whichever part came first: the segments of a recording come in any order.
+        score = max(part.score for part in (*comparable, finding.sighting))
         best = max(comparable, key=lambda part: part.score, default=finding.sighting)
         if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
             best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None
-        vouched = _vouched(best, finding.sighting)
+        vouched = _vouched(replace(best, score=score), finding.sighting)
         joined = replace(
             _stretched(best, placement.span),
+            score=score,
             scan_id=first.scan_id if first else best.scan_id,
             create_time=first.create_time if first else self._kept.clock.now(),
             threshold=vouched.threshold,
