@@ -134,6 +134,13 @@ _ADVICE: Mapping[str, str] = {
         "`homeward subject rebuild` makes the templates now and shows how far it is; the next sweep"
         " does so too"
     ),
+    "REVIEWER_DECIDED_BEFORE": (
+        "have a colleague decide; `homeward sighting show {sighting_id}` shows who is awaited"
+    ),
+    "REVIEWER_IS_REQUESTER": (
+        "have a colleague decide who did not ask for the search; `homeward sighting show"
+        " {sighting_id}` shows who is awaited"
+    ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
         " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
@@ -261,7 +268,13 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
         return "; ".join(PHOTO_ADVICE.get(name.strip(), name.strip()) for name in problems)
     if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
         return _NO_POLICY
-    placeholders = {"camera_id": "CAM", "policy_id": "ID", "model": "NAME", "served": "NAME"}
+    placeholders = {
+        "camera_id": "CAM",
+        "policy_id": "ID",
+        "sighting_id": "ID",
+        "model": "NAME",
+        "served": "NAME",
+    }
     return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 

@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, times
+from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, reviews, times
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -343,7 +343,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     words = {
         one.sighting_id: ""
         if one.state == sighting_pb2.Sighting.STATE_UNREVIEWED
-        else enum_word(sighting_pb2.Sighting.State.Name(one.state), "STATE_")
+        else reviews.state(one)
         for one in held
     }
     return [words.get(each.sighting_id, _NOT_HELD) for each in candidates]

@@ -63,6 +63,8 @@ class Reason(StrEnum):
     POLICY_MODEL_MISMATCH = auto()
     SUBJECTS_LOST = auto()
     GALLERY_INCOMPLETE = auto()
+    REVIEWER_DECIDED_BEFORE = auto()
+    REVIEWER_IS_REQUESTER = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()

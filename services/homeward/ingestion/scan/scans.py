@@ -18,7 +18,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.caller import case_not_assigned, visible_cases
+from homeward.servicekit.identity.caller import caller_name, case_not_assigned, visible_cases
 from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
@@ -108,7 +108,9 @@ class Scans:
         await self._matcher.require_searchable(scope.subject_ids)
         if not await self._scope.any(scope):
             raise await self._nothing_in_scope()
-        scan = await self._records.create(Scan(name, scope, self._clock.now()))
+        scan = await self._records.create(
+            Scan(name, scope, self._clock.now(), requester=caller_name())
+        )
         await self._plans.put(name, 0)
         return scan, summarise(scan, LiveScan())
 

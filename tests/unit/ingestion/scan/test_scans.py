@@ -216,6 +216,18 @@ async def test_a_new_scan_is_planned_after_it_was_created(office: Office) -> Non
     assert office.queue.waiting == []
 
 
+async def test_a_scan_remembers_who_asked_for_it(office: Office) -> None:
+    await office.record(length=250)
+
+    with acting_for(Caller("anne@force", frozenset())):
+        first, _ = await office.scans.create(EVERYTHING, request_id="once")
+    with acting_for(Caller("bob@force", frozenset())):
+        again, _ = await office.scans.create(EVERYTHING, request_id="once")
+    nobody, _ = await office.scans.create(EVERYTHING, request_id="")
+
+    assert (first.requester, again.requester, nobody.requester) == ("anne@force",) * 2 + ("",)
+
+
 async def test_a_planned_scan_tells_how_much_there_is_to_search(office: Office) -> None:
     await office.record(length=250)
 

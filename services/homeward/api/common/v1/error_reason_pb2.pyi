@@ -172,6 +172,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
     does the next sweep. Metadata: `subject_count`, `photo_count`.
     """
+    ERROR_REASON_REVIEWER_DECIDED_BEFORE: _ErrorReason.ValueType  # 55
+    """FAILED_PRECONDITION. The reviewer has decided on this sighting before; it awaits the decision of
+    another person. Metadata: `sighting_id`.
+    """
+    ERROR_REASON_REVIEWER_IS_REQUESTER: _ErrorReason.ValueType  # 56
+    """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
+    confirm it. Metadata: `sighting_id`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -377,6 +385,14 @@ ERROR_REASON_GALLERY_INCOMPLETE: ErrorReason.ValueType  # 54
 """FAILED_PRECONDITION. The gallery lacks templates of people who are looked for, as after a loss
 of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
 does the next sweep. Metadata: `subject_count`, `photo_count`.
+"""
+ERROR_REASON_REVIEWER_DECIDED_BEFORE: ErrorReason.ValueType  # 55
+"""FAILED_PRECONDITION. The reviewer has decided on this sighting before; it awaits the decision of
+another person. Metadata: `sighting_id`.
+"""
+ERROR_REASON_REVIEWER_IS_REQUESTER: ErrorReason.ValueType  # 56
+"""PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
+confirm it. Metadata: `sighting_id`.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
