@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import traceback
 from collections.abc import Mapping
 from enum import IntEnum
 
 import click
+
+from homeward.cli import terminal
 
 
 class ExitCode(IntEnum):
@@ -298,7 +301,7 @@ def report(error: Exception) -> int:
         tell(error)
         return int(error.exit_code)
     if isinstance(error, click.ClickException):
-        error.show()
+        _tell_usage(error)
         return error.exit_code
     if os.environ.get("HOMEWARD_DEBUG"):
         traceback.print_exception(error)
@@ -308,6 +311,14 @@ def report(error: Exception) -> int:
     )
     tell(unexpected)
     return int(ExitCode.INTERNAL)
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    shown = io.StringIO()
+    error.show(shown)
+    message = error.format_message()  # has what was typed, which may be the name of a file
+    text = shown.getvalue().replace(message, terminal.clean(message))
+    terminal.tell_lines(text.splitlines(), err=True)
 
 
 def local_problem(error: OSError) -> CliError:
@@ -322,11 +333,11 @@ def local_problem(error: OSError) -> CliError:
 
 def tell(error: CliError, *, about: str = "") -> None:
     """Print an error, its reason and the advice on stderr."""
-    click.echo(f"error: {about}{': ' if about else ''}{error.message}", err=True)
+    terminal.tell(f"error: {about}{': ' if about else ''}{error.message}", err=True)
     if error.reason:
-        click.echo(f"reason: {error.reason}", err=True)
+        terminal.tell(f"reason: {error.reason}", err=True)
     if error.advice:
-        click.echo(f"advice: {error.advice}", err=True)
+        terminal.tell(f"advice: {error.advice}", err=True)
 
 
 def _option(message: str) -> str:

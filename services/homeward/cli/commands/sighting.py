@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, disclosure, policy_figures, rejections, reviews, times
+from homeward.cli import caveats, disclosure, policy_figures, rejections, reviews, terminal, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
@@ -28,7 +28,8 @@ from homeward.cli.options import (
     operator_name,
 )
 from homeward.cli.paging import all_pages
-from homeward.cli.render import SENTENCE, clean, document_text
+from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.terminal import clean
 
 
 @click.group(cls=Group)
@@ -168,7 +169,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     else:
         _tell(session, answer.sighting, warned)
     if save is not None:
-        click.echo(f"Picture: {save}", err=session.view.json)
+        terminal.tell(f"Picture: {save}", err=session.view.json)
 
 
 @sighting.command(
