@@ -77,6 +77,9 @@ _ADVICE: Mapping[str, str] = {
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
     "RPC_UNKNOWN": "check the address: it is that of another service or of another version",
+    "QUOTA_EXCEEDED": (
+        "try again in a while; run fewer commands at a time, or ask the operator for a higher quota"
+    ),
     "MESSAGE_UNDECODABLE": "use the version of Homeward that the service has",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     RPC_UNKNOWN = auto()
     MESSAGE_TOO_LARGE = auto()
     MESSAGE_UNDECODABLE = auto()
+    QUOTA_EXCEEDED = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
     CAMERA_HAS_FOOTAGE = auto()

@@ -793,6 +793,50 @@ async def test_a_repeated_request_has_planned_what_the_first_call_did_not(office
     assert (again.scan_id, office.plans.waiting) == (first.scan_id, [first.scan_id])
 
 
+async def created_by(office: Office, name: str) -> dict[str, str] | None:
+    """Return what keeps somebody from another scan; None when nothing does."""
+    try:
+        with acting_for(Caller(name, frozenset())):
+            await office.create()
+    except errors.ResourceExhaustedError as error:
+        return error.metadata
+    return None
+
+
+@pytest.mark.parametrize(
+    "limits", [ScanLimits(scans=100, segments=1000, scans_per_caller=2)], ids=["two each"]
+)
+async def test_one_caller_does_not_take_all_scans(office: Office) -> None:
+    await office.record(length=250)
+    told = [await created_by(office, "anne") for _ in range(3)]
+
+    assert told == [None, None, {"limit": "caller_scans", "under_way": "2", "most": "2"}]
+    assert await created_by(office, "bob") is None
+    await office.create()  # by nobody who is known
+    first = next(one for one, _ in await office.scans.find() if one.requester == "anne")
+    await office.scans.cancel(first.scan_id)
+    assert await created_by(office, "anne") is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        (ScanLimits(scans=100, segments=1000, segments_per_caller=3), True),
+        (ScanLimits(scans=100, segments=1000, segments_per_caller=4), False),
+        (ScanLimits(scans=100, segments=1000), False),
+    ],
+    ids=["as many", "one more", "unset"],
+)
+async def test_one_caller_does_not_take_all_segments(office: Office, *, refused: bool) -> None:
+    await office.record(length=250)  # three segments
+    await created_by(office, "anne")
+    told = await created_by(office, "anne")
+
+    limit = {"limit": "caller_segments", "under_way": "3", "most": "3"}
+    assert told == (limit if refused else None)
+    assert await created_by(office, "bob") is None
+
+
 @pytest.mark.parametrize("limits", [ScanLimits(scans=2, segments=1000)])
 async def test_so_many_scans_may_be_under_way_and_no_more(office: Office) -> None:
     await office.record()
