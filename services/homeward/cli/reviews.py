@@ -87,6 +87,13 @@ def outcome(sighting: sighting_pb2.Sighting, decision: str) -> str:
     return f"Noted. {name} is confirmed by {by}, so that nothing is erased. {awaited}"
 
 
+def kept(sighting: sighting_pb2.Sighting) -> str:
+    """Return how long a sighting is kept."""
+    if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
+        return "with the subject"
+    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
+
+
 def _by(review: sighting_pb2.Review) -> str:
     return f"{review.reviewer}, {times.utc(review.review_time)}"
 

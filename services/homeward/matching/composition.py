@@ -18,6 +18,7 @@ from homeward.matching.retention import Buckets, LeasedFiles, Retention
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
+from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.review import SightingReview
@@ -110,6 +111,8 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         clock=clock,
     )
     upkeep = SightingUpkeep(kept)
+    subject_is_open = partial(is_open, stores.records)
+    lost = LostSightings(kept, subject_is_open)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, certificates = _closing(stores, choices, upkeep, clock)
     subjects = Subjects(
@@ -140,9 +143,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, partial(is_open, stores.records)),
+        recording=SightingRecording(kept, subject_is_open),
         review=SightingReview(
-            kept, partial(visible_subjects, stores.records), choices.review_rules
+            kept, lost, partial(visible_subjects, stores.records), choices.review_rules
         ),
         upkeep=upkeep,
         policies=policies,
@@ -151,6 +154,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             subjects=sweep,
             sightings=upkeep,
             files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,

@@ -13,7 +13,16 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, disclosure, policy_figures, rejections, reviews, terminal, times
+from homeward.cli import (
+    caveats,
+    disclosure,
+    losses,
+    policy_figures,
+    rejections,
+    reviews,
+    terminal,
+    times,
+)
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
@@ -92,16 +101,22 @@ def list_sightings(
         states=[reviews.STATES[state] for state in states],
         interval=interval(begin, end),
     )
-    _print_list(session, _list(session, request))
+    lost = sighting_service_pb2.LostSightings()
+    _print_list(session, _list(session, request, lost), lost)
 
 
-def _print_list(session: Session, sightings: Sequence[sighting_pb2.Sighting]) -> None:
+def _print_list(
+    session: Session,
+    sightings: Sequence[sighting_pb2.Sighting],
+    lost: sighting_service_pb2.LostSightings,
+) -> None:
     known = caveats.subjects_of(session, sightings)
     warned = caveats.beside(sightings, known)
     if session.view.json:
-        session.view.document({"sightings": sightings, "caveats": warned})
-    elif not sightings:
-        session.view.say("No sightings.")
+        session.view.document({"sightings": sightings, "lost": lost, "caveats": warned})
+        return
+    if not sightings:
+        session.view.say("No sightings are held." if lost.ByteSize() else "No sightings.")
     else:
         ids = session.view.ids([each.sighting_id for each in sightings])
         subject_ids = session.view.ids([each.subject_id for each in sightings])
@@ -130,6 +145,7 @@ def _print_list(session: Session, sightings: Sequence[sighting_pb2.Sighting]) ->
         for line in (*_notes(sightings), *warned):
             session.view.say(line)
         session.view.say(SENTENCE)
+    losses.tell_lost(session, lost)
 
 
 @sighting.command(
@@ -311,9 +327,18 @@ def _stub(session: Session) -> SightingServiceStub:
 
 
 def _list(
-    session: Session, request: sighting_service_pb2.ListSightingsRequest
+    session: Session,
+    request: sighting_service_pb2.ListSightingsRequest,
+    lost: sighting_service_pb2.LostSightings | None = None,
 ) -> list[sighting_pb2.Sighting]:
-    return all_pages(_stub(session).ListSightings, request, lambda page: page.sightings)
+    """Return the sightings that fit; put into `lost` what the first page says is lost."""
+
+    def of(page: sighting_service_pb2.ListSightingsResponse) -> Sequence[sighting_pb2.Sighting]:
+        if lost is not None:
+            lost.MergeFrom(page.lost)
+        return page.sightings
+
+    return all_pages(_stub(session).ListSightings, request, of)
 
 
 def _full(session: Session, given: str) -> str:
@@ -355,7 +380,7 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("score of the still alone", _still_score(sighting)),
             ("threshold", _threshold(sighting)),
             ("face height", f"{sighting.face_height_px:.0f} pixels"),
-            ("kept", _kept(sighting)),
+            ("kept", reviews.kept(sighting)),
         ]
     )
     if corrected := _clock_note(session, sighting):
@@ -409,12 +434,6 @@ def _rival_score(sighting: sighting_pb2.Sighting) -> str:
     if not sighting.HasField("rival_score"):
         return "nobody else who is enrolled is nearly as alike"
     return f"{sighting.rival_score:.3f} at most"
-
-
-def _kept(sighting: sighting_pb2.Sighting) -> str:
-    if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
-        return "with the subject"
-    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
 
 
 def _picture(

@@ -139,6 +139,7 @@ class Drop(Enum):
 
     REJECTED_BEFORE = "a reviewer has rejected it before"
     SUBJECT_CLOSED = "its subject was closed meanwhile"
+    FOOTAGE_REMOVED = "its recording was removed meanwhile"
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,9 +210,6 @@ class Matcher(Protocol):
                 `GALLERY_INCOMPLETE`.
         """
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        """Erase the unconfirmed sightings of a recording."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Closeup:

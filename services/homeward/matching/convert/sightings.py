@@ -13,6 +13,7 @@ from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
 from homeward.matching.sightings import deciding
 from homeward.matching.sightings.deciding import ReviewRules
+from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -25,6 +26,9 @@ from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import invalid_token
+
+MOST_LOST = 1000
+"""Lost sightings that are named; all are counted."""
 
 _SIGHTING_STATES = {
     SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
@@ -43,6 +47,7 @@ _DISPOSITIONS = {
     Disposition.JOINED: sighting_service_pb2.RecordedSighting.DISPOSITION_JOINED,
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
+    Disposition.FOOTAGE_REMOVED: sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED,
 }
 
 
@@ -185,4 +190,23 @@ def to_page(
     """Return a page of sightings as protobuf has it."""
     return sighting_service_pb2.ListSightingsResponse(
         sightings=[to_sighting(sighting, rules) for sighting in sightings], next_page_token=token
+    )
+
+
+def to_lost(lost: Lost) -> sighting_service_pb2.LostSightings:
+    """Return what is lost as protobuf has it."""
+    return sighting_service_pb2.LostSightings(
+        sightings=[
+            sighting_service_pb2.LostSighting(
+                sighting_id=one.sighting_id,
+                subject_id=one.subject_id,
+                footage_id=one.footage_id,
+                start_offset=wire.to_duration(one.start),
+                end_offset=wire.to_duration(one.end),
+                confirmed=one.confirmed,
+            )
+            for one in lost.sightings[:MOST_LOST]
+        ],
+        sighting_count=len(lost.sightings),
+        confirmed_still_count=lost.confirmed_stills,
     )

@@ -95,6 +95,7 @@ def decided(span: Span, verdict: Verdict) -> Span:
             rejection=verdict.rejection,
             review=None,
             reviews=(),
+            recorded=False,
         )
     # An earlier version of Homeward takes a confirmation in `review` for the last word.
     final = not confirming or (review.decision is Decision.CONFIRM and confirming >= needed)

@@ -51,6 +51,9 @@ class Span:
     earlier version of Homeward settled it."""
     absorbed: tuple[str, ...] = ()
     """Sightings that it has taken in, which are removed by whoever records a finding of it."""
+    recorded: bool = False
+    """Whether its sighting was written, and was not to be removed since: if it is not there, it is
+    lost. False of what an earlier version of Homeward recorded."""
     reviews: tuple[Review, ...] = ()
     """The decisions that count, one of each person, oldest first. An earlier version of Homeward
     wrote `review` alone."""
@@ -159,7 +162,7 @@ def _taken_back(span: Span, before: datetime | None) -> Span:
         return span
     if span.rejection is not None and span.rejection.review_time >= before:
         return span
-    return replace(span, rejected=False, rejection=None)
+    return replace(span, rejected=False, rejection=None, recorded=False)
 
 
 def _names(span: Span) -> tuple[str, ...]:
