@@ -22,7 +22,10 @@ def pause(failures: int, problem: str) -> None:
 
 
 class Turn:
-    """A command's wait for a service whose queue is full (`QUEUE_FULL`)."""
+    """A command's wait for a service that is busy, or that one asks too much of for now.
+
+    `QUEUE_FULL` and `QUOTA_EXCEEDED` say so.
+    """
 
     def __init__(self) -> None:
         self._waited = 0.0
@@ -34,7 +37,8 @@ class Turn:
             CallError: The refusal, if it has another reason, or `LONGEST_TURN_SECONDS` are over.
         """
         seconds = refusal.retry_seconds or _TURN_SECONDS
-        if refusal.reason != "QUEUE_FULL" or self._waited + seconds > LONGEST_TURN_SECONDS:
+        waits = refusal.reason in ("QUEUE_FULL", "QUOTA_EXCEEDED")
+        if not waits or self._waited + seconds > LONGEST_TURN_SECONDS:
             raise refusal
         if not self._waited:
             hours = f"{LONGEST_TURN_SECONDS / 3600:g} h"
