@@ -18,7 +18,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.caller import caller_name, case_not_assigned, visible_cases
+from homeward.servicekit.identity.caller import case_not_assigned, name_of_caller, visible_cases
 from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
@@ -113,7 +113,7 @@ class Scans:
         if not await self._scope.any(scope):
             raise await self._nothing_in_scope()
         scan = await self._records.create(
-            Scan(name, scope, self._clock.now(), requester=caller_name())
+            Scan(name, scope, self._clock.now(), requester=name_of_caller(""))
         )
         await self._plans.put(name, 0)
         return scan, summarise(scan, LiveScan())
@@ -303,7 +303,7 @@ class Scans:
         most = self._limits
         _require_fewer("scans", len(under_way), most.scans)
         _require_fewer("segments", await self._waiting_segments(under_way), most.segments)
-        requester = caller_name()
+        requester = name_of_caller("")
         if not requester or (most.scans_per_caller, most.segments_per_caller) == (None, None):
             return
         scans = await asyncio.gather(*map(self._records.get, under_way))

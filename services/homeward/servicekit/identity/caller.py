@@ -54,10 +54,10 @@ def current_caller() -> Caller | None:
     return _current.get()
 
 
-def caller_name() -> str:
-    """Return the name of who makes the call that is under way; empty where nobody is checked."""
+def name_of_caller(stated: str) -> str:
+    """Return who makes the call under way: the caller, or as stated where nobody is checked."""
     caller = current_caller()
-    return caller.name if caller is not None else ""
+    return stated if caller is None else caller.name
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def acting_name(stated: str, field: str, *, most: int) -> str:
     Raises:
         InvalidArgumentError: `FIELD_INVALID`: no name, or too long a one, where it counts.
     """
-    return caller_name() or wire.text(stated, field, least=1, most=most)
+    return name_of_caller("") or wire.text(stated, field, least=1, most=most)
 
 
 def case_not_assigned(message: str) -> errors.PermissionDeniedError:
