@@ -225,6 +225,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
     metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
     """
+    ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+    has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -444,5 +448,9 @@ answered as what does not exist.
 ERROR_REASON_PURPOSE_REQUIRED: ErrorReason.ValueType  # 76
 """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
 metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
+"""
+ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
