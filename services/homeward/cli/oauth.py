@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.render import clean
+from homeward.cli.terminal import clean
 from homeward.core.networks import is_loopback
 
 DISCOVERY = "/.well-known/openid-configuration"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.render import clean
+from homeward.cli.terminal import clean
 from homeward.core.caller_metadata import MAX_TOKEN_BYTES
 
 COMMAND_SECONDS = 60.0

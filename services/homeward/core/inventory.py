@@ -204,8 +204,8 @@ UNCLAIMED = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, how many faces were how wide; of what was found, how much it"
-    " is and the ids of the sightings, beside no camera, recording or time",
+    holds="who asked for it, scope, progress, coverage, how many faces were how wide; of what was"
+    " found, how much it is and the ids of the sightings, beside no camera, recording or time",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",
@@ -276,12 +276,13 @@ REFERENCES = DataClass(
 )
 SIGHTINGS = DataClass(
     name="sightings",
-    holds="who, where, when and whether that is certain, how alike; the keyed template of the"
-    " appearance",
+    holds="who, where, when and whether that is certain, how alike, who asked for the search and"
+    " who decided; the keyed template of the appearance",
     owner="matching",
     engine=Engine.QDRANT,
     place="sightings",
-    kept="unreviewed: with their footage; rejected: not at all; confirmed: with the subject",
+    kept="unreviewed, or confirmed by one where two must: with their footage; rejected: not at"
+    " all; confirmed: with the subject",
     removed_by="review, the sweeper, close, erase; then a rebuild under another key",
 )
 STILLS = DataClass(
@@ -299,7 +300,8 @@ STILLS = DataClass(
 SPANS = DataClass(
     name="spans",
     holds="which stretches of a recording have a sighting, and which were decided: how, by whom and"
-    " when; why, unless it was rejected; which recordings were removed, and when they had come",
+    " when; why, unless it was rejected; who asked for the search; which recordings were removed,"
+    " and when they had come",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",

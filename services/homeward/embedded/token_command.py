@@ -10,6 +10,7 @@ import click
 
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.options import Command, Group, operator_name
+from homeward.cli.terminal import tell
 from homeward.core.distribution import how_to_install
 from homeward.embedded.command import data_option
 
@@ -110,11 +111,11 @@ def create(
         raise CliError(str(error)) from error
     write_private(file, issued + "\n")
     which = ", ".join(cases) if cases else "every case"
-    click.echo(
+    tell(
         f"{file}: {name} is {', '.join(sorted(set(roles)))} of {which} until"
         f" {now + lifetime:%Y-%m-%dT%H:%M:%SZ}"
     )
-    click.echo(f"Use it with HOMEWARD_TOKEN_FILE={file}")
+    tell(f"Use it with HOMEWARD_TOKEN_FILE={file}")
 
 
 assert isinstance(create, Command)

@@ -102,7 +102,7 @@ def test_an_issuer_that_names_no_interval_is_polled_every_five_seconds(
         ({"error": "expired_token"}, "nobody has confirmed the code in time"),
         (
             {"error": "invalid_client", "error_description": "no\x1b[2J such client"},
-            "refuses: invalid_client: no [2J such client",
+            r"refuses: invalid_client: no\x1b[2J such client",
         ),
     ],
 )

@@ -141,7 +141,8 @@ def _called(places: Places) -> Target:
 def _show(session: Session, code: DeviceCode) -> None:
     minutes = max(1, round(code.expires_in / 60))
     session.view.say(f"Open {code.verification_uri} in a browser, and enter the code:")
-    session.view.say(f"\n    {code.user_code}\n")
+    for line in ("", f"    {code.user_code}", ""):
+        session.view.say(line)
     if code.verification_uri_complete:
         session.view.say(f"Or open {code.verification_uri_complete} and compare the code.")
     session.view.say(f"Waiting for up to {minutes} min; Ctrl-C gives up.")

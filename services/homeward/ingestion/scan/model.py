@@ -331,6 +331,8 @@ class Scan:
     """When it was cancelled. An earlier version of Homeward did not keep it."""
     final: ScanSummary | None = None
     """Once it has ended, without details: so that lists need not read more."""
+    requester: str = ""
+    """Who asked for it; empty where callers are not checked, or an earlier version wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
