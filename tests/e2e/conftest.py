@@ -149,6 +149,12 @@ class LiveStack:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def issue(self, name: str, *given: str) -> Path:
+        """Issue a token for somebody with roles, and cases; return the file that it is in."""
+        file = self.data.parent / f"{self.data.name}-{name}.token"
+        self.run("token", "create", *given, "--for", name, "--save", str(file))
+        return file
+
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, whose output the caller reads."""
         return subprocess.Popen(

@@ -152,13 +152,9 @@ def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(
 def test_a_further_token_opens_what_its_roles_and_cases_say(
     stack: LiveStack, searched: dict[str, Any], tmp_path: Path
 ) -> None:
-    def issue(name: str, *given: str) -> Path:
-        stack.run("token", "create", *given, "--for", name, "--save", str(tmp_path / name))
-        return tmp_path / name
-
-    ours = issue("anna", "investigator", "--case", "E2E-1")
-    of_another = issue("ben", "investigator", "--case", "E2E-2")
-    auditor = issue("cleo", "auditor")
+    ours = stack.issue("anna", "investigator", "--case", "E2E-1")
+    of_another = stack.issue("ben", "investigator", "--case", "E2E-2")
+    auditor = stack.issue("cleo", "auditor")
 
     assert searched
     shown = [
@@ -303,9 +299,10 @@ def test_a_wrong_rejection_is_listed_and_its_span_can_be_searched_again(
     stack.run("camera", "add", "street")
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     (found,) = stack.run("search", "--output", "json").json["candidates"]
-    review = ("sighting", "review", found["sightingId"], "--reject", "--yes", "--reviewer", "R. V.")
-    stack.run(*review)
-    repeated = stack.run(*review)  # as whoever lost the first answer does
+    token = stack.issue("R. V.", "reviewer")
+    review = ("sighting", "review", found["sightingId"], "--reject", "--yes")
+    stack.run(*review, token=token)
+    repeated = stack.run(*review, token=token)  # as whoever lost the first answer does
     (rejection,) = stack.run("sighting", "list", "--rejected", "--output", "json").json[
         "rejections"
     ]
