@@ -15,10 +15,12 @@ from homeward.matching.gallery.rebuild import GalleryRebuild
 from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Buckets, LeasedFiles, Retention
+from homeward.matching.scan_erasure import ScanErasure
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
+from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
 from homeward.matching.sightings.stills import Stills
 from homeward.matching.sightings.upkeep import SightingUpkeep
@@ -92,6 +94,7 @@ class UseCases:
     recording: SightingRecording
     review: SightingReview
     upkeep: SightingUpkeep
+    scan_erasure: ScanErasure
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -107,8 +110,11 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         clock=clock,
     )
     upkeep = SightingUpkeep(kept)
+    refused = RefusedScans(kept, stores.erasures)
     completeness, gallery_rebuild = _gallery(stores, clock)
-    closing, certificates = _closing(stores, choices, upkeep, clock)
+    objects = _objects(stores, choices, clock)
+    certificates = _certificates(stores, objects, clock)
+    closing = _closing(stores, objects, upkeep, certificates, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
@@ -137,9 +143,10 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, partial(is_open, stores.records)),
+        recording=SightingRecording(kept, partial(is_open, stores.records), refused),
         review=SightingReview(kept, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
+        scan_erasure=ScanErasure(refused, certificates, objects, clock),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
@@ -179,17 +186,27 @@ def _reenrolment(
     )
 
 
-def _closing(
-    stores: Stores, choices: Choices, upkeep: SightingUpkeep, clock: Clock
-) -> tuple[SubjectClosing, Certificates]:
-    objects = ObjectErasures(
+def _objects(stores: Stores, choices: Choices, clock: Clock) -> ObjectErasures:
+    return ObjectErasures(
         {inventory.PHOTOGRAPHS.name: stores.photos, inventory.STILLS.name: stores.evidence},
         clock,
         choices.frees_after,
     )
+
+
+def _certificates(stores: Stores, objects: ObjectErasures, clock: Clock) -> Certificates:
     files = {inventory.REFERENCES.name: stores.gallery, inventory.SIGHTINGS.name: stores.index}
-    certificates = Certificates(stores.erasures, files, objects, clock)
-    closing = SubjectClosing(
+    return Certificates(stores.erasures, files, objects, clock)
+
+
+def _closing(
+    stores: Stores,
+    objects: ObjectErasures,
+    upkeep: SightingUpkeep,
+    certificates: Certificates,
+    clock: Clock,
+) -> SubjectClosing:
+    return SubjectClosing(
         records=stores.records,
         photos=stores.photos,
         gallery=stores.gallery,
@@ -198,7 +215,6 @@ def _closing(
         objects=objects,
         clock=clock,
     )
-    return closing, certificates
 
 
 def _sweep(

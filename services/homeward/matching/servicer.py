@@ -275,6 +275,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._recording = use_cases.recording
         self._review = use_cases.review
         self._upkeep = use_cases.upkeep
+        self._scan_erasure = use_cases.scan_erasure
         self._subjects = use_cases.subjects
         self._clock = clock
 
@@ -373,6 +374,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 
+    async def EraseScanSightings(
+        self, request: sighting_service_pb2.EraseScanSightingsRequest, _: Context
+    ) -> sighting_service_pb2.EraseScanSightingsResponse:
+        certificate = await self._scan_erasure.erase(wire.uuid_text(request.scan_id, "scan_id"))
+        return sighting_service_pb2.EraseScanSightingsResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
@@ -402,6 +411,14 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
     ) -> retention_service_pb2.GetErasureCertificateResponse:
         certificate = await self._certificates.get(wire.uuid_text(request.subject_id, "subject_id"))
         return retention_service_pb2.GetErasureCertificateResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
+    async def GetScanErasureCertificate(
+        self, request: retention_service_pb2.GetScanErasureCertificateRequest, _: Context
+    ) -> retention_service_pb2.GetScanErasureCertificateResponse:
+        certificate = await self._certificates.of_scan(wire.uuid_text(request.scan_id, "scan_id"))
+        return retention_service_pb2.GetScanErasureCertificateResponse(
             certificate=convert_retention.to_certificate(certificate)
         )
 

@@ -39,6 +39,7 @@ _DISPOSITIONS = {
     Disposition.JOINED: sighting_service_pb2.RecordedSighting.DISPOSITION_JOINED,
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
+    Disposition.SCAN_REFUSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED,
 }
 
 

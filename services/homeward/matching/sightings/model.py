@@ -132,3 +132,4 @@ class Disposition(Enum):
     JOINED = "joined"
     REJECTED_BEFORE = "rejected before"
     SUBJECT_CLOSED = "subject closed"
+    SCAN_REFUSED = "scan refused"

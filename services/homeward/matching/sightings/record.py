@@ -8,6 +8,7 @@ from dataclasses import replace
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
 from homeward.matching.sightings.model import Disposition, Finding, Sighting, SightingState
+from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
@@ -25,13 +26,18 @@ class SightingRecording:
     Args:
         kept: The sightings that are kept.
         subject_is_open: Tells whether a subject is looked for.
+        refused: The scans that were refused, of which nothing is recorded.
     """
 
     def __init__(
-        self, kept: KeptSightings, subject_is_open: Callable[[str], Awaitable[bool]]
+        self,
+        kept: KeptSightings,
+        subject_is_open: Callable[[str], Awaitable[bool]],
+        refused: RefusedScans,
     ) -> None:
         self._kept = kept
         self._subject_is_open = subject_is_open
+        self._refused = refused
 
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         """Record a finding, or make it part of the sighting that it overlaps.
@@ -39,6 +45,17 @@ class SightingRecording:
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
         """
+        scan_id = finding.sighting.scan_id
+        if await self._refused.has(scan_id):
+            return Disposition.SCAN_REFUSED, None
+        recorded = await self._record(finding)
+        if await self._refused.has(scan_id):
+            # Refused meanwhile, perhaps after what it had found was erased: this goes too.
+            await self._refused.erase_found(scan_id)
+            return Disposition.SCAN_REFUSED, None
+        return recorded
+
+    async def _record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         sighting, template = finding.sighting, finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
         if not await self._subject_is_open(sighting.subject_id):
@@ -71,7 +88,10 @@ class SightingRecording:
     async def _place(self, finding: Finding) -> Placement:
         sighting = finding.sighting
         stretch = Stretch(
-            sighting.start_offset, sighting.end_offset, finding.include_rejected_before
+            sighting.start_offset,
+            sighting.end_offset,
+            finding.include_rejected_before,
+            scan_id=sighting.scan_id,
         )
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
 

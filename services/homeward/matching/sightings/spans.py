@@ -50,6 +50,8 @@ class Span:
     """Of a settled one; None when an earlier version of Homeward settled it."""
     absorbed: tuple[str, ...] = ()
     """Sightings that it has taken in, which are removed by whoever records a finding of it."""
+    scan_ids: tuple[str, ...] = ()
+    """All scans that found it; empty when an earlier version of Homeward recorded it."""
 
     @property
     def is_confirmed(self) -> bool:

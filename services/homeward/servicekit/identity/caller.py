@@ -20,6 +20,7 @@ class Role(StrEnum):
     UPLOADER = "uploader"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+    AUTHORISER = "authoriser"
     SERVICE = "service"
     """Bound to the name in a certificate; no token gives it."""
 
@@ -52,6 +53,12 @@ def current_caller() -> Caller | None:
     A server that checks its callers sets it before anything of a service runs.
     """
     return _current.get()
+
+
+def name_of_caller(stated: str) -> str:
+    """Return who makes the call under way: the caller, or as stated where nobody is checked."""
+    caller = current_caller()
+    return stated if caller is None else caller.name
 
 
 @contextmanager

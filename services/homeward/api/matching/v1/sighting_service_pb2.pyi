@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 from homeward.api.matching.v1 import sighting_pb2 as _sighting_pb2
+from homeward.api.matching.v1 import subject_pb2 as _subject_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -169,6 +170,8 @@ class RecordedSighting(_message.Message):
         """Dropped: a reviewer has rejected it before."""
         DISPOSITION_SUBJECT_CLOSED: RecordedSighting._Disposition.ValueType  # 4
         """Dropped: the subject is not open any more."""
+        DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 5
+        """Dropped: the scan's authorisation was refused."""
 
     class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
         """What was done."""
@@ -183,6 +186,8 @@ class RecordedSighting(_message.Message):
     """Dropped: a reviewer has rejected it before."""
     DISPOSITION_SUBJECT_CLOSED: RecordedSighting.Disposition.ValueType  # 4
     """Dropped: the subject is not open any more."""
+    DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 5
+    """Dropped: the scan's authorisation was refused."""
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
     SIGHTING_FIELD_NUMBER: _builtins.int
@@ -599,6 +604,52 @@ class EraseFootageSightingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EraseFootageSightingsResponse: _TypeAlias = EraseFootageSightingsResponse  # noqa: Y015
+
+@_typing.final
+class EraseScanSightingsRequest(_message.Message):
+    """The scan that was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """Its id. Required."""
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseScanSightingsRequest: _TypeAlias = EraseScanSightingsRequest  # noqa: Y015
+
+@_typing.final
+class EraseScanSightingsResponse(_message.Message):
+    """What was erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def certificate(self) -> _subject_pb2.ErasureCertificate:
+        """What became of it, store by store."""
+
+    def __init__(
+        self,
+        *,
+        certificate: _subject_pb2.ErasureCertificate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseScanSightingsResponse: _TypeAlias = EraseScanSightingsResponse  # noqa: Y015
 
 @_typing.final
 class WatchSightingsRequest(_message.Message):

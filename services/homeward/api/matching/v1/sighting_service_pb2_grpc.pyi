@@ -100,6 +100,15 @@ class SightingServiceStub:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    EraseScanSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
     """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
     services; ends when the client closes it.
@@ -180,6 +189,15 @@ class SightingServiceAsyncStub(SightingServiceStub):
     EraseFootageSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseFootageSightingsRequest, _sighting_service_pb2.EraseFootageSightingsResponse]  # type: ignore[assignment]
     """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
     their footage. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    EraseScanSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]  # type: ignore[assignment]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -304,6 +322,21 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sighting_service_pb2.EraseFootageSightingsResponse, _abc.Awaitable[_sighting_service_pb2.EraseFootageSightingsResponse]]:
         """Erases the sightings of a recording that nobody has confirmed, with their stills: they go with
         their footage. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def EraseScanSightings(
+        self,
+        request: _sighting_service_pb2.EraseScanSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.EraseScanSightingsResponse, _abc.Awaitable[_sighting_service_pb2.EraseScanSightingsResponse]]:
+        """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+        and what is remembered of them; what another scan has found too stays. What the scan finds after that
+        is not recorded. Repeating it erases what was left.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
