@@ -44,6 +44,7 @@ from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
+from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
@@ -108,6 +109,12 @@ class Outside:
         del footage_id
         if self.matching is not None:
             raise self.matching
+
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        del scan_id
+        if self.matching is not None:
+            raise self.matching
+        return True
 
     async def put(self, scan_id: str, *segments: Any) -> None:
         del scan_id, segments
@@ -200,6 +207,9 @@ async def api(
             cameras=cameras,
             footage=footage,
             scans=scans,
+            authorising=ScanAuthorising(
+                scans=scans, records=kept, sightings=outside, clock=outside
+            ),
             stretches=IncomparableStretches(scans=scans, footage=library, times=times),
         ),
         listen="localhost:0",

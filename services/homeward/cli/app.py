@@ -88,7 +88,7 @@ class LazyGroup(click.Group):
                 "homeward up --data ~/homeward",
                 "homeward subject add --case MP-26-0412 --label Anna anna.jpg",
                 "homeward footage add gate.mp4 --camera gate --start 2026-11-20T10:00:00Z",
-                "homeward search",
+                "homeward search --subject 3f2a91c0 --camera gate --from 2026-11-20T08:00:00Z",
             ):
                 formatter.write_text(line)
         with formatter.section("Exit codes"):

@@ -9,7 +9,7 @@ from functools import partial
 
 from homeward.common.retaining import in_time
 from homeward.core import inventory
-from homeward.ingestion.assembly import assemble, open_scans
+from homeward.ingestion.assembly import assemble, authorise_scans, open_scans
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
@@ -19,7 +19,7 @@ from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import Lease
+from homeward.servicekit.lease import Lease, each_in_turn
 from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer
@@ -35,6 +35,7 @@ async def main() -> None:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = await open_scans(settings, parts, clock, stack)
+        authorising = authorise_scans(settings, parts, scans, clock)
         stretches = IncomparableStretches(
             scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )
@@ -51,7 +52,7 @@ async def main() -> None:
         )
         await stack.enter_async_context(
             in_time(
-                sweeper.sweep,
+                each_in_turn(sweeper.sweep, authorising.sweep),
                 parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
@@ -69,7 +70,11 @@ async def main() -> None:
         await GrpcServer.configured(
             settings,
             services(
-                cameras=parts.cameras, footage=parts.footage, scans=scans, stretches=stretches
+                cameras=parts.cameras,
+                footage=parts.footage,
+                scans=scans,
+                authorising=authorising,
+                stretches=stretches,
             ),
             checks={
                 "nats": parts.bus.ping,

@@ -22,6 +22,7 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
+from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
@@ -153,6 +154,20 @@ async def open_scans(
         matcher=parts.matcher,
         clock=clock,
         limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
+        rules=settings.scan_rules,
+    )
+
+
+def authorise_scans(
+    settings: IngestionSettings, parts: Parts, scans: Scans, clock: Clock
+) -> ScanAuthorising:
+    """Return what decides on scans."""
+    return ScanAuthorising(
+        scans=scans,
+        records=parts.scans,
+        sightings=parts.matcher,
+        clock=clock,
+        rules=settings.scan_rules,
     )
 
 

@@ -23,6 +23,7 @@ from homeward.ingestion.convert import scans as convert_scans
 from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
+from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
 from homeward.servicekit import wire
@@ -193,8 +194,11 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     """`homeward.api.ingestion.v1.ScanService`."""
 
-    def __init__(self, scans: Scans, stretches: IncomparableStretches) -> None:
+    def __init__(
+        self, scans: Scans, authorising: ScanAuthorising, stretches: IncomparableStretches
+    ) -> None:
         self._scans = scans
+        self._authorising = authorising
         self._stretches = stretches
 
     async def CreateScan(
@@ -202,7 +206,9 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     ) -> scan_service_pb2.CreateScanResponse:
         scan, summary = await self._scans.create(
             convert_scans.scope_from(request.scope),
+            convert_scans.justification_from(request.justification),
             request_id=wire.request_id(request.request_id, "request_id"),
+            requester=convert_scans.name_from(request.requester, "requester"),
         )
         return scan_service_pb2.CreateScanResponse(scan=convert_scans.to_scan(scan, summary))
 
@@ -243,6 +249,26 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
         scan, summary = await self._scans.cancel(wire.uuid_text(request.scan_id, "scan_id"))
         return scan_service_pb2.CancelScanResponse(scan=convert_scans.to_scan(scan, summary))
 
+    async def AuthoriseScan(
+        self, request: scan_service_pb2.AuthoriseScanRequest, _: Context
+    ) -> scan_service_pb2.AuthoriseScanResponse:
+        scan, summary = await self._authorising.authorise(
+            wire.uuid_text(request.scan_id, "scan_id"),
+            reference=convert_scans.reference_from(request.reference),
+            authoriser=convert_scans.name_from(request.authoriser, "authoriser"),
+        )
+        return scan_service_pb2.AuthoriseScanResponse(scan=convert_scans.to_scan(scan, summary))
+
+    async def RefuseScan(
+        self, request: scan_service_pb2.RefuseScanRequest, _: Context
+    ) -> scan_service_pb2.RefuseScanResponse:
+        scan, summary = await self._authorising.refuse(
+            wire.uuid_text(request.scan_id, "scan_id"),
+            reason=convert_scans.reason_from(request.reason),
+            authoriser=convert_scans.name_from(request.authoriser, "authoriser"),
+        )
+        return scan_service_pb2.RefuseScanResponse(scan=convert_scans.to_scan(scan, summary))
+
     async def WatchScan(
         self, request: scan_service_pb2.WatchScanRequest, _: Context
     ) -> AsyncIterator[scan_service_pb2.WatchScanResponse]:
@@ -263,6 +289,7 @@ def services(
     cameras: Cameras,
     footage: FootageResource,
     scans: Scans,
+    authorising: ScanAuthorising,
     stretches: IncomparableStretches,
 ) -> list[Service]:
     """Return what the ingestion server serves."""
@@ -281,6 +308,6 @@ def services(
         Service(
             f"{package}.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(scans, stretches),
+            ScanServicer(scans, authorising, stretches),
         ),
     ]

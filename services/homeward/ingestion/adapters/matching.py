@@ -37,6 +37,10 @@ IDEMPOTENT = idempotent_calls(
 """Calls that gRPC may repeat."""
 
 TIMEOUT_SECONDS = 30.0
+
+ERASURE_TIMEOUT_SECONDS = 120.0
+"""Of the erasure of all that a scan found, still by still."""
+
 MATCH_BATCH = 256
 """Most probes that the service takes at once."""
 
@@ -176,6 +180,16 @@ class GrpcMatcher:
         async with translated("matching", self._target):
             await self._sightings.EraseFootageSightings(request, timeout=TIMEOUT_SECONDS)
 
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        """Erase what a refused scan found; return whether all of it is erased."""
+        request = sighting_service_pb2.EraseScanSightingsRequest(scan_id=scan_id)
+        async with translated("matching", self._target):
+            answer = await self._sightings.EraseScanSightings(
+                request, timeout=ERASURE_TIMEOUT_SECONDS
+            )
+        failed = subject_pb2.ErasureEntry.OUTCOME_FAILED
+        return all(entry.outcome != failed for entry in answer.certificate.entries)
+
     async def _any_open(self) -> bool:
         request = subject_service_pb2.ListSubjectsRequest(page_size=1000)
         while True:
@@ -232,8 +246,13 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
 
 
 def _drop(result: sighting_service_pb2.RecordedSighting) -> Drop:
-    closed = sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED
-    return Drop.SUBJECT_CLOSED if result.disposition == closed else Drop.REJECTED_BEFORE
+    return _DROPS.get(result.disposition, Drop.REJECTED_BEFORE)
+
+
+_DROPS = {
+    sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
+    sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED: Drop.SCAN_REFUSED,
+}
 
 
 def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:

@@ -27,7 +27,7 @@ from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_do
 from homeward.api.ingestion.v1 import scan_pb2 as homeward_dot_api_dot_ingestion_dot_v1_dot_scan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"h\n\x11\x43reateScanRequest\x12\x39\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScopeB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\'\n\x0eGetScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"E\n\x10ListScansRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n ListIncomparableStretchesRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"*\n\x11\x43\x61ncelScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\")\n\x10WatchScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x91\x06\n\x0bScanService\x12y\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12q\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12w\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\xa7\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12y\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,homeward/api/ingestion/v1/scan_service.proto\x12\x19homeward.api.ingestion.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a$homeward/api/common/v1/options.proto\x1a$homeward/api/ingestion/v1/scan.proto\"\xcc\x01\n\x11\x43reateScanRequest\x12\x39\n\x05scope\x18\x01 \x01(\x0b\x32$.homeward.api.ingestion.v1.ScanScopeB\x04\xe2\x41\x01\x01\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12I\n\rjustification\x18\x03 \x01(\x0b\x32,.homeward.api.ingestion.v1.ScanJustificationB\x04\xe2\x41\x01\x01\x12\x17\n\trequester\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12\x43reateScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"\'\n\x0eGetScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"@\n\x0fGetScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"E\n\x10ListScansRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\x11ListScansResponse\x12.\n\x05scans\x18\x01 \x03(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n ListIncomparableStretchesRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\xd2\x01\n!ListIncomparableStretchesResponse\x12N\n\x16incomparable_stretches\x18\x01 \x03(\x0b\x32..homeward.api.ingestion.v1.IncomparableStretch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x44\n\x10unlisted_footage\x18\x03 \x03(\x0b\x32*.homeward.api.ingestion.v1.UnlistedFootage\"*\n\x11\x43\x61ncelScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"C\n\x12\x43\x61ncelScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"`\n\x14\x41uthoriseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"F\n\x15\x41uthoriseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\"Z\n\x11RefuseScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nauthoriser\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"C\n\x12RefuseScanResponse\x12-\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.Scan\")\n\x10WatchScanRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x11WatchScanResponse\x12/\n\x04scan\x18\x01 \x01(\x0b\x32\x1f.homeward.api.ingestion.v1.ScanH\x00\x12=\n\tcandidate\x18\x02 \x01(\x0b\x32(.homeward.api.ingestion.v1.ScanCandidateH\x00\x42\x08\n\x06update2\x93\x08\n\x0bScanService\x12y\n\nCreateScan\x12,.homeward.api.ingestion.v1.CreateScanRequest\x1a-.homeward.api.ingestion.v1.CreateScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x06\x12r\n\x07GetScan\x12).homeward.api.ingestion.v1.GetScanRequest\x1a*.homeward.api.ingestion.v1.GetScanResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12x\n\tListScans\x12+.homeward.api.ingestion.v1.ListScansRequest\x1a,.homeward.api.ingestion.v1.ListScansResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x08\x90\xb5\x18\x04\x12\xa7\x01\n\x19ListIncomparableStretches\x12;.homeward.api.ingestion.v1.ListIncomparableStretchesRequest\x1a<.homeward.api.ingestion.v1.ListIncomparableStretchesResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12v\n\nCancelScan\x12,.homeward.api.ingestion.v1.CancelScanRequest\x1a-.homeward.api.ingestion.v1.CancelScanResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x01\x90\xb5\x18\x03\x12\x82\x01\n\rAuthoriseScan\x12/.homeward.api.ingestion.v1.AuthoriseScanRequest\x1a\x30.homeward.api.ingestion.v1.AuthoriseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x03\x12y\n\nRefuseScan\x12,.homeward.api.ingestion.v1.RefuseScanRequest\x1a-.homeward.api.ingestion.v1.RefuseScanResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x08\x90\xb5\x18\x07\x12y\n\tWatchScan\x12+.homeward.api.ingestion.v1.WatchScanRequest\x1a,.homeward.api.ingestion.v1.WatchScanResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CREATESCANREQUEST'].fields_by_name['scope']._serialized_options = b'\342A\001\001'
   _globals['_CREATESCANREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATESCANREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\001'
+  _globals['_CREATESCANREQUEST'].fields_by_name['justification']._loaded_options = None
+  _globals['_CREATESCANREQUEST'].fields_by_name['justification']._serialized_options = b'\342A\001\001'
+  _globals['_CREATESCANREQUEST'].fields_by_name['requester']._loaded_options = None
+  _globals['_CREATESCANREQUEST'].fields_by_name['requester']._serialized_options = b'\342A\001\001'
   _globals['_GETSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
   _globals['_GETSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_LISTSCANSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -52,44 +56,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTINCOMPARABLESTRETCHESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_CANCELSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
   _globals['_CANCELSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['reference']._loaded_options = None
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['reference']._serialized_options = b'\342A\001\002'
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['authoriser']._loaded_options = None
+  _globals['_AUTHORISESCANREQUEST'].fields_by_name['authoriser']._serialized_options = b'\342A\001\001'
+  _globals['_REFUSESCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_REFUSESCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
+  _globals['_REFUSESCANREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_REFUSESCANREQUEST'].fields_by_name['reason']._serialized_options = b'\342A\001\002'
+  _globals['_REFUSESCANREQUEST'].fields_by_name['authoriser']._loaded_options = None
+  _globals['_REFUSESCANREQUEST'].fields_by_name['authoriser']._serialized_options = b'\342A\001\001'
   _globals['_WATCHSCANREQUEST'].fields_by_name['scan_id']._loaded_options = None
   _globals['_WATCHSCANREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_SCANSERVICE'].methods_by_name['CreateScan']._loaded_options = None
   _globals['_SCANSERVICE'].methods_by_name['CreateScan']._serialized_options = b'\220\002\002\212\265\030\003\n\001\001\220\265\030\006'
   _globals['_SCANSERVICE'].methods_by_name['GetScan']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['GetScan']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_SCANSERVICE'].methods_by_name['GetScan']._serialized_options = b'\220\002\001\212\265\030\005\n\003\001\002\010\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['ListScans']._loaded_options = None
-  _globals['_SCANSERVICE'].methods_by_name['ListScans']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
+  _globals['_SCANSERVICE'].methods_by_name['ListScans']._serialized_options = b'\220\002\001\212\265\030\005\n\003\001\002\010\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['ListIncomparableStretches']._loaded_options = None
   _globals['_SCANSERVICE'].methods_by_name['ListIncomparableStretches']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
   _globals['_SCANSERVICE'].methods_by_name['CancelScan']._loaded_options = None
   _globals['_SCANSERVICE'].methods_by_name['CancelScan']._serialized_options = b'\212\265\030\003\n\001\001\220\265\030\003'
+  _globals['_SCANSERVICE'].methods_by_name['AuthoriseScan']._loaded_options = None
+  _globals['_SCANSERVICE'].methods_by_name['AuthoriseScan']._serialized_options = b'\220\002\002\212\265\030\003\n\001\010\220\265\030\003'
+  _globals['_SCANSERVICE'].methods_by_name['RefuseScan']._loaded_options = None
+  _globals['_SCANSERVICE'].methods_by_name['RefuseScan']._serialized_options = b'\220\002\002\212\265\030\003\n\001\010\220\265\030\007'
   _globals['_SCANSERVICE'].methods_by_name['WatchScan']._loaded_options = None
   _globals['_SCANSERVICE'].methods_by_name['WatchScan']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
-  _globals['_CREATESCANREQUEST']._serialized_start=184
-  _globals['_CREATESCANREQUEST']._serialized_end=288
-  _globals['_CREATESCANRESPONSE']._serialized_start=290
-  _globals['_CREATESCANRESPONSE']._serialized_end=357
-  _globals['_GETSCANREQUEST']._serialized_start=359
-  _globals['_GETSCANREQUEST']._serialized_end=398
-  _globals['_GETSCANRESPONSE']._serialized_start=400
-  _globals['_GETSCANRESPONSE']._serialized_end=464
-  _globals['_LISTSCANSREQUEST']._serialized_start=466
-  _globals['_LISTSCANSREQUEST']._serialized_end=535
-  _globals['_LISTSCANSRESPONSE']._serialized_start=537
-  _globals['_LISTSCANSRESPONSE']._serialized_end=629
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=631
-  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=739
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=742
-  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=952
-  _globals['_CANCELSCANREQUEST']._serialized_start=954
-  _globals['_CANCELSCANREQUEST']._serialized_end=996
-  _globals['_CANCELSCANRESPONSE']._serialized_start=998
-  _globals['_CANCELSCANRESPONSE']._serialized_end=1065
-  _globals['_WATCHSCANREQUEST']._serialized_start=1067
-  _globals['_WATCHSCANREQUEST']._serialized_end=1108
-  _globals['_WATCHSCANRESPONSE']._serialized_start=1111
-  _globals['_WATCHSCANRESPONSE']._serialized_end=1252
-  _globals['_SCANSERVICE']._serialized_start=1255
-  _globals['_SCANSERVICE']._serialized_end=2040
+  _globals['_CREATESCANREQUEST']._serialized_start=185
+  _globals['_CREATESCANREQUEST']._serialized_end=389
+  _globals['_CREATESCANRESPONSE']._serialized_start=391
+  _globals['_CREATESCANRESPONSE']._serialized_end=458
+  _globals['_GETSCANREQUEST']._serialized_start=460
+  _globals['_GETSCANREQUEST']._serialized_end=499
+  _globals['_GETSCANRESPONSE']._serialized_start=501
+  _globals['_GETSCANRESPONSE']._serialized_end=565
+  _globals['_LISTSCANSREQUEST']._serialized_start=567
+  _globals['_LISTSCANSREQUEST']._serialized_end=636
+  _globals['_LISTSCANSRESPONSE']._serialized_start=638
+  _globals['_LISTSCANSRESPONSE']._serialized_end=730
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_start=732
+  _globals['_LISTINCOMPARABLESTRETCHESREQUEST']._serialized_end=840
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_start=843
+  _globals['_LISTINCOMPARABLESTRETCHESRESPONSE']._serialized_end=1053
+  _globals['_CANCELSCANREQUEST']._serialized_start=1055
+  _globals['_CANCELSCANREQUEST']._serialized_end=1097
+  _globals['_CANCELSCANRESPONSE']._serialized_start=1099
+  _globals['_CANCELSCANRESPONSE']._serialized_end=1166
+  _globals['_AUTHORISESCANREQUEST']._serialized_start=1168
+  _globals['_AUTHORISESCANREQUEST']._serialized_end=1264
+  _globals['_AUTHORISESCANRESPONSE']._serialized_start=1266
+  _globals['_AUTHORISESCANRESPONSE']._serialized_end=1336
+  _globals['_REFUSESCANREQUEST']._serialized_start=1338
+  _globals['_REFUSESCANREQUEST']._serialized_end=1428
+  _globals['_REFUSESCANRESPONSE']._serialized_start=1430
+  _globals['_REFUSESCANRESPONSE']._serialized_end=1497
+  _globals['_WATCHSCANREQUEST']._serialized_start=1499
+  _globals['_WATCHSCANREQUEST']._serialized_end=1540
+  _globals['_WATCHSCANRESPONSE']._serialized_start=1543
+  _globals['_WATCHSCANRESPONSE']._serialized_end=1684
+  _globals['_SCANSERVICE']._serialized_start=1687
+  _globals['_SCANSERVICE']._serialized_end=2730
 # @@protoc_insertion_point(module_scope)
