@@ -359,6 +359,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
     """Has one sighting."""
 
     def __init__(self) -> None:
+        self.lost = sighting_service_pb2.LostSightings()
         self.sighting = sighting_pb2.Sighting(
             sighting_id=SIGHTING,
             subject_id=ANNA,
@@ -392,7 +393,9 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         others = [sighting_pb2.Sighting(sighting_id=name, subject_id=name) for name in self.more]
         held = [] if self.gone else [self.sighting]
-        return sighting_service_pb2.ListSightingsResponse(sightings=[*held, *others])
+        return sighting_service_pb2.ListSightingsResponse(
+            sightings=[*held, *others], lost=self.lost
+        )
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)

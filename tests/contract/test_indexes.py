@@ -622,6 +622,16 @@ async def test_find_gives_the_sightings_of_the_subjects_in_the_footage(
     assert {one.sighting_id for one in found} == {identity(number) for number in numbers}
 
 
+async def test_those_of_many_sightings_are_named_that_are_there(sightings: SightingIndex) -> None:
+    for number in (1, 2):
+        await sightings.put(sighting(number), Template(vector(number), MODEL))
+
+    there = await sightings.holding([identity(number) for number in range(1, 600)])
+
+    assert there == {identity(1), identity(2)}
+    assert await sightings.holding([]) == frozenset()
+
+
 async def test_removed_sightings_are_gone(sightings: SightingIndex) -> None:
     await sightings.put(sighting(1), Template(vector(1), MODEL))
     await sightings.put(sighting(2), Template(vector(2), MODEL))
@@ -1149,6 +1159,35 @@ async def test_a_rebuild_that_was_killed_is_done_by_the_next(
         names = await points.access.engine.run(points.access.engine.client.get_collections)
         assert len(names.collections) == 1
     assert values_in(tmp_path, gone) == 0
+
+
+@pytest.mark.parametrize("subjects", ENGINES[1:], indirect=True)
+async def test_collections_that_came_back_are_known_and_left(
+    subjects: QdrantSubjectIndex,
+) -> None:
+    """An older state of the engine is restored, with what was replaced and dropped since."""
+    points = subjects._points
+    client = points.access.engine.client
+    await subjects.put(reference(vector(1)))
+    old = (await subjects.edition()).name.partition("/")[0]
+    before = await subjects.unknown()  # of other tests, on a server
+    assert old not in before
+    await subjects.remove_photo(ANNA, identity(1))
+    assert await subjects.rebuild(yes)
+    params = models.VectorParams(size=SIZE, distance=models.Distance.COSINE)
+    others = ["sightings-0a1b2c3d", "subjects-of-somebody-else"]
+    for name in (old, *others):
+        client.create_collection(name, vectors_config={PHOTO: params})
+
+    assert set(await subjects.unknown()) == {old, *before}
+
+    assert await subjects.rebuild(yes)
+    assert client.collection_exists(old)
+    following = replace(new_name("subjects"), collection=old)
+    await points.access.register.change(partial(with_successor, following))
+    assert await subjects.unknown() == before
+    for name in (old, *others):
+        client.delete_collection(name)
 
 
 async def test_a_collection_that_is_retired_during_a_rebuild_is_not_forgotten(

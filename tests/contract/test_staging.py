@@ -6,7 +6,7 @@ import hashlib
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -65,8 +65,8 @@ class AnyFile:
 class NoSightings:
     """A `Matcher` of which only this is asked."""
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        del footage_id
+    async def erase_footage_sightings(self, footage_id: str, *, received: datetime | None) -> None:
+        del footage_id, received
 
 
 @pytest.fixture

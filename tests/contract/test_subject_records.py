@@ -13,7 +13,7 @@ import pytest
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
-from homeward.matching.sightings.ledger import LedgerKey, SightingLedger, Stretch
+from homeward.matching.sightings.ledger import LedgerKey, RecordedSpan, SightingLedger, Stretch
 from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection
 from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
@@ -228,6 +228,53 @@ async def test_the_ledgers_of_a_subject_name_its_sightings(ledger: SightingLedge
     await ledger.place(LedgerKey(GATE, BEN), Stretch(SECOND, 2 * SECOND))
 
     assert await ledger.sighting_ids(ANNA) == {span.sighting_id for span in placed}
+
+
+async def test_the_ledger_tells_which_sightings_are_recorded(ledger: SightingLedger) -> None:
+    key, other = LedgerKey(GATE, ANNA), LedgerKey(DOOR, BEN)
+    name = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
+    second = (await ledger.place(other, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
+    assert await ledger.recorded() == []
+
+    for one, of in ((key, name), (key, name), (other, second), (LedgerKey(DOOR, ANNA), name)):
+        await ledger.note_recorded(one, of, recorded=True)
+
+    span = RecordedSpan(name, ANNA, GATE, 10 * SECOND, 14 * SECOND, confirmed=False)
+    assert await ledger.recorded(subject_ids=[ANNA]) == [span]
+    assert await ledger.recorded(footage_ids=[GATE], subject_ids=[BEN]) == []
+    assert {one.sighting_id for one in await ledger.recorded()} == {name, second}
+    await ledger.settle(key, name, None, Review(Decision.CONFIRM, "", "R. Viewer", NOON))
+    assert await ledger.recorded(footage_ids=[GATE]) == [replace(span, confirmed=True)]
+    await ledger.note_recorded(key, name, recorded=False)
+    assert await ledger.recorded(footage_ids=[GATE]) == []
+
+
+async def test_a_rejected_sighting_is_not_to_be_there(ledger: SightingLedger) -> None:
+    key = LedgerKey(GATE, ANNA)
+    name = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
+    await ledger.note_recorded(key, name, recorded=True)
+
+    await ledger.settle(key, name, Rejection("R. Viewer", NOON, NOON))
+    await ledger.note_recorded(key, name, recorded=True)  # by whoever was recording it
+
+    assert await ledger.recorded() == []
+
+
+async def test_a_removed_recording_is_known_by_when_it_came(ledger: SightingLedger) -> None:
+    assert not await ledger.is_closed(GATE, NOON)
+    await ledger.place(LedgerKey(GATE, ANNA), Stretch(SECOND, 2 * SECOND))
+
+    for received in (NOON, NOON - SECOND):  # removed twice, in any order
+        await ledger.close(GATE, received=received)
+
+    told = [await ledger.is_closed(GATE, at) for at in (NOON - SECOND, NOON, None, NOON + SECOND)]
+    assert told == [True, True, True, False]
+    assert not await ledger.is_closed(DOOR, NOON)
+    assert await ledger.keys() == {LedgerKey(GATE, ANNA)}
+    assert await ledger.rejections() == []
+    await ledger.erase_footage(GATE)
+    await ledger.erase_subject(ANNA)
+    assert await ledger.is_closed(GATE, NOON)
 
 
 async def test_a_shell_that_is_to_be_erased_stays_so(subjects: SubjectRecords) -> None:

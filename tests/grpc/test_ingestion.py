@@ -105,8 +105,8 @@ class Outside:
         if self.matching is not None:
             raise self.matching
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        del footage_id
+    async def erase_footage_sightings(self, footage_id: str, *, received: Any) -> None:
+        del footage_id, received
         if self.matching is not None:
             raise self.matching
 

@@ -1517,6 +1517,56 @@ async def test_erase_footage_sightings_takes_one_recording(world: World, footage
     assert await refusal(erase_footage(world, footage_id)) == FIELD
 
 
+async def test_a_finding_of_a_removed_recording_is_dropped_by_when_it_came(
+    world: World, finding: Any, clock: Any
+) -> None:
+    received = to_timestamp(clock.now())
+    await world.sightings.EraseFootageSightings(
+        sightings.EraseFootageSightingsRequest(footage_id=FOOTAGE, footage_receive_time=received)
+    )
+    found = finding()
+    found.footage_receive_time.CopyFrom(received)
+
+    answer = await record(world, found)
+
+    gone = sightings.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED
+    assert [(one.disposition, one.HasField("sighting")) for one in answer.results] == [
+        (gone, False)
+    ]
+
+
+async def test_the_first_page_of_sightings_tells_what_is_lost(
+    world: World, sighting_id: str, finding: Any, subject_id: str
+) -> None:
+    later = finding(
+        start_offset=to_duration(timedelta(seconds=60)),
+        end_offset=to_duration(timedelta(seconds=64)),
+    )
+    await record(world, later)
+    ask = sightings.ListSightingsRequest
+    whole = await world.sightings.ListSightings(ask())
+    assert (whole.HasField("lost"), whole.lost) == (True, sightings.LostSightings())
+
+    del world.stores[-2].store._held[sighting_id]  # Qdrant came back with an older state
+    first = await world.sightings.ListSightings(ask(page_size=1))
+
+    assert len(first.sightings) == 1
+    assert first.lost == sightings.LostSightings(
+        sightings=[
+            sightings.LostSighting(
+                sighting_id=sighting_id,
+                subject_id=subject_id,
+                footage_id=FOOTAGE,
+                start_offset=to_duration(timedelta(seconds=10)),
+                end_offset=to_duration(timedelta(seconds=14)),
+            )
+        ],
+        sighting_count=1,
+    )
+    others = await world.sightings.ListSightings(ask(subject_ids=[NOBODY]))
+    assert others.lost.sighting_count == 0
+
+
 async def test_watch_sightings_follows_the_subjects_asked_for(
     world: World, finding: Any, subject_id: str
 ) -> None:

@@ -147,7 +147,10 @@ def not_listed(progress: scan_pb2.ScanProgress, listed: int) -> list[str]:
     gone = progress.candidate_count - listed
     if gone <= 0:
         return []
-    why = "they were rejected or erased, or joined to another"
+    why = (
+        "they were rejected or erased, or joined to another, or the store has lost them, which"
+        " `homeward sighting list` tells"
+    )
     return [f"Candidates that were found and are not held any more, as {why}: {gone}."]
 
 
@@ -330,7 +333,8 @@ def _tell_candidates(
     if _NOT_HELD in states:
         session.view.say(
             f"{_NOT_HELD}: the sighting is not there any more, as when a reviewer has rejected it,"
-            " its recording was removed or its subject was closed."
+            " its recording was removed or its subject was closed; or the store has lost it, which"
+            " `homeward sighting list` tells."
         )
 
 

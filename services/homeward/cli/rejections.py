@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import times
+from homeward.cli import losses, times
 from homeward.cli.errors import CliError
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -23,7 +23,7 @@ _NOT_KEPT = "not kept"
 
 @contextmanager
 def explained(session: Session, given: str) -> Iterator[None]:
-    """Explain a missing sighting: if the block does not find it, look for its rejection.
+    """Explain a missing sighting: if the block does not find it, was it rejected, or lost?
 
     Args:
         session: The command's session.
@@ -35,8 +35,11 @@ def explained(session: Session, given: str) -> Iterator[None]:
     try:
         yield
     except CliError as error:
-        rejected = _rejected(session, given) if error.reason == "SIGHTING_NOT_FOUND" else None
+        if error.reason != "SIGHTING_NOT_FOUND":
+            raise
+        rejected = _rejected(session, given)
         if rejected is None:
+            losses.explain(session, given, error)
             raise
         by = f" by {rejected.reviewer}" if rejected.reviewer else ""
         when = f" at {times.utc(rejected.review_time)}" if rejected.HasField("review_time") else ""

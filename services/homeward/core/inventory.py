@@ -299,12 +299,13 @@ STILLS = DataClass(
 SPANS = DataClass(
     name="spans",
     holds="which stretches of a recording have a sighting, of which scans, and which were decided:"
-    " how, by whom and when; why, unless it was rejected",
+    " how, by whom and when; why, unless it was rejected; which recordings were removed, and when"
+    " they had come",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",
-    keys="{footage_id}.{subject_id}",
-    kept="31 days, or with footage or subject",
+    keys="{footage_id}.{subject_id}, {footage_id}",
+    kept="31 days, or with footage or subject; that a recording was removed, 31 days",
     removed_by="close, erase, the sweeper, the refusal of a scan, NATS by age",
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,

@@ -303,9 +303,6 @@ class _Scorer:
     async def require_searchable(self, _: Sequence[str]) -> None:
         pass
 
-    async def erase_footage_sightings(self, _: str) -> None:
-        pass
-
 
 def searches(clip: Clip, scored: Sequence[Comparison], enrolled: Sequence[str]) -> list[Search]:
     """Return the searches that a recording amounts to.

@@ -11,7 +11,7 @@ from homeward.common.retaining import in_time
 from homeward.core import policies
 from homeward.matching.assembly import assemble
 from homeward.matching.composition import Choices, compose
-from homeward.matching.metrics import measure_policy
+from homeward.matching.metrics import measure_policy, measured_report
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit.clock import SystemClock
@@ -42,7 +42,7 @@ async def main() -> None:
         await stack.enter_async_context(
             in_time(
                 use_cases.retention.sweep,
-                use_cases.retention.report,
+                partial(measured_report, use_cases.retention),
                 Lease(engines.stores.leases, "matching-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
                 measured=is_measured,

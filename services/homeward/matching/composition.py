@@ -18,6 +18,7 @@ from homeward.matching.retention import Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
+from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.refused import RefusedScans
@@ -111,10 +112,10 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     )
     upkeep = SightingUpkeep(kept)
     refused = RefusedScans(kept, stores.erasures)
+    subject_is_open = partial(is_open, stores.records)
+    lost = LostSightings(kept, subject_is_open)
     completeness, gallery_rebuild = _gallery(stores, clock)
-    objects = _objects(stores, choices, clock)
-    certificates = _certificates(stores, objects, clock)
-    closing = _closing(stores, objects, upkeep, certificates, clock)
+    closing, scan_erasure, certificates = _erasing(stores, choices, upkeep, refused, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
@@ -143,16 +144,17 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, partial(is_open, stores.records), refused),
-        review=SightingReview(kept, partial(visible_subjects, stores.records)),
+        recording=SightingRecording(kept, subject_is_open, refused),
+        review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
-        scan_erasure=ScanErasure(refused, certificates, objects, clock),
+        scan_erasure=scan_erasure,
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
             files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
@@ -186,27 +188,17 @@ def _reenrolment(
     )
 
 
-def _objects(stores: Stores, choices: Choices, clock: Clock) -> ObjectErasures:
-    return ObjectErasures(
+def _erasing(
+    stores: Stores, choices: Choices, upkeep: SightingUpkeep, refused: RefusedScans, clock: Clock
+) -> tuple[SubjectClosing, ScanErasure, Certificates]:
+    objects = ObjectErasures(
         {inventory.PHOTOGRAPHS.name: stores.photos, inventory.STILLS.name: stores.evidence},
         clock,
         choices.frees_after,
     )
-
-
-def _certificates(stores: Stores, objects: ObjectErasures, clock: Clock) -> Certificates:
     files = {inventory.REFERENCES.name: stores.gallery, inventory.SIGHTINGS.name: stores.index}
-    return Certificates(stores.erasures, files, objects, clock)
-
-
-def _closing(
-    stores: Stores,
-    objects: ObjectErasures,
-    upkeep: SightingUpkeep,
-    certificates: Certificates,
-    clock: Clock,
-) -> SubjectClosing:
-    return SubjectClosing(
+    certificates = Certificates(stores.erasures, files, objects, clock)
+    closing = SubjectClosing(
         records=stores.records,
         photos=stores.photos,
         gallery=stores.gallery,
@@ -215,6 +207,7 @@ def _closing(
         objects=objects,
         clock=clock,
     )
+    return closing, ScanErasure(refused, certificates, objects, clock), certificates
 
 
 def _sweep(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import Counter, Gauge
 
 from homeward.matching.policies.catalogue import Policies
+from homeward.matching.retention import Retention, RetentionReport
 from homeward.matching.sightings.model import Decision, Disposition
 from homeward.servicekit import errors
 
@@ -15,7 +16,7 @@ PROBES = Counter(
 SIGHTINGS = Counter(
     "homeward_sightings_total",
     "Findings of scanners: `recorded`, `joined` to a sighting that there was, or dropped, as"
-    " `rejected before` or because of `subject closed`.",
+    " `rejected before` or because of `subject closed` or `footage removed`.",
     ["outcome"],
 )
 REVIEWS = Counter("homeward_sighting_reviews_total", "Decisions of reviewers.", ["decision"])
@@ -44,6 +45,24 @@ POLICY_VALID_UNTIL = Gauge(
     "When the approval of the active policy ends, or has ended; absent without one.",
     ["policy_id"],
 )
+
+SIGHTINGS_LOST = Gauge(
+    "homeward_sightings_lost",
+    "Sightings that were recorded, and that the vector store has lost: lists are not complete.",
+)
+UNKNOWN_COLLECTIONS = Gauge(
+    "homeward_unknown_collections",
+    "Collections of the vector store that no record names, as after an older state was restored:"
+    " they may hold what was erased, and nothing removes them.",
+)
+
+
+async def measured_report(retention: Retention) -> RetentionReport:
+    """Return what is held, and say what is lost or has come back."""
+    report = await retention.report()
+    SIGHTINGS_LOST.set(report.lost_sightings)
+    UNKNOWN_COLLECTIONS.set(len(report.unknown_files))
+    return report
 
 
 async def measure_policy(policies: Policies) -> None:

@@ -12,6 +12,7 @@ import structlog
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Purgeable
 from homeward.matching.gallery.reenrol import Reenrolment
+from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
@@ -45,6 +46,10 @@ class LeasedFiles:
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
         return await self._purgeable.remains(place)
+
+    async def unknown(self) -> tuple[str, ...]:
+        """Return files of this kind of data that no record names."""
+        return await self._purgeable.unknown()
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones.
@@ -83,6 +88,10 @@ class RetentionReport:
     """After how many days the store itself removes stills that nobody has confirmed."""
     encryption: Mapping[str, str]
     """The algorithm of each bucket's encryption at rest; "" for none that is told."""
+    unknown_files: tuple[str, ...]
+    """Collections that no record names: nothing removes what they hold."""
+    lost_sightings: int
+    """Sightings, and stills of confirmed ones without, that were recorded and are lost."""
 
 
 class Buckets(Protocol):
@@ -111,6 +120,7 @@ class Retention:
         subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         files: What keeps bytes of what was removed until it is rebuilt.
+        lost: Finds sightings that are lost.
         reenrolment: Goes on with one that broke off, and makes templates that the gallery lacks.
         buckets: Of photographs and stills.
         clock: Tells the time.
@@ -123,6 +133,7 @@ class Retention:
         subjects: SubjectSweep,
         sightings: SightingUpkeep,
         files: Sequence[Purgeable],
+        lost: LostSightings,
         reenrolment: Reenrolment,
         buckets: Buckets,
         clock: Clock,
@@ -131,6 +142,7 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._files = files
+        self._lost = lost
         self._reenrolment = reenrolment
         self._buckets = buckets
         self._clock = clock
@@ -169,6 +181,12 @@ class Retention:
     async def report(self) -> RetentionReport:
         """Report what is held."""
         left = (await self._subjects.leftovers()).subject_ids
+        lost = await self._lost.find()
+        unknown = [name for files in self._files for name in await files.unknown()]
+        if lost:
+            log.warning("sightings are lost", count=lost.count)
+        if unknown:
+            log.warning("no record names these collections", collections=unknown)
         return RetentionReport(
             made=self._clock.now(),
             held=(
@@ -179,4 +197,6 @@ class Retention:
             rebuild_due=any([await files.holds_erased() for files in self._files]),
             lifecycle=await self._buckets.lifecycle(),
             encryption=await self._buckets.encryption(),
+            unknown_files=tuple(unknown),
+            lost_sightings=lost.count,
         )

@@ -315,13 +315,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             found = await self._review.with_prefix(prefix, size=PageQuery.of(request).size)
             return convert_sightings.to_page(found, "")
         query = PageQuery.of(request)
-        listed, cursor = await self._review.page(
-            convert_sightings.filter_from(request),
-            size=query.size,
-            after=convert_sightings.cursor_from(query.after),
-        )
+        which = convert_sightings.filter_from(request)
+        after = convert_sightings.cursor_from(query.after)
+        listed, cursor = await self._review.page(which, size=query.size, after=after)
         place = convert_sightings.to_cursor(cursor) if cursor else ""
-        return convert_sightings.to_page(listed, query.token(place) if place else "")
+        page = convert_sightings.to_page(listed, query.token(place) if place else "")
+        if after is None:
+            page.lost.CopyFrom(convert_sightings.to_lost(await self._review.lost(which)))
+        return page
 
     async def ReviewSighting(
         self, request: sighting_service_pb2.ReviewSightingRequest, _: Context
@@ -369,8 +370,11 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def EraseFootageSightings(
         self, request: sighting_service_pb2.EraseFootageSightingsRequest, _: Context
     ) -> sighting_service_pb2.EraseFootageSightingsResponse:
+        received = None
+        if request.HasField("footage_receive_time"):
+            received = wire.from_timestamp(request.footage_receive_time, "footage_receive_time")
         count = await self._upkeep.erase_footage(
-            convert_ids.footage_id_from(request.footage_id, "footage_id")
+            convert_ids.footage_id_from(request.footage_id, "footage_id"), received=received
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 

@@ -19,6 +19,22 @@ def test_overdue_footage_has_an_exit_code_of_its_own(
     assert FOOTAGE in capsys.readouterr().err
 
 
+def test_what_is_lost_and_what_came_back_has_the_exit_code_of_a_breach(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.retention.report.lost_sighting_count = 4
+    assert run(["retention"]) == 3
+    assert "recorded and are lost: 4" in capsys.readouterr().err
+    homeward.retention.report.lost_sighting_count = 0
+    homeward.retention.report.unknown_collections.append("sightings-0a1b2c3d")
+
+    assert run(["retention"]) == 3
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert "collections that no record names: sightings-0a1b2c3d" in told
+    assert "an older state of Qdrant was restored" in told
+
+
 @pytest.mark.parametrize(
     ("shortest", "longest", "told"),
     [

@@ -45,6 +45,69 @@ def test_sightings_are_listed_as_asked(
     assert "0.612  0.450      unreviewed" in capsys.readouterr().out
 
 
+def lose(homeward: Homeward) -> None:
+    homeward.sightings.gone = True
+    homeward.sightings.lost.sightings.add(
+        sighting_id=SIGHTING,
+        subject_id=ANNA,
+        footage_id=FOOTAGE,
+        start_offset=Duration(seconds=70),
+        end_offset=Duration(seconds=74),
+        confirmed=True,
+    )
+    homeward.sightings.lost.sighting_count = 3
+
+
+def test_a_list_from_which_sightings_are_lost_says_so_and_where_to_search_again(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(homeward)
+    homeward.sightings.lost.confirmed_still_count = 2
+
+    assert run(["sighting", "list"]) == 0
+
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("No sightings are held. WARNING: this list is not complete.")
+    assert "nobody had them removed: 3." in told
+    assert f"{SIGHTING} {ANNA} {FOOTAGE}" in told
+    assert "1:10" in told
+    assert "Of these, 1 are named" in told
+    assert "`homeward search --subject ID --footage ID`" in told
+    assert "whose sightings are not in the store any more: 2." in told
+
+
+def test_a_list_from_which_nothing_is_lost_says_nothing_of_it(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.gone = True
+
+    assert run(["sighting", "list"]) == 0
+    assert capsys.readouterr().out == "No sightings.\n"
+
+
+def test_losses_are_in_the_json_of_a_list(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(homeward)
+
+    assert run(["sighting", "list", "--output", "json"]) == 0
+
+    lost = json.loads(capsys.readouterr().out)["lost"]
+    assert (lost["sightingCount"], lost["sightings"][0]["footageId"]) == (3, FOOTAGE)
+
+
+def test_a_sighting_that_is_lost_is_not_said_to_have_been_rejected(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(homeward)
+
+    assert run(["sighting", "show", SIGHTING]) == 5
+
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"sighting {SIGHTING} was recorded, and the store has lost it" in told
+    assert f"with {ANNA} and {FOOTAGE}" in told
+
+
 def rejection(**changes: Any) -> sighting_pb2.Rejection:
     values = {
         "sighting_id": SIGHTING,

@@ -90,6 +90,8 @@ class FakeMatcher:
         self.rejected: set[str] = set()
         self.closed: set[str] = set()
         self.erased: list[str] = []
+        self.erased_of: list[datetime | None] = []
+        self.footage_removed = False
         self.cases: dict[str, str] = {}
         """Of subjects, by their ids."""
         self.searched: list[tuple[str, ...]] = []
@@ -120,7 +122,9 @@ class FakeMatcher:
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
         self.drafts += drafts
         return [
-            Drop.REJECTED_BEFORE
+            Drop.FOOTAGE_REMOVED
+            if self.footage_removed
+            else Drop.REJECTED_BEFORE
             if one.match.subject_id in self.rejected
             else Drop.SUBJECT_CLOSED
             if one.match.subject_id in self.closed
@@ -141,8 +145,9 @@ class FakeMatcher:
         if self.problem is not None:
             raise self.problem
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
+    async def erase_footage_sightings(self, footage_id: str, *, received: datetime | None) -> None:
         self.erased.append(footage_id)
+        self.erased_of.append(received)
         if self.problem is not None:
             raise self.problem
 

@@ -150,6 +150,7 @@ def finding(subject_id: str, clock: Clock) -> Callable[..., Finding]:
         score: float = 0.5,
         seed: int = 1,
         still: bytes = b"a still",
+        received: datetime | None = None,
         **changes: Any,
     ) -> Finding:
         begin: datetime = clock.now() - timedelta(hours=3)
@@ -175,6 +176,7 @@ def finding(subject_id: str, clock: Clock) -> Callable[..., Finding]:
             create_time=clock.now(),
             delete_time=clock.now() + timedelta(days=30),
         )
-        return Finding(replace(sighting, **changes), Template(unit_vector(seed), MODEL), still)
+        template = Template(unit_vector(seed), MODEL)
+        return Finding(replace(sighting, **changes), template, still, received=received)
 
     return make

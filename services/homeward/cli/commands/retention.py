@@ -24,6 +24,9 @@ from homeward.cli.render import size
 def retention(session: Session) -> ExitCode:
     """Show what is held, how old it is, and what is past its deadline: exit code 3 if any is.
 
+    It is 3 as well when a store keeps what is deleted, has lost sightings, or has collections that
+    no record names.
+
     Homeward's sweep removes what is due. A rule that is set in the store removes what no sweep has
     removed, if the store executes such rules: the object store of `homeward up` does not.
     """
@@ -41,6 +44,23 @@ def retention(session: Session) -> ExitCode:
         _show(session, footage, people, held)
     for problem in problems:
         tell(CliError(problem, advice="until this is mended nothing is taken into it"))
+    if people.unknown_collections:
+        tell(
+            CliError(
+                "Qdrant has collections that no record names: "
+                + ", ".join(people.unknown_collections),
+                advice="an older state of Qdrant was restored, or another installation uses it too;"
+                " they may hold templates, places and times of people who were erased, and nothing"
+                " removes them: whoever runs Qdrant does (docs/operations.md, Back up and restore)",
+            )
+        )
+    if people.lost_sighting_count:
+        tell(
+            CliError(
+                f"sightings that were recorded and are lost: {people.lost_sighting_count}",
+                advice="`homeward sighting list` says which, and how to find them again",
+            )
+        )
     overdue = [one for one in held if one.overdue_count]
     for one in overdue:
         named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""
@@ -51,7 +71,8 @@ def retention(session: Session) -> ExitCode:
                 " sweeper does not remove it, and tell the operator",
             )
         )
-    return ExitCode.OVERDUE if overdue or problems else ExitCode.OK
+    found = overdue or problems or people.unknown_collections or people.lost_sighting_count
+    return ExitCode.OVERDUE if found else ExitCode.OK
 
 
 def _show(

@@ -13,7 +13,7 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, disclosure, policy_figures, rejections, times
+from homeward.cli import caveats, disclosure, losses, policy_figures, rejections, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
@@ -98,16 +98,22 @@ def list_sightings(
         states=[_STATES[state] for state in states],
         interval=interval(begin, end),
     )
-    _print_list(session, _list(session, request))
+    lost = sighting_service_pb2.LostSightings()
+    _print_list(session, _list(session, request, lost), lost)
 
 
-def _print_list(session: Session, sightings: Sequence[sighting_pb2.Sighting]) -> None:
+def _print_list(
+    session: Session,
+    sightings: Sequence[sighting_pb2.Sighting],
+    lost: sighting_service_pb2.LostSightings,
+) -> None:
     known = caveats.subjects_of(session, sightings)
     warned = caveats.beside(sightings, known)
     if session.view.json:
-        session.view.document({"sightings": sightings, "caveats": warned})
-    elif not sightings:
-        session.view.say("No sightings.")
+        session.view.document({"sightings": sightings, "lost": lost, "caveats": warned})
+        return
+    if not sightings:
+        session.view.say("No sightings are held." if lost.ByteSize() else "No sightings.")
     else:
         ids = session.view.ids([each.sighting_id for each in sightings])
         subject_ids = session.view.ids([each.subject_id for each in sightings])
@@ -136,6 +142,7 @@ def _print_list(session: Session, sightings: Sequence[sighting_pb2.Sighting]) ->
         for line in (*_notes(sightings), *warned):
             session.view.say(line)
         session.view.say(SENTENCE)
+    losses.tell_lost(session, lost)
 
 
 @sighting.command(
@@ -312,9 +319,18 @@ def _stub(session: Session) -> SightingServiceStub:
 
 
 def _list(
-    session: Session, request: sighting_service_pb2.ListSightingsRequest
+    session: Session,
+    request: sighting_service_pb2.ListSightingsRequest,
+    lost: sighting_service_pb2.LostSightings | None = None,
 ) -> list[sighting_pb2.Sighting]:
-    return all_pages(_stub(session).ListSightings, request, lambda page: page.sightings)
+    """Return the sightings that fit; put into `lost` what the first page says is lost."""
+
+    def of(page: sighting_service_pb2.ListSightingsResponse) -> Sequence[sighting_pb2.Sighting]:
+        if lost is not None:
+            lost.MergeFrom(page.lost)
+        return page.sightings
+
+    return all_pages(_stub(session).ListSightings, request, of)
 
 
 def _full(session: Session, given: str) -> str:

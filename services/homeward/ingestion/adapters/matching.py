@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import grpc
 
@@ -45,6 +46,12 @@ MATCH_BATCH = 256
 """Most probes that the service takes at once."""
 
 RECORD_BATCH = 16
+
+_DROPS = {
+    sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
+    sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED: Drop.FOOTAGE_REMOVED,
+    sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED: Drop.SCAN_REFUSED,
+}
 
 READ_AT_ONCE = 8
 """Sightings or subjects that are read at a time."""
@@ -174,9 +181,12 @@ class GrpcMatcher:
                     reason=errors.Reason.NO_OPEN_SUBJECTS,
                 )
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        """Erase the unconfirmed sightings of a recording."""
-        request = sighting_service_pb2.EraseFootageSightingsRequest(footage_id=footage_id)
+    async def erase_footage_sightings(self, footage_id: str, *, received: datetime | None) -> None:
+        """Erase the unconfirmed sightings of a recording, and take none of it any more."""
+        request = sighting_service_pb2.EraseFootageSightingsRequest(
+            footage_id=footage_id,
+            footage_receive_time=wire.to_timestamp(received) if received else None,
+        )
         async with translated("matching", self._target):
             await self._sightings.EraseFootageSightings(request, timeout=TIMEOUT_SECONDS)
 
@@ -247,12 +257,6 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
 
 def _drop(result: sighting_service_pb2.RecordedSighting) -> Drop:
     return _DROPS.get(result.disposition, Drop.REJECTED_BEFORE)
-
-
-_DROPS = {
-    sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
-    sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED: Drop.SCAN_REFUSED,
-}
 
 
 def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:

@@ -78,7 +78,7 @@ class FootageEraser:
         # The file goes first, so that no scan finds anybody in it after its sightings are erased;
         # the manifest last: while it is there, the deletion can be repeated.
         await self._remove(layout.file, footage_id)
-        await self._sightings.erase_footage_sightings(footage_id)
+        await self._sightings.erase_footage_sightings(footage_id, received=footage.receive_time)
         await self._store.delete(pointer_key(footage.header.sha256))
         folder = layout.folder
         for item in await self._store.objects(folder):
@@ -129,7 +129,7 @@ class FootageEraser:
         if not left and await self._records.begun(name) is not None:
             return False
         begun = await self._begun(name, held.receive_time, held.delete_time, by_store=by_store)
-        await self.discard(name, left)
+        await self.discard(name, left, received=held.receive_time)
         await self._store.purge(folder)
         await self._require_gone(folder, name)
         await self._erased(begun)
@@ -171,18 +171,25 @@ class FootageEraser:
                 continue
             await self._erased(begun)
 
-    async def discard(self, footage_id: str, objects: Sequence[ObjectInfo]) -> None:
+    async def discard(
+        self,
+        footage_id: str,
+        objects: Sequence[ObjectInfo],
+        *,
+        received: datetime | None = None,
+    ) -> None:
         """Remove objects that belong to no recording, and prove that they are gone.
 
         Args:
             footage_id: Id in their keys, of which there may never have been a recording.
             objects: The objects.
+            received: When the recording came, if there was one.
 
         Raises:
             UnavailableError: A store does not answer; repeating the call finishes the work.
         """
         if is_footage_id(footage_id):
-            await self._sightings.erase_footage_sightings(footage_id)
+            await self._sightings.erase_footage_sightings(footage_id, received=received)
         await self._clear(objects, footage_id)
 
     async def _clear(self, objects: Sequence[ObjectInfo], footage_id: str) -> None:

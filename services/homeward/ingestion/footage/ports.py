@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from homeward.ingestion.footage.timeline import Examination
@@ -70,8 +70,13 @@ class FootageStore(ObjectStore, Protocol):
 class SightingEraser(Protocol):
     """Erases the sightings in a recording: the matching service."""
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        """Erase the unconfirmed sightings of a recording."""
+    async def erase_footage_sightings(self, footage_id: str, *, received: datetime | None) -> None:
+        """Erase the unconfirmed sightings of a recording, and take none of it any more.
+
+        Args:
+            footage_id: The recording.
+            received: When it came; None if that is not known: findings are not kept out then.
+        """
 
 
 class MediaProber(Protocol):

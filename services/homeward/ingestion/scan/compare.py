@@ -14,6 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from homeward.ingestion.footage.library import footage_not_found
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.faces import Box, Face, Template
 from homeward.ingestion.scan.incomparable import IncomparablePerson
@@ -342,7 +343,10 @@ class Comparer:
         if not drafts:
             return []
         with stage("record", {"findings": len(drafts)}):
-            return await self._matcher.record(drafts)
+            recorded = await self._matcher.record(drafts)
+        if Drop.FOOTAGE_REMOVED in recorded:
+            raise footage_not_found(drafts[0].footage.footage_id)
+        return recorded
 
     def _draft(
         self,

@@ -140,6 +140,7 @@ class Drop(Enum):
 
     REJECTED_BEFORE = "a reviewer has rejected it before"
     SUBJECT_CLOSED = "its subject was closed meanwhile"
+    FOOTAGE_REMOVED = "its recording was removed meanwhile"
     SCAN_REFUSED = "the scan's authorisation was refused"
 
 

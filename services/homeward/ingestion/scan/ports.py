@@ -208,9 +208,6 @@ class Matcher(Protocol):
                 `GALLERY_INCOMPLETE`.
         """
 
-    async def erase_footage_sightings(self, footage_id: str) -> None:
-        """Erase the unconfirmed sightings of a recording."""
-
 
 class ScanSightingEraser(Protocol):
     """Erases what scans found: the matching service."""

@@ -200,17 +200,21 @@ class KeyedCollection:
 
     async def existing(self, point_ids: Collection[str]) -> frozenset[str]:
         """Return which of the points are there."""
+        names = list(point_ids)
 
         async def read(target: Target) -> frozenset[str]:
-            points = await self.access.engine.run(
-                self.access.engine.client.retrieve,
-                target.collection,
-                ids=list(point_ids),
-                with_payload=False,
-            )
-            return frozenset(str(point.id) for point in points)
+            found: set[str] = set()
+            for first in range(0, len(names), SCROLL_BATCH):
+                points = await self.access.engine.run(
+                    self.access.engine.client.retrieve,
+                    target.collection,
+                    ids=names[first : first + SCROLL_BATCH],
+                    with_payload=False,
+                )
+                found.update(str(point.id) for point in points)
+            return frozenset(found)
 
-        return await self.access.read(read) if point_ids else frozenset()
+        return await self.access.read(read) if names else frozenset()
 
     async def retrieve(
         self, point_ids: Collection[str], *, of: tuple[str, int] | None = None
@@ -327,6 +331,22 @@ class KeyedCollection:
     async def retired(self) -> tuple[str, ...]:
         """Return the collections that were replaced and are not known to be gone."""
         return (await self.access.collections.open()).record.retired
+
+    async def unknown(self) -> tuple[str, ...]:
+        """Return the collections that are named like this one's and that no record names.
+
+        Names are never used twice, and are in the record before there is a collection of them.
+        """
+        answer = await self.access.engine.run(self.access.engine.client.get_collections)
+        held = await self.access.register.get()  # afterwards: see above
+        named = held[0].names if held else ()
+        return tuple(
+            sorted(
+                one.name
+                for one in answer.collections
+                if register.is_name(one.name, of=self.access.layout.name) and one.name not in named
+            )
+        )
 
     async def remains(self, collection: str) -> str:
         """Return why a collection may have files still; empty when it has none, on no node."""

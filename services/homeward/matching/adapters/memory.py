@@ -33,6 +33,8 @@ class InMemoryFiles:
         self._erased = False
         self.doubt = ""
         """Why files that were dropped may be there still, as when a node is away."""
+        self.strays: tuple[str, ...] = ()
+        """Files that came back with an older state."""
 
     async def holds_erased(self) -> bool:
         """Tell whether something was removed since the last rebuild."""
@@ -45,6 +47,10 @@ class InMemoryFiles:
     async def remains(self, place: str) -> str:
         """Return why files may be there still: no rebuild yet, or what a test says."""
         return NOT_REBUILT if place == f"file-{self._file}" else self.doubt
+
+    async def unknown(self) -> tuple[str, ...]:
+        """Return what a test says."""
+        return self.strays
 
     async def rebuild(self, proceed: Proceed) -> bool:
         """Use another file, if it may proceed."""
@@ -205,6 +211,10 @@ class InMemorySightingIndex(InMemoryPin, InMemoryFiles):
         """Return a sighting, or None."""
         held = self._held.get(sighting_id)
         return held[0] if held else None
+
+    async def holding(self, sighting_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the sightings that are there."""
+        return frozenset(self._held).intersection(sighting_ids)
 
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""

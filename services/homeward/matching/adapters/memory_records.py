@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
+    RecordedSpan,
     RejectedSpan,
     Stretch,
     newest_first,
+    recorded_spans,
     rejected_spans,
     settled,
     span_of,
+    with_recorded,
 )
 from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
@@ -85,6 +89,7 @@ class InMemorySightingLedger:
 
     def __init__(self) -> None:
         self._spans: dict[LedgerKey, tuple[Span, ...]] = {}
+        self._closed: dict[str, datetime] = {}
 
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
@@ -120,14 +125,40 @@ class InMemorySightingLedger:
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
     ) -> list[RejectedSpan]:
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
-        found = [
-            rejected
+        ledgers = self._ledgers(subject_ids, footage_ids)
+        found = [one for key, spans in ledgers for one in rejected_spans(key, spans)]
+        return sorted(found, key=newest_first)
+
+    async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
+        """Note that a sighting is written, or that it is about to be removed."""
+        if key in self._spans:
+            self._spans[key] = with_recorded(self._spans[key], sighting_id, recorded=recorded)
+
+    async def recorded(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RecordedSpan]:
+        """Return the spans that fit whose sightings are recorded; an empty filter fits all."""
+        ledgers = self._ledgers(subject_ids, footage_ids)
+        return [one for key, spans in ledgers for one in recorded_spans(key, spans)]
+
+    async def close(self, footage_id: str, *, received: datetime) -> None:
+        """Note that a recording is removed."""
+        self._closed[footage_id] = max(received, self._closed.get(footage_id, received))
+
+    async def is_closed(self, footage_id: str, received: datetime | None) -> bool:
+        """Tell whether a recording that came at a time, None if unknown, was removed since."""
+        closed = self._closed.get(footage_id)
+        return closed is not None and (received is None or received <= closed)
+
+    def _ledgers(
+        self, subject_ids: Collection[str], footage_ids: Collection[str]
+    ) -> list[tuple[LedgerKey, tuple[Span, ...]]]:
+        return [
+            (key, spans)
             for key, spans in self._spans.items()
             if (not subject_ids or key.subject_id in subject_ids)
             and (not footage_ids or key.footage_id in footage_ids)
-            for rejected in rejected_spans(key, spans)
         ]
-        return sorted(found, key=newest_first)
 
     async def sighting_ids(self, subject_id: str) -> frozenset[str]:
         """Return the sightings of a subject that its ledgers name, rejected ones included."""

@@ -113,9 +113,8 @@ class OpenCollections:
                     self._opened = Opened(record, revision, current, following)
                     return self._opened
                 # Replaced meanwhile: one that was dropped, and is there again now, goes again.
-                named = {now.collection, *now.retired, *([now.next.collection] if now.next else [])}
                 for target in filter(None, (current, following)):
-                    if target.collection not in named:
+                    if target.collection not in now.names:
                         await self.drop(target.collection)
 
     async def drop(self, collection: str) -> None:

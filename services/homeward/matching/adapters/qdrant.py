@@ -75,6 +75,10 @@ class _QdrantIndex:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
         return await self._points.remains(place)
 
+    async def unknown(self) -> tuple[str, ...]:
+        """Return collections of this kind that no record names."""
+        return await self._points.unknown()
+
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move what is left to other files, under another key, and drop the old ones."""
         return await self._points.rebuild(proceed)
@@ -205,6 +209,10 @@ class QdrantSightingIndex(_QdrantIndex):
         """Return a sighting, or None."""
         held = await self._points.retrieve([sighting_id])
         return records.from_plain(held[sighting_id].payload, Sighting) if held else None
+
+    async def holding(self, sighting_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the sightings that are there."""
+        return await self._points.existing(sighting_ids)
 
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""

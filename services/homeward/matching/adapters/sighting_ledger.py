@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
+    RecordedSpan,
     RejectedSpan,
     Stretch,
     newest_first,
+    recorded_spans,
     rejected_spans,
     settled,
     span_of,
+    with_recorded,
 )
 from homeward.matching.sightings.model import Review
 from homeward.matching.sightings.spans import Placement, Rejection, Span, place
@@ -22,8 +27,16 @@ from homeward.servicekit.keyvalue import KeyValueStore, edit
 _Spans = tuple[Span, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Closed:
+    """Notes that a recording was removed."""
+
+    received: datetime
+    """When it came, or the newest of those that had this id."""
+
+
 class KeyValueSightingLedger:
-    """A `SightingLedger` under `<footage>.<subject>`.
+    """A `SightingLedger` under `<footage>.<subject>`; removed recordings under `<footage>`.
 
     Args:
         store: Holds the spans and nothing else.
@@ -84,17 +97,58 @@ class KeyValueSightingLedger:
         self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
     ) -> list[RejectedSpan]:
         """Return the rejected spans that fit, newest rejection first; an empty filter fits all."""
+        ledgers = await self._ledgers(subject_ids, footage_ids)
+        found = [one for key, spans in ledgers for one in rejected_spans(key, spans)]
+        return sorted(found, key=newest_first)
+
+    async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
+        """Note that a sighting is written, or that it is about to be removed."""
+
+        async def change(value: bytes | None) -> bytes | None:
+            if value is None:
+                return None
+            spans = records.decode(value, _Spans)
+            return records.encode(with_recorded(spans, sighting_id, recorded=recorded))
+
+        await edit(self._store, _name(key), change)
+
+    async def recorded(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RecordedSpan]:
+        """Return the spans that fit whose sightings are recorded; an empty filter fits all."""
+        ledgers = await self._ledgers(subject_ids, footage_ids)
+        return [one for key, spans in ledgers for one in recorded_spans(key, spans)]
+
+    async def close(self, footage_id: str, *, received: datetime) -> None:
+        """Note that a recording is removed; the store forgets that after 31 days."""
+
+        async def change(value: bytes | None) -> bytes:
+            before = [records.decode(value, _Closed).received] if value else []
+            return records.encode(_Closed(max([received, *before])))
+
+        await edit(self._store, footage_id, change)
+
+    async def is_closed(self, footage_id: str, received: datetime | None) -> bool:
+        """Tell whether a recording that came at a time, None if unknown, was removed since."""
+        entry = await self._store.get(footage_id)
+        return entry is not None and (
+            received is None or received <= records.decode(entry.value, _Closed).received
+        )
+
+    async def _ledgers(
+        self, subject_ids: Collection[str], footage_ids: Collection[str]
+    ) -> list[tuple[LedgerKey, _Spans]]:
         if footage_ids:
             patterns = [f"{name}.*" for name in sorted(footage_ids)]
         else:
-            patterns = [f"*.{name}" for name in sorted(subject_ids)] or [">"]
-        found: list[RejectedSpan] = []
-        for pattern in patterns:
-            for entry in await self._store.entries(pattern):
-                key = _key(entry.key)
-                if not subject_ids or key.subject_id in subject_ids:
-                    found += rejected_spans(key, records.decode(entry.value, _Spans))
-        return sorted(found, key=newest_first)
+            patterns = [f"*.{name}" for name in sorted(subject_ids)] or ["*.*"]
+        return [
+            (key, records.decode(entry.value, _Spans))
+            for pattern in patterns
+            for entry in await self._store.entries(pattern)
+            for key in [_key(entry.key)]
+            if not subject_ids or key.subject_id in subject_ids
+        ]
 
     async def sighting_ids(self, subject_id: str) -> frozenset[str]:
         """Return the sightings of a subject that its ledgers name, rejected ones included."""
@@ -105,9 +159,9 @@ class KeyValueSightingLedger:
     async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
         """Return the spans that a scan found, alone or not."""
         return [
-            (_key(entry.key), span)
-            for entry in await self._store.entries()
-            for span in records.decode(entry.value, _Spans)
+            (key, span)
+            for key, spans in await self._ledgers((), ())
+            for span in spans
             if scan_id in span.scan_ids
         ]
 
@@ -126,7 +180,7 @@ class KeyValueSightingLedger:
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""
-        return frozenset(map(_key, await self._store.keys()))
+        return frozenset(map(_key, await self._store.keys("*.*")))
 
     async def erase(self, key: LedgerKey) -> None:
         """Erase the ledger of a subject in a recording."""

@@ -44,11 +44,18 @@ def _finding_from(
         before = wire.from_timestamp(
             finding.include_rejected_before_time, f"{path}.include_rejected_before_time"
         )
-    until = None
+    received = until = None
     if finding.HasField("footage_receive_time"):
         received = wire.from_timestamp(finding.footage_receive_time, f"{path}.footage_receive_time")
         until = backstop_time(received, sighting.delete_time)
-    return Finding(sighting, template, finding.still, before, until)
+    return Finding(
+        sighting,
+        template,
+        finding.still,
+        include_rejected_before=before,
+        still_until=until,
+        received=received,
+    )
 
 
 def _sighting_from(

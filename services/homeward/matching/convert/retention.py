@@ -50,4 +50,6 @@ def to_report(report: RetentionReport) -> retention_service_pb2.GetRetentionRepo
         rebuild_due=report.rebuild_due,
         lifecycle=common_convert.to_lifecycle(report.lifecycle),
         encryption=common_convert.to_encryption(report.encryption),
+        unknown_collections=report.unknown_files,
+        lost_sighting_count=report.lost_sightings,
     )

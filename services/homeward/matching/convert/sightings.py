@@ -11,6 +11,7 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
+from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -22,6 +23,9 @@ from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import invalid_token
+
+MOST_LOST = 1000
+"""Lost sightings that are named; all are counted."""
 
 _SIGHTING_STATES = {
     SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
@@ -39,6 +43,7 @@ _DISPOSITIONS = {
     Disposition.JOINED: sighting_service_pb2.RecordedSighting.DISPOSITION_JOINED,
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
+    Disposition.FOOTAGE_REMOVED: sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED,
     Disposition.SCAN_REFUSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED,
 }
 
@@ -173,4 +178,23 @@ def to_page(
     """Return a page of sightings as protobuf has it."""
     return sighting_service_pb2.ListSightingsResponse(
         sightings=[to_sighting(sighting) for sighting in sightings], next_page_token=token
+    )
+
+
+def to_lost(lost: Lost) -> sighting_service_pb2.LostSightings:
+    """Return what is lost as protobuf has it."""
+    return sighting_service_pb2.LostSightings(
+        sightings=[
+            sighting_service_pb2.LostSighting(
+                sighting_id=one.sighting_id,
+                subject_id=one.subject_id,
+                footage_id=one.footage_id,
+                start_offset=wire.to_duration(one.start),
+                end_offset=wire.to_duration(one.end),
+                confirmed=one.confirmed,
+            )
+            for one in lost.sightings[:MOST_LOST]
+        ],
+        sighting_count=len(lost.sightings),
+        confirmed_still_count=lost.confirmed_stills,
     )

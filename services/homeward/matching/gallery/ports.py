@@ -72,6 +72,12 @@ class Purgeable(Protocol):
     async def remains(self, place: str) -> str:
         """Return why files that `Removed` named may be there still; empty when they are gone."""
 
+    async def unknown(self) -> tuple[str, ...]:
+        """Return files of this kind of data that no record names, so that nothing removes them.
+
+        They come back with an older state of the store, and may hold what was erased since.
+        """
+
     async def rebuild(self, proceed: Proceed) -> bool:
         """Move the remaining data to other files, under another key, and drop the old files.
 

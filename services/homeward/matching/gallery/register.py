@@ -5,6 +5,7 @@ Each change is of the record alone, so that a replica can write it by compare-an
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -43,6 +44,12 @@ class CollectionRecord:
         return ModelInfo(self.model_name, self.model_digest, self.template_size)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All collections that it names."""
+        begun = (self.next.collection,) if self.next else ()
+        return (self.collection, *begun, *self.retired)
+
+    @property
     def rebuild_due(self) -> bool:
         """Whether files may hold bytes of what was removed, but for the retired ones'.
 
@@ -65,6 +72,11 @@ class Successor:
 def new_name(name: str) -> Successor:
     """Return a successor of a name and salt that were never used."""
     return Successor(f"{name}-{secrets.token_hex(4)}", secrets.token_hex(32))
+
+
+def is_name(collection: str, *, of: str) -> bool:
+    """Tell whether a collection is named as `new_name` does."""
+    return re.fullmatch(rf"{of}-[0-9a-f]{{8}}", collection) is not None
 
 
 def with_making(collection: str, record: CollectionRecord) -> CollectionRecord:

@@ -45,6 +45,19 @@ class RejectedSpan:
     """None when an earlier version of Homeward rejected it."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedSpan:
+    """A stretch of a recording of which a sighting was recorded."""
+
+    sighting_id: str
+    subject_id: str
+    footage_id: str
+    start: timedelta
+    """From the start of the recording."""
+    end: timedelta
+    confirmed: bool
+
+
 class SightingLedger(Protocol):
     """Decides what a finding is part of (`spans.place`), and remembers what reviewers decided.
 
@@ -75,6 +88,29 @@ class SightingLedger(Protocol):
         Returns:
             The span as it is now; None when the ledger does not have it.
         """
+
+    async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
+        """Note that a sighting is written, or that it is about to be removed.
+
+        To be called after the one and before the other, so that a sighting that the ledger has as
+        recorded is there, or is lost. A ledger without the span stays as it is.
+        """
+
+    async def recorded(
+        self, *, subject_ids: Collection[str] = (), footage_ids: Collection[str] = ()
+    ) -> list[RecordedSpan]:
+        """Return the spans that fit whose sightings are recorded; an empty filter fits all."""
+
+    async def close(self, footage_id: str, *, received: datetime) -> None:
+        """Note, for 31 days, that a recording is removed, and that no finding of it is to come.
+
+        Args:
+            footage_id: The recording. The same file, uploaded again, has the same id.
+            received: When it came.
+        """
+
+    async def is_closed(self, footage_id: str, received: datetime | None) -> bool:
+        """Tell whether a recording that came at a time, None if unknown, was removed since."""
 
     async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
         """Return the span of a sighting as it is now; None when the ledger does not have it."""
@@ -117,7 +153,12 @@ def settled(
             return span
         rejected = rejection is not None
         return replace(
-            span, rejected=rejected, settled=not rejected, rejection=rejection, review=review
+            span,
+            rejected=rejected,
+            settled=not rejected,
+            rejection=rejection,
+            review=review,
+            recorded=span.recorded and not rejected,
         )
 
     return tuple(map(decided, spans))
@@ -126,6 +167,32 @@ def settled(
 def span_of(spans: tuple[Span, ...], sighting_id: str) -> Span | None:
     """Return the span of a sighting; None when none has it."""
     return next((span for span in spans if span.sighting_id == sighting_id), None)
+
+
+def with_recorded(spans: tuple[Span, ...], sighting_id: str, *, recorded: bool) -> tuple[Span, ...]:
+    """Return the spans with a note on one of them, as `SightingLedger.note_recorded` says."""
+    return tuple(
+        replace(span, recorded=recorded and not span.rejected)
+        if span.sighting_id == sighting_id
+        else span
+        for span in spans
+    )
+
+
+def recorded_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RecordedSpan]:
+    """Return those of the spans whose sightings are recorded."""
+    return [
+        RecordedSpan(
+            span.sighting_id,
+            key.subject_id,
+            key.footage_id,
+            span.start,
+            span.end,
+            span.is_confirmed,
+        )
+        for span in spans
+        if span.recorded
+    ]
 
 
 def rejected_spans(key: LedgerKey, spans: tuple[Span, ...]) -> list[RejectedSpan]:

@@ -123,6 +123,8 @@ class Finding:
     """Record it even where a sighting was rejected before then."""
     still_until: datetime | None = None
     """When the store itself is to remove the still; None leaves that to the still's age."""
+    received: datetime | None = None
+    """When the first byte of the recording came; None when the scanner did not state it."""
 
 
 class Disposition(Enum):
@@ -132,4 +134,5 @@ class Disposition(Enum):
     JOINED = "joined"
     REJECTED_BEFORE = "rejected before"
     SUBJECT_CLOSED = "subject closed"
+    FOOTAGE_REMOVED = "footage removed"
     SCAN_REFUSED = "scan refused"

@@ -58,6 +58,9 @@ class SightingIndex(Purgeable, Pinned, Protocol):
     async def get(self, sighting_id: str) -> Sighting | None:
         """Return a sighting, or None."""
 
+    async def holding(self, sighting_ids: Collection[str]) -> frozenset[str]:
+        """Return those of the sightings that are there."""
+
     async def template(self, sighting_id: str) -> Template | None:
         """Return the template of a sighting that is there; None if it was of a former model."""
 

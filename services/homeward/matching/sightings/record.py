@@ -58,8 +58,8 @@ class SightingRecording:
     async def _record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         sighting, template = finding.sighting, finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
-        if not await self._subject_is_open(sighting.subject_id):
-            return Disposition.SUBJECT_CLOSED, None
+        if (ended := await self._ended(finding)) is not None:
+            return ended, None
         async with self._kept.changing:
             placement = await self._place(finding)
             if placement.span.rejected:
@@ -70,14 +70,27 @@ class SightingRecording:
             parts = await self._absorbed(placement)
             joined = await self._join(held, parts, finding, placement)
             await self._kept.forget([erased(part) for part in parts])
-            if not await self._subject_is_open(sighting.subject_id):
-                # Closed meanwhile, perhaps after its sightings were erased: this one goes too.
+            if (ended := await self._ended(finding)) is not None:
+                # Meanwhile, perhaps after all that there was is erased: this one goes too.
                 await self._kept.forget([erased(joined)])
                 await self._kept.ledger.erase(ledger_key(sighting))
-                return Disposition.SUBJECT_CLOSED, None
+                return ended, None
+            if not placement.span.recorded:
+                await self._kept.ledger.note_recorded(
+                    ledger_key(joined), joined.sighting_id, recorded=True
+                )
             kept = await self._kept.as_decided(joined)
         new = placement.is_new or held is None
         return _told(kept, Disposition.RECORDED if new else Disposition.JOINED)
+
+    async def _ended(self, finding: Finding) -> Disposition | None:
+        """Return why there are to be no sightings of its subject or in its recording any more."""
+        sighting = finding.sighting
+        if not await self._subject_is_open(sighting.subject_id):
+            return Disposition.SUBJECT_CLOSED
+        if await self._kept.ledger.is_closed(sighting.footage_id, finding.received):
+            return Disposition.FOOTAGE_REMOVED
+        return None
 
     async def _absorbed(self, placement: Placement) -> list[Sighting]:
         """Return the sightings that are to be part of another one, and are there still."""

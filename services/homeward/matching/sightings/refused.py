@@ -71,6 +71,9 @@ class RefusedScans:
             going = await self._going(scan_id, spans)
             names = [one.sighting_id for one in going]
             held = await self._held(names)
+            for key, span in spans:  # or else they would count as lost
+                if _alone(scan_id, span):
+                    await self._kept.ledger.note_recorded(key, span.sighting_id, recorded=False)
             stills = [name for name in names if await self._kept.stills.left(name)]
             removed = await self._kept.forget(going)
             await self._hand_over(scan_id, spans)
@@ -87,8 +90,8 @@ class RefusedScans:
         )
 
     async def _held(self, sighting_ids: Sequence[str]) -> list[str]:
-        """Return the sightings that the index returns."""
-        return [name for name in sighting_ids if await self._kept.index.get(name) is not None]
+        """Return the sightings that the index has."""
+        return sorted(await self._kept.index.holding(sighting_ids))
 
     async def _going(
         self, scan_id: str, spans: Sequence[tuple[LedgerKey, Span]]

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import RejectedSpan
+from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import (
     Decision,
     ErasedSighting,
@@ -31,11 +32,13 @@ class SightingReview:
 
     Args:
         kept: The sightings that are kept.
+        lost: Finds those that are lost.
         visible: Tells whom the caller may see.
     """
 
-    def __init__(self, kept: KeptSightings, visible: VisibleSubjects) -> None:
+    def __init__(self, kept: KeptSightings, lost: LostSightings, visible: VisibleSubjects) -> None:
         self._kept = kept
+        self._lost = lost
         self._visible = visible
 
     async def get(self, sighting_id: str) -> Sighting:
@@ -82,6 +85,16 @@ class SightingReview:
         before = after.sighting_ids if after and after.score == last else ()
         equal = tuple(one.sighting_id for one in page if one.score == last)
         return page, SightingCursor(last, (*before, *equal))
+
+    async def lost(self, which: SightingFilter) -> Lost:
+        """Return what was recorded of the listed subjects and recordings, and is lost.
+
+        The other filters do not count: what is not there has no camera and no score.
+        """
+        subject_ids = await self._visible_among(which.subject_ids)
+        if subject_ids is None:
+            return Lost()
+        return await self._lost.find(subject_ids=subject_ids, footage_ids=which.footage_ids)
 
     async def with_prefix(self, prefix: str, *, size: int) -> list[Sighting]:
         """Return sightings whose ids begin so, `size` at most, in the order of their ids."""
@@ -252,7 +265,7 @@ class SightingReview:
 def _not_found(sighting_id: str) -> errors.NotFoundError:
     return errors.NotFoundError(
         f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
-        " its subject",
+        " its subject, or the store has lost it, as a list of sightings says",
         reason=errors.Reason.SIGHTING_NOT_FOUND,
         metadata={"sighting_id": sighting_id},
     )

@@ -50,6 +50,9 @@ class Span:
     """Of a settled one; None when an earlier version of Homeward settled it."""
     absorbed: tuple[str, ...] = ()
     """Sightings that it has taken in, which are removed by whoever records a finding of it."""
+    recorded: bool = False
+    """Whether its sighting was written, and was not to be removed since: if it is not there, it is
+    lost. False of what an earlier version of Homeward recorded."""
     scan_ids: tuple[str, ...] = ()
     """All scans that found it; empty when an earlier version of Homeward recorded it."""
 
@@ -137,7 +140,7 @@ def _taken_back(span: Span, before: datetime | None) -> Span:
         return span
     if span.rejection is not None and span.rejection.review_time >= before:
         return span
-    return replace(span, rejected=False, rejection=None)
+    return replace(span, rejected=False, rejection=None, recorded=False)
 
 
 def _names(span: Span) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import structlog
 from homeward.core import inventory
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Removed
-from homeward.matching.sightings.kept import KeptSightings, erased
+from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
@@ -53,13 +53,23 @@ class SightingUpkeep:
         self._kept = kept
         self._compared: datetime | None = None
 
-    async def erase_footage(self, footage_id: str) -> int:
-        """Erase the unconfirmed sightings of a recording and its ledger; return how many."""
+    async def erase_footage(self, footage_id: str, *, received: datetime | None = None) -> int:
+        """Erase the unconfirmed sightings of a recording and its ledger; return how many.
+
+        Args:
+            footage_id: The recording.
+            received: When it came: findings that a scanner had under way are not recorded then.
+                None when that is not known, as of a recording that never was complete.
+        """
         async with self._kept.changing:
+            # In this order: what a finding that comes now has written is found below, or the
+            # finding sees that the recording is removed, and removes it (`record`).
+            if received is not None:
+                await self._kept.ledger.close(footage_id, received=received)
+            await self._kept.ledger.erase_footage(footage_id)
             found = await self._kept.index.find(SightingFilter(footage_ids=[footage_id]))
             going = [item for item in found if item.state is not SightingState.CONFIRMED]
             await self._kept.forget([erased(item) for item in going])
-            await self._kept.ledger.erase_footage(footage_id)
         return len(going)
 
     async def remove_subject(self, subject_id: str) -> RemovedSightings:
@@ -104,6 +114,10 @@ class SightingUpkeep:
         now = self._kept.clock.now()
         async with self._kept.changing:
             due = await self._kept.index.find(SightingFilter(expired_at=now))
+            for item in due:  # or else they would count as lost
+                await self._kept.ledger.note_recorded(
+                    ledger_key(item), item.sighting_id, recorded=False
+                )
             try:
                 await self._kept.forget([erased(item) for item in due])
             except errors.FailedPreconditionError as error:  # it must not keep what else is due

@@ -3,7 +3,7 @@ from __future__ import annotations
 # ruff: noqa: N802 - gRPC names the methods
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -58,6 +58,7 @@ class FakeMatching(
         self.refuses = False
         self.findings: list[sighting_service_pb2.SightingFinding] = []
         self.dispositions: list[Any] = []
+        self.erasures: list[sighting_service_pb2.EraseFootageSightingsRequest] = []
 
     async def RecordSightings(self, request: Any, _: Any) -> Any:
         self.findings += request.findings
@@ -68,6 +69,10 @@ class FakeMatching(
             ]
             or [sighting_service_pb2.RecordedSighting() for _ in request.findings]
         )
+
+    async def EraseFootageSightings(self, request: Any, _: Any) -> Any:
+        self.erasures.append(request)
+        return sighting_service_pb2.EraseFootageSightingsResponse()
 
     async def Match(self, _: Any, __: Any) -> Any:
         return matching_service_pb2.MatchResponse(
@@ -196,11 +201,15 @@ async def test_a_finding_that_is_dropped_tells_why(
     matcher: GrpcMatcher, fake: FakeMatching, make: Any
 ) -> None:
     kinds = sighting_service_pb2.RecordedSighting
-    fake.dispositions = [kinds.DISPOSITION_REJECTED_BEFORE, kinds.DISPOSITION_SUBJECT_CLOSED]
+    fake.dispositions = [
+        kinds.DISPOSITION_REJECTED_BEFORE,
+        kinds.DISPOSITION_SUBJECT_CLOSED,
+        kinds.DISPOSITION_FOOTAGE_REMOVED,
+    ]
 
-    recorded = await matcher.record([a_finding(make, make.footage())] * 2)
+    recorded = await matcher.record([a_finding(make, make.footage())] * 3)
 
-    assert recorded == [Drop.REJECTED_BEFORE, Drop.SUBJECT_CLOSED]
+    assert recorded == [Drop.REJECTED_BEFORE, Drop.SUBJECT_CLOSED, Drop.FOOTAGE_REMOVED]
 
 
 @pytest.mark.parametrize(
@@ -251,3 +260,16 @@ async def test_a_service_that_does_not_know_ours_is_said_to_refuse_it(
 
     with pytest.raises(errors.UnavailableError, match="it does not know this service"):
         await matcher.case_references({SUBJECT})
+
+
+async def test_an_erasure_says_when_the_recording_came(
+    matcher: GrpcMatcher, fake: FakeMatching
+) -> None:
+    received = datetime(2026, 3, 4, 12, 0, 0, 17, tzinfo=UTC)
+
+    await matcher.erase_footage_sightings("footage-1", received=received)
+    await matcher.erase_footage_sightings("footage-2", received=None)
+
+    known, unknown = fake.erasures
+    assert wire.from_timestamp(known.footage_receive_time, "") == received
+    assert not unknown.HasField("footage_receive_time")

@@ -25,6 +25,7 @@ async def test_deleted_footage_is_gone(
 
     assert await keys(bucket) == []
     assert matcher.erased == [footage.footage_id]
+    assert matcher.erased_of == [footage.receive_time]
 
 
 async def test_a_deletion_whose_sightings_could_not_be_erased_can_be_repeated(

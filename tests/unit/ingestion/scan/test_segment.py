@@ -402,6 +402,17 @@ async def test_a_match_of_a_subject_that_was_closed_is_not_counted_as_rejected(
     assert (done.counts.dropped, done.counts.closed) == (1, 1)
 
 
+async def test_a_recording_that_was_removed_meanwhile_was_not_searched(stage: Stage) -> None:
+    stage.matcher.footage_removed = True
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 6)
+
+    with pytest.raises(errors.NotFoundError) as refused:
+        await stage.search()
+
+    assert refused.value.reason is errors.Reason.FOOTAGE_NOT_FOUND
+
+
 async def test_only_the_subjects_of_the_scan_are_looked_for(stage: Stage) -> None:
     stage.empty(0, 10)
     stage.walks(ALICE, 2, 3)

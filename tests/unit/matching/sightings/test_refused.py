@@ -179,8 +179,10 @@ async def test_an_erasure_that_broke_off_is_finished_by_the_next(
     with monkeypatch.context() as broken:
         broken.setattr(matching.stores.ledger, call, fail)
         first = await matching.scan_erasure.erase(REFUSED)
+    lost = await matching.review.lost(SightingFilter())
     certificate = await matching.scan_erasure.erase(REFUSED)
 
+    assert lost.count == 0
     assert set(outcomes(first).values()) == {ErasureOutcome.FAILED}
     assert ErasureOutcome.FAILED not in outcomes(certificate).values()
     assert (await matching.everything())["ledger"] == 0

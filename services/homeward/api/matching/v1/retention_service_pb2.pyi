@@ -96,9 +96,15 @@ class GetRetentionReportResponse(_message.Message):
     REBUILD_DUE_FIELD_NUMBER: _builtins.int
     LIFECYCLE_FIELD_NUMBER: _builtins.int
     ENCRYPTION_FIELD_NUMBER: _builtins.int
+    UNKNOWN_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    LOST_SIGHTING_COUNT_FIELD_NUMBER: _builtins.int
     rebuild_due: _builtins.bool
     """Whether files of the vector store hold bytes of what was erased, until the next sweep rebuilds
     them.
+    """
+    lost_sighting_count: _builtins.int
+    """Sightings that were recorded and are not there any more, although nobody had them removed; with
+    stills of confirmed ones that have none. `ListSightings` tells which.
     """
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
@@ -122,6 +128,13 @@ class GetRetentionReportResponse(_message.Message):
     def encryption(self) -> _containers.RepeatedCompositeFieldContainer[_retention_pb2.BucketEncryption]:
         """The encryption of the buckets of photographs and stills."""
 
+    @_builtins.property
+    def unknown_collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collections of the vector store that are named as this service names its own, and that no record
+        of it names. They come back with an older state of the store, may hold templates, places and
+        times of people who were erased since, and are not removed: they may be another installation's.
+        """
+
     def __init__(
         self,
         *,
@@ -131,10 +144,12 @@ class GetRetentionReportResponse(_message.Message):
         rebuild_due: _builtins.bool = ...,
         lifecycle: _retention_pb2.LifecycleSpan | None = ...,
         encryption: _abc.Iterable[_retention_pb2.BucketEncryption] | None = ...,
+        unknown_collections: _abc.Iterable[_builtins.str] | None = ...,
+        lost_sighting_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifecycle", b"lifecycle", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "held", b"held", "lifecycle", b"lifecycle", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encryption", b"encryption", "held", b"held", "lifecycle", b"lifecycle", "lost_sighting_count", b"lost_sighting_count", "rebuild_due", b"rebuild_due", "report_time", b"report_time", "store_problems", b"store_problems", "unknown_collections", b"unknown_collections"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
@@ -30,7 +31,7 @@ from homeward.api.matching.v1 import sighting_pb2 as homeward_dot_api_dot_matchi
 from homeward.api.matching.v1 import subject_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/sighting_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/matching/v1/sighting.proto\x1a&homeward/api/matching/v1/subject.proto\"[\n\x16RecordSightingsRequest\x12\x41\n\x08\x66indings\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.SightingFindingB\x04\xe2\x41\x01\x02\"\xa4\x02\n\x0fSightingFinding\x12:\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.SightingB\x04\xe2\x41\x01\x02\x12\x38\n\x08template\x18\x02 \x01(\x0b\x32 .homeward.api.common.v1.TemplateB\x04\xe2\x41\x01\x02\x12\x13\n\x05still\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x46\n\x1cinclude_rejected_before_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12>\n\x14\x66ootage_receive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"V\n\x17RecordSightingsResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeward.api.matching.v1.RecordedSighting\"\xd3\x02\n\x10RecordedSighting\x12K\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32\x36.homeward.api.matching.v1.RecordedSighting.Disposition\x12\x34\n\x08sighting\x18\x02 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\"\xbb\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44ISPOSITION_RECORDED\x10\x01\x12\x16\n\x12\x44ISPOSITION_JOINED\x10\x02\x12\x1f\n\x1b\x44ISPOSITION_REJECTED_BEFORE\x10\x03\x12\x1e\n\x1a\x44ISPOSITION_SUBJECT_CLOSED\x10\x04\x12\x1c\n\x18\x44ISPOSITION_SCAN_REFUSED\x10\x05\"k\n\x12GetSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\x04view\x18\x02 \x01(\x0e\x32&.homeward.api.matching.v1.SightingViewB\x04\xe2\x41\x01\x01\"\xb4\x01\n\x13GetSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\r\n\x05still\x18\x02 \x01(\x0c\x12\x17\n\x0freference_photo\x18\x03 \x01(\x0c\x12?\n\x12reference_face_box\x18\x04 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\"\xc8\x02\n\x14ListSightingsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x66ootage_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12>\n\x06states\x18\x03 \x03(\x0e\x32(.homeward.api.matching.v1.Sighting.StateB\x04\xe2\x41\x01\x01\x12<\n\x08interval\x18\x04 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ncamera_ids\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08scan_ids\x18\x08 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tid_prefix\x18\t \x01(\tB\x04\xe2\x41\x01\x01\"g\n\x15ListSightingsResponse\x12\x35\n\tsightings\x18\x01 \x03(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x80\x01\n\x15ListRejectionsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x66ootage_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x16ListRejectionsResponse\x12\x37\n\nrejections\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Rejection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x15ReviewSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12@\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecisionB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08reviewer\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x16ReviewSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\"L\n\x15\x45xportSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nunapproved\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x8e\x01\n\x16\x45xportSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\r\n\x05still\x18\x02 \x01(\x0c\x12/\n\x0b\x65xport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"8\n\x1c\x45raseFootageSightingsRequest\x12\x18\n\nfootage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"5\n\x1d\x45raseFootageSightingsResponse\x12\x14\n\x0c\x65rased_count\x18\x01 \x01(\x05\"2\n\x19\x45raseScanSightingsRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x1a\x45raseScanSightingsResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"2\n\x15WatchSightingsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\"N\n\x16WatchSightingsResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting*^\n\x0cSightingView\x12\x1d\n\x19SIGHTING_VIEW_UNSPECIFIED\x10\x00\x12\x17\n\x13SIGHTING_VIEW_BASIC\x10\x01\x12\x16\n\x12SIGHTING_VIEW_FULL\x10\x02\x32\xdf\t\n\x0fSightingService\x12\x86\x01\n\x0fRecordSightings\x12\x30.homeward.api.matching.v1.RecordSightingsRequest\x1a\x31.homeward.api.matching.v1.RecordSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x02\x12|\n\x0bGetSighting\x12,.homeward.api.matching.v1.GetSightingRequest\x1a-.homeward.api.matching.v1.GetSightingResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x07\x90\xb5\x18\x04\x12\x81\x01\n\rListSightings\x12..homeward.api.matching.v1.ListSightingsRequest\x1a/.homeward.api.matching.v1.ListSightingsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\x84\x01\n\x0eListRejections\x12/.homeward.api.matching.v1.ListRejectionsRequest\x1a\x30.homeward.api.matching.v1.ListRejectionsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\x80\x01\n\x0eReviewSighting\x12/.homeward.api.matching.v1.ReviewSightingRequest\x1a\x30.homeward.api.matching.v1.ReviewSightingResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x02\x90\xb5\x18\x03\x12\x80\x01\n\x0e\x45xportSighting\x12/.homeward.api.matching.v1.ExportSightingRequest\x1a\x30.homeward.api.matching.v1.ExportSightingResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x02\x90\xb5\x18\x05\x12\x98\x01\n\x15\x45raseFootageSightings\x12\x36.homeward.api.matching.v1.EraseFootageSightingsRequest\x1a\x37.homeward.api.matching.v1.EraseFootageSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x07\x12\x8f\x01\n\x12\x45raseScanSightings\x12\x33.homeward.api.matching.v1.EraseScanSightingsRequest\x1a\x34.homeward.api.matching.v1.EraseScanSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x07\x12\x86\x01\n\x0eWatchSightings\x12/.homeward.api.matching.v1.WatchSightingsRequest\x1a\x30.homeward.api.matching.v1.WatchSightingsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x07\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/homeward/api/matching/v1/sighting_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a\'homeward/api/matching/v1/sighting.proto\x1a&homeward/api/matching/v1/subject.proto\"[\n\x16RecordSightingsRequest\x12\x41\n\x08\x66indings\x18\x01 \x03(\x0b\x32).homeward.api.matching.v1.SightingFindingB\x04\xe2\x41\x01\x02\"\xa4\x02\n\x0fSightingFinding\x12:\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.SightingB\x04\xe2\x41\x01\x02\x12\x38\n\x08template\x18\x02 \x01(\x0b\x32 .homeward.api.common.v1.TemplateB\x04\xe2\x41\x01\x02\x12\x13\n\x05still\x18\x03 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x46\n\x1cinclude_rejected_before_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12>\n\x14\x66ootage_receive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"V\n\x17RecordSightingsResponse\x12;\n\x07results\x18\x01 \x03(\x0b\x32*.homeward.api.matching.v1.RecordedSighting\"\xf4\x02\n\x10RecordedSighting\x12K\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32\x36.homeward.api.matching.v1.RecordedSighting.Disposition\x12\x34\n\x08sighting\x18\x02 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\"\xdc\x01\n\x0b\x44isposition\x12\x1b\n\x17\x44ISPOSITION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44ISPOSITION_RECORDED\x10\x01\x12\x16\n\x12\x44ISPOSITION_JOINED\x10\x02\x12\x1f\n\x1b\x44ISPOSITION_REJECTED_BEFORE\x10\x03\x12\x1e\n\x1a\x44ISPOSITION_SUBJECT_CLOSED\x10\x04\x12\x1f\n\x1b\x44ISPOSITION_FOOTAGE_REMOVED\x10\x05\x12\x1c\n\x18\x44ISPOSITION_SCAN_REFUSED\x10\x06\"k\n\x12GetSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12:\n\x04view\x18\x02 \x01(\x0e\x32&.homeward.api.matching.v1.SightingViewB\x04\xe2\x41\x01\x01\"\xb4\x01\n\x13GetSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\r\n\x05still\x18\x02 \x01(\x0c\x12\x17\n\x0freference_photo\x18\x03 \x01(\x0c\x12?\n\x12reference_face_box\x18\x04 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\"\xc8\x02\n\x14ListSightingsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x66ootage_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12>\n\x06states\x18\x03 \x03(\x0e\x32(.homeward.api.matching.v1.Sighting.StateB\x04\xe2\x41\x01\x01\x12<\n\x08interval\x18\x04 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ncamera_ids\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08scan_ids\x18\x08 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tid_prefix\x18\t \x01(\tB\x04\xe2\x41\x01\x01\"\x9e\x01\n\x15ListSightingsResponse\x12\x35\n\tsightings\x18\x01 \x03(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x35\n\x04lost\x18\x03 \x01(\x0b\x32\'.homeward.api.matching.v1.LostSightings\"\x81\x01\n\rLostSightings\x12\x39\n\tsightings\x18\x01 \x03(\x0b\x32&.homeward.api.matching.v1.LostSighting\x12\x16\n\x0esighting_count\x18\x02 \x01(\x05\x12\x1d\n\x15\x63onfirmed_still_count\x18\x03 \x01(\x05\"\xbe\x01\n\x0cLostSighting\x12\x13\n\x0bsighting_id\x18\x01 \x01(\t\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\nfootage_id\x18\x03 \x01(\t\x12/\n\x0cstart_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tconfirmed\x18\x06 \x01(\x08\"\x80\x01\n\x15ListRejectionsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0b\x66ootage_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"j\n\x16ListRejectionsResponse\x12\x37\n\nrejections\x18\x01 \x03(\x0b\x32#.homeward.api.matching.v1.Rejection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa2\x01\n\x15ReviewSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12@\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0e\x32(.homeward.api.matching.v1.ReviewDecisionB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08reviewer\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\"N\n\x16ReviewSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\"L\n\x15\x45xportSightingRequest\x12\x19\n\x0bsighting_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nunapproved\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x8e\x01\n\x16\x45xportSightingResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting\x12\r\n\x05still\x18\x02 \x01(\x0c\x12/\n\x0b\x65xport_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"x\n\x1c\x45raseFootageSightingsRequest\x12\x18\n\nfootage_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12>\n\x14\x66ootage_receive_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"5\n\x1d\x45raseFootageSightingsResponse\x12\x14\n\x0c\x65rased_count\x18\x01 \x01(\x05\"2\n\x19\x45raseScanSightingsRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"_\n\x1a\x45raseScanSightingsResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"2\n\x15WatchSightingsRequest\x12\x19\n\x0bsubject_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\"N\n\x16WatchSightingsResponse\x12\x34\n\x08sighting\x18\x01 \x01(\x0b\x32\".homeward.api.matching.v1.Sighting*^\n\x0cSightingView\x12\x1d\n\x19SIGHTING_VIEW_UNSPECIFIED\x10\x00\x12\x17\n\x13SIGHTING_VIEW_BASIC\x10\x01\x12\x16\n\x12SIGHTING_VIEW_FULL\x10\x02\x32\xdf\t\n\x0fSightingService\x12\x86\x01\n\x0fRecordSightings\x12\x30.homeward.api.matching.v1.RecordSightingsRequest\x1a\x31.homeward.api.matching.v1.RecordSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x02\x12|\n\x0bGetSighting\x12,.homeward.api.matching.v1.GetSightingRequest\x1a-.homeward.api.matching.v1.GetSightingResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x02\x07\x90\xb5\x18\x04\x12\x81\x01\n\rListSightings\x12..homeward.api.matching.v1.ListSightingsRequest\x1a/.homeward.api.matching.v1.ListSightingsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\x84\x01\n\x0eListRejections\x12/.homeward.api.matching.v1.ListRejectionsRequest\x1a\x30.homeward.api.matching.v1.ListRejectionsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\x80\x01\n\x0eReviewSighting\x12/.homeward.api.matching.v1.ReviewSightingRequest\x1a\x30.homeward.api.matching.v1.ReviewSightingResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x02\x90\xb5\x18\x03\x12\x80\x01\n\x0e\x45xportSighting\x12/.homeward.api.matching.v1.ExportSightingRequest\x1a\x30.homeward.api.matching.v1.ExportSightingResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x02\x90\xb5\x18\x05\x12\x98\x01\n\x15\x45raseFootageSightings\x12\x36.homeward.api.matching.v1.EraseFootageSightingsRequest\x1a\x37.homeward.api.matching.v1.EraseFootageSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x07\x12\x8f\x01\n\x12\x45raseScanSightings\x12\x33.homeward.api.matching.v1.EraseScanSightingsRequest\x1a\x34.homeward.api.matching.v1.EraseScanSightingsResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x07\x90\xb5\x18\x07\x12\x86\x01\n\x0eWatchSightings\x12/.homeward.api.matching.v1.WatchSightingsRequest\x1a\x30.homeward.api.matching.v1.WatchSightingsResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x07\x90\xb5\x18\x04\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -93,6 +94,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPORTSIGHTINGREQUEST'].fields_by_name['unapproved']._serialized_options = b'\342A\001\001'
   _globals['_ERASEFOOTAGESIGHTINGSREQUEST'].fields_by_name['footage_id']._loaded_options = None
   _globals['_ERASEFOOTAGESIGHTINGSREQUEST'].fields_by_name['footage_id']._serialized_options = b'\342A\001\002'
+  _globals['_ERASEFOOTAGESIGHTINGSREQUEST'].fields_by_name['footage_receive_time']._loaded_options = None
+  _globals['_ERASEFOOTAGESIGHTINGSREQUEST'].fields_by_name['footage_receive_time']._serialized_options = b'\342A\001\001'
   _globals['_ERASESCANSIGHTINGSREQUEST'].fields_by_name['scan_id']._loaded_options = None
   _globals['_ERASESCANSIGHTINGSREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_WATCHSIGHTINGSREQUEST'].fields_by_name['subject_ids']._loaded_options = None
@@ -115,50 +118,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGHTINGSERVICE'].methods_by_name['EraseScanSightings']._serialized_options = b'\220\002\002\212\265\030\003\n\001\007\220\265\030\007'
   _globals['_SIGHTINGSERVICE'].methods_by_name['WatchSightings']._loaded_options = None
   _globals['_SIGHTINGSERVICE'].methods_by_name['WatchSightings']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\007\220\265\030\004'
-  _globals['_SIGHTINGVIEW']._serialized_start=2945
-  _globals['_SIGHTINGVIEW']._serialized_end=3039
-  _globals['_RECORDSIGHTINGSREQUEST']._serialized_start=298
-  _globals['_RECORDSIGHTINGSREQUEST']._serialized_end=389
-  _globals['_SIGHTINGFINDING']._serialized_start=392
-  _globals['_SIGHTINGFINDING']._serialized_end=684
-  _globals['_RECORDSIGHTINGSRESPONSE']._serialized_start=686
-  _globals['_RECORDSIGHTINGSRESPONSE']._serialized_end=772
-  _globals['_RECORDEDSIGHTING']._serialized_start=775
-  _globals['_RECORDEDSIGHTING']._serialized_end=1114
-  _globals['_RECORDEDSIGHTING_DISPOSITION']._serialized_start=927
-  _globals['_RECORDEDSIGHTING_DISPOSITION']._serialized_end=1114
-  _globals['_GETSIGHTINGREQUEST']._serialized_start=1116
-  _globals['_GETSIGHTINGREQUEST']._serialized_end=1223
-  _globals['_GETSIGHTINGRESPONSE']._serialized_start=1226
-  _globals['_GETSIGHTINGRESPONSE']._serialized_end=1406
-  _globals['_LISTSIGHTINGSREQUEST']._serialized_start=1409
-  _globals['_LISTSIGHTINGSREQUEST']._serialized_end=1737
-  _globals['_LISTSIGHTINGSRESPONSE']._serialized_start=1739
-  _globals['_LISTSIGHTINGSRESPONSE']._serialized_end=1842
-  _globals['_LISTREJECTIONSREQUEST']._serialized_start=1845
-  _globals['_LISTREJECTIONSREQUEST']._serialized_end=1973
-  _globals['_LISTREJECTIONSRESPONSE']._serialized_start=1975
-  _globals['_LISTREJECTIONSRESPONSE']._serialized_end=2081
-  _globals['_REVIEWSIGHTINGREQUEST']._serialized_start=2084
-  _globals['_REVIEWSIGHTINGREQUEST']._serialized_end=2246
-  _globals['_REVIEWSIGHTINGRESPONSE']._serialized_start=2248
-  _globals['_REVIEWSIGHTINGRESPONSE']._serialized_end=2326
-  _globals['_EXPORTSIGHTINGREQUEST']._serialized_start=2328
-  _globals['_EXPORTSIGHTINGREQUEST']._serialized_end=2404
-  _globals['_EXPORTSIGHTINGRESPONSE']._serialized_start=2407
-  _globals['_EXPORTSIGHTINGRESPONSE']._serialized_end=2549
-  _globals['_ERASEFOOTAGESIGHTINGSREQUEST']._serialized_start=2551
-  _globals['_ERASEFOOTAGESIGHTINGSREQUEST']._serialized_end=2607
-  _globals['_ERASEFOOTAGESIGHTINGSRESPONSE']._serialized_start=2609
-  _globals['_ERASEFOOTAGESIGHTINGSRESPONSE']._serialized_end=2662
-  _globals['_ERASESCANSIGHTINGSREQUEST']._serialized_start=2664
-  _globals['_ERASESCANSIGHTINGSREQUEST']._serialized_end=2714
-  _globals['_ERASESCANSIGHTINGSRESPONSE']._serialized_start=2716
-  _globals['_ERASESCANSIGHTINGSRESPONSE']._serialized_end=2811
-  _globals['_WATCHSIGHTINGSREQUEST']._serialized_start=2813
-  _globals['_WATCHSIGHTINGSREQUEST']._serialized_end=2863
-  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_start=2865
-  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_end=2943
-  _globals['_SIGHTINGSERVICE']._serialized_start=3042
-  _globals['_SIGHTINGSERVICE']._serialized_end=4289
+  _globals['_SIGHTINGVIEW']._serialized_start=3455
+  _globals['_SIGHTINGVIEW']._serialized_end=3549
+  _globals['_RECORDSIGHTINGSREQUEST']._serialized_start=330
+  _globals['_RECORDSIGHTINGSREQUEST']._serialized_end=421
+  _globals['_SIGHTINGFINDING']._serialized_start=424
+  _globals['_SIGHTINGFINDING']._serialized_end=716
+  _globals['_RECORDSIGHTINGSRESPONSE']._serialized_start=718
+  _globals['_RECORDSIGHTINGSRESPONSE']._serialized_end=804
+  _globals['_RECORDEDSIGHTING']._serialized_start=807
+  _globals['_RECORDEDSIGHTING']._serialized_end=1179
+  _globals['_RECORDEDSIGHTING_DISPOSITION']._serialized_start=959
+  _globals['_RECORDEDSIGHTING_DISPOSITION']._serialized_end=1179
+  _globals['_GETSIGHTINGREQUEST']._serialized_start=1181
+  _globals['_GETSIGHTINGREQUEST']._serialized_end=1288
+  _globals['_GETSIGHTINGRESPONSE']._serialized_start=1291
+  _globals['_GETSIGHTINGRESPONSE']._serialized_end=1471
+  _globals['_LISTSIGHTINGSREQUEST']._serialized_start=1474
+  _globals['_LISTSIGHTINGSREQUEST']._serialized_end=1802
+  _globals['_LISTSIGHTINGSRESPONSE']._serialized_start=1805
+  _globals['_LISTSIGHTINGSRESPONSE']._serialized_end=1963
+  _globals['_LOSTSIGHTINGS']._serialized_start=1966
+  _globals['_LOSTSIGHTINGS']._serialized_end=2095
+  _globals['_LOSTSIGHTING']._serialized_start=2098
+  _globals['_LOSTSIGHTING']._serialized_end=2288
+  _globals['_LISTREJECTIONSREQUEST']._serialized_start=2291
+  _globals['_LISTREJECTIONSREQUEST']._serialized_end=2419
+  _globals['_LISTREJECTIONSRESPONSE']._serialized_start=2421
+  _globals['_LISTREJECTIONSRESPONSE']._serialized_end=2527
+  _globals['_REVIEWSIGHTINGREQUEST']._serialized_start=2530
+  _globals['_REVIEWSIGHTINGREQUEST']._serialized_end=2692
+  _globals['_REVIEWSIGHTINGRESPONSE']._serialized_start=2694
+  _globals['_REVIEWSIGHTINGRESPONSE']._serialized_end=2772
+  _globals['_EXPORTSIGHTINGREQUEST']._serialized_start=2774
+  _globals['_EXPORTSIGHTINGREQUEST']._serialized_end=2850
+  _globals['_EXPORTSIGHTINGRESPONSE']._serialized_start=2853
+  _globals['_EXPORTSIGHTINGRESPONSE']._serialized_end=2995
+  _globals['_ERASEFOOTAGESIGHTINGSREQUEST']._serialized_start=2997
+  _globals['_ERASEFOOTAGESIGHTINGSREQUEST']._serialized_end=3117
+  _globals['_ERASEFOOTAGESIGHTINGSRESPONSE']._serialized_start=3119
+  _globals['_ERASEFOOTAGESIGHTINGSRESPONSE']._serialized_end=3172
+  _globals['_ERASESCANSIGHTINGSREQUEST']._serialized_start=3174
+  _globals['_ERASESCANSIGHTINGSREQUEST']._serialized_end=3224
+  _globals['_ERASESCANSIGHTINGSRESPONSE']._serialized_start=3226
+  _globals['_ERASESCANSIGHTINGSRESPONSE']._serialized_end=3321
+  _globals['_WATCHSIGHTINGSREQUEST']._serialized_start=3323
+  _globals['_WATCHSIGHTINGSREQUEST']._serialized_end=3373
+  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_start=3375
+  _globals['_WATCHSIGHTINGSRESPONSE']._serialized_end=3453
+  _globals['_SIGHTINGSERVICE']._serialized_start=3552
+  _globals['_SIGHTINGSERVICE']._serialized_end=4799
 # @@protoc_insertion_point(module_scope)

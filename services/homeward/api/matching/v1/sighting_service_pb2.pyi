@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -104,7 +105,9 @@ class SightingFinding(_message.Message):
     @_builtins.property
     def footage_receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the first byte of the recording came: the store itself removes the still on the day on
-        which it would remove the recording. Absent: by the age of the still.
+        which it would remove the recording, and what was found before the recording was removed is
+        told from what is found in it once it is uploaded again. Absent: the still goes by its age, and
+        a removal counts.
         """
 
     def __init__(
@@ -170,7 +173,9 @@ class RecordedSighting(_message.Message):
         """Dropped: a reviewer has rejected it before."""
         DISPOSITION_SUBJECT_CLOSED: RecordedSighting._Disposition.ValueType  # 4
         """Dropped: the subject is not open any more."""
-        DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 5
+        DISPOSITION_FOOTAGE_REMOVED: RecordedSighting._Disposition.ValueType  # 5
+        """Dropped: the recording was removed, and what was found in it erased."""
+        DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 6
         """Dropped: the scan's authorisation was refused."""
 
     class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
@@ -186,7 +191,9 @@ class RecordedSighting(_message.Message):
     """Dropped: a reviewer has rejected it before."""
     DISPOSITION_SUBJECT_CLOSED: RecordedSighting.Disposition.ValueType  # 4
     """Dropped: the subject is not open any more."""
-    DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 5
+    DISPOSITION_FOOTAGE_REMOVED: RecordedSighting.Disposition.ValueType  # 5
+    """Dropped: the recording was removed, and what was found in it erased."""
+    DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 6
     """Dropped: the scan's authorisation was refused."""
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
@@ -355,25 +362,114 @@ class ListSightingsResponse(_message.Message):
 
     SIGHTINGS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page. Empty: this is the last."""
     @_builtins.property
     def sightings(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.Sighting]:
         """The sightings."""
 
+    @_builtins.property
+    def lost(self) -> Global___LostSightings:
+        """What was recorded of the listed subjects and recordings and is not there any more, although
+        nobody had it removed. Set on the first page, and then empty when nothing is lost; a list with
+        losses must not be read as all that was found.
+        """
+
     def __init__(
         self,
         *,
         sightings: _abc.Iterable[_sighting_pb2.Sighting] | None = ...,
         next_page_token: _builtins.str = ...,
+        lost: Global___LostSightings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sightings", b"sightings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost", "next_page_token", b"next_page_token", "sightings", b"sightings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSightingsResponse: _TypeAlias = ListSightingsResponse  # noqa: Y015
+
+@_typing.final
+class LostSightings(_message.Message):
+    """Sightings that the store of sightings has lost, as when it came back empty or with an older state."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTINGS_FIELD_NUMBER: _builtins.int
+    SIGHTING_COUNT_FIELD_NUMBER: _builtins.int
+    CONFIRMED_STILL_COUNT_FIELD_NUMBER: _builtins.int
+    sighting_count: _builtins.int
+    """How many there are."""
+    confirmed_still_count: _builtins.int
+    """Stills of other confirmed sightings, of whomever, that no sighting has."""
+    @_builtins.property
+    def sightings(self) -> _containers.RepeatedCompositeFieldContainer[Global___LostSighting]:
+        """Those in recordings that are held, at most 1000. Each is found again by searching its recording
+        again, and comes back under its id, with the decision that was taken on it.
+        """
+
+    def __init__(
+        self,
+        *,
+        sightings: _abc.Iterable[Global___LostSighting] | None = ...,
+        sighting_count: _builtins.int = ...,
+        confirmed_still_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed_still_count", b"confirmed_still_count", "sighting_count", b"sighting_count", "sightings", b"sightings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostSightings: _TypeAlias = LostSightings  # noqa: Y015
+
+@_typing.final
+class LostSighting(_message.Message):
+    """A sighting that was recorded and is lost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    START_OFFSET_FIELD_NUMBER: _builtins.int
+    END_OFFSET_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.str
+    """Its id."""
+    subject_id: _builtins.str
+    """Whom it is alike to."""
+    footage_id: _builtins.str
+    """The recording."""
+    confirmed: _builtins.bool
+    """Whether a reviewer had confirmed it."""
+    @_builtins.property
+    def start_offset(self) -> _duration_pb2.Duration:
+        """Where it begins, from the start of the recording."""
+
+    @_builtins.property
+    def end_offset(self) -> _duration_pb2.Duration:
+        """Where it ends."""
+
+    def __init__(
+        self,
+        *,
+        sighting_id: _builtins.str = ...,
+        subject_id: _builtins.str = ...,
+        footage_id: _builtins.str = ...,
+        start_offset: _duration_pb2.Duration | None = ...,
+        end_offset: _duration_pb2.Duration | None = ...,
+        confirmed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_offset", b"end_offset", "start_offset", b"start_offset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "end_offset", b"end_offset", "footage_id", b"footage_id", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LostSighting: _TypeAlias = LostSighting  # noqa: Y015
 
 @_typing.final
 class ListRejectionsRequest(_message.Message):
@@ -568,16 +664,25 @@ class EraseFootageSightingsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FOOTAGE_ID_FIELD_NUMBER: _builtins.int
+    FOOTAGE_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     footage_id: _builtins.str
     """Its id. Required."""
+    @_builtins.property
+    def footage_receive_time(self) -> _timestamp_pb2.Timestamp:
+        """When its first byte came. What a scanner finds in the recording that came then, or before, is
+        not recorded from now on; the same file, uploaded again, comes later. Absent when that is not
+        known: nothing is kept out.
+        """
+
     def __init__(
         self,
         *,
         footage_id: _builtins.str = ...,
+        footage_receive_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_id", b"footage_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_id", b"footage_id", "footage_receive_time", b"footage_receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
