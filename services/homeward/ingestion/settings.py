@@ -74,7 +74,8 @@ class IngestionSettings(EngineSettings):
         le=168,
         description="Hours within which somebody must authorise a scan. One that nobody has"
         " authorised by then is refused: it is stopped, and what it found is erased. Unset: none"
-        " has to be authorised.",
+        " has to be authorised. Set it once every replica and scanner has this version: an earlier"
+        " one drops what it does not know of a scan.",
     )
     authorise_own_scans: bool = Field(
         default=False,
