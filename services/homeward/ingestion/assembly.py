@@ -125,8 +125,8 @@ def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
 
 async def open_scans(
     settings: IngestionSettings, parts: Parts, clock: Clock, stack: AsyncExitStack
-) -> Scans:
-    """Open the scans of the API role, and plan them beside the rest.
+) -> tuple[Scans, ScanAuthorising]:
+    """Open the scans of the API role and what decides on them, and plan them beside the rest.
 
     Args:
         settings: How much may be under way, and how long segments are.
@@ -147,7 +147,7 @@ async def open_scans(
     )
     for _ in range(PLANNERS):
         await stack.enter_async_context(in_background(planner.run()))
-    return Scans(
+    scans = Scans(
         records=parts.scans,
         plans=parts.plans,
         scope=scope,
@@ -156,19 +156,14 @@ async def open_scans(
         limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
         rules=settings.scan_rules,
     )
-
-
-def authorise_scans(
-    settings: IngestionSettings, parts: Parts, scans: Scans, clock: Clock
-) -> ScanAuthorising:
-    """Return what decides on scans."""
-    return ScanAuthorising(
+    authorising = ScanAuthorising(
         scans=scans,
         records=parts.scans,
         sightings=parts.matcher,
         clock=clock,
         rules=settings.scan_rules,
     )
+    return scans, authorising
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:
