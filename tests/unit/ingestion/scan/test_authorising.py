@@ -350,3 +350,11 @@ async def test_a_record_of_an_earlier_version_needs_no_authorisation(desk: Desk)
 
     assert (held.authorisation, held.justification) == (Authorisation(), Justification())
     assert await desk.sweep() == 0
+
+
+async def test_the_next_deadline_is_of_what_still_waits(desk: Desk) -> None:
+    first = await desk.authorising.next_deadline()
+    await desk.authorise()
+
+    assert first == desk.clock.now() + WITHIN
+    assert await desk.authorising.next_deadline() is None
