@@ -15,8 +15,9 @@ def require_justified(scope: ScanScope, why: Justification, rules: ScanRules) ->
     """
     missing = missing_targets(scope)
     if rules.targeted and missing and not why.everything:
+        lacking = ", ".join(_NAMES[one] for one in missing)
         raise errors.InvalidArgumentError(
-            f"the scan is not targeted: its scope lacks {', '.join(_NAMES[one] for one in missing)};"
+            f"the scan is not targeted: its scope lacks {lacking};"
             " a scan that has to search everything says why",
             reason=errors.Reason.SCAN_NOT_TARGETED,
             metadata={"missing": ",".join(missing)},
