@@ -376,6 +376,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
         self.rejections: list[sighting_pb2.Rejection] = []
+        self.reviewed: sighting_pb2.Sighting | Refusal | None = None
+        """What a review makes of it; None confirms it."""
         self.gone = False
 
     def GetSighting(self, request: Any, context: Any) -> Any:
@@ -405,7 +407,12 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         if self.gone:
             Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
-        self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+        if isinstance(self.reviewed, Refusal):
+            self.reviewed.abort(context)
+        if self.reviewed is not None:
+            self.sighting.MergeFrom(self.reviewed)
+        else:
+            self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
         return sighting_service_pb2.ReviewSightingResponse(sighting=self.sighting)
 
     def ExportSighting(self, request: Any, context: Any) -> Any:

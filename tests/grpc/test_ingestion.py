@@ -38,7 +38,7 @@ from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.media import Finding, FootageProblem, MediaInfo, Stretch, VideoTrack
-from homeward.ingestion.footage.receiving import RETRY_SECONDS
+from homeward.ingestion.footage.receiving import RETRY_SECONDS, LeastProgress
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
@@ -743,7 +743,13 @@ async def test_a_file_that_was_put_to_its_url_is_not_checked_over_the_limit(
 
 @pytest.mark.parametrize(
     "terms",
-    [IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT, upload_idle=timedelta(milliseconds=50))],
+    [
+        IntakeTerms(
+            timedelta(minutes=15),
+            FOOTAGE_LIMIT,
+            least_progress=LeastProgress(timedelta(milliseconds=50)),
+        )
+    ],
 )
 async def test_an_upload_of_which_nothing_comes_is_ended(
     under_way: SimpleNamespace,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeward.api.ingestion.v1 import scan_pb2
 from homeward.cli import times
-from homeward.cli.render import clean
+from homeward.cli.terminal import clean
 
 _State = scan_pb2.ScanAuthorisation
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import click
 from google.rpc import code_pb2
 
 from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
@@ -20,6 +19,8 @@ from homeward.cli import (
     patience,
     policy_figures,
     progress,
+    reviews,
+    terminal,
     times,
 )
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
@@ -123,7 +124,7 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
             advice=_how_to_go_on(scan.scan_id),
         ) from None
     except CallError as error:
-        click.echo(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
         raise error from None
     tell_findings(session, findings)
     if findings.scan.state == scan_pb2.Scan.STATE_FAILED:
@@ -357,7 +358,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     words = {
         one.sighting_id: ""
         if one.state == sighting_pb2.Sighting.STATE_UNREVIEWED
-        else enum_word(sighting_pb2.Sighting.State.Name(one.state), "STATE_")
+        else reviews.state(one)
         for one in held
     }
     return [words.get(each.sighting_id, _NOT_HELD) for each in candidates]
@@ -385,7 +386,8 @@ def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     waiting = _waiting(scan)
     if waiting != reported:
         by_itself = "The search goes on by itself when that is over."
-        click.echo(f"\n{waiting}\n{by_itself}" if waiting else "\nThe search goes on.", err=True)
+        lines = [waiting, by_itself] if waiting else ["The search goes on."]
+        terminal.tell_lines(["", *lines], err=True)
     return waiting
 
 

@@ -275,12 +275,13 @@ REFERENCES = DataClass(
 )
 SIGHTINGS = DataClass(
     name="sightings",
-    holds="who, where, when and whether that is certain, how alike; the keyed template of the"
-    " appearance",
+    holds="who, where, when and whether that is certain, how alike, who asked for the search and"
+    " who decided; the keyed template of the appearance",
     owner="matching",
     engine=Engine.QDRANT,
     place="sightings",
-    kept="unreviewed: with their footage; rejected: not at all; confirmed: with the subject",
+    kept="unreviewed, or confirmed by one where two must: with their footage; rejected: not at"
+    " all; confirmed: with the subject",
     removed_by="review, the sweeper, close, erase, the refusal of a scan; then a rebuild under"
     " another key",
 )
@@ -298,9 +299,9 @@ STILLS = DataClass(
 )
 SPANS = DataClass(
     name="spans",
-    holds="which stretches of a recording have a sighting, of which scans, and which were decided:"
-    " how, by whom and when; why, unless it was rejected; which recordings were removed, and when"
-    " they had come",
+    holds="which stretches of a recording have a sighting, of which scans and who asked for those,"
+    " and which were decided: how, by whom and when; why, unless it was rejected; which recordings"
+    " were removed, and when they had come",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",

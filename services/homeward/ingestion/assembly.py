@@ -27,7 +27,7 @@ from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.resource import ScanResource
-from homeward.ingestion.scan.scans import ScanLimits, Scans
+from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
@@ -155,7 +155,7 @@ async def open_scans(
         scope=scope,
         matcher=parts.matcher,
         clock=clock,
-        limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
+        limits=settings.scan_limits,
         rules=settings.scan_rules,
     )
     authorising = ScanAuthorising(
@@ -232,7 +232,7 @@ def _footage(
                 min_footage_age=settings.min_footage_age,
                 keep=settings.footage_keep,
                 concurrent_uploads=settings.concurrent_uploads,
-                upload_idle=settings.upload_idle,
+                least_progress=settings.least_progress,
             ),
         ),
         library=library,

@@ -102,7 +102,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         request_iterator: AsyncIterator[footage_service_pb2.UploadFootageRequest],
         _: Context,
     ) -> footage_service_pb2.UploadFootageResponse:
-        first = await anext(request_iterator, None)
+        first = await self._footage.uploads.first(request_iterator)
         if first is None or first.WhichOneof("payload") != "header":
             raise invalid_field("header", "must be the first message of an upload")
         request_id, header = convert_footage.header_from(first.header)

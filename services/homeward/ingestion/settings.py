@@ -8,7 +8,9 @@ from datetime import timedelta
 from pydantic import Field
 
 from homeward.core.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
+from homeward.ingestion.footage.receiving import LeastProgress
 from homeward.ingestion.scan.authorisation import ScanRules
+from homeward.ingestion.scan.scans import ScanLimits
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -44,8 +46,16 @@ class IngestionSettings(EngineSettings):
         60.0,
         gt=0,
         le=3600,
-        description="After which an upload ends of which nothing comes; what had come is kept, and"
-        " it can go on from there.",
+        description="After which an upload ends of which nothing comes, or less than"
+        " HOMEWARD_UPLOAD_LEAST_BYTES; what had come is kept, and it can go on from there. Time in"
+        " which the service does not wait for the uploader does not count.",
+    )
+    upload_least_bytes: int = Field(
+        64 * 1024,
+        ge=1,
+        le=1024**3,
+        description="What must come of an upload in each HOMEWARD_UPLOAD_IDLE_SECONDS, so that slow"
+        " ones do not take the places of others.",
     )
     segment_seconds: float = Field(
         60.0,
@@ -61,6 +71,20 @@ class IngestionSettings(EngineSettings):
         le=1000,
         description="Scans that may be under way at a time; another one is refused until one has"
         " ended or was cancelled. They take turns at the scanners.",
+    )
+    max_scans_per_caller: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Of these, those that one caller may have under way, where callers are checked."
+        " Unset: as many as all together.",
+    )
+    max_scan_segments_per_caller: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="Segments that may wait of one caller's scans when they create another one."
+        " Unset: as many as of all together.",
     )
     targeted_scans: bool = Field(
         default=True,
@@ -105,9 +129,19 @@ class IngestionSettings(EngineSettings):
         return timedelta(seconds=self.min_footage_age_seconds)
 
     @property
-    def upload_idle(self) -> timedelta:
-        """After which an upload ends of which nothing comes."""
-        return timedelta(seconds=self.upload_idle_seconds)
+    def least_progress(self) -> LeastProgress:
+        """What must come of an upload."""
+        return LeastProgress(timedelta(seconds=self.upload_idle_seconds), self.upload_least_bytes)
+
+    @property
+    def scan_limits(self) -> ScanLimits:
+        """What may be searched at a time."""
+        return ScanLimits(
+            scans=self.max_scans,
+            segments=self.max_scan_segments,
+            scans_per_caller=self.max_scans_per_caller,
+            segments_per_caller=self.max_scan_segments_per_caller,
+        )
 
     @property
     def footage_keep(self) -> timedelta:

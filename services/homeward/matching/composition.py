@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
@@ -16,6 +16,7 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
@@ -79,6 +80,8 @@ class Choices:
     """Within what time the object store frees the bytes of what was deleted; None if unknown."""
     review_grace: timedelta = timedelta(days=7)
     """How long after its review date a subject is closed."""
+    review_rules: ReviewRules = field(default_factory=ReviewRules)
+    """What is asked of those who review sightings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
         recording=SightingRecording(kept, subject_is_open, refused),
-        review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
+        review=SightingReview(
+            kept, lost, partial(visible_subjects, stores.records), choices.review_rules
+        ),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         policies=policies,

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -50,6 +51,16 @@ class MatchingSettings(EngineSettings):
         description="Days after its review date after which a subject that nobody has reviewed is"
         " closed, and its data erased.",
     )
+    two_reviewers: bool = Field(
+        default=False,
+        description="Whether a sighting is confirmed by two people instead of one. Switch it on"
+        " once every replica has this version of Homeward.",
+    )
+    separate_reviewers: bool = Field(
+        default=False,
+        description="Whether those who asked for a search may not confirm what it found. Needs"
+        " HOMEWARD_AUTH_FILE here and for ingestion: without, nobody knows who asks.",
+    )
     sweep_interval_seconds: float = Field(
         600.0,
         gt=0,
@@ -68,6 +79,10 @@ class MatchingSettings(EngineSettings):
                 " one of https"
             )
         return self
+
+    def review_rules(self) -> ReviewRules:
+        """Return what is asked of those who review sightings."""
+        return ReviewRules(self.two_reviewers, self.separate_reviewers)
 
     def frees_after(self) -> timedelta | None:
         """Return `s3_frees_minutes` as a span."""

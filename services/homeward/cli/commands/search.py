@@ -12,7 +12,7 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
-from homeward.cli import authorisation, caveats, policy_figures, times
+from homeward.cli import authorisation, caveats, policy_figures, terminal, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, ExitCode
@@ -107,7 +107,7 @@ def search(
         )
     )
     if awaited := authorisation.sentence(created.scan):
-        click.echo(awaited, err=True)
+        terminal.tell(awaited, err=True)
     return follow(session, created.scan)
 
 
@@ -124,4 +124,4 @@ def _warn(session: Session, subject_ids: Sequence[str]) -> None:
         *policy_figures.warnings(policy.policy_id, policy.figures),
         *caveats.of_scope(session, subject_ids, worth),
     ):
-        click.echo(line, err=True)
+        terminal.tell(line, err=True)

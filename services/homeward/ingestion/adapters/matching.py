@@ -247,6 +247,7 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
             footage_sha256=draft.footage.header.sha256,
             clock_offset=wire.to_duration(draft.footage.header.start_time - draft.true_start),
             delete_time=wire.to_timestamp(draft.footage.delete_time),
+            requesters=[draft.requester] if draft.requester else [],
         ),
         template=_to_template(draft.template),
         still=draft.still,

@@ -376,6 +376,7 @@ class Comparer:
             template=appearance.fused,
             still=self._images.still(shot.portrait),
             include_rejected_before=task.include_rejected_before,
+            requester=task.requester,
         )
 
 

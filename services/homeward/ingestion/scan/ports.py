@@ -158,6 +158,8 @@ class SightingDraft:
     """JPEG of the person, every other face blurred."""
     include_rejected_before: datetime | None = None
     """Record the finding even if a reviewer rejected a sighting there before this time."""
+    requester: str = ""
+    """Who asked for the scan; empty if that is not known."""
 
     @property
     def time_uncertain(self) -> bool:

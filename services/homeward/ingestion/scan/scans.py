@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -37,6 +37,10 @@ class ScanLimits:
     """Most scans that have not ended."""
     segments: int
     """Segments of these that were planned and have not ended. The last scan may exceed it."""
+    scans_per_caller: int | None = None
+    """Most of these that one caller may have asked for; None for no other limit."""
+    segments_per_caller: int | None = None
+    """Segments of these scans, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,17 +345,29 @@ class Scans:
 
     async def _require_room(self) -> None:
         under_way = await self._records.under_way()
-        if len(under_way) >= self._limits.scans:
-            raise _limit_reached("scans", len(under_way), self._limits.scans)
+        most = self._limits
+        _require_fewer("scans", len(under_way), most.scans)
+        _require_fewer("segments", await self._waiting_segments(under_way), most.segments)
+        requester = name_of_caller("")
+        if not requester or (most.scans_per_caller, most.segments_per_caller) == (None, None):
+            return
+        scans = await asyncio.gather(*map(self._records.get, under_way))
+        own = [one.scan_id for one in scans if one is not None and one.requester == requester]
+        _require_fewer("caller_scans", len(own), most.scans_per_caller)
+        if most.segments_per_caller is not None:
+            waiting = await self._waiting_segments(own)
+            _require_fewer("caller_segments", waiting, most.segments_per_caller)
+
+    async def _waiting_segments(self, scan_ids: Collection[str]) -> int:
+        """Return how many segments of scans that go on were planned and have not ended."""
         segments = 0
-        for scan_id in under_way:
+        for scan_id in scan_ids:
             plan, tally = await asyncio.gather(
                 self._records.plan(scan_id), self._records.tally(scan_id)
             )
             if not plan.value.stopped:
                 segments += plan.value.segments - tally.value.segments
-        if segments >= self._limits.segments:
-            raise _limit_reached("segments", segments, self._limits.segments)
+        return segments
 
     async def _nothing_in_scope(self) -> errors.FailedPreconditionError:
         held = await self._scope.holds_any()
@@ -389,12 +405,22 @@ async def _at_most_every(
             await asyncio.gather(following, return_exceptions=True)
 
 
-def _limit_reached(what: str, under_way: int, most: int) -> errors.ResourceExhaustedError:
-    return errors.ResourceExhaustedError(
-        f"too much is being searched: {under_way} {what} are under way, at most {most} may be;"
-        " wait until a scan has ended, or cancel one",
+_COUNTED = {
+    "scans": "scans are under way",
+    "segments": "segments are under way",
+    "caller_scans": "scans of the caller are under way",
+    "caller_segments": "segments of the caller's scans are under way",
+}
+
+
+def _require_fewer(limit: str, under_way: int, most: int | None) -> None:
+    if most is None or under_way < most:
+        return
+    raise errors.ResourceExhaustedError(
+        f"too much is being searched: {under_way} {_COUNTED[limit]}, at most {most} may be; wait"
+        " until a scan has ended, or cancel one",
         reason=errors.Reason.SCAN_LIMIT,
-        metadata={"limit": what, "under_way": str(under_way), "most": str(most)},
+        metadata={"limit": limit, "under_way": str(under_way), "most": str(most)},
     )
 
 

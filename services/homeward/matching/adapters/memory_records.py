@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from homeward.matching.sightings.deciding import Verdict
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
@@ -18,8 +19,7 @@ from homeward.matching.sightings.ledger import (
     span_of,
     with_recorded,
 )
-from homeward.matching.sightings.model import Review
-from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit.keyvalue import ConflictError, Stored
@@ -101,20 +101,15 @@ class InMemorySightingLedger:
             start=stretch.start,
             end=stretch.end,
             include_rejected_before=stretch.include_rejected_before,
+            requesters=stretch.requesters,
         )
         self._spans[key], placement = with_finder(stretch.scan_id, before, placed)
         return placement
 
-    async def settle(
-        self,
-        key: LedgerKey,
-        sighting_id: str,
-        rejection: Rejection | None,
-        review: Review | None = None,
-    ) -> Span | None:
-        """Note a decision on a sighting, unless somebody else's stands against it."""
+    async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
+        """Count a decision on a sighting, unless somebody else's stands against it."""
         if key in self._spans:
-            self._spans[key] = settled(self._spans[key], sighting_id, rejection, review)
+            self._spans[key] = settled(self._spans[key], sighting_id, verdict)
         return await self.span(key, sighting_id)
 
     async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:

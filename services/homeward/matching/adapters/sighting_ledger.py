@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from homeward.matching.sightings.deciding import Verdict
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
@@ -19,8 +20,7 @@ from homeward.matching.sightings.ledger import (
     span_of,
     with_recorded,
 )
-from homeward.matching.sightings.model import Review
-from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 
@@ -58,6 +58,7 @@ class KeyValueSightingLedger:
                 start=stretch.start,
                 end=stretch.end,
                 include_rejected_before=stretch.include_rejected_before,
+                requesters=stretch.requesters,
             )
             spans, placement = with_finder(stretch.scan_id, before, placed)
             placements.append(placement)
@@ -66,14 +67,8 @@ class KeyValueSightingLedger:
         await edit(self._store, _name(key), change)
         return placements[-1]
 
-    async def settle(
-        self,
-        key: LedgerKey,
-        sighting_id: str,
-        rejection: Rejection | None,
-        review: Review | None = None,
-    ) -> Span | None:
-        """Note a decision on a sighting, unless somebody else's stands against it."""
+    async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
+        """Count a decision on a sighting, unless somebody else's stands against it."""
         now: Span | None = None
 
         async def change(value: bytes | None) -> bytes | None:
@@ -81,7 +76,7 @@ class KeyValueSightingLedger:
             if value is None:
                 now = None
                 return None
-            spans = settled(records.decode(value, _Spans), sighting_id, rejection, review)
+            spans = settled(records.decode(value, _Spans), sighting_id, verdict)
             now = span_of(spans, sighting_id)
             return records.encode(spans)
 

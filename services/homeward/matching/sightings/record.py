@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
-from homeward.matching.sightings.model import Disposition, Finding, Sighting, SightingState
+from homeward.matching.sightings.model import (
+    Disposition,
+    Finding,
+    Sighting,
+    SightingState,
+    each_once,
+)
 from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
 
@@ -105,6 +111,7 @@ class SightingRecording:
             sighting.start_offset,
             sighting.end_offset,
             finding.include_rejected_before,
+            sighting.requesters,
             scan_id=sighting.scan_id,
         )
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
@@ -140,6 +147,7 @@ class SightingRecording:
             figures=vouched.figures,
             rival_score=_rival_score(best, finding.sighting),
             time_uncertain=_time_uncertain(*known, finding.sighting),
+            requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
         )
         if joined == held:
             return joined
@@ -160,16 +168,23 @@ class SightingRecording:
         return joined
 
     async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting | None:
-        """Let a decided sighting rest on an approved policy, once it is found by one."""
+        """Let a decided sighting rest on an approved policy, once it is found by one.
+
+        Of one that may still be confirmed, it is noted who asked for this search.
+        """
         vouched = _vouched(decided, again)
-        if vouched is decided:
-            return decided
+        confirmed = decided.state is SightingState.CONFIRMED
         resting = replace(
             decided,
             threshold=vouched.threshold,
             policy_id=vouched.policy_id,
             figures=vouched.figures,
+            requesters=decided.requesters
+            if confirmed
+            else each_once(decided.requesters, again.requesters),
         )
+        if resting == decided:
+            return decided
         await self._kept.index.update(resting)
         await self._kept.feed.publish(resting)
         return await self._kept.as_decided(resting)

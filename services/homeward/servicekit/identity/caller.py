@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
-from homeward.servicekit import errors
+from homeward.servicekit import errors, wire
 
 
 class Role(StrEnum):
@@ -95,6 +95,20 @@ def require_case(case_reference: str) -> None:
     """
     if not may_see(case_reference):
         raise case_not_assigned("the call is for a case that the caller is not assigned to")
+
+
+def acting_name(stated: str, field: str, *, most: int) -> str:
+    """Return who acts: the caller, whatever is stated; who is stated where nobody is checked.
+
+    Args:
+        stated: The name in the request.
+        field: The path of that.
+        most: Characters that a name may have where callers are not checked.
+
+    Raises:
+        InvalidArgumentError: `FIELD_INVALID`: no name, or too long a one, where it counts.
+    """
+    return name_of_caller("") or wire.text(stated, field, least=1, most=most)
 
 
 def case_not_assigned(message: str) -> errors.PermissionDeniedError:

@@ -89,7 +89,7 @@ class SightingFinding(_message.Message):
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
         `interval`, `best_shot_time`, the three offsets, the scores, `threshold`, `policy_id` and
-        `delete_time`. A scanner of this version also states `time_uncertain`.
+        `delete_time`. A scanner of this version also states `time_uncertain` and `requesters`.
         """
 
     @_builtins.property
@@ -554,7 +554,9 @@ class ReviewSightingRequest(_message.Message):
     reason: _builtins.str
     """Why, at most 1000 characters."""
     reviewer: _builtins.str
-    """Who decides, 1 to 200 characters. Required."""
+    """Who decides. Where callers are checked it is the caller, whatever stands here; elsewhere it is
+    required, 1 to 200 characters.
+    """
     def __init__(
         self,
         *,

@@ -144,10 +144,16 @@ class SightingServiceServicer:
         a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
         remembered.
 
+        Where the installation asks for two reviewers, a sighting that one has confirmed is in
+        `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+        again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+        people must reject what one has confirmed.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

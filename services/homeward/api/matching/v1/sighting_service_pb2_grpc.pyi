@@ -75,10 +75,16 @@ class SightingServiceStub:
     a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
     remembered.
 
+    Where the installation asks for two reviewers, a sighting that one has confirmed is in
+    `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+    again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+    people must reject what one has confirmed.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]
@@ -169,10 +175,16 @@ class SightingServiceAsyncStub(SightingServiceStub):
     a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
     remembered.
 
+    Where the installation asks for two reviewers, a sighting that one has confirmed is in
+    `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+    again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+    people must reject what one has confirmed.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]  # type: ignore[assignment]
@@ -290,10 +302,16 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
         remembered.
 
+        Where the installation asks for two reviewers, a sighting that one has confirmed is in
+        `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+        again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+        people must reject what one has confirmed.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
