@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy import checks
 from deploy.access import AUTH_FILE, access
+from deploy.auditing import KEY_FILE, checkpoints
 from deploy.checks import Check
 from deploy.manifests import Document, Manifests
 
@@ -555,6 +556,16 @@ FAULTS: Sequence[Fault] = (
         "reflection in production",
         access,
         lambda m: _variable(m, "HOMEWARD_REFLECTION").update(value="true"),
+    ),
+    Fault(
+        "a trail whose checkpoints nobody signs",
+        checkpoints,
+        lambda m: _container(m)["env"].remove(_variable(m, KEY_FILE)),
+    ),
+    Fault(
+        "a key that is no secret",
+        checkpoints,
+        lambda m: _variable(m, KEY_FILE).update(value="/tmp/audit.key"),
     ),
     Fault("a bundled engine in production", checks.engines, _bundled),
     Fault(

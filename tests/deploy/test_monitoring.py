@@ -247,7 +247,16 @@ HEALTHY = {
     'homeward_scan_segments_total{outcome="searched"}': f"0+10{HOURS}",
     'homeward_scan_segments_total{outcome="given up"}': f"0{HOURS}",
     "homeward_scan_segment_redeliveries_total": f"0{HOURS}",
+    'homeward_audit_begun_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
+    'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
+    # Nobody calls it.
+    'homeward_audit_begun_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
+    'homeward_audit_events_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
     'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="OK"}': f"0+100{HOURS}",
+    # Up to the limit.
+    'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="PERMISSION_DENIED"}': (
+        f"0+5{HOURS}"
+    ),
     'homeward_rpc_seconds_bucket{rpc="Match",le="0.1"}': f"0+100{HOURS}",
     'homeward_rpc_seconds_bucket{rpc="Match",le="10"}': f"0+100{HOURS}",
     'homeward_rpc_seconds_bucket{rpc="Match",le="+Inf"}': f"0+100{HOURS}",
@@ -260,6 +269,17 @@ ILL = {
     "HomewardStoreProblem": {'homeward_store_problems{job="homeward-ingestion"}': f"1{HOURS}"},
     "HomewardSweepFailing": {
         'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
+    },
+    "HomewardAuditFailing": {
+        'homeward_audit_failures_total{job="homeward-matching"}': f"0+1{HOURS}"
+    },
+    "HomewardAuditStandsStill": {
+        'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"9{HOURS}"
+    },
+    "HomewardRefusals": {
+        'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="UNAUTHENTICATED"}': (
+            f"0+6{HOURS}"
+        )
     },
     "HomewardRetentionNotMeasured": {
         'homeward_retention_measured_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"

@@ -62,6 +62,7 @@ from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.servicekit import errors, wire
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -208,7 +209,7 @@ async def api(
             footage=footage,
             scans=scans,
             authorising=ScanAuthorising(
-                scans=scans, records=kept, sightings=outside, clock=outside
+                scans=scans, records=kept, sightings=outside, clock=outside, acts=InMemoryActs()
             ),
             stretches=IncomparableStretches(scans=scans, footage=library, times=times),
         ),

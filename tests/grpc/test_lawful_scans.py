@@ -38,6 +38,7 @@ from homeward.ingestion.servicer import ScanServicer
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.composition import Choices, compose
 from homeward.matching.servicer import services
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer, Service
 from homeward.servicekit.settings import ServiceSettings
@@ -197,7 +198,12 @@ async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
             rules=rules,
         )
         authorising = ScanAuthorising(
-            scans=use_cases, records=records, sightings=matcher, clock=clock, rules=rules
+            scans=use_cases,
+            records=records,
+            sightings=matcher,
+            clock=clock,
+            acts=InMemoryActs(),
+            rules=rules,
         )
         service = Service(
             "homeward.api.ingestion.v1.ScanService",

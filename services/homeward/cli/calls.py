@@ -22,6 +22,8 @@ FILES: Mapping[str, Sequence[str]] = {
 
 _USUAL_SECONDS = 30.0
 LONGER_SECONDS: Mapping[str, float] = {
+    "homeward.api.common.v1.AuditService/ListAuditEvents": 120.0,
+    "homeward.api.common.v1.AuditService/VerifyAuditTrail": 600.0,
     "homeward.api.ingestion.v1.FootageService/CompleteUpload": 600.0,  # reads the whole file
     "homeward.api.ingestion.v1.FootageService/DeleteFootage": 120.0,
     "homeward.api.ingestion.v1.FootageService/UploadFootage": 21600.0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from homeward.common.auditing import open_audit
 from homeward.core import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
 from homeward.ingestion.adapters.probe import CagedProber
@@ -29,6 +30,8 @@ from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.audit.reading import AuditTrail
+from homeward.servicekit.audit.writer import AuditWriter
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
@@ -54,6 +57,8 @@ class Parts:
     """The store of `scans`."""
     uploads: KeyValueStore
     erasures: KeyValueStore
+    writer: AuditWriter
+    trail: AuditTrail
 
 
 async def assemble(
@@ -65,7 +70,7 @@ async def assemble(
         settings: Where they are.
         clock: Tells the time.
         stack: Closes what is opened.
-        role: `ingestion` or `scanner`: how the connection to NATS shows.
+        role: `ingestion` or `scanner`: how the connection to NATS shows, and who writes events.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
     probers = await stack.enter_async_context(_examining_threads(settings))
@@ -75,6 +80,8 @@ async def assemble(
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
+    service = "scanner" if role == "scanner" else "ingestion"
+    audit, writer = await open_audit(settings, bus, clock, stack, service=service)
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
     cameras = Cameras(await eventually(partial(bucket, inventory.CAMERAS)), clock)
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
@@ -111,6 +118,8 @@ async def assemble(
         scan_store=scans,
         uploads=uploads,
         erasures=erasures,
+        writer=writer,
+        trail=AuditTrail(audit, signer=None, clock=clock),
     )
 
 
@@ -167,6 +176,7 @@ def authorise_scans(
         records=parts.scans,
         sightings=parts.matcher,
         clock=clock,
+        acts=parts.writer,
         rules=settings.scan_rules,
     )
 

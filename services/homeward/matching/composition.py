@@ -39,6 +39,7 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.servicekit.audit.acts import Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -65,6 +66,8 @@ class Stores:
     gallery: SubjectIndex
     index: SightingIndex
     feed: SightingFeed
+    acts: Acts
+    """The audit trail, of what is done without a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
+    upkeep = SightingUpkeep(kept, stores.acts)
     refused = RefusedScans(kept, stores.erasures)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
@@ -153,7 +156,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
-            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
+            files=[
+                LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
+            ],
             lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
@@ -185,6 +190,7 @@ def _reenrolment(
         rebuild=gallery_rebuild,
         faces=stores.faces,
         lease=replacing,
+        acts=stores.acts,
     )
 
 
@@ -231,4 +237,5 @@ def _sweep(
             clock=clock,
         ),
         clock=clock,
+        acts=stores.acts,
     )

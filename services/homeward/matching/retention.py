@@ -16,6 +16,7 @@ from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
 from homeward.servicekit.lifecycle import LifecycleSpan
@@ -29,9 +30,11 @@ class LeasedFiles:
     Args:
         purgeable: What it stands for.
         lease: On replacing collections, which a re-enrolment takes too.
+        acts: Writes down that files were purged.
     """
 
-    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+    def __init__(self, purgeable: Purgeable, lease: Lease, acts: Acts) -> None:
+        self._acts = acts
         self._purgeable = purgeable
         self._lease = lease
 
@@ -69,9 +72,12 @@ class LeasedFiles:
                 metadata={"component": "matching", "address": ""},
             )
         try:
-            return await self._purgeable.rebuild(both)
+            rebuilt = await self._purgeable.rebuild(both)
         finally:
             await self._lease.release()
+        if rebuilt:
+            await self._acts.record("PurgeTemplates", ERASURE, [])
+        return rebuilt
 
 
 @dataclass(frozen=True, slots=True)

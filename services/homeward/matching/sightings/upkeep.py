@@ -16,6 +16,7 @@ from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.objects import ObjectInfo
 
 log = structlog.get_logger()
@@ -47,10 +48,12 @@ class SightingUpkeep:
 
     Args:
         kept: The sightings that are kept.
+        acts: Writes down what a sweep has erased.
     """
 
-    def __init__(self, kept: KeptSightings) -> None:
+    def __init__(self, kept: KeptSightings, acts: Acts) -> None:
         self._kept = kept
+        self._acts = acts
         self._compared: datetime | None = None
 
     async def erase_footage(self, footage_id: str, *, received: datetime | None = None) -> int:
@@ -122,6 +125,9 @@ class SightingUpkeep:
                 await self._kept.forget([erased(item) for item in due])
             except errors.FailedPreconditionError as error:  # it must not keep what else is due
                 log.warning("stills not removed", problem=error.message)
+        if due:
+            names = [f"sighting/{item.sighting_id}" for item in due]
+            await self._acts.record("EraseSightings", ERASURE, names)
         if self._is_compared(now):
             return len(due)
         strays = await self._compare(now, {item.sighting_id for item in due})
@@ -150,6 +156,9 @@ class SightingUpkeep:
         ]
         for item in strays:
             await self._kept.stills.purge(item.key)
+        if strays:
+            names = [f"sighting/{name}" for item in strays if (name := sighting_in(item.key))]
+            await self._acts.record("EraseStrayStills", ERASURE, names)
         return len(strays)
 
     async def _mark_still_gone(self, sighting_id: str) -> None:

@@ -19,6 +19,7 @@ from homeward.ingestion.scan.model import Scan, ScanPlan, ScanScope, ScanState
 from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.identity.caller import Caller, Role, acting_for
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -51,6 +52,7 @@ class Desk:
         self.store = InMemoryKeyValueStore()
         self.records = StoredScanRecords(self.store)
         self.sightings = Sightings()
+        self.acts = InMemoryActs()
         self.restart()
 
     def restart(self, **rules: Any) -> None:
@@ -70,6 +72,7 @@ class Desk:
             records=self.records,
             sightings=self.sightings,
             clock=self.clock,
+            acts=self.acts,
             rules=given,
         )
 
@@ -277,6 +280,7 @@ async def test_a_refusal_that_broke_off_is_finished_by_the_next_sweep(
 
     assert (await desk.held()).authorisation.erase_time == desk.clock.now()
     assert await desk.records.undecided() == []
+    assert desk.acts.recorded == [("RefuseScan", (f"scan/{SCAN}",))]
 
 
 @pytest.mark.parametrize("write", range(1, 8))
