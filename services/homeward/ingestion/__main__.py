@@ -9,7 +9,7 @@ from functools import partial
 
 from homeward.common.retaining import in_time
 from homeward.core import inventory
-from homeward.ingestion.assembly import assemble, authorise_scans, open_scans
+from homeward.ingestion.assembly import assemble, open_scans
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
@@ -37,8 +37,7 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
-        scans = await open_scans(settings, parts, clock, stack)
-        authorising = authorise_scans(settings, parts, scans, clock)
+        scans, authorising = await open_scans(settings, parts, clock, stack)
         stretches = IncomparableStretches(
             scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
         )

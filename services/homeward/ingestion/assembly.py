@@ -134,8 +134,8 @@ def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
 
 async def open_scans(
     settings: IngestionSettings, parts: Parts, clock: Clock, stack: AsyncExitStack
-) -> Scans:
-    """Open the scans of the API role, and plan them beside the rest.
+) -> tuple[Scans, ScanAuthorising]:
+    """Open the scans of the API role and what decides on them, and plan them beside the rest.
 
     Args:
         settings: How much may be under way, and how long segments are.
@@ -156,7 +156,7 @@ async def open_scans(
     )
     for _ in range(PLANNERS):
         await stack.enter_async_context(in_background(planner.run()))
-    return Scans(
+    scans = Scans(
         records=parts.scans,
         plans=parts.plans,
         scope=scope,
@@ -165,13 +165,7 @@ async def open_scans(
         limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
         rules=settings.scan_rules,
     )
-
-
-def authorise_scans(
-    settings: IngestionSettings, parts: Parts, scans: Scans, clock: Clock
-) -> ScanAuthorising:
-    """Return what decides on scans."""
-    return ScanAuthorising(
+    authorising = ScanAuthorising(
         scans=scans,
         records=parts.scans,
         sightings=parts.matcher,
@@ -179,6 +173,7 @@ def authorise_scans(
         acts=parts.writer,
         rules=settings.scan_rules,
     )
+    return scans, authorising
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

@@ -128,14 +128,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         was_erased=certificates.exists,
         clock=clock,
     )
-    policies = Policies(
-        store=stores.approvals,
-        shipped=choices.shipped,
-        faces=stores.faces,
-        count_enrolled=partial(count_enrolled, stores.records),
-        clock=clock,
-        evaluation=choices.evaluation,
-    )
+    policies = _policies(stores, choices, clock)
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
     reenrolment = _reenrolment(stores, gallery_rebuild, replacing)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
@@ -165,6 +158,17 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             clock=clock,
             grace=choices.review_grace,
         ),
+    )
+
+
+def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:
+    return Policies(
+        store=stores.approvals,
+        shipped=choices.shipped,
+        faces=stores.faces,
+        count_enrolled=partial(count_enrolled, stores.records),
+        clock=clock,
+        evaluation=choices.evaluation,
     )
 
 
