@@ -58,6 +58,7 @@ from homeward.ingestion.scan.model import (
 )
 from homeward.ingestion.scan.plan import RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
@@ -207,11 +208,13 @@ async def api(
         services(
             cameras=cameras,
             footage=footage,
-            scans=scans,
-            authorising=ScanAuthorising(
-                scans=scans, records=kept, sightings=outside, clock=outside, acts=InMemoryActs()
+            scans=ScanResource(
+                scans,
+                ScanAuthorising(
+                    scans=scans, records=kept, sightings=outside, clock=outside, acts=InMemoryActs()
+                ),
+                IncomparableStretches(scans=scans, footage=library, times=times),
             ),
-            stretches=IncomparableStretches(scans=scans, footage=library, times=times),
         ),
         listen="localhost:0",
         checks={},

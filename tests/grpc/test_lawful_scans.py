@@ -33,6 +33,7 @@ from homeward.ingestion.scan.authorisation import ScanRules
 from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.model import ScanScope
 from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.servicer import ScanServicer
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
@@ -208,7 +209,7 @@ async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
         service = Service(
             "homeward.api.ingestion.v1.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(use_cases, authorising, stretches=None),  # type: ignore[arg-type]
+            ScanServicer(ScanResource(use_cases, authorising, None)),  # type: ignore[arg-type]
         )
         settings = ServiceSettings(
             listen="localhost:0", drain_seconds=0, auth_file=issuer.write(tmp_path / "auth")

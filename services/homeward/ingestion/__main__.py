@@ -13,7 +13,6 @@ from homeward.ingestion.assembly import assemble, open_scans
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
-from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.audit.around import audited
@@ -37,10 +36,7 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
-        scans, authorising = await open_scans(settings, parts, clock, stack)
-        stretches = IncomparableStretches(
-            scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
-        )
+        scans = await open_scans(settings, parts, clock, stack)
         sweeper = FootageSweeper(
             store=parts.store,
             eraser=parts.footage.eraser,
@@ -55,7 +51,7 @@ async def main() -> None:
         )
         await stack.enter_async_context(
             in_time(
-                each_in_turn(sweeper.sweep, authorising.sweep),
+                each_in_turn(sweeper.sweep, scans.authorising.sweep),
                 parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
@@ -74,13 +70,7 @@ async def main() -> None:
         await GrpcServer.configured(
             settings,
             [
-                *services(
-                    cameras=parts.cameras,
-                    footage=parts.footage,
-                    scans=scans,
-                    authorising=authorising,
-                    stretches=stretches,
-                ),
+                *services(cameras=parts.cameras, footage=parts.footage, scans=scans),
                 AuditServicer(parts.trail).service(),
             ],
             checks={

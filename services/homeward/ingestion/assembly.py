@@ -27,7 +27,9 @@ from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
+from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.audit.reading import AuditTrail
@@ -134,8 +136,8 @@ def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
 
 async def open_scans(
     settings: IngestionSettings, parts: Parts, clock: Clock, stack: AsyncExitStack
-) -> tuple[Scans, ScanAuthorising]:
-    """Open the scans of the API role and what decides on them, and plan them beside the rest.
+) -> ScanResource:
+    """Open the scans of the API role, and plan them beside the rest.
 
     Args:
         settings: How much may be under way, and how long segments are.
@@ -173,7 +175,9 @@ async def open_scans(
         acts=parts.writer,
         rules=settings.scan_rules,
     )
-    return scans, authorising
+    times = StoredIncomparableTimes(parts.store)
+    stretches = IncomparableStretches(scans=scans, footage=parts.footage.library, times=times)
+    return ScanResource(scans, authorising, stretches)
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

@@ -23,9 +23,7 @@ from homeward.ingestion.convert import scans as convert_scans
 from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.scan.authorising import ScanAuthorising
-from homeward.ingestion.scan.scans import Scans
-from homeward.ingestion.scan.stretches import IncomparableStretches
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import PageQuery, page
@@ -194,12 +192,10 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     """`homeward.api.ingestion.v1.ScanService`."""
 
-    def __init__(
-        self, scans: Scans, authorising: ScanAuthorising, stretches: IncomparableStretches
-    ) -> None:
-        self._scans = scans
-        self._authorising = authorising
-        self._stretches = stretches
+    def __init__(self, scans: ScanResource) -> None:
+        self._scans = scans.scans
+        self._authorising = scans.authorising
+        self._stretches = scans.stretches
 
     async def CreateScan(
         self, request: scan_service_pb2.CreateScanRequest, _: Context
@@ -288,9 +284,7 @@ def services(
     *,
     cameras: Cameras,
     footage: FootageResource,
-    scans: Scans,
-    authorising: ScanAuthorising,
-    stretches: IncomparableStretches,
+    scans: ScanResource,
 ) -> list[Service]:
     """Return what the ingestion server serves."""
     package = "homeward.api.ingestion.v1"
@@ -308,6 +302,6 @@ def services(
         Service(
             f"{package}.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(scans, authorising, stretches),
+            ScanServicer(scans),
         ),
     ]
