@@ -30,6 +30,7 @@ from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
+from homeward.ingestion.scan.use_records import UseRecords
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.audit.reading import AuditTrail
@@ -177,7 +178,13 @@ async def open_scans(
     )
     times = StoredIncomparableTimes(parts.store)
     stretches = IncomparableStretches(scans=scans, footage=parts.footage.library, times=times)
-    return ScanResource(scans, authorising, stretches)
+    use_records = UseRecords(
+        scans=scans,
+        records=parts.scans,
+        footage=parts.footage.library,
+        sealer=parts.matcher,
+    )
+    return ScanResource(scans, authorising, stretches, use_records)
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

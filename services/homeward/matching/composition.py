@@ -39,7 +39,9 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.matching.use_records import Events, Findings, UseRecords
 from homeward.servicekit.audit.acts import Acts
+from homeward.servicekit.audit.reading import Signer
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -68,6 +70,10 @@ class Stores:
     feed: SightingFeed
     acts: Acts
     """The audit trail, of what is done without a call."""
+    events: Events | None = None
+    """The same, to be read."""
+    signer: Signer | None = None
+    """Signs checkpoints of it, and use records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class UseCases:
     review: SightingReview
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
+    use_records: UseRecords
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -144,6 +151,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
+        use_records=_use_records(stores, policies, clock),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
@@ -169,6 +177,18 @@ def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:
         count_enrolled=partial(count_enrolled, stores.records),
         clock=clock,
         evaluation=choices.evaluation,
+    )
+
+
+def _use_records(stores: Stores, policies: Policies, clock: Clock) -> UseRecords:
+    return UseRecords(
+        subjects=stores.records,
+        photos=stores.photos,
+        findings=Findings(stores.index, stores.ledger),
+        policies=policies,
+        events=stores.events,
+        signer=stores.signer,
+        clock=clock,
     )
 
 
