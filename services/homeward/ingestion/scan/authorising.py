@@ -39,7 +39,7 @@ class ScanAuthorising:
         records: Their records.
         sightings: Erases what a scan found.
         clock: Tells the time.
-        acts: Writes down what a sweep has refused, or finished.
+        acts: Writes down what a sweep refuses.
         rules: What is asked of those who authorise.
     """
 
@@ -179,11 +179,11 @@ class ScanAuthorising:
                     return held
                 return replace(held, state=AuthorisationState.LAPSED, decide_time=now)
 
+            await self._acts.record("RefuseScan", ERASURE, [f"scan/{scan_id}"])
             scan = await self._decide(scan_id, decide)
             log.warning("scan not authorised in time", scan_id=scan_id)
         if scan.authorisation.state.forbids:
-            await self._acts.record("RefuseScan", ERASURE, [f"scan/{scan_id}"])
-            await self._carry_out(scan_id)
+            await self._carry_out(scan_id)  # by a call to matching, which writes it down
             return True
         if scan.authorisation.state is AuthorisationState.AUTHORISED:
             await self._records.settle_decision(scan_id)

@@ -221,6 +221,8 @@ async def test_what_nobody_decides_on_in_time_is_refused_by_itself(
 
     assert await desk.state() is state
     assert desk.sightings.asked == ([SCAN] if state is STATES.LAPSED else [])
+    written = ("RefuseScan", (f"scan/{SCAN}",))
+    assert desk.acts.recorded == ([written] if state is STATES.LAPSED else [])
     assert (await desk.held()).cancelled is (state is STATES.LAPSED)
 
 
@@ -280,7 +282,6 @@ async def test_a_refusal_that_broke_off_is_finished_by_the_next_sweep(
 
     assert (await desk.held()).authorisation.erase_time == desk.clock.now()
     assert await desk.records.undecided() == []
-    assert desk.acts.recorded == [("RefuseScan", (f"scan/{SCAN}",))]
 
 
 @pytest.mark.parametrize("write", range(1, 8))
@@ -354,3 +355,21 @@ async def test_a_record_of_an_earlier_version_needs_no_authorisation(desk: Desk)
 
     assert (held.authorisation, held.justification) == (Authorisation(), Justification())
     assert await desk.sweep() == 0
+
+
+async def test_what_cannot_be_written_to_the_audit_trail_is_not_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise errors.unavailable("NATS", "localhost:1", "start it")
+
+    desk.clock.advance(WITHIN)
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.acts, "record", fail)
+        with pytest.raises(errors.UnavailableError):
+            await desk.sweep()
+    before = await desk.state()
+    await desk.sweep()
+
+    assert before is STATES.AWAITED
+    assert await desk.state() is STATES.LAPSED
