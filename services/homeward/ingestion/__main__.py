@@ -10,6 +10,7 @@ from functools import partial
 from homeward.common.retaining import in_time
 from homeward.core import inventory
 from homeward.ingestion.assembly import assemble, open_scans
+from homeward.ingestion.authorisation_metrics import measure_authorisations
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
@@ -58,12 +59,14 @@ async def main() -> None:
                 measured=settings.metrics_listen is not None,
             )
         )
-        await stack.enter_async_context(
-            measured(
-                partial(measure_queue, parts.queue.backlog),
-                read=settings.metrics_listen is not None,
-            )
+        measures = (
+            partial(measure_queue, parts.queue.backlog),
+            partial(measure_authorisations, scans.authorising.next_deadline),
         )
+        for measure in measures:
+            await stack.enter_async_context(
+                measured(measure, read=settings.metrics_listen is not None)
+            )
         # Beside the rest: nobody waits for it.
         await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
         unknown = await stack.enter_async_context(refused_calls(parts.writer))

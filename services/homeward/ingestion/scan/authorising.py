@@ -167,6 +167,16 @@ class ScanAuthorising:
             done += await self._see_to(scan_id)
         return done
 
+    async def next_deadline(self) -> datetime | None:
+        """Return the first deadline of the scans that wait to be authorised; None without any."""
+        scans = [await self._records.get(name) for name in await self._records.undecided()]
+        waiting = [
+            one.authorisation.deadline
+            for one in scans
+            if one is not None and one.authorisation.state is AuthorisationState.AWAITED
+        ]
+        return min((one for one in waiting if one is not None), default=None)
+
     async def _see_to(self, scan_id: str) -> bool:
         scan, now = await self._records.get(scan_id), self._clock.now()
         if scan is None:  # it may be about to be created

@@ -373,3 +373,11 @@ async def test_what_cannot_be_written_to_the_audit_trail_is_not_refused(
 
     assert before is STATES.AWAITED
     assert await desk.state() is STATES.LAPSED
+
+
+async def test_the_next_deadline_is_of_what_still_waits(desk: Desk) -> None:
+    first = await desk.authorising.next_deadline()
+    await desk.authorise()
+
+    assert first == desk.clock.now() + WITHIN
+    assert await desk.authorising.next_deadline() is None

@@ -39,7 +39,9 @@ class CreateScanRequest(_message.Message):
     """
     @_builtins.property
     def scope(self) -> _scan_pb2.ScanScope:
-        """The scope. Absent: all footage, for all open subjects."""
+        """The scope. Absent: all footage, for all open subjects, which needs `justification.everything` where
+        scans must be targeted.
+        """
 
     @_builtins.property
     def justification(self) -> _scan_pb2.ScanJustification:
