@@ -15,10 +15,10 @@ def require_justified(scope: ScanScope, why: Justification, rules: ScanRules) ->
     """
     missing = missing_targets(scope)
     if rules.targeted and missing and not why.everything:
+        lacking = ", ".join(_NAMES[one] for one in missing)
         raise errors.InvalidArgumentError(
-            "the scan is not targeted: its scope names "
-            + " and ".join(_NAMES[one] for one in missing)
-            + "; a scan that has to search everything says why",
+            f"the scan is not targeted: its scope lacks {lacking};"
+            " a scan that has to search everything says why",
             reason=errors.Reason.SCAN_NOT_TARGETED,
             metadata={"missing": ",".join(missing)},
         )
@@ -42,7 +42,7 @@ def missing_targets(scope: ScanScope) -> tuple[str, ...]:
 
 
 _NAMES = {
-    "subject_ids": "no subjects",
-    "camera_ids|footage_ids": "neither cameras nor recordings",
-    "interval.start_time|footage_ids": "neither a start nor recordings",
+    "subject_ids": "subjects",
+    "camera_ids|footage_ids": "cameras or recordings",
+    "interval.start_time|footage_ids": "a start",
 }
