@@ -12,7 +12,8 @@ from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
-"""Least gain in score by which a finding replaces the picture of a sighting. A repeated search
+"""Least gain in score by which a finding replaces the picture of a sighting; the score is the best
+one in any case. A repeated search
 detects faces a fraction of a pixel away, and must not change the picture that a reviewer sees."""
 
 
@@ -122,13 +123,16 @@ class SightingRecording:
         """
         known = [*([held] if held else []), *parts]
         comparable = [part for part in known if part.model_digest == finding.template.model_digest]
+        # Of whichever part came first: the segments of a recording come in any order.
+        score = max(part.score for part in (*comparable, finding.sighting))
         best = max(comparable, key=lambda part: part.score, default=finding.sighting)
         if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
             best = finding.sighting
         first = min(known, key=lambda part: part.create_time) if known else None
-        vouched = _vouched(best, finding.sighting)
+        vouched = _vouched(replace(best, score=score), finding.sighting)
         joined = replace(
             _stretched(best, placement.span),
+            score=score,
             scan_id=first.scan_id if first else best.scan_id,
             create_time=first.create_time if first else self._kept.clock.now(),
             threshold=vouched.threshold,

@@ -130,6 +130,17 @@ async def test_only_a_clearly_better_finding_replaces_the_picture(
     assert await matching.review.still(joined) == still
 
 
+@pytest.mark.parametrize("scores", [(0.5, 0.505, 0.503), (0.503, 0.5, 0.505), (0.505, 0.5, 0.503)])
+async def test_the_score_is_the_best_ones_in_whatever_order_parts_come(
+    matching: Any, finding: Any, scores: tuple[float, ...]
+) -> None:
+    for score in scores:
+        _, joined = await matching.recording.record(finding(10, 14, score=score))
+
+    assert joined.score == 0.505
+    assert await matching.review.get(joined.sighting_id) == joined
+
+
 @pytest.mark.parametrize(
     ("first", "second", "told"),
     [(None, None, None), (0.4, None, 0.4), (None, 0.4, 0.4), (0.4, 0.3, 0.4), (0.3, 0.4, 0.4)],
@@ -248,13 +259,20 @@ async def test_a_sighting_that_an_approved_policy_finds_again_rests_on_that(
     assert joined == replace(first, policy_id="p/2", threshold=0.4, figures=approved)
 
 
+@pytest.mark.parametrize("decision", [None, CONFIRM])
 async def test_a_sighting_does_not_rest_on_an_approved_policy_that_would_not_list_it(
-    matching: Any, finding: Any
+    matching: Any, finding: Any, decision: Decision | None
 ) -> None:
     first = await recorded(matching, finding(score=0.5, figures=FIGURES))
-    stricter = finding(score=0.505, threshold=0.502, figures=replace(FIGURES, approved=True))
+    if decision:  # what was decided does not change any more
+        first = await review(matching, first, decision)
+    approved = replace(FIGURES, approved=True)
+    stricter = finding(score=0.505, threshold=0.502, figures=approved)
 
-    assert await matching.recording.record(stricter) == (Disposition.JOINED, first)
+    _, joined = await matching.recording.record(stricter)
+
+    raised = replace(first, score=0.505, threshold=0.502, figures=approved)
+    assert joined == (first if decision else raised)
 
 
 async def test_findings_of_other_footage_stand_apart(matching: Any, finding: Any) -> None:
