@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,6 +25,7 @@ from homeward.servicekit.errors import UnavailableError, unavailable
 from homeward.servicekit.identity.caller import Caller, Role, acting_for
 from homeward.servicekit.interceptors import Call
 
+ROOT = Path(__file__).resolve().parents[3]
 SUBJECT = "11111111-2222-4333-8444-555555555555"
 RPC = f"{subject_service_pb2.DESCRIPTOR.services_by_name['SubjectService'].full_name}/GetSubject"
 
@@ -273,3 +276,13 @@ async def test_an_act_names_ids_of_our_form_alone(
     )
 
     assert (await only(store)).resources == (f"photo/{SUBJECT}",)
+
+
+def test_every_act_is_documented() -> None:
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "services").rglob("*.py"))
+    called = r'(?:record|_record|_ended)\(\s*"([A-Z]\w+)"'
+    acts = {act for text in sources for act in re.findall(called, text)}
+    documented = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
+
+    assert len(acts) > 15
+    assert {act for act in acts if f"`{act}`" not in documented} == set()
