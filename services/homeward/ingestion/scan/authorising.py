@@ -189,7 +189,7 @@ class ScanAuthorising:
                     return held
                 return replace(held, state=AuthorisationState.LAPSED, decide_time=now)
 
-            await self._acts.record("RefuseScan", ERASURE, [f"scan/{scan_id}"])
+            await self._acts.record("LapseScan", ERASURE, [f"scan/{scan_id}"])
             scan = await self._decide(scan_id, decide)
             log.warning("scan not authorised in time", scan_id=scan_id)
         if scan.authorisation.state.forbids:

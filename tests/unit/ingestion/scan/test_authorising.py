@@ -221,7 +221,7 @@ async def test_what_nobody_decides_on_in_time_is_refused_by_itself(
 
     assert await desk.state() is state
     assert desk.sightings.asked == ([SCAN] if state is STATES.LAPSED else [])
-    written = ("RefuseScan", (f"scan/{SCAN}",))
+    written = ("LapseScan", (f"scan/{SCAN}",))
     assert desk.acts.recorded == ([written] if state is STATES.LAPSED else [])
     assert (await desk.held()).cancelled is (state is STATES.LAPSED)
 
