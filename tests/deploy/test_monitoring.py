@@ -230,6 +230,8 @@ HEALTHY = {
     'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2398200{HOURS}",
     'homeward_overdue{job="homeward-ingestion",data="footage"}': f"0{HOURS}",
     'homeward_store_problems{job="homeward-ingestion"}': f"0{HOURS}",
+    'homeward_sightings_lost{instance="a"}': f"0{HOURS}",
+    'homeward_unknown_collections{instance="a"}': f"0{HOURS}",
     # Another replica has the lease.
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion",instance="b"}': f"0{HOURS}",
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0+60{HOURS}",
@@ -268,6 +270,8 @@ ILL = {
     },
     "HomewardOverdue": {'homeward_overdue{job="homeward-ingestion",data="footage"}': f"1{HOURS}"},
     "HomewardStoreProblem": {'homeward_store_problems{job="homeward-ingestion"}': f"1{HOURS}"},
+    "HomewardSightingsLost": {'homeward_sightings_lost{instance="a"}': f"1{HOURS}"},
+    "HomewardUnknownCollections": {'homeward_unknown_collections{instance="a"}': f"1{HOURS}"},
     "HomewardSweepFailing": {
         'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
     },

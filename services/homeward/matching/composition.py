@@ -120,10 +120,10 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept, stores.acts)
-    refused = RefusedScans(kept, stores.erasures)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
+    upkeep = SightingUpkeep(kept, lost, stores.acts)
+    refused = RefusedScans(kept, stores.erasures)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, scan_erasure, certificates = _erasing(stores, choices, upkeep, refused, clock)
     subjects = Subjects(
@@ -160,7 +160,6 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             files=[
                 LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
             ],
-            lost=lost,
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,

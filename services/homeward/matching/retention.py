@@ -12,7 +12,6 @@ import structlog
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Purgeable
 from homeward.matching.gallery.reenrol import Reenrolment
-from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
@@ -126,7 +125,6 @@ class Retention:
         subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         files: What keeps bytes of what was removed until it is rebuilt.
-        lost: Finds sightings that are lost.
         reenrolment: Goes on with one that broke off, and makes templates that the gallery lacks.
         buckets: Of photographs and stills.
         clock: Tells the time.
@@ -139,7 +137,6 @@ class Retention:
         subjects: SubjectSweep,
         sightings: SightingUpkeep,
         files: Sequence[Purgeable],
-        lost: LostSightings,
         reenrolment: Reenrolment,
         buckets: Buckets,
         clock: Clock,
@@ -148,7 +145,6 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._files = files
-        self._lost = lost
         self._reenrolment = reenrolment
         self._buckets = buckets
         self._clock = clock
@@ -187,7 +183,7 @@ class Retention:
     async def report(self) -> RetentionReport:
         """Report what is held."""
         left = (await self._subjects.leftovers()).subject_ids
-        lost = await self._lost.find()
+        lost = await self._sightings.lost()
         unknown = [name for files in self._files for name in await files.unknown()]
         if lost:
             log.warning("sightings are lost", count=lost.count)

@@ -12,6 +12,7 @@ from homeward.core import inventory
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Removed
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
@@ -48,11 +49,13 @@ class SightingUpkeep:
 
     Args:
         kept: The sightings that are kept.
+        lost: Finds those that are lost.
         acts: Writes down what a sweep has erased.
     """
 
-    def __init__(self, kept: KeptSightings, acts: Acts) -> None:
+    def __init__(self, kept: KeptSightings, lost: LostSightings, acts: Acts) -> None:
         self._kept = kept
+        self._lost = lost
         self._acts = acts
         self._compared: datetime | None = None
 
@@ -179,6 +182,10 @@ class SightingUpkeep:
         """Return of whom there are sightings, or a record of them in the ledger."""
         found = {one.subject_id for one in await self._kept.index.find(SightingFilter())}
         return frozenset(found | {key.subject_id for key in await self._kept.ledger.keys()})
+
+    async def lost(self) -> Lost:
+        """Return what is lost, of everybody."""
+        return await self._lost.find()
 
     async def held(self, unfinished: Collection[str] = ()) -> tuple[HeldData, HeldData, HeldData]:
         """Return how many sightings, stills and ledger records there are.
