@@ -42,8 +42,15 @@ def note_text(record: bytes) -> str:
 
 
 def file_of(record: bytes, note: str, verifier_key: str) -> bytes:
-    """Return a file with a signed record, to be read by people too."""
-    content = {"record": json.loads(record), "note": note, "verifier_key": verifier_key}
+    """Return a file with a signed record, to be read by people too.
+
+    Raises:
+        UseRecordError: The record is no JSON.
+    """
+    try:
+        content = {"record": json.loads(record), "note": note, "verifier_key": verifier_key}
+    except (ValueError, RecursionError) as error:
+        raise UseRecordError("is no JSON") from error
     return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"
 
 

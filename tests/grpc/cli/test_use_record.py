@@ -101,3 +101,19 @@ def test_the_record_is_not_written_over_by_its_page(homeward: Homeward, tmp_path
     assert run(["scan", "record", SCAN, "-o", str(tmp_path / "scan.html")]) == 2
     assert list(tmp_path.iterdir()) == []
     assert homeward.scans.created == []
+
+
+@pytest.mark.parametrize("record", [b"\xff", b"{", RECORD.replace(b"R. Viewer", b"Nobody")])
+def test_an_answer_that_is_no_signed_record_is_not_written(
+    homeward: Homeward,
+    key: SigningKey,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record: bytes,
+) -> None:
+    homeward.scans.record = (record, key.sign(note_text(RECORD)), key.verifier.text())
+
+    assert run(["scan", "record", SCAN, "-o", str(tmp_path / "scan.json")]) == 1
+
+    assert "the record that came " in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -307,8 +307,8 @@ def use_record(session: Session, *, scan_id: str, file: Path, force: bool) -> No
         refuse_existing(path, force=force)
     request = scan_service_pb2.GetUseRecordRequest(scan_id=_full(session, scan_id))
     answer = _stub(session).GetUseRecord(request)
-    content = file_of(answer.record, answer.note, answer.verifier_key)
     try:
+        content = file_of(answer.record, answer.note, answer.verifier_key)
         verified = verify_file(content, None)
     except UseRecordError as error:
         raise CliError(f"the record that came {error}", exit_code=ExitCode.INTERNAL) from error
