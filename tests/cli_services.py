@@ -304,6 +304,12 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.authorisation = scan_pb2.ScanAuthorisation()
         self.justification = scan_pb2.ScanJustification()
         self.requester = ""
+        self.record = (b"", "", "")
+        """The use record, its note, and the key that verifies that."""
+
+    def GetUseRecord(self, request: Any, context: Any) -> Any:
+        record, note, key = self.record
+        return scan_service_pb2.GetUseRecordResponse(record=record, note=note, verifier_key=key)
 
     def AuthoriseScan(self, request: Any, context: Any) -> Any:
         return scan_service_pb2.AuthoriseScanResponse(scan=self._decided(request, context))

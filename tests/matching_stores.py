@@ -8,6 +8,7 @@ from typing import Any
 from homeward.matching.adapters.memory import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Stores
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.lifecycle import LifecycleSpan
 from homeward.servicekit.objects import InMemoryObjectStore
@@ -54,6 +55,7 @@ def in_memory(**given: Any) -> Stores:
         "leases": InMemoryKeyValueStore,
         "approvals": InMemoryKeyValueStore,
         "feed": InMemorySightingFeed,
+        "acts": InMemoryActs,
         "buckets": lambda: InMemoryBuckets(photos, evidence),
     }
     missing = {name: make() for name, make in made.items() if name not in given}

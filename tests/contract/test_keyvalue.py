@@ -15,6 +15,8 @@ from typing import Any
 import nats.js.errors
 import psutil
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
 
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.nats import nats_spec
@@ -31,6 +33,8 @@ from homeward.servicekit.keyvalue import (
 )
 from homeward.servicekit.nats import Nats, connection
 from homeward.servicekit.startup import eventually
+
+PushSubscription = JetStreamContext.PushSubscription
 
 
 @pytest.fixture
@@ -219,6 +223,47 @@ async def test_lists_leave_no_consumer_behind_in_nats(bus: Nats, bucket: str) ->
     await asyncio.gather(*(store.entries() for _ in range(50)))
 
     assert await bus.jetstream.consumers_info(f"KV_{bucket}") == []
+
+
+async def test_a_list_does_not_wait_for_a_record_that_was_erased_before_it_was_sent(
+    bus: Nats, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+    asked = PushSubscription.consumer_info
+    answers: list[ConsumerInfo] = []
+
+    async def before_the_erasure(subscription: PushSubscription) -> ConsumerInfo:
+        info = await asked(subscription)
+        answers.append(info)
+        return info.evolve(num_pending=1) if len(answers) == 1 else info
+
+    monkeypatch.setattr(PushSubscription, "consumer_info", before_the_erasure)
+
+    async with asyncio.timeout(10):
+        assert await store.entries() == []
+    assert len(answers) == 2
+
+
+async def test_lists_end_while_records_are_erased(bus: Nats, bucket: str) -> None:
+    store = await bus.open_bucket(bucket, limit=None, replicas=1)
+
+    async def erase_all(number: int) -> None:
+        for key in range(6):
+            await store.erase(f"{number}.{key}")
+
+    async def list_often(number: int) -> None:
+        for _ in range(6):
+            await store.entries(f"{number}.*")
+
+    async def once(number: int) -> None:
+        for key in range(6):
+            await store.put(f"{number}.{key}", b"one")
+        await asyncio.gather(erase_all(number), list_often(number))
+        assert await store.entries(f"{number}.*") == []
+
+    async with asyncio.timeout(30):
+        for number in range(10):
+            await once(number)
 
 
 async def test_nats_holds_no_message_of_an_erased_record(bus: Nats, bucket: str) -> None:

@@ -33,6 +33,7 @@ from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.footage.timeline import VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
 from homeward.servicekit import s3
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.errors import InvalidArgumentError, Reason
 from homeward.servicekit.executor import BoundedExecutor
@@ -167,6 +168,7 @@ def sweep(
         uploads=uploads,
         records=InMemoryKeyValueStore(),
         clock=SystemClock(),
+        acts=InMemoryActs(),
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - swept_after(FOOTAGE_LIMIT)),
     )
 

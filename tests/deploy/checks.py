@@ -24,6 +24,7 @@ from pydantic import SecretStr, ValidationError
 from deploy import images as built
 from deploy import network
 from deploy.access import AUTH_FILE, access
+from deploy.auditing import checkpoints
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
 from homeward.cli.connect import SERVICES
@@ -681,6 +682,7 @@ QUICK: Sequence[Check] = (
     mounts,
     certificates,
     access,
+    checkpoints,
     secrets,
     images,
     headless,

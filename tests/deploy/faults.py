@@ -8,6 +8,7 @@ from typing import Any
 
 from deploy import checks
 from deploy.access import AUTH_FILE, access
+from deploy.auditing import KEY_FILE, checkpoints
 from deploy.checks import Check
 from deploy.manifests import Document, Manifests
 
@@ -565,6 +566,16 @@ FAULTS: Sequence[Fault] = (
         "a reviewer of their own search in production",
         access,
         lambda m: _variable(m, "HOMEWARD_SEPARATE_REVIEWERS").update(value="false"),
+    ),
+    Fault(
+        "a trail whose checkpoints nobody signs",
+        checkpoints,
+        lambda m: _container(m)["env"].remove(_variable(m, KEY_FILE)),
+    ),
+    Fault(
+        "a key that is no secret",
+        checkpoints,
+        lambda m: _variable(m, KEY_FILE).update(value="/tmp/audit.key"),
     ),
     Fault("a bundled engine in production", checks.engines, _bundled),
     Fault(

@@ -230,6 +230,8 @@ HEALTHY = {
     'homeward_footage_oldest_age_seconds{job="homeward-ingestion"}': f"2398200{HOURS}",
     'homeward_overdue{job="homeward-ingestion",data="footage"}': f"0{HOURS}",
     'homeward_store_problems{job="homeward-ingestion"}': f"0{HOURS}",
+    'homeward_sightings_lost{instance="a"}': f"0{HOURS}",
+    'homeward_unknown_collections{instance="a"}': f"0{HOURS}",
     # Another replica has the lease.
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion",instance="b"}': f"0{HOURS}",
     'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0+60{HOURS}",
@@ -248,7 +250,16 @@ HEALTHY = {
     'homeward_scan_segments_total{outcome="searched"}': f"0+10{HOURS}",
     'homeward_scan_segments_total{outcome="given up"}': f"0{HOURS}",
     "homeward_scan_segment_redeliveries_total": f"0{HOURS}",
+    'homeward_audit_begun_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
+    'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
+    # Nobody calls it.
+    'homeward_audit_begun_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
+    'homeward_audit_events_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
     'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="OK"}': f"0+100{HOURS}",
+    # Up to the limit.
+    'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="PERMISSION_DENIED"}': (
+        f"0+5{HOURS}"
+    ),
     'homeward_rpc_seconds_bucket{rpc="Match",le="0.1"}': f"0+100{HOURS}",
     'homeward_rpc_seconds_bucket{rpc="Match",le="10"}': f"0+100{HOURS}",
     'homeward_rpc_seconds_bucket{rpc="Match",le="+Inf"}': f"0+100{HOURS}",
@@ -259,8 +270,21 @@ ILL = {
     },
     "HomewardOverdue": {'homeward_overdue{job="homeward-ingestion",data="footage"}': f"1{HOURS}"},
     "HomewardStoreProblem": {'homeward_store_problems{job="homeward-ingestion"}': f"1{HOURS}"},
+    "HomewardSightingsLost": {'homeward_sightings_lost{instance="a"}': f"1{HOURS}"},
+    "HomewardUnknownCollections": {'homeward_unknown_collections{instance="a"}': f"1{HOURS}"},
     "HomewardSweepFailing": {
         'homeward_sweep_success_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"
+    },
+    "HomewardAuditFailing": {
+        'homeward_audit_failures_total{job="homeward-matching"}': f"0+1{HOURS}"
+    },
+    "HomewardAuditStandsStill": {
+        'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"9{HOURS}"
+    },
+    "HomewardRefusals": {
+        'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="UNAUTHENTICATED"}': (
+            f"0+6{HOURS}"
+        )
     },
     "HomewardRetentionNotMeasured": {
         'homeward_retention_measured_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}"

@@ -395,7 +395,16 @@ def test_after_a_close_no_store_says_where_or_when_somebody_was(
     assert {one.split()[0].split("/")[0] for one in _holding(after, subject)} <= {
         "KV_SUBJECTS",  # a closed one: an id and a date
         "KV_ERASURES",  # the certificate
+        "AUDIT",  # that something was done with it: never beside a place
     }
+    told = [data for place, data in after.items() if place.startswith("AUDIT")]
+    assert [one for one in told if b"subject/" in one or b"sighting/" in one]
+    assert not [
+        one
+        for one in told
+        if (b"subject/" in one or b"sighting/" in one)
+        and (b"footage/" in one or b"camera/" in one or b"street" in one)
+    ]
     path = stack.data / "qdrant"
     payloads = [str(point.payload) for point in _points(connect(url=None, path=path, api_key=None))]
     assert not any(subject in one or name in one for one in payloads)

@@ -114,6 +114,8 @@ def test_an_erased_person_is_in_no_file_of_the_vector_store(
     gone, kept = one["subjectId"], two["subjectId"]
     folder = stack.data / "qdrant"
     before = holding(folder, gone)
+    sighted = stack.run("sighting", "list", "--output", "json").json["sightings"]
+    theirs = [gone, *(each["sightingId"] for each in sighted if each["subjectId"] == gone)]
 
     stack.run("subject", "erase", gone, "--yes")
 
@@ -126,9 +128,17 @@ def test_an_erased_person_is_in_no_file_of_the_vector_store(
     assert before
     assert holding(folder, gone) == []
     assert holding(folder, kept)
-    # Ids of what it led to stay in the records of scans, and its certificate names it.
+    # Ids of what it led to stay in the records of scans, its certificate names it, and the audit
+    # trail says what was done with it.
     streams = {path.split("/")[3] for path in holding(stack.data / "nats", gone)}
-    assert streams <= {"KV_SCANS", "KV_ERASURES"}
+    assert streams <= {"KV_SCANS", "KV_ERASURES", "AUDIT"}
+    trail = stack.run("audit", "list", "--output", "json").json["events"]
+    events = [text for text in map(json.dumps, trail) if any(one in text for one in theirs)]
+    assert events
+    assert len(theirs) > 1
+    # The recording's day is in its id, in its times, and in no time of an event.
+    places = ("footage/", "camera/", "street", START[:10])
+    assert not [text for text in events if any(place in text for place in places)]
     sighted = stack.run("sighting", "list", "--output", "json").json["sightings"]
     assert {each["subjectId"] for each in sighted} <= {kept}
     stack.stop()

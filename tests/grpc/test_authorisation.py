@@ -10,6 +10,7 @@ import datetime as dt
 import importlib
 import pkgutil
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,9 +29,21 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 import homeward.api
 from authority import Authority
 from homeward.api.common.v1 import options_pb2
+from homeward.core.audit.events import AuditEvent
 from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.core.rpc_errors import error_info
 from homeward.core.tls import TlsFiles, channel_credentials
+from homeward.servicekit.audit.around import OPENED, audited
+from homeward.servicekit.audit.refusals import (
+    REFUSE_UNKNOWN,
+    RefusedCalls,
+    refusals_audited,
+    refused_calls,
+)
+from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore
+from homeward.servicekit.audit.writer import AuditWriter
+from homeward.servicekit.clock import SystemClock
+from homeward.servicekit.errors import unavailable
 from homeward.servicekit.identity.authorise import (
     MAX_CASE_LENGTH,
     MAX_PURPOSE_LENGTH,
@@ -79,6 +92,13 @@ def operation(rpc: str) -> int:
     return found
 
 
+LOGGED = [rpc for rpc in METHODS if operation(rpc) != options_pb2.OPERATION_NONE]
+
+
+def outcome_of(rpc: str) -> str:
+    return OPENED if METHODS[rpc].server_streaming else "OK"
+
+
 class Servicer:
     """Answers each call with an empty message, and writes down who made it."""
 
@@ -117,6 +137,8 @@ class Installation:
     port: int
     issuer: Issuer
     callers: list[tuple[str, Caller | None]]
+    trail: InMemoryAuditStore
+    unknown: RefusedCalls
     channel: grpc.aio.Channel
     """Of somebody whose certificate makes no service."""
 
@@ -147,6 +169,11 @@ class Installation:
             return f"{error.code().name} {info.reason if info else error.details()}"
         return "OK"
 
+    async def events(self) -> list[AuditEvent]:
+        """Return the audit events, after those that are kept back."""
+        await self.unknown.close()
+        return [AuditEvent.read(one.data) for one in await self.trail.read(EventQuery(), limit=999)]
+
     def bearer(self, *roles: str, **claims: Any) -> Metadata:
         return (("authorization", f"Bearer {self.issuer.token(*roles, **claims)}"),)
 
@@ -174,13 +201,22 @@ async def installation(
         )
         for service, code in services()
     ]
-    server = GrpcServer.configured(settings, served, checks={})
-    await server.start()
-    try:
-        async with connected(server.port, authority.write(folder / "person")) as channel:
-            yield Installation(server.port, issuer, callers, channel)
-    finally:
-        await server.stop()
+    trail = InMemoryAuditStore()
+    writer = AuditWriter(trail, service="matching", clock=SystemClock())
+    async with refused_calls(writer) as unknown:
+        server = GrpcServer.configured(
+            settings,
+            served,
+            checks={},
+            around=[audited(writer)],
+            outside=[refusals_audited(writer, unknown)],
+        )
+        await server.start()
+        try:
+            async with connected(server.port, authority.write(folder / "person")) as channel:
+                yield Installation(server.port, issuer, callers, trail, unknown, channel)
+        finally:
+            await server.stop()
 
 
 def connected(port: int, files: TlsFiles) -> grpc.aio.Channel:
@@ -224,6 +260,12 @@ async def test_every_rpc_lets_those_through_whom_it_names_and_nobody_else(
         for role in PEOPLE
     }
     assert len(made.callers) == sum(one == "OK" for one in ended.values())
+    # One event of each, whether it was allowed or refused.
+    assert Counter((one.rpc, one.outcome, one.count) for one in await made.events()) == Counter(
+        (rpc, outcome_of(rpc) if role in allowed(rpc) else "PERMISSION_DENIED", 1)
+        for rpc in LOGGED
+        for role in PEOPLE
+    )
     assert {caller.name for _, caller in made.callers if caller} == {"somebody"}
 
 
@@ -250,6 +292,40 @@ async def test_every_rpc_refuses_a_faulty_token(
 
     assert set(ended.values()) == {f"UNAUTHENTICATED {reason}"}
     assert made.callers == []
+    first, rest = await made.events()
+    assert {one.rpc for one in (first, rest)} == {REFUSE_UNKNOWN}
+    assert (first.count, rest.count) == (1, len(LOGGED) - 1)
+    assert {first.actor, first.purpose, first.case_reference} == {""}
+    assert first.resources == ()
+
+
+async def test_a_refusal_says_who_asked_and_what_for(tmp_path: Path, authority: Authority) -> None:
+    rpc = "homeward.api.matching.v1.SubjectService/GetSubject"
+    async with installation(tmp_path, authority, restrict_to_cases=True) as made:
+        for metadata in (STATED, ()):
+            await made.call(rpc, (*made.bearer("investigator", cases=["R/2"]), *metadata))
+        other_case, no_purpose = await made.events()
+
+    assert (other_case.outcome, no_purpose.outcome) == ("PERMISSION_DENIED", "INVALID_ARGUMENT")
+    assert {other_case.actor, no_purpose.actor} == {"somebody"}
+    assert (other_case.purpose, other_case.case_reference) == ("find the missing person", "R/1")
+
+
+async def test_a_refused_caller_hears_so_only_if_that_is_written_down(
+    tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rpc = "homeward.api.matching.v1.SubjectService/GetSubject"
+
+    async def refuse(*_: object, **__: object) -> int:
+        raise unavailable("NATS", "nats://n:4222", "start it")
+
+    async with installation(tmp_path, authority) as made:
+        monkeypatch.setattr(made.trail, "append", refuse)
+        known = await made.call(rpc, (*made.bearer("uploader"), *STATED))
+        unknown = await made.call(rpc)
+
+    assert known.startswith("UNAVAILABLE")
+    assert unknown == "UNAUTHENTICATED TOKEN_MISSING"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -61,8 +62,10 @@ from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
+from homeward.ingestion.scan.use_records import ScanPart, UseRecord, UseRecords
 from homeward.ingestion.servicer import services
 from homeward.servicekit import errors, wire
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -116,6 +119,9 @@ class Outside:
         if self.matching is not None:
             raise self.matching
         return True
+
+    async def seal(self, part: ScanPart) -> UseRecord:
+        return UseRecord(json.dumps(part.content).encode(), "a note", "a key")
 
     async def put(self, scan_id: str, *segments: Any) -> None:
         del scan_id, segments
@@ -209,8 +215,11 @@ async def api(
             footage=footage,
             scans=ScanResource(
                 scans,
-                ScanAuthorising(scans=scans, records=kept, sightings=outside, clock=outside),
+                ScanAuthorising(
+                    scans=scans, records=kept, sightings=outside, clock=outside, acts=InMemoryActs()
+                ),
                 IncomparableStretches(scans=scans, footage=library, times=times),
+                UseRecords(scans=scans, records=kept, footage=library, sealer=outside),
             ),
         ),
         listen="localhost:0",

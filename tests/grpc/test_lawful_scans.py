@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from matching_stores import in_memory
 
 from homeward.api.common.v1 import types_pb2
@@ -26,8 +28,11 @@ from homeward.api.matching.v1 import (
     subject_service_pb2_grpc,
 )
 from homeward.api.matching.v1 import sighting_service_pb2 as sightings
+from homeward.core.audit.events import AuditEvent, format_time
+from homeward.core.audit.notes import SigningKey, VerifierKey
 from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.core.rpc_errors import error_info
+from homeward.core.use_record import UseRecordError, file_of, verify_file
 from homeward.ingestion.adapters.matching import GrpcMatcher
 from homeward.ingestion.scan.authorisation import ScanRules
 from homeward.ingestion.scan.authorising import ScanAuthorising
@@ -35,10 +40,14 @@ from homeward.ingestion.scan.model import ScanScope
 from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
+from homeward.ingestion.scan.use_records import UseRecords
 from homeward.ingestion.servicer import ScanServicer
 from homeward.matching.adapters.memory import InMemorySightingIndex, InMemorySubjectIndex
 from homeward.matching.composition import Choices, compose
+from homeward.matching.gallery.model import ModelInfo
 from homeward.matching.servicer import services
+from homeward.matching.use_records import EXPORT
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer, Service
 from homeward.servicekit.settings import ServiceSettings
@@ -66,6 +75,46 @@ class Queue:
         del scope
         return True
 
+    async def manifest(self, footage_id: str) -> None:
+        """Of a recording that was removed."""
+        del footage_id
+
+
+class Nobody:
+    """An embedding service that is asked for its model alone."""
+
+    async def model(self) -> ModelInfo:
+        return ModelInfo("yunet-sface", MODEL, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """The audit trail."""
+
+    events: list[AuditEvent]
+
+    async def touching(self, resources: Collection[str], *, since: datetime) -> list[AuditEvent]:
+        begin = format_time(since)
+        return [
+            one
+            for one in self.events
+            if one.event_time >= begin and {*resources} & {*one.resources}
+        ]
+
+
+class Key:
+    """What matching signs with."""
+
+    def __init__(self) -> None:
+        self._key = SigningKey("homeward-audit", Ed25519PrivateKey.generate())
+        self.verifier_key = self._key.verifier.text()
+
+    def sign(self, text: str) -> str:
+        return self._key.sign(text)
+
+
+KEY = Key()
+
 
 class Matcher(GrpcMatcher):
     """Finds everybody searchable, whatever the policy."""
@@ -85,6 +134,8 @@ class Force:
     sightings: Any
     retention: Any
     authorising: ScanAuthorising
+    events: list[AuditEvent]
+    kept: StoredScanRecords
 
     def who(self, name: str, *roles: str) -> tuple[tuple[str, str], ...]:
         token = self.issuer.token(*roles, sub=name, cases=["*"])
@@ -173,8 +224,13 @@ class Force:
 
 @pytest.fixture
 async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
+    events: list[AuditEvent] = []
     stores = in_memory(
-        faces=None, gallery=InMemorySubjectIndex(MODEL), index=InMemorySightingIndex(MODEL)
+        faces=Nobody(),
+        gallery=InMemorySubjectIndex(MODEL),
+        index=InMemorySightingIndex(MODEL),
+        events=Trail(events),
+        signer=KEY,
     )
     behind = GrpcServer(
         services(compose(stores, Choices(shipped=[]), clock), stores, clock),
@@ -198,12 +254,23 @@ async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
             rules=rules,
         )
         authorising = ScanAuthorising(
-            scans=use_cases, records=records, sightings=matcher, clock=clock, rules=rules
+            scans=use_cases,
+            records=records,
+            sightings=matcher,
+            clock=clock,
+            acts=InMemoryActs(),
+            rules=rules,
+        )
+        use_records = UseRecords(
+            scans=use_cases,
+            records=records,
+            footage=Queue(),  # type: ignore[arg-type]
+            sealer=matcher,
         )
         service = Service(
             "homeward.api.ingestion.v1.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(ScanResource(use_cases, authorising, None)),  # type: ignore[arg-type]
+            ScanServicer(ScanResource(use_cases, authorising, None, use_records)),  # type: ignore[arg-type]
         )
         settings = ServiceSettings(
             listen="localhost:0", drain_seconds=0, auth_file=issuer.write(tmp_path / "auth")
@@ -219,6 +286,8 @@ async def force(clock: Any, tmp_path: Path) -> AsyncIterator[Force]:
                 sighting_service_pb2_grpc.SightingServiceStub(matching),
                 retention_service_pb2_grpc.RetentionServiceStub(matching),
                 authorising,
+                events,
+                records,
             )
         await server.stop()
     await behind.stop()
@@ -402,3 +471,115 @@ async def test_a_scan_that_nobody_authorised_in_time_is_refused_by_the_sweep(
     decided = (grpc.StatusCode.FAILED_PRECONDITION, "SCAN_DECIDED")
     assert await refusal(force.authorise(late.scan_id)) == decided
     assert await refusal(force.refuse(early.scan_id)) == decided
+
+
+def event(force: Force, name: str, rpc: str, actor: str, *resources: str) -> AuditEvent:
+    return AuditEvent(
+        writer=name,
+        sequence=len(force.events) + 1,
+        previous_digest="0" * 64,
+        event_time=format_time(force.clock.now()),
+        service=name.partition("-")[0],
+        rpc=f"homeward.api.{rpc}",
+        operation="DISCLOSURE",
+        actor=actor,
+        resources=resources,
+        outcome="OK",
+    )
+
+
+async def given_out(force: Force, scan_id: str) -> dict[str, Any]:
+    """Return the use record of a scan as a file has it, after its signature was verified."""
+    request = scans.GetUseRecordRequest(scan_id=scan_id)
+    who = force.who("ada", "auditor")
+    answer = await force.scans.GetUseRecord(request, metadata=who)
+    data = file_of(answer.record, answer.note, answer.verifier_key)
+    assert (
+        verify_file(data, VerifierKey.parse(KEY.verifier_key)).record == json.loads(data)["record"]
+    )
+    content: dict[str, Any] = json.loads(data)
+    return content
+
+
+async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> None:
+    subject_id = await force.enrol()
+    scan = await force.targeted(subject_id)
+    found = (await force.record(scan.scan_id, subject_id)).sighting.sighting_id
+    await force.authorise(scan.scan_id)
+    review = sightings.ReviewSightingRequest(
+        sighting_id=found,
+        decision=sighting_pb2.REVIEW_DECISION_CONFIRM,
+        reviewer="R. Viewer",
+    )
+    await force.sightings.ReviewSighting(review)
+    await force.kept.add_sightings(scan.scan_id, [found])
+    for name, rpc, actor, about in (
+        ("ingestion-1", "ingestion.v1.ScanService/CreateScan", "ivy", f"scan/{scan.scan_id}"),
+        ("matching-1", EXPORT.removeprefix("homeward.api."), "rex", f"sighting/{found}"),
+        ("matching-1", "matching.v1.SubjectService/GetSubject", "eve", f"subject/{subject_id}"),
+    ):
+        force.events.append(event(force, name, rpc, actor, about))
+
+    record = (await given_out(force, scan.scan_id))["record"]
+
+    told = record["scan"]
+    assert (told["scan_id"], told["requester"]) == (scan.scan_id, "ivy")
+    assert told["justification"]["necessity"] == "she is eight"
+    assert (told["authorisation"]["state"], told["authorisation"]["decider"]) == (
+        "authorised",
+        "otto",
+    )
+    assert [(one["subject_id"], one["case_reference"]) for one in record["gallery"]] == [
+        (subject_id, "MP/1")
+    ]
+    (finding,) = record["findings"]
+    assert (finding["sighting_id"], finding["state"], finding["score"]) == (
+        found,
+        "confirmed",
+        "0.500000",
+    )
+    assert [one["reviewer"] for one in finding["reviews"]] == ["R. Viewer"]
+    assert [(one["by"], one["sighting_ids"]) for one in record["disclosures"]] == [("rex", [found])]
+    assert [(one["writer"], one["sequence"]) for one in record["audit"]] == [
+        ("ingestion-1", 1),
+        ("matching-1", 2),
+    ]
+
+
+async def test_a_use_record_of_a_rejected_sighting_names_who_rejected_it(force: Force) -> None:
+    subject_id = await force.enrol()
+    scan = await force.targeted(subject_id)
+    found = (await force.record(scan.scan_id, subject_id)).sighting.sighting_id
+    await force.kept.add_sightings(scan.scan_id, [found, PHOTO])
+    review = sightings.ReviewSightingRequest(
+        sighting_id=found, decision=sighting_pb2.REVIEW_DECISION_REJECT, reviewer="R. Viewer"
+    )
+    await force.sightings.ReviewSighting(review)
+
+    findings = (await given_out(force, scan.scan_id))["record"]["findings"]
+
+    by_state = {one["state"]: one for one in findings}
+    assert by_state["rejected"]["reviews"][0]["reviewer"] == "R. Viewer"
+    assert by_state["not held"] == {"sighting_id": PHOTO, "state": "not held"}
+
+
+async def test_a_use_record_that_was_changed_does_not_hold(force: Force) -> None:
+    scan = await force.targeted(await force.enrol())
+    content = await given_out(force, scan.scan_id)
+    content["record"]["scan"]["requester"] = "nobody"
+
+    with pytest.raises(UseRecordError, match="not the one that was signed"):
+        verify_file(json.dumps(content).encode(), None)
+
+
+async def test_a_use_record_is_given_to_those_who_may_have_it(force: Force) -> None:
+    scan = await force.targeted(await force.enrol())
+    denied, auditor = force.who("rex", "reviewer"), force.who("ada", "auditor")
+    request = scans.GetUseRecordRequest(scan_id=scan.scan_id)
+    unknown = scans.GetUseRecordRequest(scan_id=PHOTO)
+
+    reviewer = refusal(force.scans.GetUseRecord(request, metadata=denied))
+    missing = refusal(force.scans.GetUseRecord(unknown, metadata=auditor))
+
+    assert await reviewer == (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING")
+    assert await missing == (grpc.StatusCode.NOT_FOUND, "SCAN_NOT_FOUND")

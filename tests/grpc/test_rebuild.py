@@ -101,9 +101,12 @@ async def test_a_rebuild_makes_everybody_found_again(
 async def test_the_sweep_makes_everybody_found_again(
     restarted: Matching, enrolled: list[str]
 ) -> None:
+    acts: Any = restarted.reenrolment._acts
+    await restarted.retention.sweep(yes)
     await restarted.retention.sweep(yes)
 
     assert await restarted.found("ben", OLD) == enrolled[1:]
+    assert [act for act, _ in acts.recorded] == ["MakeTemplates"]
 
 
 async def test_moving_to_the_pack_in_use_makes_what_it_has_lost(

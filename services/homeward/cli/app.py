@@ -29,6 +29,8 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
         "homeward.cli.commands.plan:plan_command",

@@ -36,7 +36,7 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
-        " (`retention`)"
+        " (`retention`), or the audit trail does not hold (`audit verify`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
@@ -175,6 +175,10 @@ _ADVICE: Mapping[str, str] = {
     "ROLE_MISSING": "ask whoever assigns roles in your force for one that may",
     "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
     "PURPOSE_REQUIRED": "say what it is for, in HOMEWARD_PURPOSE and HOMEWARD_CASE or the profile",
+    "AUDIT_KEY_MISSING": (
+        "tell the operator: matching signs checkpoints where HOMEWARD_AUDIT_KEY_FILE is set, see"
+        " docs/audit.md"
+    ),
     "IMAGE_UNREADABLE": "JPEG, PNG, WebP, BMP, TIFF, HEIC and AVIF are read",
 }
 

@@ -67,6 +67,9 @@ RECORD_LIMIT = FOOTAGE_LIMIT
 CERTIFICATES_KEPT = timedelta(days=6 * 365)
 """As long as an audit may ask. Nothing in them is about a person, but that there was one."""
 
+AUDIT_KEPT = timedelta(days=6 * 365)
+"""By policy; `HOMEWARD_AUDIT_KEPT_DAYS` sets another span."""
+
 
 class Engine(StrEnum):
     """What holds data."""
@@ -336,6 +339,18 @@ CERTIFICATES = DataClass(
     removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,
 )
+AUDIT = DataClass(
+    name="audit events",
+    holds="who did what to which subject, sighting, scan, recording or camera, when, and why as"
+    " they stated it; ids alone",
+    owner="matching",
+    engine=Engine.STREAM,
+    place="AUDIT",
+    keys="audit.{writer}.{digest of the case}.{digest of the caller}",
+    kept="6 years, or as the operator sets it; nothing deletes or changes one",
+    removed_by="NATS, by age",
+    engine_limit=AUDIT_KEPT,
+)
 POLICIES = DataClass(
     name="policies",
     holds="thresholds with their measurement, who approved which until when, which is active",
@@ -378,6 +393,7 @@ INVENTORY = (
     SPANS,
     GALLERIES,
     CERTIFICATES,
+    AUDIT,
     POLICIES,
     LEASES,
 )

@@ -109,6 +109,7 @@ def _defaults(data: Path, given: GivenEngines, secrets: Secrets) -> dict[str, st
     """Return the settings of services that the user's environment may change."""
     settings = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
+        "HOMEWARD_AUDIT_KEY_FILE": str(secrets.audit_key_file),
         "HOMEWARD_MODEL_CACHE_DIR": str(data / "models"),
         # The user waits while a stack stops: an open watch would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from homeward.embedded.errors import StackError
 from homeward.embedded.files import PRIVATE_FILE, make_private_folder, write_private
 
@@ -20,6 +23,8 @@ class Secrets:
     s3_access_key: str
     s3_secret_key: str
     nats_token: str
+    audit_key_file: Path
+    """Holds the key that checkpoints of the audit trail are signed with."""
     gallery_key_file: Path
     """Holds the key of the stored templates, in hexadecimal. Without it the gallery is noise."""
 
@@ -45,13 +50,22 @@ def load_secrets(folder: Path, *, gallery: Path) -> Secrets:
             f"restore the file, or remove {gallery} and enrol the subjects again"
         )
     _keep(key_file, lambda: secrets.token_hex(GALLERY_KEY_BYTES))
+    audit_key_file = folder / "audit.key"
+    _keep(audit_key_file, _signing_key)
     return Secrets(
         s3_access_key=_keep(folder / "s3-access-key", lambda: secrets.token_hex(10).upper()),
         s3_secret_key=_keep(folder / "s3-secret-key", lambda: secrets.token_hex(32)),
         # Hexadecimal: it stands in a URL.
         nats_token=_keep(folder / "nats-token", lambda: secrets.token_hex(32)),
+        audit_key_file=audit_key_file,
         gallery_key_file=key_file,
     )
+
+
+def _signing_key() -> str:
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem.decode().strip()
 
 
 def _keep(path: Path, make: Callable[[], str]) -> str:

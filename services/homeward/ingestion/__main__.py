@@ -16,6 +16,9 @@ from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
+from homeward.servicekit.audit.around import audited
+from homeward.servicekit.audit.refusals import refusals_audited, refused_calls
+from homeward.servicekit.audit.servicer import AuditServicer
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
@@ -41,6 +44,7 @@ async def main() -> None:
             uploads=parts.uploads,
             records=parts.erasures,
             clock=clock,
+            acts=parts.writer,
             terms=RetentionTerms(settings.footage_keep, settings.swept_ahead),
         )
         leases = await eventually(
@@ -65,15 +69,21 @@ async def main() -> None:
             )
         # Beside the rest: nobody waits for it.
         await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
+        unknown = await stack.enter_async_context(refused_calls(parts.writer))
         await GrpcServer.configured(
             settings,
-            services(cameras=parts.cameras, footage=parts.footage, scans=scans),
+            [
+                *services(cameras=parts.cameras, footage=parts.footage, scans=scans),
+                AuditServicer(parts.trail).service(),
+            ],
             checks={
                 "nats": parts.bus.ping,
                 "s3": parts.store.ping,
                 "queue": parts.queue.ping,
                 "matching": parts.matcher.ping,
             },
+            around=[audited(parts.writer)],
+            outside=[refusals_audited(parts.writer, unknown)],
         ).run()
 
 

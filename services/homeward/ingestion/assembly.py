@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from homeward.common.auditing import open_audit
 from homeward.core import inventory
 from homeward.ingestion.adapters.matching import IDEMPOTENT, GrpcMatcher
 from homeward.ingestion.adapters.probe import CagedProber
@@ -29,8 +30,11 @@ from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
+from homeward.ingestion.scan.use_records import UseRecords
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.audit.reading import AuditTrail
+from homeward.servicekit.audit.writer import AuditWriter
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clients import open_channel
 from homeward.servicekit.clock import Clock
@@ -56,6 +60,8 @@ class Parts:
     """The store of `scans`."""
     uploads: KeyValueStore
     erasures: KeyValueStore
+    writer: AuditWriter
+    trail: AuditTrail
 
 
 async def assemble(
@@ -67,7 +73,7 @@ async def assemble(
         settings: Where they are.
         clock: Tells the time.
         stack: Closes what is opened.
-        role: `ingestion` or `scanner`: how the connection to NATS shows.
+        role: `ingestion` or `scanner`: how the connection to NATS shows, and who writes events.
     """
     threads = await stack.enter_async_context(BoundedExecutor("s3", workers=8, queue=256))
     probers = await stack.enter_async_context(_examining_threads(settings))
@@ -77,6 +83,8 @@ async def assemble(
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
+    service = "scanner" if role == "scanner" else "ingestion"
+    audit, writer = await open_audit(settings, bus, clock, stack, service=service)
     bucket = partial(bus.bucket_of, replicas=settings.nats_replicas)
     cameras = Cameras(await eventually(partial(bucket, inventory.CAMERAS)), clock)
     uploads = await eventually(partial(bucket, inventory.UPLOADS))
@@ -113,6 +121,8 @@ async def assemble(
         scan_store=scans,
         uploads=uploads,
         erasures=erasures,
+        writer=writer,
+        trail=AuditTrail(audit, signer=None, clock=clock),
     )
 
 
@@ -163,11 +173,18 @@ async def open_scans(
         records=parts.scans,
         sightings=parts.matcher,
         clock=clock,
+        acts=parts.writer,
         rules=settings.scan_rules,
     )
     times = StoredIncomparableTimes(parts.store)
     stretches = IncomparableStretches(scans=scans, footage=parts.footage.library, times=times)
-    return ScanResource(scans, authorising, stretches)
+    use_records = UseRecords(
+        scans=scans,
+        records=parts.scans,
+        footage=parts.footage.library,
+        sealer=parts.matcher,
+    )
+    return ScanResource(scans, authorising, stretches, use_records)
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:

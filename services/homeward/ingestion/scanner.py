@@ -73,6 +73,7 @@ async def main() -> None:
                 scanner_parts, sample_rate=settings.sample_rate, gated=settings.gate
             ),
             clock=clock,
+            acts=parts.writer,
             checks=[embedding, parts.matcher.ping, parts.store.ping],
         )
         if settings.health_listen is not None:  # all that a scanner serves

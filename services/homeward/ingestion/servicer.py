@@ -196,6 +196,7 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
         self._scans = scans.scans
         self._authorising = scans.authorising
         self._stretches = scans.stretches
+        self._records = scans.records
 
     async def CreateScan(
         self, request: scan_service_pb2.CreateScanRequest, _: Context
@@ -264,6 +265,14 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
             authoriser=convert_scans.name_from(request.authoriser, "authoriser"),
         )
         return scan_service_pb2.RefuseScanResponse(scan=convert_scans.to_scan(scan, summary))
+
+    async def GetUseRecord(
+        self, request: scan_service_pb2.GetUseRecordRequest, _: Context
+    ) -> scan_service_pb2.GetUseRecordResponse:
+        made = await self._records.of(wire.uuid_text(request.scan_id, "scan_id"))
+        return scan_service_pb2.GetUseRecordResponse(
+            record=made.record, note=made.note, verifier_key=made.verifier_key
+        )
 
     async def WatchScan(
         self, request: scan_service_pb2.WatchScanRequest, _: Context

@@ -14,6 +14,9 @@ from homeward.matching.composition import Choices, compose
 from homeward.matching.metrics import measure_policy, measured_report
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
+from homeward.servicekit.audit.around import audited
+from homeward.servicekit.audit.refusals import refusals_audited, refused_calls
+from homeward.servicekit.audit.servicer import AuditServicer
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
 from homeward.servicekit.lease import Lease
@@ -30,7 +33,7 @@ async def main() -> None:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stack.enter_context(observed("matching", settings))
-        engines = await assemble(settings, stack, role="matching")
+        engines = await assemble(settings, clock, stack, role="matching")
         choices = Choices(
             shipped=policies.shipped(),
             evaluation=settings.evaluation,
@@ -52,10 +55,13 @@ async def main() -> None:
         await stack.enter_async_context(
             measured(partial(measure_policy, use_cases.policies), read=is_measured)
         )
+        unknown = await stack.enter_async_context(refused_calls(engines.writer))
         await GrpcServer.configured(
             settings,
-            services(use_cases, engines.stores, clock),
+            [*services(use_cases, engines.stores, clock), AuditServicer(engines.trail).service()],
             checks=engines.checks,
+            around=[audited(engines.writer)],
+            outside=[refusals_audited(engines.writer, unknown)],
         ).run()
 
 

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from homeward.common.auditing import open_audit
 from homeward.core import inventory
 from homeward.matching.adapters.access import CollectionAccess
 from homeward.matching.adapters.buckets import S3Buckets
@@ -26,7 +27,11 @@ from homeward.matching.adapters.urls import shown
 from homeward.matching.composition import Stores
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.audit.reading import AuditTrail
+from homeward.servicekit.audit.signing import CheckpointSigner
+from homeward.servicekit.audit.writer import AuditWriter
 from homeward.servicekit.clients import open_channel
+from homeward.servicekit.clock import Clock
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.startup import eventually
@@ -38,19 +43,25 @@ class Engines:
 
     stores: Stores
     checks: Mapping[str, Callable[[], Awaitable[object]]]
+    writer: AuditWriter
+    trail: AuditTrail
 
 
-async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: str) -> Engines:
+async def assemble(
+    settings: MatchingSettings, clock: Clock, stack: AsyncExitStack, *, role: str
+) -> Engines:
     """Open the engines, waiting for those that are not there yet.
 
     Args:
         settings: Where they are.
+        clock: Tells the time.
         stack: Closes what is opened.
         role: How the connection to NATS shows.
     """
     bus = await stack.enter_async_context(
         nats.connection(settings.nats_url.get_secret_value(), role)
     )
+    audit, writer = await open_audit(settings, bus, clock, stack, service="matching")
     bucket = partial(_bucket, bus, settings.nats_replicas)
     records = KeyValueSubjectRecords(await bucket(inventory.SUBJECTS))
     register = await bucket(inventory.GALLERIES)
@@ -64,6 +75,9 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
+    key_file = settings.audit_key_file
+    signer = CheckpointSigner.read(key_file) if key_file is not None else None
+    trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
         records=records,
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
@@ -77,6 +91,9 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
         gallery=gallery,
         index=QdrantSightingIndex(KeyedCollection(sightings)),
         feed=NatsSightingFeed(bus),
+        acts=writer,
+        events=trail,
+        signer=signer,
     )
     return Engines(
         stores,
@@ -86,6 +103,8 @@ async def assemble(settings: MatchingSettings, stack: AsyncExitStack, *, role: s
             "qdrant": gallery.count,
             "embedding": faces.ping,
         },
+        writer,
+        trail,
     )
 
 

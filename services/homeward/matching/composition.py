@@ -40,6 +40,9 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.matching.use_records import Events, Findings, UseRecords
+from homeward.servicekit.audit.acts import Acts
+from homeward.servicekit.audit.reading import Signer
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -66,6 +69,12 @@ class Stores:
     gallery: SubjectIndex
     index: SightingIndex
     feed: SightingFeed
+    acts: Acts
+    """The audit trail, of what is done without a call."""
+    events: Events | None = None
+    """The same, to be read."""
+    signer: Signer | None = None
+    """Signs checkpoints of it, and use records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +108,7 @@ class UseCases:
     review: SightingReview
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
+    use_records: UseRecords
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -113,10 +123,10 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         clock=clock,
     )
-    upkeep = SightingUpkeep(kept)
-    refused = RefusedScans(kept, stores.erasures)
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
+    upkeep = SightingUpkeep(kept, lost, stores.acts)
+    refused = RefusedScans(kept, stores.erasures)
     completeness, gallery_rebuild = _gallery(stores, clock)
     closing, scan_erasure, certificates = _erasing(stores, choices, upkeep, refused, clock)
     subjects = Subjects(
@@ -146,13 +156,15 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         ),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
+        use_records=_use_records(stores, policies, clock),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
             subjects=sweep,
             sightings=upkeep,
-            files=[LeasedFiles(one, replacing()) for one in (stores.gallery, stores.index)],
-            lost=lost,
+            files=[
+                LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
+            ],
             reenrolment=reenrolment,
             buckets=stores.buckets,
             clock=clock,
@@ -169,6 +181,18 @@ def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:
         count_enrolled=partial(count_enrolled, stores.records),
         clock=clock,
         evaluation=choices.evaluation,
+    )
+
+
+def _use_records(stores: Stores, policies: Policies, clock: Clock) -> UseRecords:
+    return UseRecords(
+        subjects=stores.records,
+        photos=stores.photos,
+        findings=Findings(stores.index, stores.ledger),
+        policies=policies,
+        events=stores.events,
+        signer=stores.signer,
+        clock=clock,
     )
 
 
@@ -194,6 +218,7 @@ def _reenrolment(
         rebuild=gallery_rebuild,
         faces=stores.faces,
         lease=replacing,
+        acts=stores.acts,
     )
 
 
@@ -240,4 +265,5 @@ def _sweep(
             clock=clock,
         ),
         clock=clock,
+        acts=stores.acts,
     )

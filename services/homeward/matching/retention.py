@@ -12,10 +12,10 @@ import structlog
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Purgeable
 from homeward.matching.gallery.reenrol import Reenrolment
-from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.upkeep import SightingUpkeep
 from homeward.matching.subjects.sweep import SubjectSweep
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Lease, Proceed
 from homeward.servicekit.lifecycle import LifecycleSpan
@@ -29,9 +29,11 @@ class LeasedFiles:
     Args:
         purgeable: What it stands for.
         lease: On replacing collections, which a re-enrolment takes too.
+        acts: Writes down that files were purged.
     """
 
-    def __init__(self, purgeable: Purgeable, lease: Lease) -> None:
+    def __init__(self, purgeable: Purgeable, lease: Lease, acts: Acts) -> None:
+        self._acts = acts
         self._purgeable = purgeable
         self._lease = lease
 
@@ -69,9 +71,12 @@ class LeasedFiles:
                 metadata={"component": "matching", "address": ""},
             )
         try:
-            return await self._purgeable.rebuild(both)
+            rebuilt = await self._purgeable.rebuild(both)
         finally:
             await self._lease.release()
+        if rebuilt:
+            await self._acts.record("PurgeTemplates", ERASURE, [])
+        return rebuilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,6 @@ class Retention:
         subjects: Closes those whose review date has passed, and finishes erasures.
         sightings: Erases those whose deadline has passed.
         files: What keeps bytes of what was removed until it is rebuilt.
-        lost: Finds sightings that are lost.
         reenrolment: Goes on with one that broke off, and makes templates that the gallery lacks.
         buckets: Of photographs and stills.
         clock: Tells the time.
@@ -133,7 +137,6 @@ class Retention:
         subjects: SubjectSweep,
         sightings: SightingUpkeep,
         files: Sequence[Purgeable],
-        lost: LostSightings,
         reenrolment: Reenrolment,
         buckets: Buckets,
         clock: Clock,
@@ -142,7 +145,6 @@ class Retention:
         self._subjects = subjects
         self._sightings = sightings
         self._files = files
-        self._lost = lost
         self._reenrolment = reenrolment
         self._buckets = buckets
         self._clock = clock
@@ -181,7 +183,7 @@ class Retention:
     async def report(self) -> RetentionReport:
         """Report what is held."""
         left = (await self._subjects.leftovers()).subject_ids
-        lost = await self._lost.find()
+        lost = await self._sightings.lost()
         unknown = [name for files in self._files for name in await files.unknown()]
         if lost:
             log.warning("sightings are lost", count=lost.count)

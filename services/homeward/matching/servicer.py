@@ -35,6 +35,7 @@ from homeward.matching.convert import rejections as convert_rejections
 from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
+from homeward.matching.convert import use_records as convert_use_records
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -277,6 +278,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._review = use_cases.review
         self._upkeep = use_cases.upkeep
         self._scan_erasure = use_cases.scan_erasure
+        self._use_records = use_cases.use_records
         self._subjects = use_cases.subjects
         self._clock = clock
 
@@ -387,6 +389,12 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         return sighting_service_pb2.EraseScanSightingsResponse(
             certificate=convert_retention.to_certificate(certificate)
         )
+
+    async def SealUseRecord(
+        self, request: sighting_service_pb2.SealUseRecordRequest, _: Context
+    ) -> sighting_service_pb2.SealUseRecordResponse:
+        part = convert_use_records.part_from(request)
+        return convert_use_records.to_sealed(await self._use_records.seal(part))
 
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context

@@ -31,6 +31,11 @@ class MatchingSettings(EngineSettings):
         description="File with the gallery key: 64 hexadecimal digits. Whoever loses it must enrol"
         " everybody again."
     )
+    audit_key_file: Path | None = Field(
+        None,
+        description="PEM file with the Ed25519 key that checkpoints of the audit trail are signed"
+        " with, as `openssl genpkey -algorithm ed25519` writes it; unset gives none.",
+    )
     evaluation: bool = Field(
         default=False,
         description="Evaluation mode: candidates may be chosen by a policy that nobody has"

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 
 from homeward.matching.assembly import assemble
 from homeward.matching.settings import MatchingSettings
+from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.logs import configure_logging
 from homeward.servicekit.startup import eventually, run
 
@@ -21,7 +22,7 @@ async def main() -> list[str]:
     settings = MatchingSettings()  # the environment has the rest
     configure_logging("matching-setup", settings.log_level)
     async with AsyncExitStack() as stack:
-        stores = (await assemble(settings, stack, role="matching-setup")).stores
+        stores = (await assemble(settings, SystemClock(), stack, role="matching-setup")).stores
         # Embedding tells how long templates are, so this waits for it too.
         await eventually(stores.gallery.count)
         await eventually(stores.index.count)

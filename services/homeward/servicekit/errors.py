@@ -71,6 +71,7 @@ class Reason(StrEnum):
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
+    AUDIT_KEY_MISSING = auto()
     TOKEN_MISSING = auto()
     TOKEN_INVALID = auto()
     TOKEN_EXPIRED = auto()

@@ -13,13 +13,13 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf import duration_pb2
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
@@ -27,6 +27,7 @@ from opentelemetry.trace import SpanKind
 from homeward.core.rpc_errors import DOMAIN
 from homeward.servicekit import errors, metrics, tracing
 from homeward.servicekit.clients import MAX_MESSAGE_BYTES
+from homeward.servicekit.identity.caller import Caller
 
 DEFAULT_DEADLINE_SECONDS = 120.0
 """For a unary call whose client sets none, so that none waits for ever."""
@@ -66,6 +67,29 @@ _NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class Exchange:
+    """What was exchanged in a call so far, for those who are around it."""
+
+    request: Message | None = None
+    """The request; of a stream, the first."""
+    response: Message | None = None
+    """The response; of a stream, the first."""
+    caller: Caller | None = None
+    """Who calls, once that is known; of a call that is refused for its caller, too."""
+    admitted: bool = False
+    """Whether its caller may make it."""
+    before_first_response: Callable[[], Awaitable[None]] | None = None
+    """Awaited before the first response of a stream is given; what it raises ends the call."""
+
+    async def answer(self, response: Message) -> None:
+        """Take note of a response of a stream that is about to be given."""
+        if self.response is None:
+            self.response = response
+            if self.before_first_response is not None:
+                await self.before_first_response()
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call under way."""
@@ -77,6 +101,7 @@ class Call:
     streams: bool
     """Whether either side streams."""
     context: grpc.aio.ServicerContext[Any, Any]
+    exchange: Exchange = field(default_factory=Exchange)
 
     @property
     def routine(self) -> bool:
@@ -119,24 +144,26 @@ class InterceptorChain(grpc.aio.ServerInterceptor):
         streams = handler.request_streaming or handler.response_streaming
 
         @asynccontextmanager
-        async def around(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+        async def around(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Exchange]:
             call = Call(rpc=rpc, request_id=uuid.uuid4().hex, streams=streams, context=context)
             async with AsyncExitStack() as stack:
                 for enter in self._arounds:
                     await stack.enter_async_context(enter(call))
-                yield
+                yield call.exchange
 
         async def one(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
-            async with around(context):
-                return await behaviour(_taken(request, handler), context)
+            async with around(context) as exchange:
+                exchange.response = await behaviour(_taken(request, handler, exchange), context)
+            return exchange.response
 
         async def many(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401 - any RPC's types
-            async with around(context):
-                responses = behaviour(_taken(request, handler), context)
+            async with around(context) as exchange:
+                responses = behaviour(_taken(request, handler, exchange), context)
                 if inspect.isawaitable(responses):  # it writes to the context, as health's Watch
                     await responses
                     return
                 async for response in responses:
+                    await exchange.answer(response)
                     yield response
 
         kind = {
@@ -184,19 +211,25 @@ def _read(deserializer: Callable[[bytes], Any] | None) -> Callable[[bytes], Any]
     return read
 
 
-def _taken(request: Any, handler: Any) -> Any:  # noqa: ANN401 - any RPC's types
+def _taken(request: Any, handler: Any, exchange: Exchange) -> Any:  # noqa: ANN401 - any RPC's types
     """Return a request, or a stream of them, that is refused where a message cannot be taken.
 
     Raises:
         ResourceExhaustedError: `MESSAGE_TOO_LARGE`.
         InvalidArgumentError: `MESSAGE_UNDECODABLE`.
     """
-    return _each_taken(request) if handler.request_streaming else _fitting(request)
+    if handler.request_streaming:
+        return _each_taken(request, exchange)
+    exchange.request = _fitting(request)
+    return exchange.request
 
 
-async def _each_taken(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _each_taken(requests: AsyncIterator[Any], exchange: Exchange) -> AsyncIterator[Any]:
     async for request in requests:
-        yield _fitting(request)
+        taken = _fitting(request)
+        if exchange.request is None:
+            exchange.request = taken
+        yield taken
 
 
 def _fitting(request: Any) -> Any:  # noqa: ANN401 - any RPC's type
@@ -337,6 +370,13 @@ def chain(*inner: Around) -> tuple[Around, ...]:
 
 
 DEFAULT_CHAIN = chain()
+
+
+def status_of(error: Exception, call: Call) -> str:
+    """Return the name of the status that `map_errors` answers an error with."""
+    if isinstance(error, errors.DomainError):
+        return _CODES[type(error)].name
+    return call.code if isinstance(error, grpc.aio.AbortError) else grpc.StatusCode.INTERNAL.name
 
 
 async def _abort(call: Call, error: errors.DomainError) -> None:

@@ -14,7 +14,14 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig, DeliverPolicy, DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    ConsumerConfig,
+    ConsumerInfo,
+    DeliverPolicy,
+    DiscardPolicy,
+    StorageType,
+    StreamConfig,
+)
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import (
     KeyNotFoundError,
@@ -37,6 +44,9 @@ FORGET_CONSUMER_SECONDS = 30.0
 
 SILENCE_SECONDS = 5.0
 """Time without a message after which a watch checks that the server still answers."""
+
+RECOUNT_SECONDS = 0.1
+"""Time without a message after which a watch that lacks records asks whether they still come."""
 
 OLDER_VALUES = 8
 """Room for the values that concurrent writers replace, until each is erased by its writer. NATS
@@ -310,49 +320,85 @@ class NatsKeyValueStore:
                 inactive_threshold=FORGET_CONSUMER_SECONDS,
             )
         consumer: str | None = None
+        arriving = _Arriving(subscription.messages)
+        last: Msg | None = None
         try:
             with self._nats.translated():
                 info = await subscription.consumer_info()
             consumer = info.name
             # What the server has sent may still be on its way.
-            complete = info.num_pending == 0 and info.delivered.consumer_seq == 0
+            complete = _has_all(info, last)
             if complete:
                 yield None
-            async with aclosing(self._arriving(subscription.messages)) as messages:
-                async for message in messages:
+            while True:
+                message = await arriving.next(SILENCE_SECONDS if complete else RECOUNT_SECONDS)
+                if message is not None:
+                    last = message
                     if not _is_marker(message):
                         meta = message.metadata
                         key = message.subject.removeprefix(self._prefix)
                         yield Entry(key, message.data, int(meta.sequence.stream))
-                    if not complete and message.metadata.num_pending == 0:
-                        complete = True
-                        yield None
+                    has_all = message.metadata.num_pending == 0
+                elif complete:
+                    # The SDK waits for ever for a server that is away.
+                    await self._nats.ping()
+                else:
+                    # A record that was erased before it was sent is never sent, so that the one
+                    # before it was the last, and did not say so.
+                    with self._nats.translated():
+                        has_all = _has_all(await subscription.consumer_info(), last)
+                if not complete and has_all:
+                    complete = True
+                    yield None
+        except StopAsyncIteration:  # the connection was closed
+            return
         finally:
+            arriving.close()
             with suppress(nats.errors.Error, OSError):  # a connection that is gone takes it along
                 await subscription.unsubscribe()
             with suppress(nats.errors.Error, JetStreamError, OSError):
                 if consumer is not None:
                     await self._nats.jetstream.delete_consumer(self._stream, consumer)
 
-    async def _arriving(self, messages: AsyncIterator[Msg]) -> AsyncGenerator[Msg, None]:
-        """Yield messages as they arrive.
 
-        The SDK waits for ever for a server that is away, so the server is asked after a silence.
+class _Arriving:
+    """The messages of a subscription, as they arrive."""
+
+    def __init__(self, messages: AsyncIterator[Msg]) -> None:
+        self._messages = messages
+        self._next: asyncio.Future[Msg] | None = None
+
+    async def next(self, seconds: float) -> Msg | None:
+        """Return the next message; None if none arrives for so long.
 
         Raises:
-            UnavailableError: No message arrives, and the server does not answer.
+            StopAsyncIteration: There are no more.
         """
-        while True:
-            # Never cancelled while it waits: the SDK would lose the message that comes next.
-            next_message = asyncio.ensure_future(anext(messages))
-            try:
-                while not (await asyncio.wait([next_message], timeout=SILENCE_SECONDS))[0]:
-                    await self._nats.ping()
-                yield next_message.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                next_message.cancel()
+        # Never cancelled while it waits: the SDK would lose the message that comes next.
+        if self._next is None:
+            self._next = asyncio.ensure_future(anext(self._messages))
+        if not (await asyncio.wait([self._next], timeout=seconds))[0]:
+            return None
+        arrived, self._next = self._next, None
+        return arrived.result()
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if self._next is not None:
+            self._next.cancel()
+
+
+def _has_all(info: ConsumerInfo, last: Msg | None) -> bool:
+    """Tell whether all that a consumer has sent is here, and it has nothing more to send.
+
+    Args:
+        info: Its state.
+        last: The message that arrived last; None before the first.
+    """
+    # The SDK makes another consumer in the place of one that it has lost, which counts anew.
+    arrived = last.metadata if last is not None else None
+    count = arrived.sequence.consumer if arrived and arrived.consumer == info.name else 0
+    return bool(info.num_pending == 0 and info.delivered.consumer_seq == count)
 
 
 def _is_marker(message: Msg) -> bool:

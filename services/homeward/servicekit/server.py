@@ -143,9 +143,22 @@ class GrpcServer:
 
     @classmethod
     def configured(
-        cls, settings: ServiceSettings, services: Sequence[Service], *, checks: ReadinessChecks
+        cls,
+        settings: ServiceSettings,
+        services: Sequence[Service],
+        *,
+        checks: ReadinessChecks,
+        around: Sequence[Around] = (),
+        outside: Sequence[Around] = (),
     ) -> Self:
         """Return the server that the settings describe.
+
+        Args:
+            settings: Where it listens, and how.
+            services: What to serve.
+            checks: As of the constructor.
+            around: What calls run inside of beyond what every server has, outermost first.
+            outside: The same, but outside of what decides who may call.
 
         Raises:
             UndeclaredRpcError: An RPC states no access or operation.
@@ -164,7 +177,12 @@ class GrpcServer:
                 max_connection_age_seconds=settings.max_connection_age_seconds,
                 reflection=settings.reflection,
             ),
-            chain=chain(*checking(settings.auth_file, names), *quotas(settings.quota)),
+            chain=chain(
+                *outside,
+                *checking(settings.auth_file, names),
+                *quotas(settings.quota),
+                *around,
+            ),
         )
 
     async def start(self) -> None:

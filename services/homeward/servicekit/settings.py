@@ -144,6 +144,13 @@ class EngineSettings(ServiceSettings):
     nats_replicas: int = Field(
         1, ge=1, le=5, description="NATS servers that hold each record; 3 in a cluster."
     )
+    audit_kept_days: float = Field(
+        6 * 365,
+        ge=1,
+        le=100 * 366,
+        description="How long events of the audit trail are kept; 6 years unless policy says"
+        " otherwise (docs/audit.md).",
+    )
     s3_endpoint: str = Field(description="URL of the S3 server.")
     s3_access_key: str = Field(description="Name of the S3 account.")
     s3_secret_key: SecretStr = Field(description="Secret of the S3 account.")

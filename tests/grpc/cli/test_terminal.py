@@ -157,6 +157,10 @@ class Files:
 
 Words = Callable[[Files], tuple[str, ...]]
 COMMANDS: dict[str, Words] = {
+    "audit list": lambda _: ("--limit", "2"),
+    "audit checkpoint": lambda _: (),
+    "audit verify": lambda _: (),
+    "audit export": lambda f: ("-o", f["trail.jsonl"]),
     "camera add": lambda _: ("gate", "--place", HOSTILE),
     "camera update": lambda _: ("gate", "--place", HOSTILE),
     "camera rm": lambda _: ("gate", "--yes"),
@@ -179,6 +183,10 @@ COMMANDS: dict[str, Words] = {
     "scan watch": lambda _: (SCAN,),
     "scan stretches": lambda f: (SCAN, "--csv", f["a.csv"], "--playlist", f["a.m3u8"]),
     "scan cancel": lambda _: (SCAN,),
+    "scan authorise": lambda _: (SCAN, "--reference", HOSTILE, "--by", HOSTILE),
+    "scan refuse": lambda _: (SCAN, "--reason", HOSTILE, "--by", HOSTILE, "--yes"),
+    "scan certificate": lambda _: (SCAN,),
+    "scan record": lambda f: (SCAN, "-o", f["record.json"]),
     "search": lambda _: ("--subject", ANNA),
     "sighting list": lambda _: (),
     "sighting list --rejected": lambda _: (),
@@ -197,7 +205,7 @@ COMMANDS: dict[str, Words] = {
     "subject reenrol": lambda _: ("--model", "m"),
     "subject rebuild": lambda _: (),
 }
-LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "up"}
+LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 
 

@@ -36,6 +36,7 @@ def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, Chi
             s3_access_key="ACCESS",
             s3_secret_key="SECRET",
             nats_token="TOKEN",
+            audit_key_file=data / "audit.key",
             gallery_key_file=data / "gallery.key",
         ),
         inherited=inherited,
@@ -177,7 +178,9 @@ def test_engines_that_run_elsewhere_are_not_started_and_their_addresses_pass_thr
         tmp_path,
         given=ELSEWHERE,
         ports=PORTS,
-        secrets=Secrets("ACCESS", "SECRET", "TOKEN", tmp_path / "gallery.key"),
+        secrets=Secrets(
+            "ACCESS", "SECRET", "TOKEN", tmp_path / "audit.key", tmp_path / "gallery.key"
+        ),
     )
     matching = services(
         tmp_path, ELSEWHERE, HOMEWARD_NATS_URL="nats://nats:4222", HOMEWARD_QDRANT_URL="http://q"

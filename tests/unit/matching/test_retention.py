@@ -63,6 +63,16 @@ async def test_a_subject_is_closed_a_week_after_its_review_date_and_not_before(
     assert len(await matching.photos.objects("")) == await matching.gallery.count() == 0
 
 
+async def test_what_a_sweep_closes_is_an_audit_event(
+    matching: Any, filled: str, details: SubjectDetails, pass_time: Callable[[timedelta], None]
+) -> None:
+    pass_time(details.review_time - matching.clock.now() + GRACE)
+
+    await matching.retention.sweep(yes)
+
+    assert matching.stores.acts.recorded[0] == ("CloseSubject", (f"subject/{filled}",))
+
+
 async def test_an_erasure_that_broke_off_is_finished(
     matching: Any, filled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -274,6 +274,52 @@ def certificate(session: Session, *, scan_id: str, page: Path | None) -> ExitCod
     return _tell_certificate(session, certified)
 
 
+@scan.command("record", examples=["homeward scan record 8c41f7d2 -o scan.json"])
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option(
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Write the record into FILE, and beside it a page to print, whose name ends with .html.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def use_record(session: Session, *, scan_id: str, file: Path, force: bool) -> None:
+    """Write the signed use record of a scan, for the file of a case.
+
+    What it searched, for whom, why, and who authorised it; digests of photographs and recordings;
+    coverage; what was found and who decided on that; what was given out, and where the audit trail
+    says so. `homeward record verify` tells whether such a file was changed.
+    """
+    from homeward.cli.use_record_page import record_page  # noqa: PLC0415 - slow to import
+    from homeward.core.use_record import (  # noqa: PLC0415 - as above
+        UseRecordError,
+        file_of,
+        verify_file,
+    )
+
+    page = file.with_suffix(".html")
+    if page == file:
+        raise click.UsageError("-o names the record; its page gets the name with .html")
+    for path in (file, page):
+        refuse_existing(path, force=force)
+    request = scan_service_pb2.GetUseRecordRequest(scan_id=_full(session, scan_id))
+    answer = _stub(session).GetUseRecord(request)
+    try:
+        content = file_of(answer.record, answer.note, answer.verifier_key)
+        verified = verify_file(content, None)
+    except UseRecordError as error:
+        raise CliError(f"the record that came {error}", exit_code=ExitCode.INTERNAL) from error
+    write_new(file, content, force=force)
+    write_new(page, record_page(verified).encode(), force=force)
+    if session.view.json:
+        session.view.document({"sha256": verified.sha256, "verifierKey": verified.verifier_key})
+    session.view.say(f"Written: {file}, {page}. Note the key, to verify it later:")
+    session.view.say(verified.verifier_key)
+
+
 def _certificate(session: Session, scan_id: str) -> subject_pb2.ErasureCertificate:
     stub = RetentionServiceStub(session.connections.channel("matching"))
     request = retention_service_pb2.GetScanErasureCertificateRequest(scan_id=scan_id)

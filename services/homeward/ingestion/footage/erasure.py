@@ -157,8 +157,13 @@ class FootageEraser:
         await self._records.begin(begun)
         return begun
 
-    async def finish_erasures(self) -> None:
-        """Write down the end of deletions that broke off after their last object was gone."""
+    async def finish_erasures(self) -> list[str]:
+        """Write down the end of deletions that broke off after their last object was gone.
+
+        Returns:
+            The ids of the recordings.
+        """
+        finished = []
         for begun in await self._records.all_begun():
             folder = FootageLayout(begun.footage_id).folder
             if await self._store.objects(folder):
@@ -170,6 +175,8 @@ class FootageEraser:
                 log.warning("not gone", footage_id=begun.footage_id, problem=error.message)
                 continue
             await self._erased(begun)
+            finished.append(begun.footage_id)
+        return finished
 
     async def discard(
         self,

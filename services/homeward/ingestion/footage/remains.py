@@ -14,12 +14,13 @@ from homeward.core.inventory import ABANDONED_AFTER
 from homeward.ingestion.footage.abandoned import AbandonedUploads
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.erasure import FootageEraser
-from homeward.ingestion.footage.layout import DEPTH, is_manifest
+from homeward.ingestion.footage.layout import DEPTH, is_footage_id, is_manifest
 from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.model import HeldFootage
 from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.staging import dated_ahead
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.lease import Proceed
 from homeward.servicekit.objects import ObjectInfo
@@ -86,6 +87,7 @@ class Remains:
         eraser: Deletes a recording, with its sightings, and proves it.
         uploads: Tells what is being uploaded.
         clock: Tells the time.
+        acts: Writes down what was removed.
         terms: How long recordings are held.
     """
 
@@ -96,12 +98,14 @@ class Remains:
         eraser: FootageEraser,
         uploads: AbandonedUploads,
         clock: Clock,
+        acts: Acts,
         terms: RetentionTerms,
     ) -> None:
         self._store = store
         self._eraser = eraser
         self._uploads = uploads
         self._clock = clock
+        self._acts = acts
         self._terms = terms
 
     async def sweep(
@@ -131,6 +135,7 @@ class Remains:
             async with tally.failures(record.footage_id):
                 await self._eraser.drop_pointer(record)
                 if await self._eraser.delete_rest(record, by_store=True):
+                    await self._record("EraseRestOfFootage", record.footage_id)
                     tally.by_store.append(record.footage_id)
         return remembered or tally.changes != changes
 
@@ -150,6 +155,7 @@ class Remains:
             await self._remove_rest(found, tally)
         elif not found.has_file and not await self._has_file(found):
             await self._eraser.delete(name, by_store=True)
+            await self._record("EraseRestOfFootage", name)
             tally.by_store.append(name)
         elif self._is_due(held, manifest):
             await self._remove(found, manifest, tally)
@@ -159,6 +165,7 @@ class Remains:
         """Remove a recording; one whose manifest cannot be read goes as what is left over."""
         if await self._read(manifest) is not None:
             await self._eraser.delete(found.footage_id)
+            await self._record("EraseFootage", found.footage_id)
             tally.removed.append(found.footage_id)
         else:
             await self._remove_rest(found, tally)
@@ -166,9 +173,16 @@ class Remains:
     async def _remove_rest(self, found: _Folder, tally: SweepTally) -> None:
         removed = await self._left_over(found.footage_id, found.objects, found.manifest)
         tally.leftovers += removed
+        if removed:
+            await self._record("EraseLeftovers", found.footage_id)
         if removed and found.held:
             tally.leftovers += await self._eraser.drop_pointer(found.held)
             await self._eraser.delete_rest(found.held)
+
+    async def _record(self, act: str, footage_id: str) -> None:
+        # Of what is no recording's folder nothing is known, not even that its name is no name.
+        named = [f"footage/{footage_id}"] if is_footage_id(footage_id) else []
+        await self._acts.record(act, ERASURE, named)
 
     async def _has_file(self, found: _Folder) -> bool:
         file = f"{_folder_of(found.objects[0])}/original"

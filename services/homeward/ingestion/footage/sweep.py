@@ -42,6 +42,7 @@ from homeward.ingestion.footage.ports import FootageStore
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.remains import Remains, SweepTally
 from homeward.ingestion.footage.staging import Staging
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.lease import Proceed
@@ -83,6 +84,7 @@ class FootageSweeper:
         uploads: The records of uploads under way.
         records: Records of recordings beside the store, and the counts.
         clock: Tells the time.
+        acts: Writes down what was removed.
         terms: How long recordings are held.
     """
 
@@ -94,6 +96,7 @@ class FootageSweeper:
         uploads: KeyValueStore,
         records: KeyValueStore,
         clock: Clock,
+        acts: Acts,
         terms: RetentionTerms,
     ) -> None:
         self._store = store
@@ -104,9 +107,15 @@ class FootageSweeper:
         self._counts = FootageCounts(records)
         self._pointers = Pointers(store, records, clock)
         self._clock = clock
+        self._acts = acts
         self._terms = terms
         self._remains = Remains(
-            store=store, eraser=eraser, uploads=self._uploads, clock=clock, terms=terms
+            store=store,
+            eraser=eraser,
+            uploads=self._uploads,
+            clock=clock,
+            acts=acts,
+            terms=terms,
         )
 
     async def sweep(self, proceed: Proceed) -> SweepResult:
@@ -116,6 +125,8 @@ class FootageSweeper:
             UnavailableError: A store does not answer; the next sweep goes on.
         """
         uploads = await self._uploads.sweep()
+        if uploads:
+            await self._acts.record("EraseUploads", ERASURE, [])
         tally = SweepTally(proceed, leftovers=await self._staging.sweep())
         for held in await self._records.take_over():
             await self._counts.mark(held.footage_id)
@@ -124,7 +135,10 @@ class FootageSweeper:
         if not tally.stopped:
             tally.leftovers += await self._pointers.sweep(self._clock.now() + POINTER_TIME)
             tally.versions = await self._store.remove_old_versions()
-            await self._eraser.finish_erasures()
+            if tally.versions:
+                await self._acts.record("EraseOldVersions", ERASURE, [])
+            for name in await self._eraser.finish_erasures():
+                await self._acts.record("FinishFootageErasure", ERASURE, [f"footage/{name}"])
             # Last: a rule that cannot be set must keep nothing.
             await self._store.keep_rules()
         return _result(tally, uploads)

@@ -19,6 +19,7 @@ from homeward.ingestion.scan.ports import ScanSightingEraser
 from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.scans import Scans, not_found
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.identity.caller import name_of_caller
 from homeward.servicekit.lease import Proceed
@@ -38,6 +39,7 @@ class ScanAuthorising:
         records: Their records.
         sightings: Erases what a scan found.
         clock: Tells the time.
+        acts: Writes down what a sweep refuses.
         rules: What is asked of those who authorise.
     """
 
@@ -48,12 +50,14 @@ class ScanAuthorising:
         records: ScanRecords,
         sightings: ScanSightingEraser,
         clock: Clock,
+        acts: Acts,
         rules: ScanRules = NO_RULES,
     ) -> None:
         self._scans = scans
         self._records = records
         self._sightings = sightings
         self._clock = clock
+        self._acts = acts
         self._rules = rules
 
     async def authorise(
@@ -185,10 +189,11 @@ class ScanAuthorising:
                     return held
                 return replace(held, state=AuthorisationState.LAPSED, decide_time=now)
 
+            await self._acts.record("LapseScan", ERASURE, [f"scan/{scan_id}"])
             scan = await self._decide(scan_id, decide)
             log.warning("scan not authorised in time", scan_id=scan_id)
         if scan.authorisation.state.forbids:
-            await self._carry_out(scan_id)
+            await self._carry_out(scan_id)  # by a call to matching, which writes it down
             return True
         if scan.authorisation.state is AuthorisationState.AUTHORISED:
             await self._records.settle_decision(scan_id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.scans import Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches
+from homeward.ingestion.scan.use_records import UseRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +17,4 @@ class ScanResource:
     scans: Scans
     authorising: ScanAuthorising
     stretches: IncomparableStretches
+    records: UseRecords

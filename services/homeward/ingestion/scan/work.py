@@ -25,6 +25,7 @@ from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.segment import SegmentScanner
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.servicekit import errors, tracing
+from homeward.servicekit.audit.acts import COMBINATION, Acts
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import Clock
 
@@ -54,6 +55,7 @@ class ScanWorker:
         footage: The recordings.
         scanner: Searches.
         clock: Tells the time.
+        acts: Writes down what was searched.
         checks: Health checks of the services that a search may wait for without an error.
     """
 
@@ -65,6 +67,7 @@ class ScanWorker:
         footage: FootageLibrary,
         scanner: SegmentScanner,
         clock: Clock,
+        acts: Acts,
         checks: Sequence[Check] = (),
     ) -> None:
         self._queue = queue
@@ -72,6 +75,7 @@ class ScanWorker:
         self._footage = footage
         self._scanner = scanner
         self._clock = clock
+        self._acts = acts
         self._checks = checks
 
     async def run(self) -> None:
@@ -97,6 +101,8 @@ class ScanWorker:
             try:
                 async with kept_in_hand(work):
                     finished = await self._finished(work)
+                    if finished is not None:
+                        await self._end(work, finished)
             except asyncio.CancelledError:
                 with contextlib.suppress(errors.UnavailableError):  # redelivered after its wait
                     await self._hand_back(work)
@@ -112,12 +118,14 @@ class ScanWorker:
                 await work.retry()
                 return
             if finished is not None:
-                await self._end(work, finished)
                 span.set_attributes(_attributes(finished))
             await work.done()
 
     async def _end(self, work: Work, finished: Segment) -> None:
-        """Keep the result of a segment, and add it to its scan."""
+        """Write down that a segment was searched, keep what came of it, and add it to its scan."""
+        # Without the recording: beside the event of what was found in it, at the same moment, it
+        # would tell for years where somebody was.
+        await self._acts.record("SearchSegment", COMBINATION, [f"scan/{work.scan_id}"])
         await self._save(work, finished)
         await fold(self._scans, work.scan_id)
         count_segment(finished)

@@ -14,6 +14,7 @@ from homeward.matching.gallery.model import ModelInfo, RefusedPhoto
 from homeward.matching.gallery.ports import FaceAnalyzer, Repinnable, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild, taken_over
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ALTERATION, Acts
 from homeward.servicekit.lease import Lease, Proceed
 
 LOOK_AGAIN_SECONDS = 1.0
@@ -62,6 +63,7 @@ class Reenrolment:
         rebuild: Makes what a gallery lacks.
         faces: The embedding service, which runs the other pack already.
         lease: Makes the lease on replacing collections.
+        acts: Writes down what a sweep has made or moved.
     """
 
     def __init__(
@@ -72,12 +74,14 @@ class Reenrolment:
         rebuild: GalleryRebuild,
         faces: FaceAnalyzer,
         lease: Callable[[], Lease],
+        acts: Acts,
     ) -> None:
         self._gallery = gallery
         self._sightings = sightings
         self._rebuild = rebuild
         self._faces = faces
         self._lease = lease
+        self._acts = acts
 
     async def run(
         self, wanted: str, *, accept_lost: bool
@@ -154,10 +158,14 @@ class Reenrolment:
         if apart and await lease.held():
             try:
                 if await self._sightings.change_model(model, both):
+                    await self._acts.record("MoveSightings", ALTERATION, [])
                     log.info("sightings moved", model=model.name, digest=model.digest)
             finally:
                 await lease.release()
-        return await self._rebuild.sweep(proceed)
+        made = await self._rebuild.sweep(proceed)
+        if made:
+            await self._acts.record("MakeTemplates", ALTERATION, [])
+        return made
 
     async def _served(self, wanted: str) -> ModelInfo:
         """Return the pack that the embedding service runs, which must be the wanted one."""

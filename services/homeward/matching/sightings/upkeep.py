@@ -12,10 +12,12 @@ from homeward.core import inventory
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Removed
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
 from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.objects import ObjectInfo
 
 log = structlog.get_logger()
@@ -47,10 +49,14 @@ class SightingUpkeep:
 
     Args:
         kept: The sightings that are kept.
+        lost: Finds those that are lost.
+        acts: Writes down what a sweep has erased.
     """
 
-    def __init__(self, kept: KeptSightings) -> None:
+    def __init__(self, kept: KeptSightings, lost: LostSightings, acts: Acts) -> None:
         self._kept = kept
+        self._lost = lost
+        self._acts = acts
         self._compared: datetime | None = None
 
     async def erase_footage(self, footage_id: str, *, received: datetime | None = None) -> int:
@@ -122,6 +128,9 @@ class SightingUpkeep:
                 await self._kept.forget([erased(item) for item in due])
             except errors.FailedPreconditionError as error:  # it must not keep what else is due
                 log.warning("stills not removed", problem=error.message)
+        if due:
+            names = [f"sighting/{item.sighting_id}" for item in due]
+            await self._acts.record("EraseSightings", ERASURE, names)
         if self._is_compared(now):
             return len(due)
         strays = await self._compare(now, {item.sighting_id for item in due})
@@ -150,6 +159,9 @@ class SightingUpkeep:
         ]
         for item in strays:
             await self._kept.stills.purge(item.key)
+        if strays:
+            names = [f"sighting/{name}" for item in strays if (name := sighting_in(item.key))]
+            await self._acts.record("EraseStrayStills", ERASURE, names)
         return len(strays)
 
     async def _mark_still_gone(self, sighting_id: str) -> None:
@@ -170,6 +182,10 @@ class SightingUpkeep:
         """Return of whom there are sightings, or a record of them in the ledger."""
         found = {one.subject_id for one in await self._kept.index.find(SightingFilter())}
         return frozenset(found | {key.subject_id for key in await self._kept.ledger.keys()})
+
+    async def lost(self) -> Lost:
+        """Return what is lost, of everybody."""
+        return await self._lost.find()
 
     async def held(self, unfinished: Collection[str] = ()) -> tuple[HeldData, HeldData, HeldData]:
         """Return how many sightings, stills and ledger records there are.

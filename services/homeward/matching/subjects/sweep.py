@@ -16,6 +16,7 @@ from homeward.matching.subjects.photos import subject_in
 from homeward.matching.subjects.records import SubjectRecords, is_open
 from homeward.matching.subjects.unrecorded import UnrecordedPhotos
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import ALTERATION, ERASURE, Acts
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import ObjectStore
 
@@ -40,6 +41,7 @@ class SubjectSweep:
         gallery: Their templates.
         leftovers: Finds data of subjects that are not open.
         clock: Tells the time.
+        acts: Writes down what a sweep has erased.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class SubjectSweep:
         gallery: SubjectIndex,
         leftovers: LeftoverSearch,
         clock: Clock,
+        acts: Acts,
     ) -> None:
         self._closing = closing
         self._records = records
@@ -59,6 +62,7 @@ class SubjectSweep:
         self._leftovers = leftovers
         self._unrecorded = UnrecordedPhotos(records, photos, gallery, clock)
         self._clock = clock
+        self._acts = acts
         self._looked_through: datetime | None = None
 
     async def sweep(self, *, grace: timedelta) -> int:
@@ -80,27 +84,31 @@ class SubjectSweep:
         lapsed = [one.value.subject_id for one in roll.wanted if _is_lapsed(one.value, now, grace)]
         removed = 0
         for name in erasing:
-            removed += await self._ended(self._closing.erase(name))
+            removed += await self._ended("EraseSubject", name, self._closing.erase(name))
         for name in broken_off:
-            removed += await self._ended(self._closing.close(name))
+            removed += await self._ended("CloseSubject", name, self._closing.close(name))
         for name in lapsed:
             # As it is now: closing the others took a while, and its date may have been put off.
             held = await self._records.get(name)
             if held is not None and _is_lapsed(held.value, now, grace):
-                removed += await self._ended(self._closing.close(name))
+                removed += await self._ended("CloseSubject", name, self._closing.close(name))
         if not self._is_looked_through(now):
-            await self._unrecorded.remove()
-            await self._gallery.mend()
+            if unrecorded := await self._unrecorded.remove():
+                names = [f"photo/{one.photo_id}" for one in unrecorded]
+                await self._acts.record("EraseUnrecordedPhotos", ERASURE, names)
+            if await self._gallery.mend():
+                await self._acts.record("FuseTemplates", ALTERATION, [])
             removed += await self._finish_erasures()
             self._looked_through = now
         return removed
 
-    async def _ended(self, ending: Awaitable[object]) -> bool:
+    async def _ended(self, act: str, subject_id: str, ending: Awaitable[object]) -> bool:
         """End the search for a subject; return False if another replica has erased it meanwhile."""
         try:
             await ending
         except errors.NotFoundError:
             return False
+        await self._record(act, subject_id)
         return True
 
     def _is_looked_through(self, now: datetime) -> bool:
@@ -147,12 +155,16 @@ class SubjectSweep:
             ),
         )
 
+    async def _record(self, act: str, subject_id: str) -> None:
+        await self._acts.record(act, ERASURE, [f"subject/{subject_id}"])
+
     async def _finish_erasures(self) -> int:
         """Erase the remaining data of subjects that are not open; return how many they were."""
         left = await self._leftovers.find()
         for name in sorted(left.ended):
             if not await is_open(self._records, name):
                 await self._closing.erase_data(name, repeated=True)
+                await self._record("FinishSubjectErasure", name)
         if left.unknown:
             # Not removed: with the records of another installation, this would be all data.
             log.warning("data of unknown subjects", subject_ids=sorted(left.unknown)[:10])

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from homeward.matching.gallery.model import PhotoKey
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.subjects.model import Subject, SubjectState
 from homeward.matching.subjects.photos import PHOTO_TYPE, PREFIX, photo_key, subject_in
@@ -42,10 +43,10 @@ class UnrecordedPhotos:
         self._gallery = gallery
         self._clock = clock
 
-    async def remove(self) -> int:
-        """Remove them with their templates, and return how many there were."""
+    async def remove(self) -> list[PhotoKey]:
+        """Remove them with their templates, and return which they were."""
         opened = (await self._records.roll()).opened
-        removed = 0
+        removed: list[PhotoKey] = []
         for item in await self._photos.objects(PREFIX):
             if self._clock.now() - item.modified < UNRECORDED_AFTER:
                 continue
@@ -57,7 +58,8 @@ class UnrecordedPhotos:
                 continue
             if _has(present.value, photo_id):
                 continue
-            removed += await self._remove(subject_id, photo_id)
+            if await self._remove(subject_id, photo_id):
+                removed.append(PhotoKey(subject_id, photo_id))
         return removed
 
     async def _remove(self, subject_id: str, photo_id: str) -> bool:

@@ -76,7 +76,7 @@ class Authorisation:
             return
         metadata = call.context.invocation_metadata() or ()
         authorization = _texts(metadata, "authorization")
-        caller = await self._known(call.context, authorization)
+        caller = call.exchange.caller = await self._known(call.context, authorization)
         access = self._access.get(call.rpc)
         fitting = caller.roles & access.roles if access else frozenset()
         if access is None or not fitting:
@@ -86,6 +86,7 @@ class Authorisation:
             purpose=_stated(metadata, PURPOSE, most=MAX_PURPOSE_LENGTH),
             case_reference=_stated(metadata, CASE, most=MAX_CASE_LENGTH),
         )
+        call.exchange.caller = caller
         if authorization:  # a service acts for somebody else, and a program for all cases
             self._require_purpose(caller, access, fitting)
         with acting_for(caller):

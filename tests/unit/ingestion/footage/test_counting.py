@@ -20,6 +20,7 @@ from homeward.ingestion.footage.report import RetentionReport
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 DUE = swept_after(FOOTAGE_LIMIT)
@@ -55,6 +56,7 @@ def new_sweeper(
         uploads=uploads,
         records=erasures,
         clock=clock,
+        acts=InMemoryActs(),
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 

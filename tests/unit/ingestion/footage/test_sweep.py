@@ -17,6 +17,7 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.sweep import FootageSweeper, SweepResult
 from homeward.servicekit import errors, records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.objects import Versioning
 
@@ -33,12 +34,19 @@ async def yes() -> bool:
 
 
 @pytest.fixture
+def acts() -> InMemoryActs:
+    return InMemoryActs()
+
+
+@pytest.fixture
 def sweeper(
+    *,
     resource: FootageResource,
     bucket: InMemoryFootageStore,
     uploads: InMemoryKeyValueStore,
     erasures: InMemoryKeyValueStore,
     clock: Any,
+    acts: InMemoryActs,
 ) -> FootageSweeper:
     return FootageSweeper(
         store=bucket,
@@ -46,6 +54,7 @@ def sweeper(
         uploads=uploads,
         records=erasures,
         clock=clock,
+        acts=acts,
         terms=RetentionTerms(FOOTAGE_LIMIT, FOOTAGE_LIMIT - DUE),
     )
 
@@ -83,6 +92,18 @@ async def test_a_recording_stays_until_the_sweep_is_due_and_no_longer(
     assert await sweeper.sweep(yes) == SweepResult(footage_ids=(name,))
 
     assert await keys(bucket) == []
+
+
+async def test_a_removal_is_an_audit_event(
+    sweeper: FootageSweeper, resource: FootageResource, acts: InMemoryActs, make: Any, clock: Any
+) -> None:
+    name = await added(resource, make)
+    clock.advance(DUE)
+
+    await sweeper.sweep(yes)
+    await sweeper.sweep(yes)
+
+    assert acts.recorded == [("EraseFootage", (f"footage/{name}",))]
 
 
 async def test_sightings_go_with_their_recording(
@@ -181,6 +202,7 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     resource: FootageResource,
     bucket: Any,
     uploads: Any,
+    acts: InMemoryActs,
     make: Any,
     clock: Any,
 ) -> None:
@@ -198,6 +220,7 @@ async def test_an_upload_that_is_not_done_in_a_day_goes_with_its_bytes(
     assert await sweeper.sweep(yes) == SweepResult()
     clock.advance(MOMENT)
     assert await sweeper.sweep(yes) == SweepResult(uploads=2)
+    assert acts.recorded == [("EraseUploads", ())]
 
     assert await uploads.entries() == []
     assert await keys(bucket) == []
@@ -443,13 +466,18 @@ async def test_an_upload_by_url_that_is_not_done_in_a_day_goes_with_its_copy(
 
 
 async def test_old_versions_go_with_the_next_sweep(
-    sweeper: FootageSweeper, resource: FootageResource, bucket: Any, make: Any
+    sweeper: FootageSweeper,
+    resource: FootageResource,
+    bucket: Any,
+    acts: InMemoryActs,
+    make: Any,
 ) -> None:
     bucket.versioning = Versioning.ENABLED
     name = await hidden(resource, bucket, make)
     bucket.versioning = Versioning.SUSPENDED
 
     assert (await sweeper.sweep(yes)).versions > 0
+    assert ("EraseOldVersions", ()) in acts.recorded
 
     assert await bucket.left(footage_folder(name)) == 0
     assert await bucket.keeping() == []

@@ -19,6 +19,7 @@ from homeward.ingestion.scan.model import Scan, ScanPlan, ScanScope, ScanState
 from homeward.ingestion.scan.records import StoredScanRecords
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.servicekit import errors
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.identity.caller import Caller, Role, acting_for
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
@@ -51,6 +52,7 @@ class Desk:
         self.store = InMemoryKeyValueStore()
         self.records = StoredScanRecords(self.store)
         self.sightings = Sightings()
+        self.acts = InMemoryActs()
         self.restart()
 
     def restart(self, **rules: Any) -> None:
@@ -70,6 +72,7 @@ class Desk:
             records=self.records,
             sightings=self.sightings,
             clock=self.clock,
+            acts=self.acts,
             rules=given,
         )
 
@@ -218,6 +221,8 @@ async def test_what_nobody_decides_on_in_time_is_refused_by_itself(
 
     assert await desk.state() is state
     assert desk.sightings.asked == ([SCAN] if state is STATES.LAPSED else [])
+    written = ("LapseScan", (f"scan/{SCAN}",))
+    assert desk.acts.recorded == ([written] if state is STATES.LAPSED else [])
     assert (await desk.held()).cancelled is (state is STATES.LAPSED)
 
 
@@ -350,6 +355,24 @@ async def test_a_record_of_an_earlier_version_needs_no_authorisation(desk: Desk)
 
     assert (held.authorisation, held.justification) == (Authorisation(), Justification())
     assert await desk.sweep() == 0
+
+
+async def test_what_cannot_be_written_to_the_audit_trail_is_not_refused(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise errors.unavailable("NATS", "localhost:1", "start it")
+
+    desk.clock.advance(WITHIN)
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.acts, "record", fail)
+        with pytest.raises(errors.UnavailableError):
+            await desk.sweep()
+    before = await desk.state()
+    await desk.sweep()
+
+    assert before is STATES.AWAITED
+    assert await desk.state() is STATES.LAPSED
 
 
 async def test_the_next_deadline_is_of_what_still_waits(desk: Desk) -> None:

@@ -38,6 +38,7 @@ from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.waiting import Waiting
 from homeward.ingestion.scan.work import MAX_ATTEMPTS, ScanWorker
 from homeward.servicekit import errors, records
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 
 UNAVAILABLE = errors.unavailable("matching", "somewhere", "start it")
@@ -94,6 +95,7 @@ class Desk:
         self.work = work
         self.scanner: FakeScanner = parts["scanner"]
         self.clock = parts["clock"]
+        self.acts: InMemoryActs = parts["acts"]
         self.resource = resource
         self.worker = ScanWorker(queue=queue, scans=self.scans, footage=resource.library, **parts)
 
@@ -214,7 +216,7 @@ async def desk(
     await resource.uploads.upload("up-1", make.header(), 0, _content())
     work = new_work("scan-1", 0)
     queue.works.append(work)
-    parts = {"scanner": FakeScanner(), "clock": clock, "checks": [check]}
+    parts = {"scanner": FakeScanner(), "clock": clock, "acts": InMemoryActs(), "checks": [check]}
     desk = Desk(
         make=make,
         store=records_store,
@@ -232,6 +234,26 @@ async def test_a_segment_is_searched_checkpointed_and_done(desk: Desk) -> None:
 
     assert desk.work.said == ["done"]
     assert (await desk.state(), (await desk.counts()).frames) == (ScanState.SUCCEEDED, 7)
+
+
+async def test_a_search_is_an_audit_event(desk: Desk) -> None:
+    await desk.run()
+
+    assert desk.acts.recorded == [("SearchSegment", ("scan/scan-1",))]
+
+
+async def test_a_segment_whose_event_cannot_be_written_is_given_back_and_not_kept_as_searched(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object) -> None:
+        raise UNAVAILABLE
+
+    monkeypatch.setattr(desk.acts, "record", refuse)
+
+    await desk.run()
+
+    assert desk.work.said == ["retry"]
+    assert (await desk.segment()).state is ScanState.RUNNING
 
 
 async def test_a_segment_is_a_span_of_the_trace_that_its_scan_was_asked_for_in(

@@ -72,6 +72,8 @@ async def test_the_sweep_removes_what_an_enrolment_left(
     await matching.subject_sweep.sweep(grace=timedelta(days=7))
 
     assert await held(matching, left) == (1, 1, 1)
+    ((act, (photo,)),) = matching.stores.acts.recorded
+    assert (act, photo.partition("/")[0]) == ("EraseUnrecordedPhotos", "photo")
 
 
 async def test_the_sweep_leaves_an_enrolment_alone_that_may_be_under_way(

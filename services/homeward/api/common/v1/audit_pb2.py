@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"homeward/api/common/v1/audit.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\"\x94\x02\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0b\n\x03rpc\x18\x04 \x01(\t\x12\x34\n\toperation\x18\x05 \x01(\x0e\x32!.homeward.api.common.v1.Operation\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x08 \x01(\t\x12\x11\n\tresources\x18\t \x03(\t\x12\x0f\n\x07outcome\x18\n \x01(\t\x12\x14\n\x0c\x63hain_digest\x18\x0b \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"homeward/api/common/v1/audit.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\"\xfc\x02\n\nAuditEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07service\x18\x03 \x01(\t\x12\x0b\n\x03rpc\x18\x04 \x01(\t\x12\x34\n\toperation\x18\x05 \x01(\x0e\x32!.homeward.api.common.v1.Operation\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\x0f\n\x07purpose\x18\x07 \x01(\t\x12\x16\n\x0e\x63\x61se_reference\x18\x08 \x01(\t\x12\x11\n\tresources\x18\t \x03(\t\x12\x0f\n\x07outcome\x18\n \x01(\t\x12\x14\n\x0c\x63hain_digest\x18\x0b \x01(\t\x12\x0e\n\x06writer\x18\x0c \x01(\t\x12\x17\n\x0fprevious_digest\x18\r \x01(\t\x12\x1e\n\x16omitted_resource_count\x18\x0e \x01(\r\x12\x0e\n\x06\x66ormat\x18\x0f \x01(\r\x12\r\n\x05\x63ount\x18\x10 \x01(\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,5 +34,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.common.v1.audi
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDITEVENT']._serialized_start=134
-  _globals['_AUDITEVENT']._serialized_end=410
+  _globals['_AUDITEVENT']._serialized_end=514
 # @@protoc_insertion_point(module_scope)

@@ -23,7 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class AuditEvent(_message.Message):
     """One processing operation, as section 62 of the Data Protection Act 2018 requires it to be
-    logged. Holds identifiers only: never a name, a picture or a vector.
+    logged. Holds identifiers only: never a name, a picture or a vector. docs/audit.md says which bytes
+    the digests are of.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -39,31 +40,54 @@ class AuditEvent(_message.Message):
     RESOURCES_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     CHAIN_DIGEST_FIELD_NUMBER: _builtins.int
+    WRITER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_DIGEST_FIELD_NUMBER: _builtins.int
+    OMITTED_RESOURCE_COUNT_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Place in the service's chain, from 1."""
+    """Place in the writer's chain, from 1."""
     service: _builtins.str
-    """The service that did it: `ingestion`, `embedding` or `matching`."""
+    """The service that did it: `ingestion`, `matching` or `scanner`."""
     rpc: _builtins.str
-    """Full name of the RPC, such as `homeward.api.matching.v1.SubjectService/GetSubject`."""
+    """Full name of the RPC, such as `homeward.api.matching.v1.SubjectService/GetSubject`; of what no
+    call asked for, `background.` and its name, such as `background.EraseFootage`.
+    """
     operation: _options_pb2.Operation.ValueType
     """The category of processing."""
     actor: _builtins.str
-    """Who called, as authenticated."""
+    """Who called, as authenticated; of what no call asked for, the service. Empty: not known."""
     purpose: _builtins.str
-    """Why, as the caller stated it."""
+    """Why, as the caller stated it; at most 200 characters."""
     case_reference: _builtins.str
-    """The case that it was done for, as the caller stated it."""
+    """The case that it was done for, as the caller stated it; at most 200 characters."""
     outcome: _builtins.str
-    """Status code of the answer, such as `OK` or `NOT_FOUND`."""
+    """Status code of the answer, such as `OK` or `NOT_FOUND`; `OPENED` of a call that answers with a
+    stream, whose event is written before the first message of it.
+    """
     chain_digest: _builtins.str
-    """SHA-256, hexadecimal, over this event and the `chain_digest` before it."""
+    """SHA-256, hexadecimal, over this event, in which the `previous_digest` stands."""
+    writer: _builtins.str
+    """Whose chain it stands in: a service and the number of one of its processes, such as `matching-1`."""
+    previous_digest: _builtins.str
+    """`chain_digest` of the event before it in the chain; 64 zeros in the first one."""
+    omitted_resource_count: _builtins.int
+    """How many more resources were touched than `resources` names, which are 4096 at most."""
+    format: _builtins.int
+    """Number of the form that the digest is of; 1 in this version."""
+    count: _builtins.int
+    """How many calls the event stands for. 1, except of `background.RefuseUnknownCallers`: calls that
+    were refused to callers who are not known are told together, once a minute.
+    """
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
-        """When the operation was done."""
+        """When the event was written, to the microsecond, by the clock of the service."""
 
     @_builtins.property
     def resources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Identifiers of the resources touched."""
+        """What was touched, in order: a kind and an identifier each, such as `subject/…`. Kinds:
+        `subject`, `photo`, `sighting`, `scan`, `footage`, `camera`.
+        """
 
     def __init__(
         self,
@@ -79,10 +103,15 @@ class AuditEvent(_message.Message):
         resources: _abc.Iterable[_builtins.str] | None = ...,
         outcome: _builtins.str = ...,
         chain_digest: _builtins.str = ...,
+        writer: _builtins.str = ...,
+        previous_digest: _builtins.str = ...,
+        omitted_resource_count: _builtins.int = ...,
+        format: _builtins.int = ...,
+        count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "case_reference", b"case_reference", "chain_digest", b"chain_digest", "event_time", b"event_time", "operation", b"operation", "outcome", b"outcome", "purpose", b"purpose", "resources", b"resources", "rpc", b"rpc", "sequence", b"sequence", "service", b"service"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "case_reference", b"case_reference", "chain_digest", b"chain_digest", "count", b"count", "event_time", b"event_time", "format", b"format", "omitted_resource_count", b"omitted_resource_count", "operation", b"operation", "outcome", b"outcome", "previous_digest", b"previous_digest", "purpose", b"purpose", "resources", b"resources", "rpc", b"rpc", "sequence", b"sequence", "service", b"service", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_do
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeward/api/common/v1/audit_service.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/audit.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\"\xb6\x01\n\x16ListAuditEventsRequest\x12<\n\x08interval\x18\x01 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61\x63tor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08resource\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"f\n\x17ListAuditEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".homeward.api.common.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x17VerifyAuditTrailRequest\x12\x32\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"a\n\x18VerifyAuditTrailResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x16\n\x0everified_count\x18\x02 \x01(\x04\x12\x1d\n\x15\x66irst_broken_sequence\x18\x03 \x01(\x04\x32\x9b\x02\n\x0c\x41uditService\x12\x82\x01\n\x0fListAuditEvents\x12..homeward.api.common.v1.ListAuditEventsRequest\x1a/.homeward.api.common.v1.ListAuditEventsResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x90\xb5\x18\x04\x12\x85\x01\n\x10VerifyAuditTrail\x12/.homeward.api.common.v1.VerifyAuditTrailRequest\x1a\x30.homeward.api.common.v1.VerifyAuditTrailResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x90\xb5\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*homeward/api/common/v1/audit_service.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/audit.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\"\xa7\x02\n\x16ListAuditEventsRequest\x12<\n\x08interval\x18\x01 \x01(\x0b\x32$.homeward.api.common.v1.TimeIntervalB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61\x63tor\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08resource\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1c\n\x0e\x63\x61se_reference\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06writer\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\noperations\x18\x08 \x03(\x0e\x32!.homeward.api.common.v1.OperationB\x04\xe2\x41\x01\x01\"f\n\x17ListAuditEventsResponse\x12\x32\n\x06\x65vents\x18\x01 \x03(\x0b\x32\".homeward.api.common.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"M\n\x17VerifyAuditTrailRequest\x12\x32\n\x08\x65nd_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"\x89\x01\n\x18VerifyAuditTrailResponse\x12\x0e\n\x06intact\x18\x01 \x01(\x08\x12\x16\n\x0everified_count\x18\x02 \x01(\x04\x12\x1d\n\x15\x66irst_broken_sequence\x18\x03 \x01(\x04\x12\x15\n\rbroken_writer\x18\x04 \x01(\t\x12\x0f\n\x07problem\x18\x05 \x01(\t\"\x1b\n\x19GetAuditCheckpointRequest\"@\n\x1aGetAuditCheckpointResponse\x12\x0c\n\x04note\x18\x01 \x01(\t\x12\x14\n\x0cverifier_key\x18\x02 \x01(\t2\xa9\x03\n\x0c\x41uditService\x12\x82\x01\n\x0fListAuditEvents\x12..homeward.api.common.v1.ListAuditEventsRequest\x1a/.homeward.api.common.v1.ListAuditEventsResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x90\xb5\x18\x04\x12\x85\x01\n\x10VerifyAuditTrail\x12/.homeward.api.common.v1.VerifyAuditTrailRequest\x1a\x30.homeward.api.common.v1.VerifyAuditTrailResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x90\xb5\x18\x04\x12\x8b\x01\n\x12GetAuditCheckpoint\x12\x31.homeward.api.common.v1.GetAuditCheckpointRequest\x1a\x32.homeward.api.common.v1.GetAuditCheckpointResponse\"\x0e\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x90\xb5\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,20 +46,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['case_reference']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['case_reference']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['writer']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['writer']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['operations']._loaded_options = None
+  _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['operations']._serialized_options = b'\342A\001\001'
   _globals['_VERIFYAUDITTRAILREQUEST'].fields_by_name['end_time']._loaded_options = None
   _globals['_VERIFYAUDITTRAILREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\220\002\001\212\265\030\003\n\001\005\220\265\030\004'
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditTrail']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['VerifyAuditTrail']._serialized_options = b'\220\002\001\212\265\030\003\n\001\005\220\265\030\004'
+  _globals['_AUDITSERVICE'].methods_by_name['GetAuditCheckpoint']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['GetAuditCheckpoint']._serialized_options = b'\220\002\001\212\265\030\003\n\001\005\220\265\030\001'
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=247
-  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=429
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=431
-  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=533
-  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_start=535
-  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_end=612
-  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_start=614
-  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_end=711
-  _globals['_AUDITSERVICE']._serialized_start=714
-  _globals['_AUDITSERVICE']._serialized_end=997
+  _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=542
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=544
+  _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=646
+  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_start=648
+  _globals['_VERIFYAUDITTRAILREQUEST']._serialized_end=725
+  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_start=728
+  _globals['_VERIFYAUDITTRAILRESPONSE']._serialized_end=865
+  _globals['_GETAUDITCHECKPOINTREQUEST']._serialized_start=867
+  _globals['_GETAUDITCHECKPOINTREQUEST']._serialized_end=894
+  _globals['_GETAUDITCHECKPOINTRESPONSE']._serialized_start=896
+  _globals['_GETAUDITCHECKPOINTRESPONSE']._serialized_end=960
+  _globals['_AUDITSERVICE']._serialized_start=963
+  _globals['_AUDITSERVICE']._serialized_end=1388
 # @@protoc_insertion_point(module_scope)

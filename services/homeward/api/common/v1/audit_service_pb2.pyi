@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from homeward.api.common.v1 import audit_pb2 as _audit_pb2
+from homeward.api.common.v1 import options_pb2 as _options_pb2
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -32,17 +33,32 @@ class ListAuditEventsRequest(_message.Message):
     RESOURCE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CASE_REFERENCE_FIELD_NUMBER: _builtins.int
+    WRITER_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
     actor: _builtins.str
     """Only events of this caller. Empty: of everybody."""
     resource: _builtins.str
-    """Only events about this resource. Empty: about any."""
+    """Only events about this resource: its identifier, with or without its kind before it, such as
+    `subject/…`. Empty: about any.
+    """
     page_size: _builtins.int
-    """Most events to return. 0 means 100; more than 1000 means 1000."""
+    """Most events to return. 0 means 100; more than 1000 means 1000. Fewer are returned where they are
+    large.
+    """
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
+    case_reference: _builtins.str
+    """Only events of this case, as the caller stated it. Empty: of any, or none."""
+    writer: _builtins.str
+    """Only events of this writer. Empty: of all."""
     @_builtins.property
     def interval(self) -> _types_pb2.TimeInterval:
         """Only events in this span. Absent, or with an end absent: no bound there."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedScalarFieldContainer[_options_pb2.Operation.ValueType]:
+        """Only events of these categories. Empty: of all."""
 
     def __init__(
         self,
@@ -52,10 +68,13 @@ class ListAuditEventsRequest(_message.Message):
         resource: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        case_reference: _builtins.str = ...,
+        writer: _builtins.str = ...,
+        operations: _abc.Iterable[_options_pb2.Operation.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "interval", b"interval", "page_size", b"page_size", "page_token", b"page_token", "resource", b"resource"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "case_reference", b"case_reference", "interval", b"interval", "operations", b"operations", "page_size", b"page_size", "page_token", b"page_token", "resource", b"resource", "writer", b"writer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -70,10 +89,10 @@ class ListAuditEventsResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty: this is the last."""
+    """Token of the next page. Empty: this is the last. A page may be empty and have a next one."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_audit_pb2.AuditEvent]:
-        """The events, oldest first."""
+        """The events, in the order in which they were stored."""
 
     def __init__(
         self,
@@ -91,7 +110,7 @@ Global___ListAuditEventsResponse: _TypeAlias = ListAuditEventsResponse  # noqa: 
 
 @_typing.final
 class VerifyAuditTrailRequest(_message.Message):
-    """Which part of the chain to verify."""
+    """Which part of the chains to verify."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -115,30 +134,83 @@ Global___VerifyAuditTrailRequest: _TypeAlias = VerifyAuditTrailRequest  # noqa: 
 
 @_typing.final
 class VerifyAuditTrailResponse(_message.Message):
-    """Whether the chain holds."""
+    """Whether the chains hold."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INTACT_FIELD_NUMBER: _builtins.int
     VERIFIED_COUNT_FIELD_NUMBER: _builtins.int
     FIRST_BROKEN_SEQUENCE_FIELD_NUMBER: _builtins.int
+    BROKEN_WRITER_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
     """True when every event follows from the one before it."""
     verified_count: _builtins.int
     """How many events were verified."""
     first_broken_sequence: _builtins.int
-    """Sequence of the first event that does not follow from the one before it. 0 when `intact`."""
+    """Sequence of the first event found that does not follow from the one before it. 0 when `intact`."""
+    broken_writer: _builtins.str
+    """Whose chain that event stands in. Empty when `intact`."""
+    problem: _builtins.str
+    """What is wrong with it. Empty when `intact`."""
     def __init__(
         self,
         *,
         intact: _builtins.bool = ...,
         verified_count: _builtins.int = ...,
         first_broken_sequence: _builtins.int = ...,
+        broken_writer: _builtins.str = ...,
+        problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_broken_sequence", b"first_broken_sequence", "intact", b"intact", "verified_count", b"verified_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["broken_writer", b"broken_writer", "first_broken_sequence", b"first_broken_sequence", "intact", b"intact", "problem", b"problem", "verified_count", b"verified_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VerifyAuditTrailResponse: _TypeAlias = VerifyAuditTrailResponse  # noqa: Y015
+
+@_typing.final
+class GetAuditCheckpointRequest(_message.Message):
+    """Asks for a checkpoint."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditCheckpointRequest: _TypeAlias = GetAuditCheckpointRequest  # noqa: Y015
+
+@_typing.final
+class GetAuditCheckpointResponse(_message.Message):
+    """Where the chains end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTE_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    note: _builtins.str
+    """A signed note (https://c2sp.org/signed-note) whose text docs/audit.md specifies."""
+    verifier_key: _builtins.str
+    """The key that verifies it, as `NAME+ID+KEY`. To be compared with one that was kept: whoever could
+    write the trail anew could sign it with another key.
+    """
+    def __init__(
+        self,
+        *,
+        note: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAuditCheckpointResponse: _TypeAlias = GetAuditCheckpointResponse  # noqa: Y015

@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     def __init__(self, channel):
@@ -47,16 +47,25 @@ class AuditServiceStub:
                 request_serializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailResponse.FromString,
                 _registered_method=True)
+        self.GetAuditCheckpoint = channel.unary_unary(
+                '/homeward.api.common.v1.AuditService/GetAuditCheckpoint',
+                request_serializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     def ListAuditEvents(self, request, context):
-        """Lists events, oldest first.
+        """Lists events in the order in which they were stored, up to the newest one at the first page. That
+        of each writer is the order of its chain.
+
+        The store finds the events of an interval, a writer, a caller and a case; for a resource it reads
+        all that the other filters leave.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -67,9 +76,23 @@ class AuditServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyAuditTrail(self, request, context):
-        """Recomputes the hash chain and tells whether any event was changed, removed or inserted.
+        """Recomputes the hash chains and tells whether any event was changed, removed or inserted. Whoever
+        does not trust the server lists the events and verifies them, as `homeward audit verify` does.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuditCheckpoint(self, request, context):
+        """Returns a signed statement of where the chains end now. Whoever keeps it sees later whether the
+        trail was cut short or written anew. It tells of nobody.
+
+        Possible errors:
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -89,6 +112,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailRequest.FromString,
                     response_serializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailResponse.SerializeToString,
             ),
+            'GetAuditCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditCheckpoint,
+                    request_deserializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'homeward.api.common.v1.AuditService', rpc_method_handlers)
@@ -98,9 +126,9 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     @staticmethod
@@ -147,6 +175,33 @@ class AuditService:
             '/homeward.api.common.v1.AuditService/VerifyAuditTrail',
             homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailRequest.SerializeToString,
             homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.VerifyAuditTrailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.common.v1.AuditService/GetAuditCheckpoint',
+            homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointRequest.SerializeToString,
+            homeward_dot_api_dot_common_dot_v1_dot_audit__service__pb2.GetAuditCheckpointResponse.FromString,
             options,
             channel_credentials,
             insecure,

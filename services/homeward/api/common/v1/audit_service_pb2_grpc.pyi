@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     @_typing.overload
@@ -37,45 +37,73 @@ class AuditServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
-    """Lists events, oldest first.
+    """Lists events in the order in which they were stored, up to the newest one at the first page. That
+    of each writer is the order of its chain.
+
+    The store finds the events of an interval, a writer, a caller and a case; for a resource it reads
+    all that the other filters leave.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     VerifyAuditTrail: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyAuditTrailRequest, _audit_service_pb2.VerifyAuditTrailResponse]
-    """Recomputes the hash chain and tells whether any event was changed, removed or inserted.
+    """Recomputes the hash chains and tells whether any event was changed, removed or inserted. Whoever
+    does not trust the server lists the events and verifies them, as `homeward audit verify` does.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetAuditCheckpoint: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditCheckpointRequest, _audit_service_pb2.GetAuditCheckpointResponse]
+    """Returns a signed statement of where the chains end now. Whoever keeps it sees later whether the
+    trail was cut short or written anew. It tells of nobody.
+
+    Possible errors:
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
-    """Lists events, oldest first.
+    """Lists events in the order in which they were stored, up to the newest one at the first page. That
+    of each writer is the order of its chain.
+
+    The store finds the events of an interval, a writer, a caller and a case; for a resource it reads
+    all that the other filters leave.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     VerifyAuditTrail: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.VerifyAuditTrailRequest, _audit_service_pb2.VerifyAuditTrailResponse]  # type: ignore[assignment]
-    """Recomputes the hash chain and tells whether any event was changed, removed or inserted.
+    """Recomputes the hash chains and tells whether any event was changed, removed or inserted. Whoever
+    does not trust the server lists the events and verifies them, as `homeward audit verify` does.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetAuditCheckpoint: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.GetAuditCheckpointRequest, _audit_service_pb2.GetAuditCheckpointResponse]  # type: ignore[assignment]
+    """Returns a signed statement of where the chains end now. Whoever keeps it sees later whether the
+    trail was cut short or written anew. It tells of nobody.
+
+    Possible errors:
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The audit trail of one service: an append-only hash chain of `AuditEvent`s. Every server has
-    its own; nothing can change or remove an event through an API. No server of this version serves it
-    yet: calls are answered with UNIMPLEMENTED `RPC_UNKNOWN`.
+    """The audit trail of an installation: an append-only hash chain of `AuditEvent`s for each writer,
+    which is a process of a service. Every server that stores, `ingestion` and `matching`, serves all of
+    it; nothing can change or remove an event through an API. docs/audit.md is the specification.
     """
 
     @_abc_1.abstractmethod
@@ -84,7 +112,11 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.ListAuditEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEventsResponse]]:
-        """Lists events, oldest first.
+        """Lists events in the order in which they were stored, up to the newest one at the first page. That
+        of each writer is the order of its chain.
+
+        The store finds the events of an interval, a writer, a caller and a case; for a resource it reads
+        all that the other filters leave.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`, `PAGE_TOKEN_INVALID`
@@ -97,9 +129,25 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _audit_service_pb2.VerifyAuditTrailRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.VerifyAuditTrailResponse, _abc.Awaitable[_audit_service_pb2.VerifyAuditTrailResponse]]:
-        """Recomputes the hash chain and tells whether any event was changed, removed or inserted.
+        """Recomputes the hash chains and tells whether any event was changed, removed or inserted. Whoever
+        does not trust the server lists the events and verifies them, as `homeward audit verify` does.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def GetAuditCheckpoint(
+        self,
+        request: _audit_service_pb2.GetAuditCheckpointRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.GetAuditCheckpointResponse, _abc.Awaitable[_audit_service_pb2.GetAuditCheckpointResponse]]:
+        """Returns a signed statement of where the chains end now. Whoever keeps it sees later whether the
+        trail was cut short or written anew. It tells of nobody.
+
+        Possible errors:
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

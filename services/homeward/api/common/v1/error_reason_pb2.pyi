@@ -236,6 +236,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_OWN_SCAN: _ErrorReason.ValueType  # 77
     """PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
+    ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
+    """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+    has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -467,4 +471,8 @@ metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
 """
 ERROR_REASON_OWN_SCAN: ErrorReason.ValueType  # 77
 """PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
+ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
+"""FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
+has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

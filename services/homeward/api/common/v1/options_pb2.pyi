@@ -97,7 +97,7 @@ class _OperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operation.V
 
 class Operation(_Operation, metaclass=_OperationEnumTypeWrapper):
     """The categories of processing that section 62 of the Data Protection Act 2018 requires to be
-    logged. No server of this version keeps such a log yet.
+    logged. Servers that store keep that log: the audit trail (docs/audit.md).
     """
 
 OPERATION_UNSPECIFIED: Operation.ValueType  # 0
@@ -147,4 +147,4 @@ OPERATION_FIELD_NUMBER: _builtins.int
 access: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Access]
 """Who may call the RPC. Required on every RPC: a server does not start with one that lacks it."""
 operation: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, Global___Operation.ValueType]
-"""How a call is to be logged; not done yet. Required on every RPC."""
+"""How a call is logged in the audit trail. Required on every RPC."""

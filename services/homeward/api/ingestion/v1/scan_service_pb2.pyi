@@ -414,6 +414,58 @@ class RefuseScanResponse(_message.Message):
 Global___RefuseScanResponse: _TypeAlias = RefuseScanResponse  # noqa: Y015
 
 @_typing.final
+class GetUseRecordRequest(_message.Message):
+    """Which scan to give out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """Its id. Required."""
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUseRecordRequest: _TypeAlias = GetUseRecordRequest  # noqa: Y015
+
+@_typing.final
+class GetUseRecordResponse(_message.Message):
+    """The use record of a scan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """The record, JSON in UTF-8 in the canonical form of RFC 8785."""
+    note: _builtins.str
+    """A signed note (https://c2sp.org/signed-note) with the record's SHA-256."""
+    verifier_key: _builtins.str
+    """The key that verifies it, as `NAME+ID+KEY`: that of the audit trail's checkpoints."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        note: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "record", b"record", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUseRecordResponse: _TypeAlias = GetUseRecordResponse  # noqa: Y015
+
+@_typing.final
 class WatchScanRequest(_message.Message):
     """Which scan to follow."""
 

@@ -71,6 +71,11 @@ class ScanServiceStub:
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.FromString,
                 _registered_method=True)
+        self.GetUseRecord = channel.unary_unary(
+                '/homeward.api.ingestion.v1.ScanService/GetUseRecord',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.FromString,
+                _registered_method=True)
         self.WatchScan = channel.unary_stream(
                 '/homeward.api.ingestion.v1.ScanService/WatchScan',
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.WatchScanRequest.SerializeToString,
@@ -185,6 +190,22 @@ class ScanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUseRecord(self, request, context):
+        """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+        who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+        coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+        As things are now. docs/audit.md says what is in it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchScan(self, request, context):
         """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
         second at most, until the scan ends. The first and the last message with the scan have all of it,
@@ -237,6 +258,11 @@ def add_ScanServiceServicer_to_server(servicer, server):
                     servicer.RefuseScan,
                     request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.FromString,
                     response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.SerializeToString,
+            ),
+            'GetUseRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUseRecord,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.SerializeToString,
             ),
             'WatchScan': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchScan,
@@ -435,6 +461,33 @@ class ScanService:
             '/homeward.api.ingestion.v1.ScanService/RefuseScan',
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.SerializeToString,
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUseRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.ScanService/GetUseRecord',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -109,6 +109,18 @@ class ScanServiceStub:
     - FAILED_PRECONDITION `SCAN_DECIDED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    GetUseRecord: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.GetUseRecordRequest, _scan_service_pb2.GetUseRecordResponse]
+    """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+    who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+    coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+    As things are now. docs/audit.md says what is in it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchScan: _grpc.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]
     """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
     second at most, until the scan ends. The first and the last message with the scan have all of it,
@@ -200,6 +212,18 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SCAN_NOT_FOUND`
     - FAILED_PRECONDITION `SCAN_DECIDED`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetUseRecord: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.GetUseRecordRequest, _scan_service_pb2.GetUseRecordResponse]  # type: ignore[assignment]
+    """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+    who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+    coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+    As things are now. docs/audit.md says what is in it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchScan: _aio.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]  # type: ignore[assignment]
@@ -332,6 +356,24 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SCAN_NOT_FOUND`
         - FAILED_PRECONDITION `SCAN_DECIDED`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def GetUseRecord(
+        self,
+        request: _scan_service_pb2.GetUseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scan_service_pb2.GetUseRecordResponse, _abc.Awaitable[_scan_service_pb2.GetUseRecordResponse]]:
+        """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+        who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+        coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+        As things are now. docs/audit.md says what is in it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

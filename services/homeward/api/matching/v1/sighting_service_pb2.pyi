@@ -759,6 +759,80 @@ class EraseScanSightingsResponse(_message.Message):
 Global___EraseScanSightingsResponse: _TypeAlias = EraseScanSightingsResponse  # noqa: Y015
 
 @_typing.final
+class SealUseRecordRequest(_message.Message):
+    """A use record without what matching knows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    SCAN_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scan. Required."""
+    scan: _builtins.bytes
+    """What ingestion knows: a JSON object in UTF-8. Required."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created. Required."""
+
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom it looked for. Empty: everybody."""
+
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it found."""
+
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        scan: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "scan", b"scan", "scan_id", b"scan_id", "sighting_ids", b"sighting_ids", "subject_ids", b"subject_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealUseRecordRequest: _TypeAlias = SealUseRecordRequest  # noqa: Y015
+
+@_typing.final
+class SealUseRecordResponse(_message.Message):
+    """A use record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """The record, JSON in UTF-8 in the canonical form of RFC 8785."""
+    note: _builtins.str
+    """A signed note (https://c2sp.org/signed-note) with the record's SHA-256."""
+    verifier_key: _builtins.str
+    """The key that verifies it, as `NAME+ID+KEY`."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        note: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "record", b"record", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealUseRecordResponse: _TypeAlias = SealUseRecordResponse  # noqa: Y015
+
+@_typing.final
 class WatchSightingsRequest(_message.Message):
     """Which sightings to follow."""
 

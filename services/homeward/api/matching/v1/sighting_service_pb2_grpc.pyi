@@ -115,6 +115,14 @@ class SightingServiceStub:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    SealUseRecord: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
     """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
     services; ends when the client closes it.
@@ -213,6 +221,14 @@ class SightingServiceAsyncStub(SightingServiceStub):
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    SealUseRecord: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]  # type: ignore[assignment]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
@@ -358,6 +374,20 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def SealUseRecord(
+        self,
+        request: _sighting_service_pb2.SealUseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.SealUseRecordResponse, _abc.Awaitable[_sighting_service_pb2.SealUseRecordResponse]]:
+        """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
