@@ -769,6 +769,27 @@ async def test_an_upload_of_which_nothing_comes_is_ended(
     )
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        IntakeTerms(
+            timedelta(minutes=15),
+            FOOTAGE_LIMIT,
+            least_progress=LeastProgress(timedelta(milliseconds=50)),
+        )
+    ],
+)
+async def test_an_upload_that_never_begins_is_ended(api: Any) -> None:
+    async def nothing() -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    assert await refusal(api.footage.UploadFootage(nothing())) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.Reason.DEADLINE_EXCEEDED,
+    )
+
+
 async def test_get_upload_tells_how_far_it_has_come(api: Any) -> None:
     await refusal(upload(api, header(), CONTENT[:5]))
 

@@ -157,10 +157,12 @@ class Files:
 
 Words = Callable[[Files], tuple[str, ...]]
 COMMANDS: dict[str, Words] = {
-    "audit list": lambda _: ("--limit", "2"),
-    "audit checkpoint": lambda _: (),
-    "audit verify": lambda _: (),
+    "audit list": lambda _: (),
+    "audit list --csv": lambda _: (),
     "audit export": lambda f: ("-o", f["trail.jsonl"]),
+    "audit checkpoint": lambda _: (),
+    "audit checkpoint --key": lambda _: (),
+    "audit verify": lambda _: (),
     "camera add": lambda _: ("gate", "--place", HOSTILE),
     "camera update": lambda _: ("gate", "--place", HOSTILE),
     "camera rm": lambda _: ("gate", "--yes"),
@@ -205,6 +207,9 @@ COMMANDS: dict[str, Words] = {
     "subject reenrol": lambda _: ("--model", "m"),
     "subject rebuild": lambda _: (),
 }
+OF_LINES = {"audit checkpoint"}
+"""Commands that print a signed note, line by line: it must stay what was signed."""
+NO_JSON = {"audit list --csv"}
 LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 
@@ -224,12 +229,12 @@ def test_every_command_that_asks_a_service_is_tried() -> None:
     assert set(commands()) == tried | LOCAL
 
 
-def printed(capsys: pytest.CaptureFixture[str]) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *, of_lines: bool = False) -> str:
     """Return what was printed, and check it."""
     out = "".join(capsys.readouterr())
     unprintable = {one for one in out if not one.isprintable() and one != "\n"}
     assert unprintable == set()
-    assert not re.search(r"^FORGED", out, re.MULTILINE)
+    assert of_lines or not re.search(r"^FORGED", out, re.MULTILINE)
     assert "unexpected" not in out
     return out
 
@@ -247,12 +252,13 @@ def test_what_others_wrote_is_printed_as_text_on_one_line(
 ) -> None:
     monkeypatch.setattr(render, "on_terminal", lambda: looked_at)
     run([*command.split(), *COMMANDS[command](Files(tmp_path))])
-    out = printed(capsys)
-    assert out.count("[red]C") == out.count(SHOWN)
+    of_lines = command in OF_LINES
+    out = printed(capsys, of_lines=of_lines)
+    assert of_lines or out.count("[red]C") == out.count(SHOWN)
     assert "{E}" in out or SHOWN not in out
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in NO_JSON])
 def test_json_escapes_it_and_reads_back_the_same(
     hostile: Everything,
     tmp_path: Path,

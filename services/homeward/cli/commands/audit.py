@@ -130,7 +130,7 @@ def export(session: Session, *, file: Path, force: bool) -> None:
     refuse_existing(file, force=force)
     stub = _stub(session)
     answer = stub.GetAuditCheckpoint(audit_service_pb2.GetAuditCheckpointRequest())
-    checkpoint = _opened(answer.note, _told_key(answer.verifier_key), "the checkpoint")
+    checkpoint = _opened(answer.note, _key(answer.verifier_key), "the checkpoint")
     count = 0
     with file.open("wb") as out:
         for event in audit_trail.events_until(stub, checkpoint):
@@ -154,9 +154,7 @@ def checkpoint(session: Session, *, show_key: bool) -> None:
     if session.view.json:
         session.view.document({"checkpoint": answer})
     else:
-        _opened(answer.note, _told_key(answer.verifier_key), "the checkpoint")
-        told = answer.verifier_key if show_key else answer.note
-        terminal.tell_lines(told.removesuffix("\n").split("\n"))
+        terminal.tell_lines([answer.verifier_key] if show_key else answer.note.splitlines())
 
 
 @audit.command(
@@ -193,7 +191,7 @@ def verify(
         stub = _stub(session)
         answer = stub.GetAuditCheckpoint(audit_service_pb2.GetAuditCheckpointRequest())
         named = answer.verifier_key
-        trusted = key or _told_key(named)
+        trusted = key or _key(named)
         end = _opened(answer.note, trusted, "the server's checkpoint")
         check = TrailCheck(_kept(notes, trusted))
         for event in audit_trail.events_until(stub, end):
@@ -254,14 +252,6 @@ def _key(text: str) -> VerifierKey:
         raise CliError(
             f"--key: {error}", advice="`homeward audit checkpoint --key` shows it"
         ) from error
-
-
-def _told_key(text: str) -> VerifierKey:
-    """Return the key that a server tells."""
-    try:
-        return VerifierKey.parse(text)
-    except NoteError as error:
-        raise CliError(f"the key that the server tells: {error}") from error
 
 
 def _key_of(file: str) -> VerifierKey:
