@@ -227,7 +227,7 @@ def _finding(sighting: Sighting) -> dict[str, Any]:
         "threshold": _number(sighting.threshold),
         "policy_id": sighting.policy_id,
         "model_sha256": sighting.model_digest,
-        "reviews": [_review(sighting.review)] if sighting.review else [],
+        "reviews": [_review(one) for one in sighting.given_reviews],
     }
 
 
