@@ -324,3 +324,31 @@ async def test_ledgers_go_with_their_recording_or_their_subject(ledger: Sighting
     assert await ledger.keys() == {LedgerKey(DOOR, ANNA)}
     await ledger.erase(LedgerKey(DOOR, ANNA))
     assert await ledger.keys() == frozenset()
+
+
+async def test_the_ledger_tells_what_a_scan_found_and_forgets_what_it_alone_found(
+    ledger: SightingLedger,
+) -> None:
+    both, alone = LedgerKey(GATE, ANNA), LedgerKey(DOOR, ANNA)
+    for key, start, scan_id in ((both, 10, "one"), (both, 60, "one"), (alone, 10, "one")):
+        await ledger.place(key, Stretch(start * SECOND, (start + 4) * SECOND, scan_id=scan_id))
+    await ledger.place(both, Stretch(12 * SECOND, 13 * SECOND, scan_id="two"))
+    await ledger.close(DOOR, received=NOON)  # has no spans, and is no ledger
+
+    found = await ledger.found_by("one")
+    for key in (both, alone):
+        await ledger.forget_scan(key, "one")
+    await ledger.forget_scan(LedgerKey(GATE, BEN), "one")
+
+    assert sorted((key.footage_id, span.start, span.scan_ids) for key, span in found) == sorted(
+        [
+            (GATE, 10 * SECOND, ("one", "two")),
+            (GATE, 60 * SECOND, ("one",)),
+            (DOOR, 10 * SECOND, ("one",)),
+        ]
+    )
+    assert await ledger.found_by("one") == []
+    assert [(key, span.start) for key, span in await ledger.found_by("two")] == [
+        (both, 10 * SECOND)
+    ]
+    assert await ledger.keys() == {both}

@@ -108,6 +108,12 @@ _ADVICE: Mapping[str, str] = {
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
     "SCAN_ENDED": "`homeward scan watch ID` shows what it found",
     "SCAN_LIMIT": "`homeward scan list` shows what runs, `homeward scan cancel ID` ends one",
+    "SCAN_NOT_TARGETED": (
+        "name --subject, and --footage or --camera and --from; if that would not do,"
+        " --everything --reason TEXT"
+    ),
+    "SCAN_DECIDED": "`homeward scan show ID` shows who has decided",
+    "OWN_SCAN": "ask somebody else who may authorise scans",
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
@@ -183,10 +189,14 @@ _ADVICE: Mapping[str, str] = {
 
 FIELD_OPTIONS: Mapping[str, str] = {
     "approver": "--by",
+    "authoriser": "--by",
     "camera.clock_offset": "--clock-offset",
     "camera.latitude": "--lat",
     "camera.longitude": "--lon",
     "header.start_time": "--start",
+    "justification.everything_reason": "--reason",
+    "justification.less_intrusive_means": "--tried",
+    "justification.necessity": "--necessity",
     "scope.interval.end_time": "--to",
     "subject.authorised_by": "--authorised-by",
     "subject.case_reference": "--case",

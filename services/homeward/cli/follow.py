@@ -13,6 +13,7 @@ from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import (
+    authorisation,
     caveats,
     face_sizes,
     patience,
@@ -186,6 +187,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
         )
     for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
+    if told := authorisation.sentence(findings.scan):
+        session.view.say(told)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from homeward.core.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
 from homeward.ingestion.footage.receiving import LeastProgress
+from homeward.ingestion.scan.authorisation import ScanRules
 from homeward.ingestion.scan.scans import ScanLimits
 from homeward.servicekit.settings import EngineSettings
 
@@ -85,6 +86,25 @@ class IngestionSettings(EngineSettings):
         description="Segments that may wait of one caller's scans when they create another one."
         " Unset: as many as of all together.",
     )
+    targeted_scans: bool = Field(
+        default=True,
+        description="Refuse a scan that does not name subjects, and recordings or cameras and a"
+        " start, unless it says why it has to search everything. The embedded stack's evaluation"
+        " mode switches it off.",
+    )
+    scan_authorisation_hours: float | None = Field(
+        None,
+        gt=0,
+        le=168,
+        description="Hours within which somebody must authorise a scan. One that nobody has"
+        " authorised by then is refused: it is stopped, and what it found is erased. Unset: none"
+        " has to be authorised. Set it once every replica and scanner has this version: an earlier"
+        " one drops what it does not know of a scan.",
+    )
+    authorise_own_scans: bool = Field(
+        default=False,
+        description="Whether somebody may authorise a scan that they asked for themselves.",
+    )
     max_scan_segments: int = Field(
         2_000_000,
         ge=1,
@@ -92,6 +112,16 @@ class IngestionSettings(EngineSettings):
         description="Segments of these that may wait to be searched when another scan is created,"
         " which is refused otherwise. A day of 500 cameras is 720,000.",
     )
+
+    @property
+    def scan_rules(self) -> ScanRules:
+        """What is asked of those who create and authorise scans."""
+        hours = self.scan_authorisation_hours
+        return ScanRules(
+            targeted=self.targeted_scans,
+            authorised_within=None if hours is None else timedelta(hours=hours),
+            own_scans=self.authorise_own_scans,
+        )
 
     @property
     def min_footage_age(self) -> timedelta:

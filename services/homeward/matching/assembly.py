@@ -75,6 +75,9 @@ async def assemble(
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
+    key_file = settings.audit_key_file
+    signer = CheckpointSigner.read(key_file) if key_file is not None else None
+    trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
         records=records,
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
@@ -89,9 +92,9 @@ async def assemble(
         index=QdrantSightingIndex(KeyedCollection(sightings)),
         feed=NatsSightingFeed(bus),
         acts=writer,
+        events=trail,
+        signer=signer,
     )
-    key_file = settings.audit_key_file
-    signer = CheckpointSigner.read(key_file) if key_file is not None else None
     return Engines(
         stores,
         {
@@ -101,7 +104,7 @@ async def assemble(
             "embedding": faces.ping,
         },
         writer,
-        AuditTrail(audit, signer=signer, clock=clock),
+        trail,
     )
 
 

@@ -35,6 +35,7 @@ from homeward.matching.convert import rejections as convert_rejections
 from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
+from homeward.matching.convert import use_records as convert_use_records
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -276,6 +277,8 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._recording = use_cases.recording
         self._review = use_cases.review
         self._upkeep = use_cases.upkeep
+        self._scan_erasure = use_cases.scan_erasure
+        self._use_records = use_cases.use_records
         self._subjects = use_cases.subjects
         self._clock = clock
 
@@ -379,6 +382,20 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 
+    async def EraseScanSightings(
+        self, request: sighting_service_pb2.EraseScanSightingsRequest, _: Context
+    ) -> sighting_service_pb2.EraseScanSightingsResponse:
+        certificate = await self._scan_erasure.erase(wire.uuid_text(request.scan_id, "scan_id"))
+        return sighting_service_pb2.EraseScanSightingsResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
+    async def SealUseRecord(
+        self, request: sighting_service_pb2.SealUseRecordRequest, _: Context
+    ) -> sighting_service_pb2.SealUseRecordResponse:
+        part = convert_use_records.part_from(request)
+        return convert_use_records.to_sealed(await self._use_records.seal(part))
+
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
@@ -408,6 +425,14 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
     ) -> retention_service_pb2.GetErasureCertificateResponse:
         certificate = await self._certificates.get(wire.uuid_text(request.subject_id, "subject_id"))
         return retention_service_pb2.GetErasureCertificateResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
+    async def GetScanErasureCertificate(
+        self, request: retention_service_pb2.GetScanErasureCertificateRequest, _: Context
+    ) -> retention_service_pb2.GetScanErasureCertificateResponse:
+        certificate = await self._certificates.of_scan(wire.uuid_text(request.scan_id, "scan_id"))
+        return retention_service_pb2.GetScanErasureCertificateResponse(
             certificate=convert_retention.to_certificate(certificate)
         )
 

@@ -48,6 +48,8 @@ class Reason(StrEnum):
     SCAN_SCOPE_EMPTY = auto()
     SCAN_ENDED = auto()
     SCAN_LIMIT = auto()
+    SCAN_NOT_TARGETED = auto()
+    SCAN_DECIDED = auto()
     RETENTION_UNSAFE = auto()
     SUBJECT_NOT_FOUND = auto()
     SUBJECT_CLOSED = auto()
@@ -77,6 +79,7 @@ class Reason(StrEnum):
     ROLE_MISSING = auto()
     CASE_NOT_ASSIGNED = auto()
     PURPOSE_REQUIRED = auto()
+    OWN_SCAN = auto()
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,10 @@ COMMANDS: dict[str, Words] = {
     "scan watch": lambda _: (SCAN,),
     "scan stretches": lambda f: (SCAN, "--csv", f["a.csv"], "--playlist", f["a.m3u8"]),
     "scan cancel": lambda _: (SCAN,),
+    "scan authorise": lambda _: (SCAN, "--reference", HOSTILE, "--by", HOSTILE),
+    "scan refuse": lambda _: (SCAN, "--reason", HOSTILE, "--by", HOSTILE, "--yes"),
+    "scan certificate": lambda _: (SCAN,),
+    "scan record": lambda f: (SCAN, "-o", f["record.json"]),
     "search": lambda _: ("--subject", ANNA),
     "sighting list": lambda _: (),
     "sighting list --rejected": lambda _: (),
@@ -206,7 +210,7 @@ COMMANDS: dict[str, Words] = {
 OF_LINES = {"audit checkpoint"}
 """Commands that print a signed note, line by line: it must stay what was signed."""
 NO_JSON = {"audit list --csv"}
-LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "up"}
+LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 
 

@@ -211,6 +211,17 @@ class Matcher(Protocol):
         """
 
 
+class ScanSightingEraser(Protocol):
+    """Erases what scans found: the matching service."""
+
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        """Erase what a refused scan found, and have nothing recorded that it finds after this.
+
+        Returns:
+            Whether all of it is erased.
+        """
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Closeup:
     """A face and a little around it."""

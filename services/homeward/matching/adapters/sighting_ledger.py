@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from homeward.matching.sightings.deciding import Verdict
+from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
     RecordedSpan,
@@ -49,8 +50,9 @@ class KeyValueSightingLedger:
         placements = list[Placement]()
 
         async def change(value: bytes | None) -> bytes:
-            spans, placement = place(
-                records.decode(value, _Spans) if value else (),
+            before = records.decode(value, _Spans) if value else ()
+            placed = place(
+                before,
                 footage_id=key.footage_id,
                 subject_id=key.subject_id,
                 start=stretch.start,
@@ -58,6 +60,7 @@ class KeyValueSightingLedger:
                 include_rejected_before=stretch.include_rejected_before,
                 requesters=stretch.requesters,
             )
+            spans, placement = with_finder(stretch.scan_id, before, placed)
             placements.append(placement)
             return records.encode(spans)
 
@@ -147,6 +150,28 @@ class KeyValueSightingLedger:
         entries = await self._store.entries(f"*.{subject_id}")
         ledgers = [records.decode(entry.value, _Spans) for entry in entries]
         return frozenset(span.sighting_id for spans in ledgers for span in spans)
+
+    async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
+        """Return the spans that a scan found, alone or not."""
+        return [
+            (key, span)
+            for key, spans in await self._ledgers((), ())
+            for span in spans
+            if scan_id in span.scan_ids
+        ]
+
+    async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
+        """Erase the spans of a ledger that a scan alone found, and that it found the others."""
+        left: _Spans = ()
+
+        async def change(value: bytes | None) -> bytes | None:
+            nonlocal left
+            left = without_finder(scan_id, records.decode(value, _Spans)) if value else ()
+            return records.encode(left) if value else None
+
+        await edit(self._store, _name(key), change)
+        if not left:
+            await self.erase(key)
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

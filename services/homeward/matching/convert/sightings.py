@@ -48,6 +48,7 @@ _DISPOSITIONS = {
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
     Disposition.FOOTAGE_REMOVED: sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED,
+    Disposition.SCAN_REFUSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED,
 }
 
 

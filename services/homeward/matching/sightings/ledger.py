@@ -29,6 +29,8 @@ class Stretch:
     """Record it even where a sighting was rejected before then."""
     requesters: tuple[str, ...] = ()
     """Who asked for the scan that found it."""
+    scan_id: str = ""
+    """The scan that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,12 @@ class SightingLedger(Protocol):
 
     async def sighting_ids(self, subject_id: str) -> frozenset[str]:
         """Return the sightings of a subject that its ledgers name, rejected ones included."""
+
+    async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
+        """Return the spans that a scan found, alone or not."""
+
+    async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
+        """Erase the spans of a ledger that a scan alone found, and that it found the others."""
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return the keys of all ledgers."""

@@ -155,3 +155,4 @@ class Disposition(Enum):
     REJECTED_BEFORE = "rejected before"
     SUBJECT_CLOSED = "subject closed"
     FOOTAGE_REMOVED = "footage removed"
+    SCAN_REFUSED = "scan refused"

@@ -14,6 +14,7 @@ from homeward.matching.sightings.model import (
     SightingState,
     each_once,
 )
+from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
@@ -32,13 +33,18 @@ class SightingRecording:
     Args:
         kept: The sightings that are kept.
         subject_is_open: Tells whether a subject is looked for.
+        refused: The scans that were refused, of which nothing is recorded.
     """
 
     def __init__(
-        self, kept: KeptSightings, subject_is_open: Callable[[str], Awaitable[bool]]
+        self,
+        kept: KeptSightings,
+        subject_is_open: Callable[[str], Awaitable[bool]],
+        refused: RefusedScans,
     ) -> None:
         self._kept = kept
         self._subject_is_open = subject_is_open
+        self._refused = refused
 
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         """Record a finding, or make it part of the sighting that it overlaps.
@@ -46,6 +52,17 @@ class SightingRecording:
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
         """
+        scan_id = finding.sighting.scan_id
+        if await self._refused.has(scan_id):
+            return Disposition.SCAN_REFUSED, None
+        recorded = await self._record(finding)
+        if await self._refused.has(scan_id):
+            # Refused meanwhile, perhaps after what it had found was erased: this goes too.
+            await self._refused.erase_found(scan_id)
+            return Disposition.SCAN_REFUSED, None
+        return recorded
+
+    async def _record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         sighting, template = finding.sighting, finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
         if (ended := await self._ended(finding)) is not None:
@@ -95,6 +112,7 @@ class SightingRecording:
             sighting.end_offset,
             finding.include_rejected_before,
             sighting.requesters,
+            scan_id=sighting.scan_id,
         )
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
 

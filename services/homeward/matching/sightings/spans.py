@@ -54,6 +54,8 @@ class Span:
     recorded: bool = False
     """Whether its sighting was written, and was not to be removed since: if it is not there, it is
     lost. False of what an earlier version of Homeward recorded."""
+    scan_ids: tuple[str, ...] = ()
+    """All scans that found it; empty when an earlier version of Homeward recorded it."""
     reviews: tuple[Review, ...] = ()
     """The decisions that count, one of each person, oldest first. An earlier version of Homeward
     wrote `review` alone."""

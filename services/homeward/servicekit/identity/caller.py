@@ -20,6 +20,7 @@ class Role(StrEnum):
     UPLOADER = "uploader"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+    AUTHORISER = "authoriser"
     SERVICE = "service"
     """Bound to the name in a certificate; no token gives it."""
 

@@ -129,6 +129,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
     Metadata: `camera_id`.
     """
+    ERROR_REASON_SCAN_NOT_TARGETED: _ErrorReason.ValueType  # 38
+    """INVALID_ARGUMENT. The scan is not targeted, and does not say why it has to search everything.
+    Metadata: `missing`, the fields of its scope that would make it so, separated by commas, alternatives
+    among them by `|`.
+    """
+    ERROR_REASON_SCAN_DECIDED: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION. The scan is authorised already, or was refused, or its deadline has passed.
+    Metadata: `scan_id`, `state`, which is `AUTHORISED`, `REFUSED` or `LAPSED`.
+    """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
     ERROR_REASON_SUBJECT_CLOSED: _ErrorReason.ValueType  # 41
@@ -225,6 +234,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
     metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
     """
+    ERROR_REASON_OWN_SCAN: _ErrorReason.ValueType  # 77
+    """PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
     ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
     has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
@@ -353,6 +364,15 @@ ERROR_REASON_CAMERA_HAS_FOOTAGE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
 Metadata: `camera_id`.
 """
+ERROR_REASON_SCAN_NOT_TARGETED: ErrorReason.ValueType  # 38
+"""INVALID_ARGUMENT. The scan is not targeted, and does not say why it has to search everything.
+Metadata: `missing`, the fields of its scope that would make it so, separated by commas, alternatives
+among them by `|`.
+"""
+ERROR_REASON_SCAN_DECIDED: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION. The scan is authorised already, or was refused, or its deadline has passed.
+Metadata: `scan_id`, `state`, which is `AUTHORISED`, `REFUSED` or `LAPSED`.
+"""
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""
 ERROR_REASON_SUBJECT_CLOSED: ErrorReason.ValueType  # 41
@@ -449,6 +469,8 @@ ERROR_REASON_PURPOSE_REQUIRED: ErrorReason.ValueType  # 76
 """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
 metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
 """
+ERROR_REASON_OWN_SCAN: ErrorReason.ValueType  # 77
+"""PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
 ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
 has one where `HOMEWARD_AUDIT_KEY_FILE` is set.

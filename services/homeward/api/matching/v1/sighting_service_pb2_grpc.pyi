@@ -106,6 +106,23 @@ class SightingServiceStub:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    EraseScanSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    SealUseRecord: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
     """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
     services; ends when the client closes it.
@@ -195,6 +212,23 @@ class SightingServiceAsyncStub(SightingServiceStub):
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    EraseScanSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]  # type: ignore[assignment]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    SealUseRecord: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]  # type: ignore[assignment]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
@@ -325,6 +359,35 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def EraseScanSightings(
+        self,
+        request: _sighting_service_pb2.EraseScanSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.EraseScanSightingsResponse, _abc.Awaitable[_sighting_service_pb2.EraseScanSightingsResponse]]:
+        """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+        and what is remembered of them; what another scan has found too stays. What the scan finds after that
+        is not recorded. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def SealUseRecord(
+        self,
+        request: _sighting_service_pb2.SealUseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.SealUseRecordResponse, _abc.Awaitable[_sighting_service_pb2.SealUseRecordResponse]]:
+        """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
