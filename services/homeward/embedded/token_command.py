@@ -17,7 +17,15 @@ from homeward.embedded.command import data_option
 if TYPE_CHECKING:
     from homeward.embedded.tokens import TokenIssuer
 
-ROLES = ("investigator", "reviewer", "subject-admin", "uploader", "auditor", "operator")
+ROLES = (
+    "investigator",
+    "reviewer",
+    "subject-admin",
+    "uploader",
+    "auditor",
+    "operator",
+    "authoriser",
+)
 _DEFAULT_HOURS = 12
 _MOST_HOURS = 31 * 24
 _EVERY_CASE = "*"
