@@ -24,9 +24,11 @@ from homeward.matching.adapters.qdrant import (
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
 from homeward.matching.adapters.urls import shown
+from homeward.matching.audit_archive import archiver_of, open_archive
 from homeward.matching.composition import Stores
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.audit.archive import TrailArchiver
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.signing import CheckpointSigner
 from homeward.servicekit.audit.writer import AuditWriter
@@ -45,6 +47,7 @@ class Engines:
     checks: Mapping[str, Callable[[], Awaitable[object]]]
     writer: AuditWriter
     trail: AuditTrail
+    archiver: TrailArchiver | None
 
 
 async def assemble(
@@ -92,6 +95,7 @@ async def assemble(
     )
     key_file = settings.audit_key_file
     signer = CheckpointSigner.read(key_file) if key_file is not None else None
+    archive = await open_archive(settings, stack)
     return Engines(
         stores,
         {
@@ -102,6 +106,7 @@ async def assemble(
         },
         writer,
         AuditTrail(audit, signer=signer, clock=clock),
+        archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
 
 
