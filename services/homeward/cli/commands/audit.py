@@ -216,12 +216,14 @@ def _verify_archive(
     found = verify_archive(folder, key=key, kept=_kept(notes, key) if key else {})
     if not session.view.json and found.parts:
         first, last = found.parts[0].first, max(part.last for part in found.parts)
+        objects = "1 object" if len(found.parts) == 1 else f"{len(found.parts)} objects"
         session.view.say(
-            f"{len(found.parts)} objects, positions {first} to {last};"
+            f"{objects}, positions {first} to {last};"
             f" {found.signed} with a checkpoint that --key has signed."
         )
         if found.unverified:
-            session.view.say(f"{found.unverified} checkpoints were not verified: give --key.")
+            were = "checkpoint was" if found.unverified == 1 else "checkpoints were"
+            session.view.say(f"{found.unverified} {were} not verified: give --key.")
     return _tell(session, found.check, "", noted=key is not None)
 
 
