@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from minio.error import S3Error
 
 from homeward.core.audit.archive import FOLDER, Part
+from homeward.matching.audit_archive import open_archive
+from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import s3
 from homeward.servicekit.audit.archive import Archive, ArchiveFaultError, InMemoryArchive
 from homeward.servicekit.audit.s3_archive import LockMode, S3Archive, UnlockedBucketError
@@ -156,3 +159,39 @@ async def test_a_bucket_without_object_lock_is_refused(bucket: S3Archive) -> Non
 
     with pytest.raises(UnlockedBucketError, match="has no object lock"):
         await bucket.ensure()
+
+
+def settings_of(account: Any, **given: Any) -> MatchingSettings:
+    return MatchingSettings(
+        nats_url="nats://n",
+        embedding_target="e:1",
+        gallery_key_file=Path("/key"),
+        qdrant_path=Path("/q"),
+        s3_access_key="of the other buckets",
+        s3_secret_key="another",
+        s3_endpoint="http://s",
+        audit_s3_endpoint=account.endpoint,
+        audit_s3_access_key=account.access_key,
+        audit_s3_secret_key=account.secret_key,
+        **given,
+    )
+
+
+async def test_matching_opens_the_bucket_with_the_account_that_is_named_for_it(
+    s3_account: Any,
+) -> None:
+    async with AsyncExitStack() as stack:
+        assert await open_archive(settings_of(s3_account), stack) is None
+        name = f"test-{uuid.uuid4().hex}"
+        archive = await open_archive(settings_of(s3_account, audit_bucket=name), stack)
+
+        assert archive is not None
+        assert await archive.newest() is None
+
+
+async def test_matching_does_not_start_on_a_bucket_without_object_lock(s3_account: Any) -> None:
+    async with an_archive(s3_account) as unlocked, AsyncExitStack() as stack:
+        unlocked._client.make_bucket(unlocked.name)
+
+        with pytest.raises(SystemExit, match="has no object lock"):
+            await open_archive(settings_of(s3_account, audit_bucket=unlocked.name), stack)

@@ -244,6 +244,60 @@ async def test_a_trail_that_was_written_anew_is_an_alarm(trail: Trail) -> None:
     assert faults() == before + 1
 
 
+@pytest.mark.parametrize("gone", [3, 4])
+async def test_positions_that_are_gone_are_an_alarm_and_keep_no_others(
+    trail: Trail, gone: int
+) -> None:
+    await trail.write("matching", "matching")
+    await trail.archived()
+    await trail.write("matching", "scanner", "matching")
+    trail.store._events = [one for one in trail.store._events if one[1].position != gone]
+    before = faults()
+
+    await trail.archived()
+
+    assert faults() == before + 1
+    assert parts(trail.archive)[-1].last == 5
+    trail.fetched()
+    assert trail.verified().check.problems
+
+
+async def test_an_archive_begins_with_what_the_trail_still_has(trail: Trail) -> None:
+    await trail.write("matching", "matching", "matching")
+    trail.store._events = trail.store._events[1:]
+    before = faults()
+
+    assert await trail.archived() == [Part(2, 3)]
+    assert faults() == before
+    trail.fetched()
+    assert trail.verified().check.problems == []
+
+
+async def test_a_part_that_is_too_old_to_be_in_the_trail_is_not_compared(trail: Trail) -> None:
+    await trail.write("matching", "matching")
+    await trail.archived()
+    await trail.write("matching")
+    trail.store._events = trail.store._events[1:]
+    before = faults()
+
+    assert await trail.archived() == [Part(1, 2), Part(3, 3)]
+    assert faults() == before
+
+
+async def test_a_checkpoint_that_a_key_of_before_has_signed_stays(trail: Trail) -> None:
+    await trail.write("matching")
+    await trail.archived()
+    held = dict(trail.archive.held)
+    trail.archive.held[Part(1, 1).checkpoint_name] = b"by another key"
+    trail.archiver = trail.another()
+    before = faults()
+
+    await trail.archived()
+
+    assert held.keys() == trail.archive.held.keys()
+    assert faults() == before
+
+
 async def test_what_is_no_event_is_kept_as_it_is_and_found(trail: Trail) -> None:
     await trail.store.append(b"\xffplanted\n", Place("matching-9"), after=0)
     await trail.write("matching")

@@ -123,7 +123,7 @@ class TrailArchiver:
         self._clock = clock
         self._every = every
         self._keep = keep
-        self._compared: Part | None = None
+        self._begun = False
         self._archived = ARCHIVED.labels(archive.name)
         self._archived.set(0)
 
@@ -154,8 +154,10 @@ class TrailArchiver:
                 " stream AUDIT was lost or replaced. Keep both, find out why, and give the new"
                 " trail a bucket of its own by HOMEWARD_AUDIT_BUCKET"
             )
-        if newest is not None and newest != self._compared:
+        compared = not self._begun
+        if newest is not None and compared:  # whoever wrote it may have ended before its checkpoint
             await self._compare(newest)
+        self._begun = True
         while True:
             now = self._clock.now()  # before looking: what comes later is of the next time
             first = await self._peek(after)
@@ -165,12 +167,13 @@ class TrailArchiver:
             made = None if waits or not await proceed() else await self._next(after, now)
             if made is None:
                 return first.stored_time
-            if newest is not None and newest != self._compared:
+            if newest is not None and not compared:
                 await self._compare(newest)
-            if after and made.part.first != after + 1:
-                _tell(f"positions {after + 1} to {made.part.first - 1} of the trail are gone")
+            begin = after + 1 if after else made.part.first  # what is too old to be kept is no gap
+            if len(made.lines) != made.part.last - begin + 1:
+                _tell(f"of the positions {begin} to {made.part.last}, the trail has not all")
             await self._write(made)
-            newest, after = made.part, made.part.last
+            newest, after, compared = made.part, made.part.last, True
             end = await self._store.end()
 
     async def _compare(self, part: Part) -> None:
@@ -187,7 +190,6 @@ class TrailArchiver:
             size += len(lines[-1])
         if stored is not None and first == part.first:  # or some are too old to be kept there
             await self._write(_Made(part, lines, stored))
-        self._compared = part
 
     async def _peek(self, after: int) -> StoredEvent | None:
         found = await self._store.read(EventQuery(after=after), limit=1)
