@@ -298,10 +298,37 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.cancelled = scan_pb2.Scan.STATE_CANCELLED
         """How a scan is that was told to stop."""
         self.no_cancel: Refusal | None = None
+        self.no_scan: Refusal | None = None
+        self.decisions: list[Any] = []
+        self.no_decision: Refusal | None = None
+        self.authorisation = scan_pb2.ScanAuthorisation()
+        self.justification = scan_pb2.ScanJustification()
+        self.requester = ""
+        self.record = (b"", "", "")
+        """The use record, its note, and the key that verifies that."""
+
+    def GetUseRecord(self, request: Any, context: Any) -> Any:
+        record, note, key = self.record
+        return scan_service_pb2.GetUseRecordResponse(record=record, note=note, verifier_key=key)
+
+    def AuthoriseScan(self, request: Any, context: Any) -> Any:
+        return scan_service_pb2.AuthoriseScanResponse(scan=self._decided(request, context))
+
+    def RefuseScan(self, request: Any, context: Any) -> Any:
+        return scan_service_pb2.RefuseScanResponse(scan=self._decided(request, context))
+
+    def _decided(self, request: Any, context: Any) -> scan_pb2.Scan:
+        self.decisions.append(request)
+        if self.no_decision is not None:
+            self.no_decision.abort(context)
+        return scan_pb2.Scan(scan_id=request.scan_id, authorisation=self.authorisation)
 
     def CreateScan(self, request: Any, context: Any) -> Any:
         self.created.append(request)
-        return scan_service_pb2.CreateScanResponse(scan=scan_pb2.Scan(scan_id=SCAN))
+        if self.no_scan is not None:
+            self.no_scan.abort(context)
+        scan = scan_pb2.Scan(scan_id=SCAN, authorisation=self.authorisation)
+        return scan_service_pb2.CreateScanResponse(scan=scan)
 
     def WatchScan(self, request: Any, context: Any) -> Iterator[Any]:
         for update in self.script.pop(0):
@@ -314,6 +341,9 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
 
     def GetScan(self, request: Any, context: Any) -> Any:
         scan = ended(efforts=self.efforts, **self.told).scan
+        scan.authorisation.CopyFrom(self.authorisation)
+        scan.justification.CopyFrom(self.justification)
+        scan.requester = self.requester
         return scan_service_pb2.GetScanResponse(scan=scan)
 
     def ListIncomparableStretches(self, request: Any, context: Any) -> Any:
@@ -352,6 +382,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
         self.rejections: list[sighting_pb2.Rejection] = []
+        self.reviewed: sighting_pb2.Sighting | Refusal | None = None
+        """What a review makes of it; None confirms it."""
         self.gone = False
 
     def GetSighting(self, request: Any, context: Any) -> Any:
@@ -381,7 +413,12 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.requests.append(request)
         if self.gone:
             Refusal(grpc.StatusCode.NOT_FOUND, "SIGHTING_NOT_FOUND", "no sighting").abort(context)
-        self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
+        if isinstance(self.reviewed, Refusal):
+            self.reviewed.abort(context)
+        if self.reviewed is not None:
+            self.sighting.MergeFrom(self.reviewed)
+        else:
+            self.sighting.state = sighting_pb2.Sighting.STATE_CONFIRMED
         return sighting_service_pb2.ReviewSightingResponse(sighting=self.sighting)
 
     def ExportSighting(self, request: Any, context: Any) -> Any:
@@ -409,6 +446,12 @@ class Retention(retention_service_pb2_grpc.RetentionServiceServicer):
         return retention_service_pb2.GetErasureCertificateResponse(
             certificate=self.subjects.certificate
         )
+
+    def GetScanErasureCertificate(self, request: Any, context: Any) -> Any:
+        certificate = subject_pb2.ErasureCertificate()
+        certificate.CopyFrom(self.subjects.certificate)
+        certificate.subject_id, certificate.scan_id = "", request.scan_id
+        return retention_service_pb2.GetScanErasureCertificateResponse(certificate=certificate)
 
 
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):

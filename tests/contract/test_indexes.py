@@ -1503,6 +1503,28 @@ async def test_a_page_has_the_sightings_that_fit_most_alike_first(
     assert {one.sighting_id for one in await sightings.find(which)} == set(map(identity, numbers))
 
 
+async def test_a_sighting_that_one_of_two_has_confirmed_is_held_like_an_unreviewed_one(
+    sightings: SightingIndex,
+) -> None:
+    review = Review(Decision.CONFIRM, "the scar", "anne@force", NOON)
+    half = replace(
+        sighting(1),
+        state=SightingState.AWAITING_SECOND,
+        review=review,
+        reviews=(review, replace(review, decision=Decision.REJECT, reviewer="bob@force")),
+        requesters=("cat@force", "dan@force"),
+        delete_time=NOON,
+    )
+    await sightings.put(half, None)
+    await sightings.put(sighting(2), None)
+    awaiting = SightingFilter(states=[SightingState.AWAITING_SECOND])
+
+    assert await sightings.get(half.sighting_id) == half
+    assert await sightings.find(awaiting) == [half]
+    assert await sightings.find(SightingFilter(expired_at=NOON)) == [half]
+    assert half not in await sightings.find(SightingFilter(unexpired_at=NOON))
+
+
 async def test_a_list_goes_on_after_its_cursor_where_scores_are_equal(
     sightings: SightingIndex,
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.scan.authorisation import Authorisation, AuthorisationState
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.model import (
@@ -295,3 +296,21 @@ async def test_a_scan_of_a_version_before_is_brought_over_and_names_nobody_any_m
     kept = [one for one in await store.entries() if b"10:00:01" in one.value]
     assert kept == []
     assert await store.entries("segment.>") == []
+
+
+async def test_a_scan_is_undecided_until_its_authorisation_is_settled(
+    scans: StoredScanRecords, scan: Scan
+) -> None:
+    awaited = Authorisation(AuthorisationState.AWAITED, NOW + MINUTE)
+    await scans.create(scan)
+    assert await scans.undecided() == []
+    waiting = replace(scan, scan_id=str(uuid.uuid4()), authorisation=awaited)
+    await scans.create(waiting)
+    await scans.await_decision(scan.scan_id)
+    both = await scans.undecided()
+    await scans.settle_decision(scan.scan_id)
+    await scans.settle_decision(scan.scan_id)
+
+    assert both == sorted([scan.scan_id, waiting.scan_id])
+    assert await scans.undecided() == [waiting.scan_id]
+    assert await scans.get(waiting.scan_id) == waiting

@@ -13,11 +13,13 @@ import pytest
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
+from homeward.matching.sightings.deciding import ReviewRules, Verdict
 from homeward.matching.sightings.ledger import LedgerKey, RecordedSpan, SightingLedger, Stretch
 from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection
 from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
 from homeward.matching.subjects.records import SubjectRecords, is_open
+from homeward.servicekit.errors import PermissionDeniedError
 from homeward.servicekit.keyvalue import ConflictError, InMemoryKeyValueStore, KeyValueStore
 from homeward.servicekit.nats import connection
 
@@ -25,6 +27,12 @@ NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 ANNA, BEN = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 GATE, DOOR = "gate-20260304t120000000000z-1", "door-20260304t120000000000z-1"
+CONFIRMED = Review(Decision.CONFIRM, "a scar", "R. Viewer", NOON)
+
+
+def rejecting(rejection: Rejection) -> Verdict:
+    review = Review(Decision.REJECT, "", rejection.reviewer, rejection.review_time)
+    return Verdict(review, rejection=rejection)
 
 
 def subject(name: str = ANNA, *, hour: int = 0) -> Subject:
@@ -172,7 +180,7 @@ async def test_a_rejection_is_remembered_and_newest_first(ledger: SightingLedger
     for hour, key in enumerate([LedgerKey(GATE, ANNA), LedgerKey(DOOR, BEN)]):
         placed = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))
         rejection = Rejection("R", NOON + timedelta(hours=hour), NOON)
-        await ledger.settle(key, placed.span.sighting_id, rejection)
+        await ledger.settle(key, placed.span.sighting_id, rejecting(rejection))
     again = await ledger.place(LedgerKey(GATE, ANNA), Stretch(11 * SECOND, 12 * SECOND))
 
     found = await ledger.rejections()
@@ -187,7 +195,7 @@ async def test_a_rejection_is_remembered_and_newest_first(ledger: SightingLedger
 async def test_a_confirmed_sighting_does_not_change_any_more(ledger: SightingLedger) -> None:
     key = LedgerKey(GATE, ANNA)
     placed = await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))
-    await ledger.settle(key, placed.span.sighting_id, None)
+    await ledger.settle(key, placed.span.sighting_id, Verdict(CONFIRMED))
 
     again = await ledger.place(key, Stretch(12 * SECOND, 30 * SECOND))
 
@@ -202,22 +210,39 @@ async def test_of_two_decisions_the_one_stands_that_nothing_may_overrule(
     name = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
     rejected = (await ledger.place(other, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
     rejection = Rejection("S. Econd", NOON, NOON)
-    unsure, sure = (
-        Review(decision, "a scar", "R. Viewer", NOON)
-        for decision in (Decision.INCONCLUSIVE, Decision.CONFIRM)
-    )
+    unsure, sure = replace(CONFIRMED, decision=Decision.INCONCLUSIVE), CONFIRMED
 
-    first = await ledger.settle(key, name, None, unsure)
-    second = await ledger.settle(key, name, None, sure)
-    third = await ledger.settle(key, name, rejection)
-    await ledger.settle(other, rejected, rejection)
-    last = await ledger.settle(other, rejected, None, sure)
+    first = await ledger.settle(key, name, Verdict(unsure))
+    second = await ledger.settle(key, name, Verdict(sure))
+    third = await ledger.settle(key, name, rejecting(rejection))
+    await ledger.settle(other, rejected, rejecting(rejection))
+    last = await ledger.settle(other, rejected, Verdict(sure))
 
     told = [one and (one.review, one.rejection) for one in (first, second, third, last)]
     assert told == [(unsure, None), (sure, None), (sure, None), (None, rejection)]
     assert await ledger.span(key, name) == third
     assert await ledger.span(key, rejected) is None
-    assert await ledger.settle(LedgerKey(GATE, BEN), name, rejection) is None
+    assert await ledger.settle(LedgerKey(GATE, BEN), name, rejecting(rejection)) is None
+
+
+async def test_a_second_confirmation_is_counted_beside_the_first(ledger: SightingLedger) -> None:
+    key, rules = LedgerKey(GATE, ANNA), ReviewRules(two_reviewers=True, separate_reviewers=True)
+    stretch = Stretch(10 * SECOND, 14 * SECOND, requesters=("A. Sker",))
+    name = (await ledger.place(key, stretch)).span.sighting_id
+    again = await ledger.place(key, replace(stretch, requesters=("T. Hird",)))
+    confirmed, asker = (replace(CONFIRMED, reviewer=one) for one in ("S. Econd", "T. Hird"))
+
+    first = await ledger.settle(key, name, Verdict(CONFIRMED, rules))
+    with pytest.raises(PermissionDeniedError):
+        await ledger.settle(key, name, Verdict(asker, rules))
+    second = await ledger.settle(key, name, Verdict(confirmed, rules))
+
+    assert again.span.requesters == ("A. Sker", "T. Hird")
+    assert first is not None
+    assert second is not None
+    assert (first.is_confirmed, second.is_confirmed) == (False, True)
+    assert second.reviews == (CONFIRMED, confirmed)
+    assert await ledger.span(key, name) == second
 
 
 async def test_the_ledgers_of_a_subject_name_its_sightings(ledger: SightingLedger) -> None:
@@ -243,7 +268,7 @@ async def test_the_ledger_tells_which_sightings_are_recorded(ledger: SightingLed
     assert await ledger.recorded(subject_ids=[ANNA]) == [span]
     assert await ledger.recorded(footage_ids=[GATE], subject_ids=[BEN]) == []
     assert {one.sighting_id for one in await ledger.recorded()} == {name, second}
-    await ledger.settle(key, name, None, Review(Decision.CONFIRM, "", "R. Viewer", NOON))
+    await ledger.settle(key, name, Verdict(CONFIRMED))
     assert await ledger.recorded(footage_ids=[GATE]) == [replace(span, confirmed=True)]
     await ledger.note_recorded(key, name, recorded=False)
     assert await ledger.recorded(footage_ids=[GATE]) == []
@@ -254,7 +279,7 @@ async def test_a_rejected_sighting_is_not_to_be_there(ledger: SightingLedger) ->
     name = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span.sighting_id
     await ledger.note_recorded(key, name, recorded=True)
 
-    await ledger.settle(key, name, Rejection("R. Viewer", NOON, NOON))
+    await ledger.settle(key, name, rejecting(Rejection("R. Viewer", NOON, NOON)))
     await ledger.note_recorded(key, name, recorded=True)  # by whoever was recording it
 
     assert await ledger.recorded() == []
@@ -299,3 +324,31 @@ async def test_ledgers_go_with_their_recording_or_their_subject(ledger: Sighting
     assert await ledger.keys() == {LedgerKey(DOOR, ANNA)}
     await ledger.erase(LedgerKey(DOOR, ANNA))
     assert await ledger.keys() == frozenset()
+
+
+async def test_the_ledger_tells_what_a_scan_found_and_forgets_what_it_alone_found(
+    ledger: SightingLedger,
+) -> None:
+    both, alone = LedgerKey(GATE, ANNA), LedgerKey(DOOR, ANNA)
+    for key, start, scan_id in ((both, 10, "one"), (both, 60, "one"), (alone, 10, "one")):
+        await ledger.place(key, Stretch(start * SECOND, (start + 4) * SECOND, scan_id=scan_id))
+    await ledger.place(both, Stretch(12 * SECOND, 13 * SECOND, scan_id="two"))
+    await ledger.close(DOOR, received=NOON)  # has no spans, and is no ledger
+
+    found = await ledger.found_by("one")
+    for key in (both, alone):
+        await ledger.forget_scan(key, "one")
+    await ledger.forget_scan(LedgerKey(GATE, BEN), "one")
+
+    assert sorted((key.footage_id, span.start, span.scan_ids) for key, span in found) == sorted(
+        [
+            (GATE, 10 * SECOND, ("one", "two")),
+            (GATE, 60 * SECOND, ("one",)),
+            (DOOR, 10 * SECOND, ("one",)),
+        ]
+    )
+    assert await ledger.found_by("one") == []
+    assert [(key, span.start) for key, span in await ledger.found_by("two")] == [
+        (both, 10 * SECOND)
+    ]
+    assert await ledger.keys() == {both}

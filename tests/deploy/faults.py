@@ -558,6 +558,16 @@ FAULTS: Sequence[Fault] = (
         lambda m: _variable(m, "HOMEWARD_REFLECTION").update(value="true"),
     ),
     Fault(
+        "one reviewer in production",
+        access,
+        lambda m: _container(m)["env"].remove(_variable(m, "HOMEWARD_TWO_REVIEWERS")),
+    ),
+    Fault(
+        "a reviewer of their own search in production",
+        access,
+        lambda m: _variable(m, "HOMEWARD_SEPARATE_REVIEWERS").update(value="false"),
+    ),
+    Fault(
         "a trail whose checkpoints nobody signs",
         checkpoints,
         lambda m: _container(m)["env"].remove(_variable(m, KEY_FILE)),

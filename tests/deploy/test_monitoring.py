@@ -243,6 +243,7 @@ HEALTHY = {
     ),
     'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"9000000{HOURS}",
     "homeward_policy_in_force": f"1{HOURS}",
+    'homeward_scan_authorisation_deadline_timestamp_seconds{job="homeward-ingestion"}': f"0{HOURS}",
     'homeward_policy_info{policy_id="p/1",approved="true"}': f"1{HOURS}",
     'homeward_model_info{pack="p",digest="d",instance="a"}': f"1{HOURS}",
     "homeward_scan_queue_waiting_segments": f"5{HOURS}",
@@ -309,6 +310,11 @@ ILL = {
     },
     "HomewardPolicyExpiring": {
         'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"1000000{HOURS}"
+    },
+    "HomewardScanUnauthorised": {
+        'homeward_scan_authorisation_deadline_timestamp_seconds{job="homeward-ingestion"}': (
+            f"40000{HOURS}"
+        )
     },
     "HomewardPolicyExpired": {
         'homeward_policy_valid_until_timestamp_seconds{policy_id="p/1"}': f"100{HOURS}"

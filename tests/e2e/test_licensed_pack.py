@@ -16,6 +16,7 @@ from homeward.core.policy import read_policy, write_policy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(500)]
 
+SEARCH = ("search", "--everything", "--reason", "a trial")
 PACK, POLICY = "onnx:adaface", "adaface/1"
 
 
@@ -47,7 +48,7 @@ def test_a_pack_goes_from_file_to_policy_and_back(
     shown = stack.run("model", "show", "--output", "json").json["model"]
     measured = replace(shipped, policy_id=POLICY, model_name=PACK, model_digest=shown["digest"])
     (tmp_path / "policy.json").write_bytes(write_policy(measured))
-    refused = stack.run("search", code=7)
+    refused = stack.run(*SEARCH, code=7)
     stack.run("policy", "add", str(tmp_path / "policy.json"))
     approve(stack, POLICY, "--activate")
     after = search(stack)
@@ -91,5 +92,5 @@ def approve(stack: Any, policy_id: str, *more: str) -> None:
 
 
 def search(stack: Any) -> dict[str, tuple[str, float]]:
-    found = stack.run("search", "--output", "json").json["candidates"]
+    found = stack.run(*SEARCH, "--output", "json").json["candidates"]
     return {one["sightingId"]: (one["policyId"], one["score"]) for one in found}

@@ -11,6 +11,8 @@ import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
+SEARCH = ("search", "--everything", "--reason", "a trial")
+
 
 def test_a_strict_stack_searches_only_while_somebody_answers_for_its_policy(
     new_stack: Callable[..., Any], street: Any
@@ -22,7 +24,8 @@ def test_a_strict_stack_searches_only_while_somebody_answers_for_its_policy(
         "footage", "add", str(street.footage), "--camera", "street",
         "--start", "2026-03-04T10:00:00Z",
     )  # fmt: skip
-    refused = strict.run("search", code=7)
+    untargeted = strict.run("search", code=4)
+    refused = strict.run(*SEARCH, code=7)
     scans = strict.run("scan", "list", "--output", "json").json["scans"]
 
     policies = strict.run("policy", "list", "--output", "json").json["policies"]
@@ -32,10 +35,10 @@ def test_a_strict_stack_searches_only_while_somebody_answers_for_its_policy(
         "policy", "approve", shipped["policyId"], "--by", "A. Prover", "--until", until,
         "--activate",
     )  # fmt: skip
-    found = strict.run("search", "--output", "json").json
+    found = strict.run(*SEARCH, "--output", "json").json
     told = strict.run("status")
     strict.run("policy", "expire", shipped["policyId"], "--reason", "a trial", "--yes")
-    ended = strict.run("search", code=7)
+    ended = strict.run(*SEARCH, code=7)
 
     said = Path(f"{strict.data}.log").read_text()
     approve = f"homeward policy approve {shipped['policyId']} --by NAME --until DATE --activate"
@@ -43,6 +46,7 @@ def test_a_strict_stack_searches_only_while_somebody_answers_for_its_policy(
     assert approve in said
     assert approve in refused.err
     assert "reason: POLICY_NOT_APPROVED" in refused.err
+    assert "reason: SCAN_NOT_TARGETED" in untargeted.err
     assert scans == []
     assert found["candidates"]
     assert {one["policyId"] for one in found["candidates"]} == {shipped["policyId"]}

@@ -253,7 +253,7 @@ async def test_every_rpc_lets_those_through_whom_it_names_and_nobody_else(
             for role in PEOPLE
         }
 
-    assert len(ended) == len(METHODS) * 6
+    assert len(ended) == len(METHODS) * 7
     assert ended == {
         (rpc, role): "OK" if role in allowed(rpc) else "PERMISSION_DENIED ROLE_MISSING"
         for rpc in METHODS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -38,12 +39,13 @@ from homeward.ingestion.footage.layout import FootageLayout
 from homeward.ingestion.footage.library import FootageLibrary
 from homeward.ingestion.footage.manifests import decode_manifest
 from homeward.ingestion.footage.media import Finding, FootageProblem, MediaInfo, Stretch, VideoTrack
-from homeward.ingestion.footage.receiving import RETRY_SECONDS
+from homeward.ingestion.footage.receiving import RETRY_SECONDS, LeastProgress
 from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.timeline import KEY, VERSION, Examination, Timeline
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
+from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.fold import fold
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
@@ -57,10 +59,13 @@ from homeward.ingestion.scan.model import (
 )
 from homeward.ingestion.scan.plan import RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.ingestion.scan.scans import ScanLimits, Scans
 from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
+from homeward.ingestion.scan.use_records import ScanPart, UseRecord, UseRecords
 from homeward.ingestion.servicer import services
 from homeward.servicekit import errors, wire
+from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.clients import open_channel, translate
 from homeward.servicekit.executor import BoundedExecutor
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -108,6 +113,15 @@ class Outside:
         del footage_id, received
         if self.matching is not None:
             raise self.matching
+
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        del scan_id
+        if self.matching is not None:
+            raise self.matching
+        return True
+
+    async def seal(self, part: ScanPart) -> UseRecord:
+        return UseRecord(json.dumps(part.content).encode(), "a note", "a key")
 
     async def put(self, scan_id: str, *segments: Any) -> None:
         del scan_id, segments
@@ -199,8 +213,14 @@ async def api(
         services(
             cameras=cameras,
             footage=footage,
-            scans=scans,
-            stretches=IncomparableStretches(scans=scans, footage=library, times=times),
+            scans=ScanResource(
+                scans,
+                ScanAuthorising(
+                    scans=scans, records=kept, sightings=outside, clock=outside, acts=InMemoryActs()
+                ),
+                IncomparableStretches(scans=scans, footage=library, times=times),
+                UseRecords(scans=scans, records=kept, footage=library, sealer=outside),
+            ),
         ),
         listen="localhost:0",
         checks={},
@@ -732,12 +752,39 @@ async def test_a_file_that_was_put_to_its_url_is_not_checked_over_the_limit(
 
 @pytest.mark.parametrize(
     "terms",
-    [IntakeTerms(timedelta(minutes=15), FOOTAGE_LIMIT, upload_idle=timedelta(milliseconds=50))],
+    [
+        IntakeTerms(
+            timedelta(minutes=15),
+            FOOTAGE_LIMIT,
+            least_progress=LeastProgress(timedelta(milliseconds=50)),
+        )
+    ],
 )
 async def test_an_upload_of_which_nothing_comes_is_ended(
     under_way: SimpleNamespace,
 ) -> None:
     assert await refusal(under_way.call) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        errors.Reason.DEADLINE_EXCEEDED,
+    )
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        IntakeTerms(
+            timedelta(minutes=15),
+            FOOTAGE_LIMIT,
+            least_progress=LeastProgress(timedelta(milliseconds=50)),
+        )
+    ],
+)
+async def test_an_upload_that_never_begins_is_ended(api: Any) -> None:
+    async def nothing() -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    assert await refusal(api.footage.UploadFootage(nothing())) == (
         grpc.StatusCode.DEADLINE_EXCEEDED,
         errors.Reason.DEADLINE_EXCEEDED,
     )

@@ -1131,6 +1131,9 @@ async def test_record_sightings_answers_what_became_of_each(world: World, findin
         ({"figures": figures(fnir={"value": 2, "trial_count": 1})}, "sighting.figures.fnir"),
         ({"figures": figures(fnir={"value": float("nan")})}, "sighting.figures.fnir"),
         ({"model": ""}, "template.model_digest"),
+        ({"requesters": ["A", "B"]}, "sighting.requesters"),
+        ({"requesters": [""]}, "sighting.requesters[0]"),
+        ({"requesters": ["x" * 201]}, "sighting.requesters[0]"),
     ],
 )
 async def test_record_sightings_names_the_field_of_the_finding_that_breaks_its_rule(

@@ -30,6 +30,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "Show what footage is held, and whether any is overdue.",
     ),
     "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
         "homeward.cli.commands.plan:plan_command",
@@ -89,7 +90,7 @@ class LazyGroup(click.Group):
                 "homeward up --data ~/homeward",
                 "homeward subject add --case MP-26-0412 --label Anna anna.jpg",
                 "homeward footage add gate.mp4 --camera gate --start 2026-11-20T10:00:00Z",
-                "homeward search",
+                "homeward search --subject 3f2a91c0 --camera gate --from 2026-11-20T08:00:00Z",
             ):
                 formatter.write_text(line)
         with formatter.section("Exit codes"):

@@ -29,6 +29,8 @@ LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.ingestion.v1.FootageService/UploadFootage": 21600.0,
     "homeward.api.ingestion.v1.ScanService/CreateScan": 120.0,
     "homeward.api.ingestion.v1.ScanService/ListIncomparableStretches": 120.0,
+    "homeward.api.ingestion.v1.ScanService/GetUseRecord": 150.0,  # reads photographs and the trail
+    "homeward.api.ingestion.v1.ScanService/RefuseScan": 150.0,  # erases all that was found
     "homeward.api.ingestion.v1.ScanService/WatchScan": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SightingService/ReviewSighting": 120.0,
     "homeward.api.matching.v1.SubjectService/AddReferencePhoto": 120.0,

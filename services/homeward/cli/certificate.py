@@ -6,6 +6,8 @@ from html import escape
 
 from homeward.api.matching.v1 import subject_pb2
 from homeward.cli import times
+from homeward.cli.errors import CliError, ExitCode, tell
+from homeward.cli.options import Session
 
 OUTCOMES = {
     subject_pb2.ErasureEntry.OUTCOME_ERASED: "erased",
@@ -30,7 +32,7 @@ th, td {{ border: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertic
 .failed {{ background: #fbe0de }}
 </style></head><body>
 <h1>Erasure certificate</h1>
-<p>Subject <code>{subject}</code>, erased {time}. <strong>{verdict}</strong></p>
+<p>{what} <code>{subject}</code>, erased {time}. <strong>{verdict}</strong></p>
 <table><thead><tr><th>data</th><th>where</th><th>items</th><th>outcome</th>
 <th>how verified, or what is pending</th></tr></thead><tbody>
 {rows}
@@ -62,6 +64,53 @@ def outcome_word(entry: subject_pb2.ErasureEntry) -> str:
     return OUTCOMES.get(entry.outcome, "unknown")
 
 
+def tell_certificate(
+    session: Session, certificate: subject_pb2.ErasureCertificate, *, now: str
+) -> ExitCode:
+    """Print a certificate, unless JSON is asked for; tell whether all is erased.
+
+    Args:
+        session: Of the command.
+        certificate: Of a subject or a scan.
+        now: The command that erases what could not be erased.
+    """
+    outcomes = {entry.outcome for entry in certificate.entries}
+    failed = subject_pb2.ErasureEntry.OUTCOME_FAILED in outcomes
+    noun = "scan" if certificate.scan_id else "subject"
+    name = certificate.scan_id or certificate.subject_id
+    if not session.view.json:
+        session.view.say(
+            f"Erasure certificate of {noun} {name}, {times.utc(certificate.erase_time)}:"
+        )
+        session.view.table(
+            ("data", "store", "items", "outcome", "how verified, or what is pending"),
+            [
+                (
+                    entry.data,
+                    entry.store,
+                    str(entry.item_count),
+                    outcome_word(entry),
+                    entry.verification,
+                )
+                for entry in certificate.entries
+            ],
+        )
+        session.view.say(verdict(certificate))
+        if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
+            session.view.say(f"`homeward {noun} certificate {name}` tells when it is.")
+    if failed:
+        # What a refused scan found is within its own deadline until then.
+        overdue = ", and counts as overdue until then (`homeward retention`)"
+        counted = "" if certificate.scan_id else overdue
+        tell(
+            CliError(
+                "not everything was erased",
+                advice=f"the next sweep does what is left{counted}; `{now}` does it now",
+            )
+        )
+    return ExitCode.PARTIAL if failed else ExitCode.OK
+
+
 def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
     """Return a certificate as HTML."""
     rows = [
@@ -72,7 +121,8 @@ def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
         for outcome in [OUTCOMES.get(entry.outcome, "unknown")]
     ]
     return _PAGE.format(
-        subject=escape(certificate.subject_id),
+        what="Found by scan" if certificate.scan_id else "Subject",
+        subject=escape(certificate.scan_id or certificate.subject_id),
         time=escape(times.utc(certificate.erase_time)),
         verdict=escape(verdict(certificate)),
         rows="\n".join(rows),

@@ -17,7 +17,7 @@ from homeward.api.matching.v1 import (
     subject_service_pb2,
 )
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, policy_figures, times
+from homeward.cli import caveats, policy_figures, reviews, times
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 
@@ -109,6 +109,7 @@ def document(
             "sha256": context.footage_sha256 or None,
             "bestShotOffset": sighting.best_shot_offset,
         },
+        "confirmedBy": reviews.confirmers(sighting),
         "policy": {"policyId": sighting.policy_id, "threshold": sighting.threshold, "state": state},
         "faceHeightPx": round(sighting.face_height_px),
         "caveats": caveats.beside([sighting], known) + policy_figures.notes([sighting]),

@@ -12,11 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
-
 from homeward.api.matching.v1 import subject_pb2, subject_service_pb2
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats
+from homeward.cli import caveats, terminal
 from homeward.cli.errors import CallError, CliError, ExitCode, tell
 from homeward.cli.options import Session
 
@@ -178,9 +176,9 @@ def take_back(stub: SubjectServiceStub, stated: subject_pb2.Subject, request_id:
 def tell_broken_off(stub: SubjectServiceStub, subject_id: str) -> None:
     """Say whether an enrolment that broke off leaves a subject with photographs, or nobody."""
     if forget_if_empty(stub, subject_id):
-        click.echo("Nobody was enrolled.", err=True)
+        terminal.tell("Nobody was enrolled.", err=True)
     else:
-        click.echo(
+        terminal.tell(
             f"Subject {subject_id} stays enrolled: `homeward subject show {subject_id}` shows with"
             " which photographs, `homeward subject add-photo` adds others.",
             err=True,
@@ -201,7 +199,7 @@ def tell_warnings(session: Session, warnings: Iterable[_Warning], *, about: str)
     """Print warnings on stderr, and return their sentences."""
     lines = [f"{about}: {_sentence(session, one)}" for one in warnings]
     for line in lines:
-        click.echo(f"WARNING: {line}", err=True)
+        terminal.tell(f"WARNING: {line}", err=True)
     return lines
 
 
@@ -240,7 +238,7 @@ def _other(session: Session, subject_id: str) -> str:
 def _tell_not_compared(outcomes: Iterable[Mapping[str, object]]) -> None:
     reasons = {str(one["notCompared"]) for one in outcomes if "notCompared" in one}
     for reason in sorted(reasons):
-        click.echo(
+        terminal.tell(
             "NOT COMPARED: it was not checked whether the photographs show one person, and whether"
             f" that person is enrolled already: {reason}",
             err=True,
@@ -248,7 +246,7 @@ def _tell_not_compared(outcomes: Iterable[Mapping[str, object]]) -> None:
 
 
 def _agreed(question: str) -> bool:
-    return click.confirm(question, err=True)
+    return terminal.ask(question)
 
 
 def _stub(session: Session) -> SubjectServiceStub:

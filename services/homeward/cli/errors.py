@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import traceback
 from collections.abc import Mapping
 from enum import IntEnum
 
 import click
+
+from homeward.cli import terminal
 
 
 class ExitCode(IntEnum):
@@ -74,6 +77,9 @@ _ADVICE: Mapping[str, str] = {
     "QUEUE_FULL": "try again in a while",
     "INTERNAL": "tell the operator the request id; the service's log has the details",
     "RPC_UNKNOWN": "check the address: it is that of another service or of another version",
+    "QUOTA_EXCEEDED": (
+        "try again in a while; run fewer commands at a time, or ask the operator for a higher quota"
+    ),
     "MESSAGE_UNDECODABLE": "use the version of Homeward that the service has",
     "MESSAGE_TOO_LARGE": "send less at once; a photograph has at most 32 MiB",
     "DEADLINE_EXCEEDED": "try again; `homeward status` shows whether something is slow",
@@ -102,6 +108,12 @@ _ADVICE: Mapping[str, str] = {
     "SCAN_SCOPE_EMPTY": "`homeward footage list` shows what is held",
     "SCAN_ENDED": "`homeward scan watch ID` shows what it found",
     "SCAN_LIMIT": "`homeward scan list` shows what runs, `homeward scan cancel ID` ends one",
+    "SCAN_NOT_TARGETED": (
+        "name --subject, and --footage or --camera and --from; if that would not do,"
+        " --everything --reason TEXT"
+    ),
+    "SCAN_DECIDED": "`homeward scan show ID` shows who has decided",
+    "OWN_SCAN": "ask somebody else who may authorise scans",
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
@@ -134,6 +146,13 @@ _ADVICE: Mapping[str, str] = {
         "`homeward subject rebuild` makes the templates now and shows how far it is; the next sweep"
         " does so too"
     ),
+    "REVIEWER_DECIDED_BEFORE": (
+        "have a colleague decide; `homeward sighting show {sighting_id}` shows who is awaited"
+    ),
+    "REVIEWER_IS_REQUESTER": (
+        "have a colleague decide who did not ask for the search; `homeward sighting show"
+        " {sighting_id}` shows who is awaited"
+    ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
         " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
@@ -165,10 +184,14 @@ _ADVICE: Mapping[str, str] = {
 
 FIELD_OPTIONS: Mapping[str, str] = {
     "approver": "--by",
+    "authoriser": "--by",
     "camera.clock_offset": "--clock-offset",
     "camera.latitude": "--lat",
     "camera.longitude": "--lon",
     "header.start_time": "--start",
+    "justification.everything_reason": "--reason",
+    "justification.less_intrusive_means": "--tried",
+    "justification.necessity": "--necessity",
     "scope.interval.end_time": "--to",
     "subject.authorised_by": "--authorised-by",
     "subject.case_reference": "--case",
@@ -265,7 +288,13 @@ def advise(reason: str, metadata: Mapping[str, str]) -> str:
         return "; ".join(PHOTO_ADVICE.get(name.strip(), name.strip()) for name in problems)
     if reason == "POLICY_NOT_APPROVED" and not metadata.get("policy_id"):
         return _NO_POLICY
-    placeholders = {"camera_id": "CAM", "policy_id": "ID", "model": "NAME", "served": "NAME"}
+    placeholders = {
+        "camera_id": "CAM",
+        "policy_id": "ID",
+        "sighting_id": "ID",
+        "model": "NAME",
+        "served": "NAME",
+    }
     return _ADVICE.get(reason, "").format_map(placeholders | dict(metadata))
 
 
@@ -289,7 +318,7 @@ def report(error: Exception) -> int:
         tell(error)
         return int(error.exit_code)
     if isinstance(error, click.ClickException):
-        error.show()
+        _tell_usage(error)
         return error.exit_code
     if os.environ.get("HOMEWARD_DEBUG"):
         traceback.print_exception(error)
@@ -299,6 +328,14 @@ def report(error: Exception) -> int:
     )
     tell(unexpected)
     return int(ExitCode.INTERNAL)
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    shown = io.StringIO()
+    error.show(shown)
+    message = error.format_message()  # has what was typed, which may be the name of a file
+    text = shown.getvalue().replace(message, terminal.clean(message))
+    terminal.tell_lines(text.splitlines(), err=True)
 
 
 def local_problem(error: OSError) -> CliError:
@@ -313,11 +350,11 @@ def local_problem(error: OSError) -> CliError:
 
 def tell(error: CliError, *, about: str = "") -> None:
     """Print an error, its reason and the advice on stderr."""
-    click.echo(f"error: {about}{': ' if about else ''}{error.message}", err=True)
+    terminal.tell(f"error: {about}{': ' if about else ''}{error.message}", err=True)
     if error.reason:
-        click.echo(f"reason: {error.reason}", err=True)
+        terminal.tell(f"reason: {error.reason}", err=True)
     if error.advice:
-        click.echo(f"advice: {error.advice}", err=True)
+        terminal.tell(f"advice: {error.advice}", err=True)
 
 
 def _option(message: str) -> str:

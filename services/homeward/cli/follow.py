@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import click
 from google.rpc import code_pb2
 
 from homeward.api.ingestion.v1 import camera_service_pb2, scan_pb2, scan_service_pb2
@@ -13,7 +12,17 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import caveats, face_sizes, patience, policy_figures, progress, times
+from homeward.cli import (
+    authorisation,
+    caveats,
+    face_sizes,
+    patience,
+    policy_figures,
+    progress,
+    reviews,
+    terminal,
+    times,
+)
 from homeward.cli.errors import CallError, CliError, ExitCode, exit_code, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -115,7 +124,7 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
             advice=_how_to_go_on(scan.scan_id),
         ) from None
     except CallError as error:
-        click.echo(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
         raise error from None
     tell_findings(session, findings)
     if findings.scan.state == scan_pb2.Scan.STATE_FAILED:
@@ -178,6 +187,8 @@ def tell_findings(session: Session, findings: Findings) -> None:
         )
     for line in (*policy_figures.notes(candidates), *warned):
         session.view.say(line)
+    if told := authorisation.sentence(findings.scan):
+        session.view.say(told)
     session.view.say(SENTENCE)
     tell_coverage(session, findings.scan)
 
@@ -347,7 +358,7 @@ def _states(session: Session, candidates: Sequence[scan_pb2.ScanCandidate]) -> l
     words = {
         one.sighting_id: ""
         if one.state == sighting_pb2.Sighting.STATE_UNREVIEWED
-        else enum_word(sighting_pb2.Sighting.State.Name(one.state), "STATE_")
+        else reviews.state(one)
         for one in held
     }
     return [words.get(each.sighting_id, _NOT_HELD) for each in candidates]
@@ -375,7 +386,8 @@ def _tell_waiting(scan: scan_pb2.Scan, reported: str) -> str:
     waiting = _waiting(scan)
     if waiting != reported:
         by_itself = "The search goes on by itself when that is over."
-        click.echo(f"\n{waiting}\n{by_itself}" if waiting else "\nThe search goes on.", err=True)
+        lines = [waiting, by_itself] if waiting else ["The search goes on."]
+        terminal.tell_lines(["", *lines], err=True)
     return waiting
 
 

@@ -15,6 +15,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 from platformdirs import user_config_path, user_data_path
 
+from homeward.cli import terminal
 from homeward.cli.connect import SERVICES, Connections, Places
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.render import View
@@ -91,7 +92,7 @@ def connected(
         )
         with Connections(places) as connections:
             if given["verbose"]:
-                click.echo(f"trace: {connections.trace_id}", err=True)
+                terminal.tell(f"trace: {connections.trace_id}", err=True)
             return function(Session(connections, View(given["output"])), *args, **kwargs)
 
     for option in reversed(_SHARED.values()):
@@ -154,7 +155,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     try:
-        agreed = click.confirm(question, err=True)
+        agreed = terminal.ask(question)
     except click.Abort:
         agreed = False
     if not agreed:

@@ -7,9 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
-
-from homeward.cli import times
+from homeward.cli import terminal, times
 
 _LINE_EVERY_SECONDS = 10.0
 
@@ -50,7 +48,7 @@ def shown(title: str, *, clock: Callable[[], float] = time.monotonic) -> Iterato
 
 @contextmanager
 def _bar(title: str) -> Iterator[Show]:
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only for people
+    from rich.console import Console  # noqa: PLC0415, TID251 - slow to import; all is cleaned
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415 - as above
 
     columns = (
@@ -60,10 +58,10 @@ def _bar(title: str) -> Iterator[Show]:
         TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(title, total=None, note="")
+        task = progress.add_task(terminal.clean(title), total=None, note="")
 
         def show(done: float, total: float, note: str) -> None:
-            progress.update(task, completed=done, total=total or None, note=note)
+            progress.update(task, completed=done, total=total or None, note=terminal.clean(note))
 
         yield show
 
@@ -77,6 +75,6 @@ def _lines(title: str, clock: Callable[[], float]) -> Show:
             return
         last = clock()
         share = f"{done / total:.0%}" if total else "waiting"
-        click.echo(", ".join(part for part in (f"{title}: {share}", note) if part), err=True)
+        terminal.tell(", ".join(part for part in (f"{title}: {share}", note) if part), err=True)
 
     return show

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import click
 from google.protobuf.message import Message
+
+from homeward.cli import terminal
+from homeward.cli.terminal import clean
 
 SENTENCE = "A candidate is a lead for a human reviewer, not an identification."
 _SHORTEST_ID = 8
@@ -33,11 +34,11 @@ class View:
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Print the one JSON document of a command."""
-        click.echo(document_text(content))
+        terminal.tell_own(document_text(content))
 
     def say(self, text: str = "") -> None:
         """Print a sentence; beside stdout when that is JSON."""
-        click.echo(text, err=self.json)
+        terminal.tell(text, err=self.json)
 
     def table(
         self,
@@ -58,11 +59,12 @@ class View:
         if on_terminal():
             _rich_table(columns, cleaned, optional)
         else:
-            click.echo(aligned([[name.upper() for name in columns], *cleaned]))
+            terminal.tell_lines(aligned([[name.upper() for name in columns], *cleaned]))
 
     def details(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Print one thing, a line a property; empty ones are left out."""
-        click.echo(aligned([[f"{name}:", clean(value)] for name, value in pairs if value]))
+        rows = [[f"{name}:", clean(value)] for name, value in pairs if value]
+        terminal.tell_lines(aligned(rows))
 
     def ids(self, ids: Sequence[str]) -> dict[str, str]:
         """Return how to print ids: short but telling on a terminal, in full elsewhere."""
@@ -73,7 +75,7 @@ class View:
 
 def document_text(content: Mapping[str, Any]) -> str:
     """Return JSON; messages anywhere in it are resources, in protobuf JSON."""
-    return json.dumps(_plain(content), indent=2, ensure_ascii=False)
+    return terminal.json_text(_plain(content))
 
 
 def on_terminal() -> bool:
@@ -81,13 +83,13 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines whose cells stand below each other."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
 
 
 def short_ids(ids: Sequence[str]) -> dict[str, str]:
@@ -103,11 +105,6 @@ def short_ids(ids: Sequence[str]) -> dict[str, str]:
         longest,
     )
     return {name: name[:length] for name in unique}
-
-
-def clean(text: str) -> str:
-    """Return text without what could steer a terminal or break a line."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def enum_word(name: str, prefix: str) -> str:
@@ -162,7 +159,7 @@ def _rich_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str]
 ) -> None:
     from rich import box  # noqa: PLC0415 - slow to import, and only for people
-    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.console import Console  # noqa: PLC0415, TID251 - as above; all is cleaned
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415 - as above
 

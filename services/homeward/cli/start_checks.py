@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-import click
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import times
+from homeward.cli import terminal, times
 from homeward.cli.errors import CliError, tell
 from homeward.cli.paging import all_pages
 
@@ -43,7 +42,7 @@ def warnings(stub: FootageServiceStub, added: footage_pb2.Footage) -> list[str]:
 def tell_warnings(lines: Iterable[str], *, about: str) -> None:
     """Print warnings on stderr."""
     for line in lines:
-        click.echo(f"WARNING: {about}: {line}", err=True)
+        terminal.tell(f"WARNING: {about}: {line}", err=True)
 
 
 def _old(added: footage_pb2.Footage) -> str:

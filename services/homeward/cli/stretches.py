@@ -8,17 +8,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 from urllib.parse import quote
 
-import click
 from google.protobuf.duration_pb2 import Duration
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_pb2 import IncomparableStretch, UnlistedFootage
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.cli import times
+from homeward.cli import terminal, times
 from homeward.cli.follow import ENDED, tell_gaps
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
-from homeward.cli.render import clean
 
 TABLE = ("camera", "from", "to", "file from", "file to", "people", "why", "file", "footage")
 _CSV = (
@@ -98,9 +96,8 @@ def tell(
 def warn_of_names(found: Iterable[IncomparableStretch]) -> None:
     """Tell which items of a playlist may open another recording."""
     for name in same_names(found):
-        click.echo(
-            f"Several recordings are named {clean(name)}: the playlist opens the one that is"
-            " beside it.",
+        terminal.tell(
+            f"Several recordings are named {name}: the playlist opens the one that is beside it.",
             err=True,
         )
 

@@ -205,12 +205,14 @@ UNCLAIMED = DataClass(
 )
 SCANS = DataClass(
     name="scans",
-    holds="scope, progress, coverage, how many faces were how wide; of what was found, how much it"
-    " is and the ids of the sightings, beside no camera, recording or time",
+    holds="scope, why it was made, who asked for it, who authorised or refused it and why; progress"
+    " and coverage, how many faces were how wide; of what was found, how much it is and the ids of"
+    " the sightings, beside no camera, recording or time",
     owner="ingestion",
     engine=Engine.KEY_VALUE,
     place="SCANS",
-    keys="scan.{scan_id}, open.{scan_id}, recording.{scan_id}.…, live.{scan_id}.…",
+    keys="scan.{scan_id}, open.{scan_id}, undecided.{scan_id}, recording.{scan_id}.…,"
+    " live.{scan_id}.…",
     kept="31 days",
     removed_by="NATS, by age",
     limit=RECORD_LIMIT,
@@ -277,13 +279,15 @@ REFERENCES = DataClass(
 )
 SIGHTINGS = DataClass(
     name="sightings",
-    holds="who, where, when and whether that is certain, how alike; the keyed template of the"
-    " appearance",
+    holds="who, where, when and whether that is certain, how alike, who asked for the search and"
+    " who decided; the keyed template of the appearance",
     owner="matching",
     engine=Engine.QDRANT,
     place="sightings",
-    kept="unreviewed: with their footage; rejected: not at all; confirmed: with the subject",
-    removed_by="review, the sweeper, close, erase; then a rebuild under another key",
+    kept="unreviewed, or confirmed by one where two must: with their footage; rejected: not at"
+    " all; confirmed: with the subject",
+    removed_by="review, the sweeper, close, erase, the refusal of a scan; then a rebuild under"
+    " another key",
 )
 STILLS = DataClass(
     name="stills",
@@ -299,14 +303,15 @@ STILLS = DataClass(
 )
 SPANS = DataClass(
     name="spans",
-    holds="which stretches of a recording have a sighting, and which were decided: how, by whom and"
-    " when; why, unless it was rejected; which recordings were removed, and when they had come",
+    holds="which stretches of a recording have a sighting, of which scans and who asked for those,"
+    " and which were decided: how, by whom and when; why, unless it was rejected; which recordings"
+    " were removed, and when they had come",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="SIGHTINGS",
     keys="{footage_id}.{subject_id}, {footage_id}",
     kept="31 days, or with footage or subject; that a recording was removed, 31 days",
-    removed_by="close, erase, the sweeper, NATS by age",
+    removed_by="close, erase, the sweeper, the refusal of a scan, NATS by age",
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,
 )
@@ -322,13 +327,15 @@ GALLERIES = DataClass(
 )
 CERTIFICATES = DataClass(
     name="erasures",
-    holds="what was erased when, and how that was verified: ids and counts; which recordings there"
+    holds="what was erased when, and how that was verified: ids and counts; which scans were"
+    " refused; which recordings there"
     " are and until when, so that one that the store removes is missed; how many there are, by"
     " camera and day",
     owner="matching",
     engine=Engine.KEY_VALUE,
     place="ERASURES",
-    keys="footage.…, subject.…, held.…, begun.…, recent, count.…, round, pointers",
+    keys="footage.…, subject.…, scan.…, refused.…, held.…, begun.…, recent, count.…, round,"
+    " pointers",
     kept="6 years; what is held, with its recording; counts, until counted again",
     removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,

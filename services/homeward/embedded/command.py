@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from platformdirs import user_data_path
 
+from homeward.cli import terminal
 from homeward.cli.errors import PACK_ADVICE
 from homeward.core.distribution import how_to_install
 from homeward.embedded.ports import NAMES
@@ -96,7 +98,7 @@ def up(
         from homeward.embedded import up as stack  # noqa: PLC0415 - only this command needs it
         from homeward.embedded.errors import StackError  # noqa: PLC0415 - as above
     except ImportError as error:
-        click.echo(
+        terminal.tell(
             f"homeward up needs the server's parts ({error.name} is missing): "
             + how_to_install("server"),
             err=True,
@@ -106,7 +108,7 @@ def up(
     given = {"ingestion": ingestion_port, "matching": matching_port, "embedding": embedding_port}
 
     def on_ready(state: dict[str, Any]) -> None:
-        click.echo(_ready_line(state, output))
+        terminal.tell_own(_ready_line(state, output))
 
     options = stack.UpOptions(
         data=data,
@@ -120,13 +122,13 @@ def up(
         stack.run(
             options,
             environment=os.environ,
-            say=lambda line: click.echo(line, err=True),
+            say=partial(terminal.tell, err=True),
             on_ready=on_ready,
         )
     except StackError as error:
-        click.echo(f"homeward up: {error}", err=True)
+        terminal.tell(f"homeward up: {error}", err=True)
         if error.part == "embedding":
-            click.echo(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
+            terminal.tell(f"advice: where a model pack is refused, {PACK_ADVICE}", err=True)
         sys.exit(error.exit_code)
 
 

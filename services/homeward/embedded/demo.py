@@ -17,6 +17,7 @@ import cv2
 import grpc
 
 from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_pb2_grpc
+from homeward.cli import terminal
 from homeward.embedded import demo_footage
 from homeward.embedded.demo_counts import EngineCounts, count_engines, count_vectors
 from homeward.embedded.demo_pictures import GROUP, demo_photos
@@ -66,9 +67,12 @@ def demo(*, folder: Path) -> None:
     held = count_vectors(data, collections=counts.collections)
     _print_counts(counts, held, scan, others=len(people) - 1)
     shutil.rmtree(data)
-    click.echo(
-        f"\nLook at the candidate beside the reference photograph: {sighting}\n"
-        f"Nothing is left running. The demo took {time.monotonic() - began:.0f} s."
+    terminal.tell_lines(
+        [
+            "",
+            f"Look at the candidate beside the reference photograph: {sighting}",
+            f"Nothing is left running. The demo took {time.monotonic() - began:.0f} s.",
+        ]
     )
 
 
@@ -103,7 +107,7 @@ def _print_counts(
     _title("What is stored, and of whom")
     appearances = int(progress.get("appearanceCount", 0))
     discarded = int(progress.get("discardedAppearanceCount", 0))
-    click.echo(
+    terminal.tell(
         f"  {progress.get('faceCount', 0)} faces in {progress.get('frameCount', 0)} pictures were"
         f" {appearances} appearances; forgotten at once, as they matched nobody: {discarded}."
     )
@@ -119,16 +123,19 @@ def _print_counts(
         ("NATS", "time spans with a sighting", counts.spans, "the missing person"),
         ("NATS", "scan messages that wait", counts.messages, "nobody: ids only"),
     ]
-    click.echo(f"\n  {'store':<8}{'what':<36}{'count':>5}   of whom")
+    terminal.tell_lines(["", f"  {'store':<8}{'what':<36}{'count':>5}   of whom"])
     for store, what, count, whom in rows:
-        click.echo(f"  {store:<8}{what:<36}{count:>5}   {whom}")
+        terminal.tell(f"  {store:<8}{what:<36}{count:>5}   {whom}")
     theirs = counts.photographs + counts.subjects + counts.spans
     of_others = sum(vectors.values()) - theirs
     whom = "the other person" if others == 1 else f"the other {others} people"
-    click.echo(
-        f"\n  Of {whom}: {max(of_others, 0)} templates, {counts.unexpected} crops.\n"
-        f"  What is left: {discarded} in a count; and as long as the recording is there, when and\n"
-        "  where in it some face was seen."
+    terminal.tell_lines(
+        [
+            "",
+            f"  Of {whom}: {max(of_others, 0)} templates, {counts.unexpected} crops.",
+            f"  What is left: {discarded} in a count; and as long as the recording is there, when",
+            "  and where in it some face was seen.",
+        ]
     )
 
 
@@ -178,7 +185,8 @@ def _stack(data: Path) -> RunningStack:
 
 def _run(stack: RunningStack, *arguments: str) -> None:
     """Run a command as the user would, and show it."""
-    click.secho("\n$ homeward " + shlex.join(arguments), bold=True)
+    terminal.tell()
+    terminal.tell("$ homeward " + shlex.join(arguments), bold=True)
     sys.stdout.flush()
     done = subprocess.run(  # noqa: S603 - our own command
         command(*arguments), env=stack.environment, check=False
@@ -188,5 +196,6 @@ def _run(stack: RunningStack, *arguments: str) -> None:
 
 
 def _title(text: str) -> None:
-    click.secho(f"\n{text}", fg="cyan", bold=True)
+    terminal.tell()
+    terminal.tell(text, colour="cyan", bold=True)
     sys.stdout.flush()

@@ -74,7 +74,10 @@ def service_specs(
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
     """
-    defaults = _defaults(data, given, secrets)
+    defaults = _defaults(data, given, secrets) | {
+        # To try Homeward out, nobody should have to say why.
+        "HOMEWARD_TARGETED_SCANS": str(not evaluation).lower(),
+    }
     fixed = {
         "HOMEWARD_EMBEDDING_TARGET": address(ports["embedding"]),
         "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),

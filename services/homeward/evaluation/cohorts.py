@@ -239,7 +239,7 @@ def lines(tables: Tables) -> list[str]:
             ]
             for row in rows
         ]
-        parts.append(aligned(cells))
+        parts += aligned(cells)
     return parts
 
 

@@ -15,6 +15,7 @@ import cv2
 import msgspec
 import numpy as np
 
+from homeward.cli import terminal
 from homeward.cli.errors import PACK_ADVICE
 from homeward.cli.progress import shown
 from homeward.core.packs import PackError
@@ -163,9 +164,9 @@ def evaluate(
             threads = settings.inference_threads
             report = _evaluated(data, clips, pack, measurer, options, threads=threads)
     except (DatasetError, PackError, CageNotStartedError, UnavailableError) as error:
-        click.echo(f"homeward evaluate: {error}", err=True)
+        terminal.tell(f"homeward evaluate: {error}", err=True)
         if isinstance(error, PackError):
-            click.echo(f"advice: {PACK_ADVICE}", err=True)
+            terminal.tell(f"advice: {PACK_ADVICE}", err=True)
         sys.exit(2)
     policy = _policy(report, policy_id, about, limits)
     out.mkdir(parents=True, exist_ok=True)
@@ -175,17 +176,17 @@ def evaluate(
     (out / "report.html").write_text(render(report, limits), encoding="utf-8")
     (out / "policy.json").write_bytes(write_policy(policy))
     measured = policy.measurement
-    click.echo(
+    terminal.tell(
         f"threshold {policy.threshold:.3f}, chosen on {report.threshold_from}:"
         f" FPIR {measured.fpir.value:.4f} [{measured.fpir.low:.4f}, {measured.fpir.high:.4f}]"
         f" with {measured.gallery_size} people enrolled,"
         f" FNIR {measured.fnir.value:.4f} [{measured.fnir.low:.4f}, {measured.fnir.high:.4f}]"
     )
-    click.echo("\n".join(cohorts.lines(report.cohorts)))
+    terminal.tell_lines(cohorts.lines(report.cohorts))
     wrong = len(report.suspects) + len(report.doubtful)
     if wrong:
-        click.echo(f"{wrong} pairs of photographs may have a wrong label: see the page")
-    click.echo(f"{out / 'report.html'}\n{out / 'report.json'}\n{out / 'policy.json'}")
+        terminal.tell(f"{wrong} pairs of photographs may have a wrong label: see the page")
+    terminal.tell_lines(str(out / name) for name in ("report.html", "report.json", "policy.json"))
 
 
 def _without(data: Dataset, names: Sequence[str]) -> Dataset:

@@ -10,10 +10,10 @@ from functools import partial
 from homeward.common.retaining import in_time
 from homeward.core import inventory
 from homeward.ingestion.assembly import assemble, open_scans
+from homeward.ingestion.authorisation_metrics import measure_authorisations
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
-from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
 from homeward.ingestion.servicer import services
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit.audit.around import audited
@@ -22,7 +22,7 @@ from homeward.servicekit.audit.servicer import AuditServicer
 from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import Lease
+from homeward.servicekit.lease import Lease, each_in_turn
 from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer
@@ -38,9 +38,6 @@ async def main() -> None:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = await open_scans(settings, parts, clock, stack)
-        stretches = IncomparableStretches(
-            scans=scans, footage=parts.footage.library, times=StoredIncomparableTimes(parts.store)
-        )
         sweeper = FootageSweeper(
             store=parts.store,
             eraser=parts.footage.eraser,
@@ -55,28 +52,28 @@ async def main() -> None:
         )
         await stack.enter_async_context(
             in_time(
-                sweeper.sweep,
+                each_in_turn(sweeper.sweep, scans.authorising.sweep),
                 parts.footage.reporter.report,
                 Lease(leases, "footage-sweeper", socket.gethostname()),
                 every=timedelta(seconds=settings.sweep_interval_seconds),
                 measured=settings.metrics_listen is not None,
             )
         )
-        await stack.enter_async_context(
-            measured(
-                partial(measure_queue, parts.queue.backlog),
-                read=settings.metrics_listen is not None,
-            )
+        measures = (
+            partial(measure_queue, parts.queue.backlog),
+            partial(measure_authorisations, scans.authorising.next_deadline),
         )
+        for measure in measures:
+            await stack.enter_async_context(
+                measured(measure, read=settings.metrics_listen is not None)
+            )
         # Beside the rest: nobody waits for it.
         await stack.enter_async_context(in_background(eventually(parts.prober.log_protections)))
         unknown = await stack.enter_async_context(refused_calls(parts.writer))
         await GrpcServer.configured(
             settings,
             [
-                *services(
-                    cameras=parts.cameras, footage=parts.footage, scans=scans, stretches=stretches
-                ),
+                *services(cameras=parts.cameras, footage=parts.footage, scans=scans),
                 AuditServicer(parts.trail).service(),
             ],
             checks={

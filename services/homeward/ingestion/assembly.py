@@ -23,10 +23,14 @@ from homeward.ingestion.footage.records import FootageRecords
 from homeward.ingestion.footage.report import RetentionReporter
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.footage.uploads import FootageUploads, IntakeTerms
+from homeward.ingestion.scan.authorising import ScanAuthorising
 from homeward.ingestion.scan.former import FormerScans
 from homeward.ingestion.scan.plan import PLANNERS, RecordingsInScope, ScanPlanner
 from homeward.ingestion.scan.records import StoredScanRecords
-from homeward.ingestion.scan.scans import ScanLimits, Scans
+from homeward.ingestion.scan.resource import ScanResource
+from homeward.ingestion.scan.scans import Scans
+from homeward.ingestion.scan.stretches import IncomparableStretches, StoredIncomparableTimes
+from homeward.ingestion.scan.use_records import UseRecords
 from homeward.ingestion.settings import IngestionSettings
 from homeward.servicekit import nats, s3
 from homeward.servicekit.audit.reading import AuditTrail
@@ -133,7 +137,7 @@ def _examining_threads(settings: IngestionSettings) -> BoundedExecutor:
 
 async def open_scans(
     settings: IngestionSettings, parts: Parts, clock: Clock, stack: AsyncExitStack
-) -> Scans:
+) -> ScanResource:
     """Open the scans of the API role, and plan them beside the rest.
 
     Args:
@@ -155,14 +159,32 @@ async def open_scans(
     )
     for _ in range(PLANNERS):
         await stack.enter_async_context(in_background(planner.run()))
-    return Scans(
+    scans = Scans(
         records=parts.scans,
         plans=parts.plans,
         scope=scope,
         matcher=parts.matcher,
         clock=clock,
-        limits=ScanLimits(scans=settings.max_scans, segments=settings.max_scan_segments),
+        limits=settings.scan_limits,
+        rules=settings.scan_rules,
     )
+    authorising = ScanAuthorising(
+        scans=scans,
+        records=parts.scans,
+        sightings=parts.matcher,
+        clock=clock,
+        acts=parts.writer,
+        rules=settings.scan_rules,
+    )
+    times = StoredIncomparableTimes(parts.store)
+    stretches = IncomparableStretches(scans=scans, footage=parts.footage.library, times=times)
+    use_records = UseRecords(
+        scans=scans,
+        records=parts.scans,
+        footage=parts.footage.library,
+        sealer=parts.matcher,
+    )
+    return ScanResource(scans, authorising, stretches, use_records)
 
 
 def _store(settings: IngestionSettings, threads: BoundedExecutor) -> S3FootageStore:
@@ -227,7 +249,7 @@ def _footage(
                 min_footage_age=settings.min_footage_age,
                 keep=settings.footage_keep,
                 concurrent_uploads=settings.concurrent_uploads,
-                upload_idle=settings.upload_idle,
+                least_progress=settings.least_progress,
             ),
         ),
         library=library,

@@ -23,8 +23,7 @@ from homeward.ingestion.convert import scans as convert_scans
 from homeward.ingestion.footage.finding import FootageFilter
 from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
-from homeward.ingestion.scan.scans import Scans
-from homeward.ingestion.scan.stretches import IncomparableStretches
+from homeward.ingestion.scan.resource import ScanResource
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 from homeward.servicekit.paging import PageQuery, page
@@ -103,7 +102,7 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
         request_iterator: AsyncIterator[footage_service_pb2.UploadFootageRequest],
         _: Context,
     ) -> footage_service_pb2.UploadFootageResponse:
-        first = await anext(request_iterator, None)
+        first = await self._footage.uploads.first(request_iterator)
         if first is None or first.WhichOneof("payload") != "header":
             raise invalid_field("header", "must be the first message of an upload")
         request_id, header = convert_footage.header_from(first.header)
@@ -193,16 +192,20 @@ class FootageServicer(footage_service_pb2_grpc.FootageServiceServicer):
 class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
     """`homeward.api.ingestion.v1.ScanService`."""
 
-    def __init__(self, scans: Scans, stretches: IncomparableStretches) -> None:
-        self._scans = scans
-        self._stretches = stretches
+    def __init__(self, scans: ScanResource) -> None:
+        self._scans = scans.scans
+        self._authorising = scans.authorising
+        self._stretches = scans.stretches
+        self._records = scans.records
 
     async def CreateScan(
         self, request: scan_service_pb2.CreateScanRequest, _: Context
     ) -> scan_service_pb2.CreateScanResponse:
         scan, summary = await self._scans.create(
             convert_scans.scope_from(request.scope),
+            convert_scans.justification_from(request.justification),
             request_id=wire.request_id(request.request_id, "request_id"),
+            requester=convert_scans.name_from(request.requester, "requester"),
         )
         return scan_service_pb2.CreateScanResponse(scan=convert_scans.to_scan(scan, summary))
 
@@ -243,6 +246,34 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
         scan, summary = await self._scans.cancel(wire.uuid_text(request.scan_id, "scan_id"))
         return scan_service_pb2.CancelScanResponse(scan=convert_scans.to_scan(scan, summary))
 
+    async def AuthoriseScan(
+        self, request: scan_service_pb2.AuthoriseScanRequest, _: Context
+    ) -> scan_service_pb2.AuthoriseScanResponse:
+        scan, summary = await self._authorising.authorise(
+            wire.uuid_text(request.scan_id, "scan_id"),
+            reference=convert_scans.reference_from(request.reference),
+            authoriser=convert_scans.name_from(request.authoriser, "authoriser"),
+        )
+        return scan_service_pb2.AuthoriseScanResponse(scan=convert_scans.to_scan(scan, summary))
+
+    async def RefuseScan(
+        self, request: scan_service_pb2.RefuseScanRequest, _: Context
+    ) -> scan_service_pb2.RefuseScanResponse:
+        scan, summary = await self._authorising.refuse(
+            wire.uuid_text(request.scan_id, "scan_id"),
+            reason=convert_scans.reason_from(request.reason),
+            authoriser=convert_scans.name_from(request.authoriser, "authoriser"),
+        )
+        return scan_service_pb2.RefuseScanResponse(scan=convert_scans.to_scan(scan, summary))
+
+    async def GetUseRecord(
+        self, request: scan_service_pb2.GetUseRecordRequest, _: Context
+    ) -> scan_service_pb2.GetUseRecordResponse:
+        made = await self._records.of(wire.uuid_text(request.scan_id, "scan_id"))
+        return scan_service_pb2.GetUseRecordResponse(
+            record=made.record, note=made.note, verifier_key=made.verifier_key
+        )
+
     async def WatchScan(
         self, request: scan_service_pb2.WatchScanRequest, _: Context
     ) -> AsyncIterator[scan_service_pb2.WatchScanResponse]:
@@ -262,8 +293,7 @@ def services(
     *,
     cameras: Cameras,
     footage: FootageResource,
-    scans: Scans,
-    stretches: IncomparableStretches,
+    scans: ScanResource,
 ) -> list[Service]:
     """Return what the ingestion server serves."""
     package = "homeward.api.ingestion.v1"
@@ -281,6 +311,6 @@ def services(
         Service(
             f"{package}.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
-            ScanServicer(scans, stretches),
+            ScanServicer(scans),
         ),
     ]

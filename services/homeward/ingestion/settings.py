@@ -8,6 +8,9 @@ from datetime import timedelta
 from pydantic import Field
 
 from homeward.core.inventory import FOOTAGE_LIMIT, backstop_days, swept_after
+from homeward.ingestion.footage.receiving import LeastProgress
+from homeward.ingestion.scan.authorisation import ScanRules
+from homeward.ingestion.scan.scans import ScanLimits
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -43,8 +46,16 @@ class IngestionSettings(EngineSettings):
         60.0,
         gt=0,
         le=3600,
-        description="After which an upload ends of which nothing comes; what had come is kept, and"
-        " it can go on from there.",
+        description="After which an upload ends of which nothing comes, or less than"
+        " HOMEWARD_UPLOAD_LEAST_BYTES; what had come is kept, and it can go on from there. Time in"
+        " which the service does not wait for the uploader does not count.",
+    )
+    upload_least_bytes: int = Field(
+        64 * 1024,
+        ge=1,
+        le=1024**3,
+        description="What must come of an upload in each HOMEWARD_UPLOAD_IDLE_SECONDS, so that slow"
+        " ones do not take the places of others.",
     )
     segment_seconds: float = Field(
         60.0,
@@ -61,6 +72,39 @@ class IngestionSettings(EngineSettings):
         description="Scans that may be under way at a time; another one is refused until one has"
         " ended or was cancelled. They take turns at the scanners.",
     )
+    max_scans_per_caller: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Of these, those that one caller may have under way, where callers are checked."
+        " Unset: as many as all together.",
+    )
+    max_scan_segments_per_caller: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="Segments that may wait of one caller's scans when they create another one."
+        " Unset: as many as of all together.",
+    )
+    targeted_scans: bool = Field(
+        default=True,
+        description="Refuse a scan that does not name subjects, and recordings or cameras and a"
+        " start, unless it says why it has to search everything. The embedded stack's evaluation"
+        " mode switches it off.",
+    )
+    scan_authorisation_hours: float | None = Field(
+        None,
+        gt=0,
+        le=168,
+        description="Hours within which somebody must authorise a scan. One that nobody has"
+        " authorised by then is refused: it is stopped, and what it found is erased. Unset: none"
+        " has to be authorised. Set it once every replica and scanner has this version: an earlier"
+        " one drops what it does not know of a scan.",
+    )
+    authorise_own_scans: bool = Field(
+        default=False,
+        description="Whether somebody may authorise a scan that they asked for themselves.",
+    )
     max_scan_segments: int = Field(
         2_000_000,
         ge=1,
@@ -70,14 +114,34 @@ class IngestionSettings(EngineSettings):
     )
 
     @property
+    def scan_rules(self) -> ScanRules:
+        """What is asked of those who create and authorise scans."""
+        hours = self.scan_authorisation_hours
+        return ScanRules(
+            targeted=self.targeted_scans,
+            authorised_within=None if hours is None else timedelta(hours=hours),
+            own_scans=self.authorise_own_scans,
+        )
+
+    @property
     def min_footage_age(self) -> timedelta:
         """Least age of footage."""
         return timedelta(seconds=self.min_footage_age_seconds)
 
     @property
-    def upload_idle(self) -> timedelta:
-        """After which an upload ends of which nothing comes."""
-        return timedelta(seconds=self.upload_idle_seconds)
+    def least_progress(self) -> LeastProgress:
+        """What must come of an upload."""
+        return LeastProgress(timedelta(seconds=self.upload_idle_seconds), self.upload_least_bytes)
+
+    @property
+    def scan_limits(self) -> ScanLimits:
+        """What may be searched at a time."""
+        return ScanLimits(
+            scans=self.max_scans,
+            segments=self.max_scan_segments,
+            scans_per_caller=self.max_scans_per_caller,
+            segments_per_caller=self.max_scan_segments_per_caller,
+        )
 
     @property
     def footage_keep(self) -> timedelta:

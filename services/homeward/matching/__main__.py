@@ -41,6 +41,7 @@ async def main() -> None:
             evaluation=settings.evaluation,
             frees_after=settings.frees_after(),
             review_grace=timedelta(days=settings.review_grace_days),
+            review_rules=settings.review_rules(),
         )
         use_cases = compose(engines.stores, choices, clock)
         is_measured = settings.metrics_listen is not None

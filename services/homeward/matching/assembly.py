@@ -78,6 +78,9 @@ async def assemble(
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
+    key_file = settings.audit_key_file
+    signer = CheckpointSigner.read(key_file) if key_file is not None else None
+    trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
         records=records,
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
@@ -92,9 +95,9 @@ async def assemble(
         index=QdrantSightingIndex(KeyedCollection(sightings)),
         feed=NatsSightingFeed(bus),
         acts=writer,
+        events=trail,
+        signer=signer,
     )
-    key_file = settings.audit_key_file
-    signer = CheckpointSigner.read(key_file) if key_file is not None else None
     archive = await open_archive(settings, stack)
     return Engines(
         stores,
@@ -105,7 +108,7 @@ async def assemble(
             "embedding": faces.ping,
         },
         writer,
-        AuditTrail(audit, signer=signer, clock=clock),
+        trail,
         archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
@@ -15,11 +15,14 @@ from homeward.matching.gallery.rebuild import GalleryRebuild
 from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
+from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.record import SightingRecording
+from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
 from homeward.matching.sightings.stills import Stills
 from homeward.matching.sightings.upkeep import SightingUpkeep
@@ -37,7 +40,9 @@ from homeward.matching.subjects.records import (
 )
 from homeward.matching.subjects.second_look import Enrolment
 from homeward.matching.subjects.sweep import SubjectSweep
+from homeward.matching.use_records import Events, Findings, UseRecords
 from homeward.servicekit.audit.acts import Acts
+from homeward.servicekit.audit.reading import Signer
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import KeyValueStore
 from homeward.servicekit.lease import Lease
@@ -66,6 +71,10 @@ class Stores:
     feed: SightingFeed
     acts: Acts
     """The audit trail, of what is done without a call."""
+    events: Events | None = None
+    """The same, to be read."""
+    signer: Signer | None = None
+    """Signs checkpoints of it, and use records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,8 @@ class Choices:
     """Within what time the object store frees the bytes of what was deleted; None if unknown."""
     review_grace: timedelta = timedelta(days=7)
     """How long after its review date a subject is closed."""
+    review_rules: ReviewRules = field(default_factory=ReviewRules)
+    """What is asked of those who review sightings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,8 @@ class UseCases:
     recording: SightingRecording
     review: SightingReview
     upkeep: SightingUpkeep
+    scan_erasure: ScanErasure
+    use_records: UseRecords
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -113,8 +126,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
     upkeep = SightingUpkeep(kept, lost, stores.acts)
+    refused = RefusedScans(kept, stores.erasures)
     completeness, gallery_rebuild = _gallery(stores, clock)
-    closing, certificates = _closing(stores, choices, upkeep, clock)
+    closing, scan_erasure, certificates = _erasing(stores, choices, upkeep, refused, clock)
     subjects = Subjects(
         records=stores.records,
         photos=stores.photos,
@@ -124,14 +138,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         was_erased=certificates.exists,
         clock=clock,
     )
-    policies = Policies(
-        store=stores.approvals,
-        shipped=choices.shipped,
-        faces=stores.faces,
-        count_enrolled=partial(count_enrolled, stores.records),
-        clock=clock,
-        evaluation=choices.evaluation,
-    )
+    policies = _policies(stores, choices, clock)
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
     reenrolment = _reenrolment(stores, gallery_rebuild, replacing)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
@@ -143,9 +150,13 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         completeness=completeness,
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
-        recording=SightingRecording(kept, subject_is_open),
-        review=SightingReview(kept, lost, partial(visible_subjects, stores.records)),
+        recording=SightingRecording(kept, subject_is_open, refused),
+        review=SightingReview(
+            kept, lost, partial(visible_subjects, stores.records), choices.review_rules
+        ),
         upkeep=upkeep,
+        scan_erasure=scan_erasure,
+        use_records=_use_records(stores, policies, clock),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(
@@ -159,6 +170,29 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             clock=clock,
             grace=choices.review_grace,
         ),
+    )
+
+
+def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:
+    return Policies(
+        store=stores.approvals,
+        shipped=choices.shipped,
+        faces=stores.faces,
+        count_enrolled=partial(count_enrolled, stores.records),
+        clock=clock,
+        evaluation=choices.evaluation,
+    )
+
+
+def _use_records(stores: Stores, policies: Policies, clock: Clock) -> UseRecords:
+    return UseRecords(
+        subjects=stores.records,
+        photos=stores.photos,
+        findings=Findings(stores.index, stores.ledger),
+        policies=policies,
+        events=stores.events,
+        signer=stores.signer,
+        clock=clock,
     )
 
 
@@ -188,9 +222,9 @@ def _reenrolment(
     )
 
 
-def _closing(
-    stores: Stores, choices: Choices, upkeep: SightingUpkeep, clock: Clock
-) -> tuple[SubjectClosing, Certificates]:
+def _erasing(
+    stores: Stores, choices: Choices, upkeep: SightingUpkeep, refused: RefusedScans, clock: Clock
+) -> tuple[SubjectClosing, ScanErasure, Certificates]:
     objects = ObjectErasures(
         {inventory.PHOTOGRAPHS.name: stores.photos, inventory.STILLS.name: stores.evidence},
         clock,
@@ -207,7 +241,7 @@ def _closing(
         objects=objects,
         clock=clock,
     )
-    return closing, certificates
+    return closing, ScanErasure(refused, certificates, objects, clock), certificates
 
 
 def _sweep(

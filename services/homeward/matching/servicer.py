@@ -35,6 +35,7 @@ from homeward.matching.convert import rejections as convert_rejections
 from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
+from homeward.matching.convert import use_records as convert_use_records
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -45,6 +46,7 @@ from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.records import newest_first
 from homeward.servicekit import wire
 from homeward.servicekit.clock import Clock
+from homeward.servicekit.identity.caller import acting_name
 from homeward.servicekit.paging import PageQuery, page_by
 from homeward.servicekit.server import Service
 
@@ -243,7 +245,7 @@ class PolicyServicer(policy_service_pb2_grpc.PolicyServiceServicer):
     ) -> policy_service_pb2.ApprovePolicyResponse:
         policy = await self._policies.approve(
             convert_policies.policy_id_from(request.policy_id),
-            approver=wire.text(request.approver, "approver", least=1, most=200),
+            approver=acting_name(request.approver, "approver", most=200),
             valid_until=convert_policies.valid_until_from(request, now=self._clock.now()),
             note=wire.text(request.note, "note", most=1000),
         )
@@ -275,6 +277,8 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._recording = use_cases.recording
         self._review = use_cases.review
         self._upkeep = use_cases.upkeep
+        self._scan_erasure = use_cases.scan_erasure
+        self._use_records = use_cases.use_records
         self._subjects = use_cases.subjects
         self._clock = clock
 
@@ -286,7 +290,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         for disposition, _sighting in results:
             metrics.SIGHTINGS.labels(disposition.value).inc()
         return sighting_service_pb2.RecordSightingsResponse(
-            results=[convert_sightings.to_recorded(*result) for result in results]
+            results=[convert_sightings.to_recorded(*one, self._review.rules) for one in results]
         )
 
     async def GetSighting(
@@ -294,7 +298,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     ) -> sighting_service_pb2.GetSightingResponse:
         sighting = await self._review.get(wire.uuid_text(request.sighting_id, "sighting_id"))
         response = sighting_service_pb2.GetSightingResponse(
-            sighting=convert_sightings.to_sighting(sighting)
+            sighting=convert_sightings.to_sighting(sighting, self._review.rules)
         )
         if request.view == sighting_service_pb2.SIGHTING_VIEW_FULL:
             subject = (await self._subjects.get(sighting.subject_id)).value
@@ -312,13 +316,14 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         if request.id_prefix:
             prefix = convert_sightings.only_prefix_from(request)
             found = await self._review.with_prefix(prefix, size=PageQuery.of(request).size)
-            return convert_sightings.to_page(found, "")
+            return convert_sightings.to_page(found, "", self._review.rules)
         query = PageQuery.of(request)
         which = convert_sightings.filter_from(request)
         after = convert_sightings.cursor_from(query.after)
         listed, cursor = await self._review.page(which, size=query.size, after=after)
         place = convert_sightings.to_cursor(cursor) if cursor else ""
-        page = convert_sightings.to_page(listed, query.token(place) if place else "")
+        token = query.token(place) if place else ""
+        page = convert_sightings.to_page(listed, token, self._review.rules)
         if after is None:
             page.lost.CopyFrom(convert_sightings.to_lost(await self._review.lost(which)))
         return page
@@ -331,11 +336,11 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             wire.uuid_text(request.sighting_id, "sighting_id"),
             decision=decision,
             reason=wire.text(request.reason, "reason", most=1000),
-            reviewer=wire.text(request.reviewer, "reviewer", least=1, most=200),
+            reviewer=acting_name(request.reviewer, "reviewer", most=200),
         )
         metrics.REVIEWS.labels(decision.value).inc()
         return sighting_service_pb2.ReviewSightingResponse(
-            sighting=convert_rejections.to_reviewed(sighting)
+            sighting=convert_rejections.to_reviewed(sighting, self._review.rules)
         )
 
     async def ListRejections(
@@ -361,7 +366,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             wire.uuid_text(request.sighting_id, "sighting_id"), unapproved=request.unapproved
         )
         return sighting_service_pb2.ExportSightingResponse(
-            sighting=convert_sightings.to_sighting(sighting),
+            sighting=convert_sightings.to_sighting(sighting, self._review.rules),
             still=still,
             export_time=wire.to_timestamp(self._clock.now()),
         )
@@ -377,6 +382,20 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         )
         return sighting_service_pb2.EraseFootageSightingsResponse(erased_count=count)
 
+    async def EraseScanSightings(
+        self, request: sighting_service_pb2.EraseScanSightingsRequest, _: Context
+    ) -> sighting_service_pb2.EraseScanSightingsResponse:
+        certificate = await self._scan_erasure.erase(wire.uuid_text(request.scan_id, "scan_id"))
+        return sighting_service_pb2.EraseScanSightingsResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
+    async def SealUseRecord(
+        self, request: sighting_service_pb2.SealUseRecordRequest, _: Context
+    ) -> sighting_service_pb2.SealUseRecordResponse:
+        part = convert_use_records.part_from(request)
+        return convert_use_records.to_sealed(await self._use_records.seal(part))
+
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
@@ -385,7 +404,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             async for change in changes:
                 if not wanted or change.subject_id in wanted:
                     yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert_sightings.to_change(change)
+                        sighting=convert_sightings.to_change(change, self._review.rules)
                     )
 
 
@@ -406,6 +425,14 @@ class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
     ) -> retention_service_pb2.GetErasureCertificateResponse:
         certificate = await self._certificates.get(wire.uuid_text(request.subject_id, "subject_id"))
         return retention_service_pb2.GetErasureCertificateResponse(
+            certificate=convert_retention.to_certificate(certificate)
+        )
+
+    async def GetScanErasureCertificate(
+        self, request: retention_service_pb2.GetScanErasureCertificateRequest, _: Context
+    ) -> retention_service_pb2.GetScanErasureCertificateResponse:
+        certificate = await self._certificates.of_scan(wire.uuid_text(request.scan_id, "scan_id"))
+        return retention_service_pb2.GetScanErasureCertificateResponse(
             certificate=convert_retention.to_certificate(certificate)
         )
 

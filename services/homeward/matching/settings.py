@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from homeward.core.inventory import INVENTORY
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.servicekit.audit.s3_archive import LockMode
 from homeward.servicekit.settings import EngineSettings
 
@@ -86,6 +87,16 @@ class MatchingSettings(EngineSettings):
         description="Days after its review date after which a subject that nobody has reviewed is"
         " closed, and its data erased.",
     )
+    two_reviewers: bool = Field(
+        default=False,
+        description="Whether a sighting is confirmed by two people instead of one. Switch it on"
+        " once every replica has this version of Homeward.",
+    )
+    separate_reviewers: bool = Field(
+        default=False,
+        description="Whether those who asked for a search may not confirm what it found. Needs"
+        " HOMEWARD_AUTH_FILE here and for ingestion: without, nobody knows who asks.",
+    )
     sweep_interval_seconds: float = Field(
         600.0,
         gt=0,
@@ -119,6 +130,10 @@ class MatchingSettings(EngineSettings):
                 " HOMEWARD_AUDIT_S3_ACCESS_KEY and HOMEWARD_AUDIT_S3_SECRET_KEY for it"
             )
         return self
+
+    def review_rules(self) -> ReviewRules:
+        """Return what is asked of those who review sightings."""
+        return ReviewRules(self.two_reviewers, self.separate_reviewers)
 
     def frees_after(self) -> timedelta | None:
         """Return `s3_frees_minutes` as a span."""

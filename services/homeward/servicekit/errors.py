@@ -31,6 +31,7 @@ class Reason(StrEnum):
     RPC_UNKNOWN = auto()
     MESSAGE_TOO_LARGE = auto()
     MESSAGE_UNDECODABLE = auto()
+    QUOTA_EXCEEDED = auto()
     CAMERA_NOT_FOUND = auto()
     CAMERA_EXISTS = auto()
     CAMERA_HAS_FOOTAGE = auto()
@@ -47,6 +48,8 @@ class Reason(StrEnum):
     SCAN_SCOPE_EMPTY = auto()
     SCAN_ENDED = auto()
     SCAN_LIMIT = auto()
+    SCAN_NOT_TARGETED = auto()
+    SCAN_DECIDED = auto()
     RETENTION_UNSAFE = auto()
     SUBJECT_NOT_FOUND = auto()
     SUBJECT_CLOSED = auto()
@@ -63,6 +66,8 @@ class Reason(StrEnum):
     POLICY_MODEL_MISMATCH = auto()
     SUBJECTS_LOST = auto()
     GALLERY_INCOMPLETE = auto()
+    REVIEWER_DECIDED_BEFORE = auto()
+    REVIEWER_IS_REQUESTER = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
@@ -74,6 +79,7 @@ class Reason(StrEnum):
     ROLE_MISSING = auto()
     CASE_NOT_ASSIGNED = auto()
     PURPOSE_REQUIRED = auto()
+    OWN_SCAN = auto()
 
 
 @dataclass(frozen=True, slots=True)

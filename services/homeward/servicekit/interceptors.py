@@ -32,6 +32,10 @@ from homeward.servicekit.identity.caller import Caller
 DEFAULT_DEADLINE_SECONDS = 120.0
 """For a unary call whose client sets none, so that none waits for ever."""
 
+LONGEST_SECONDS = 24 * 3600.0
+"""For a stream whose client sets no deadline or a later one, and for a unary call with a later one.
+Watches (`Watch…`) have no such end: they are as long as what they watch."""
+
 ANSWER_SECONDS = 0.1
 """How long before its deadline a unary call is ended at most, so that the answer arrives: a client
 whose deadline has passed tells so itself, and hears no reason. A tenth of a shorter deadline."""
@@ -103,6 +107,11 @@ class Call:
     def routine(self) -> bool:
         """Whether it is a health probe or reflection, which come by the thousand."""
         return self.rpc.startswith("grpc.")
+
+    @property
+    def watches(self) -> bool:
+        """Whether it follows something, for as long as its client wants."""
+        return self.rpc.rpartition("/")[2].startswith("Watch")
 
     @property
     def code(self) -> str:
@@ -327,16 +336,22 @@ async def map_errors(call: Call) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def limit_time(call: Call) -> AsyncIterator[None]:
-    """End a unary call before its deadline, or after `DEFAULT_DEADLINE_SECONDS` without one."""
-    if call.streams:
+    """End a call in time.
+
+    A unary call ends before its deadline, or after `DEFAULT_DEADLINE_SECONDS` without one; a stream
+    at its deadline, which gRPC sees to. Neither lasts longer than `LONGEST_SECONDS`.
+    """
+    if call.routine or call.watches:
         yield
         return
     remaining = call.context.time_remaining()
-    limit = asyncio.timeout(
-        DEFAULT_DEADLINE_SECONDS
-        if remaining is None
-        else remaining - min(ANSWER_SECONDS, remaining / 10)
-    )
+    if call.streams:
+        seconds = LONGEST_SECONDS
+    elif remaining is None:
+        seconds = DEFAULT_DEADLINE_SECONDS
+    else:
+        seconds = min(remaining - min(ANSWER_SECONDS, remaining / 10), LONGEST_SECONDS)
+    limit = asyncio.timeout(seconds)
     try:
         async with limit:
             yield

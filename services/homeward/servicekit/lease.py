@@ -84,6 +84,27 @@ class Lease:
             await self._store.erase(self._name)
 
 
+def each_in_turn(
+    *works: Callable[[Proceed], Awaitable[object]],
+) -> Callable[[Proceed], Awaitable[None]]:
+    """Return what does one work after the other under a lease, each also if one before it failed.
+
+    The first failure is raised at the end.
+    """
+
+    async def work(proceed: Proceed) -> None:
+        failure: errors.DomainError | None = None
+        for one in works:
+            try:
+                await one(proceed)
+            except errors.DomainError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    return work
+
+
 async def regularly(
     work: Callable[[Proceed], Awaitable[object]],
     lease: Lease,

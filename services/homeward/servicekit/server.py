@@ -33,6 +33,7 @@ from homeward.servicekit.clients import (
 from homeward.servicekit.health import LIVE, HealthPort
 from homeward.servicekit.identity.checking import checking
 from homeward.servicekit.interceptors import DEFAULT_CHAIN, Around, InterceptorChain, chain
+from homeward.servicekit.quotas import quotas
 from homeward.servicekit.settings import MAX_CONNECTION_AGE_SECONDS, ServiceSettings
 
 READINESS_INTERVAL_SECONDS = 2.0
@@ -176,7 +177,12 @@ class GrpcServer:
                 max_connection_age_seconds=settings.max_connection_age_seconds,
                 reflection=settings.reflection,
             ),
-            chain=chain(*outside, *checking(settings.auth_file, names), *around),
+            chain=chain(
+                *outside,
+                *checking(settings.auth_file, names),
+                *quotas(settings.quota),
+                *around,
+            ),
         )
 
     async def start(self) -> None:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from homeward.core.networks import is_loopback_address
 from homeward.core.tls import VARIABLES, TlsError, TlsFiles
+from homeward.servicekit.quotas import Quota
 
 MAX_CONNECTION_AGE_SECONDS = 60.0
 """A client's connections are told to go after this, give or take a tenth, and it looks up the
@@ -69,6 +70,28 @@ class ServiceSettings(BaseSettings):
     reflection: bool = Field(
         True, description="Whether the server describes its RPCs to anybody who asks."
     )
+    quota_calls_per_second: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="Calls that one caller may make a second, on average, of one replica; further"
+        " ones are refused (`QUOTA_EXCEEDED`) and told when to try again. A caller is who is known"
+        " by a token or certificate, else an address; Homeward's services have no quota. Unset: no"
+        " limit.",
+    )
+    quota_burst: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="Calls of one caller that may come at once after a while without any.",
+    )
+    quota_concurrent_calls: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="Calls that one caller may have under way at a time, watches and uploads"
+        " included, at one replica. Unset: no limit.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severity that is logged."
     )
@@ -101,6 +124,11 @@ class ServiceSettings(BaseSettings):
                 f" {', '.join(VARIABLES)}"
             )
         return self
+
+    @property
+    def quota(self) -> Quota:
+        """What one caller may ask for."""
+        return Quota(self.quota_calls_per_second, self.quota_burst, self.quota_concurrent_calls)
 
     @property
     def tls(self) -> TlsFiles | None:

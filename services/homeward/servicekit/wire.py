@@ -120,6 +120,30 @@ def text(value: str, field: str, *, least: int = 0, most: int) -> str:
     return stripped
 
 
+def prose(value: str, field: str, *, least: int = 0, most: int) -> str:
+    """Return a text of people's own words, as `text` does; it may have several lines.
+
+    Raises:
+        InvalidArgumentError: It is too short or too long, or has other control characters.
+    """
+    stripped = text(value, field, least=least, most=most)
+    if not all(character.isprintable() or character == "\n" for character in stripped):
+        raise invalid_field(field, "has control characters")
+    return stripped
+
+
+def one_line(value: str, field: str, *, least: int = 0, most: int) -> str:
+    """Return a text as `text` does, such as a name, which has one line.
+
+    Raises:
+        InvalidArgumentError: It is too short or too long, or has control characters.
+    """
+    stripped = text(value, field, least=least, most=most)
+    if not stripped.isprintable():
+        raise invalid_field(field, "has control characters")
+    return stripped
+
+
 def uuid_text(value: str, field: str) -> str:
     """Return a UUID in its usual writing.
 

@@ -451,6 +451,99 @@ def test_a_review_says_who_decided_and_why(
     assert f"Sighting {SIGHTING} is confirmed." in capsys.readouterr().out
 
 
+YES_FROM_ANNE = sighting_pb2.Review(
+    decision=sighting_pb2.REVIEW_DECISION_CONFIRM,
+    reason="the scar",
+    reviewer="Anne",
+    review_time=BEGIN,
+)
+NO_FROM_BOB = sighting_pb2.Review(
+    decision=sighting_pb2.REVIEW_DECISION_REJECT, reviewer="Bob", review_time=BEGIN
+)
+
+
+def half_confirmed(*more: sighting_pb2.Review) -> sighting_pb2.Sighting:
+    return sighting_pb2.Sighting(
+        state=sighting_pb2.Sighting.STATE_AWAITING_SECOND,
+        review=YES_FROM_ANNE,
+        reviews=[YES_FROM_ANNE, *more],
+        requesters=["Asker"],
+        awaited_review=sighting_pb2.AwaitedReview(
+            confirmation_count=1, excluded_reviewers=["Anne", *(one.reviewer for one in more)]
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "told"),
+    [
+        (
+            ("--confirm",),
+            (),
+            ("and not yet confirmed for good.", "one person other than Anne."),
+        ),
+        (
+            ("--reject", "--yes"),
+            (NO_FROM_BOB,),
+            ("so that nothing is erased.", "one person other than Anne, Bob."),
+        ),
+    ],
+)
+def test_a_review_that_is_not_the_last_one_says_who_is_awaited(
+    homeward: Homeward,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    more: tuple[sighting_pb2.Review, ...],
+    told: tuple[str, str],
+) -> None:
+    homeward.sightings.reviewed = half_confirmed(*more)
+    assert run(["sighting", "review", SIGHTING, *words]) == 0
+    what, who = told
+    said = capsys.readouterr().out
+    assert f"is confirmed by Anne, {what}" in said
+    assert f"It awaits the decision of {who}" in said
+
+
+def test_a_half_confirmed_sighting_is_listed_and_shown_as_such(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.MergeFrom(half_confirmed(NO_FROM_BOB))
+    assert run(["sighting", "list", "--state", "awaiting-second"]) == 0
+    assert list(homeward.sightings.requests[0].states) == [
+        sighting_pb2.Sighting.STATE_AWAITING_SECOND
+    ]
+    assert run(["sighting", "show", SIGHTING]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "awaiting second" in told
+    assert "confirmed by: Anne, 2026-11-20 10:00:00Z: the scar" in told
+    assert "rejected by: Bob, 2026-11-20 10:00:00Z" in told
+    assert "awaited: one person other than Anne, Bob" in told
+    assert "asked for by: Asker" in told
+
+
+def test_a_sighting_in_a_state_of_a_newer_homeward_is_listed(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.sighting.MergeFromString(b"\x90\x01\x63")  # state = 99
+    assert run(["sighting", "list"]) == 0
+    assert "a newer Homeward knows (99)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "reason", ["REVIEWER_DECIDED_BEFORE", "REVIEWER_IS_REQUESTER"], ids=str.lower
+)
+def test_who_may_not_confirm_is_told_that_a_colleague_must(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
+    homeward.sightings.reviewed = Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION, reason, "no", {"sighting_id": SIGHTING}
+    )
+    assert run(["sighting", "review", SIGHTING, "--confirm"]) == 7
+    told = capsys.readouterr().err
+    assert "have a colleague decide" in told
+    assert f"`homeward sighting show {SIGHTING}`" in told
+
+
 @pytest.mark.parametrize("words", [(), ("--confirm", "--reject")])
 def test_a_review_needs_one_decision(homeward: Homeward, words: tuple[str, ...]) -> None:
     assert run(["sighting", "review", SIGHTING, *words]) == 2

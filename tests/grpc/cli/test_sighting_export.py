@@ -49,6 +49,25 @@ def test_an_export_of_a_child_carries_the_warning(homeward: Homeward, tmp_path: 
     assert facts["caveats"][0].startswith(CHILD_WARNING)
 
 
+def test_an_export_names_all_who_confirmed(
+    homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reviews = [
+        sighting_pb2.Review(decision=decision, reviewer=name)
+        for name, decision in [
+            ("Anne", sighting_pb2.REVIEW_DECISION_CONFIRM),
+            ("Bob", sighting_pb2.REVIEW_DECISION_REJECT),
+            ("Cat", sighting_pb2.REVIEW_DECISION_CONFIRM),
+        ]
+    ]
+    to_be_exported(homeward).reviews.extend(reviews)
+    assert run(["sighting", "export", SIGHTING, "--save", str(tmp_path)]) == 0
+    facts = json.loads((tmp_path / f"sighting-{SIGHTING}.json").read_text())
+    assert facts["confirmedBy"] == ["Anne", "Cat"]
+    assert [one["reviewer"] for one in facts["sighting"]["reviews"]] == ["Anne", "Bob", "Cat"]
+    assert "Confirmed by: Anne, Cat" in capsys.readouterr().out
+
+
 def test_only_a_confirmed_sighting_is_exported(
     homeward: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

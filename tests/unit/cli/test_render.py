@@ -10,7 +10,10 @@ from homeward.cli.render import View
 
 
 def test_cells_stand_below_each_other() -> None:
-    assert render.aligned([["ID", "CASE"], ["long-one", "a"]]) == "ID        CASE\nlong-one  a"
+    assert render.aligned([["ID", "CASE"], ["long-one", "a"]]) == [
+        "ID        CASE",
+        "long-one  a",
+    ]
 
 
 def test_a_table_in_a_pipe_is_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,9 +29,9 @@ def test_a_table_on_a_terminal_takes_nothing_for_markup(
     assert "│ 1  │ [bold]Anna[/bold] │" in capsys.readouterr().out
 
 
-def test_what_could_steer_a_terminal_is_taken_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_could_steer_a_terminal_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     View("text").table(("label",), [("\x1b[2JAnna\n",)])
-    assert capsys.readouterr().out == "LABEL\n [2JAnna\n"
+    assert capsys.readouterr().out == "LABEL\n\\x1b[2JAnna\n"
 
 
 def test_json_is_one_document_of_protobuf_json(capsys: pytest.CaptureFixture[str]) -> None:

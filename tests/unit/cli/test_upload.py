@@ -79,6 +79,18 @@ def test_an_upload_waits_for_its_turn_as_long_as_the_service_says(
     assert capsys.readouterr().err.count("2 recordings are being uploaded here") == 1
 
 
+def test_an_upload_over_the_quota_waits_as_long_as_the_service_says(
+    path: Path, pauses: list[float]
+) -> None:
+    over = CallError(
+        "too many calls", status="RESOURCE_EXHAUSTED", reason="QUOTA_EXCEEDED", retry_seconds=3.0
+    )
+
+    send(Service(over), path)
+
+    assert pauses == [3.0]
+
+
 def test_an_upload_by_url_waits_for_its_turn_to_be_checked(
     path: Path, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,9 @@ def test_calls_that_do_the_same_when_they_come_twice_may_be_repeated() -> None:
         f"{SCANS}/GetScan",
         f"{SCANS}/ListScans",
         f"{SCANS}/ListIncomparableStretches",
+        f"{SCANS}/AuthoriseScan",
+        f"{SCANS}/RefuseScan",
+        f"{SCANS}/GetUseRecord",
     }
 
 

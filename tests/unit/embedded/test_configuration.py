@@ -152,6 +152,13 @@ def test_a_stack_is_strict_unless_it_is_asked_to_evaluate(tmp_path: Path) -> Non
     parts = services(tmp_path, EMBEDDED, HOMEWARD_EVALUATION="true")
 
     assert parts["matching"].environment["HOMEWARD_EVALUATION"] == "false"
+    assert parts["ingestion"].environment["HOMEWARD_TARGETED_SCANS"] == "true"
+
+
+def test_a_stack_asks_for_targeted_searches_as_the_user_wishes(tmp_path: Path) -> None:
+    parts = services(tmp_path, EMBEDDED, HOMEWARD_TARGETED_SCANS="false")
+
+    assert parts["ingestion"].environment["HOMEWARD_TARGETED_SCANS"] == "false"
 
 
 def test_a_stack_runs_one_model_pack_unless_it_is_asked_for_a_second(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from qdrant_client.qdrant_remote import QdrantRemote
 
 from homeward.matching.adapters.engine import connect
 from homeward.matching.settings import MatchingSettings
+from homeward.matching.sightings.deciding import ReviewRules
 
 REQUIRED = {
     "nats_url": "nats://n",
@@ -50,6 +51,16 @@ def test_a_store_frees_bytes_within_minutes(minutes: float, span: timedelta) -> 
 def test_no_store_frees_bytes_at_once_nor_after_a_month(minutes: float) -> None:
     with pytest.raises(ValidationError, match="s3_frees_minutes"):
         MatchingSettings(**REQUIRED, qdrant_path="/q", s3_frees_minutes=minutes)
+
+
+@pytest.mark.parametrize("two", [True, False])
+@pytest.mark.parametrize("apart", [True, False])
+def test_what_is_asked_of_reviewers_is_set(*, two: bool, apart: bool) -> None:
+    given = MatchingSettings(
+        **REQUIRED, qdrant_path="/q", two_reviewers=two, separate_reviewers=apart
+    )
+    assert given.review_rules() == ReviewRules(two_reviewers=two, separate_reviewers=apart)
+    assert MatchingSettings(**REQUIRED, qdrant_path="/q").review_rules() == ReviewRules()
 
 
 def test_nobody_knows_when_a_store_frees_bytes_while_it_is_not_stated() -> None:

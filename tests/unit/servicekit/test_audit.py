@@ -16,12 +16,22 @@ from homeward.core.audit.events import AuditEvent
 from homeward.servicekit.audit import refusals
 from homeward.servicekit.audit import writer as module
 from homeward.servicekit.audit.around import audited, operation_of
-from homeward.servicekit.audit.refusals import REFUSE_UNKNOWN, RefusedCalls, refused_calls
+from homeward.servicekit.audit.refusals import (
+    REFUSE_UNKNOWN,
+    RefusedCalls,
+    refusals_audited,
+    refused_calls,
+)
 from homeward.servicekit.audit.resources import MOST_RESOURCES, resources_in
 from homeward.servicekit.audit.store import EventQuery, InMemoryAuditStore, Place
 from homeward.servicekit.audit.writer import LONGEST_TEXT, MOST_WAITING, AuditEntry, AuditWriter
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.errors import UnavailableError, unavailable
+from homeward.servicekit.errors import (
+    Reason,
+    ResourceExhaustedError,
+    UnavailableError,
+    unavailable,
+)
 from homeward.servicekit.identity.caller import Caller, Role, acting_for
 from homeward.servicekit.interceptors import Call
 
@@ -266,6 +276,22 @@ async def test_refused_calls_are_told_before_the_process_ends(
 
     events = [AuditEvent.read(one.data) for one in await store.read(EventQuery(), limit=9)]
     assert [one.count for one in events] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("reason", "events"), [(Reason.QUOTA_EXCEEDED, 0), (Reason.ROLE_MISSING, 1)]
+)
+async def test_calls_over_a_quota_leave_no_event(
+    writer: AuditWriter, store: InMemoryAuditStore, reason: Reason, events: int
+) -> None:
+    made = call()
+    made.exchange.caller = SOMEBODY
+    with pytest.raises(ResourceExhaustedError):
+        async with refusals_audited(writer, RefusedCalls(writer))(made):
+            raise ResourceExhaustedError("no", reason=reason)
+    await writer.finish()
+
+    assert await store.end() == events
 
 
 async def test_an_act_names_ids_of_our_form_alone(

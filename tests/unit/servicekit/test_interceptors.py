@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -213,6 +214,51 @@ async def test_a_stream_is_as_long_as_its_client_wants(
 
     async with serving(echo) as call:
         assert await call(kind, b"a request", deadline=None) == b"a request"
+
+
+async def never(_: bytes) -> bytes:
+    return await asyncio.Future()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("deadline", [None, 600], ids=["no deadline", "a late one"])
+async def test_no_call_lasts_longer_than_any_may(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, kind: str, deadline: float | None
+) -> None:
+    monkeypatch.setattr(interceptors, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(interceptors, "DEFAULT_DEADLINE_SECONDS", 0.05)
+
+    async with serving(never) as call:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(kind, b"a request", deadline=deadline)
+
+    assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert detail(refused.value, error_details_pb2.ErrorInfo).reason == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("rpc", "ends"),
+    [
+        ("homeward.api.ingestion.v1.ScanService/WatchScan", False),
+        ("grpc.health.v1.Health/Watch", False),
+        ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", False),
+        ("homeward.api.matching.v1.SubjectService/RebuildGallery", True),
+        ("homeward.api.ingestion.v1.FootageService/UploadFootage", True),
+    ],
+)
+async def test_a_watch_is_as_long_as_its_client_wants(
+    monkeypatch: pytest.MonkeyPatch, *, rpc: str, ends: bool
+) -> None:
+    monkeypatch.setattr(interceptors, "LONGEST_SECONDS", 0.0)
+    context: Any = SimpleNamespace(time_remaining=lambda: None)
+    call = Call(rpc=rpc, request_id="r", streams=True, context=context)
+    try:
+        async with interceptors.limit_time(call):
+            await asyncio.sleep(0.01)
+    except errors.DeadlineExceededError:
+        assert ends
+    else:
+        assert not ends
 
 
 async def test_the_deadline_of_a_client_ends_the_work(serving: Serving) -> None:

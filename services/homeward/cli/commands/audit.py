@@ -14,12 +14,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from homeward.api.common.v1 import audit_pb2, audit_service_pb2, options_pb2, types_pb2
 from homeward.api.common.v1.audit_service_pb2_grpc import AuditServiceStub
-from homeward.cli import audit_trail, times
+from homeward.cli import audit_trail, terminal, times
 from homeward.cli.audit_archive import verify_archive
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import existing_file, refuse_existing
 from homeward.cli.options import Group, Session, connected
-from homeward.cli.render import clean, enum_word
+from homeward.cli.render import enum_word
+from homeward.cli.terminal import clean
 from homeward.core.audit.checkpoints import Checkpoint
 from homeward.core.audit.notes import NoteError, VerifierKey
 from homeward.core.audit.trail import TrailCheck
@@ -103,7 +104,7 @@ def list_events(
         )
     events = list(islice(audit_trail.listed(_stub(session), request), limit))
     if as_csv:
-        click.echo(_csv(events), nl=False)
+        terminal.tell_lines(_csv(events).splitlines())
     elif session.view.json:
         session.view.document({"events": events})
     elif events:
@@ -130,7 +131,7 @@ def export(session: Session, *, file: Path, force: bool) -> None:
     refuse_existing(file, force=force)
     stub = _stub(session)
     answer = stub.GetAuditCheckpoint(audit_service_pb2.GetAuditCheckpointRequest())
-    checkpoint = _opened(answer.note, VerifierKey.parse(answer.verifier_key), "the checkpoint")
+    checkpoint = _opened(answer.note, _key(answer.verifier_key), "the checkpoint")
     count = 0
     with file.open("wb") as out:
         for event in audit_trail.events_until(stub, checkpoint):
@@ -154,7 +155,7 @@ def checkpoint(session: Session, *, show_key: bool) -> None:
     if session.view.json:
         session.view.document({"checkpoint": answer})
     else:
-        click.echo(answer.verifier_key if show_key else answer.note, nl=show_key)
+        terminal.tell_lines([answer.verifier_key] if show_key else answer.note.splitlines())
 
 
 @audit.command(

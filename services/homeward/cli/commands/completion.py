@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from homeward.cli import terminal
 from homeward.cli.options import Command
 
 
@@ -24,4 +25,4 @@ def completion(ctx: click.Context, *, shell: str) -> None:
     made = get_completion_class(shell)
     assert made is not None
     app = ctx.find_root().command
-    click.echo(made(app, {}, "homeward", "_HOMEWARD_COMPLETE").source())
+    terminal.tell_own(made(app, {}, "homeward", "_HOMEWARD_COMPLETE").source())

@@ -8,11 +8,14 @@ import click
 
 from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
-from homeward.cli import caveats, stretches, times
+from homeward.api.matching.v1 import retention_service_pb2, subject_pb2
+from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
+from homeward.cli import authorisation, caveats, stretches, times
+from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.follow import ENDED, follow, tell_coverage, tell_efforts
-from homeward.cli.options import Group, Session, connected, full_id
+from homeward.cli.options import Group, Session, confirm, connected, full_id, operator_name
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
 
@@ -33,8 +36,12 @@ def list_scans(session: Session) -> None:
         session.view.say("No scans. Start one with `homeward search`.")
     else:
         ids = session.view.ids([each.scan_id for each in scans])
+        matters = any(map(authorisation.matters, scans))
         session.view.table(
-            ("id", "state", "dealt with", "footage", "searched", "candidates", "created"),
+            (
+                *("id", "state", "dealt with", "footage", "searched", "candidates", "created"),
+                *(["authorisation"] if matters else []),
+            ),
             [
                 (
                     ids[each.scan_id],
@@ -44,9 +51,11 @@ def list_scans(session: Session) -> None:
                     times.span(each.coverage.searched_duration),
                     str(each.progress.candidate_count),
                     times.utc(each.create_time),
+                    *([authorisation.word(each)] if matters else []),
                 )
                 for each in scans
             ],
+            optional=("footage", "dealt with", "created") if matters else (),
         )
 
 
@@ -82,8 +91,15 @@ def show(session: Session, *, scan_id: str) -> None:
             ("rejected before", "looked for again" if scan.scope.include_rejected else ""),
             ("created", times.utc(scan.create_time)),
             ("ended", times.utc(scan.end_time)),
+            ("asked for by", scan.requester),
+            ("everything, because", scan.justification.everything_reason),
+            ("necessary, because", scan.justification.necessity),
+            ("tried before", scan.justification.less_intrusive_means),
+            ("authorisation", authorisation.phrase(scan)),
         ]
     )
+    if told := authorisation.sentence(scan):
+        session.view.say(told)
     for line in warned:
         session.view.say(line)
     tell_coverage(session, scan)
@@ -172,6 +188,147 @@ def cancel(session: Session, *, scan_id: str) -> None:
             f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
             " that. What it found stands."
         )
+
+
+_BY = click.option(
+    "--by",
+    "authoriser",
+    default=operator_name,
+    metavar="NAME",
+    help="Who decides, where the service does not know who calls. [default: the user of this"
+    " computer]",
+)
+
+
+@scan.command(
+    "authorise", examples=['homeward scan authorise 8c41f7d2 --reference "Insp. B, MP-26-0412/7"']
+)
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option(
+    "--reference", required=True, metavar="TEXT", help="Where the authorisation is on file."
+)
+@_BY
+def authorise(session: Session, *, scan_id: str, reference: str, authoriser: str) -> None:
+    """Note that a scan is authorised. Nobody can refuse it after that."""
+    request = scan_service_pb2.AuthoriseScanRequest(
+        scan_id=_full(session, scan_id), reference=reference, authoriser=authoriser
+    )
+    decided = _stub(session).AuthoriseScan(request).scan
+    if session.view.json:
+        session.view.document({"scan": decided})
+    else:
+        session.view.say(f"Scan {decided.scan_id} is {authorisation.phrase(decided)}.")
+
+
+@scan.command("refuse", examples=['homeward scan refuse 8c41f7d2 --reason "no case is open"'])
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option("--reason", required=True, metavar="TEXT", help="Why.")
+@_BY
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes: bool) -> ExitCode:
+    """Refuse to authorise a scan: it is stopped, and what it found is erased.
+
+    Confirmed sightings go too; what another scan has found as well stays. What became of it is
+    printed, store by store.
+    """
+    full = _full(session, scan_id)
+    confirm(f"Refuse scan {full}, and erase what it found?", yes=yes)
+    request = scan_service_pb2.RefuseScanRequest(scan_id=full, reason=reason, authoriser=authoriser)
+    try:
+        refused = _stub(session).RefuseScan(request).scan
+    except CallError as error:
+        if error.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):  # it may have taken effect
+            error.advice = f"`homeward scan show {full}` tells whether it is refused"
+        raise
+    certified = _certificate(session, full)
+    if session.view.json:
+        session.view.document({"scan": refused, "certificate": certified})
+    else:
+        session.view.say(f"Scan {full} is {authorisation.phrase(refused)}.")
+    return _tell_certificate(session, certified)
+
+
+@scan.command(
+    "certificate",
+    examples=[
+        "homeward scan certificate 8c41f7d2",
+        "homeward scan certificate 8c41f7d2 --page erased.html",
+    ],
+)
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option(
+    "--page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it to this file too, as a page to read, print or hand on.",
+)
+def certificate(session: Session, *, scan_id: str, page: Path | None) -> ExitCode:
+    """Show what became of what a refused scan had found, as things are now."""
+    certified = _certificate(session, _full(session, scan_id))
+    if session.view.json:
+        session.view.document({"certificate": certified})
+    if page:
+        page.write_text(certificate_page(certified), encoding="utf-8")
+    return _tell_certificate(session, certified)
+
+
+@scan.command("record", examples=["homeward scan record 8c41f7d2 -o scan.json"])
+@connected
+@click.argument("scan_id", metavar="ID")
+@click.option(
+    "-o",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Write the record into FILE, and beside it a page to print, whose name ends with .html.",
+)
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def use_record(session: Session, *, scan_id: str, file: Path, force: bool) -> None:
+    """Write the signed use record of a scan, for the file of a case.
+
+    What it searched, for whom, why, and who authorised it; digests of photographs and recordings;
+    coverage; what was found and who decided on that; what was given out, and where the audit trail
+    says so. `homeward record verify` tells whether such a file was changed.
+    """
+    from homeward.cli.use_record_page import record_page  # noqa: PLC0415 - slow to import
+    from homeward.core.use_record import (  # noqa: PLC0415 - as above
+        UseRecordError,
+        file_of,
+        verify_file,
+    )
+
+    page = file.with_suffix(".html")
+    if page == file:
+        raise click.UsageError("-o names the record; its page gets the name with .html")
+    for path in (file, page):
+        refuse_existing(path, force=force)
+    request = scan_service_pb2.GetUseRecordRequest(scan_id=_full(session, scan_id))
+    answer = _stub(session).GetUseRecord(request)
+    try:
+        content = file_of(answer.record, answer.note, answer.verifier_key)
+        verified = verify_file(content, None)
+    except UseRecordError as error:
+        raise CliError(f"the record that came {error}", exit_code=ExitCode.INTERNAL) from error
+    write_new(file, content, force=force)
+    write_new(page, record_page(verified).encode(), force=force)
+    if session.view.json:
+        session.view.document({"sha256": verified.sha256, "verifierKey": verified.verifier_key})
+    session.view.say(f"Written: {file}, {page}. Note the key, to verify it later:")
+    session.view.say(verified.verifier_key)
+
+
+def _certificate(session: Session, scan_id: str) -> subject_pb2.ErasureCertificate:
+    stub = RetentionServiceStub(session.connections.channel("matching"))
+    request = retention_service_pb2.GetScanErasureCertificateRequest(scan_id=scan_id)
+    return stub.GetScanErasureCertificate(request).certificate
+
+
+def _tell_certificate(session: Session, certified: subject_pb2.ErasureCertificate) -> ExitCode:
+    again = f"homeward scan refuse {certified.scan_id} --reason TEXT"
+    return tell_certificate(session, certified, now=again)
 
 
 def _cancelled(session: Session, scan_id: str) -> scan_pb2.Scan:

@@ -12,21 +12,21 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import matching_service_pb2
 from homeward.api.matching.v1.matching_service_pb2_grpc import MatchingServiceStub
-from homeward.cli import caveats, policy_figures, times
+from homeward.cli import authorisation, caveats, policy_figures, terminal, times
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.follow import follow
-from homeward.cli.options import Command, Session, connected
+from homeward.cli.options import Command, Session, connected, operator_name
 
 
 @click.command(
     "search",
     cls=Command,
     examples=[
-        "homeward search",
         "homeward search --subject 3f2a91c0 --camera gate \\",
         "    --from 2026-11-20T08:00:00Z --to 2026-11-20T12:00:00Z",
+        'homeward search --everything --reason "nobody knows where they went" --subject 3f2a91c0',
         "homeward search --include-rejected --subject 3f2a91c0 \\",
         "    --footage gate-20261120t080000000000z-2c26b46b68ffc68f",
     ],
@@ -50,6 +50,14 @@ from homeward.cli.options import Command, Session, connected
     is_flag=True,
     help="List candidates where a reviewer has rejected one before, too. Needs --subject.",
 )
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Search without naming subjects, or cameras and a start. Needs --reason.",
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why a narrower search would not do.")
+@click.option("--necessity", default="", metavar="TEXT", help="Why the search is necessary.")
+@click.option("--tried", default="", metavar="TEXT", help="What less intrusive means were tried.")
 def search(
     session: Session,
     *,
@@ -59,12 +67,20 @@ def search(
     end: datetime | None,
     recordings: tuple[str, ...],
     include_rejected: bool,
+    everything: bool,
+    reason: str,
+    necessity: str,
+    tried: str,
 ) -> ExitCode:
     """Search footage for subjects, and wait for the end.
 
-    Without options: all footage, for all open subjects. Times are true times: the cameras' clock
-    offsets are taken off. Ctrl-C leaves the search running.
+    Without options: all footage, for all open subjects. A service that is set so takes a search
+    alone that names subjects, and recordings or cameras and a start; any other needs --everything
+    and --reason. Times are true times: the cameras' clock offsets are taken off. Ctrl-C leaves the
+    search running.
     """
+    if everything != bool(reason.strip()):
+        raise click.UsageError("--everything and --reason belong together")
     if include_rejected and not subjects:
         raise click.UsageError(
             "--include-rejected needs --subject: whose rejected sightings to look for again"
@@ -78,8 +94,20 @@ def search(
     )
     _warn(session, scope.subject_ids)
     created = ScanServiceStub(session.connections.channel("ingestion")).CreateScan(
-        scan_service_pb2.CreateScanRequest(scope=scope, request_id=str(uuid.uuid4()))
+        scan_service_pb2.CreateScanRequest(
+            scope=scope,
+            request_id=str(uuid.uuid4()),
+            justification=scan_pb2.ScanJustification(
+                everything=everything,
+                everything_reason=reason,
+                necessity=necessity,
+                less_intrusive_means=tried,
+            ),
+            requester=operator_name(),
+        )
     )
+    if awaited := authorisation.sentence(created.scan):
+        terminal.tell(awaited, err=True)
     return follow(session, created.scan)
 
 
@@ -96,4 +124,4 @@ def _warn(session: Session, subject_ids: Sequence[str]) -> None:
         *policy_figures.warnings(policy.policy_id, policy.figures),
         *caveats.of_scope(session, subject_ids, worth),
     ):
-        click.echo(line, err=True)
+        terminal.tell(line, err=True)

@@ -13,7 +13,16 @@ from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, disclosure, losses, policy_figures, rejections, times
+from homeward.cli import (
+    caveats,
+    disclosure,
+    losses,
+    policy_figures,
+    rejections,
+    reviews,
+    terminal,
+    times,
+)
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
@@ -28,18 +37,8 @@ from homeward.cli.options import (
     operator_name,
 )
 from homeward.cli.paging import all_pages
-from homeward.cli.render import SENTENCE, clean, document_text, enum_word
-
-_STATES = {
-    "unreviewed": sighting_pb2.Sighting.STATE_UNREVIEWED,
-    "confirmed": sighting_pb2.Sighting.STATE_CONFIRMED,
-    "inconclusive": sighting_pb2.Sighting.STATE_INCONCLUSIVE,
-}
-_DECISIONS = {
-    "confirm": sighting_pb2.REVIEW_DECISION_CONFIRM,
-    "reject": sighting_pb2.REVIEW_DECISION_REJECT,
-    "inconclusive": sighting_pb2.REVIEW_DECISION_INCONCLUSIVE,
-}
+from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.terminal import clean
 
 
 @click.group(cls=Group)
@@ -59,7 +58,11 @@ def sighting() -> None:
 @click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
 @click.option("--footage", "recordings", multiple=True, metavar="ID", help="Only in this footage.")
 @click.option(
-    "--state", "states", multiple=True, type=click.Choice(list(_STATES)), help="Only in this state."
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(list(reviews.STATES)),
+    help="Only in this state.",
 )
 @click.option(
     "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
@@ -95,7 +98,7 @@ def list_sightings(
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=scope,
         footage_ids=footage_ids,
-        states=[_STATES[state] for state in states],
+        states=[reviews.STATES[state] for state in states],
         interval=interval(begin, end),
     )
     lost = sighting_service_pb2.LostSightings()
@@ -132,7 +135,7 @@ def _print_list(
                     times.utc(each.interval.end_time),
                     policy_figures.score(each),
                     f"{each.threshold:.3f}",
-                    f"{_state(each)}, still gone" if each.still_gone else _state(each),
+                    reviews.state(each) + ", still gone" * each.still_gone,
                     *([note] if any(marks) else []),
                 )
                 for each, note in zip(sightings, marks, strict=True)
@@ -182,7 +185,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     else:
         _tell(session, answer.sighting, warned)
     if save is not None:
-        click.echo(f"Picture: {save}", err=session.view.json)
+        terminal.tell(f"Picture: {save}", err=session.view.json)
 
 
 @sighting.command(
@@ -215,7 +218,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     "--reviewer",
     default=operator_name,
     metavar="NAME",
-    help="Who decides. [default: the user of this computer]",
+    help="Who decides, where no access token says so. [default: the user of this computer]",
 )
 def review(
     session: Session,
@@ -228,6 +231,9 @@ def review(
 ) -> None:
     """Record a reviewer's decision. A rejected sighting is erased at once.
 
+    Where two people must confirm, one that somebody has confirmed awaits another, and two people
+    must reject it before it is erased. `sighting show` tells who has decided.
+
     What is remembered of it, `sighting list --rejected` shows; `search --include-rejected` looks
     there again, if the rejection was wrong.
     """
@@ -236,13 +242,14 @@ def review(
     decision = decisions[0]
     if decision == "reject":
         confirm(
-            f"Reject sighting {sighting_id}? It is erased, and not shown again unless asked for.",
+            f"Reject sighting {sighting_id}? It is erased, unless somebody has confirmed it, and"
+            " not shown again unless asked for.",
             yes=yes,
         )
     with rejections.explained(session, sighting_id):
         request = sighting_service_pb2.ReviewSightingRequest(
             sighting_id=_full(session, sighting_id),
-            decision=_DECISIONS[decision],
+            decision=reviews.DECISIONS[decision],
             reason=reason,
             reviewer=reviewer,
         )
@@ -250,7 +257,7 @@ def review(
     if session.view.json:
         session.view.document({"sighting": reviewed})
     else:
-        session.view.say(f"Sighting {reviewed.sighting_id} is {_state(reviewed)}.")
+        session.view.say(reviews.outcome(reviewed, decision))
 
 
 @sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
@@ -291,6 +298,7 @@ def export(
     if session.view.json:
         session.view.document(document)
     session.view.say(f"Exported: {still}, {facts}")
+    session.view.say(f"Confirmed by: {', '.join(document['confirmedBy'])}")
     if marked:
         session.view.say(document["notice"])
     if answer.sighting.time_uncertain:
@@ -344,16 +352,6 @@ def _full(session: Session, given: str) -> str:
     )
 
 
-def _state(sighting: sighting_pb2.Sighting) -> str:
-    return enum_word(sighting_pb2.Sighting.State.Name(sighting.state), "STATE_")
-
-
-def _reviewed(sighting: sighting_pb2.Sighting) -> str:
-    if not sighting.HasField("review"):
-        return ""
-    return f"by {sighting.review.reviewer}, {times.utc(sighting.review.review_time)}"
-
-
 def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
     uncertain = any(one.time_uncertain for one in sightings)
     return ([times.UNCERTAIN] if uncertain else []) + policy_figures.notes(sightings)
@@ -364,9 +362,8 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
     session.view.details(
         [
             ("id", sighting.sighting_id),
-            ("state", _state(sighting)),
-            ("reviewed", _reviewed(sighting)),
-            ("reason", sighting.review.reason),
+            ("state", reviews.state(sighting)),
+            *reviews.details(sighting),
             ("subject", sighting.subject_id),
             ("camera", sighting.camera_id),
             ("footage", sighting.footage_id),
@@ -383,7 +380,7 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("score of the still alone", _still_score(sighting)),
             ("threshold", _threshold(sighting)),
             ("face height", f"{sighting.face_height_px:.0f} pixels"),
-            ("kept", _kept(sighting)),
+            ("kept", reviews.kept(sighting)),
         ]
     )
     if corrected := _clock_note(session, sighting):
@@ -439,12 +436,6 @@ def _rival_score(sighting: sighting_pb2.Sighting) -> str:
     return f"{sighting.rival_score:.3f} at most"
 
 
-def _kept(sighting: sighting_pb2.Sighting) -> str:
-    if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
-        return "with the subject"
-    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
-
-
 def _picture(
     session: Session, answer: sighting_service_pb2.GetSightingResponse, warned: Sequence[str]
 ) -> bytes:
@@ -477,7 +468,7 @@ def _picture(
                 else []
             ),
             *warned,
-            f"State: {' '.join(filter(None, (_state(sighting), _reviewed(sighting))))}",
+            f"State: {reviews.state(sighting)} {reviews.summary(sighting)}".rstrip(),
             f"Sighting {sighting.sighting_id}",
         ),
     )

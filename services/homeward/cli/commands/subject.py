@@ -14,9 +14,9 @@ from homeward.api.matching.v1 import retention_service_pb2, subject_pb2, subject
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import caveats, enrolment, reenrolment, times
-from homeward.cli.certificate import certificate_page, outcome_word, verdict
+from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.enrolment import named
-from homeward.cli.errors import CliError, ExitCode, tell
+from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.files import read_photos
 from homeward.cli.options import (
     Group,
@@ -410,41 +410,9 @@ def _tell_subject(session: Session, subject: subject_pb2.Subject) -> None:
 
 
 def _tell_certificate(session: Session, certificate: subject_pb2.ErasureCertificate) -> ExitCode:
-    outcomes = {entry.outcome for entry in certificate.entries}
-    failed = subject_pb2.ErasureEntry.OUTCOME_FAILED in outcomes
-    if not session.view.json:
-        session.view.say(
-            f"Erasure certificate of subject {certificate.subject_id}, "
-            f"{times.utc(certificate.erase_time)}:"
-        )
-        session.view.table(
-            ("data", "store", "items", "outcome", "how verified, or what is pending"),
-            [
-                (
-                    entry.data,
-                    entry.store,
-                    str(entry.item_count),
-                    outcome_word(entry),
-                    entry.verification,
-                )
-                for entry in certificate.entries
-            ],
-        )
-        session.view.say(verdict(certificate))
-        if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
-            session.view.say(
-                f"`homeward subject certificate {certificate.subject_id}` tells when it is."
-            )
-    if failed:
-        tell(
-            CliError(
-                "not everything was erased",
-                advice="the next sweep does what is left, and counts as overdue until then"
-                " (`homeward retention`);"
-                f" `homeward subject close {certificate.subject_id}` does it now",
-            )
-        )
-    return ExitCode.PARTIAL if failed else ExitCode.OK
+    return tell_certificate(
+        session, certificate, now=f"homeward subject close {certificate.subject_id}"
+    )
 
 
 def _age_group(*, child: bool) -> subject_pb2.AgeGroup.ValueType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -26,6 +27,7 @@ from homeward.core.policy import PolicyFigures
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import MOST_LISTED, SightingDraft
+from homeward.ingestion.scan.use_records import ScanPart, UseRecord
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
@@ -38,6 +40,13 @@ IDEMPOTENT = idempotent_calls(
 """Calls that gRPC may repeat."""
 
 TIMEOUT_SECONDS = 30.0
+
+RECORD_TIMEOUT_SECONDS = 120.0
+"""Of the use record, for which matching reads photographs and the audit trail."""
+
+ERASURE_TIMEOUT_SECONDS = 120.0
+"""Of the erasure of all that a scan found, still by still."""
+
 MATCH_BATCH = 256
 """Most probes that the service takes at once."""
 
@@ -46,6 +55,7 @@ RECORD_BATCH = 16
 _DROPS = {
     sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
     sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED: Drop.FOOTAGE_REMOVED,
+    sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED: Drop.SCAN_REFUSED,
 }
 
 READ_AT_ONCE = 8
@@ -185,6 +195,29 @@ class GrpcMatcher:
         async with translated("matching", self._target):
             await self._sightings.EraseFootageSightings(request, timeout=TIMEOUT_SECONDS)
 
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        """Erase what a refused scan found; return whether all of it is erased."""
+        request = sighting_service_pb2.EraseScanSightingsRequest(scan_id=scan_id)
+        async with translated("matching", self._target):
+            answer = await self._sightings.EraseScanSightings(
+                request, timeout=ERASURE_TIMEOUT_SECONDS
+            )
+        failed = subject_pb2.ErasureEntry.OUTCOME_FAILED
+        return all(entry.outcome != failed for entry in answer.certificate.entries)
+
+    async def seal(self, part: ScanPart) -> UseRecord:
+        """Return the use record of a scan, with what matching knows, signed."""
+        request = sighting_service_pb2.SealUseRecordRequest(
+            scan_id=part.scan.scan_id,
+            create_time=wire.to_timestamp(part.scan.create_time),
+            subject_ids=part.scan.scope.subject_ids,
+            sighting_ids=part.sighting_ids,
+            scan=json.dumps(part.content).encode(),
+        )
+        async with translated("matching", self._target):
+            answer = await self._sightings.SealUseRecord(request, timeout=RECORD_TIMEOUT_SECONDS)
+        return UseRecord(answer.record, answer.note, answer.verifier_key)
+
     async def _any_open(self) -> bool:
         request = subject_service_pb2.ListSubjectsRequest(page_size=1000)
         while True:
@@ -232,6 +265,7 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
             footage_sha256=draft.footage.header.sha256,
             clock_offset=wire.to_duration(draft.footage.header.start_time - draft.true_start),
             delete_time=wire.to_timestamp(draft.footage.delete_time),
+            requesters=[draft.requester] if draft.requester else [],
         ),
         template=_to_template(draft.template),
         still=draft.still,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 
 from homeward.api.common.v1 import types_pb2
@@ -11,6 +14,11 @@ from homeward.api.ingestion.v1 import (
 from homeward.common import convert as common_convert
 from homeward.ingestion.convert.cameras import camera_id_from
 from homeward.ingestion.convert.footage import footage_id_from
+from homeward.ingestion.scan.authorisation import (
+    Authorisation,
+    AuthorisationState,
+    Justification,
+)
 from homeward.ingestion.scan.face_sizes import MIN_FACE_WIDTH_PX, FaceSizes
 from homeward.ingestion.scan.model import (
     Candidate,
@@ -44,6 +52,56 @@ _GAP_REASONS = {
     GapReason.NO_PICTURES: scan_pb2.COVERAGE_GAP_REASON_NO_PICTURES,
     GapReason.DECODER_ENDED: scan_pb2.COVERAGE_GAP_REASON_DECODER_ENDED,
 }
+
+
+_AUTHORISATION_STATES = {
+    AuthorisationState.NOT_REQUIRED: scan_pb2.ScanAuthorisation.STATE_NOT_REQUIRED,
+    AuthorisationState.AWAITED: scan_pb2.ScanAuthorisation.STATE_AWAITED,
+    AuthorisationState.AUTHORISED: scan_pb2.ScanAuthorisation.STATE_AUTHORISED,
+    AuthorisationState.REFUSED: scan_pb2.ScanAuthorisation.STATE_REFUSED,
+    AuthorisationState.LAPSED: scan_pb2.ScanAuthorisation.STATE_LAPSED,
+}
+
+MAX_NAME = 200
+MAX_REFERENCE = 200
+MAX_REASON = 1000
+MAX_NOTE = 2000
+"""Characters of what is stated about a scan."""
+
+
+def justification_from(why: scan_pb2.ScanJustification) -> Justification:
+    """Return why a scan is made."""
+    reason = wire.prose(
+        why.everything_reason,
+        "justification.everything_reason",
+        least=1 if why.everything else 0,
+        most=MAX_REASON,
+    )
+    if reason and not why.everything:
+        raise invalid_field("justification.everything_reason", "needs justification.everything")
+    return Justification(
+        everything=why.everything,
+        everything_reason=reason,
+        necessity=wire.prose(why.necessity, "justification.necessity", most=MAX_NOTE),
+        less_intrusive_means=wire.prose(
+            why.less_intrusive_means, "justification.less_intrusive_means", most=MAX_NOTE
+        ),
+    )
+
+
+def name_from(name: str, field: str) -> str:
+    """Return the name that somebody states of themselves, or ""."""
+    return wire.one_line(name, field, most=MAX_NAME)
+
+
+def reference_from(reference: str) -> str:
+    """Return where an authorisation is on file."""
+    return wire.one_line(reference, "reference", least=1, most=MAX_REFERENCE)
+
+
+def reason_from(reason: str) -> str:
+    """Return why a scan is refused."""
+    return wire.prose(reason, "reason", least=1, most=MAX_REASON)
 
 
 def scope_from(scope: scan_pb2.ScanScope) -> ScanScope:
@@ -124,7 +182,35 @@ def to_scan(scan: Scan, summary: ScanSummary) -> scan_pb2.Scan:
         error=_error(summary),
         create_time=wire.to_timestamp(scan.create_time),
         end_time=wire.to_timestamp(summary.end_time) if summary.end_time else None,
+        justification=_to_justification(scan.justification),
+        requester=scan.requester,
+        authorisation=_to_authorisation(scan.authorisation),
     )
+
+
+def _to_justification(why: Justification) -> scan_pb2.ScanJustification:
+    return scan_pb2.ScanJustification(
+        everything=why.everything,
+        everything_reason=why.everything_reason,
+        necessity=why.necessity,
+        less_intrusive_means=why.less_intrusive_means,
+    )
+
+
+def _to_authorisation(held: Authorisation) -> scan_pb2.ScanAuthorisation:
+    return scan_pb2.ScanAuthorisation(
+        state=_AUTHORISATION_STATES[held.state],
+        deadline_time=_to_time(held.deadline),
+        decider=held.decider,
+        decide_time=_to_time(held.decide_time),
+        reference=held.reference,
+        reason=held.reason,
+        erase_time=_to_time(held.erase_time),
+    )
+
+
+def _to_time(instant: datetime | None) -> Timestamp | None:
+    return wire.to_timestamp(instant) if instant else None
 
 
 def _to_waiting(waiting: Waiting) -> scan_pb2.ScanWaiting:

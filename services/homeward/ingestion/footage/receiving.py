@@ -6,12 +6,15 @@ import asyncio
 import mmap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from homeward.servicekit import errors
 from homeward.servicekit.heap import trim_heap
+
+T = TypeVar("T")
 
 PART_BYTES = 8 * 1024 * 1024
 """Bytes of an upload that are in memory. S3 takes no part under 5 MiB but the last."""
@@ -108,22 +111,54 @@ class PartBuffer:
         self._memory, self._length = memoryview(b""), 0
 
 
-async def until_idle(chunks: AsyncIterator[bytes], idle: timedelta) -> AsyncIterator[bytes]:
-    """Yield the chunks of an upload.
+@dataclass(frozen=True, slots=True)
+class LeastProgress:
+    """How much of an upload must come, so that it does not hold its place for nothing."""
+
+    within: timedelta = timedelta(minutes=1)
+    """Time that the service waits for the uploader, its own work not counted."""
+    size: int = 1
+    """Bytes that must come in it, at least 1."""
+
+
+async def progressing(chunks: AsyncIterator[bytes], least: LeastProgress) -> AsyncIterator[bytes]:
+    """Yield the chunks of an upload, as long as enough of it comes.
 
     Raises:
-        DeadlineExceededError: `DEADLINE_EXCEEDED`: none has come for `idle`.
+        DeadlineExceededError: `DEADLINE_EXCEEDED`: too little has come.
     """
+    left, came = least.within.total_seconds(), 0
+    loop = asyncio.get_running_loop()
     while True:
+        began = loop.time()
         try:
-            async with asyncio.timeout(idle.total_seconds()):
+            async with asyncio.timeout(left):
                 chunk = await anext(chunks, None)
         except TimeoutError as error:
             raise errors.DeadlineExceededError(
-                f"nothing of the upload has come for {idle.total_seconds():g} s; what had come is"
-                " kept: go on from there",
+                f"{came} bytes of the upload have come for {least.within.total_seconds():g} s, and"
+                f" at least {least.size} must; what had come is kept: go on from there",
                 reason=errors.Reason.DEADLINE_EXCEEDED,
             ) from error
         if chunk is None:
             return
+        left, came = left - (loop.time() - began), came + len(chunk)
+        if came >= least.size:
+            left, came = least.within.total_seconds(), 0
         yield chunk
+
+
+async def first_of(messages: AsyncIterator[T], within: timedelta) -> T | None:
+    """Return the first message of a call; None if the call ends without one.
+
+    Raises:
+        DeadlineExceededError: `DEADLINE_EXCEEDED`: none has come in time.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await anext(messages, None)
+    except TimeoutError as error:
+        raise errors.DeadlineExceededError(
+            f"nothing has come for {within.total_seconds():g} s since the call began",
+            reason=errors.Reason.DEADLINE_EXCEEDED,
+        ) from error

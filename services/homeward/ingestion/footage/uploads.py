@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from homeward.core.inventory import ABANDONED_AFTER, FOOTAGE
 from homeward.ingestion.cameras.catalogue import Cameras
@@ -14,7 +15,13 @@ from homeward.ingestion.footage.layout import FootageLayout, new_staging_key, po
 from homeward.ingestion.footage.library import FootageLibrary, footage_expired
 from homeward.ingestion.footage.model import Footage, FootageHeader, HeldFootage, Upload
 from homeward.ingestion.footage.ports import FootageStore, Part
-from homeward.ingestion.footage.receiving import PartBuffer, UploadSlots, until_idle
+from homeward.ingestion.footage.receiving import (
+    LeastProgress,
+    PartBuffer,
+    UploadSlots,
+    first_of,
+    progressing,
+)
 from homeward.ingestion.footage.staging import Staging, digest_mismatch, upload_not_found
 from homeward.ingestion.footage.tails import Tail
 from homeward.servicekit import errors, records
@@ -22,11 +29,10 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import ConflictError, KeyValueStore
 from homeward.servicekit.store_rules import StoreRules
 
+T = TypeVar("T")
+
 CONCURRENT_UPLOADS = 16
 """Default of the uploads that a process takes at a time: 128 MiB in memory."""
-
-UPLOAD_IDLE = timedelta(minutes=1)
-"""Default of the time without a byte after which an upload ends: it holds memory."""
 
 UPLOAD_URL_LIFETIME = timedelta(hours=6)
 
@@ -41,8 +47,8 @@ class IntakeTerms:
     """Time for which a recording is held."""
     concurrent_uploads: int = CONCURRENT_UPLOADS
     """Most uploads that are received or checked at a time."""
-    upload_idle: timedelta = UPLOAD_IDLE
-    """Time without a byte after which an upload ends."""
+    least_progress: LeastProgress = field(default_factory=LeastProgress)
+    """What must come of an upload, which holds memory."""
 
 
 class FootageUploads:
@@ -85,6 +91,14 @@ class FootageUploads:
             would_keep="recordings past their deadline",
         )
 
+    async def first(self, messages: AsyncIterator[T]) -> T | None:
+        """Return the first message of an upload; None if there is none.
+
+        Raises:
+            DeadlineExceededError: `DEADLINE_EXCEEDED`: none has come for a while.
+        """
+        return await first_of(messages, self._terms.least_progress.within)
+
     async def upload(
         self,
         request_id: str,
@@ -105,7 +119,7 @@ class FootageUploads:
 
         Raises:
             ResourceExhaustedError: `QUEUE_FULL`: there are as many uploads as are taken at once.
-            DeadlineExceededError: `DEADLINE_EXCEEDED`: no chunk has come for a while.
+            DeadlineExceededError: `DEADLINE_EXCEEDED`: too little has come for a while.
         """
         held = await self._admit(header)
         if held is not None:
@@ -168,7 +182,7 @@ class FootageUploads:
         with PartBuffer(rest if goes_on else b"") as buffer:
             del rest
             try:
-                async for chunk in until_idle(chunks, self._terms.upload_idle):
+                async for chunk in progressing(chunks, self._terms.least_progress):
                     received += len(chunk)
                     if received > size:
                         raise _size_mismatch(size, received)

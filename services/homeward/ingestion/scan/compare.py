@@ -268,7 +268,7 @@ class Comparer:
         compared.counts += Counts(
             appearances=len(found),
             discarded=ranked.count([]),
-            dropped=sum(isinstance(one, Drop) for one in recorded),
+            dropped=sum(isinstance(one, Drop) and one is not Drop.SCAN_REFUSED for one in recorded),
             closed=recorded.count(Drop.SUBJECT_CLOSED),
             crowded=sum(len(likenesses) > MOST_LISTED for likenesses in ranked),
         )
@@ -376,6 +376,7 @@ class Comparer:
             template=appearance.fused,
             still=self._images.still(shot.portrait),
             include_rejected_before=task.include_rejected_before,
+            requester=task.requester,
         )
 
 

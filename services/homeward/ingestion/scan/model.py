@@ -8,6 +8,7 @@ from enum import Enum, StrEnum
 
 from homeward.core.policy import PolicyFigures
 from homeward.ingestion.footage.media import Stretch
+from homeward.ingestion.scan.authorisation import Authorisation, Justification
 from homeward.ingestion.scan.face_sizes import FaceSizes
 from homeward.ingestion.scan.waiting import Waiting
 
@@ -140,6 +141,7 @@ class Drop(Enum):
     REJECTED_BEFORE = "a reviewer has rejected it before"
     SUBJECT_CLOSED = "its subject was closed meanwhile"
     FOOTAGE_REMOVED = "its recording was removed meanwhile"
+    SCAN_REFUSED = "the scan's authorisation was refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,6 +333,10 @@ class Scan:
     """When it was cancelled. An earlier version of Homeward did not keep it."""
     final: ScanSummary | None = None
     """Once it has ended, without details: so that lists need not read more."""
+    justification: Justification = field(default_factory=Justification)
+    requester: str = ""
+    """Who asked for it; empty when that is not known."""
+    authorisation: Authorisation = field(default_factory=Authorisation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,8 @@ class SightingDraft:
     """JPEG of the person, every other face blurred."""
     include_rejected_before: datetime | None = None
     """Record the finding even if a reviewer rejected a sighting there before this time."""
+    requester: str = ""
+    """Who asked for the scan; empty if that is not known."""
 
     @property
     def time_uncertain(self) -> bool:
@@ -206,6 +208,17 @@ class Matcher(Protocol):
             FailedPreconditionError: `SUBJECT_CLOSED`, `NO_OPEN_SUBJECTS`, `POLICY_NOT_APPROVED`,
                 `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`, `EMBEDDING_MODEL_MISMATCH`,
                 `GALLERY_INCOMPLETE`.
+        """
+
+
+class ScanSightingEraser(Protocol):
+    """Erases what scans found: the matching service."""
+
+    async def erase_scan_sightings(self, scan_id: str) -> bool:
+        """Erase what a refused scan found, and have nothing recorded that it finds after this.
+
+        Returns:
+            Whether all of it is erased.
         """
 
 

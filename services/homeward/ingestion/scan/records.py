@@ -38,6 +38,18 @@ class ScanRecords(Protocol):
     async def change(self, scan_id: str, change: Callable[[Scan], Scan]) -> Scan | None:
         """Change a scan and return it; repeat the change if another writer came first."""
 
+    async def await_decision(self, scan_id: str) -> None:
+        """Have a scan be among those whose authorisation is to be looked after."""
+
+    async def undecided(self) -> list[str]:
+        """Return the ids of scans whose authorisation is awaited, or whose refusal is not finished.
+
+        Some may be decided already, or not be there.
+        """
+
+    async def settle_decision(self, scan_id: str) -> None:
+        """Have a scan be looked after no longer."""
+
     async def under_way(self) -> list[str]:
         """Return the ids of the scans that have not ended."""
 
@@ -111,8 +123,9 @@ class ScanRecords(Protocol):
 class StoredScanRecords:
     """`ScanRecords` in a key-value store.
 
-    Keys are `scan.ID` for a scan, `open.ID` while it is under way, `recording.ID.NUMBER`, and under
-    `live.ID`: `plan`, `tally`, `segment.NUMBER` and `sighting.ID`.
+    Keys are `scan.ID` for a scan, `open.ID` while it is under way, `undecided.ID` until its
+    authorisation is settled, `recording.ID.NUMBER`, and under `live.ID`: `plan`, `tally`,
+    `segment.NUMBER` and `sighting.ID`.
     """
 
     def __init__(self, store: KeyValueStore) -> None:
@@ -121,6 +134,8 @@ class StoredScanRecords:
     async def create(self, scan: Scan) -> Scan:
         """Keep a new scan, as one that is under way; return the one that is kept."""
         await self._store.put(f"open.{scan.scan_id}", b"{}")
+        if scan.authorisation.deadline is not None:
+            await self.await_decision(scan.scan_id)
         try:
             await self._store.create(_scan(scan.scan_id), records.encode(scan))
         except ConflictError:
@@ -149,6 +164,18 @@ class StoredScanRecords:
             with suppress(ConflictError):
                 await self._store.update(entry.key, data, revision=entry.revision)
                 return changed
+
+    async def await_decision(self, scan_id: str) -> None:
+        """Have a scan be among those whose authorisation is to be looked after."""
+        await self._store.put(f"undecided.{scan_id}", b"{}")
+
+    async def undecided(self) -> list[str]:
+        """Return the scans whose authorisation is awaited, or whose refusal is not finished."""
+        return sorted(key.partition(".")[2] for key in await self._store.keys("undecided.*"))
+
+    async def settle_decision(self, scan_id: str) -> None:
+        """Have a scan be looked after no longer."""
+        await self._store.erase(f"undecided.{scan_id}")
 
     async def under_way(self) -> list[str]:
         """Return the ids of the scans that have not ended."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from homeward.ingestion.scan.authorisation import NO_RULES, UNJUSTIFIED, Justification, ScanRules
 from homeward.ingestion.scan.fold import fold, settle
 from homeward.ingestion.scan.model import Candidate, Scan, ScanScope, ScanSummary
 from homeward.ingestion.scan.plan import RecordingsInScope
@@ -16,9 +17,10 @@ from homeward.ingestion.scan.ports import Matcher, PlanQueue
 from homeward.ingestion.scan.recordings import ScannedRecording
 from homeward.ingestion.scan.records import ScanRecords
 from homeward.ingestion.scan.summary import LiveScan, detailed, summarise
+from homeward.ingestion.scan.targeting import require_justified
 from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.caller import case_not_assigned, visible_cases
+from homeward.servicekit.identity.caller import case_not_assigned, name_of_caller, visible_cases
 from homeward.servicekit.keyvalue import ConflictError
 
 _NAMESPACE = uuid.UUID("f3a0c5b2-8d1e-5f6a-9c47-2b7e1d0a6c93")
@@ -35,6 +37,10 @@ class ScanLimits:
     """Most scans that have not ended."""
     segments: int
     """Segments of these that were planned and have not ended. The last scan may exceed it."""
+    scans_per_caller: int | None = None
+    """Most of these that one caller may have asked for; None for no other limit."""
+    segments_per_caller: int | None = None
+    """Segments of these scans, likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class Scans:
         matcher: Says whether subjects can be searched for, and returns candidates.
         clock: Tells the time.
         limits: Limits on running scans.
+        rules: What is asked of a new scan.
     """
 
     def __init__(
@@ -71,6 +78,7 @@ class Scans:
         matcher: Matcher,
         clock: Clock,
         limits: ScanLimits,
+        rules: ScanRules = NO_RULES,
     ) -> None:
         self._records = records
         self._plans = plans
@@ -78,12 +86,26 @@ class Scans:
         self._matcher = matcher
         self._clock = clock
         self._limits = limits
+        self._rules = rules
 
-    async def create(self, scope: ScanScope, *, request_id: str) -> tuple[Scan, ScanSummary]:
+    async def create(
+        self,
+        scope: ScanScope,
+        why: Justification = UNJUSTIFIED,
+        *,
+        request_id: str,
+        requester: str = "",
+    ) -> tuple[Scan, ScanSummary]:
         """Create a scan, and queue it to be planned and searched.
 
+        Args:
+            scope: What to search, and for whom.
+            why: Why it is made.
+            request_id: The caller's id of the request, or "".
+            requester: Who asks for it, as stated; where callers are checked, it is the caller.
+
         Raises:
-            InvalidArgumentError: `REQUEST_ID_REUSED`.
+            InvalidArgumentError: `REQUEST_ID_REUSED`, `SCAN_NOT_TARGETED`, `FIELD_INVALID`.
             NotFoundError: `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`.
             FailedPreconditionError: `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
                 `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
@@ -92,11 +114,13 @@ class Scans:
             PermissionDeniedError: `CASE_NOT_ASSIGNED`.
         """
         await self._require_own_cases(scope)
+        require_justified(scope, why, self._rules)
         name = str(uuid.uuid5(_NAMESPACE, request_id)) if request_id else str(uuid.uuid4())
         if request_id and (held := await self._records.get(name)) is not None:
-            if held.scope != scope:
+            if (held.scope, held.justification) != (scope, why):
                 raise errors.InvalidArgumentError(
-                    f"request_id {request_id} came before with another scope; use a new one",
+                    f"request_id {request_id} came before with another scope or justification; use"
+                    " a new one",
                     reason=errors.Reason.REQUEST_ID_REUSED,
                     metadata={"request_id": request_id},
                 )
@@ -108,7 +132,17 @@ class Scans:
         await self._matcher.require_searchable(scope.subject_ids)
         if not await self._scope.any(scope):
             raise await self._nothing_in_scope()
-        scan = await self._records.create(Scan(name, scope, self._clock.now()))
+        now = self._clock.now()
+        scan = await self._records.create(
+            Scan(
+                name,
+                scope,
+                now,
+                justification=why,
+                requester=name_of_caller(requester),
+                authorisation=self._rules.authorisation(now),
+            )
+        )
         await self._plans.put(name, 0)
         return scan, summarise(scan, LiveScan())
 
@@ -118,10 +152,10 @@ class Scans:
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
-        await self._require_visible(scan_id)
+        await self.require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
-            raise _not_found(scan_id)
+            raise not_found(scan_id)
         live = await self._records.live(scan_id)
         return scan, await self._detailed(scan, live)
 
@@ -132,8 +166,8 @@ class Scans:
             NotFoundError: `SCAN_NOT_FOUND`.
         """
         if await self._records.get(scan_id) is None:
-            raise _not_found(scan_id)
-        await self._require_visible(scan_id)
+            raise not_found(scan_id)
+        await self.require_visible(scan_id)
         await fold(self._records, scan_id)
         plan = await self._records.plan(scan_id)
         return await self._records.recordings(scan_id, most=plan.value.recordings)
@@ -159,23 +193,40 @@ class Scans:
             NotFoundError: `SCAN_NOT_FOUND`.
             FailedPreconditionError: `SCAN_ENDED`.
         """
-        await self._require_visible(scan_id)
+        await self.require_visible(scan_id)
         scan = await settle(self._records, scan_id)
         if scan is None:
-            raise _not_found(scan_id)
+            raise not_found(scan_id)
         if scan.final is not None:
             raise errors.FailedPreconditionError(
                 f"scan {scan_id} has ended already ({scan.final.state.value})",
                 reason=errors.Reason.SCAN_ENDED,
                 metadata={"scan_id": scan_id, "state": scan.final.state.name},
             )
+        await self.stop(scan_id)
+        return await self.outline(scan_id)
+
+    async def stop(self, scan_id: str) -> None:
+        """Cancel a scan unless it has ended; a repeated call finishes what broke off."""
+        scan = await settle(self._records, scan_id)
+        if scan is None or scan.final is not None:
+            return
         now = self._clock.now()
         await self._records.change(
             scan_id,
             lambda held: held if held.cancelled else replace(held, cancelled=True, cancel_time=now),
         )
         await self._stop_plan(scan_id)
-        scan = await settle(self._records, scan_id) or scan
+
+    async def outline(self, scan_id: str) -> tuple[Scan, ScanSummary]:
+        """Return a scan and its summary without details, as lists have it.
+
+        Raises:
+            NotFoundError: `SCAN_NOT_FOUND`.
+        """
+        scan = await settle(self._records, scan_id)
+        if scan is None:
+            raise not_found(scan_id)
         return scan, scan.final or summarise(scan, await self._records.live(scan_id))
 
     async def watch(
@@ -195,7 +246,7 @@ class Scans:
             NotFoundError: `SCAN_NOT_FOUND`.
             UnavailableError: It has ended, and matching does not answer.
         """
-        await self._require_visible(scan_id)
+        await self.require_visible(scan_id)
         told: dict[str, Candidate] = {}
         known: dict[str, None] = {}
         unread: list[str] = []
@@ -204,7 +255,7 @@ class Scans:
             async for live in changes:
                 scan = await self._records.get(scan_id)
                 if scan is None:
-                    raise _not_found(scan_id)
+                    raise not_found(scan_id)
                 summary = scan.final or summarise(scan, live)
                 if summary.state.ended:
                     scan = await settle(self._records, scan_id) or scan
@@ -236,13 +287,13 @@ class Scans:
         seen = {name for name, case in found.items() if case in cases}
         return [one for one in scans if one.scope.subject_ids and seen >= {*one.scope.subject_ids}]
 
-    async def _require_visible(self, scan_id: str) -> None:
+    async def require_visible(self, scan_id: str) -> None:
         """Refuse the current caller a scan that they may not see, as one that is not there."""
         if visible_cases() is None:
             return
         scan = await self._records.get(scan_id)
         if scan is None or not await self._visible([scan]):
-            raise _not_found(scan_id)
+            raise not_found(scan_id)
 
     async def _require_own_cases(self, scope: ScanScope) -> None:
         """Refuse the current caller to search for subjects of others' cases."""
@@ -294,17 +345,29 @@ class Scans:
 
     async def _require_room(self) -> None:
         under_way = await self._records.under_way()
-        if len(under_way) >= self._limits.scans:
-            raise _limit_reached("scans", len(under_way), self._limits.scans)
+        most = self._limits
+        _require_fewer("scans", len(under_way), most.scans)
+        _require_fewer("segments", await self._waiting_segments(under_way), most.segments)
+        requester = name_of_caller("")
+        if not requester or (most.scans_per_caller, most.segments_per_caller) == (None, None):
+            return
+        scans = await asyncio.gather(*map(self._records.get, under_way))
+        own = [one.scan_id for one in scans if one is not None and one.requester == requester]
+        _require_fewer("caller_scans", len(own), most.scans_per_caller)
+        if most.segments_per_caller is not None:
+            waiting = await self._waiting_segments(own)
+            _require_fewer("caller_segments", waiting, most.segments_per_caller)
+
+    async def _waiting_segments(self, scan_ids: Collection[str]) -> int:
+        """Return how many segments of scans that go on were planned and have not ended."""
         segments = 0
-        for scan_id in under_way:
+        for scan_id in scan_ids:
             plan, tally = await asyncio.gather(
                 self._records.plan(scan_id), self._records.tally(scan_id)
             )
             if not plan.value.stopped:
                 segments += plan.value.segments - tally.value.segments
-        if segments >= self._limits.segments:
-            raise _limit_reached("segments", segments, self._limits.segments)
+        return segments
 
     async def _nothing_in_scope(self) -> errors.FailedPreconditionError:
         held = await self._scope.holds_any()
@@ -342,16 +405,27 @@ async def _at_most_every(
             await asyncio.gather(following, return_exceptions=True)
 
 
-def _limit_reached(what: str, under_way: int, most: int) -> errors.ResourceExhaustedError:
-    return errors.ResourceExhaustedError(
-        f"too much is being searched: {under_way} {what} are under way, at most {most} may be;"
-        " wait until a scan has ended, or cancel one",
+_COUNTED = {
+    "scans": "scans are under way",
+    "segments": "segments are under way",
+    "caller_scans": "scans of the caller are under way",
+    "caller_segments": "segments of the caller's scans are under way",
+}
+
+
+def _require_fewer(limit: str, under_way: int, most: int | None) -> None:
+    if most is None or under_way < most:
+        return
+    raise errors.ResourceExhaustedError(
+        f"too much is being searched: {under_way} {_COUNTED[limit]}, at most {most} may be; wait"
+        " until a scan has ended, or cancel one",
         reason=errors.Reason.SCAN_LIMIT,
-        metadata={"limit": what, "under_way": str(under_way), "most": str(most)},
+        metadata={"limit": limit, "under_way": str(under_way), "most": str(most)},
     )
 
 
-def _not_found(scan_id: str) -> errors.NotFoundError:
+def not_found(scan_id: str) -> errors.NotFoundError:
+    """Return the error for a scan that is not there, or that the caller may not see."""
     return errors.NotFoundError(
         f"there is no scan {scan_id}; scans are kept for 31 days",
         reason=errors.Reason.SCAN_NOT_FOUND,

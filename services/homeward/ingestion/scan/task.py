@@ -26,6 +26,8 @@ class SegmentTask:
     segment: Segment
     include_rejected_before: datetime | None = None
     """List candidates where a reviewer has rejected one before then, too."""
+    requester: str = ""
+    """Who asked for the scan; empty if that is not known."""
 
     def concerns(self, start: timedelta, end: timedelta) -> bool:
         """Whether an appearance from `start` to `end` overlaps the part that was asked for."""

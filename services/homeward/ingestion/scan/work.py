@@ -233,6 +233,7 @@ class ScanWorker:
                     include_rejected_before=(
                         scan.create_time if scan.scope.include_rejected else None
                     ),
+                    requester=scan.requester,
                 )
                 url = await self._footage.url(footage)
                 return await self._scanner.scan(task, url, progress.report)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from homeward.matching.sightings.deciding import Verdict
+from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
     RecordedSpan,
@@ -17,8 +19,7 @@ from homeward.matching.sightings.ledger import (
     span_of,
     with_recorded,
 )
-from homeward.matching.sightings.model import Review
-from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.matching.subjects.model import Subject
 from homeward.matching.subjects.records import SubjectRoll, shell_after
 from homeward.servicekit.keyvalue import ConflictError, Stored
@@ -92,26 +93,23 @@ class InMemorySightingLedger:
 
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
-        self._spans[key], placement = place(
-            self._spans.get(key, ()),
+        before = self._spans.get(key, ())
+        placed = place(
+            before,
             footage_id=key.footage_id,
             subject_id=key.subject_id,
             start=stretch.start,
             end=stretch.end,
             include_rejected_before=stretch.include_rejected_before,
+            requesters=stretch.requesters,
         )
+        self._spans[key], placement = with_finder(stretch.scan_id, before, placed)
         return placement
 
-    async def settle(
-        self,
-        key: LedgerKey,
-        sighting_id: str,
-        rejection: Rejection | None,
-        review: Review | None = None,
-    ) -> Span | None:
-        """Note a decision on a sighting, unless somebody else's stands against it."""
+    async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
+        """Count a decision on a sighting, unless somebody else's stands against it."""
         if key in self._spans:
-            self._spans[key] = settled(self._spans[key], sighting_id, rejection, review)
+            self._spans[key] = settled(self._spans[key], sighting_id, verdict)
         return await self.span(key, sighting_id)
 
     async def span(self, key: LedgerKey, sighting_id: str) -> Span | None:
@@ -161,6 +159,21 @@ class InMemorySightingLedger:
         """Return the sightings of a subject that its ledgers name, rejected ones included."""
         ledgers = [spans for key, spans in self._spans.items() if key.subject_id == subject_id]
         return frozenset(span.sighting_id for spans in ledgers for span in spans)
+
+    async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
+        """Return the spans that a scan found, alone or not."""
+        return [
+            (key, span)
+            for key, spans in self._spans.items()
+            for span in spans
+            if scan_id in span.scan_ids
+        ]
+
+    async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
+        """Erase the spans of a ledger that a scan alone found, and that it found the others."""
+        left = without_finder(scan_id, self._spans.pop(key, ()))
+        if left:
+            self._spans[key] = left
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from homeward.matching.sightings.deciding import Verdict
+from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import (
     LedgerKey,
     RecordedSpan,
@@ -18,8 +20,7 @@ from homeward.matching.sightings.ledger import (
     span_of,
     with_recorded,
 )
-from homeward.matching.sightings.model import Review
-from homeward.matching.sightings.spans import Placement, Rejection, Span, place
+from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.servicekit import records
 from homeward.servicekit.keyvalue import KeyValueStore, edit
 
@@ -49,28 +50,25 @@ class KeyValueSightingLedger:
         placements = list[Placement]()
 
         async def change(value: bytes | None) -> bytes:
-            spans, placement = place(
-                records.decode(value, _Spans) if value else (),
+            before = records.decode(value, _Spans) if value else ()
+            placed = place(
+                before,
                 footage_id=key.footage_id,
                 subject_id=key.subject_id,
                 start=stretch.start,
                 end=stretch.end,
                 include_rejected_before=stretch.include_rejected_before,
+                requesters=stretch.requesters,
             )
+            spans, placement = with_finder(stretch.scan_id, before, placed)
             placements.append(placement)
             return records.encode(spans)
 
         await edit(self._store, _name(key), change)
         return placements[-1]
 
-    async def settle(
-        self,
-        key: LedgerKey,
-        sighting_id: str,
-        rejection: Rejection | None,
-        review: Review | None = None,
-    ) -> Span | None:
-        """Note a decision on a sighting, unless somebody else's stands against it."""
+    async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
+        """Count a decision on a sighting, unless somebody else's stands against it."""
         now: Span | None = None
 
         async def change(value: bytes | None) -> bytes | None:
@@ -78,7 +76,7 @@ class KeyValueSightingLedger:
             if value is None:
                 now = None
                 return None
-            spans = settled(records.decode(value, _Spans), sighting_id, rejection, review)
+            spans = settled(records.decode(value, _Spans), sighting_id, verdict)
             now = span_of(spans, sighting_id)
             return records.encode(spans)
 
@@ -152,6 +150,28 @@ class KeyValueSightingLedger:
         entries = await self._store.entries(f"*.{subject_id}")
         ledgers = [records.decode(entry.value, _Spans) for entry in entries]
         return frozenset(span.sighting_id for spans in ledgers for span in spans)
+
+    async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
+        """Return the spans that a scan found, alone or not."""
+        return [
+            (key, span)
+            for key, spans in await self._ledgers((), ())
+            for span in spans
+            if scan_id in span.scan_ids
+        ]
+
+    async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
+        """Erase the spans of a ledger that a scan alone found, and that it found the others."""
+        left: _Spans = ()
+
+        async def change(value: bytes | None) -> bytes | None:
+            nonlocal left
+            left = without_finder(scan_id, records.decode(value, _Spans)) if value else ()
+            return records.encode(left) if value else None
+
+        await edit(self._store, _name(key), change)
+        if not left:
+            await self.erase(key)
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

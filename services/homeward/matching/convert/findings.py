@@ -16,6 +16,8 @@ from homeward.servicekit.errors import invalid_field
 
 MAX_STILL_BYTES = 1024 * 1024
 MAX_FINDINGS = 64
+MAX_REQUESTERS = 1
+"""A finding is of one scan, which one person asked for."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -105,6 +107,15 @@ def _sighting_from(
         clock_offset=wire.from_duration(sighting.clock_offset, f"{at}.clock_offset")
         if sighting.HasField("clock_offset")
         else None,
+        requesters=_requesters_from(sighting, at),
+    )
+
+
+def _requesters_from(sighting: sighting_pb2.Sighting, at: str) -> tuple[str, ...]:
+    wire.count_between(len(sighting.requesters), f"{at}.requesters", least=0, most=MAX_REQUESTERS)
+    return tuple(
+        wire.text(name, f"{at}.requesters[{index}]", least=1, most=200)
+        for index, name in enumerate(sighting.requesters)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeward.api.matching.v1 import sighting_pb2
 from homeward.matching.convert import sightings as convert_sightings
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.model import Sighting
 from homeward.servicekit import wire
@@ -29,10 +30,10 @@ def to_rejection(rejected: RejectedSpan) -> sighting_pb2.Rejection:
     return message
 
 
-def to_reviewed(reviewed: Sighting | RejectedSpan) -> sighting_pb2.Sighting:
+def to_reviewed(reviewed: Sighting | RejectedSpan, rules: ReviewRules) -> sighting_pb2.Sighting:
     """Return a sighting as a reviewer decided; of one that is gone, what is remembered."""
     if isinstance(reviewed, Sighting):
-        return convert_sightings.to_sighting(reviewed)
+        return convert_sightings.to_sighting(reviewed, rules)
     remembered = to_rejection(reviewed)
     return sighting_pb2.Sighting(
         sighting_id=remembered.sighting_id,

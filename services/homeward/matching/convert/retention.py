@@ -25,6 +25,7 @@ def to_certificate(certificate: ErasureCertificate) -> subject_pb2.ErasureCertif
     """Return an erasure certificate as protobuf has it."""
     return subject_pb2.ErasureCertificate(
         subject_id=certificate.subject_id,
+        scan_id=certificate.scan_id,
         erase_time=wire.to_timestamp(certificate.erase_time),
         entries=[
             subject_pb2.ErasureEntry(

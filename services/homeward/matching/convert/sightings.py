@@ -11,11 +11,14 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
+from homeward.matching.sightings import deciding
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
     ErasedSighting,
+    Review,
     Sighting,
     SightingState,
 )
@@ -32,6 +35,7 @@ _SIGHTING_STATES = {
     SightingState.CONFIRMED: sighting_pb2.Sighting.STATE_CONFIRMED,
     SightingState.REJECTED: sighting_pb2.Sighting.STATE_REJECTED,
     SightingState.INCONCLUSIVE: sighting_pb2.Sighting.STATE_INCONCLUSIVE,
+    SightingState.AWAITING_SECOND: sighting_pb2.Sighting.STATE_AWAITING_SECOND,
 }
 _DECISIONS = {
     Decision.CONFIRM: sighting_pb2.REVIEW_DECISION_CONFIRM,
@@ -44,29 +48,23 @@ _DISPOSITIONS = {
     Disposition.REJECTED_BEFORE: sighting_service_pb2.RecordedSighting.DISPOSITION_REJECTED_BEFORE,
     Disposition.SUBJECT_CLOSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED,
     Disposition.FOOTAGE_REMOVED: sighting_service_pb2.RecordedSighting.DISPOSITION_FOOTAGE_REMOVED,
+    Disposition.SCAN_REFUSED: sighting_service_pb2.RecordedSighting.DISPOSITION_SCAN_REFUSED,
 }
 
 
 def to_recorded(
-    disposition: Disposition, sighting: Sighting | None
+    disposition: Disposition, sighting: Sighting | None, rules: ReviewRules
 ) -> sighting_service_pb2.RecordedSighting:
     """Return what became of a finding as protobuf has it."""
     return sighting_service_pb2.RecordedSighting(
         disposition=_DISPOSITIONS[disposition],
-        sighting=to_sighting(sighting) if sighting else None,
+        sighting=to_sighting(sighting, rules) if sighting else None,
     )
 
 
-def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
-    """Return a sighting as protobuf has it."""
-    review = None
-    if sighting.review:
-        review = sighting_pb2.Review(
-            decision=_DECISIONS[sighting.review.decision],
-            reason=sighting.review.reason,
-            reviewer=sighting.review.reviewer,
-            review_time=wire.to_timestamp(sighting.review.review_time),
-        )
+def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting:
+    """Return a sighting as protobuf has it, with who is awaited by the rules."""
+    awaited = deciding.awaited(sighting, rules)
     confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
@@ -87,7 +85,7 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         model_digest=sighting.model_digest,
         face_height_px=sighting.face_height_px,
         state=_SIGHTING_STATES[sighting.state],
-        review=review,
+        review=_to_review(sighting.review) if sighting.review else None,
         create_time=wire.to_timestamp(sighting.create_time),
         delete_time=None if confirmed else wire.to_timestamp(sighting.delete_time),
         figures=common_convert.to_figures(sighting.figures) if sighting.figures else None,
@@ -98,13 +96,29 @@ def to_sighting(sighting: Sighting) -> sighting_pb2.Sighting:
         clock_offset=wire.to_duration(sighting.clock_offset)
         if sighting.clock_offset is not None
         else None,
+        reviews=map(_to_review, sighting.given_reviews),
+        requesters=sighting.requesters,
+        awaited_review=sighting_pb2.AwaitedReview(
+            confirmation_count=awaited.confirmations, excluded_reviewers=awaited.excluded
+        )
+        if awaited
+        else None,
     )
 
 
-def to_change(change: Sighting | ErasedSighting) -> sighting_pb2.Sighting:
+def _to_review(review: Review) -> sighting_pb2.Review:
+    return sighting_pb2.Review(
+        decision=_DECISIONS[review.decision],
+        reason=review.reason,
+        reviewer=review.reviewer,
+        review_time=wire.to_timestamp(review.review_time),
+    )
+
+
+def to_change(change: Sighting | ErasedSighting, rules: ReviewRules) -> sighting_pb2.Sighting:
     """Return a sighting that changed as protobuf has it; of an erased one its ids."""
     if isinstance(change, Sighting):
-        return to_sighting(change)
+        return to_sighting(change, rules)
     return sighting_pb2.Sighting(
         sighting_id=change.sighting_id,
         subject_id=change.subject_id,
@@ -172,11 +186,11 @@ def cursor_from(place: str) -> SightingCursor | None:
 
 
 def to_page(
-    sightings: Sequence[Sighting], token: str
+    sightings: Sequence[Sighting], token: str, rules: ReviewRules
 ) -> sighting_service_pb2.ListSightingsResponse:
     """Return a page of sightings as protobuf has it."""
     return sighting_service_pb2.ListSightingsResponse(
-        sightings=[to_sighting(sighting) for sighting in sightings], next_page_token=token
+        sightings=[to_sighting(sighting, rules) for sighting in sightings], next_page_token=token
     )
 
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import replace
 
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.deciding import with_decisions
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
-from homeward.matching.sightings.model import (
-    ErasedSighting,
-    Sighting,
-    SightingState,
-    state_after,
-)
+from homeward.matching.sightings.model import ErasedSighting, Sighting, SightingState
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
 from homeward.matching.sightings.stills import Stills
 from homeward.servicekit import errors
@@ -71,9 +66,9 @@ class KeptSightings:
         if span is not None and span.rejected:
             await self.forget([erased(written)])
             return None
-        if span is None or span.review is None or span.review == written.review:
+        decided = with_decisions(written, span) if span is not None else written
+        if span is None or decided == written:
             return written
-        decided = replace(written, state=state_after(span.review.decision), review=span.review)
         await self.stills.move(written, decided)
         await self.index.update(decided)
         if span.is_confirmed:

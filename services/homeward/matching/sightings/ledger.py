@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from homeward.matching.sightings.model import Review
+from homeward.matching.sightings.deciding import Verdict, decided
 from homeward.matching.sightings.spans import Placement, Rejection, Span
 
 
@@ -27,6 +27,10 @@ class Stretch:
     end: timedelta
     include_rejected_before: datetime | None = None
     """Record it even where a sighting was rejected before then."""
+    requesters: tuple[str, ...] = ()
+    """Who asked for the scan that found it."""
+    scan_id: str = ""
+    """The scan that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +69,18 @@ class SightingLedger(Protocol):
     async def place(self, key: LedgerKey, stretch: Stretch) -> Placement:
         """Put a finding into the ledger; the same one again changes nothing."""
 
-    async def settle(
-        self,
-        key: LedgerKey,
-        sighting_id: str,
-        rejection: Rejection | None,
-        review: Review | None = None,
-    ) -> Span | None:
-        """Note a decision on a sighting, unless an earlier decision stands against it.
+    async def settle(self, key: LedgerKey, sighting_id: str, verdict: Verdict) -> Span | None:
+        """Count a decision on a sighting, as `deciding.decided` says.
 
-        A confirmation or a rejection stays. If two reviewers decide at the same moment, the first
-        decision counts.
-
-        Args:
-            key: The ledger.
-            sighting_id: The sighting.
-            rejection: The rejection; None notes that the sighting does not change any more.
-            review: The decision, where it is no rejection.
+        A confirmation or a rejection stays. If two reviewers decide at the same moment, the second
+        is counted as if the first had long been known.
 
         Returns:
             The span as it is now; None when the ledger does not have it.
+
+        Raises:
+            FailedPreconditionError: `REVIEWER_DECIDED_BEFORE`.
+            PermissionDeniedError: `REVIEWER_IS_REQUESTER`.
         """
 
     async def note_recorded(self, key: LedgerKey, sighting_id: str, *, recorded: bool) -> None:
@@ -121,6 +117,12 @@ class SightingLedger(Protocol):
     async def sighting_ids(self, subject_id: str) -> frozenset[str]:
         """Return the sightings of a subject that its ledgers name, rejected ones included."""
 
+    async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
+        """Return the spans that a scan found, alone or not."""
+
+    async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
+        """Erase the spans of a ledger that a scan alone found, and that it found the others."""
+
     async def keys(self) -> frozenset[LedgerKey]:
         """Return the keys of all ledgers."""
 
@@ -134,26 +136,11 @@ class SightingLedger(Protocol):
         """Erase the ledgers of a subject."""
 
 
-def settled(
-    spans: tuple[Span, ...], sighting_id: str, rejection: Rejection | None, review: Review | None
-) -> tuple[Span, ...]:
+def settled(spans: tuple[Span, ...], sighting_id: str, verdict: Verdict) -> tuple[Span, ...]:
     """Return the spans with a decision on one of them, as `SightingLedger.settle` says."""
-
-    def decided(span: Span) -> Span:
-        overruled = span.is_confirmed or (span.rejected and rejection is None)
-        if span.sighting_id != sighting_id or overruled:
-            return span
-        rejected = rejection is not None
-        return replace(
-            span,
-            rejected=rejected,
-            settled=not rejected,
-            rejection=rejection,
-            review=review,
-            recorded=span.recorded and not rejected,
-        )
-
-    return tuple(map(decided, spans))
+    return tuple(
+        decided(span, verdict) if span.sighting_id == sighting_id else span for span in spans
+    )
 
 
 def span_of(spans: tuple[Span, ...], sighting_id: str) -> Span | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -17,6 +19,8 @@ class SightingState(StrEnum):
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
     INCONCLUSIVE = "inconclusive"
+    AWAITING_SECOND = "awaiting_second"
+    """Somebody has confirmed it, and a second person must."""
 
 
 class Decision(StrEnum):
@@ -37,6 +41,11 @@ _STATES = {
 def state_after(decision: Decision) -> SightingState:
     """Return the state of a sighting that was decided so."""
     return _STATES[decision]
+
+
+def each_once(*names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of several lists, each once, in their order."""
+    return tuple(dict.fromkeys(itertools.chain(*names)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,22 @@ class Sighting:
     """Whether the store has removed its still by itself."""
     state: SightingState = SightingState.UNREVIEWED
     review: Review | None = None
+    """The last decision."""
     footage_sha256: str = ""
     """SHA-256 of the recording's file; empty when the scanner did not state it."""
     clock_offset: timedelta | None = None
     """Offset of the camera's clock, already subtracted from the times; None when the scanner did
     not state it."""
+    reviews: tuple[Review, ...] = ()
+    """The decisions that count, one of each person, oldest first. An earlier version of Homeward
+    wrote `review` alone: see `given_reviews`."""
+    requesters: tuple[str, ...] = ()
+    """Who asked for the scans that found it, as far as is known."""
+
+    @property
+    def given_reviews(self) -> tuple[Review, ...]:
+        """The decisions that count, whichever version wrote them."""
+        return self.reviews or ((self.review,) if self.review else ())
 
     @property
     def approved(self) -> bool:
@@ -135,3 +155,4 @@ class Disposition(Enum):
     REJECTED_BEFORE = "rejected before"
     SUBJECT_CLOSED = "subject closed"
     FOOTAGE_REMOVED = "footage removed"
+    SCAN_REFUSED = "scan refused"

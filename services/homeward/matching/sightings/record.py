@@ -7,7 +7,14 @@ from dataclasses import replace
 
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
-from homeward.matching.sightings.model import Disposition, Finding, Sighting, SightingState
+from homeward.matching.sightings.model import (
+    Disposition,
+    Finding,
+    Sighting,
+    SightingState,
+    each_once,
+)
+from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
 
 CLEARLY_BETTER = 0.01
@@ -26,13 +33,18 @@ class SightingRecording:
     Args:
         kept: The sightings that are kept.
         subject_is_open: Tells whether a subject is looked for.
+        refused: The scans that were refused, of which nothing is recorded.
     """
 
     def __init__(
-        self, kept: KeptSightings, subject_is_open: Callable[[str], Awaitable[bool]]
+        self,
+        kept: KeptSightings,
+        subject_is_open: Callable[[str], Awaitable[bool]],
+        refused: RefusedScans,
     ) -> None:
         self._kept = kept
         self._subject_is_open = subject_is_open
+        self._refused = refused
 
     async def record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         """Record a finding, or make it part of the sighting that it overlaps.
@@ -40,6 +52,17 @@ class SightingRecording:
         Raises:
             FailedPreconditionError: `EMBEDDING_MODEL_MISMATCH`.
         """
+        scan_id = finding.sighting.scan_id
+        if await self._refused.has(scan_id):
+            return Disposition.SCAN_REFUSED, None
+        recorded = await self._record(finding)
+        if await self._refused.has(scan_id):
+            # Refused meanwhile, perhaps after what it had found was erased: this goes too.
+            await self._refused.erase_found(scan_id)
+            return Disposition.SCAN_REFUSED, None
+        return recorded
+
+    async def _record(self, finding: Finding) -> tuple[Disposition, Sighting | None]:
         sighting, template = finding.sighting, finding.template
         await self._kept.index.require_model(template.model_digest, template.values.size)
         if (ended := await self._ended(finding)) is not None:
@@ -85,7 +108,11 @@ class SightingRecording:
     async def _place(self, finding: Finding) -> Placement:
         sighting = finding.sighting
         stretch = Stretch(
-            sighting.start_offset, sighting.end_offset, finding.include_rejected_before
+            sighting.start_offset,
+            sighting.end_offset,
+            finding.include_rejected_before,
+            sighting.requesters,
+            scan_id=sighting.scan_id,
         )
         return await self._kept.ledger.place(ledger_key(sighting), stretch)
 
@@ -120,6 +147,7 @@ class SightingRecording:
             figures=vouched.figures,
             rival_score=_rival_score(best, finding.sighting),
             time_uncertain=_time_uncertain(*known, finding.sighting),
+            requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
         )
         if joined == held:
             return joined
@@ -140,16 +168,23 @@ class SightingRecording:
         return joined
 
     async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting | None:
-        """Let a decided sighting rest on an approved policy, once it is found by one."""
+        """Let a decided sighting rest on an approved policy, once it is found by one.
+
+        Of one that may still be confirmed, it is noted who asked for this search.
+        """
         vouched = _vouched(decided, again)
-        if vouched is decided:
-            return decided
+        confirmed = decided.state is SightingState.CONFIRMED
         resting = replace(
             decided,
             threshold=vouched.threshold,
             policy_id=vouched.policy_id,
             figures=vouched.figures,
+            requesters=decided.requesters
+            if confirmed
+            else each_once(decided.requesters, again.requesters),
         )
+        if resting == decided:
+            return decided
         await self._kept.index.update(resting)
         await self._kept.feed.publish(resting)
         return await self._kept.as_decided(resting)

@@ -6,6 +6,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import replace
 
+from homeward.matching.sightings.deciding import (
+    ReviewRules,
+    Verdict,
+    decided,
+    span_of_sighting,
+    with_decisions,
+)
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.lost import Lost, LostSightings
@@ -15,7 +22,6 @@ from homeward.matching.sightings.model import (
     Review,
     Sighting,
     SightingState,
-    state_after,
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.matching.sightings.spans import Rejection
@@ -34,12 +40,25 @@ class SightingReview:
         kept: The sightings that are kept.
         lost: Finds those that are lost.
         visible: Tells whom the caller may see.
+        rules: What is asked of those who review.
     """
 
-    def __init__(self, kept: KeptSightings, lost: LostSightings, visible: VisibleSubjects) -> None:
+    def __init__(
+        self,
+        kept: KeptSightings,
+        lost: LostSightings,
+        visible: VisibleSubjects,
+        rules: ReviewRules,
+    ) -> None:
         self._kept = kept
         self._lost = lost
         self._visible = visible
+        self._rules = rules
+
+    @property
+    def rules(self) -> ReviewRules:
+        """What is asked of those who review."""
+        return self._rules
 
     async def get(self, sighting_id: str) -> Sighting:
         """Return a sighting.
@@ -107,7 +126,9 @@ class SightingReview:
     async def review(
         self, sighting_id: str, *, decision: Decision, reason: str, reviewer: str
     ) -> Sighting | RejectedSpan:
-        """Record a reviewer's decision. A rejected sighting is erased at once.
+        """Record a reviewer's decision; how decisions add up, `deciding.decided` says.
+
+        A rejected sighting is erased at once.
 
         Returns:
             The sighting as decided. A repeated decision by the same reviewer is answered again; of
@@ -115,7 +136,9 @@ class SightingReview:
 
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
-            FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before.
+            FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before;
+                `REVIEWER_DECIDED_BEFORE`.
+            PermissionDeniedError: `REVIEWER_IS_REQUESTER`.
         """
         async with self._kept.changing:
             if decision is Decision.REJECT:
@@ -123,17 +146,12 @@ class SightingReview:
                 if before is not None:
                     return before
             sighting = await self.get(sighting_id)
-            if sighting.review and (decision, reason, reviewer) == sighting.review.judgement:
+            review = Review(decision, reason, reviewer, self._kept.clock.now())
+            if sighting.state is SightingState.CONFIRMED:
+                _require_counted(sighting.given_reviews, review, sighting_id)
                 await self._finish(sighting)
                 return sighting
-            if sighting.state is SightingState.CONFIRMED:
-                raise _confirmed(sighting_id)
-            decided = replace(
-                sighting,
-                state=state_after(decision),
-                review=Review(decision, reason, reviewer, self._kept.clock.now()),
-            )
-            return await self._decide(sighting, decided)
+            return await self._decide(sighting, review)
 
     async def rejections(
         self, *, subject_ids: Collection[str], footage_ids: Collection[str]
@@ -158,8 +176,8 @@ class SightingReview:
         sighting = await self.get(sighting_id)
         if sighting.state is not SightingState.CONFIRMED:
             raise errors.FailedPreconditionError(
-                f"sighting {sighting_id} is {sighting.state.value}; only a confirmed one may be"
-                " given out",
+                f"sighting {sighting_id} is {_described(sighting.state)}; only a confirmed one may"
+                " be given out",
                 reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
                 metadata={"sighting_id": sighting_id, "state": sighting.state.name},
             )
@@ -214,35 +232,30 @@ class SightingReview:
         listed = [one for one in subject_ids if one in visible] if subject_ids else visible
         return listed or None
 
-    async def _decide(self, sighting: Sighting, decided: Sighting) -> Sighting:
+    async def _decide(self, sighting: Sighting, review: Review) -> Sighting:
         """Write a decision down, unless another replica has written one that stands against it."""
-        assert decided.review is not None, "it was decided"
-        rejected = decided.state is SightingState.REJECTED
         rejection = Rejection(
-            decided.review.reviewer,
-            decided.review.review_time,
-            decided.start_time,
-            decided.time_uncertain,
+            review.reviewer, review.review_time, sighting.start_time, sighting.time_uncertain
         )
-        span = await self._kept.ledger.settle(
-            ledger_key(sighting),
-            sighting.sighting_id,
-            rejection if rejected else None,
-            None if rejected else decided.review,
-        )
-        if span is not None and span.rejected and not rejected:
-            await self._kept.forget([erased(sighting)])  # if whoever rejected it broke off
-            raise _not_found(sighting.sighting_id)
-        if span is not None and span.is_confirmed and span.review != decided.review:
-            raise _confirmed(sighting.sighting_id)
-        if rejected:
-            await self._kept.feed.publish(decided)
+        verdict = Verdict(review, self._rules, rejection)
+        span = await self._kept.ledger.settle(ledger_key(sighting), sighting.sighting_id, verdict)
+        if span is None:
+            span = decided(span_of_sighting(sighting), verdict)
+        if span.rejected:
+            if review.decision is not Decision.REJECT:
+                await self._kept.forget([erased(sighting)])  # if whoever rejected it broke off
+                raise _not_found(sighting.sighting_id)
+            rejected = replace(sighting, state=SightingState.REJECTED, review=review)
+            await self._kept.feed.publish(rejected)
             await self._kept.remove([erased(sighting)])
-            return decided
-        await self._kept.stills.move(sighting, decided)
-        await self._kept.index.update(decided)
-        await self._finish(decided)
-        return await self._kept.as_decided(decided) or decided
+            return rejected
+        if span.is_confirmed:
+            _require_counted(span.given_reviews, review, sighting.sighting_id)
+        reviewed = with_decisions(sighting, span)
+        await self._kept.stills.move(sighting, reviewed)
+        await self._kept.index.update(reviewed)
+        await self._finish(reviewed)
+        return await self._kept.as_decided(reviewed) or reviewed
 
     async def _finish(self, decided: Sighting) -> None:
         """Finish a decision that is written; repeated where it broke off."""
@@ -262,6 +275,12 @@ class SightingReview:
         return None
 
 
+def _described(state: SightingState) -> str:
+    if state is SightingState.AWAITING_SECOND:
+        return "confirmed by one person and awaits another"
+    return state.value
+
+
 def _not_found(sighting_id: str) -> errors.NotFoundError:
     return errors.NotFoundError(
         f"there is no sighting {sighting_id}: it was rejected, or went with its footage or"
@@ -269,6 +288,12 @@ def _not_found(sighting_id: str) -> errors.NotFoundError:
         reason=errors.Reason.SIGHTING_NOT_FOUND,
         metadata={"sighting_id": sighting_id},
     )
+
+
+def _require_counted(given: Collection[Review], review: Review, sighting_id: str) -> None:
+    """Refuse a decision on a confirmed sighting, unless it is among those that count."""
+    if review.judgement not in [one.judgement for one in given]:
+        raise _confirmed(sighting_id)
 
 
 def _confirmed(sighting_id: str) -> errors.FailedPreconditionError:

@@ -12,7 +12,7 @@ import uuid
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from homeward.matching.sightings.model import Decision, Review
+from homeward.matching.sightings.model import Decision, Review, each_once
 
 JOIN_GAP = timedelta(seconds=2)
 """Spans of one subject this near to each other are one: a face that is lost for a moment behind
@@ -47,12 +47,25 @@ class Span:
     rejection: Rejection | None = None
     """Of a rejected one; None when an earlier version of Homeward rejected it."""
     review: Review | None = None
-    """Of a settled one; None when an earlier version of Homeward settled it."""
+    """The last decision of a settled one; None while a second person must confirm it, and when an
+    earlier version of Homeward settled it."""
     absorbed: tuple[str, ...] = ()
     """Sightings that it has taken in, which are removed by whoever records a finding of it."""
     recorded: bool = False
     """Whether its sighting was written, and was not to be removed since: if it is not there, it is
     lost. False of what an earlier version of Homeward recorded."""
+    scan_ids: tuple[str, ...] = ()
+    """All scans that found it; empty when an earlier version of Homeward recorded it."""
+    reviews: tuple[Review, ...] = ()
+    """The decisions that count, one of each person, oldest first. An earlier version of Homeward
+    wrote `review` alone."""
+    requesters: tuple[str, ...] = ()
+    """Who asked for the scans that found something in it."""
+
+    @property
+    def given_reviews(self) -> tuple[Review, ...]:
+        """The decisions that count, whichever version wrote them."""
+        return self.reviews or ((self.review,) if self.review else ())
 
     @property
     def is_confirmed(self) -> bool:
@@ -88,6 +101,7 @@ def place(
     start: timedelta,
     end: timedelta,
     include_rejected_before: datetime | None = None,
+    requesters: tuple[str, ...] = (),
 ) -> tuple[tuple[Span, ...], Placement]:
     """Put a finding into the ledger.
 
@@ -103,6 +117,7 @@ def place(
         end: Where it ends.
         include_rejected_before: A span that was rejected before then counts as if nobody had
             decided on it, and is not rejected any more if the finding becomes part of it.
+        requesters: Who asked for the scan that found it.
 
     Returns:
         The new ledger, and where the finding belongs. Placing the same finding again changes
@@ -112,9 +127,12 @@ def place(
     near = [_taken_back(span, include_rejected_before) for span in around]
     decided = [span for span in near if span.rejected or span.settled]
     if decided:
-        return spans, Placement(decided[0], is_new=False)
+        known = _asked_for(decided[0], requesters)
+        same = tuple(known if one is decided[0] else one for one in spans)
+        return same, Placement(known, is_new=False)
     if not near:
-        new = Span(sighting_id(footage_id, subject_id, start), start, end)
+        name = sighting_id(footage_id, subject_id, start)
+        new = Span(name, start, end, requesters=requesters)
         return tuple(sorted((*spans, new), key=_order)), Placement(new, is_new=True)
     first = min(near, key=_order)
     others = [name for span in near if span is not first for name in _names(span)]
@@ -124,12 +142,20 @@ def place(
         absorbed=absorbed,
         start=min(start, *(span.start for span in near)),
         end=max(end, *(span.end for span in near)),
+        requesters=each_once(*(one.requesters for one in (first, *near)), requesters),
     )
     kept = [span for span in spans if span not in around]
     return (
         tuple(sorted((*kept, joined), key=_order)),
         Placement(joined, is_new=False, absorbed=absorbed),
     )
+
+
+def _asked_for(span: Span, requesters: tuple[str, ...]) -> Span:
+    """Return a decided span with who asked for another finding of it, where that still matters."""
+    if span.rejected or span.is_confirmed:
+        return span
+    return replace(span, requesters=each_once(span.requesters, requesters))
 
 
 def _taken_back(span: Span, before: datetime | None) -> Span:

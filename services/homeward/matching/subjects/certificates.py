@@ -20,10 +20,10 @@ MOVED = "what was left was moved to other files under another key"
 
 
 class Certificates:
-    """The certificates of erased subjects: ids and counts, and nothing else about a person.
+    """The certificates of erased subjects and refused scans: ids and counts, no more of a person.
 
     Args:
-        store: Holds the certificates, under `subject.<id>`.
+        store: Holds the certificates, under `subject.<id>` and `scan.<id>`.
         files: Stores that keep bytes until they are rebuilt, by the name of the data.
         objects: Returns the entries about objects.
         clock: Tells the time.
@@ -42,7 +42,7 @@ class Certificates:
         self._clock = clock
 
     async def keep(self, new: ErasureCertificate, *, repeated: bool = False) -> ErasureCertificate:
-        """Store a certificate, merged with an earlier one of the same subject.
+        """Store a certificate, merged with an earlier one of the same subject or scan.
 
         Args:
             new: Certificate of an erasure.
@@ -63,7 +63,7 @@ class Certificates:
             kept.append(await _merged(before, new, self._objects, unclean))
             return records.encode(kept[-1])
 
-        await edit(self._store, _key(new.subject_id), add)
+        await edit(self._store, _place(new), add)
         return await self._as_of_now(kept[-1])
 
     async def exists(self, subject_id: str) -> bool:
@@ -88,6 +88,22 @@ class Certificates:
                 " enrolled",
                 reason=errors.Reason.SUBJECT_NOT_FOUND,
                 metadata={"subject_id": subject_id},
+            )
+        return await self._as_of_now(records.decode(entry.value, ErasureCertificate))
+
+    async def of_scan(self, scan_id: str) -> ErasureCertificate:
+        """Return the certificate of a refused scan, as things are now.
+
+        Raises:
+            NotFoundError: `SCAN_NOT_FOUND`: it was not refused, or nothing was erased yet.
+        """
+        entry = await self._store.get(_scan_key(scan_id))
+        if entry is None:
+            raise errors.NotFoundError(
+                f"there is no erasure certificate of scan {scan_id}: it was not refused, or what it"
+                " found is not erased yet",
+                reason=errors.Reason.SCAN_NOT_FOUND,
+                metadata={"scan_id": scan_id},
             )
         return await self._as_of_now(records.decode(entry.value, ErasureCertificate))
 
@@ -186,6 +202,16 @@ async def _merged(
         return replace(merged, item_count=both.item_count, places=both.places)
 
     return replace(new, entries=tuple([await merge(entry) for entry in new.entries]))
+
+
+def _place(certificate: ErasureCertificate) -> str:
+    if certificate.scan_id:
+        return _scan_key(certificate.scan_id)
+    return _key(certificate.subject_id)
+
+
+def _scan_key(scan_id: str) -> str:
+    return f"scan.{scan_id}"
 
 
 def _key(subject_id: str) -> str:

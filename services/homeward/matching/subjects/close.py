@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from homeward.core.inventory import (
     PHOTOGRAPHS,
-    RECORD_LIMIT,
     REFERENCES,
     SCANS,
     SIGHTINGS,
     STILLS,
     SUBJECTS,
-    DataClass,
 )
-from homeward.matching.gallery.ports import NOT_REBUILT, Removed, SubjectIndex
+from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.sightings.upkeep import SightingUpkeep
+from homeward.matching.subjects.certificate_entries import (
+    attempted,
+    certificate_entry,
+    in_files,
+    in_scans,
+)
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.model import (
     ErasureCertificate,
@@ -26,10 +29,9 @@ from homeward.matching.subjects.model import (
     Subject,
     SubjectState,
 )
-from homeward.matching.subjects.object_erasures import NOTHING_THERE, ObjectErasures
+from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import photo_folder
 from homeward.matching.subjects.records import SubjectRecords, require, require_visible
-from homeward.servicekit import errors
 from homeward.servicekit.clock import Clock
 from homeward.servicekit.keyvalue import Stored
 from homeward.servicekit.objects import ObjectStore
@@ -134,41 +136,27 @@ class SubjectClosing:
                 ((SIGHTINGS, STILLS, SCANS), partial(self._remove_sightings, repeated=repeated)),
                 ((PHOTOGRAPHS,), self._remove_photos),
             )
-            for entry in await _entries(data, erase(subject_id))
+            for entry in await attempted(data, erase(subject_id))
         ]
         if any(entry.outcome is ErasureOutcome.FAILED for entry in entries):
-            entries.append(_entry(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
+            entries.append(certificate_entry(SUBJECTS, 0, ErasureOutcome.FAILED, RECORD_KEPT))
         else:
-            entries += await _entries((SUBJECTS,), self._erase_record(subject_id))
+            entries += await attempted((SUBJECTS,), self._erase_record(subject_id))
         certificate = ErasureCertificate(subject_id, self._clock.now(), tuple(entries))
         return await self._certificates.keep(certificate, repeated=repeated)
 
     async def _remove_templates(self, subject_id: str) -> list[ErasureEntry]:
         removed = await self._gallery.remove_subject(subject_id)
-        return [_in_files(REFERENCES, removed)]
+        return [in_files(REFERENCES, removed)]
 
     async def _remove_sightings(self, subject_id: str, *, repeated: bool) -> list[ErasureEntry]:
         gone = await self._sightings.remove_subject(subject_id)
         stills = await self._objects.entry(STILLS, count=gone.stills, left=gone.stills_left)
         return [
-            _in_files(SIGHTINGS, gone.sightings),
+            in_files(SIGHTINGS, gone.sightings),
             self._objects.with_unknown(stills, gone.unknown_stills),
-            self._in_scans(gone.sightings.count, repeated=repeated),
+            in_scans(gone.sightings.count, now=self._clock.now(), repeated=repeated),
         ]
-
-    def _in_scans(self, count: int, *, repeated: bool) -> ErasureEntry:
-        """Return the entry about scans, whose records hold ids of sightings."""
-        if not (count or repeated):
-            return _entry(SCANS, 0, ErasureOutcome.ERASED, NOTHING_THERE)
-        until = self._clock.now() + RECORD_LIMIT
-        entry = _entry(
-            SCANS,
-            count,
-            ErasureOutcome.PENDING,
-            "ids, which refer to nothing any more and stand beside no place and no time, go with"
-            f" the scans, by {until:%Y-%m-%d %H:%M} UTC",
-        )
-        return replace(entry, until=until)
 
     async def _remove_photos(self, subject_id: str) -> list[ErasureEntry]:
         folder = photo_folder(subject_id)
@@ -182,7 +170,7 @@ class SubjectClosing:
         erased = await self._records.erase_data(subject_id)
         gone = not await self._records.has_data(subject_id)
         return [
-            _entry(
+            certificate_entry(
                 SUBJECTS,
                 int(erased),
                 ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
@@ -191,35 +179,3 @@ class SubjectClosing:
                 else "the record is still there; the next sweep tries again",
             )
         ]
-
-
-async def _entries(
-    data: Sequence[DataClass], erasure: Awaitable[list[ErasureEntry]]
-) -> list[ErasureEntry]:
-    """Carry out one erasure; a store that does not answer gives an entry, and no error."""
-    try:
-        return await erasure
-    except (errors.UnavailableError, errors.FailedPreconditionError) as error:
-        again = f"{error.message}; the next sweep tries again"
-        return [_entry(one, 0, ErasureOutcome.FAILED, again) for one in data]
-
-
-def _entry(
-    data: DataClass, count: int, outcome: ErasureOutcome, verification: str, *places: str
-) -> ErasureEntry:
-    return ErasureEntry(
-        data.name, f"{data.engine} {data.place}", count, outcome, verification, places
-    )
-
-
-def _in_files(data: DataClass, removed: Removed) -> ErasureEntry:
-    """Return the entry about data that an engine has only marked as removed."""
-    if not (removed.count or removed.places):
-        return _entry(data, 0, ErasureOutcome.ERASED, NOTHING_THERE)
-    return _entry(
-        data,
-        removed.count,
-        ErasureOutcome.PENDING,
-        NOT_REBUILT,
-        *removed.places,
-    )

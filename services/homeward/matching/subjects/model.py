@@ -89,7 +89,7 @@ class ErasureOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ErasureEntry:
-    """Outcome of erasing a subject's data in one store."""
+    """Outcome of erasing such data in one store."""
 
     data: str
     store: str
@@ -104,8 +104,11 @@ class ErasureEntry:
 
 @dataclass(frozen=True, slots=True)
 class ErasureCertificate:
-    """Outcome of erasing a subject's data, store by store."""
+    """Outcome of erasing a subject's data, or what a refused scan found, store by store."""
 
     subject_id: str
+    """Empty in the certificate of a scan."""
     erase_time: datetime
     entries: tuple[ErasureEntry, ...] = field(default_factory=tuple)
+    scan_id: str = ""
+    """Empty in the certificate of a subject."""

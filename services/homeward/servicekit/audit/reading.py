@@ -126,6 +126,21 @@ class AuditTrail:
                 return EventPage(tuple(found), after, ended=after >= end)
         return EventPage(tuple(found), after, ended=len(stored) < READ_AT_ONCE)
 
+    async def touching(self, resources: Collection[str], *, since: datetime) -> list[AuditEvent]:
+        """Return the events about any of some resources, as `KIND/ID`, from an instant on.
+
+        Reads all events from then on.
+        """
+        asked, wanted = frozenset(resources), EventFilter(start=since)
+        end, after = await self.end(), 0
+        found: list[AuditEvent] = []
+        while True:
+            page = await self.page(wanted, after=after, end=end, size=READ_AT_ONCE)
+            found += [one for one in page.events if asked.intersection(one.resources)]
+            if page.ended:
+                return found
+            after = page.last
+
     async def verify(self, *, until: datetime | None) -> TrailCheck:
         """Follow each chain from its first event that is held."""
         check = TrailCheck()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 
 from homeward.servicekit.audit.around import operation_of
 from homeward.servicekit.audit.writer import BACKGROUND, AuditEntry, AuditWriter
-from homeward.servicekit.errors import UnauthenticatedError
+from homeward.servicekit.errors import DomainError, Reason, UnauthenticatedError
 from homeward.servicekit.identity.caller import Caller
 from homeward.servicekit.interceptors import Around, Call, status_of
 
@@ -89,7 +89,7 @@ def refusals_audited(writer: AuditWriter, unknown: RefusedCalls) -> Around:
         try:
             yield
         except Exception as error:
-            if operation is None or call.exchange.admitted:
+            if operation is None or call.exchange.admitted or _over_quota(error):
                 raise
             caller = call.exchange.caller
             if caller is not None:
@@ -99,6 +99,11 @@ def refusals_audited(writer: AuditWriter, unknown: RefusedCalls) -> Around:
             raise
 
     return around
+
+
+def _over_quota(error: Exception) -> bool:
+    """Whether a call was refused for their number: an event for each would be as many."""
+    return isinstance(error, DomainError) and error.reason is Reason.QUOTA_EXCEEDED
 
 
 def _entry(call: Call, operation: str, caller: Caller, outcome: str) -> AuditEntry:

@@ -18,6 +18,7 @@ _ROLES: Mapping[int, Role] = {
     options_pb2.ROLE_AUDITOR: Role.AUDITOR,
     options_pb2.ROLE_OPERATOR: Role.OPERATOR,
     options_pb2.ROLE_SERVICE: Role.SERVICE,
+    options_pb2.ROLE_AUTHORISER: Role.AUTHORISER,
 }
 
 

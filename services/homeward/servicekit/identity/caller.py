@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
-from homeward.servicekit import errors
+from homeward.servicekit import errors, wire
 
 
 class Role(StrEnum):
@@ -20,6 +20,7 @@ class Role(StrEnum):
     UPLOADER = "uploader"
     AUDITOR = "auditor"
     OPERATOR = "operator"
+    AUTHORISER = "authoriser"
     SERVICE = "service"
     """Bound to the name in a certificate; no token gives it."""
 
@@ -52,6 +53,12 @@ def current_caller() -> Caller | None:
     A server that checks its callers sets it before anything of a service runs.
     """
     return _current.get()
+
+
+def name_of_caller(stated: str) -> str:
+    """Return who makes the call under way: the caller, or as stated where nobody is checked."""
+    caller = current_caller()
+    return stated if caller is None else caller.name
 
 
 @contextmanager
@@ -88,6 +95,20 @@ def require_case(case_reference: str) -> None:
     """
     if not may_see(case_reference):
         raise case_not_assigned("the call is for a case that the caller is not assigned to")
+
+
+def acting_name(stated: str, field: str, *, most: int) -> str:
+    """Return who acts: the caller, whatever is stated; who is stated where nobody is checked.
+
+    Args:
+        stated: The name in the request.
+        field: The path of that.
+        most: Characters that a name may have where callers are not checked.
+
+    Raises:
+        InvalidArgumentError: `FIELD_INVALID`: no name, or too long a one, where it counts.
+    """
+    return name_of_caller("") or wire.text(stated, field, least=1, most=most)
 
 
 def case_not_assigned(message: str) -> errors.PermissionDeniedError:

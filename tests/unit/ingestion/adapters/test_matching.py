@@ -197,6 +197,15 @@ async def test_a_finding_tells_what_it_was_found_in_and_by_which_clock(
     assert finding.sighting.clock_offset.ToTimedelta() == offset
 
 
+@pytest.mark.parametrize(("requester", "told"), [("anne@force", ["anne@force"]), ("", [])])
+async def test_a_finding_tells_who_asked_for_the_search(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any, requester: str, told: list[str]
+) -> None:
+    await matcher.record([replace(a_finding(make, make.footage()), requester=requester)])
+
+    assert list(fake.findings[0].sighting.requesters) == told
+
+
 async def test_a_finding_that_is_dropped_tells_why(
     matcher: GrpcMatcher, fake: FakeMatching, make: Any
 ) -> None:

@@ -6,7 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from homeward.ingestion.footage.receiving import PartBuffer, UploadSlots, until_idle
+from homeward.ingestion.footage.receiving import (
+    LeastProgress,
+    PartBuffer,
+    UploadSlots,
+    first_of,
+    progressing,
+)
 from homeward.servicekit.errors import DeadlineExceededError, Reason, ResourceExhaustedError
 
 
@@ -69,15 +75,78 @@ async def chunks(*data: bytes, ends: bool) -> AsyncIterator[bytes]:
 
 
 async def test_chunks_pass_until_they_end() -> None:
-    passed = until_idle(chunks(b"a", b"b", ends=True), timedelta(minutes=1))
+    passed = progressing(chunks(b"a", b"b", ends=True), LeastProgress(timedelta(minutes=1), 100))
 
     assert [one async for one in passed] == [b"a", b"b"]
 
 
 async def test_chunks_that_stop_to_come_end_in_an_error() -> None:
-    passed = until_idle(chunks(b"a", ends=False), timedelta(milliseconds=1))
+    passed = progressing(chunks(b"a", ends=False), LeastProgress(timedelta(milliseconds=1)))
 
     assert await anext(passed) == b"a"
     with pytest.raises(DeadlineExceededError) as refused:
         await anext(passed)
     assert refused.value.reason is Reason.DEADLINE_EXCEEDED
+
+
+async def dripping(loop: TurningLoop, *, size: int, every: float) -> AsyncIterator[bytes]:
+    while True:
+        await loop.passes(every)
+        yield bytes(size)
+
+
+class TurningLoop:
+    """Lets time pass at once, for the one who waits."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ahead = 0.0
+        real = self._loop.time
+        monkeypatch.setattr(self._loop, "time", lambda: real() + self._ahead)
+
+    async def passes(self, seconds: float) -> None:
+        self._ahead += seconds
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("size", "every", "passes"),
+    [(1000, 6.1, 10), (999, 6.1, 9), (10_000, 59, None), (10_000, 61, 0), (1, 1, 60)],
+    ids=["just enough", "just too slow", "seldom", "too seldom", "a drip"],
+)
+async def test_an_upload_ends_that_comes_too_slowly(
+    monkeypatch: pytest.MonkeyPatch, size: int, every: float, passes: int | None
+) -> None:
+    loop = TurningLoop(monkeypatch)
+    least = LeastProgress(timedelta(minutes=1), 10_000)
+    come = 0
+    passed = progressing(dripping(loop, size=size, every=every), least)
+    try:
+        async for _ in passed:
+            come += 1
+            if come == 100:
+                break
+    except DeadlineExceededError:
+        assert passes is not None
+        assert abs(come - passes) <= 1
+    else:
+        assert passes is None
+
+
+async def test_time_in_which_nobody_waits_for_the_uploader_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = TurningLoop(monkeypatch)
+    least = LeastProgress(timedelta(minutes=1), 10_000)
+    passed = progressing(dripping(loop, size=5000, every=20), least)
+    for _ in range(20):
+        await anext(passed)
+        await loop.passes(300)  # the store takes its time
+
+
+async def test_a_call_that_never_begins_is_ended() -> None:
+    with pytest.raises(DeadlineExceededError):
+        await first_of(chunks(ends=False), timedelta(milliseconds=1))
+    assert await first_of(chunks(b"a", ends=False), timedelta(minutes=1)) == b"a"
+    assert await first_of(chunks(ends=True), timedelta(minutes=1)) is None

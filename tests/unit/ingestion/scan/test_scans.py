@@ -216,6 +216,18 @@ async def test_a_new_scan_is_planned_after_it_was_created(office: Office) -> Non
     assert office.queue.waiting == []
 
 
+async def test_a_scan_remembers_who_asked_for_it(office: Office) -> None:
+    await office.record(length=250)
+
+    with acting_for(Caller("anne@force", frozenset())):
+        first, _ = await office.scans.create(EVERYTHING, request_id="once")
+    with acting_for(Caller("bob@force", frozenset())):
+        again, _ = await office.scans.create(EVERYTHING, request_id="once")
+    nobody, _ = await office.scans.create(EVERYTHING, request_id="")
+
+    assert (first.requester, again.requester, nobody.requester) == ("anne@force",) * 2 + ("",)
+
+
 async def test_a_planned_scan_tells_how_much_there_is_to_search(office: Office) -> None:
     await office.record(length=250)
 
@@ -779,6 +791,50 @@ async def test_a_repeated_request_has_planned_what_the_first_call_did_not(office
     again, _ = await office.scans.create(EVERYTHING, request_id="r-1")
 
     assert (again.scan_id, office.plans.waiting) == (first.scan_id, [first.scan_id])
+
+
+async def created_by(office: Office, name: str) -> dict[str, str] | None:
+    """Return what keeps somebody from another scan; None when nothing does."""
+    try:
+        with acting_for(Caller(name, frozenset())):
+            await office.create()
+    except errors.ResourceExhaustedError as error:
+        return error.metadata
+    return None
+
+
+@pytest.mark.parametrize(
+    "limits", [ScanLimits(scans=100, segments=1000, scans_per_caller=2)], ids=["two each"]
+)
+async def test_one_caller_does_not_take_all_scans(office: Office) -> None:
+    await office.record(length=250)
+    told = [await created_by(office, "anne") for _ in range(3)]
+
+    assert told == [None, None, {"limit": "caller_scans", "under_way": "2", "most": "2"}]
+    assert await created_by(office, "bob") is None
+    await office.create()  # by nobody who is known
+    first = next(one for one, _ in await office.scans.find() if one.requester == "anne")
+    await office.scans.cancel(first.scan_id)
+    assert await created_by(office, "anne") is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "refused"),
+    [
+        (ScanLimits(scans=100, segments=1000, segments_per_caller=3), True),
+        (ScanLimits(scans=100, segments=1000, segments_per_caller=4), False),
+        (ScanLimits(scans=100, segments=1000), False),
+    ],
+    ids=["as many", "one more", "unset"],
+)
+async def test_one_caller_does_not_take_all_segments(office: Office, *, refused: bool) -> None:
+    await office.record(length=250)  # three segments
+    await created_by(office, "anne")
+    told = await created_by(office, "anne")
+
+    limit = {"limit": "caller_segments", "under_way": "3", "most": "3"}
+    assert told == (limit if refused else None)
+    assert await created_by(office, "bob") is None
 
 
 @pytest.mark.parametrize("limits", [ScanLimits(scans=2, segments=1000)])

@@ -232,6 +232,7 @@ class Stage:
         self.media: dict[str, Any] = {}
         self.include_rejected_before: datetime | None = None
         """What is special about the recording."""
+        self.requester = ""
         self.timeline: Timeline = make.timeline(self.length, gop=120)
 
     def empty(self, start: float, end: float, scene: int = 0) -> None:
@@ -273,6 +274,7 @@ class Stage:
             self.timeline,
             segment,
             self.include_rejected_before,
+            self.requester,
         )
         return await (scanner or self.scanner).scan(task, "url", self.report)
 
@@ -331,8 +333,9 @@ async def test_one_appearance_is_one_sighting(stage: Stage) -> None:
     assert done.counts == Counts(frames=50, faces=20, appearances=1, sizes=widths)
 
 
-async def test_a_sighting_carries_what_rejections_it_takes_back(stage: Stage) -> None:
+async def test_a_sighting_carries_what_rejections_it_takes_back_and_who_asked(stage: Stage) -> None:
     stage.include_rejected_before = stage.make.now
+    stage.requester = "anne@force"
     stage.empty(0, 10)
     stage.walks(ALICE, 2, 6)
 
@@ -340,6 +343,7 @@ async def test_a_sighting_carries_what_rejections_it_takes_back(stage: Stage) ->
 
     (sighted,) = stage.matcher.drafts
     assert sighted.include_rejected_before == stage.make.now
+    assert sighted.requester == "anne@force"
 
 
 async def test_a_sighting_carries_its_best_shot(stage: Stage) -> None:

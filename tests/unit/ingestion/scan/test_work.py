@@ -106,7 +106,9 @@ class Desk:
         self.resource.library._prober.answer = probe  # type: ignore[attr-defined]
         await self.resource.uploads.upload("up-2", self.make.header(), 0, _content())
 
-    async def plan(self, *, include_rejected: bool = False, **recording: Any) -> None:
+    async def plan(
+        self, *, include_rejected: bool = False, requester: str = "", **recording: Any
+    ) -> None:
         """Have a scan of one recording, which is one segment."""
         scope = ScanScope(("subject-1",), include_rejected=include_rejected)
         segment = self.make.segment()
@@ -120,8 +122,11 @@ class Desk:
             window=segment.stretch,
             **recording,
         )
-        await self.scans.change("scan-1", lambda held: replace(held, scope=scope))
-        await self.scans.create(Scan("scan-1", scope, self.make.now))
+        scan = Scan("scan-1", scope, self.make.now, requester=requester)
+        await self.scans.change(
+            "scan-1", lambda held: replace(held, scope=scope, requester=requester)
+        )
+        await self.scans.create(scan)
         before = await self.scans.recording("scan-1", 0)
         await self.scans.put_recording("scan-1", planned, before.revision if before else 0)
         plan = ScanPlan(recordings=1, queued=1, segments=1, total=segment.duration, complete=True)
@@ -324,6 +329,14 @@ async def test_the_scanner_is_told_when_a_search_was_asked_for_that_looks_again(
 
     (task,) = desk.scanner.tasks
     assert task.include_rejected_before == (desk.make.now if include else None)
+
+
+async def test_the_scanner_is_told_who_asked_for_the_search(desk: Desk) -> None:
+    await desk.plan(requester="anne@force")
+
+    await desk.run()
+
+    assert [task.requester for task in desk.scanner.tasks] == ["anne@force"]
 
 
 async def test_the_scanner_gets_the_timeline_of_the_recording(desk: Desk) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from homeward.core import policies
 from homeward.matching.composition import Choices, UseCases, compose
+from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
@@ -23,6 +24,7 @@ from homeward.matching.sightings.ports import SightingFilter
 from homeward.servicekit.errors import (
     FailedPreconditionError,
     NotFoundError,
+    PermissionDeniedError,
     Reason,
     UnavailableError,
     unavailable,
@@ -166,6 +168,173 @@ async def test_a_rejection_that_broke_off_is_finished_by_who_decides_otherwise(
         await review(matching, recorded, CONFIRM, "S. Econd")
 
     assert await everything(matching) == []
+
+
+@pytest.fixture
+def two_reviewers(matching: Any) -> tuple[Any, UseCases]:
+    """Two replicas that ask for two people."""
+    matching.restart(review_rules=ReviewRules(two_reviewers=True, separate_reviewers=True))
+    choices = Choices(
+        shipped=policies.shipped(),
+        review_rules=ReviewRules(two_reviewers=True, separate_reviewers=True),
+    )
+    return matching, compose(matching.stores, choices, matching.clock)
+
+
+AT = ["get", "settle", "move", "update"]
+"""What a replica does for a decision, before each of which another replica decides."""
+
+
+async def both(
+    replicas: tuple[Any, UseCases],
+    recorded: Sighting,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    at: str,
+    decisions: tuple[Decision, Decision],
+) -> list[Any]:
+    """Have one replica decide, and another right before a step of it; return both answers."""
+    one, other = replicas
+    places = {
+        "get": one.index,
+        "settle": one.stores.ledger,
+        "move": one.review._kept.stills,
+        "update": one.index,
+    }
+    answers = []
+
+    async def meanwhile() -> None:
+        answers.append(await answer(review(other, recorded, decisions[1], "S. Econd")))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(places[at], at, first(getattr(places[at], at), meanwhile))
+        answers.append(await answer(review(one, recorded, decisions[0], "R. Viewer")))
+    return answers
+
+
+async def answer(call: Awaitable[Any]) -> Any:
+    try:
+        return (await call).state
+    except (NotFoundError, FailedPreconditionError) as error:
+        return error.reason
+
+
+@pytest.mark.parametrize("at", AT)
+async def test_two_who_confirm_at_the_same_time_in_two_replicas_are_counted_both(
+    two_reviewers: Any, recorded: Sighting, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = await both(two_reviewers, recorded, monkeypatch, at=at, decisions=(CONFIRM, CONFIRM))
+
+    (held,) = await everything(two_reviewers[0])
+    assert held.state is SightingState.CONFIRMED
+    assert {one.reviewer for one in held.reviews} == {"R. Viewer", "S. Econd"}
+    assert SightingState.CONFIRMED in answers
+    assert await two_reviewers[0].review.still(held) is not None
+    assert [one.key for one in await two_reviewers[0].evidence.objects("pending/")] == []
+
+
+@pytest.mark.parametrize("at", AT)
+async def test_who_confirms_while_another_rejects_either_comes_first_or_is_refused(
+    two_reviewers: Any, recorded: Sighting, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await both(two_reviewers, recorded, monkeypatch, at=at, decisions=(CONFIRM, REJECT))
+
+    held = await everything(two_reviewers[0])
+    if at in ("get", "settle"):  # the rejection is counted first
+        assert told == [SightingState.REJECTED, Reason.SIGHTING_NOT_FOUND]
+        assert held == []
+        assert await two_reviewers[0].evidence.objects("") == []
+    else:
+        assert told == [SightingState.AWAITING_SECOND] * 2
+        assert [one.state for one in held] == [SightingState.AWAITING_SECOND]
+        assert [one.decision for one in held[0].reviews] == [CONFIRM, REJECT]
+        assert await two_reviewers[0].review.still(held[0]) is not None
+
+
+@pytest.mark.parametrize("at", ["get", "settle"])
+async def test_who_rejects_while_another_confirms_erases_nothing(
+    two_reviewers: Any, recorded: Sighting, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = await both(two_reviewers, recorded, monkeypatch, at=at, decisions=(REJECT, CONFIRM))
+
+    (held,) = await everything(two_reviewers[0])
+    assert told == [SightingState.AWAITING_SECOND] * 2
+    assert [one.decision for one in held.reviews] == [CONFIRM, REJECT]
+
+
+async def test_who_asks_for_a_search_meanwhile_does_not_confirm_what_it_found(
+    two_reviewers: Any, recorded: Sighting, finding: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two_reviewers
+    again = finding(10, 14, requesters=("R. Viewer",))
+
+    async def searched() -> None:
+        await other.recording.record(again)
+
+    with monkeypatch.context() as meanwhile:
+        settle = first(one.stores.ledger.settle, searched)
+        meanwhile.setattr(one.stores.ledger, "settle", settle)
+        with pytest.raises(PermissionDeniedError) as refusal:
+            await review(one, recorded, CONFIRM)
+
+    assert refusal.value.reason is Reason.REVIEWER_IS_REQUESTER
+    (held,) = await everything(one)
+    assert (held.state, held.requesters) == (SightingState.UNREVIEWED, ("R. Viewer",))
+
+
+async def test_a_finding_of_a_half_confirmed_sighting_changes_nothing_but_who_asked(
+    two_reviewers: Any, recorded: Sighting, finding: Make
+) -> None:
+    one, other = two_reviewers
+    half = await review(one, recorded, CONFIRM)
+
+    _, joined = await other.recording.record(
+        finding(13, 20, score=0.9, requesters=("T. Hird",), still=b"another")
+    )
+
+    assert joined == replace(half, requesters=("T. Hird",))
+    assert await one.review.still(joined) == b"a still"
+
+
+async def test_a_half_confirmed_sighting_goes_when_it_is_due(
+    two_reviewers: Any, recorded: Sighting, pass_time: Callable[[timedelta], None]
+) -> None:
+    one, _ = two_reviewers
+    half = await review(one, recorded, CONFIRM)
+
+    pass_time(half.delete_time - one.clock.now())
+
+    with pytest.raises(NotFoundError):
+        await one.review.get(half.sighting_id)
+    await one.upkeep.sweep()
+    assert await everything(one) == []
+    assert await one.evidence.objects("") == []
+
+
+async def test_a_half_confirmed_sighting_goes_with_its_recording(
+    two_reviewers: Any, recorded: Sighting
+) -> None:
+    one, _ = two_reviewers
+    await review(one, recorded, CONFIRM)
+
+    assert await one.upkeep.erase_footage(recorded.footage_id) == 1
+
+
+async def test_a_lost_ledger_does_not_make_one_confirmation_two(
+    two_reviewers: Any, recorded: Sighting
+) -> None:
+    one, other = two_reviewers
+    await review(one, recorded, CONFIRM)
+    await one.stores.ledger.erase_footage(recorded.footage_id)
+
+    with pytest.raises(FailedPreconditionError):
+        await one.review.review(
+            recorded.sighting_id, decision=CONFIRM, reason="sure", reviewer="R. Viewer"
+        )
+    held = await review(other, recorded, CONFIRM, "S. Econd")
+
+    assert held.state is SightingState.CONFIRMED
+    assert [one.reviewer for one in held.reviews] == ["R. Viewer", "S. Econd"]
 
 
 async def test_a_still_that_is_missed_does_not_undo_a_decision(

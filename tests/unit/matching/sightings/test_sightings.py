@@ -336,6 +336,7 @@ async def test_a_rejection_remembers_ids_times_and_the_reviewer_alone(
         sighting.end_offset,
         rejected=True,
         rejection=Rejection("R. Viewer", matching.clock.now(), sighting.start_time),
+        scan_ids=(sighting.scan_id,),
     )
 
 

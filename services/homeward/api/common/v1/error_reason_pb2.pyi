@@ -51,8 +51,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 8
     """DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
     a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
-    clock or network is slower than that tells the deadline itself. Or nothing of an upload has come
-    for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`); it can be resumed.
+    clock or network is slower than that tells the deadline itself. Or too little of an upload has
+    come for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`,
+    `HOMEWARD_UPLOAD_LEAST_BYTES`); it can be resumed. Or the call has lasted as long as any may, which
+    is a day.
     """
     ERROR_REASON_RPC_UNKNOWN: _ErrorReason.ValueType  # 9
     """UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.
@@ -64,6 +66,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_MESSAGE_UNDECODABLE: _ErrorReason.ValueType  # 11
     """INVALID_ARGUMENT. The bytes that came are no message of this RPC."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 12
+    """RESOURCE_EXHAUSTED. The caller asks for more than they may; try again later, less often or less at
+    a time. Metadata: `limit`, which is `calls_per_second` or `concurrent_calls`, and `most`.
+    """
     ERROR_REASON_CAMERA_NOT_FOUND: _ErrorReason.ValueType  # 20
     """NOT_FOUND. No such camera. Metadata: `camera_id`."""
     ERROR_REASON_CAMERA_EXISTS: _ErrorReason.ValueType  # 21
@@ -116,12 +122,21 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_SCAN_LIMIT: _ErrorReason.ValueType  # 36
     """RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
-    allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
-    `segments`, `under_way`, `most`.
+    allows, in all or of one caller; the same call may work when one has ended. Metadata: `limit`, which
+    is `scans`, `segments`, `caller_scans` or `caller_segments`, `under_way`, `most`.
     """
     ERROR_REASON_CAMERA_HAS_FOOTAGE: _ErrorReason.ValueType  # 37
     """FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
     Metadata: `camera_id`.
+    """
+    ERROR_REASON_SCAN_NOT_TARGETED: _ErrorReason.ValueType  # 38
+    """INVALID_ARGUMENT. The scan is not targeted, and does not say why it has to search everything.
+    Metadata: `missing`, the fields of its scope that would make it so, separated by commas, alternatives
+    among them by `|`.
+    """
+    ERROR_REASON_SCAN_DECIDED: _ErrorReason.ValueType  # 39
+    """FAILED_PRECONDITION. The scan is authorised already, or was refused, or its deadline has passed.
+    Metadata: `scan_id`, `state`, which is `AUTHORISED`, `REFUSED` or `LAPSED`.
     """
     ERROR_REASON_SUBJECT_NOT_FOUND: _ErrorReason.ValueType  # 40
     """NOT_FOUND. No such subject. Metadata: `subject_id`."""
@@ -172,6 +187,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
     does the next sweep. Metadata: `subject_count`, `photo_count`.
     """
+    ERROR_REASON_REVIEWER_DECIDED_BEFORE: _ErrorReason.ValueType  # 55
+    """FAILED_PRECONDITION. The reviewer has decided on this sighting before; it awaits the decision of
+    another person. Metadata: `sighting_id`.
+    """
+    ERROR_REASON_REVIEWER_IS_REQUESTER: _ErrorReason.ValueType  # 56
+    """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
+    confirm it. Metadata: `sighting_id`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -211,6 +234,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
     metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
     """
+    ERROR_REASON_OWN_SCAN: _ErrorReason.ValueType  # 77
+    """PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
     ERROR_REASON_AUDIT_KEY_MISSING: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
     has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
@@ -225,10 +250,10 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     a stream has passed, comes from no service and carries none, and neither does a message of more than
     68 MiB, which gRPC turns away before Homeward sees it.
     Every RPC may answer UNAUTHENTICATED `TOKEN_MISSING`, `TOKEN_INVALID`, `TOKEN_EXPIRED`,
-    `TOKEN_NOT_YET_VALID`, PERMISSION_DENIED `ROLE_MISSING`, `CASE_NOT_ASSIGNED`, and INVALID_ARGUMENT
-    `MESSAGE_UNDECODABLE`, `PURPOSE_REQUIRED`; its comment lists what it answers beyond these.
+    `TOKEN_NOT_YET_VALID`, PERMISSION_DENIED `ROLE_MISSING`, `CASE_NOT_ASSIGNED`, INVALID_ARGUMENT
+    `MESSAGE_UNDECODABLE`, `PURPOSE_REQUIRED`, and RESOURCE_EXHAUSTED `QUOTA_EXCEEDED`; its comment lists what it answers beyond these.
     Invalid requests carry `google.rpc.BadRequest` too, with the path of each field at fault, and
-    `UNAVAILABLE` and `QUEUE_FULL` carry `google.rpc.RetryInfo`. New reasons may be added: treat one
+    `UNAVAILABLE`, `QUEUE_FULL` and `QUOTA_EXCEEDED` carry `google.rpc.RetryInfo`. New reasons may be added: treat one
     that you do not know as you treat its status code.
     """
 
@@ -261,8 +286,10 @@ metadata.
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 8
 """DEADLINE_EXCEEDED. The call's deadline passed before the work was done. A unary call is answered
 a tenth of its time, at most 0.1 s, before its deadline, so that this arrives; a client whose
-clock or network is slower than that tells the deadline itself. Or nothing of an upload has come
-for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`); it can be resumed.
+clock or network is slower than that tells the deadline itself. Or too little of an upload has
+come for as long as the service waits for it (`HOMEWARD_UPLOAD_IDLE_SECONDS`,
+`HOMEWARD_UPLOAD_LEAST_BYTES`); it can be resumed. Or the call has lasted as long as any may, which
+is a day.
 """
 ERROR_REASON_RPC_UNKNOWN: ErrorReason.ValueType  # 9
 """UNIMPLEMENTED. The service has no such RPC: it is another service, or of another version.
@@ -274,6 +301,10 @@ Metadata: `size_bytes`, `limit_bytes`.
 """
 ERROR_REASON_MESSAGE_UNDECODABLE: ErrorReason.ValueType  # 11
 """INVALID_ARGUMENT. The bytes that came are no message of this RPC."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 12
+"""RESOURCE_EXHAUSTED. The caller asks for more than they may; try again later, less often or less at
+a time. Metadata: `limit`, which is `calls_per_second` or `concurrent_calls`, and `most`.
+"""
 ERROR_REASON_CAMERA_NOT_FOUND: ErrorReason.ValueType  # 20
 """NOT_FOUND. No such camera. Metadata: `camera_id`."""
 ERROR_REASON_CAMERA_EXISTS: ErrorReason.ValueType  # 21
@@ -326,12 +357,21 @@ what was removed. Metadata: `bucket`, `problem`.
 """
 ERROR_REASON_SCAN_LIMIT: ErrorReason.ValueType  # 36
 """RESOURCE_EXHAUSTED. As many scans, or as many segments of scans, are under way as the operator
-allows; the same call may work when one has ended. Metadata: `limit`, which is `scans` or
-`segments`, `under_way`, `most`.
+allows, in all or of one caller; the same call may work when one has ended. Metadata: `limit`, which
+is `scans`, `segments`, `caller_scans` or `caller_segments`, `under_way`, `most`.
 """
 ERROR_REASON_CAMERA_HAS_FOOTAGE: ErrorReason.ValueType  # 37
 """FAILED_PRECONDITION. Recordings of the camera are held or being uploaded, so it cannot be removed.
 Metadata: `camera_id`.
+"""
+ERROR_REASON_SCAN_NOT_TARGETED: ErrorReason.ValueType  # 38
+"""INVALID_ARGUMENT. The scan is not targeted, and does not say why it has to search everything.
+Metadata: `missing`, the fields of its scope that would make it so, separated by commas, alternatives
+among them by `|`.
+"""
+ERROR_REASON_SCAN_DECIDED: ErrorReason.ValueType  # 39
+"""FAILED_PRECONDITION. The scan is authorised already, or was refused, or its deadline has passed.
+Metadata: `scan_id`, `state`, which is `AUTHORISED`, `REFUSED` or `LAPSED`.
 """
 ERROR_REASON_SUBJECT_NOT_FOUND: ErrorReason.ValueType  # 40
 """NOT_FOUND. No such subject. Metadata: `subject_id`."""
@@ -382,6 +422,14 @@ ERROR_REASON_GALLERY_INCOMPLETE: ErrorReason.ValueType  # 54
 of Qdrant's data, and a search would pass them by. `SubjectService.RebuildGallery` makes them; so
 does the next sweep. Metadata: `subject_count`, `photo_count`.
 """
+ERROR_REASON_REVIEWER_DECIDED_BEFORE: ErrorReason.ValueType  # 55
+"""FAILED_PRECONDITION. The reviewer has decided on this sighting before; it awaits the decision of
+another person. Metadata: `sighting_id`.
+"""
+ERROR_REASON_REVIEWER_IS_REQUESTER: ErrorReason.ValueType  # 56
+"""PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
+confirm it. Metadata: `sighting_id`.
+"""
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
 The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -421,6 +469,8 @@ ERROR_REASON_PURPOSE_REQUIRED: ErrorReason.ValueType  # 76
 """INVALID_ARGUMENT. The call must say what it is for. Metadata: `missing`, the names of the gRPC
 metadata to send, `homeward-purpose` and `homeward-case`, separated by commas.
 """
+ERROR_REASON_OWN_SCAN: ErrorReason.ValueType  # 77
+"""PERMISSION_DENIED. Whoever asked for a scan may not authorise it themselves. Metadata: `scan_id`."""
 ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
 has one where `HOMEWARD_AUDIT_KEY_FILE` is set.

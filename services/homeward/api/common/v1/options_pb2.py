@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/common/v1/options.proto\x12\x16homeward.api.common.v1\x1a google/protobuf/descriptor.proto\"5\n\x06\x41\x63\x63\x65ss\x12+\n\x05roles\x18\x01 \x03(\x0e\x32\x1c.homeward.api.common.v1.Role*\xa8\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11ROLE_INVESTIGATOR\x10\x01\x12\x11\n\rROLE_REVIEWER\x10\x02\x12\x16\n\x12ROLE_SUBJECT_ADMIN\x10\x03\x12\x11\n\rROLE_UPLOADER\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x11\n\rROLE_OPERATOR\x10\x06\x12\x10\n\x0cROLE_SERVICE\x10\x07*\xd6\x01\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATION_NONE\x10\x01\x12\x18\n\x14OPERATION_COLLECTION\x10\x02\x12\x18\n\x14OPERATION_ALTERATION\x10\x03\x12\x1a\n\x16OPERATION_CONSULTATION\x10\x04\x12\x18\n\x14OPERATION_DISCLOSURE\x10\x05\x12\x19\n\x15OPERATION_COMBINATION\x10\x06\x12\x15\n\x11OPERATION_ERASURE\x10\x07:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1e.homeward.api.common.v1.Access:V\n\toperation\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0e\x32!.homeward.api.common.v1.Operationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$homeward/api/common/v1/options.proto\x12\x16homeward.api.common.v1\x1a google/protobuf/descriptor.proto\"5\n\x06\x41\x63\x63\x65ss\x12+\n\x05roles\x18\x01 \x03(\x0e\x32\x1c.homeward.api.common.v1.Role*\xbd\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x15\n\x11ROLE_INVESTIGATOR\x10\x01\x12\x11\n\rROLE_REVIEWER\x10\x02\x12\x16\n\x12ROLE_SUBJECT_ADMIN\x10\x03\x12\x11\n\rROLE_UPLOADER\x10\x04\x12\x10\n\x0cROLE_AUDITOR\x10\x05\x12\x11\n\rROLE_OPERATOR\x10\x06\x12\x10\n\x0cROLE_SERVICE\x10\x07\x12\x13\n\x0fROLE_AUTHORISER\x10\x08*\xd6\x01\n\tOperation\x12\x19\n\x15OPERATION_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPERATION_NONE\x10\x01\x12\x18\n\x14OPERATION_COLLECTION\x10\x02\x12\x18\n\x14OPERATION_ALTERATION\x10\x03\x12\x1a\n\x16OPERATION_CONSULTATION\x10\x04\x12\x18\n\x14OPERATION_DISCLOSURE\x10\x05\x12\x19\n\x15OPERATION_COMBINATION\x10\x06\x12\x15\n\x11OPERATION_ERASURE\x10\x07:P\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1e.homeward.api.common.v1.Access:V\n\toperation\x12\x1e.google.protobuf.MethodOptions\x18\xd2\x86\x03 \x01(\x0e\x32!.homeward.api.common.v1.Operationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.common.v1.opti
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROLE']._serialized_start=154
-  _globals['_ROLE']._serialized_end=322
-  _globals['_OPERATION']._serialized_start=325
-  _globals['_OPERATION']._serialized_end=539
+  _globals['_ROLE']._serialized_end=343
+  _globals['_OPERATION']._serialized_start=346
+  _globals['_OPERATION']._serialized_end=560
   _globals['_ACCESS']._serialized_start=98
   _globals['_ACCESS']._serialized_end=151
 # @@protoc_insertion_point(module_scope)

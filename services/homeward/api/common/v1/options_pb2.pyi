@@ -43,6 +43,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Registers cameras and runs the system."""
     ROLE_SERVICE: _Role.ValueType  # 7
     """Another Homeward service or the scanner, known by the name in its certificate. No token gives it."""
+    ROLE_AUTHORISER: _Role.ValueType  # 8
+    """Authorises scans, or refuses them, which erases what they found."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """What a caller is trusted to do. A caller may hold several roles; an RPC lists those that may
@@ -66,6 +68,8 @@ ROLE_OPERATOR: Role.ValueType  # 6
 """Registers cameras and runs the system."""
 ROLE_SERVICE: Role.ValueType  # 7
 """Another Homeward service or the scanner, known by the name in its certificate. No token gives it."""
+ROLE_AUTHORISER: Role.ValueType  # 8
+"""Authorises scans, or refuses them, which erases what they found."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _Operation:

@@ -176,7 +176,9 @@ class Scan(_message.Message):
         STATE_FAILED: Scan._State.ValueType  # 4
         """None of its footage could be searched; `error` says why."""
         STATE_CANCELLED: Scan._State.ValueType  # 5
-        """Somebody cancelled it. What was found until then stands."""
+        """It was stopped: somebody cancelled it, and what was found until then stands; or its authorisation
+        was refused, and that is erased, see `authorisation`.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a scan is in its life."""
@@ -194,7 +196,9 @@ class Scan(_message.Message):
     STATE_FAILED: Scan.State.ValueType  # 4
     """None of its footage could be searched; `error` says why."""
     STATE_CANCELLED: Scan.State.ValueType  # 5
-    """Somebody cancelled it. What was found until then stands."""
+    """It was stopped: somebody cancelled it, and what was found until then stands; or its authorisation
+    was refused, and that is erased, see `authorisation`.
+    """
 
     SCAN_ID_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
@@ -204,10 +208,15 @@ class Scan(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    JUSTIFICATION_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    AUTHORISATION_FIELD_NUMBER: _builtins.int
     scan_id: _builtins.str
     """Its id."""
     state: Global___Scan.State.ValueType
     """Where it is in its life. Output only."""
+    requester: _builtins.str
+    """Who asked for it: the caller, or as stated where nobody is checked. Empty: not known. Output only."""
     @_builtins.property
     def scope(self) -> Global___ScanScope:
         """What it searches."""
@@ -232,6 +241,14 @@ class Scan(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it reached its last state. Output only."""
 
+    @_builtins.property
+    def justification(self) -> Global___ScanJustification:
+        """Why it is made, as stated when it was created. Output only."""
+
+    @_builtins.property
+    def authorisation(self) -> Global___ScanAuthorisation:
+        """Whether it is authorised. Output only."""
+
     def __init__(
         self,
         *,
@@ -243,14 +260,147 @@ class Scan(_message.Message):
         error: _status_pb2.Status | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        justification: Global___ScanJustification | None = ...,
+        requester: _builtins.str = ...,
+        authorisation: Global___ScanAuthorisation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "progress", b"progress", "scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorisation", b"authorisation", "coverage", b"coverage", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "justification", b"justification", "progress", b"progress", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "progress", b"progress", "scan_id", b"scan_id", "scope", b"scope", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorisation", b"authorisation", "coverage", b"coverage", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "justification", b"justification", "progress", b"progress", "requester", b"requester", "scan_id", b"scan_id", "scope", b"scope", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Scan: _TypeAlias = Scan  # noqa: Y015
+
+@_typing.final
+class ScanJustification(_message.Message):
+    """Why a scan is made. The texts are of one line or several, without other control characters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVERYTHING_FIELD_NUMBER: _builtins.int
+    EVERYTHING_REASON_FIELD_NUMBER: _builtins.int
+    NECESSITY_FIELD_NUMBER: _builtins.int
+    LESS_INTRUSIVE_MEANS_FIELD_NUMBER: _builtins.int
+    everything: _builtins.bool
+    """Search although the scope is not targeted: it names no subjects; or neither recordings, nor cameras
+    and a start. Needs `everything_reason`.
+    """
+    everything_reason: _builtins.str
+    """Why a targeted scope would not do, at most 1000 characters. Only with `everything`."""
+    necessity: _builtins.str
+    """Why the search is necessary, at most 2000 characters. A server that awaits authorisations refuses a
+    scan without it.
+    """
+    less_intrusive_means: _builtins.str
+    """What less intrusive means were tried, or why there are none, at most 2000 characters."""
+    def __init__(
+        self,
+        *,
+        everything: _builtins.bool = ...,
+        everything_reason: _builtins.str = ...,
+        necessity: _builtins.str = ...,
+        less_intrusive_means: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["everything", b"everything", "everything_reason", b"everything_reason", "less_intrusive_means", b"less_intrusive_means", "necessity", b"necessity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanJustification: _TypeAlias = ScanJustification  # noqa: Y015
+
+@_typing.final
+class ScanAuthorisation(_message.Message):
+    """Whether a scan may be made. A scan runs while its authorisation is awaited. If that is refused, or does
+    not come in time, the scan is stopped, and what it found is erased, confirmed sightings too, unless
+    another scan has found the same.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _State:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _StateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[ScanAuthorisation._State.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        STATE_UNSPECIFIED: ScanAuthorisation._State.ValueType  # 0
+        """Not a state; never sent."""
+        STATE_NOT_REQUIRED: ScanAuthorisation._State.ValueType  # 1
+        """Nobody has to authorise it. Somebody may, or may refuse it."""
+        STATE_AWAITED: ScanAuthorisation._State.ValueType  # 2
+        """It is to be decided before `deadline_time`."""
+        STATE_AUTHORISED: ScanAuthorisation._State.ValueType  # 3
+        """It is authorised."""
+        STATE_REFUSED: ScanAuthorisation._State.ValueType  # 4
+        """Somebody has refused it."""
+        STATE_LAPSED: ScanAuthorisation._State.ValueType  # 5
+        """Nobody has decided before `deadline_time`: it counts as refused."""
+
+    class State(_State, metaclass=_StateEnumTypeWrapper):
+        """Where the authorisation of a scan is in its life."""
+
+    STATE_UNSPECIFIED: ScanAuthorisation.State.ValueType  # 0
+    """Not a state; never sent."""
+    STATE_NOT_REQUIRED: ScanAuthorisation.State.ValueType  # 1
+    """Nobody has to authorise it. Somebody may, or may refuse it."""
+    STATE_AWAITED: ScanAuthorisation.State.ValueType  # 2
+    """It is to be decided before `deadline_time`."""
+    STATE_AUTHORISED: ScanAuthorisation.State.ValueType  # 3
+    """It is authorised."""
+    STATE_REFUSED: ScanAuthorisation.State.ValueType  # 4
+    """Somebody has refused it."""
+    STATE_LAPSED: ScanAuthorisation.State.ValueType  # 5
+    """Nobody has decided before `deadline_time`: it counts as refused."""
+
+    STATE_FIELD_NUMBER: _builtins.int
+    DEADLINE_TIME_FIELD_NUMBER: _builtins.int
+    DECIDER_FIELD_NUMBER: _builtins.int
+    DECIDE_TIME_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    state: Global___ScanAuthorisation.State.ValueType
+    """Where it is in its life."""
+    decider: _builtins.str
+    """Who has decided: the caller, or as stated where nobody is checked. Empty while nobody has."""
+    reference: _builtins.str
+    """Where the authorisation is on file, as stated with it."""
+    reason: _builtins.str
+    """Why it was refused."""
+    @_builtins.property
+    def deadline_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it is awaited. Absent where none is required."""
+
+    @_builtins.property
+    def decide_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was decided, or lapsed."""
+
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When what the scan had found was erased. Absent while that is not done: it is tried again until then.
+        `RetentionService.GetScanErasureCertificate` tells what became of it.
+        """
+
+    def __init__(
+        self,
+        *,
+        state: Global___ScanAuthorisation.State.ValueType = ...,
+        deadline_time: _timestamp_pb2.Timestamp | None = ...,
+        decider: _builtins.str = ...,
+        decide_time: _timestamp_pb2.Timestamp | None = ...,
+        reference: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "decide_time", b"decide_time", "erase_time", b"erase_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_time", b"deadline_time", "decide_time", b"decide_time", "decider", b"decider", "erase_time", b"erase_time", "reason", b"reason", "reference", b"reference", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScanAuthorisation: _TypeAlias = ScanAuthorisation  # noqa: Y015
 
 @_typing.final
 class ScanScope(_message.Message):

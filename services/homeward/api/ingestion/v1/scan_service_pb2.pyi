@@ -27,23 +27,37 @@ class CreateScanRequest(_message.Message):
 
     SCOPE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    JUSTIFICATION_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The client's own id of this request, so that a retry does not search twice: at most 64 of
     `A-Z`, `a-z`, `0-9`, `-` and `_`. Empty: every call makes a scan.
     """
+    requester: _builtins.str
+    """Who asks for it, at most 200 characters. Where callers are checked it is the caller, whatever stands
+    here.
+    """
     @_builtins.property
     def scope(self) -> _scan_pb2.ScanScope:
-        """The scope. Absent: all footage, for all open subjects."""
+        """The scope. Absent: all footage, for all open subjects, which needs `justification.everything` where
+        scans must be targeted.
+        """
+
+    @_builtins.property
+    def justification(self) -> _scan_pb2.ScanJustification:
+        """Why it is made."""
 
     def __init__(
         self,
         *,
         scope: _scan_pb2.ScanScope | None = ...,
         request_id: _builtins.str = ...,
+        justification: _scan_pb2.ScanJustification | None = ...,
+        requester: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["justification", b"justification", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["justification", b"justification", "request_id", b"request_id", "requester", b"requester", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -286,6 +300,170 @@ class CancelScanResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelScanResponse: _TypeAlias = CancelScanResponse  # noqa: Y015
+
+@_typing.final
+class AuthoriseScanRequest(_message.Message):
+    """An authorisation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    AUTHORISER_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scan's id. Required."""
+    reference: _builtins.str
+    """Where the authorisation is on file, 1 to 200 characters. Required."""
+    authoriser: _builtins.str
+    """Who authorises it, at most 200 characters. Where callers are checked it is the caller, whatever
+    stands here; elsewhere it must not be empty.
+    """
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        authoriser: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authoriser", b"authoriser", "reference", b"reference", "scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthoriseScanRequest: _TypeAlias = AuthoriseScanRequest  # noqa: Y015
+
+@_typing.final
+class AuthoriseScanResponse(_message.Message):
+    """The scan as authorised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scan(self) -> _scan_pb2.Scan:
+        """The scan."""
+
+    def __init__(
+        self,
+        *,
+        scan: _scan_pb2.Scan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthoriseScanResponse: _TypeAlias = AuthoriseScanResponse  # noqa: Y015
+
+@_typing.final
+class RefuseScanRequest(_message.Message):
+    """A refusal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    AUTHORISER_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scan's id. Required."""
+    reason: _builtins.str
+    """Why, 1 to 1000 characters. Required."""
+    authoriser: _builtins.str
+    """Who refuses it, at most 200 characters. Where callers are checked it is the caller, whatever stands
+    here; elsewhere it must not be empty.
+    """
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        authoriser: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authoriser", b"authoriser", "reason", b"reason", "scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseScanRequest: _TypeAlias = RefuseScanRequest  # noqa: Y015
+
+@_typing.final
+class RefuseScanResponse(_message.Message):
+    """The scan as refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def scan(self) -> _scan_pb2.Scan:
+        """The scan."""
+
+    def __init__(
+        self,
+        *,
+        scan: _scan_pb2.Scan | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefuseScanResponse: _TypeAlias = RefuseScanResponse  # noqa: Y015
+
+@_typing.final
+class GetUseRecordRequest(_message.Message):
+    """Which scan to give out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """Its id. Required."""
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUseRecordRequest: _TypeAlias = GetUseRecordRequest  # noqa: Y015
+
+@_typing.final
+class GetUseRecordResponse(_message.Message):
+    """The use record of a scan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """The record, JSON in UTF-8 in the canonical form of RFC 8785."""
+    note: _builtins.str
+    """A signed note (https://c2sp.org/signed-note) with the record's SHA-256."""
+    verifier_key: _builtins.str
+    """The key that verifies it, as `NAME+ID+KEY`: that of the audit trail's checkpoints."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        note: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "record", b"record", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetUseRecordResponse: _TypeAlias = GetUseRecordResponse  # noqa: Y015
 
 @_typing.final
 class WatchScanRequest(_message.Message):

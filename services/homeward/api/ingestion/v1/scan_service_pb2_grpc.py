@@ -61,6 +61,21 @@ class ScanServiceStub:
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanResponse.FromString,
                 _registered_method=True)
+        self.AuthoriseScan = channel.unary_unary(
+                '/homeward.api.ingestion.v1.ScanService/AuthoriseScan',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanResponse.FromString,
+                _registered_method=True)
+        self.RefuseScan = channel.unary_unary(
+                '/homeward.api.ingestion.v1.ScanService/RefuseScan',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.FromString,
+                _registered_method=True)
+        self.GetUseRecord = channel.unary_unary(
+                '/homeward.api.ingestion.v1.ScanService/GetUseRecord',
+                request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.FromString,
+                _registered_method=True)
         self.WatchScan = channel.unary_stream(
                 '/homeward.api.ingestion.v1.ScanService/WatchScan',
                 request_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.WatchScanRequest.SerializeToString,
@@ -76,10 +91,12 @@ class ScanServiceServicer:
     def CreateScan(self, request, context):
         """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
         afterwards: recordings that were taken in before it was created. The same `request_id` with the
-        same scope gives the same scan. Scans take turns at the scanners, however large they are.
+        same scope and justification gives the same scan. Scans take turns at the scanners, however large
+        they are. A server may refuse scans that are not targeted, and may await that they are authorised,
+        by its settings.
 
         Possible errors:
-        - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+        - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`, `SCAN_NOT_TARGETED`
         - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
         - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
         `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
@@ -143,6 +160,52 @@ class ScanServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AuthoriseScan(self, request, context):
+        """Notes that a scan is authorised. The same again by the same person changes nothing. The answer is as
+        those of `ListScans`.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `SCAN_DECIDED`
+        - PERMISSION_DENIED `OWN_SCAN`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefuseScan(self, request, context):
+        """Refuses to authorise a scan: stops it, and erases what it found; see `ScanAuthorisation`. What the
+        call does not finish, the service goes on with by itself; so does the same call again. A scan that is
+        authorised stays so. The answer is as those of `ListScans`.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `SCAN_DECIDED`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUseRecord(self, request, context):
+        """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+        who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+        coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+        As things are now. docs/audit.md says what is in it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchScan(self, request, context):
         """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
         second at most, until the scan ends. The first and the last message with the scan have all of it,
@@ -185,6 +248,21 @@ def add_ScanServiceServicer_to_server(servicer, server):
                     servicer.CancelScan,
                     request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanRequest.FromString,
                     response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanResponse.SerializeToString,
+            ),
+            'AuthoriseScan': grpc.unary_unary_rpc_method_handler(
+                    servicer.AuthoriseScan,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanResponse.SerializeToString,
+            ),
+            'RefuseScan': grpc.unary_unary_rpc_method_handler(
+                    servicer.RefuseScan,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.SerializeToString,
+            ),
+            'GetUseRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUseRecord,
+                    request_deserializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.SerializeToString,
             ),
             'WatchScan': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchScan,
@@ -329,6 +407,87 @@ class ScanService:
             '/homeward.api.ingestion.v1.ScanService/CancelScan',
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanRequest.SerializeToString,
             homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.CancelScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AuthoriseScan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.ScanService/AuthoriseScan',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.AuthoriseScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefuseScan(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.ScanService/RefuseScan',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.RefuseScanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUseRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.ingestion.v1.ScanService/GetUseRecord',
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordRequest.SerializeToString,
+            homeward_dot_api_dot_ingestion_dot_v1_dot_scan__service__pb2.GetUseRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,10 +38,12 @@ class ScanServiceStub:
     CreateScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.CreateScanRequest, _scan_service_pb2.CreateScanResponse]
     """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
     afterwards: recordings that were taken in before it was created. The same `request_id` with the
-    same scope gives the same scan. Scans take turns at the scanners, however large they are.
+    same scope and justification gives the same scan. Scans take turns at the scanners, however large
+    they are. A server may refuse scans that are not targeted, and may await that they are authorised,
+    by its settings.
 
     Possible errors:
-    - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+    - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`, `SCAN_NOT_TARGETED`
     - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
     - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
       `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
@@ -85,6 +87,40 @@ class ScanServiceStub:
     - FAILED_PRECONDITION `SCAN_ENDED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    AuthoriseScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.AuthoriseScanRequest, _scan_service_pb2.AuthoriseScanResponse]
+    """Notes that a scan is authorised. The same again by the same person changes nothing. The answer is as
+    those of `ListScans`.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `SCAN_DECIDED`
+    - PERMISSION_DENIED `OWN_SCAN`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    RefuseScan: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.RefuseScanRequest, _scan_service_pb2.RefuseScanResponse]
+    """Refuses to authorise a scan: stops it, and erases what it found; see `ScanAuthorisation`. What the
+    call does not finish, the service goes on with by itself; so does the same call again. A scan that is
+    authorised stays so. The answer is as those of `ListScans`.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `SCAN_DECIDED`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetUseRecord: _grpc.UnaryUnaryMultiCallable[_scan_service_pb2.GetUseRecordRequest, _scan_service_pb2.GetUseRecordResponse]
+    """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+    who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+    coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+    As things are now. docs/audit.md says what is in it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchScan: _grpc.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]
     """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
     second at most, until the scan ends. The first and the last message with the scan have all of it,
@@ -107,10 +143,12 @@ class ScanServiceAsyncStub(ScanServiceStub):
     CreateScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.CreateScanRequest, _scan_service_pb2.CreateScanResponse]  # type: ignore[assignment]
     """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
     afterwards: recordings that were taken in before it was created. The same `request_id` with the
-    same scope gives the same scan. Scans take turns at the scanners, however large they are.
+    same scope and justification gives the same scan. Scans take turns at the scanners, however large
+    they are. A server may refuse scans that are not targeted, and may await that they are authorised,
+    by its settings.
 
     Possible errors:
-    - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+    - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`, `SCAN_NOT_TARGETED`
     - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
     - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
       `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
@@ -154,6 +192,40 @@ class ScanServiceAsyncStub(ScanServiceStub):
     - FAILED_PRECONDITION `SCAN_ENDED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    AuthoriseScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.AuthoriseScanRequest, _scan_service_pb2.AuthoriseScanResponse]  # type: ignore[assignment]
+    """Notes that a scan is authorised. The same again by the same person changes nothing. The answer is as
+    those of `ListScans`.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `SCAN_DECIDED`
+    - PERMISSION_DENIED `OWN_SCAN`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    RefuseScan: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.RefuseScanRequest, _scan_service_pb2.RefuseScanResponse]  # type: ignore[assignment]
+    """Refuses to authorise a scan: stops it, and erases what it found; see `ScanAuthorisation`. What the
+    call does not finish, the service goes on with by itself; so does the same call again. A scan that is
+    authorised stays so. The answer is as those of `ListScans`.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `SCAN_DECIDED`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetUseRecord: _aio.UnaryUnaryMultiCallable[_scan_service_pb2.GetUseRecordRequest, _scan_service_pb2.GetUseRecordResponse]  # type: ignore[assignment]
+    """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+    who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+    coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+    As things are now. docs/audit.md says what is in it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     WatchScan: _aio.UnaryStreamMultiCallable[_scan_service_pb2.WatchScanRequest, _scan_service_pb2.WatchScanResponse]  # type: ignore[assignment]
     """Follows a scan: its present state and the candidates so far at once, then what changes, twice a
     second at most, until the scan ends. The first and the last message with the scan have all of it,
@@ -179,10 +251,12 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_scan_service_pb2.CreateScanResponse, _abc.Awaitable[_scan_service_pb2.CreateScanResponse]]:
         """Creates a scan and returns at once; `WatchScan` follows it. What is in its scope is found out
         afterwards: recordings that were taken in before it was created. The same `request_id` with the
-        same scope gives the same scan. Scans take turns at the scanners, however large they are.
+        same scope and justification gives the same scan. Scans take turns at the scanners, however large
+        they are. A server may refuse scans that are not targeted, and may await that they are authorised,
+        by its settings.
 
         Possible errors:
-        - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`
+        - INVALID_ARGUMENT `FIELD_INVALID`, `REQUEST_ID_REUSED`, `SCAN_NOT_TARGETED`
         - NOT_FOUND `CAMERA_NOT_FOUND`, `FOOTAGE_NOT_FOUND`, `SUBJECT_NOT_FOUND`
         - FAILED_PRECONDITION `SCAN_SCOPE_EMPTY`, `NO_OPEN_SUBJECTS`, `SUBJECT_CLOSED`,
           `FOOTAGE_EXPIRED`, `POLICY_NOT_APPROVED`, `POLICY_EXPIRED`, `POLICY_MODEL_MISMATCH`,
@@ -248,6 +322,58 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SCAN_NOT_FOUND`
         - FAILED_PRECONDITION `SCAN_ENDED`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def AuthoriseScan(
+        self,
+        request: _scan_service_pb2.AuthoriseScanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scan_service_pb2.AuthoriseScanResponse, _abc.Awaitable[_scan_service_pb2.AuthoriseScanResponse]]:
+        """Notes that a scan is authorised. The same again by the same person changes nothing. The answer is as
+        those of `ListScans`.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `SCAN_DECIDED`
+        - PERMISSION_DENIED `OWN_SCAN`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def RefuseScan(
+        self,
+        request: _scan_service_pb2.RefuseScanRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scan_service_pb2.RefuseScanResponse, _abc.Awaitable[_scan_service_pb2.RefuseScanResponse]]:
+        """Refuses to authorise a scan: stops it, and erases what it found; see `ScanAuthorisation`. What the
+        call does not finish, the service goes on with by itself; so does the same call again. A scan that is
+        authorised stays so. The answer is as those of `ListScans`.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `SCAN_DECIDED`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def GetUseRecord(
+        self,
+        request: _scan_service_pb2.GetUseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_scan_service_pb2.GetUseRecordResponse, _abc.Awaitable[_scan_service_pb2.GetUseRecordResponse]]:
+        """Gives a scan out as one signed document for the file of a case: what it searched, for whom, why and
+        who authorised it; digests of the photographs and recordings; model, policy and its error rates;
+        coverage; what was found, who decided on that, what was disclosed; and where the audit trail says so.
+        As things are now. docs/audit.md says what is in it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -181,7 +181,9 @@ class ApprovePolicyRequest(_message.Message):
     policy_id: _builtins.str
     """The policy. Required."""
     approver: _builtins.str
-    """Who approves it, 1 to 200 characters. Required."""
+    """Who approves it. Where callers are checked it is the caller, whatever stands here; elsewhere it is
+    required, 1 to 200 characters.
+    """
     note: _builtins.str
     """Why, or under what conditions, at most 1000 characters."""
     @_builtins.property

@@ -29,27 +29,35 @@ from homeward.api.common.v1 import retention_pb2 as homeward_dot_api_dot_common_
 from homeward.api.matching.v1 import subject_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0homeward/api/matching/v1/retention_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/common/v1/retention.proto\x1a&homeward/api/matching/v1/subject.proto\"\x1b\n\x19GetRetentionReportRequest\"\xdc\x02\n\x1aGetRetentionReportResponse\x12/\n\x0breport_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04held\x18\x02 \x03(\x0b\x32 .homeward.api.common.v1.HeldData\x12\x16\n\x0estore_problems\x18\x03 \x03(\t\x12\x13\n\x0brebuild_due\x18\x04 \x01(\x08\x12\x38\n\tlifecycle\x18\x05 \x01(\x0b\x32%.homeward.api.common.v1.LifecycleSpan\x12<\n\nencryption\x18\x06 \x03(\x0b\x32(.homeward.api.common.v1.BucketEncryption\x12\x1b\n\x13unknown_collections\x18\x07 \x03(\t\x12\x1b\n\x13lost_sighting_count\x18\x08 \x01(\x05\"8\n\x1cGetErasureCertificateRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"b\n\x1dGetErasureCertificateResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate2\xc1\x02\n\x10RetentionService\x12\x90\x01\n\x12GetRetentionReport\x12\x33.homeward.api.matching.v1.GetRetentionReportRequest\x1a\x34.homeward.api.matching.v1.GetRetentionReportResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x12\x99\x01\n\x15GetErasureCertificate\x12\x36.homeward.api.matching.v1.GetErasureCertificateRequest\x1a\x37.homeward.api.matching.v1.GetErasureCertificateResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x03\x05\x90\xb5\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0homeward/api/matching/v1/retention_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/common/v1/retention.proto\x1a&homeward/api/matching/v1/subject.proto\"9\n GetScanErasureCertificateRequest\x12\x15\n\x07scan_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"f\n!GetScanErasureCertificateResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"\x1b\n\x19GetRetentionReportRequest\"\xdc\x02\n\x1aGetRetentionReportResponse\x12/\n\x0breport_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x04held\x18\x02 \x03(\x0b\x32 .homeward.api.common.v1.HeldData\x12\x16\n\x0estore_problems\x18\x03 \x03(\t\x12\x13\n\x0brebuild_due\x18\x04 \x01(\x08\x12\x38\n\tlifecycle\x18\x05 \x01(\x0b\x32%.homeward.api.common.v1.LifecycleSpan\x12<\n\nencryption\x18\x06 \x03(\x0b\x32(.homeward.api.common.v1.BucketEncryption\x12\x1b\n\x13unknown_collections\x18\x07 \x03(\t\x12\x1b\n\x13lost_sighting_count\x18\x08 \x01(\x05\"8\n\x1cGetErasureCertificateRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"b\n\x1dGetErasureCertificateResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate2\xea\x03\n\x10RetentionService\x12\x90\x01\n\x12GetRetentionReport\x12\x33.homeward.api.matching.v1.GetRetentionReportRequest\x1a\x34.homeward.api.matching.v1.GetRetentionReportResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x05\x06\x90\xb5\x18\x04\x12\x99\x01\n\x15GetErasureCertificate\x12\x36.homeward.api.matching.v1.GetErasureCertificateRequest\x1a\x37.homeward.api.matching.v1.GetErasureCertificateResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x03\x05\x90\xb5\x18\x04\x12\xa6\x01\n\x19GetScanErasureCertificate\x12:.homeward.api.matching.v1.GetScanErasureCertificateRequest\x1a;.homeward.api.matching.v1.GetScanErasureCertificateResponse\"\x10\x90\x02\x01\x8a\xb5\x18\x05\n\x03\x01\x08\x05\x90\xb5\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'homeward.api.matching.v1.retention_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETSCANERASURECERTIFICATEREQUEST'].fields_by_name['scan_id']._loaded_options = None
+  _globals['_GETSCANERASURECERTIFICATEREQUEST'].fields_by_name['scan_id']._serialized_options = b'\342A\001\002'
   _globals['_GETERASURECERTIFICATEREQUEST'].fields_by_name['subject_id']._loaded_options = None
   _globals['_GETERASURECERTIFICATEREQUEST'].fields_by_name['subject_id']._serialized_options = b'\342A\001\002'
   _globals['_RETENTIONSERVICE'].methods_by_name['GetRetentionReport']._loaded_options = None
   _globals['_RETENTIONSERVICE'].methods_by_name['GetRetentionReport']._serialized_options = b'\220\002\001\212\265\030\004\n\002\005\006\220\265\030\004'
   _globals['_RETENTIONSERVICE'].methods_by_name['GetErasureCertificate']._loaded_options = None
   _globals['_RETENTIONSERVICE'].methods_by_name['GetErasureCertificate']._serialized_options = b'\220\002\001\212\265\030\004\n\002\003\005\220\265\030\004'
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=262
-  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=289
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=292
-  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=640
-  _globals['_GETERASURECERTIFICATEREQUEST']._serialized_start=642
-  _globals['_GETERASURECERTIFICATEREQUEST']._serialized_end=698
-  _globals['_GETERASURECERTIFICATERESPONSE']._serialized_start=700
-  _globals['_GETERASURECERTIFICATERESPONSE']._serialized_end=798
-  _globals['_RETENTIONSERVICE']._serialized_start=801
-  _globals['_RETENTIONSERVICE']._serialized_end=1122
+  _globals['_RETENTIONSERVICE'].methods_by_name['GetScanErasureCertificate']._loaded_options = None
+  _globals['_RETENTIONSERVICE'].methods_by_name['GetScanErasureCertificate']._serialized_options = b'\220\002\001\212\265\030\005\n\003\001\010\005\220\265\030\004'
+  _globals['_GETSCANERASURECERTIFICATEREQUEST']._serialized_start=262
+  _globals['_GETSCANERASURECERTIFICATEREQUEST']._serialized_end=319
+  _globals['_GETSCANERASURECERTIFICATERESPONSE']._serialized_start=321
+  _globals['_GETSCANERASURECERTIFICATERESPONSE']._serialized_end=423
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_start=425
+  _globals['_GETRETENTIONREPORTREQUEST']._serialized_end=452
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_start=455
+  _globals['_GETRETENTIONREPORTRESPONSE']._serialized_end=803
+  _globals['_GETERASURECERTIFICATEREQUEST']._serialized_start=805
+  _globals['_GETERASURECERTIFICATEREQUEST']._serialized_end=861
+  _globals['_GETERASURECERTIFICATERESPONSE']._serialized_start=863
+  _globals['_GETERASURECERTIFICATERESPONSE']._serialized_end=961
+  _globals['_RETENTIONSERVICE']._serialized_start=964
+  _globals['_RETENTIONSERVICE']._serialized_end=1454
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,11 @@ class RetentionServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateResponse.FromString,
                 _registered_method=True)
+        self.GetScanErasureCertificate = channel.unary_unary(
+                '/homeward.api.matching.v1.RetentionService/GetScanErasureCertificate',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateResponse.FromString,
+                _registered_method=True)
 
 
 class RetentionServiceServicer:
@@ -74,6 +79,19 @@ class RetentionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetScanErasureCertificate(self, request, context):
+        """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
+        pending then may be erased by now.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RetentionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -86,6 +104,11 @@ def add_RetentionServiceServicer_to_server(servicer, server):
                     servicer.GetErasureCertificate,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateResponse.SerializeToString,
+            ),
+            'GetScanErasureCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScanErasureCertificate,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,6 +166,33 @@ class RetentionService:
             '/homeward.api.matching.v1.RetentionService/GetErasureCertificate',
             homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetErasureCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetScanErasureCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.RetentionService/GetScanErasureCertificate',
+            homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_retention__service__pb2.GetScanErasureCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,15 @@ class RetentionServiceStub:
     - NOT_FOUND `SUBJECT_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    GetScanErasureCertificate: _grpc.UnaryUnaryMultiCallable[_retention_service_pb2.GetScanErasureCertificateRequest, _retention_service_pb2.GetScanErasureCertificateResponse]
+    """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
+    pending then may be erased by now.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
 
 @_typing.type_check_only
 class RetentionServiceAsyncStub(RetentionServiceStub):
@@ -67,6 +76,15 @@ class RetentionServiceAsyncStub(RetentionServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SUBJECT_NOT_FOUND`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetScanErasureCertificate: _aio.UnaryUnaryMultiCallable[_retention_service_pb2.GetScanErasureCertificateRequest, _retention_service_pb2.GetScanErasureCertificateResponse]  # type: ignore[assignment]
+    """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
+    pending then may be erased by now.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SCAN_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -97,6 +115,21 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SUBJECT_NOT_FOUND`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def GetScanErasureCertificate(
+        self,
+        request: _retention_service_pb2.GetScanErasureCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retention_service_pb2.GetScanErasureCertificateResponse, _abc.Awaitable[_retention_service_pb2.GetScanErasureCertificateResponse]]:
+        """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
+        pending then may be erased by now.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SCAN_NOT_FOUND`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from homeward.api.common.v1 import policy_pb2 as _policy_pb2
 from homeward.api.common.v1 import types_pb2 as _types_pb2
@@ -78,6 +80,10 @@ class Sighting(_message.Message):
         sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
         `footage_id` and `state`.
         """
+        STATE_AWAITING_SECOND: Sighting._State.ValueType  # 6
+        """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
+        where the installation asks for two reviewers. Erased with its footage, as an unreviewed one.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where a sighting is in its life."""
@@ -96,6 +102,10 @@ class Sighting(_message.Message):
     """It was erased, with its subject or its footage, or because another sighting took it in; only
     sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
     `footage_id` and `state`.
+    """
+    STATE_AWAITING_SECOND: Sighting.State.ValueType  # 6
+    """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
+    where the installation asks for two reviewers. Erased with its footage, as an unreviewed one.
     """
 
     SIGHTING_ID_FIELD_NUMBER: _builtins.int
@@ -125,6 +135,9 @@ class Sighting(_message.Message):
     STILL_GONE_FIELD_NUMBER: _builtins.int
     FOOTAGE_SHA256_FIELD_NUMBER: _builtins.int
     CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
+    REVIEWS_FIELD_NUMBER: _builtins.int
+    REQUESTERS_FIELD_NUMBER: _builtins.int
+    AWAITED_REVIEW_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
     same id, whichever scan it comes from.
@@ -197,7 +210,7 @@ class Sighting(_message.Message):
 
     @_builtins.property
     def review(self) -> Global___Review:
-        """The judgement, when there is one. Output only."""
+        """The last judgement, when there is one. Output only."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -218,6 +231,24 @@ class Sighting(_message.Message):
         """How far the camera's clock was taken to be ahead of true time when it was found, as its operator
         had stated: `interval` and `best_shot_time` are what the clock showed less this. Absent when an
         earlier version of Homeward found it.
+        """
+
+    @_builtins.property
+    def reviews(self) -> _containers.RepeatedCompositeFieldContainer[Global___Review]:
+        """The judgements that count, one of each person, oldest first: of a confirmed sighting those who
+        confirmed it, and anybody who judged otherwise before. Output only.
+        """
+
+    @_builtins.property
+    def requesters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who asked for the scans that found it, each once, as far as is known: services that do not check
+        their callers, and earlier versions of Homeward, do not know. A scanner states at most one.
+        """
+
+    @_builtins.property
+    def awaited_review(self) -> Global___AwaitedReview:
+        """Whose judgement it lacks until it is confirmed. Absent of one that is confirmed or rejected.
+        Output only.
         """
 
     def __init__(
@@ -250,10 +281,13 @@ class Sighting(_message.Message):
         still_gone: _builtins.bool = ...,
         footage_sha256: _builtins.str = ...,
         clock_offset: _duration_pb2.Duration | None = ...,
+        reviews: _abc.Iterable[Global___Review] | None = ...,
+        requesters: _abc.Iterable[_builtins.str] | None = ...,
+        awaited_review: Global___AwaitedReview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "review", b"review", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "requesters", b"requesters", "review", b"review", "reviews", b"reviews", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015
@@ -269,6 +303,36 @@ class Sighting(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_uncertain) -> _WhichOneofReturnType__time_uncertain | None: ...
 
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
+
+@_typing.final
+class AwaitedReview(_message.Message):
+    """Whose judgement a sighting lacks until it is confirmed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRMATION_COUNT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_REVIEWERS_FIELD_NUMBER: _builtins.int
+    confirmation_count: _builtins.int
+    """How many more people must confirm it, at least 1."""
+    @_builtins.property
+    def excluded_reviewers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who cannot be among them: those who have confirmed or rejected it, and, where the installation
+        keeps searching and reviewing apart, those who asked for the scans that found it.
+        """
+
+    def __init__(
+        self,
+        *,
+        confirmation_count: _builtins.int = ...,
+        excluded_reviewers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmation_count", b"confirmation_count", "excluded_reviewers", b"excluded_reviewers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AwaitedReview: _TypeAlias = AwaitedReview  # noqa: Y015
 
 @_typing.final
 class Rejection(_message.Message):

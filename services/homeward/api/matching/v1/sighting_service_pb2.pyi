@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from homeward.api.common.v1 import types_pb2 as _types_pb2
 from homeward.api.matching.v1 import sighting_pb2 as _sighting_pb2
+from homeward.api.matching.v1 import subject_pb2 as _subject_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -88,7 +89,7 @@ class SightingFinding(_message.Message):
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
         `interval`, `best_shot_time`, the three offsets, the scores, `threshold`, `policy_id` and
-        `delete_time`. A scanner of this version also states `time_uncertain`.
+        `delete_time`. A scanner of this version also states `time_uncertain` and `requesters`.
         """
 
     @_builtins.property
@@ -174,6 +175,8 @@ class RecordedSighting(_message.Message):
         """Dropped: the subject is not open any more."""
         DISPOSITION_FOOTAGE_REMOVED: RecordedSighting._Disposition.ValueType  # 5
         """Dropped: the recording was removed, and what was found in it erased."""
+        DISPOSITION_SCAN_REFUSED: RecordedSighting._Disposition.ValueType  # 6
+        """Dropped: the scan's authorisation was refused."""
 
     class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
         """What was done."""
@@ -190,6 +193,8 @@ class RecordedSighting(_message.Message):
     """Dropped: the subject is not open any more."""
     DISPOSITION_FOOTAGE_REMOVED: RecordedSighting.Disposition.ValueType  # 5
     """Dropped: the recording was removed, and what was found in it erased."""
+    DISPOSITION_SCAN_REFUSED: RecordedSighting.Disposition.ValueType  # 6
+    """Dropped: the scan's authorisation was refused."""
 
     DISPOSITION_FIELD_NUMBER: _builtins.int
     SIGHTING_FIELD_NUMBER: _builtins.int
@@ -549,7 +554,9 @@ class ReviewSightingRequest(_message.Message):
     reason: _builtins.str
     """Why, at most 1000 characters."""
     reviewer: _builtins.str
-    """Who decides, 1 to 200 characters. Required."""
+    """Who decides. Where callers are checked it is the caller, whatever stands here; elsewhere it is
+    required, 1 to 200 characters.
+    """
     def __init__(
         self,
         *,
@@ -704,6 +711,126 @@ class EraseFootageSightingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EraseFootageSightingsResponse: _TypeAlias = EraseFootageSightingsResponse  # noqa: Y015
+
+@_typing.final
+class EraseScanSightingsRequest(_message.Message):
+    """The scan that was refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """Its id. Required."""
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseScanSightingsRequest: _TypeAlias = EraseScanSightingsRequest  # noqa: Y015
+
+@_typing.final
+class EraseScanSightingsResponse(_message.Message):
+    """What was erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def certificate(self) -> _subject_pb2.ErasureCertificate:
+        """What became of it, store by store."""
+
+    def __init__(
+        self,
+        *,
+        certificate: _subject_pb2.ErasureCertificate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseScanSightingsResponse: _TypeAlias = EraseScanSightingsResponse  # noqa: Y015
+
+@_typing.final
+class SealUseRecordRequest(_message.Message):
+    """A use record without what matching knows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    SCAN_FIELD_NUMBER: _builtins.int
+    scan_id: _builtins.str
+    """The scan. Required."""
+    scan: _builtins.bytes
+    """What ingestion knows: a JSON object in UTF-8. Required."""
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created. Required."""
+
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom it looked for. Empty: everybody."""
+
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it found."""
+
+    def __init__(
+        self,
+        *,
+        scan_id: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        scan: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "scan", b"scan", "scan_id", b"scan_id", "sighting_ids", b"sighting_ids", "subject_ids", b"subject_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealUseRecordRequest: _TypeAlias = SealUseRecordRequest  # noqa: Y015
+
+@_typing.final
+class SealUseRecordResponse(_message.Message):
+    """A use record."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORD_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    VERIFIER_KEY_FIELD_NUMBER: _builtins.int
+    record: _builtins.bytes
+    """The record, JSON in UTF-8 in the canonical form of RFC 8785."""
+    note: _builtins.str
+    """A signed note (https://c2sp.org/signed-note) with the record's SHA-256."""
+    verifier_key: _builtins.str
+    """The key that verifies it, as `NAME+ID+KEY`."""
+    def __init__(
+        self,
+        *,
+        record: _builtins.bytes = ...,
+        note: _builtins.str = ...,
+        verifier_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["note", b"note", "record", b"record", "verifier_key", b"verifier_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealUseRecordResponse: _TypeAlias = SealUseRecordResponse  # noqa: Y015
 
 @_typing.final
 class WatchSightingsRequest(_message.Message):

@@ -71,6 +71,16 @@ class SightingServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.FromString,
                 _registered_method=True)
+        self.EraseScanSightings = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/EraseScanSightings',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsResponse.FromString,
+                _registered_method=True)
+        self.SealUseRecord = channel.unary_unary(
+                '/homeward.api.matching.v1.SightingService/SealUseRecord',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordResponse.FromString,
+                _registered_method=True)
         self.WatchSightings = channel.unary_stream(
                 '/homeward.api.matching.v1.SightingService/WatchSightings',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.WatchSightingsRequest.SerializeToString,
@@ -139,10 +149,16 @@ class SightingServiceServicer:
         a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
         remembered.
 
+        Where the installation asks for two reviewers, a sighting that one has confirmed is in
+        `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+        again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+        people must reject what one has confirmed.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -170,6 +186,31 @@ class SightingServiceServicer:
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseScanSightings(self, request, context):
+        """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+        and what is remembered of them; what another scan has found too stays. What the scan finds after that
+        is not recorded. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SealUseRecord(self, request, context):
+        """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -229,6 +270,16 @@ def add_SightingServiceServicer_to_server(servicer, server):
                     servicer.EraseFootageSightings,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.SerializeToString,
+            ),
+            'EraseScanSightings': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseScanSightings,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsResponse.SerializeToString,
+            ),
+            'SealUseRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.SealUseRecord,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordResponse.SerializeToString,
             ),
             'WatchSightings': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSightings,
@@ -427,6 +478,60 @@ class SightingService:
             '/homeward.api.matching.v1.SightingService/EraseFootageSightings',
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseFootageSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseScanSightings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/EraseScanSightings',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.EraseScanSightingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SealUseRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SightingService/SealUseRecord',
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_sighting__service__pb2.SealUseRecordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -75,10 +75,16 @@ class SightingServiceStub:
     a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
     remembered.
 
+    Where the installation asks for two reviewers, a sighting that one has confirmed is in
+    `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+    again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+    people must reject what one has confirmed.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]
@@ -98,6 +104,23 @@ class SightingServiceStub:
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    EraseScanSightings: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    SealUseRecord: _grpc.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
@@ -160,10 +183,16 @@ class SightingServiceAsyncStub(SightingServiceStub):
     a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
     remembered.
 
+    Where the installation asks for two reviewers, a sighting that one has confirmed is in
+    `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+    again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+    people must reject what one has confirmed.
+
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SIGHTING_NOT_FOUND`
-    - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+    - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+    - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ExportSighting: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.ExportSightingRequest, _sighting_service_pb2.ExportSightingResponse]  # type: ignore[assignment]
@@ -183,6 +212,23 @@ class SightingServiceAsyncStub(SightingServiceStub):
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    EraseScanSightings: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.EraseScanSightingsRequest, _sighting_service_pb2.EraseScanSightingsResponse]  # type: ignore[assignment]
+    """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+    and what is remembered of them; what another scan has found too stays. What the scan finds after that
+    is not recorded. Repeating it erases what was left.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    SealUseRecord: _aio.UnaryUnaryMultiCallable[_sighting_service_pb2.SealUseRecordRequest, _sighting_service_pb2.SealUseRecordResponse]  # type: ignore[assignment]
+    """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
@@ -272,10 +318,16 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         a call whose answer was lost can be repeated. Of a rejection, the second answer has only what is
         remembered.
 
+        Where the installation asks for two reviewers, a sighting that one has confirmed is in
+        `STATE_AWAITING_SECOND` until another confirms it. Whoever confirmed or rejected it does not decide
+        again. A rejection of it by one person is kept beside the confirmation and erases nothing: two
+        people must reject what one has confirmed.
+
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SIGHTING_NOT_FOUND`
-        - FAILED_PRECONDITION `SIGHTING_REVIEWED`
+        - FAILED_PRECONDITION `SIGHTING_REVIEWED`, `REVIEWER_DECIDED_BEFORE`
+        - PERMISSION_DENIED `REVIEWER_IS_REQUESTER`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
@@ -307,6 +359,35 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def EraseScanSightings(
+        self,
+        request: _sighting_service_pb2.EraseScanSightingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.EraseScanSightingsResponse, _abc.Awaitable[_sighting_service_pb2.EraseScanSightingsResponse]]:
+        """Erases what a scan found whose authorisation was refused, confirmed sightings too, with their stills
+        and what is remembered of them; what another scan has found too stays. What the scan finds after that
+        is not recorded. Repeating it erases what was left.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def SealUseRecord(
+        self,
+        request: _sighting_service_pb2.SealUseRecordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sighting_service_pb2.SealUseRecordResponse, _abc.Awaitable[_sighting_service_pb2.SealUseRecordResponse]]:
+        """Adds to the use record of a scan what matching knows, and signs it; only ingestion calls it.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `AUDIT_KEY_MISSING`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

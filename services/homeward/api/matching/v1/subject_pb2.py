@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/matching/v1/subject.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/types.proto\"\xce\x04\n\x07Subject\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1c\n\x0e\x63\x61se_reference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05label\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\tage_group\x18\x04 \x01(\x0e\x32\".homeward.api.matching.v1.AgeGroupB\x04\xe2\x41\x01\x02\x12\x19\n\x0blegal_basis\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rauthorised_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0breview_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12<\n\x05state\x18\x08 \x01(\x0e\x32\'.homeward.api.matching.v1.Subject.StateB\x04\xe2\x41\x01\x03\x12H\n\x10reference_photos\x18\t \x03(\x0b\x32(.homeward.api.matching.v1.ReferencePhotoB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x0c \x01(\tB\x04\xe2\x41\x01\x01\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x10\n\x0cSTATE_CLOSED\x10\x02\"\xad\x01\n\x0eReferencePhoto\x12\x10\n\x08photo_id\x18\x01 \x01(\t\x12\x35\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x0f\n\x07quality\x18\x03 \x01(\x02\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08unusable\x18\x05 \x01(\x08\"\x91\x01\n\x12\x45rasureCertificate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x07\x65ntries\x18\x03 \x03(\x0b\x32&.homeward.api.matching.v1.ErasureEntry\"\xa7\x02\n\x0c\x45rasureEntry\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12?\n\x07outcome\x18\x04 \x01(\x0e\x32..homeward.api.matching.v1.ErasureEntry.Outcome\x12\x14\n\x0cverification\x18\x05 \x01(\t\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_ERASED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x12\n\x0eOUTCOME_FAILED\x10\x03*O\n\x08\x41geGroup\x12\x19\n\x15\x41GE_GROUP_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GE_GROUP_ADULT\x10\x01\x12\x13\n\x0f\x41GE_GROUP_CHILD\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&homeward/api/matching/v1/subject.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"homeward/api/common/v1/types.proto\"\xce\x04\n\x07Subject\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x1c\n\x0e\x63\x61se_reference\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05label\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12;\n\tage_group\x18\x04 \x01(\x0e\x32\".homeward.api.matching.v1.AgeGroupB\x04\xe2\x41\x01\x02\x12\x19\n\x0blegal_basis\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rauthorised_by\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0breview_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12<\n\x05state\x18\x08 \x01(\x0e\x32\'.homeward.api.matching.v1.Subject.StateB\x04\xe2\x41\x01\x03\x12H\n\x10reference_photos\x18\t \x03(\x0b\x32(.homeward.api.matching.v1.ReferencePhotoB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x0c \x01(\tB\x04\xe2\x41\x01\x01\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x10\n\x0cSTATE_CLOSED\x10\x02\"\xad\x01\n\x0eReferencePhoto\x12\x10\n\x08photo_id\x18\x01 \x01(\t\x12\x35\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\x12\x0f\n\x07quality\x18\x03 \x01(\x02\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08unusable\x18\x05 \x01(\x08\"\xa2\x01\n\x12\x45rasureCertificate\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x07\x65ntries\x18\x03 \x03(\x0b\x32&.homeward.api.matching.v1.ErasureEntry\x12\x0f\n\x07scan_id\x18\x04 \x01(\t\"\xa7\x02\n\x0c\x45rasureEntry\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12?\n\x07outcome\x18\x04 \x01(\x0e\x32..homeward.api.matching.v1.ErasureEntry.Outcome\x12\x14\n\x0cverification\x18\x05 \x01(\t\x12.\n\nuntil_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x12\n\x0eOUTCOME_ERASED\x10\x01\x12\x13\n\x0fOUTCOME_PENDING\x10\x02\x12\x12\n\x0eOUTCOME_FAILED\x10\x03*O\n\x08\x41geGroup\x12\x19\n\x15\x41GE_GROUP_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41GE_GROUP_ADULT\x10\x01\x12\x13\n\x0f\x41GE_GROUP_CHILD\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,8 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECT'].fields_by_name['update_time']._serialized_options = b'\342A\001\003'
   _globals['_SUBJECT'].fields_by_name['etag']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
-  _globals['_AGEGROUP']._serialized_start=1385
-  _globals['_AGEGROUP']._serialized_end=1464
+  _globals['_AGEGROUP']._serialized_start=1402
+  _globals['_AGEGROUP']._serialized_end=1481
   _globals['_SUBJECT']._serialized_start=171
   _globals['_SUBJECT']._serialized_end=761
   _globals['_SUBJECT_STATE']._serialized_start=697
@@ -67,9 +67,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFERENCEPHOTO']._serialized_start=764
   _globals['_REFERENCEPHOTO']._serialized_end=937
   _globals['_ERASURECERTIFICATE']._serialized_start=940
-  _globals['_ERASURECERTIFICATE']._serialized_end=1085
-  _globals['_ERASUREENTRY']._serialized_start=1088
-  _globals['_ERASUREENTRY']._serialized_end=1383
-  _globals['_ERASUREENTRY_OUTCOME']._serialized_start=1288
-  _globals['_ERASUREENTRY_OUTCOME']._serialized_end=1383
+  _globals['_ERASURECERTIFICATE']._serialized_end=1102
+  _globals['_ERASUREENTRY']._serialized_start=1105
+  _globals['_ERASUREENTRY']._serialized_end=1400
+  _globals['_ERASUREENTRY_OUTCOME']._serialized_start=1305
+  _globals['_ERASUREENTRY_OUTCOME']._serialized_end=1400
 # @@protoc_insertion_point(module_scope)

@@ -195,15 +195,18 @@ Global___ReferencePhoto: _TypeAlias = ReferencePhoto  # noqa: Y015
 
 @_typing.final
 class ErasureCertificate(_message.Message):
-    """What became of a subject's data, store by store."""
+    """What became of a subject's data, or of what a refused scan found, store by store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
     ERASE_TIME_FIELD_NUMBER: _builtins.int
     ENTRIES_FIELD_NUMBER: _builtins.int
+    SCAN_ID_FIELD_NUMBER: _builtins.int
     subject_id: _builtins.str
-    """The subject."""
+    """The subject. Empty in the certificate of a scan."""
+    scan_id: _builtins.str
+    """The scan. Empty in the certificate of a subject."""
     @_builtins.property
     def erase_time(self) -> _timestamp_pb2.Timestamp:
         """When the erasure was carried out."""
@@ -218,10 +221,11 @@ class ErasureCertificate(_message.Message):
         subject_id: _builtins.str = ...,
         erase_time: _timestamp_pb2.Timestamp | None = ...,
         entries: _abc.Iterable[Global___ErasureEntry] | None = ...,
+        scan_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "erase_time", b"erase_time", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "erase_time", b"erase_time", "scan_id", b"scan_id", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -229,7 +233,7 @@ Global___ErasureCertificate: _TypeAlias = ErasureCertificate  # noqa: Y015
 
 @_typing.final
 class ErasureEntry(_message.Message):
-    """What became of a subject's data in one store."""
+    """What became of such data in one store."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
