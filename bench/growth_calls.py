@@ -81,8 +81,8 @@ def register_cameras(stack: CountedStack, count: int) -> None:
 
 def upload_model(stack: CountedStack, folder: Path) -> str:
     """Upload a recording of half a minute; return its id."""
-    assert stack.services is not None, "it runs"
-    street = demo.street(folder, stack.services.addresses["embedding"]).footage
+    with stack.channel("embedding", as_service=True) as embedding:
+        street = demo.street(folder, embedding).footage
     data = street.read_bytes()
     return upload(stack, data, MODEL_DAY)
 
@@ -239,11 +239,11 @@ class People:
     """
 
     def __init__(self, stack: CountedStack) -> None:
-        assert stack.services is not None, "it runs"
         self._stack = stack
         photo = demo.group_photo()
         picture = pixels(photo)
-        found = demo.faces(photo, stack.services.addresses["embedding"])
+        with stack.channel("embedding", as_service=True) as embedding:
+            found = demo.faces(photo, embedding)
         self._portraits = [reference_photo(picture, box) for box in found]
         self._random = np.random.default_rng(16)
         self.subjects: list[str] = []
@@ -300,7 +300,7 @@ class People:
             types_pb2.Template(values=face / np.linalg.norm(face), model_digest=self._digest)
             for face in faces
         ]
-        with self._stack.channel("matching") as channel:
+        with self._stack.channel("matching", as_service=True) as channel:
             MatchingServiceStub(channel).Match(
                 matching_service_pb2.MatchRequest(probes=probes, subject_ids=subjects),
                 timeout=DEADLINE_SECONDS,

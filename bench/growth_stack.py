@@ -147,11 +147,11 @@ class CountedStack:
             http_client=urllib3.PoolManager(maxsize=FILL_THREADS),
         )
 
-    def channel(self, service: str) -> grpc.Channel:
-        """Open a channel to a service, which takes answers of any size."""
+    def channel(self, service: str, *, as_service: bool = False) -> grpc.Channel:
+        """Open a channel to a service, which takes answers of any size; see `RunningStack`."""
         assert self.services is not None, "it runs"
         size = ("grpc.max_receive_message_length", -1)
-        return grpc.insecure_channel(self.services.addresses[service], options=[size])
+        return self.services.channel(service, as_service=as_service, options=[size])
 
     def processes(self, module: str) -> list[psutil.Process]:
         """Return the processes of one service: the one that runs a module, and its cages."""

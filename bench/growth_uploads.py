@@ -37,7 +37,8 @@ def measure_uploads(folder: Path, sizes: Sequence[int]) -> Iterator[Row]:
     with CountedStack(folder) as stack:
         calls.register_cameras(stack, 1)
         assert stack.services is not None, "it runs"
-        street = demo.street(folder, stack.services.addresses["embedding"]).footage
+        with stack.channel("embedding", as_service=True) as embedding:
+            street = demo.street(folder, embedding).footage
         for number, size in enumerate(sizes):
             data = padded(street.read_bytes(), size * 1_000_000)
             file = folder / "padded.mp4"

@@ -62,7 +62,8 @@ def main() -> None:
         folder = Path(name)
         stack = started(folder / "data")
         photo = demo.group_photo()
-        boxes = demo.faces(photo, stack.addresses["embedding"])
+        with stack.channel("embedding", as_service=True) as embedding:
+            boxes = demo.faces(photo, embedding)
         picture = demo_footage.pixels(photo)
         footage = folder / "street.mp4"
         demo_footage.write_footage(footage, [demo_footage.cut_head(picture, boxes[0])])

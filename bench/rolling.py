@@ -504,11 +504,14 @@ def measure(
     with Cluster(folder / "data", settings) as cluster:
         ending = [float(settings[f"HOMEWARD_{name}_SECONDS"]) for name in ("DRAIN", "GRACE")]
         work = make_private_folder(folder / "load")
+        if street is None:
+            with grpc.insecure_channel(cluster.targets["embedding"]) as embedding:
+                street = demo.street(work, embedding)
         load = Load(
             cluster,
             work,
             counts,
-            street or demo.street(work, cluster.targets["embedding"]),
+            street,
             slow_upload_seconds=SLOW_UPLOAD * sum(ending),
         )
         with load.running():

@@ -387,7 +387,8 @@ def two_decoders(footage: Path) -> float:
 def measure_demo(folder: Path) -> list[Figures]:
     """Measure the scan alone, on the demo's street: what can be done without any data."""
     with stack() as running:
-        street = demo.street(folder, running.addresses["embedding"])
+        with running.channel("embedding", as_service=True) as embedding:
+            street = demo.street(folder, embedding)
         footage = street.footage
         running.enrol("one", [str(street.portraits[demo.ENROLLED])])
         add(running, footage, "bench")

@@ -32,7 +32,7 @@ from google.protobuf import timestamp_pb2
 
 from homeward.api.ingestion.v1 import footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.embedded.running import RunningStack
+from homeward.embedded.running import RunningStack, channel_credentials
 
 MIB = 1024 * 1024
 START = "2026-03-04T10:00:00Z"
@@ -183,7 +183,8 @@ class SlowClient:
 async def measure_slow(stack: RunningStack, count: int) -> None:
     """Print the memory of ingestion before, during and after slow uploads."""
     print(f"before: {ingestion_rss(stack):.0f} MB")
-    async with grpc.aio.insecure_channel(stack.addresses["ingestion"]) as channel:
+    credentials = channel_credentials(stack.data)
+    async with grpc.aio.secure_channel(stack.addresses["ingestion"], credentials) as channel:
         go_on = asyncio.Event()
         clients = [SlowClient(FootageServiceStub(channel), go_on) for _ in range(count)]
         calls = [asyncio.create_task(client.run()) for client in clients]

@@ -273,7 +273,9 @@ def prove(
     """
     pack = load_pack(runtime="auto", threads=2, cache=None)
     with Trial(folder) as trial:
-        street = street or demo.street(folder, trial.addresses["embedding"])
+        if street is None:
+            with trial.channel("embedding", as_service=True) as embedding:
+                street = demo.street(folder, embedding)
         templates, crops = strangers(street, pack)
         people = len(street.portraits)
         assert len(templates) == people - len(LOOKED_FOR), "each of them is in the street"

@@ -23,7 +23,7 @@ from homeward.api.ingestion.v1 import scan_service_pb2, scan_service_pb2_grpc
 from homeward.embedded import demo
 from homeward.embedded.demo_footage import Street
 from homeward.embedded.ports import address, choose_ports
-from homeward.embedded.running import command, object_store
+from homeward.embedded.running import channel_credentials, command, object_store
 
 START = "2026-03-04T10:00:00Z"
 MINIO_FREES_MINUTES = "15"  # docs/retention.md
@@ -124,11 +124,21 @@ class LiveStack:
             for process in hanging:
                 process.resume()
 
-    def run(self, *arguments: str, code: int | None = 0, seconds: float = COMMAND_SECONDS) -> Done:
-        """Run a command, which must end with `code`; None for any."""
+    def run(
+        self,
+        *arguments: str,
+        code: int | None = 0,
+        seconds: float = COMMAND_SECONDS,
+        token: Path | None = None,
+    ) -> Done:
+        """Run a command, which must end with `code`; None for any.
+
+        As the user who started the stack, or as who has the token in a file.
+        """
+        given = {"HOMEWARD_TOKEN_FILE": str(token)} if token else {}
         done = subprocess.run(
             command(*arguments),
-            env=self.environment,
+            env=self.environment | given,
             capture_output=True,
             text=True,
             timeout=seconds,
@@ -138,6 +148,12 @@ class LiveStack:
             f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def issue(self, name: str, *given: str) -> Path:
+        """Issue a token for somebody with roles, and cases; return the file that it is in."""
+        file = self.data.parent / f"{self.data.name}-{name}.token"
+        self.run("token", "create", *given, "--for", name, "--save", str(file))
+        return file
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command, whose output the caller reads."""
@@ -149,8 +165,10 @@ class LiveStack:
             text=True,
         )
 
-    def channel(self, service: str) -> grpc.Channel:
-        return grpc.insecure_channel(self.addresses[service])
+    def channel(self, service: str, *, as_service: bool = False) -> grpc.Channel:
+        """Open a channel as the user who started the stack, or as a service of it."""
+        credentials = channel_credentials(self.data, as_service=as_service)
+        return grpc.secure_channel(self.addresses[service], credentials)
 
     def wait_until_it_scans(self, scan_id: str) -> None:
         """Return when a scanner has looked at a picture of the scan."""
@@ -223,4 +241,5 @@ def stack(new_session_stack: Callable[[str], LiveStack]) -> LiveStack:
 @pytest.fixture(scope="session")
 def street(stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Street:
     """Footage in which six people walk by, and a portrait of each."""
-    return demo.street(tmp_path_factory.mktemp("street"), stack.addresses["embedding"])
+    with stack.channel("embedding", as_service=True) as embedding:
+        return demo.street(tmp_path_factory.mktemp("street"), embedding)

@@ -73,7 +73,8 @@ def formats_stack(new_module_stack: Callable[..., LiveStack]) -> LiveStack:
 @pytest.fixture(scope="module")
 def scene(formats_stack: LiveStack, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     photo = demo.group_photo()
-    boxes = demo.faces(photo, formats_stack.addresses["embedding"])
+    with formats_stack.channel("embedding", as_service=True) as embedding:
+        boxes = demo.faces(photo, embedding)
     return write_scene(
         tmp_path_factory.mktemp("scene"), photo, [boxes[number] for number in WALKERS]
     )

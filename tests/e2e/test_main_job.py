@@ -149,6 +149,28 @@ def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(
     assert facts["policy"]["state"].startswith("NOT APPROVED")
 
 
+def test_a_further_token_opens_what_its_roles_and_cases_say(
+    stack: LiveStack, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    ours = stack.issue("anna", "investigator", "--case", "E2E-1")
+    of_another = stack.issue("ben", "investigator", "--case", "E2E-2")
+    auditor = stack.issue("cleo", "auditor")
+
+    assert searched
+    shown = [
+        stack.run("sighting", "list", "--output", "json", token=token).json.get("sightings", [])
+        for token in (ours, of_another)
+    ]
+    assert [len(sightings) for sightings in shown] == [1, 0]
+    refused = [
+        stack.run("sighting", "list", token=auditor, code=7).err,
+        stack.run("subject", "list", token=tmp_path / "nobody", code=4).err,
+    ]
+    assert "reason: ROLE_MISSING" in refused[0]
+    assert "No such file" in refused[1]
+    assert stack.run("retention", token=auditor, code=None).code in {0, 3}
+
+
 def not_a_video(path: Path) -> None:
     path.write_bytes(b"this is a letter, not a video\n" * 100)
 
@@ -277,9 +299,10 @@ def test_a_wrong_rejection_is_listed_and_its_span_can_be_searched_again(
     stack.run("camera", "add", "street")
     stack.run("footage", "add", str(street.footage), "--camera", "street", "--start", START)
     (found,) = stack.run("search", "--output", "json").json["candidates"]
-    review = ("sighting", "review", found["sightingId"], "--reject", "--yes", "--reviewer", "R. V.")
-    stack.run(*review)
-    repeated = stack.run(*review)  # as whoever lost the first answer does
+    token = stack.issue("R. V.", "reviewer")
+    review = ("sighting", "review", found["sightingId"], "--reject", "--yes")
+    stack.run(*review, token=token)
+    repeated = stack.run(*review, token=token)  # as whoever lost the first answer does
     (rejection,) = stack.run("sighting", "list", "--rejected", "--output", "json").json[
         "rejections"
     ]

@@ -33,7 +33,7 @@ def test_a_strict_stack_searches_only_while_somebody_answers_for_its_policy(
     until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
     strict.run(
         "policy", "approve", shipped["policyId"], "--by", "A. Prover", "--until", until,
-        "--activate",
+        "--activate", token=strict.issue("A. Prover", "operator"),
     )  # fmt: skip
     found = strict.run(*SEARCH, "--output", "json").json
     told = strict.run("status")

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.e2e
 SERVICE = """
 import os, signal
 from concurrent.futures import ThreadPoolExecutor
+from homeward.core.tls import TlsFiles, server_credentials
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 server = grpc.server(ThreadPoolExecutor(2))
@@ -39,7 +40,8 @@ servicer = health.HealthServicer()
 servicer.set("", health_pb2.HealthCheckResponse.SERVING)
 health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
 if "HOMEWARD_LISTEN" in os.environ:
-    server.add_insecure_port(os.environ["HOMEWARD_LISTEN"])
+    files = TlsFiles.among(os.environ)
+    server.add_secure_port(os.environ["HOMEWARD_LISTEN"], server_credentials(files, print))
 server.start()
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 signal.pause()

@@ -14,6 +14,19 @@ from homeward.core.distribution import how_to_install
 _COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("homeward.embedded.command:up", "Run Homeward on this machine."),
     "demo": ("homeward.embedded.demo:demo", "Find one of several people in made-up footage."),
+    "login": (
+        "homeward.cli.commands.login:login",
+        "Get an access token of your force's issuer.",
+    ),
+    "logout": ("homeward.cli.commands.login:logout", "Forget it, and have it refused."),
+    "whoami": (
+        "homeward.cli.commands.login:whoami",
+        "Show as whom commands call, and until when.",
+    ),
+    "token": (
+        "homeward.embedded.token_command:token",
+        "Access tokens of the local stack, for its further users.",
+    ),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
     "camera": ("homeward.cli.commands.camera:camera", "The cameras that recordings come from."),

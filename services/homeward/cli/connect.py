@@ -18,10 +18,17 @@ from typing import Any, Self
 
 import grpc
 
-from homeward.cli import identification
 from homeward.cli.calls import deadline_seconds, repeatable_calls
 from homeward.cli.errors import CallError, CliError, ExitCode
-from homeward.cli.identification import Metadata
+from homeward.cli.identification import (
+    STATED,
+    TOKEN_COMMAND,
+    TOKEN_FILE,
+    Identification,
+    Metadata,
+)
+from homeward.cli.logins import LoginFile
+from homeward.cli.tokens import CommandToken, FileToken, TokenSource
 from homeward.core.idempotency import retries
 from homeward.core.networks import is_loopback_address
 from homeward.core.rpc_errors import error_info, retry_seconds
@@ -38,6 +45,10 @@ SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
+LOCAL_TLS = ("client.crt", "client.key", "ca.crt")
+LOCAL_TOKEN = "token"  # noqa: S105 - a file's name
+"""What a local stack writes into the folder that its `stack.json` names as `access`."""
+
 _KEEPALIVE_MS = 20_000
 """As between services, which refuse clients that ask more often than each ten seconds."""
 
@@ -50,7 +61,16 @@ class Target:
     origin: str
     advice: str
     local: bool = False
-    """Whether it is a stack on this machine, which speaks no TLS."""
+    """Whether it is a stack on this machine."""
+    access: Path | None = None
+    """Folder of the certificate and the token that a local stack gives its user."""
+
+    def tls(self) -> TlsFiles | None:
+        """Return the TLS files that a local stack gives its user."""
+        if self.access is None:
+            return None
+        client, key, authority = (self.access / name for name in LOCAL_TLS)
+        return TlsFiles(client, key, authority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +127,46 @@ class Places:
         except TlsError as error:
             raise CliError(str(error)) from error
 
-    def identification(self) -> Metadata:
-        """Return the metadata that tells who calls and what for, of the variables or the profile.
+    def identification(self, target: Target) -> Identification:
+        """Return what tells who calls and what for, of the variables or the profile.
 
         Raises:
-            CliError: The token's file cannot be read, or holds no token.
+            CliError: What names the token contradicts itself.
         """
         # Each by itself: the case changes from one command to the next, the token does not.
-        given = {name: self._given((name,)).get(name, "") for name in identification.VARIABLES}
-        return identification.identification(given)
+        stated = {name: self._given((name,)).get(name, "") for name in STATED}
+        return Identification.stating(self._token(target), stated)
+
+    def _token(self, target: Target) -> TokenSource | None:
+        """Return what names the caller to a service: what the user says, else what is at hand.
+
+        A local stack gives its user a token. Elsewhere the login of the profile serves; that of no
+        profile where no profile is named.
+        """
+        given = self._given((TOKEN_FILE, TOKEN_COMMAND))
+        file, command = given.get(TOKEN_FILE), given.get(TOKEN_COMMAND)
+        if file and command:
+            raise CliError(f"{TOKEN_FILE} and {TOKEN_COMMAND} are both set: unset one of them")
+        if file:
+            return FileToken(Path(file), TOKEN_FILE)
+        if command:
+            return CommandToken.parsed(command, TOKEN_COMMAND)
+        if target.access is not None:
+            return FileToken(target.access / LOCAL_TOKEN, target.origin)
+        login = self.login()
+        if target.local or not login.path.exists():
+            return None
+        from homeward.cli.login_token import LoginToken  # noqa: PLC0415 - slow to import
+
+        return LoginToken(login)
+
+    def login(self) -> LoginFile:
+        """Return where the login is kept."""
+        return LoginFile.of(self.settings_file.parent, self.profile)
+
+    def setting(self, variable: str) -> str:
+        """Return a variable, else what the profile says in its place; empty for neither."""
+        return self._given((variable,)).get(variable, "")
 
     def _given(self, variables: Sequence[str]) -> Mapping[str, str]:
         """Return variables that belong together: those that are set, else those of the profile."""
@@ -139,7 +190,11 @@ class Places:
                 exit_code=ExitCode.NOT_FOUND,
                 advice=f'write [profiles.{name}] with matching = "HOST:PORT" and so on',
             )
-        return profiles[name]
+        profile = profiles[name]
+        for setting, value in profile.items():
+            if not isinstance(value, str):
+                raise CliError(f"{setting} of profile {name} in {self.settings_file} must be text")
+        return profile
 
     def how_it_ended(self) -> str:
         """Return how the local stack ended, to follow a sentence; empty if it was asked to stop."""
@@ -165,7 +220,8 @@ class Places:
         try:
             stack = json.loads((self.data / "stack.json").read_text(encoding="utf-8"))
             origin = f"the stack in {self.data}"
-            return Target(stack[service], origin, f"is it running? {start}", local=True)
+            access = Path(stack["access"]) if "access" in stack else None  # not of older versions
+            return Target(stack[service], origin, f"is it running? {start}", True, access)
         except FileNotFoundError:
             if began := self._starting_since():
                 raise CliError(
@@ -178,7 +234,7 @@ class Places:
                 exit_code=ExitCode.UNAVAILABLE,
                 advice=f"{start}, or give addresses with --profile or --{service}",
             ) from None
-        except (ValueError, KeyError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise CliError(
                 f"{self.data / 'stack.json'} does not say where {service} is",
                 exit_code=ExitCode.UNAVAILABLE,
@@ -194,6 +250,8 @@ class Connections:
     trace_id: str = field(default_factory=lambda: token_hex(16))
     """Of the trace that the command's calls are."""
     _channels: dict[str, grpc.Channel] = field(default_factory=dict)
+    _identified: dict[Path | None, Identification] = field(default_factory=dict)
+    """By the folder of a local stack's token: a program that has one is asked once."""
 
     def __enter__(self) -> Self:
         return self
@@ -211,16 +269,20 @@ class Connections:
         """Return the channel to a service; a call on it that fails raises `CallError`."""
         if service not in self._channels:
             target = self.places.find(service)
-            tls = None if target.local else self.places.tls()
-            metadata = self.places.identification()
-            if metadata and tls is None and not _on_this_machine(target.address):
+            tls = target.tls() if target.local else self.places.tls()
+            who = self._identified.get(target.access) or self.places.identification(target)
+            self._identified[target.access] = who
+            if who and tls is None and not _on_this_machine(target.address):
                 raise CliError(
                     f"{service} at {target.address} ({target.origin}) is called in plain text, in"
                     " which anybody on the way could read who calls and what for",
                     advice=f"set {', '.join(VARIABLES)}, or tls_cert_file and so on in the profile",
                 )
             traceparent = f"00-{self.trace_id}-{token_hex(8)}-01"
-            metadata = (("traceparent", traceparent), *metadata)
+
+            def metadata() -> Metadata:
+                return (("traceparent", traceparent), *who.metadata())
+
             ended = self.places.how_it_ended if target.local else str
             self._channels[service] = _open(target, tls, _Edge(service, target, metadata, ended))
         return self._channels[service]
@@ -276,12 +338,16 @@ class _Edge(
     Args:
         service: The service that is called.
         target: Its address.
-        metadata: Of all calls: their trace, who calls, and what for.
+        metadata: Returns that of a call: its trace, who calls, and what for.
         ended: Returns how the local stack ended, to follow a sentence, or nothing.
     """
 
     def __init__(
-        self, service: str, target: Target, metadata: Metadata, ended: Callable[[], str]
+        self,
+        service: str,
+        target: Target,
+        metadata: Callable[[], Metadata],
+        ended: Callable[[], str],
     ) -> None:
         self.service = service
         self._target = target
@@ -316,7 +382,7 @@ class _Edge(
         return self._streamed(continuation(self._completed(client_call_details), request))
 
     def _completed(self, details: Any) -> Any:  # noqa: ANN401 - a named tuple, which gRPC does not type
-        traced = details._replace(metadata=(*(details.metadata or ()), *self._metadata))
+        traced = details._replace(metadata=(*(details.metadata or ()), *self._metadata()))
         if details.timeout is not None:
             return traced
         return traced._replace(timeout=deadline_seconds(details.method))
@@ -347,7 +413,8 @@ class _Edge(
             )
         where = f"{self.service} at {self._target.address} ({self._target.origin})"
         if distrusted(error.details() or ""):
-            return CallError(f"{where} is not trusted", status=status, advice=DISTRUST)
+            advice = self._target.advice if self._target.local else DISTRUST
+            return CallError(f"{where} is not trusted", status=status, advice=advice)
         said = {
             "UNAVAILABLE": f"{where} does not answer{self._ended()}",
             "CANCELLED": f"{where} dropped the call",

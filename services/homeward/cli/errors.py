@@ -163,17 +163,22 @@ _ADVICE: Mapping[str, str] = {
         " --model {served}` moves everybody to the one that it runs"
     ),
     "TOKEN_MISSING": (
-        "name the file of your access token in HOMEWARD_TOKEN_FILE, or have your program send one;"
-        " for a service, have its certificate's name listed, see docs/security.md"
+        "`homeward login`, or name the file of your access token in HOMEWARD_TOKEN_FILE, or have"
+        " your program send one; for a service, have its certificate's name listed, see"
+        " docs/security.md"
     ),
     "TOKEN_INVALID": (
         "get a new access token of the issuer that this installation trusts, for Homeward; the"
         " service's log says which check failed"
     ),
-    "TOKEN_EXPIRED": "get a new access token, then repeat the command",
+    "TOKEN_EXPIRED": "get a new access token (`homeward login`), then repeat the command",
     "TOKEN_NOT_YET_VALID": "compare the clocks of this machine, the service and the issuer",
-    "ROLE_MISSING": "ask whoever assigns roles in your force for one that may",
-    "CASE_NOT_ASSIGNED": "ask whoever assigns cases in your force, or name subjects of your cases",
+    "ROLE_MISSING": (
+        "ask whoever assigns roles in your force for one that may; `homeward whoami` shows yours"
+    ),
+    "CASE_NOT_ASSIGNED": (
+        "ask whoever assigns cases in your force, or name subjects of your cases with --subject"
+    ),
     "PURPOSE_REQUIRED": "say what it is for, in HOMEWARD_PURPOSE and HOMEWARD_CASE or the profile",
     "AUDIT_KEY_MISSING": (
         "tell the operator: matching signs checkpoints where HOMEWARD_AUDIT_KEY_FILE is set, see"

@@ -3,49 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import quote
 
-from homeward.cli.errors import CliError
-from homeward.core.caller_metadata import CASE, MAX_TOKEN_BYTES, PURPOSE
+from homeward.cli.tokens import TokenSource
+from homeward.core.caller_metadata import CASE, PURPOSE
 
-VARIABLES = ("HOMEWARD_TOKEN_FILE", "HOMEWARD_PURPOSE", "HOMEWARD_CASE")
+TOKEN_FILE, TOKEN_COMMAND = "HOMEWARD_TOKEN_FILE", "HOMEWARD_TOKEN_COMMAND"
+STATED = ("HOMEWARD_PURPOSE", "HOMEWARD_CASE")
 
 Metadata = tuple[tuple[str, str], ...]
 
 
-def identification(given: Mapping[str, str]) -> Metadata:
-    """Return the metadata that tells who calls and what for.
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """Who calls and what for, as a command tells it with each of its calls."""
 
-    Args:
-        given: By the names in `VARIABLES`, among others; empty or missing is not told.
+    token: TokenSource | None = None
+    """None where nobody is named."""
+    purpose: str = ""
+    case: str = ""
 
-    Raises:
-        CliError: The token's file cannot be read, or holds no token.
-    """
-    metadata: list[tuple[str, str]] = []
-    if file := given.get("HOMEWARD_TOKEN_FILE"):
-        metadata.append(("authorization", f"Bearer {_token(Path(file))}"))
-    metadata += [
-        (key, quote(value, safe=" "))
-        for key, variable in ((PURPOSE, "HOMEWARD_PURPOSE"), (CASE, "HOMEWARD_CASE"))
-        if (value := given.get(variable))
-    ]
-    return tuple(metadata)
+    @classmethod
+    def stating(cls, token: TokenSource | None, given: Mapping[str, str]) -> Identification:
+        """Return that of a token with what is stated.
 
+        Args:
+            token: Names who calls.
+            given: By the names in `STATED`, among others; empty or missing is not told.
+        """
+        purpose, case = (given.get(name, "") for name in STATED)
+        return cls(token, purpose, case)
 
-def _token(file: Path) -> str:
-    """Read a token anew for each command: a program that renews it replaces the file."""
-    advice = "have it hold one access token and nothing else: see docs/security.md"
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(MAX_TOKEN_BYTES + 1)
-    except OSError as error:
-        raise CliError(
-            f"the access token in {file} (HOMEWARD_TOKEN_FILE) cannot be read: {error.strerror}",
-            advice=advice,
-        ) from error
-    token = data.strip()
-    if not token or len(data) > MAX_TOKEN_BYTES or not token.isascii() or len(token.split()) > 1:
-        raise CliError(f"{file} (HOMEWARD_TOKEN_FILE) holds no access token", advice=advice)
-    return token.decode("ascii")
+    def __bool__(self) -> bool:
+        """Tell whether anything is told."""
+        return self.token is not None or bool(self.purpose or self.case)
+
+    def metadata(self) -> Metadata:
+        """Return what is sent with a call; the token is asked for anew.
+
+        Raises:
+            CliError: There is no token where one was to be.
+        """
+        stated = ((PURPOSE, self.purpose), (CASE, self.case))
+        told = tuple((key, quote(value, safe=" ")) for key, value in stated if value)
+        if self.token is None:
+            return told
+        return (("authorization", f"Bearer {self.token.token()}"), *told)

@@ -1,4 +1,4 @@
-"""Certificates with which the parts of SeaweedFS know each other.
+"""Certificates with which the parts of a stack know each other.
 
 Made anew at each start: no date to watch, and the key that signed them is kept nowhere.
 """
@@ -6,6 +6,7 @@ Made anew at each start: no date to watch, and the key that signed them is kept 
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 from pathlib import Path
 
 from cryptography import x509
@@ -13,35 +14,63 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from homeward.core.tls import TlsFiles
 from homeward.embedded.files import write_private
+from homeward.embedded.ports import HOST
+
+CA_NAME = "ca.crt"
 
 # A stack may run for long; the clock may be set back meanwhile.
 _VALID = dt.timedelta(days=3650)
 _TOLERANCE = dt.timedelta(days=1)
+_ISSUER = "homeward embedded stack"
+_PEM = serialization.Encoding.PEM
 
 
-def write_certificates(folder: Path) -> None:
-    """Write `ca.crt`, `weed.crt` and `weed.key`."""
-    authority_key = ec.generate_private_key(ec.SECP256R1())
-    key = ec.generate_private_key(ec.SECP256R1())
-    authority = (
-        _certificate("homeward embedded stack", authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    certificate = (
-        _certificate("weed", key.public_key())
-        .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    write_private(folder / "ca.crt", authority.public_bytes(pem).decode())
-    write_private(folder / "weed.crt", certificate.public_bytes(pem).decode())
-    write_private(folder / "weed.key", private.decode())
+class CertificateAuthority:
+    """Signs the certificates of one start; its key is in memory alone."""
+
+    def __init__(self) -> None:
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._certificate = (
+            _certificate(_ISSUER, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def write(self, folder: Path, name: str, *, serves: bool = True) -> TlsFiles:
+        """Write a new certificate as `NAME.crt`, its key as `NAME.key`, and the authority's.
+
+        Args:
+            folder: Gets the files.
+            name: What the certificate names: its common name, and a DNS name in it.
+            serves: Whether a server on loopback proves itself with it, and not only a client.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        usage = [ExtendedKeyUsageOID.CLIENT_AUTH]
+        names: list[x509.GeneralName] = [x509.DNSName(name)]
+        if serves:
+            usage.append(ExtendedKeyUsageOID.SERVER_AUTH)
+            names.append(x509.IPAddress(ipaddress.ip_address(HOST)))
+        certificate = (
+            _certificate(name, key.public_key())
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        private = key.private_bytes(
+            _PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        files = tls_files(folder, name)
+        write_private(files.authority, self._certificate.public_bytes(_PEM).decode())
+        write_private(files.certificate, certificate.public_bytes(_PEM).decode())
+        write_private(files.key, private.decode())
+        return files
+
+
+def tls_files(folder: Path, name: str) -> TlsFiles:
+    """Return where `CertificateAuthority.write` writes."""
+    return TlsFiles(folder / f"{name}.crt", folder / f"{name}.key", folder / CA_NAME)
 
 
 def _certificate(subject: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -49,7 +78,7 @@ def _certificate(subject: str, key: ec.EllipticCurvePublicKey) -> x509.Certifica
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
-        .issuer_name(_name("homeward embedded stack"))
+        .issuer_name(_name(_ISSUER))
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _TOLERANCE)

@@ -23,8 +23,9 @@ Run Homeward on this machine until Ctrl-C.
 
 Starts the services, and their engines unless HOMEWARD_S3_ENDPOINT (with HOMEWARD_S3_ACCESS_KEY
 and HOMEWARD_S3_SECRET_KEY), HOMEWARD_NATS_URL or HOMEWARD_QDRANT_URL names one that runs
-elsewhere. All listen on loopback. Prints one `ready` line with the services' addresses; other
-commands find the stack by the same --data. Variables HOMEWARD_* reach the services.
+elsewhere. All listen on loopback, and let in the user who started them: other commands find the
+stack, and a token for it, by the same --data. `homeward token` issues further ones. Prints one
+`ready` line with the services' addresses. Variables HOMEWARD_* reach the services.
 
 \b
 Example:
@@ -40,8 +41,7 @@ Exit status:
 """
 
 
-@click.command(help=_HELP)
-@click.option(
+data_option = click.option(
     "--data",
     type=click.Path(file_okay=False, path_type=Path),
     envvar="HOMEWARD_DATA",
@@ -49,6 +49,10 @@ Exit status:
     show_default="the user's data folder",
     help="Folder of everything that the stack keeps; made if it is not there.",
 )
+
+
+@click.command(help=_HELP)
+@data_option
 @click.option("--port-base", type=_PORT, help=f"First of {len(NAMES)} consecutive ports.")
 @click.option("--ingestion-port", type=_PORT, help="Port of the ingestion service.")
 @click.option("--matching-port", type=_PORT, help="Port of the matching service.")
@@ -58,6 +62,17 @@ Exit status:
     is_flag=True,
     envvar="HOMEWARD_EVALUATION",
     help="Try Homeward out: choose candidates by a threshold that nobody has approved.",
+)
+@click.option(
+    "--require-purpose",
+    is_flag=True,
+    envvar="HOMEWARD_REQUIRE_PURPOSE",
+    help="Refuse callers who do not say what they read personal data for, and for which case.",
+)
+@click.option(
+    "--new-token-key",
+    is_flag=True,
+    help="Refuse every access token that was issued before, as of one that was stolen.",
 )
 @click.option(
     "--log-level",
@@ -89,6 +104,8 @@ def up(
     matching_port: int | None,
     embedding_port: int | None,
     evaluation: bool,
+    require_purpose: bool,
+    new_token_key: bool,
     log_level: str,
     start_timeout: float,
     output: str,
@@ -117,6 +134,8 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
+        require_purpose=require_purpose,
+        new_token_key=new_token_key,
     )
     try:
         stack.run(

@@ -48,11 +48,12 @@ def demo(*, folder: Path) -> None:
     folder.mkdir(parents=True)
     data = folder / "data"
     with _stack(data) as stack:
-        people = [
-            (demo_footage.pixels(photo), box)
-            for photo in photos
-            for box in faces(photo, stack.addresses["embedding"])
-        ]
+        with stack.channel("embedding", as_service=True) as embedding:
+            people = [
+                (demo_footage.pixels(photo), box)
+                for photo in photos
+                for box in faces(photo, embedding)
+            ]
         footage, reference = folder / "street.mp4", folder / "missing-person.jpg"
         _title(
             f"Making {demo_footage.seconds_for(len(people)):g} s of street footage, in which"
@@ -139,12 +140,12 @@ def _print_counts(
     )
 
 
-def street(folder: Path, embedding: str) -> demo_footage.Street:
+def street(folder: Path, embedding: grpc.Channel) -> demo_footage.Street:
     """Write footage in which the six people of the photograph walk by, and a portrait of each.
 
     Args:
         folder: For the files.
-        embedding: Address of the service that finds them.
+        embedding: Channel to the service that finds them, as a service.
     """
     photo = group_photo()
     return demo_footage.write_street(folder, photo, faces(photo, embedding))
@@ -162,12 +163,11 @@ def group_photo() -> bytes:
     return photo
 
 
-def faces(photo: bytes, embedding: str) -> list[demo_footage.FaceBox]:
-    """Ask the embedding service where the faces are; from left to right."""
-    with grpc.insecure_channel(embedding) as channel:
-        stub = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
-        answer = stub.AnalyzePhoto(request, timeout=30)
+def faces(photo: bytes, embedding: grpc.Channel) -> list[demo_footage.FaceBox]:
+    """Ask the embedding service, over a channel to it, where the faces are; from left to right."""
+    stub = embedding_service_pb2_grpc.EmbeddingServiceStub(embedding)
+    request = embedding_service_pb2.AnalyzePhotoRequest(photo=photo)
+    answer = stub.AnalyzePhoto(request, timeout=30)
     boxes = [
         demo_footage.FaceBox(face.box.x, face.box.y, face.box.width, face.box.height)
         for face in answer.faces

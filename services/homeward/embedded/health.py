@@ -21,14 +21,19 @@ _CONNECT_SECONDS = 5.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "nats": 4222, "tls": 4222}
 
 
-def serving(port: int) -> Check:
-    """Return a check that passes when `grpc.health.v1` says SERVING."""
+def serving(port: int, credentials: grpc.ChannelCredentials | None = None) -> Check:
+    """Return a check that passes when `grpc.health.v1` says SERVING.
+
+    Args:
+        port: On loopback.
+        credentials: What to call it with; None for plain text.
+    """
 
     def ready() -> str | None:
         # Asked first: a channel that is refused once would wait for longer than the start takes.
         if not is_listening(port):
             return "to accept connections"
-        with grpc.insecure_channel(address(port)) as channel:
+        with _channel(port, credentials) as channel:
             try:
                 stub: Any = health_pb2_grpc.HealthStub(channel)  # its stubs lack the methods
                 answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=_CHECK_SECONDS)
@@ -41,12 +46,12 @@ def serving(port: int) -> Check:
     return ready
 
 
-def refusal(port: int) -> str | None:
+def refusal(port: int, credentials: grpc.ChannelCredentials) -> str | None:
     """Return why matching would refuse a search for want of a policy, and what to do about it.
 
     None when it would not.
     """
-    with grpc.insecure_channel(address(port)) as channel:
+    with _channel(port, credentials) as channel:
         stub = matching_service_pb2_grpc.MatchingServiceStub(channel)
         request = matching_service_pb2.GetThresholdPolicyRequest()
         try:
@@ -78,3 +83,9 @@ def require_reachable(name: str, url: str, variable: str) -> None:
         raise StackError(
             f"{name} does not answer at {where}: start it, or correct or unset {variable}"
         ) from error
+
+
+def _channel(port: int, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
+    if credentials is None:
+        return grpc.insecure_channel(address(port))
+    return grpc.secure_channel(address(port), credentials)

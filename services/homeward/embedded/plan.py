@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from homeward.core.tls import VARIABLES
+from homeward.embedded.access import StackAccess
 from homeward.embedded.environment import GivenEngines, service_environment
 from homeward.embedded.health import serving
 from homeward.embedded.nats import nats_spec, nats_url
@@ -18,6 +19,7 @@ from homeward.embedded.vacuum import FREES_AFTER
 from homeward.embedded.weed import weed_spec
 
 SCANNER = "scanner"
+AUTH_FILE = "HOMEWARD_AUTH_FILE"
 # -P: no module comes from the working folder.
 _PYTHON = (sys.executable, "-P", "-m")
 SERVICE_COMMANDS: Mapping[str, tuple[str, ...]] = {
@@ -55,6 +57,7 @@ def service_specs(
     given: GivenEngines,
     ports: Mapping[str, int],
     secrets: Secrets,
+    access: StackAccess,
     inherited: Mapping[str, str],
     log_level: str,
     evaluation: bool,
@@ -69,7 +72,8 @@ def service_specs(
         commands: What runs each service, in the order of their start.
         given: Engines that run elsewhere.
         ports: By name.
-        secrets: What the services authenticate with.
+        secrets: What the services authenticate with to the engines.
+        access: What they prove themselves to each other with, and know their callers by.
         inherited: The user's environment.
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
@@ -83,15 +87,20 @@ def service_specs(
         "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),
         "HOMEWARD_LOG_LEVEL": log_level,
         "HOMEWARD_EVALUATION": str(evaluation).lower(),
+        AUTH_FILE: str(access.auth_file),
         **_own_engines(given, ports, secrets),
     }
 
-    # On loopback nobody else calls, so the services speak no TLS.
+    # The user's own certificate is for services elsewhere.
     inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
+    if trusted := inherited.pop(AUTH_FILE, ""):  # services run in another folder
+        fixed[AUTH_FILE] = str(Path(trusted).absolute())
 
     def spec(name: str) -> ChildSpec:
         listens = name in SERVICES
-        own = {"HOMEWARD_LISTEN": address(ports[name])} if listens else {}
+        own = dict(access.environment(name))
+        if listens:
+            own["HOMEWARD_LISTEN"] = address(ports[name])
         if f"{name}-metrics" in ports:
             own["HOMEWARD_METRICS_LISTEN"] = address(ports[f"{name}-metrics"])
         return ChildSpec(
@@ -99,7 +108,7 @@ def service_specs(
             command=commands[name],
             environment=service_environment(inherited, defaults=defaults, fixed=fixed | own),
             folder=data,
-            ready=serving(ports[name]) if listens else always_ready,
+            ready=serving(ports[name], access.service_credentials()) if listens else always_ready,
         )
 
     return [spec(name) for name in commands]

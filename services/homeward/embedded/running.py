@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+import grpc
 from minio import Minio
 
+from homeward.embedded.access import StackAccess
 from homeward.embedded.environment import given_engines
 from homeward.embedded.ports import FILE_NAME, address
 from homeward.embedded.secrets import load_secrets
@@ -81,6 +83,24 @@ class RunningStack:
             done.check_returncode()
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def channel(
+        self,
+        service: str,
+        *,
+        as_service: bool = False,
+        options: Sequence[tuple[str, int]] = (),
+    ) -> grpc.Channel:
+        """Open a channel to a service.
+
+        Args:
+            service: Its name.
+            as_service: Whether to call as a service, which may ask what no person may, and not as
+                the user who started the stack.
+            options: Of the channel.
+        """
+        credentials = channel_credentials(self.data, as_service=as_service)
+        return grpc.secure_channel(self.addresses[service], credentials, options=list(options))
+
     def _ended(self) -> None:
         assert self.up.stdout is not None, "it is a pipe"
         self.up.wait(STOP_SECONDS)
@@ -101,6 +121,17 @@ class RunningStack:
 def command(*arguments: str) -> list[str]:
     """Return a command line of Homeward."""
     return [sys.executable, "-m", "homeward.cli", *arguments]
+
+
+def channel_credentials(data: Path, *, as_service: bool = False) -> grpc.ChannelCredentials:
+    """Return what calls the services of a running stack; see `RunningStack.channel`.
+
+    Args:
+        data: The stack's folder.
+        as_service: See there.
+    """
+    access = StackAccess.of(data.absolute())
+    return access.service_credentials() if as_service else access.user_credentials()
 
 
 def object_store(data: Path, environment: Mapping[str, str] = os.environ) -> Minio:

@@ -12,6 +12,7 @@ from typing import Any
 
 from homeward.core.distribution import version
 from homeward.embedded import lock
+from homeward.embedded.access import StackAccess, keep_token_fresh
 from homeward.embedded.environment import GivenEngines, given_engines
 from homeward.embedded.errors import StackError
 from homeward.embedded.files import make_private_folder
@@ -38,6 +39,10 @@ class UpOptions:
     timeout_seconds: float = 60.0
     evaluation: bool = False
     """Whether candidates may be chosen by a policy that nobody has approved."""
+    new_token_key: bool = False
+    """Whether access tokens that were issued before are to be refused."""
+    require_purpose: bool = False
+    """Whether callers must say what they read personal data for."""
 
 
 def run(
@@ -64,18 +69,23 @@ def run(
     data = make_private_folder(options.data.expanduser().absolute())
     with stop_on_signals() as stop, lock.exclusive(data):
         ports = choose_ports(data, base=options.port_base, given=options.ports)
+        access = StackAccess.of(data)
+        access.prepare(
+            commands, new_key=options.new_token_key, require_purpose=options.require_purpose
+        )
         specs = _specs(options, data, ports, environment, commands)
         stack = Stack(specs, logs=data / "logs", stop=stop, say=say)
         lock.write_starting(data, longest=timedelta(seconds=options.timeout_seconds))
         try:
             if stack.start(timeout_seconds=options.timeout_seconds):
-                state = _state(ports)
+                state = _state(ports, access)
                 lock.write_state(data, state)
                 lock.clear_starting(data)
                 if given_engines(environment).s3 is None:
                     _free_deleted_bytes(data, ports, stop, say)
+                _keep_token_fresh(access, stop, say)
                 on_ready(state)
-                if problem := refusal(ports["matching"]):
+                if problem := refusal(ports["matching"], access.service_credentials()):
                     say(f"searches are refused: {problem}")
                 stack.watch()
             say("stopping")
@@ -85,6 +95,7 @@ def run(
         finally:
             lock.clear_state(data)
             stack.close()
+            access.withdraw()
         say("stopped")
 
 
@@ -105,6 +116,7 @@ def _specs(
         given=given,
         ports=ports,
         secrets=secrets,
+        access=StackAccess.of(data),
         inherited=environment,
         log_level=options.log_level,
         evaluation=options.evaluation,
@@ -132,9 +144,19 @@ def _free_deleted_bytes(data: Path, ports: Mapping[str, int], stop: StopRequest,
     ).start()
 
 
-def _state(ports: Mapping[str, int]) -> State:
+def _keep_token_fresh(access: StackAccess, stop: StopRequest, say: Say) -> None:
+    threading.Thread(
+        target=keep_token_fresh,
+        args=(access,),
+        kwargs={"stopping": stop.asked, "say": say},
+        daemon=True,
+    ).start()
+
+
+def _state(ports: Mapping[str, int], access: StackAccess) -> State:
     return {
         "pid": os.getpid(),
+        "access": str(access.user),
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version(),

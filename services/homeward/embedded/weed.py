@@ -18,7 +18,7 @@ import urllib3
 from minio import Minio
 from minio.error import MinioException
 
-from homeward.embedded.certificates import write_certificates
+from homeward.embedded.certificates import CertificateAuthority
 from homeward.embedded.environment import engine_environment
 from homeward.embedded.files import make_private_folder, write_private
 from homeward.embedded.ports import HOST, address
@@ -115,7 +115,7 @@ def weed_spec(
     """Write the configuration and return the child."""
     folder = make_private_folder(data / "weed")
     config = make_private_folder(data / "secrets" / "weed")
-    write_certificates(config)
+    CertificateAuthority().write(config, "weed")
     write_private(config / "security.toml", render_security(config))
     # Two volumes per bucket instead of seven: one can be written while the other is vacuumed.
     write_private(config / "master.toml", "[master.volume_growth]\ncopy_1 = 2\n")

@@ -25,6 +25,10 @@ NOUNS = (
     "policy",
     "retention",
     "model",
+    "login",
+    "logout",
+    "whoami",
+    "token",
     "completion",
 )
 LEAVES = (
@@ -32,6 +36,10 @@ LEAVES = (
     "status",
     "retention",
     "completion",
+    "login",
+    "logout",
+    "whoami",
+    "token create",
     *(f"subject {name}" for name in ("add", "add-photo", "list", "show", "update", "close")),
     "subject erase",
     "subject reenrol",

@@ -14,9 +14,12 @@ import pytest
 
 from authority import CLIENT, Authority
 from homeward.api.matching.v1 import subject_service_pb2, subject_service_pb2_grpc
-from homeward.cli.connect import Connections, Places
+from homeward.cli.connect import LOCAL_TOKEN, Connections, Places, Target
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.core.tls import VARIABLES, TlsFiles, server_credentials
+from homeward.embedded.access import CLIENT as CLIENT_NAME
+from homeward.embedded.access import StackAccess
+from homeward.embedded.certificates import tls_files
 from homeward.embedded.lock import write_end, write_starting
 
 NOTHING_LISTENS = "127.0.0.1:9"
@@ -266,7 +269,71 @@ def test_a_certificate_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert refused.value.message == f"{files.certificate} cannot be read: No such file or directory"
 
 
-def test_the_local_stack_is_spoken_to_in_plain_text(tmp_path: Path, serve: Serve) -> None:
+def local_stack(tmp_path: Path, address: str, authority: Authority) -> Path:
+    """Write what a stack at an address gives its user; return the folder."""
+    access = tmp_path / "access"
+    mine = authority.write(access, usage=(CLIENT,))
+    mine.certificate.rename(access / "client.crt")
+    mine.key.rename(access / "client.key")
+    (access / "token").write_text("of.the.stack\n")
+    write_stack(tmp_path, {"matching": address, "access": str(access)})
+    return access
+
+
+def test_the_local_stack_gives_its_user_a_certificate_and_a_token(
+    tmp_path: Path, serve: Serve
+) -> None:
+    authority = Authority()
+    address = serve("local", tls=authority.write(tmp_path / "server"))
+    local_stack(tmp_path, address, authority)
+    elsewhere = variables(Authority().write(tmp_path / "mine"))
+    where = places(tmp_path, environment=elsewhere)
+    with Connections(where) as connections:
+        assert asked(connections) == "local"
+
+    sent = where.identification(where.find("matching")).metadata()
+    assert sent == (("authorization", "Bearer of.the.stack"),)
+
+
+def test_a_token_that_the_user_names_counts_more_than_the_local_stacks(tmp_path: Path) -> None:
+    local_stack(tmp_path, NOTHING_LISTENS, Authority())
+    (tmp_path / "anna").write_text("of.anna.herself")
+    where = places(tmp_path, environment={"HOMEWARD_TOKEN_FILE": str(tmp_path / "anna")})
+
+    sent = where.identification(where.find("matching")).metadata()
+    assert sent == (("authorization", "Bearer of.anna.herself"),)
+
+
+def test_the_local_stacks_token_is_for_the_local_stack_alone(tmp_path: Path) -> None:
+    local_stack(tmp_path, NOTHING_LISTENS, Authority())
+    where = places(tmp_path, options={"matching": "127.0.0.1:1"})
+
+    assert where.identification(where.find("matching")).metadata() == ()
+
+
+def test_another_program_on_the_local_stacks_port_is_not_told_who_calls(
+    tmp_path: Path, serve: Serve
+) -> None:
+    address = serve(tls=Authority("another").write(tmp_path / "server"))
+    local_stack(tmp_path, address, Authority())
+    with Connections(places(tmp_path)) as connections, pytest.raises(CallError) as refused:
+        asked(connections)
+
+    assert refused.value.message.endswith("is not trusted")
+    assert "homeward up" in refused.value.advice
+
+
+def test_the_files_that_a_stack_writes_are_those_that_commands_read() -> None:
+    access = StackAccess.of(Path("data"))
+    written = tls_files(access.user, CLIENT_NAME)
+
+    assert Target("", "", "", access=access.user).tls() == written
+    assert access.token.name == LOCAL_TOKEN
+
+
+def test_the_local_stack_of_an_older_version_is_spoken_to_in_plain_text(
+    tmp_path: Path, serve: Serve
+) -> None:
     write_stack(tmp_path, {"matching": serve("local")})
     mine = variables(Authority().write(tmp_path / "mine"))
     with Connections(places(tmp_path, environment=mine)) as connections:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from homeward.core.tls import VARIABLES
+from homeward.core.tls import VARIABLES, TlsFiles
 from homeward.embedded import plan
+from homeward.embedded.access import StackAccess
 from homeward.embedded.environment import (
     GivenEngines,
     engine_environment,
@@ -27,6 +28,8 @@ EMBEDDED = GivenEngines(s3=None, nats=None, qdrant=None)
 
 
 def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, ChildSpec]:
+    access = StackAccess.of(data)
+    access.prepare(plan.SERVICE_COMMANDS, new_key=False, require_purpose=False)
     specs = plan.service_specs(
         data,
         commands=plan.SERVICE_COMMANDS,
@@ -39,6 +42,7 @@ def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, Chi
             audit_key_file=data / "audit.key",
             gallery_key_file=data / "gallery.key",
         ),
+        access=access,
         inherited=inherited,
         evaluation=False,
         log_level="info",
@@ -46,11 +50,33 @@ def services(data: Path, given: GivenEngines, **inherited: str) -> dict[str, Chi
     return {spec.name: spec for spec in specs}
 
 
-def test_the_services_of_a_stack_speak_plain_text(tmp_path: Path) -> None:
+def test_each_service_of_a_stack_has_a_certificate_of_the_stacks_own(tmp_path: Path) -> None:
     specs = services(tmp_path, EMBEDDED, **dict.fromkeys(VARIABLES, "/etc/tls"), OTHER="kept")
+    files = {name: TlsFiles.among(spec.environment) for name, spec in specs.items()}
 
-    assert not any(specs["matching"].environment.keys() & set(VARIABLES))
+    assert {name: one.certificate.name for name, one in files.items() if one} == {
+        name: f"homeward-{name}.crt" for name in plan.SERVICE_COMMANDS
+    }
     assert specs["matching"].environment["OTHER"] == "kept"
+
+
+def test_every_service_of_a_stack_checks_its_callers(tmp_path: Path) -> None:
+    specs = services(tmp_path, EMBEDDED, HOMEWARD_AUTH_FILE="")
+
+    assert {spec.environment["HOMEWARD_AUTH_FILE"] for spec in specs.values()} == {
+        str(tmp_path / "secrets" / "access" / "auth.json")
+    }
+
+
+def test_the_user_may_have_a_stack_trust_an_issuer_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    specs = services(tmp_path, EMBEDDED, HOMEWARD_AUTH_FILE="force.toml")
+
+    assert {spec.environment["HOMEWARD_AUTH_FILE"] for spec in specs.values()} == {
+        str(tmp_path / "force.toml")
+    }
 
 
 def test_nats_flushes_every_message_and_listens_on_loopback_with_a_token(tmp_path: Path) -> None:

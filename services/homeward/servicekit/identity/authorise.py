@@ -136,7 +136,8 @@ class Authorisation:
 
 def _role_missing(access: RpcAccess | None) -> errors.PermissionDeniedError:
     roles = sorted(access.roles) if access else []
-    needed = f"one of the roles {', '.join(roles)} may" if roles else "nobody may"
+    named = ("the role " if len(roles) == 1 else "one of the roles ") + ", ".join(roles)
+    needed = f"{named} may" if roles else "nobody may"
     return errors.PermissionDeniedError(
         f"the caller may not make this call: {needed}",
         reason=errors.Reason.ROLE_MISSING,
