@@ -50,12 +50,14 @@ from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import upload
 from homeward.cli.connect import Connections, Places
 from homeward.cli.errors import CliError
+from homeward.core.tls import VARIABLES as TLS_VARIABLES
 from homeward.embedded import demo
+from homeward.embedded.access import StackAccess
 from homeward.embedded.demo_footage import Street
 from homeward.embedded.environment import GivenEngines, engine_environment
 from homeward.embedded.files import make_private_folder
 from homeward.embedded.health import serving
-from homeward.embedded.plan import SERVICE_COMMANDS, engine_specs, service_specs
+from homeward.embedded.plan import AUTH_FILE, SERVICE_COMMANDS, engine_specs, service_specs
 from homeward.embedded.ports import NAMES, address, is_free, is_listening
 from homeward.embedded.process import Child
 from homeward.embedded.running import command
@@ -109,6 +111,8 @@ class Cluster:
             stop=StopRequest(),
             say=_quiet,
         )
+        access = StackAccess.of(data)
+        access.prepare(SERVICE_COMMANDS, new_key=False, require_purpose=False)
         self._specs: dict[str, ChildSpec] = {}
         for number, own in enumerate(replicas, 1):
             for spec in service_specs(
@@ -117,6 +121,7 @@ class Cluster:
                 given=given,
                 ports=own,
                 secrets=secrets,
+                access=access,
                 inherited={**os.environ, "HOMEWARD_QDRANT_URL": given.qdrant or "", **settings},
                 log_level="info",
                 evaluation=True,
@@ -128,7 +133,10 @@ class Cluster:
                     **targets,
                     "HOMEWARD_HEALTH_LISTEN": address(probed),
                 }
-                environment.pop("HOMEWARD_METRICS_LISTEN", None)
+                # Replicas at several ports of one address have no name that a certificate could
+                # have (as they have behind a DNS name): nobody is checked here.
+                for variable in ("HOMEWARD_METRICS_LISTEN", AUTH_FILE, *TLS_VARIABLES):
+                    environment.pop(variable, None)
                 name = f"{spec.name}-{number}"
                 self._specs[name] = replace(
                     spec, name=name, environment=environment, ready=serving(probed)

@@ -18,7 +18,13 @@ from homeward.cli.errors import ExitCode
 from issuer import ISSUER, Issuer
 from oauth_issuer import PENDING, OAuthIssuer, given, running_issuer
 
-TOKEN = Issuer().token("investigator", "reviewer", sub="anna", cases=["C-1", "*"])
+TOKEN = Issuer().token(
+    # Collected before all other tests, used after many: the suite takes longer than a token serves.
+    *("investigator", "reviewer"),
+    sub="anna",
+    cases=["C-1", "*"],
+    exp=int(time.time()) + 86_400,
+)
 Homeward = Callable[..., tuple[int, str, str]]
 
 
