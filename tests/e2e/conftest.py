@@ -136,18 +136,30 @@ class LiveStack:
         As the user who started the stack, or as who has the token in a file.
         """
         given = {"HOMEWARD_TOKEN_FILE": str(token)} if token else {}
-        done = subprocess.run(
+        process = subprocess.Popen(
             command(*arguments),
-            env=self.environment | given,
-            capture_output=True,
+            env=self.environment | given | {"PYTHONFAULTHANDLER": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=seconds,
-            check=False,
         )
-        assert code is None or done.returncode == code, (
-            f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # it says where each of its threads is
+            out, err = process.communicate()
+            raise AssertionError(
+                f"{arguments} did not end within {seconds:g} s\n{out}{err}\n{self._last_logged()}"
+            ) from None
+        assert code is None or process.returncode == code, (
+            f"{arguments}: {process.returncode}\n{out}{err}"
         )
-        return Done(done.returncode, done.stdout, done.stderr)
+        return Done(process.returncode, out, err)
+
+    def _last_logged(self) -> str:
+        """Return the ends of all logs."""
+        files = sorted((self.data / "logs").iterdir())
+        return "\n".join(f"{file.name}:\n{file.read_text()[-4000:]}" for file in files)
 
     def issue(self, name: str, *given: str) -> Path:
         """Issue a token for somebody with roles, and cases; return the file that it is in."""
