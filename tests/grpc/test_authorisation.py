@@ -304,11 +304,13 @@ async def test_a_refusal_says_who_asked_and_what_for(tmp_path: Path, authority: 
     async with installation(tmp_path, authority, restrict_to_cases=True) as made:
         for metadata in (STATED, ()):
             await made.call(rpc, (*made.bearer("investigator", cases=["R/2"]), *metadata))
-        other_case, no_purpose = await made.events()
+        await made.call(rpc, (*made.bearer("uploader"), *STATED))
+        other_case, no_purpose, no_role = await made.events()
 
     assert (other_case.outcome, no_purpose.outcome) == ("PERMISSION_DENIED", "INVALID_ARGUMENT")
     assert {other_case.actor, no_purpose.actor} == {"somebody"}
-    assert (other_case.purpose, other_case.case_reference) == ("find the missing person", "R/1")
+    for one in (other_case, no_role):
+        assert (one.purpose, one.case_reference) == ("find the missing person", "R/1")
 
 
 async def test_a_refused_caller_hears_so_only_if_that_is_written_down(
