@@ -47,7 +47,11 @@ def checking(
     tokens = None
     if rules.tokens is not None:
         try:
-            tokens = verifier_of(rules.tokens, restrict_to_cases=rules.restrict_to_cases)
+            tokens = verifier_of(
+                rules.tokens,
+                restrict_to_cases=rules.restrict_to_cases,
+                taken=[*rules.services, *rules.programs],
+            )
         except KeysError as error:
             raise AuthFileError(f"{auth_file}: tokens.keys: {error}") from error
     log.info(

@@ -31,6 +31,8 @@ STALE_SECONDS = 86_400.0
 """After which keys are trusted no more while their URL does not answer."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
+"""For which a fetch waits for more, and for which calls wait for a fetch."""
+
 MAX_BYTES = 1024 * 1024
 """Of a set of keys; a large one has some dozens of kilobytes."""
 
@@ -67,7 +69,7 @@ class KeySet:
         """
         try:
             found = msgspec.json.decode(data, type=dict[str, Any]).get("keys")
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise KeysError("it is no JSON object") from error
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise KeysError("it has no list of `keys`")
@@ -209,17 +211,18 @@ class UrlKeys:
         """Fetch the keys unless that was tried just now; return whether it was done.
 
         Calls that come meanwhile wait for the same fetch, which goes on when one of them is given
-        up.
+        up. None waits after `FETCH_TIMEOUT_SECONDS`: an issuer that sends its answer byte by byte
+        must not hold up those whose keys are known.
         """
+        now = self._clock()
         if self._fetching is None:
-            now = self._clock()
             if self._tried_at is not None and now - self._tried_at < REFETCH_SECONDS:
                 return False
             self._tried_at = now
             self._fetching = asyncio.create_task(self._replace())
-        fetching = self._fetching
-        await asyncio.shield(fetching)
-        return True
+        began = now if self._tried_at is None else self._tried_at
+        left = max(began + FETCH_TIMEOUT_SECONDS - now, 0)
+        return bool((await asyncio.wait([self._fetching], timeout=left))[0])
 
     async def _replace(self) -> None:
         try:
@@ -227,7 +230,7 @@ class UrlKeys:
             data = await asyncio.to_thread(self._fetch)
             self._set = KeySet.parsed(data)
             self._fetched_at = self._clock()
-        except (KeysError, OSError, http.client.HTTPException) as error:
+        except (KeysError, OSError, ValueError, http.client.HTTPException) as error:
             _say_unusable(error, address=self._address)
         finally:
             self._fetching = None

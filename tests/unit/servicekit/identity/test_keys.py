@@ -68,6 +68,7 @@ def following(endpoint: Callable[[], bytes], clock: Callable[[], float]) -> UrlK
         b'{"keys": []}',
         b'{"keys": [{"kty": ["RSA"]}]}',
         b"[" * 100_000,
+        b'{"keys": "\xff"}',
     ],
 )
 def test_what_is_no_set_of_keys_is_refused(data: bytes) -> None:
@@ -148,7 +149,9 @@ async def test_a_file_that_is_damaged_later_leaves_the_keys_that_were_read(tmp_p
     assert await held.find("first", "ES256") is not None
 
 
-@pytest.mark.parametrize("content", [None, b"none", b" " * (keys.MAX_BYTES + 1)])
+@pytest.mark.parametrize(
+    "content", [None, b"none", b'{"keys": "\xff"}', b" " * (keys.MAX_BYTES + 1)]
+)
 def test_a_file_must_serve_from_the_start(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "keys.json"
     if content is not None:
@@ -231,6 +234,30 @@ async def test_calls_that_come_at_once_fetch_once() -> None:
 
     assert given_up.cancelled()
     assert None not in found
+    assert endpoint.calls == 1
+
+
+async def test_an_answer_that_never_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "FETCH_TIMEOUT_SECONDS", 0.05)
+    may_answer, drips = threading.Event(), threading.Event()
+    endpoint, clock = Endpoint(FIRST), Seconds()
+
+    def fetch() -> bytes:
+        if drips.is_set():
+            assert may_answer.wait(10)
+        return endpoint()
+
+    held = following(fetch, clock)
+    await held.find("first", "ES256")
+    drips.set()
+    clock.now += keys.REFRESH_SECONDS
+    async with asyncio.timeout(5):
+        known = await held.find("first", "ES256")
+        clock.now += keys.FETCH_TIMEOUT_SECONDS
+        unknown = await held.find("second", "ES256")  # waits no more for the same fetch
+    may_answer.set()
+
+    assert (known is not None, unknown) == (True, None)
     assert endpoint.calls == 1
 
 
