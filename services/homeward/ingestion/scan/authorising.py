@@ -21,7 +21,7 @@ from homeward.ingestion.scan.scans import Scans, not_found
 from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.caller import name_of_caller
+from homeward.servicekit.identity.caller import is_same_person, name_of_caller
 from homeward.servicekit.lease import Proceed
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class ScanAuthorising:
             ):
                 return held
             _require_undecided(scan, now)
-            if name == scan.requester and not self._rules.own_scans:
+            if not self._rules.own_scans and is_same_person(name, scan.requester):
                 raise errors.PermissionDeniedError(
                     f"whoever asked for scan {scan_id} may not authorise it themselves",
                     reason=errors.Reason.OWN_SCAN,

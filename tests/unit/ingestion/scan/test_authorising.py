@@ -165,6 +165,16 @@ async def test_nobody_authorises_what_they_asked_for_themselves(desk: Desk) -> N
     assert (await desk.authorise(by="Ivy")).state is STATES.AUTHORISED
 
 
+@pytest.mark.parametrize("spelt", ["ivy", "IVY", " Ivy", "\uff29vy"])
+async def test_whoever_spells_their_name_otherwise_is_no_second_person(
+    desk: Desk, spelt: str
+) -> None:
+    own = await refused(desk.authorise(by=spelt))
+
+    assert own == (errors.PermissionDeniedError, errors.Reason.OWN_SCAN, "")
+    assert await desk.state() is STATES.AWAITED
+
+
 async def test_a_known_caller_counts_as_themselves_whatever_they_state(desk: Desk) -> None:
     ivy = Caller("Ivy", frozenset({Role.AUTHORISER}))
     with acting_for(ivy):
