@@ -32,6 +32,8 @@ MOST_DIGESTS = 200
 UUIDv5 of the hexadecimal digest under the subject's id."""
 
 EXPORT = "homeward.api.matching.v1.SightingService/ExportSighting"
+GIVEN = "OK"
+"""Outcome of an export that was given out. One that was refused is among the events alone."""
 
 
 class Events(Protocol):
@@ -152,7 +154,9 @@ class UseRecords:
                 "gallery": await self._gallery(scan.subject_ids),
                 "policies": await self._used(policy_ids),
                 "findings": findings,
-                "disclosures": [_disclosure(one) for one in events if one.rpc == EXPORT],
+                "disclosures": [
+                    _disclosure(one) for one in events if (one.rpc, one.outcome) == (EXPORT, GIVEN)
+                ],
                 "audit": [_event(one) for one in events],
             }
         )
