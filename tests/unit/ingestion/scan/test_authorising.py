@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -37,7 +38,8 @@ class Sightings:
     failure: errors.DomainError | None = None
     erases_all: bool = True
 
-    async def erase_scan_sightings(self, scan_id: str) -> bool:
+    async def erase_scan_sightings(self, scan_id: str, *, subject_ids: Sequence[str]) -> bool:
+        assert tuple(subject_ids) == ("s",)
         if self.failure is not None:
             raise self.failure
         self.asked.append(scan_id)
