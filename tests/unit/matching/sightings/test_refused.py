@@ -315,6 +315,23 @@ def test_a_span_without_its_only_finder_goes() -> None:
     assert without_finder("a", spans) == (span("b"), span("b"), span())
 
 
+async def test_what_it_found_of_a_rejected_sighting_is_no_other_scans(
+    matching: Any, finding: Make
+) -> None:
+    name = await record(matching, finding(scan_id=OTHER))
+    await decide(matching, name, Decision.REJECT)  # erases what the other scan found
+    later = matching.clock.now() + timedelta(seconds=1)
+    again = replace(finding(scan_id=REFUSED), include_rejected_before=later)
+    assert await record(matching, again) == name
+
+    certificate = await matching.scan_erasure.erase(REFUSED)
+
+    assert counts(certificate)[SIGHTINGS.name] == 1
+    assert await held(matching) == []
+    assert await matching.evidence.objects("") == []
+    assert await matching.ledger.entries() == []
+
+
 @pytest.mark.parametrize(
     ("role", "cases", "seen"),
     [
