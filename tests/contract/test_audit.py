@@ -23,6 +23,7 @@ from homeward.embedded.nats import nats_spec
 from homeward.embedded.nats import nats_url as url_of_nats
 from homeward.embedded.ports import choose_ports
 from homeward.embedded.spec import ChildSpec
+from homeward.servicekit.audit.archive import InMemoryArchive, TrailArchiver
 from homeward.servicekit.audit.around import audited
 from homeward.servicekit.audit.nats_store import NatsAuditStore, UnsafeTrailError
 from homeward.servicekit.audit.reading import AuditTrail, EventFilter
@@ -71,6 +72,10 @@ def writer_to(store: AuditStore) -> AuditWriter:
     return AuditWriter(store, service="matching", clock=SystemClock())
 
 
+async def always() -> bool:
+    return True
+
+
 async def test_a_chain_that_would_fork_is_refused(store: AuditStore) -> None:
     first = await store.append(b"1", Place("matching-1", "a case"), after=0)
     await store.append(b"2", Place("matching-1", actor="somebody"), after=first)
@@ -79,6 +84,35 @@ async def test_a_chain_that_would_fork_is_refused(store: AuditStore) -> None:
         await store.append(b"3", Place("matching-1", "another"), after=first)
     with pytest.raises(ForkRefusedError):
         await store.append(b"3", Place("matching-1"), after=0)
+
+
+async def test_the_trail_is_archived_as_the_same_bytes_by_whoever_does_it(
+    store: AuditStore, clock: Any
+) -> None:
+    writers = [writer_to(store), AuditWriter(store, service="scanner", clock=SystemClock())]
+    for number in range(7):
+        await writers[number % 2].write(ENTRY)
+    clock.instant = datetime.now(UTC) + timedelta(hours=1)
+
+    async def archived() -> dict[str, bytes]:
+        archive = InMemoryArchive()
+        minutes = timedelta(minutes=30)
+        await TrailArchiver(store, archive, signer=None, clock=clock, every=minutes, keep=KEPT).run(
+            always
+        )
+        assert set(archive.locked_until.values()) <= {
+            one.stored_time + KEPT for one in await store.read(EventQuery(), limit=9)
+        }
+        return archive.held
+
+    held = await archived()
+
+    assert await archived() == held
+    lines = b"".join(held[name] for name in sorted(held)).splitlines(keepends=True)
+    stored = await store.read(EventQuery(), limit=9)
+    assert lines == [AuditEvent.read(one.data).line() for one in stored]
+    assert [one.position for one in stored] == list(range(1, 8))
+    assert all(abs(one.stored_time - datetime.now(UTC)) < timedelta(minutes=1) for one in stored)
 
 
 async def test_two_writers_do_not_hinder_each_other(store: AuditStore) -> None:

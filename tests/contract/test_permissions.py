@@ -11,7 +11,7 @@ import json
 import re
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,18 +19,23 @@ from typing import Any
 
 import pytest
 from minio.credentials import StaticProvider
+from minio.error import S3Error
 from minio.minioadmin import MinioAdmin
 from minio.versioningconfig import ENABLED, SUSPENDED, VersioningConfig
 
+from homeward.core.audit.archive import FOLDER, Part
 from homeward.ingestion.adapters.s3_footage import S3FootageStore
 from homeward.servicekit import s3
+from homeward.servicekit.audit.s3_archive import S3Archive
 from homeward.servicekit.errors import UnavailableError
 from homeward.servicekit.executor import BoundedExecutor
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
-POLICY = json.loads(
-    re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
+POLICY, ARCHIVE_POLICY = (
+    json.loads(found)
+    for found in re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[:2]
 )
+ARCHIVE_ACTIONS = [action for one in ARCHIVE_POLICY["Statement"] for action in one["Action"]]
 BUCKET, OBJECTS = (statement["Action"] for statement in POLICY["Statement"])
 VERSIONS = {"bucket": ["s3:ListBucketVersions"], "objects": ["s3:DeleteObjectVersion"]}
 
@@ -130,6 +135,8 @@ async def test_the_policy_of_the_docs_is_enough(grant: Grant) -> None:
 
 NOT_ASKED_FOR = ["s3:PutObjectTagging"]
 """By MinIO, of whoever may put objects; Amazon asks for it."""
+NOT_ASKED_FOR_BY_THE_ARCHIVE = ["s3:ListBucketVersions"]
+"""By MinIO, of whoever may list objects; Amazon asks for it."""
 
 
 @pytest.mark.parametrize("action", [one for one in (*BUCKET, *OBJECTS) if one not in NOT_ASKED_FOR])
@@ -210,3 +217,64 @@ async def test_a_bucket_whose_quota_is_reached_is_told_as_full(
 
         with pytest.raises(UnavailableError, match="it is full"):
             await store.put("a", bytes(100), content_type="text/plain")
+
+
+def archive_policy(bucket: str, *, without: str = "", bucket_too: Sequence[str] = ()) -> Any:
+    policy = json.loads(json.dumps(ARCHIVE_POLICY).replace("AUDIT-BUCKET", bucket))
+    policy["Statement"][0]["Action"] += bucket_too
+    for statement in policy["Statement"]:
+        statement["Action"] = [action for action in statement["Action"] if action != without]
+    return policy
+
+
+async def archive_once(account: Any, bucket: str) -> None:
+    """Do everything with a bucket that the archive of the audit trail does."""
+    client = s3.connect(
+        account.endpoint,
+        access_key=account.access_key,
+        secret_key=account.secret_key,
+        connections=1,
+    )
+    name = Part(1, 1).events_name
+    async with BoundedExecutor("s3", workers=1, queue=8) as thread:
+        archive = S3Archive(client, bucket, thread, account.endpoint)
+        await archive.ensure()
+        assert await archive.newest() is None
+        for _ in range(2):
+            await archive.put(name, b"1\n", until=datetime.now(UTC) + timedelta(days=1))
+        assert await archive.newest() == Part(1, 1)
+        assert await archive.get(name) == b"1\n"
+        with pytest.raises(S3Error, match="AccessDenied"):
+            client.remove_object(bucket, f"{FOLDER}/{name}")
+    client._http.clear()
+
+
+async def test_the_account_of_the_audit_archive_writes_and_removes_nothing(
+    grant: Grant, minio_account: Any
+) -> None:
+    bucket = f"test-{uuid.uuid4().hex}"
+    async with opened(minio_account, bucket) as owner:
+        owner.client.make_bucket(bucket, object_lock=True)
+
+    await archive_once(grant(archive_policy(bucket)), bucket)
+
+
+async def test_with_three_more_rights_it_makes_its_bucket(grant: Grant) -> None:
+    bucket = f"test-{uuid.uuid4().hex}"
+    more = ["s3:CreateBucket", "s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"]
+
+    await archive_once(grant(archive_policy(bucket, bucket_too=more)), bucket)
+
+
+@pytest.mark.parametrize(
+    "action", [one for one in ARCHIVE_ACTIONS if one not in NOT_ASKED_FOR_BY_THE_ARCHIVE]
+)
+async def test_without_any_of_its_rights_nothing_is_archived(
+    grant: Grant, minio_account: Any, action: str
+) -> None:
+    bucket = f"test-{uuid.uuid4().hex}"
+    async with opened(minio_account, bucket) as owner:
+        owner.client.make_bucket(bucket, object_lock=True)
+
+    with pytest.raises(UnavailableError, match="account may not s3:"):
+        await archive_once(grant(archive_policy(bucket, without=action)), bucket)

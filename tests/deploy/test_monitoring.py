@@ -252,6 +252,10 @@ HEALTHY = {
     "homeward_scan_segment_redeliveries_total": f"0{HOURS}",
     'homeward_audit_begun_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
     'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"0+9{HOURS}",
+    'homeward_audit_archived_timestamp_seconds{bucket="b",instance="a"}': f"0+60{HOURS}",
+    # Another replica has the lease.
+    'homeward_audit_archived_timestamp_seconds{bucket="b",instance="b"}': f"0{HOURS}",
+    'homeward_audit_archive_faults_total{job="homeward-matching"}': f"0{HOURS}",
     # Nobody calls it.
     'homeward_audit_begun_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
     'homeward_audit_events_total{job="homeward-ingestion",instance="a"}': f"9{HOURS}",
@@ -280,6 +284,12 @@ ILL = {
     },
     "HomewardAuditStandsStill": {
         'homeward_audit_events_total{job="homeward-matching",instance="a"}': f"9{HOURS}"
+    },
+    "HomewardAuditArchiveStandsStill": {
+        'homeward_audit_archived_timestamp_seconds{bucket="b",instance="a"}': "0+60x100 6000x100"
+    },
+    "HomewardAuditArchiveAtFault": {
+        'homeward_audit_archive_faults_total{job="homeward-matching"}': f"0+1{HOURS}"
     },
     "HomewardRefusals": {
         'homeward_rpcs_total{job="homeward-matching",rpc="Match",code="UNAUTHENTICATED"}': (

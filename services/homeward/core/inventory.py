@@ -75,6 +75,7 @@ class Engine(StrEnum):
     """What holds data."""
 
     S3 = "S3"
+    LOCKED_S3 = "S3 under object lock"
     KEY_VALUE = "NATS KV"
     STREAM = "NATS stream"
     QDRANT = "Qdrant"
@@ -351,6 +352,16 @@ AUDIT = DataClass(
     removed_by="NATS, by age",
     engine_limit=AUDIT_KEPT,
 )
+AUDIT_ARCHIVE = DataClass(
+    name="audit archive",
+    holds="copies of the audit events, and signed checkpoints of them",
+    owner="matching",
+    engine=Engine.LOCKED_S3,
+    place="HOMEWARD_AUDIT_BUCKET",
+    keys="trail/{first}-{last}.jsonl, trail/{first}-{last}.note",
+    kept="under object lock for 6 years, or as the operator sets it; only where a bucket is named",
+    removed_by="an operator, when the lock has ended",
+)
 POLICIES = DataClass(
     name="policies",
     holds="thresholds with their measurement, who approved which until when, which is active",
@@ -394,6 +405,7 @@ INVENTORY = (
     GALLERIES,
     CERTIFICATES,
     AUDIT,
+    AUDIT_ARCHIVE,
     POLICIES,
     LEASES,
 )

@@ -14,12 +14,14 @@ from homeward.matching.composition import Choices, compose
 from homeward.matching.metrics import measure_policy, measured_report
 from homeward.matching.servicer import services
 from homeward.matching.settings import MatchingSettings
+from homeward.servicekit.audit.archive import LOOKED_EVERY
 from homeward.servicekit.audit.around import audited
 from homeward.servicekit.audit.refusals import refusals_audited, refused_calls
 from homeward.servicekit.audit.servicer import AuditServicer
+from homeward.servicekit.background import in_background
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.hardening import forbid_dumps
-from homeward.servicekit.lease import Lease
+from homeward.servicekit.lease import Lease, regularly
 from homeward.servicekit.metrics import measured
 from homeward.servicekit.observing import observed
 from homeward.servicekit.server import GrpcServer
@@ -55,6 +57,13 @@ async def main() -> None:
         await stack.enter_async_context(
             measured(partial(measure_policy, use_cases.policies), read=is_measured)
         )
+        if engines.archiver is not None:
+            archiving = regularly(
+                engines.archiver.run,
+                Lease(engines.stores.leases, "matching-audit-archive", socket.gethostname()),
+                every=LOOKED_EVERY,
+            )
+            await stack.enter_async_context(in_background(archiving))
         unknown = await stack.enter_async_context(refused_calls(engines.writer))
         await GrpcServer.configured(
             settings,

@@ -24,9 +24,11 @@ from homeward.matching.adapters.qdrant import (
 from homeward.matching.adapters.sighting_ledger import KeyValueSightingLedger
 from homeward.matching.adapters.subject_records import KeyValueSubjectRecords
 from homeward.matching.adapters.urls import shown
+from homeward.matching.audit_archive import archiver_of, open_archive
 from homeward.matching.composition import Stores
 from homeward.matching.settings import MatchingSettings
 from homeward.servicekit import nats, s3
+from homeward.servicekit.audit.archive import TrailArchiver
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.signing import CheckpointSigner
 from homeward.servicekit.audit.writer import AuditWriter
@@ -45,6 +47,7 @@ class Engines:
     checks: Mapping[str, Callable[[], Awaitable[object]]]
     writer: AuditWriter
     trail: AuditTrail
+    archiver: TrailArchiver | None
 
 
 async def assemble(
@@ -95,6 +98,7 @@ async def assemble(
         events=trail,
         signer=signer,
     )
+    archive = await open_archive(settings, stack)
     return Engines(
         stores,
         {
@@ -105,6 +109,7 @@ async def assemble(
         },
         writer,
         trail,
+        archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
 
 

@@ -14,7 +14,7 @@ from homeward.matching.gallery.ports import FaceAnalyzer, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild
 from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
-from homeward.matching.retention import Buckets, LeasedFiles, Retention
+from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
@@ -166,7 +166,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
                 LeasedFiles(one, replacing(), stores.acts) for one in (stores.gallery, stores.index)
             ],
             reenrolment=reenrolment,
-            buckets=stores.buckets,
+            buckets=AuditedBuckets(stores.buckets, stores.acts),
             clock=clock,
             grace=choices.review_grace,
         ),

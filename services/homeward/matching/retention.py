@@ -118,6 +118,42 @@ class Buckets(Protocol):
         """Set the rules again by which the store removes stills; days pass."""
 
 
+class AuditedBuckets:
+    """`Buckets` that write down that versions were removed.
+
+    Args:
+        buckets: What it stands for.
+        acts: The audit trail.
+    """
+
+    def __init__(self, buckets: Buckets, acts: Acts) -> None:
+        self._buckets = buckets
+        self._acts = acts
+
+    async def deviations(self) -> list[str]:
+        """Return what keeps them from forgetting, each with its remedy."""
+        return await self._buckets.deviations()
+
+    async def encryption(self) -> Mapping[str, str]:
+        """Return the algorithm of each bucket's encryption at rest; "" for none that is told."""
+        return await self._buckets.encryption()
+
+    async def lifecycle(self) -> LifecycleSpan:
+        """Return after how many days the store itself removes stills that nobody has confirmed."""
+        return await self._buckets.lifecycle()
+
+    async def keep_rules(self) -> None:
+        """Set the rules again by which the store removes stills; days pass."""
+        await self._buckets.keep_rules()
+
+    async def remove_old_versions(self) -> int:
+        """Remove what deleting and overwriting left in them; return how many versions."""
+        removed = await self._buckets.remove_old_versions()
+        if removed:
+            await self._acts.record("EraseOldVersions", ERASURE, [])
+        return removed
+
+
 class Retention:
     """What is to be removed without anybody asking, and how much there is.
 

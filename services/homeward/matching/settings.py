@@ -8,7 +8,9 @@ from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from homeward.core.inventory import INVENTORY
 from homeward.matching.sightings.deciding import ReviewRules
+from homeward.servicekit.audit.s3_archive import LockMode
 from homeward.servicekit.settings import EngineSettings
 
 
@@ -35,6 +37,35 @@ class MatchingSettings(EngineSettings):
         None,
         description="PEM file with the Ed25519 key that checkpoints of the audit trail are signed"
         " with, as `openssl genpkey -algorithm ed25519` writes it; unset gives none.",
+    )
+    audit_bucket: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Bucket under object lock that the audit trail is copied to (docs/audit.md);"
+        " made with object lock if it is not there. Unset: it is copied nowhere.",
+    )
+    audit_lock_mode: LockMode = Field(
+        "COMPLIANCE",
+        description="How objects of that bucket are locked, for `HOMEWARD_AUDIT_KEPT_DAYS`:"
+        " `GOVERNANCE` lets accounts with a right of its own remove them all the same.",
+    )
+    audit_archive_minutes: float = Field(
+        10.0,
+        ge=1,
+        le=30,
+        description="Minutes of the audit trail in an object of that bucket; an object has 5000"
+        " events and about 8 MiB at most.",
+    )
+    audit_s3_endpoint: str | None = Field(
+        None, description="URL of the S3 server with that bucket; unset: `HOMEWARD_S3_ENDPOINT`."
+    )
+    audit_s3_access_key: str | None = Field(
+        None,
+        description="Name of the S3 account that writes to that bucket; unset: the account of the"
+        " other buckets.",
+    )
+    audit_s3_secret_key: SecretStr | None = Field(
+        None, description="Secret of the S3 account that writes to that bucket."
     )
     evaluation: bool = Field(
         default=False,
@@ -82,6 +113,21 @@ class MatchingSettings(EngineSettings):
             raise ValueError(
                 "HOMEWARD_QDRANT_API_KEY would go over the wire as it is: make HOMEWARD_QDRANT_URL"
                 " one of https"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _an_archive_of_its_own(self) -> Self:
+        if self.audit_bucket in {one.place for one in INVENTORY}:
+            raise ValueError("HOMEWARD_AUDIT_BUCKET names a bucket that something else is kept in")
+        if (self.audit_s3_access_key is None) != (self.audit_s3_secret_key is None):
+            raise ValueError(
+                "set both HOMEWARD_AUDIT_S3_ACCESS_KEY and HOMEWARD_AUDIT_S3_SECRET_KEY, or neither"
+            )
+        if self.audit_s3_endpoint is not None and self.audit_s3_access_key is None:
+            raise ValueError(
+                "HOMEWARD_AUDIT_S3_ENDPOINT names another server: set"
+                " HOMEWARD_AUDIT_S3_ACCESS_KEY and HOMEWARD_AUDIT_S3_SECRET_KEY for it"
             )
         return self
 

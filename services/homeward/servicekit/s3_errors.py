@@ -32,6 +32,7 @@ _ACTIONS = {
     ("GET", "location"): "s3:GetBucketLocation",
     ("GET", "object-lock"): "s3:GetBucketObjectLockConfiguration",
     ("GET", "replication"): "s3:GetReplicationConfiguration",
+    ("GET", "retention"): "s3:GetObjectRetention",
     ("GET", "uploadId"): "s3:ListMultipartUploadParts",
     ("DELETE", "uploadId"): "s3:AbortMultipartUpload",
     ("DELETE", "versionId"): "s3:DeleteObjectVersion",

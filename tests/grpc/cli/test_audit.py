@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from homeward.cli.__main__ import run
+from homeward.core.audit.archive import Part
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.refusals import REFUSE_UNKNOWN
 from homeward.servicekit.audit.servicer import AuditServicer
@@ -132,3 +133,39 @@ def test_an_export_is_verified_offline_and_by_a_checkpoint_that_was_kept(
     trail.write_bytes(lines.replace(b"a.reviewer", b"b.reviewer"))
     assert run(offline) == 3
     assert "changed: line 2 was changed: its digest is another" in capsys.readouterr().err
+
+
+def test_a_folder_of_archived_objects_is_verified_offline(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(3):
+        write()
+    exported, folder = tmp_path / "trail.jsonl", tmp_path / "fetched"
+    assert run(["audit", "checkpoint"]) == 0
+    note = tmp_path / "kept.note"
+    note.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert run(["audit", "checkpoint", "--key"]) == 0
+    key = capsys.readouterr().out.strip()
+    assert run(["audit", "export", "-o", str(exported)]) == 0
+    first, second, third, _ = exported.read_bytes().splitlines(keepends=True)
+    (folder / "trail").mkdir(parents=True)
+    for part, data in {Part(1, 2): first + second, Part(3, 3): third}.items():
+        (folder / "trail" / part.events_name).write_bytes(data)
+    whole = Part(3, 3)
+    (folder / "trail" / whole.checkpoint_name).write_text("no note", encoding="utf-8")
+    capsys.readouterr()
+
+    assert run(["audit", "verify", str(folder)]) == 0
+    told = capsys.readouterr().out
+    assert "2 objects, positions 1 to 3" in told
+    assert "1 checkpoint was not verified: give --key." in told
+    assert "3 events of 1 writers: the trail holds." in told
+    kept = ["--key", key, "--checkpoint", str(note)]
+    assert run(["audit", "verify", str(folder), *kept]) == 3
+    assert "is no signed note" in capsys.readouterr().err
+    (folder / "trail" / whole.checkpoint_name).unlink()
+    assert run(["audit", "verify", str(folder), *kept]) == 0
+    (folder / "trail" / whole.events_name).unlink()
+    assert run(["audit", "verify", str(folder), *kept]) == 3
+    assert "truncated: matching-1 2: ends after 2" in capsys.readouterr().err
+    assert run(["audit", "verify", str(folder), "--checkpoint", str(note)]) == 4

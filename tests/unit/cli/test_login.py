@@ -197,3 +197,37 @@ def test_an_opaque_token_tells_nothing(
 
     assert "the token is opaque" in out
     assert "nobody says" in out
+
+
+HOSTILE = "A\x1b]0;title\x07\x1b[2J\u202eB\nFORGED [red]C[/red]"
+
+
+def assert_shown(told: str) -> None:
+    assert {one for one in told if not one.isprintable() and one != "\n"} == set()
+    assert not any(line.startswith("FORGED") for line in told.splitlines())
+    assert "A\\x1b]0;title\\x07\\x1b[2J\\u202eB FORGED [red]C[/red]" in told
+
+
+def test_what_a_token_says_reaches_a_terminal_escaped(
+    homeward: Homeward, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tmp_path / "token"
+    token.write_text(Issuer().token("investigator", sub=HOSTILE, cases=[HOSTILE]))
+    monkeypatch.setenv("HOMEWARD_TOKEN_FILE", str(token))
+
+    code, out, err = homeward("whoami")
+
+    assert code == 0, err
+    assert_shown(out)
+
+
+def test_what_an_issuer_says_reaches_a_terminal_escaped(
+    homeward: Homeward, issuer: OAuthIssuer
+) -> None:
+    refused = (400, {"error": "invalid_client", "error_description": HOSTILE})
+    issuer.answers["/token"] += [PENDING, refused]
+
+    code, _, err = log_in(homeward, issuer)
+
+    assert code != 0
+    assert_shown(err)

@@ -347,8 +347,10 @@ async def test_a_sweep_removes_old_versions(matching: Any, subject_id: str) -> N
     await matching.photos.hide(key)
 
     await matching.retention.sweep(yes)
+    await matching.retention.sweep(yes)
 
     assert await matching.photos.left("") == 0
+    assert matching.stores.acts.recorded == [("EraseOldVersions", ())]
 
 
 async def test_a_still_that_cannot_be_removed_keeps_no_other(

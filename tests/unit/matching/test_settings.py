@@ -65,3 +65,29 @@ def test_what_is_asked_of_reviewers_is_set(*, two: bool, apart: bool) -> None:
 
 def test_nobody_knows_when_a_store_frees_bytes_while_it_is_not_stated() -> None:
     assert MatchingSettings(**REQUIRED, qdrant_path="/q").frees_after() is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"audit_bucket": "homeward-evidence"}, "something else is kept in"),
+        ({"audit_bucket": "A_Bucket"}, "audit_bucket"),
+        ({"audit_s3_access_key": "a"}, "set both"),
+        ({"audit_s3_secret_key": "b"}, "set both"),
+        ({"audit_s3_endpoint": "http://b"}, "names another server"),
+        ({"audit_archive_minutes": 0.9}, "greater than or equal to 1"),
+        ({"audit_archive_minutes": 31}, "less than or equal to 30"),
+    ],
+    ids=str,
+)
+def test_an_archive_that_cannot_be_is_refused(given: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        MatchingSettings(**REQUIRED | {"qdrant_path": "/q"} | given)  # type: ignore[arg-type]
+
+
+def test_an_archive_may_have_an_account_and_a_server_of_its_own() -> None:
+    own = {"audit_s3_endpoint": "http://b", "audit_s3_access_key": "a", "audit_s3_secret_key": "b"}
+
+    settings = MatchingSettings(**REQUIRED, qdrant_path="/q", audit_bucket="a-bucket", **own)  # type: ignore[arg-type]
+
+    assert settings.audit_lock_mode == "COMPLIANCE"

@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homeward.api.common.v1 import audit_pb2, audit_service_pb2, options_pb2, types_pb2
 from homeward.api.common.v1.audit_service_pb2_grpc import AuditServiceStub
 from homeward.cli import audit_trail, terminal, times
+from homeward.cli.audit_archive import verify_archive
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import existing_file, refuse_existing
 from homeward.cli.options import Group, Session, connected
@@ -162,6 +163,7 @@ def checkpoint(session: Session, *, show_key: bool) -> None:
     examples=[
         "homeward audit verify",
         "homeward audit verify trail.jsonl --key homeward-audit+… --checkpoint 2026-11-29.note",
+        "homeward audit verify FOLDER --key homeward-audit+…",
     ],
 )
 @connected
@@ -179,10 +181,14 @@ def verify(
 ) -> ExitCode:
     """Verify a file that `homeward audit export` wrote, without any server, or the trail as it is.
 
+    FILE may be a folder with the objects of the archive, fetched from its bucket with any tool.
+
     Finds events that were changed, dropped, inserted or put in another order, and by the
     checkpoints whether the trail was cut short or written anew. Exit code 3 if it does not hold.
     """
     key = _key(key_text) if key_text else None
+    if file is not None and Path(file).is_dir():
+        return _verify_archive(session, Path(file), key, notes)
     if file is not None:
         with existing_file(file).open("rb") as lines:
             kept = _kept(notes, key or _key_of(file)) if notes else {}
@@ -198,6 +204,28 @@ def verify(
             audit_trail.add_told(check, event)
         check.finish(end)
     return _tell(session, check, named, noted=key is not None)
+
+
+def _verify_archive(
+    session: Session, folder: Path, key: VerifierKey | None, notes: Sequence[str]
+) -> ExitCode:
+    if notes and key is None:
+        raise CliError(
+            "--checkpoint needs --key: an archive names no key",
+            advice="`homeward audit checkpoint --key` shows it",
+        )
+    found = verify_archive(folder, key=key, kept=_kept(notes, key) if key else {})
+    if not session.view.json and found.parts:
+        first, last = found.parts[0].first, max(part.last for part in found.parts)
+        objects = "1 object" if len(found.parts) == 1 else f"{len(found.parts)} objects"
+        session.view.say(
+            f"{objects}, positions {first} to {last};"
+            f" {found.signed} with a checkpoint that --key has signed."
+        )
+        if found.unverified:
+            were = "checkpoint was" if found.unverified == 1 else "checkpoints were"
+            session.view.say(f"{found.unverified} {were} not verified: give --key.")
+    return _tell(session, found.check, "", noted=key is not None)
 
 
 def _tell(session: Session, check: TrailCheck, named: str, *, noted: bool) -> ExitCode:

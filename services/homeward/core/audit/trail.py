@@ -88,6 +88,10 @@ class TrailCheck:
         self.count += 1
         self._keep(Problem(Fault.CHANGED, writer, sequence, description))
 
+    def tell(self, fault: Fault, description: str) -> None:
+        """Take note of something that is wrong with the trail, and with no event of it."""
+        self._keep(Problem(fault, "", 0, description))
+
     def finish(self, end: Checkpoint | None = None) -> None:
         """Compare where the chains begin and end with what was kept.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import nats.errors
@@ -174,8 +174,9 @@ class NatsAuditStore:
                 while len(found) < waiting:
                     count = min(FETCHED_AT_ONCE, waiting - len(found))
                     for message in await subscription.fetch(count, timeout=FETCH_SECONDS):
-                        position = int(message.metadata.sequence.stream)
-                        found.append(StoredEvent(message.data, position))
+                        about = message.metadata
+                        position = int(about.sequence.stream)
+                        found.append(StoredEvent(message.data, position, about.timestamp))
             finally:
                 with suppress(nats.errors.Error, OSError):
                     await subscription.unsubscribe()
@@ -230,4 +231,5 @@ def _token(text: str) -> str:
 
 
 def _stored(message: RawStreamMsg) -> StoredEvent:
-    return StoredEvent(message.data or b"", int(message.seq or 0))
+    stored_time = message.time or datetime.fromtimestamp(0, UTC)  # the server always tells
+    return StoredEvent(message.data or b"", int(message.seq or 0), stored_time)

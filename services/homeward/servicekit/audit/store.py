@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from homeward.servicekit.clock import Clock, SystemClock
+
 SERVICES = ("ingestion", "matching", "scanner")
 """Those that write; each of their processes has a number among those of its service."""
 
@@ -32,7 +34,9 @@ class StoredEvent:
     data: bytes
     """Its canonical bytes."""
     position: int
-    """Grows with each event, whoever writes it."""
+    """Grows by one with each event, whoever writes it."""
+    stored_time: datetime
+    """By the clock of the store, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,14 @@ class AuditStore(Protocol):
 
 
 class InMemoryAuditStore:
-    """An `AuditStore` of one process, for tests."""
+    """An `AuditStore` of one process, for tests.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Tells when an event is stored.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._events: list[tuple[Place, StoredEvent]] = []
 
     def require_connected(self) -> None:
@@ -101,7 +110,7 @@ class InMemoryAuditStore:
         if (last.position if last else 0) != after:
             raise ForkRefusedError(place.writer)
         position = len(self._events) + 1
-        self._events.append((place, StoredEvent(data, position)))
+        self._events.append((place, StoredEvent(data, position, self._clock.now())))
         return position
 
     async def last(self, writer: str) -> StoredEvent | None:
