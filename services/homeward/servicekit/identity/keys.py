@@ -33,6 +33,9 @@ STALE_SECONDS = 86_400.0
 FETCH_TIMEOUT_SECONDS = 5.0
 """For which a fetch waits for more, and for which calls wait for a fetch."""
 
+LONGEST_FETCH_SECONDS = 30.0
+"""Of an answer that comes bit by bit: while one is under way, no other is begun."""
+
 MAX_BYTES = 1024 * 1024
 """Of a set of keys; a large one has some dozens of kilobytes."""
 
@@ -263,11 +266,11 @@ def fetch_over_https(url: str, authority: Path | None) -> bytes:
         authority: See `trusting`.
 
     Raises:
-        KeysError: The answer is not 200, or too large; see `trusting`.
+        KeysError: The answer is not 200, too large or too slow; see `trusting`.
         OSError: The host cannot be reached, or is not trusted.
         http.client.HTTPException: It does not speak HTTP.
     """
-    parts = urlsplit(url)
+    parts, until = urlsplit(url), time.monotonic() + LONGEST_FETCH_SECONDS
     connection = http.client.HTTPSConnection(
         parts.hostname or "",
         parts.port,
@@ -280,9 +283,13 @@ def fetch_over_https(url: str, authority: Path | None) -> bytes:
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise KeysError(f"the answer is {answer.status}, not {int(http.client.OK)}")
-        data = answer.read(MAX_BYTES + 1)
+        data = bytearray()
+        while len(data) <= MAX_BYTES and (part := answer.read1(MAX_BYTES)):
+            data += part
+            if time.monotonic() > until:
+                raise KeysError(f"it did not come within {LONGEST_FETCH_SECONDS:g} s")
     finally:
         connection.close()
     if len(data) > MAX_BYTES:
         raise KeysError(f"it has more than {MAX_BYTES} bytes")
-    return data
+    return bytes(data)

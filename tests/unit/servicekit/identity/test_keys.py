@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -281,12 +283,15 @@ def served(tmp_path: Path) -> Iterator[tuple[str, TlsFiles, list[str]]]:
                 "/keys?of=force": (200, jwks(FIRST)),
                 "/large": (200, b" " * (keys.MAX_BYTES + 1)),
                 "/moved": (302, b""),
+                "/slowly": (200, jwks(FIRST)),
             }.get(self.path, (404, b""))
             self.send_response(status)
             self.send_header("Location", "/keys?of=force")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):  # who asked has gone
+                for part in _slowly(body) if self.path.endswith("slowly") else [body]:
+                    self.wfile.write(part)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -326,6 +331,22 @@ def test_an_answer_without_keys_is_refused(
     with pytest.raises(KeysError, match=problem):
         fetch_over_https(url + path, files.authority)
     assert asked == [path]
+
+
+def test_an_answer_that_comes_bit_by_bit_is_given_up(
+    served: tuple[str, TlsFiles, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "LONGEST_FETCH_SECONDS", 0.1)
+    url, files, _ = served
+
+    with pytest.raises(KeysError, match=r"within 0\.1 s"):
+        fetch_over_https(f"{url}/slowly", files.authority)
+
+
+def _slowly(body: bytes) -> Iterator[bytes]:
+    for byte in body[:40]:
+        time.sleep(0.02)
+        yield bytes([byte])
 
 
 def test_a_host_that_is_not_trusted_is_asked_nothing(
