@@ -554,6 +554,28 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
     ]
 
 
+async def test_a_use_record_does_not_list_who_was_enrolled_after_the_scan(force: Force) -> None:
+    before = await force.enrol()
+    everybody = scan_pb2.ScanJustification(
+        everything=True, everything_reason="nobody knows where", necessity="she is eight"
+    )
+    scan = await force.create(scan_pb2.ScanScope(), everybody)
+    force.clock.pass_time(timedelta(minutes=5))
+    meanwhile = await force.enrol()
+    running = (await given_out(force, scan.scan_id))["record"]["gallery"]
+    await force.scans.CancelScan(
+        scans.CancelScanRequest(scan_id=scan.scan_id), metadata=force.who("ivy", "investigator")
+    )
+    force.clock.pass_time(timedelta(minutes=5))
+    after = await force.enrol()
+
+    ended = (await given_out(force, scan.scan_id))["record"]["gallery"]
+
+    assert {one["subject_id"] for one in running} == {before, meanwhile}
+    assert {one["subject_id"] for one in ended} == {before, meanwhile}
+    assert after not in str(ended)
+
+
 async def test_a_use_record_of_a_rejected_sighting_names_who_rejected_it(force: Force) -> None:
     subject_id = await force.enrol()
     scan = await force.targeted(subject_id)
