@@ -56,6 +56,7 @@ class TokenVerifier:
         self._rules = rules
         self._keys = keys
         self._restricted = restrict_to_cases
+        self._types = frozenset(one.casefold() for one in rules.types)
         self._taken = frozenset(name.casefold() for name in taken)
 
     async def verify(self, token: str) -> Caller:
@@ -84,6 +85,8 @@ class TokenVerifier:
             algorithm, key_id = header.get("alg"), header.get("kid")
             if algorithm not in self._rules.algorithms:
                 raise _invalid("its algorithm is not one that is allowed")
+            if _type(header) not in self._types:
+                raise _invalid("its type is not one that is allowed")
             key = await self._keys.find(key_id, algorithm)
             if key is None:
                 raise _invalid("it names no key of the issuer")
@@ -143,6 +146,11 @@ def verifier_of(
     else:
         keys = FileKeys(Path(rules.keys))
     return TokenVerifier(rules, keys, restrict_to_cases=restrict_to_cases, taken=taken)
+
+
+def _type(header: Mapping[str, Any]) -> str:
+    """Return the type that a token states, as media types are compared (RFC 7515, 4.1.9)."""
+    return str(header.get("typ") or "JWT").casefold().removeprefix("application/")
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> object:
