@@ -188,15 +188,26 @@ class ScanAuthorising:
                     return held
                 return replace(held, state=AuthorisationState.LAPSED, decide_time=now)
 
-            await self._acts.record("LapseScan", ERASURE, [f"scan/{scan_id}"])
             scan = await self._decide(scan_id, decide)
-            log.warning("scan not authorised in time", scan_id=scan_id)
+        if scan.authorisation.state is AuthorisationState.LAPSED:
+            await self._tell_lapse(scan)
         if scan.authorisation.state.forbids:
             await self._carry_out(scan)  # by a call to matching, which writes it down
             return True
         if scan.authorisation.state is AuthorisationState.AUTHORISED:
             await self._records.settle_decision(scan_id)
         return False
+
+    async def _tell_lapse(self, scan: Scan) -> None:
+        """Write down that a scan has lapsed, once that is decided: it may be authorised meanwhile.
+
+        What breaks off in between is written down by the next sweep.
+        """
+        if scan.authorisation.lapse_told:
+            return
+        log.warning("scan not authorised in time", scan_id=scan.scan_id)
+        await self._acts.record("LapseScan", ERASURE, [f"scan/{scan.scan_id}"])
+        await self._decide(scan.scan_id, lambda held: replace(held.authorisation, lapse_told=True))
 
     async def _decide(self, scan_id: str, decide: Callable[[Scan], Authorisation]) -> Scan:
         scan = await self._records.change(
