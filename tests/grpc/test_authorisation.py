@@ -304,11 +304,27 @@ async def test_a_refusal_says_who_asked_and_what_for(tmp_path: Path, authority: 
     async with installation(tmp_path, authority, restrict_to_cases=True) as made:
         for metadata in (STATED, ()):
             await made.call(rpc, (*made.bearer("investigator", cases=["R/2"]), *metadata))
-        other_case, no_purpose = await made.events()
+        await made.call(rpc, (*made.bearer("uploader"), *STATED))
+        other_case, no_purpose, no_role = await made.events()
 
     assert (other_case.outcome, no_purpose.outcome) == ("PERMISSION_DENIED", "INVALID_ARGUMENT")
     assert {other_case.actor, no_purpose.actor} == {"somebody"}
-    assert (other_case.purpose, other_case.case_reference) == ("find the missing person", "R/1")
+    for one in (other_case, no_role):
+        assert (one.purpose, one.case_reference) == ("find the missing person", "R/1")
+
+
+@pytest.mark.parametrize("name", ["homeward-scanner", "Homeward-Scanner", "nightly-check"])
+async def test_nobody_goes_by_the_name_of_a_service(
+    tmp_path: Path, authority: Authority, name: str
+) -> None:
+    rpc = "homeward.api.matching.v1.SubjectService/GetSubject"
+    programs = {"nightly-check": ["auditor"]}
+    async with installation(tmp_path, authority, programs=programs) as made:
+        ended = await made.call(rpc, (*made.bearer("investigator", sub=name), *STATED))
+        events = await made.events()
+
+    assert ended == "UNAUTHENTICATED TOKEN_INVALID"
+    assert [one.actor for one in events] == [""]
 
 
 async def test_a_refused_caller_hears_so_only_if_that_is_written_down(

@@ -114,8 +114,8 @@ class Outside:
         if self.matching is not None:
             raise self.matching
 
-    async def erase_scan_sightings(self, scan_id: str) -> bool:
-        del scan_id
+    async def erase_scan_sightings(self, scan_id: str, *, subject_ids: Sequence[str]) -> bool:
+        del scan_id, subject_ids
         if self.matching is not None:
             raise self.matching
         return True

@@ -473,7 +473,9 @@ async def test_a_scan_that_nobody_authorised_in_time_is_refused_by_the_sweep(
     assert await refusal(force.refuse(early.scan_id)) == decided
 
 
-def event(force: Force, name: str, rpc: str, actor: str, *resources: str) -> AuditEvent:
+def event(
+    force: Force, name: str, rpc: str, actor: str, *resources: str, outcome: str = "OK"
+) -> AuditEvent:
     return AuditEvent(
         writer=name,
         sequence=len(force.events) + 1,
@@ -484,7 +486,7 @@ def event(force: Force, name: str, rpc: str, actor: str, *resources: str) -> Aud
         operation="DISCLOSURE",
         actor=actor,
         resources=resources,
-        outcome="OK",
+        outcome=outcome,
     )
 
 
@@ -519,6 +521,10 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
         ("matching-1", "matching.v1.SubjectService/GetSubject", "eve", f"subject/{subject_id}"),
     ):
         force.events.append(event(force, name, rpc, actor, about))
+    export = EXPORT.removeprefix("homeward.api.")
+    for outcome in ("FAILED_PRECONDITION", "CANCELLED"):
+        about = f"sighting/{found}"
+        force.events.append(event(force, "matching-1", export, "ben", about, outcome=outcome))
 
     record = (await given_out(force, scan.scan_id))["record"]
 
@@ -543,7 +549,31 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
     assert [(one["writer"], one["sequence"]) for one in record["audit"]] == [
         ("ingestion-1", 1),
         ("matching-1", 2),
+        ("matching-1", 4),
+        ("matching-1", 5),
     ]
+
+
+async def test_a_use_record_does_not_list_who_was_enrolled_after_the_scan(force: Force) -> None:
+    before = await force.enrol()
+    everybody = scan_pb2.ScanJustification(
+        everything=True, everything_reason="nobody knows where", necessity="she is eight"
+    )
+    scan = await force.create(scan_pb2.ScanScope(), everybody)
+    force.clock.pass_time(timedelta(minutes=5))
+    meanwhile = await force.enrol()
+    running = (await given_out(force, scan.scan_id))["record"]["gallery"]
+    await force.scans.CancelScan(
+        scans.CancelScanRequest(scan_id=scan.scan_id), metadata=force.who("ivy", "investigator")
+    )
+    force.clock.pass_time(timedelta(minutes=5))
+    after = await force.enrol()
+
+    ended = (await given_out(force, scan.scan_id))["record"]["gallery"]
+
+    assert {one["subject_id"] for one in running} == {before, meanwhile}
+    assert {one["subject_id"] for one in ended} == {before, meanwhile}
+    assert after not in str(ended)
 
 
 async def test_a_use_record_of_a_rejected_sighting_names_who_rejected_it(force: Force) -> None:

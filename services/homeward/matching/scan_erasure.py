@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from homeward.core.inventory import SCANS, SIGHTINGS, SPANS, STILLS
 from homeward.matching.sightings.refused import RefusedScans, RemovedFindings
 from homeward.matching.subjects.certificate_entries import (
@@ -40,10 +42,14 @@ class ScanErasure:
         self._objects = objects
         self._clock = clock
 
-    async def erase(self, scan_id: str) -> ErasureCertificate:
+    async def erase(self, scan_id: str, *, subject_ids: Collection[str] = ()) -> ErasureCertificate:
         """Erase what a scan found, and have nothing recorded that it finds after this.
 
         A repeated call finishes an erasure that broke off.
+
+        Args:
+            scan_id: The scan.
+            subject_ids: Whom it was for; empty for everybody.
 
         Returns:
             The certificate; an entry of what could not be erased is `FAILED`.
@@ -54,7 +60,9 @@ class ScanErasure:
             return await self._entries(await self._refused.erase_found(scan_id), repeated=repeated)
 
         entries = await attempted((SIGHTINGS, STILLS, SPANS, SCANS), erased())
-        certificate = ErasureCertificate("", self._clock.now(), tuple(entries), scan_id)
+        certificate = ErasureCertificate(
+            "", self._clock.now(), tuple(entries), scan_id, tuple(sorted(subject_ids))
+        )
         return await self._certificates.keep(certificate, repeated=repeated)
 
     async def _entries(self, gone: RemovedFindings, *, repeated: bool) -> list[ErasureEntry]:

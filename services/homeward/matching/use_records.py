@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,7 +19,7 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.sightings.ledger import RejectedSpan, SightingLedger
 from homeward.matching.sightings.model import Review, Sighting
 from homeward.matching.sightings.ports import SightingIndex
-from homeward.matching.subjects.model import Subject
+from homeward.matching.subjects.model import ReferencePhoto, Subject
 from homeward.matching.subjects.photos import photo_key
 from homeward.matching.subjects.records import SubjectRecords
 from homeward.servicekit import errors
@@ -32,6 +32,8 @@ MOST_DIGESTS = 200
 UUIDv5 of the hexadecimal digest under the subject's id."""
 
 EXPORT = "homeward.api.matching.v1.SightingService/ExportSighting"
+GIVEN = "OK"
+"""Outcome of an export that was given out. One that was refused is among the events alone."""
 
 
 class Events(Protocol):
@@ -149,19 +151,29 @@ class UseRecords:
                 "format": FORMAT,
                 "make_time": format_time(self._clock.now()),
                 "scan": scan.content,
-                "gallery": await self._gallery(scan.subject_ids),
+                "gallery": await self._gallery(scan),
                 "policies": await self._used(policy_ids),
                 "findings": findings,
-                "disclosures": [_disclosure(one) for one in events if one.rpc == EXPORT],
+                "disclosures": [
+                    _disclosure(one) for one in events if (one.rpc, one.outcome) == (EXPORT, GIVEN)
+                ],
                 "audit": [_event(one) for one in events],
             }
         )
         return SealedRecord(record, self._signer.sign(note_text(record)), self._signer.verifier_key)
 
-    async def _gallery(self, subject_ids: Collection[str]) -> list[dict[str, Any]]:
-        """Return those who are looked for now, with their photographs."""
-        open_now = [one.value for one in (await self._subjects.roll()).wanted]
-        listed = [one for one in open_now if not subject_ids or one.subject_id in subject_ids]
+    async def _gallery(self, scan: ScanPart) -> list[dict[str, Any]]:
+        """Return those who were looked for and are open now, with their photographs.
+
+        Whoever was enrolled, and whatever photograph was added, after the scan had ended, was not
+        compared by it.
+        """
+        subject_ids, ended = scan.subject_ids, str(scan.content.get("end_time") or "")
+        listed = [
+            replace(one, photos=tuple(each for each in one.photos if _before(each, ended)))
+            for one in [held.value for held in (await self._subjects.roll()).wanted]
+            if (one.subject_id in subject_ids if subject_ids else _before(one, ended))
+        ]
         digested = sum(len(one.photos) for one in listed) <= MOST_DIGESTS
         gone = set(subject_ids) - {one.subject_id for one in listed}
         return [
@@ -209,6 +221,11 @@ class UseRecords:
             for one in await self._policies.find()
             if one.active or one.file.policy_id in policy_ids
         ]
+
+
+def _before(made: Subject | ReferencePhoto, end: str) -> bool:
+    """Return whether something was there when a scan ended; "" for one that goes on."""
+    return not end or format_time(made.create_time) <= end
 
 
 def _finding(sighting: Sighting) -> dict[str, Any]:

@@ -179,8 +179,7 @@ class GrpcServer:
             ),
             chain=chain(
                 *outside,
-                *checking(settings.auth_file, names),
-                *quotas(settings.quota),
+                *checking(settings.auth_file, names, limits=quotas(settings.quota)),
                 *around,
             ),
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from homeward.core.audit.events import AuditEvent
 from homeward.servicekit.audit import refusals
 from homeward.servicekit.audit import writer as module
 from homeward.servicekit.audit.around import audited, operation_of
+from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.refusals import (
     REFUSE_UNKNOWN,
     RefusedCalls,
@@ -77,6 +80,39 @@ async def test_an_event_names_so_many_resources_and_counts_the_others(
 
     event = await only(store)
     assert (len(event.resources), event.omitted_resource_count) == (MOST_RESOURCES, omitted)
+
+
+async def test_an_event_of_too_many_resources_names_people_first(
+    writer: AuditWriter, store: InMemoryAuditStore
+) -> None:
+    kinds = ("photo", "scan", "sighting", "subject")
+    each = MOST_RESOURCES // 2
+    await writer.write(
+        entry(resources=[f"{kind}/{number:08d}" for kind in kinds for number in range(each)])
+    )
+
+    event = await only(store)
+    assert Counter(one.partition("/")[0] for one in event.resources) == {
+        "subject": each,
+        "sighting": each,
+    }
+    assert list(event.resources) == sorted(event.resources)
+    assert event.omitted_resource_count == 2 * each
+
+
+@pytest.mark.parametrize(("until", "count"), [(7, 1), (10, 3)])
+async def test_a_clock_that_was_set_back_breaks_no_chain(
+    writer: AuditWriter, store: InMemoryAuditStore, clock: Any, until: int, count: int
+) -> None:
+    begin = clock.now()
+    for seconds in (0, 10, -5):
+        clock.pass_time(timedelta(seconds=seconds))
+        await writer.write(entry())
+
+    trail = AuditTrail(store, signer=None, clock=clock)
+    check = await trail.verify(until=begin + timedelta(seconds=until))
+
+    assert (check.problems, check.count) == ([], count)
 
 
 @pytest.mark.parametrize("length", [LONGEST_TEXT, LONGEST_TEXT + 1])

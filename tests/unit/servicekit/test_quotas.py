@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import pytest
@@ -230,8 +231,11 @@ async def served(policies: Policies, **settings: Any) -> AsyncIterator[grpc.aio.
     await server.stop()
 
 
-def listing(channel: grpc.aio.Channel, token: str = "") -> Any:
-    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+def listing(
+    channel: grpc.aio.Channel, token: str = "", *, metadata: tuple[tuple[str, str], ...] = ()
+) -> Any:
+    if token:
+        metadata = (("authorization", f"Bearer {token}"), *metadata)
     stub = policy_service_pb2_grpc.PolicyServiceStub(channel)
     return stub.ListPolicies(
         policy_service_pb2.ListPoliciesRequest(), metadata=metadata, timeout=10
@@ -279,6 +283,34 @@ async def test_each_caller_has_a_quota_by_their_token(tmp_path: Path) -> None:
 
     assert again.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert unknown.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    ("role", "stated", "refused"),
+    [
+        ("uploader", {}, grpc.StatusCode.PERMISSION_DENIED),
+        ("auditor", {"homeward-purpose": "a\x07b"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ("auditor", {"homeward-case": "other"}, grpc.StatusCode.PERMISSION_DENIED),
+    ],
+)
+async def test_a_call_that_the_caller_may_not_make_counts_too(
+    tmp_path: Path, role: str, stated: dict[str, str], refused: grpc.StatusCode
+) -> None:
+    # Each leaves an event that nobody can remove.
+    issuer = Issuer()
+    settings = {
+        "quota_calls_per_second": 0.01,
+        "quota_burst": 3,
+        "auth_file": issuer.write(tmp_path / "auth", restrict_to_cases=True),
+    }
+    token = issuer.token(role, sub="anne", cases=["hers"])
+    metadata = tuple((name, quote(text)) for name, text in stated.items())
+    async with served(Policies(), **settings) as channel:
+        codes = [
+            (await refusal(listing(channel, token, metadata=metadata))).code() for _ in range(5)
+        ]
+
+    assert codes == [refused] * 3 + [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
 
 
 async def test_a_call_that_is_cancelled_gives_its_place_back() -> None:

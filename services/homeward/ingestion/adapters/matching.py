@@ -195,9 +195,11 @@ class GrpcMatcher:
         async with translated("matching", self._target):
             await self._sightings.EraseFootageSightings(request, timeout=TIMEOUT_SECONDS)
 
-    async def erase_scan_sightings(self, scan_id: str) -> bool:
+    async def erase_scan_sightings(self, scan_id: str, *, subject_ids: Sequence[str]) -> bool:
         """Erase what a refused scan found; return whether all of it is erased."""
-        request = sighting_service_pb2.EraseScanSightingsRequest(scan_id=scan_id)
+        request = sighting_service_pb2.EraseScanSightingsRequest(
+            scan_id=scan_id, subject_ids=subject_ids
+        )
         async with translated("matching", self._target):
             answer = await self._sightings.EraseScanSightings(
                 request, timeout=ERASURE_TIMEOUT_SECONDS

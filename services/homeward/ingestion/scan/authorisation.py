@@ -60,6 +60,8 @@ class Authorisation:
     """Why it was refused."""
     erase_time: datetime | None = None
     """When what the scan had found was erased; None while that is not done."""
+    lapse_told: bool = False
+    """Whether it stands in the audit trail that nobody decided in time."""
 
     def has_lapsed(self, now: datetime) -> bool:
         """Return whether the deadline has passed, and nobody has decided."""

@@ -21,7 +21,7 @@ from homeward.ingestion.scan.scans import Scans, not_found
 from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.clock import Clock
-from homeward.servicekit.identity.caller import name_of_caller
+from homeward.servicekit.identity.caller import is_same_person, name_of_caller
 from homeward.servicekit.lease import Proceed
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class ScanAuthorising:
             ):
                 return held
             _require_undecided(scan, now)
-            if name == scan.requester and not self._rules.own_scans:
+            if not self._rules.own_scans and is_same_person(name, scan.requester):
                 raise errors.PermissionDeniedError(
                     f"whoever asked for scan {scan_id} may not authorise it themselves",
                     reason=errors.Reason.OWN_SCAN,
@@ -144,8 +144,7 @@ class ScanAuthorising:
         if await self._records.get(scan_id) is None:
             raise not_found(scan_id)
         await self._records.await_decision(scan_id)  # before: a sweep finishes what breaks off
-        await self._decide(scan_id, decide)
-        await self._carry_out(scan_id)
+        await self._carry_out(await self._decide(scan_id, decide))
         return await self._scans.outline(scan_id)
 
     async def sweep(self, proceed: Proceed) -> int:
@@ -189,15 +188,26 @@ class ScanAuthorising:
                     return held
                 return replace(held, state=AuthorisationState.LAPSED, decide_time=now)
 
-            await self._acts.record("LapseScan", ERASURE, [f"scan/{scan_id}"])
             scan = await self._decide(scan_id, decide)
-            log.warning("scan not authorised in time", scan_id=scan_id)
+        if scan.authorisation.state is AuthorisationState.LAPSED:
+            await self._tell_lapse(scan)
         if scan.authorisation.state.forbids:
-            await self._carry_out(scan_id)  # by a call to matching, which writes it down
+            await self._carry_out(scan)  # by a call to matching, which writes it down
             return True
         if scan.authorisation.state is AuthorisationState.AUTHORISED:
             await self._records.settle_decision(scan_id)
         return False
+
+    async def _tell_lapse(self, scan: Scan) -> None:
+        """Write down that a scan has lapsed, once that is decided: it may be authorised meanwhile.
+
+        What breaks off in between is written down by the next sweep.
+        """
+        if scan.authorisation.lapse_told:
+            return
+        log.warning("scan not authorised in time", scan_id=scan.scan_id)
+        await self._acts.record("LapseScan", ERASURE, [f"scan/{scan.scan_id}"])
+        await self._decide(scan.scan_id, lambda held: replace(held.authorisation, lapse_told=True))
 
     async def _decide(self, scan_id: str, decide: Callable[[Scan], Authorisation]) -> Scan:
         scan = await self._records.change(
@@ -207,19 +217,22 @@ class ScanAuthorising:
             raise not_found(scan_id)
         return scan
 
-    async def _carry_out(self, scan_id: str) -> None:
+    async def _carry_out(self, scan: Scan) -> None:
         """Stop a scan that was refused, and erase what it found; may be repeated."""
-        await self._scans.stop(scan_id)
-        if not await self._sightings.erase_scan_sightings(scan_id):
-            log.warning("not all that a refused scan found was erased", scan_id=scan_id)
+        await self._scans.stop(scan.scan_id)
+        erasing = self._sightings.erase_scan_sightings(
+            scan.scan_id, subject_ids=scan.scope.subject_ids
+        )
+        if not await erasing:
+            log.warning("not all that a refused scan found was erased", scan_id=scan.scan_id)
             return  # the next sweep tries again
         now = self._clock.now()
 
         def erased(scan: Scan) -> Authorisation:
             return replace(scan.authorisation, erase_time=scan.authorisation.erase_time or now)
 
-        await self._decide(scan_id, erased)
-        await self._records.settle_decision(scan_id)
+        await self._decide(scan.scan_id, erased)
+        await self._records.settle_decision(scan.scan_id)
 
 
 def _decider(stated: str) -> str:

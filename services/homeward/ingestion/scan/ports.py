@@ -214,8 +214,12 @@ class Matcher(Protocol):
 class ScanSightingEraser(Protocol):
     """Erases what scans found: the matching service."""
 
-    async def erase_scan_sightings(self, scan_id: str) -> bool:
+    async def erase_scan_sightings(self, scan_id: str, *, subject_ids: Sequence[str]) -> bool:
         """Erase what a refused scan found, and have nothing recorded that it finds after this.
+
+        Args:
+            scan_id: The scan.
+            subject_ids: Whom it was for; empty for everybody.
 
         Returns:
             Whether all of it is erased.

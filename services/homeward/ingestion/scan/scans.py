@@ -265,7 +265,8 @@ class Scans:
                 first = False
                 unread += [one for one in live.sighting_ids if one not in known]
                 known.update(live.sighting_ids)
-                candidates = await self._read(list(known) if ended else unread, wait=not ended)
+                names = list(known) if ended else unread
+                candidates = await self._read(scan, names, wait=not ended)
                 if candidates is not None:
                     unread.clear()
                 changed = [one for one in candidates or () if told.get(one.sighting_id) != one]
@@ -314,16 +315,25 @@ class Scans:
                     metadata={"subject_id": name},
                 )
 
-    async def _read(self, sighting_ids: Sequence[str], *, wait: bool) -> list[Candidate] | None:
-        """Return candidates by time; None if matching does not answer and they may come later."""
+    async def _read(
+        self, scan: Scan, sighting_ids: Sequence[str], *, wait: bool
+    ) -> list[Candidate] | None:
+        """Return candidates by time; None if matching does not answer and they may come later.
+
+        Raises:
+            NotFoundError: `SCAN_NOT_FOUND`: the current caller may not see the scan any more.
+        """
         if not sighting_ids:
             return []
         try:
             found = await self._matcher.candidates(sighting_ids)
+            visible = await self._visible([scan])  # a watch lasts, and cases change
         except errors.UnavailableError:
             if not wait:
                 raise
             return None
+        if not visible:
+            raise not_found(scan.scan_id)
         return sorted(found, key=lambda one: (one.start_time, one.sighting_id))
 
     async def _detailed(self, scan: Scan, live: LiveScan) -> ScanSummary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, replace
 
 from homeward.matching.sightings.model import (
@@ -15,6 +14,7 @@ from homeward.matching.sightings.model import (
 )
 from homeward.matching.sightings.spans import Rejection, Span
 from homeward.servicekit import errors
+from homeward.servicekit.identity.caller import is_same_person
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,18 +150,6 @@ def awaited(sighting: Sighting, rules: ReviewRules) -> AwaitedReview | None:
     if rules.separate_reviewers:
         excluded += sighting.requesters
     return AwaitedReview(max(rules.confirmations - confirmed, 1), tuple(dict.fromkeys(excluded)))
-
-
-def is_same_person(one: str, other: str) -> bool:
-    """Whether two names are alike but for case, width of letters and spaces.
-
-    Two people whose names differ in these alone are taken for one, who cannot confirm twice.
-    """
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def _require_no_requester(span: Span, reviewer: str) -> None:

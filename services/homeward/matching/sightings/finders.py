@@ -15,7 +15,8 @@ def with_finder(
     """Return what `spans.place` returned, with the scan among those that found the span.
 
     A span of an earlier version, which did not keep who found it, stays without: it may be of scans
-    that nobody refused.
+    that nobody refused. Of one whose rejection is taken back, what others had found is erased: it
+    is of this scan alone.
 
     Args:
         scan_id: Of the finding; empty when it does not say.
@@ -25,7 +26,9 @@ def with_finder(
     after, placement = placed
     span = placement.span
     names = {span.sighting_id, *placement.absorbed}
-    parts = [one for one in before if one.sighting_id in names]
+    parts = [
+        one for one in before if one.sighting_id in names and (span.rejected or not one.rejected)
+    ]
     if scan_id and all(one.scan_ids for one in parts):
         scan_ids = (*(name for one in parts for name in one.scan_ids), scan_id)
         found = replace(span, scan_ids=tuple(dict.fromkeys(scan_ids)))

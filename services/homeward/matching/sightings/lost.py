@@ -51,7 +51,8 @@ class LostSightings:
     ) -> Lost:
         """Return what is lost, of some subjects in some recordings; an empty filter fits all.
 
-        Stills of confirmed sightings are looked through whatever the filter.
+        Stills of confirmed sightings are looked through whatever the filter, and those are counted
+        of which the ledger does not say whose they are.
         """
         # In this order: what is recorded meanwhile is not looked for.
         recorded = await self._recorded(subject_ids, footage_ids)
@@ -62,6 +63,8 @@ class LostSightings:
             lost &= (await self._recorded(subject_ids, footage_ids)).keys()
         sightings = await self._of_open(recorded[name] for name in lost)
         others = stills - there - {one.sighting_id for one in sightings}
+        if others and (subject_ids or footage_ids):  # of others it is known whose they are
+            others -= (await self._recorded((), ())).keys()
         return Lost(
             tuple(sorted(sightings, key=lambda one: (one.footage_id, one.start, one.sighting_id))),
             await self._without(others) if others else 0,

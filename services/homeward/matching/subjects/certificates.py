@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from homeward.matching.gallery.ports import NOT_REBUILT, Purgeable
@@ -91,21 +91,29 @@ class Certificates:
             )
         return await self._as_of_now(records.decode(entry.value, ErasureCertificate))
 
-    async def of_scan(self, scan_id: str) -> ErasureCertificate:
+    async def of_scan(
+        self, scan_id: str, *, visible: Collection[str] | None = None
+    ) -> ErasureCertificate:
         """Return the certificate of a refused scan, as things are now.
+
+        Args:
+            scan_id: The scan.
+            visible: Subjects whom the caller may see, who is told of scans for these alone; None
+                for all.
 
         Raises:
             NotFoundError: `SCAN_NOT_FOUND`: it was not refused, or nothing was erased yet.
         """
         entry = await self._store.get(_scan_key(scan_id))
-        if entry is None:
+        held = records.decode(entry.value, ErasureCertificate) if entry else None
+        if held is None or not _is_of(held, visible):
             raise errors.NotFoundError(
                 f"there is no erasure certificate of scan {scan_id}: it was not refused, or what it"
                 " found is not erased yet",
                 reason=errors.Reason.SCAN_NOT_FOUND,
                 metadata={"scan_id": scan_id},
             )
-        return await self._as_of_now(records.decode(entry.value, ErasureCertificate))
+        return await self._as_of_now(held)
 
     async def _as_of_now(self, certificate: ErasureCertificate) -> ErasureCertificate:
         entries = [await self._entry_now(entry) for entry in certificate.entries]
@@ -142,6 +150,13 @@ class Certificates:
             verification=f"{MOVED}, and every node of the engine says that the old ones are not"
             " there",
         )
+
+
+def _is_of(scan: ErasureCertificate, visible: Collection[str] | None) -> bool:
+    """Return whether a scan was for subjects of some alone; None stands for all."""
+    if visible is None:
+        return True
+    return bool(scan.searched_ids) and set(scan.searched_ids) <= set(visible)
 
 
 def _broken_off(new: ErasureCertificate) -> ErasureCertificate:

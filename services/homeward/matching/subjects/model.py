@@ -112,3 +112,5 @@ class ErasureCertificate:
     entries: tuple[ErasureEntry, ...] = field(default_factory=tuple)
     scan_id: str = ""
     """Empty in the certificate of a subject."""
+    searched_ids: tuple[str, ...] = ()
+    """Whom the scan was for; empty for everybody, and where an earlier version wrote it."""

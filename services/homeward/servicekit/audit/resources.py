@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -31,6 +31,9 @@ PLACES = frozenset({"footage", "camera"})
 """Kinds that an event does not name beside one of `PEOPLE`: together they would tell for years
 where somebody was whose data is erased. A recording's id has its camera and its time in it."""
 
+_RANK = {kind: rank for rank, kind in enumerate(("subject", "sighting", "scan", "photo"))}
+"""Which kinds an event names first, where it cannot name all."""
+
 _FIELD = re.compile(r"(?:\w+_)?(subject|sighting|scan|photo|footage|camera)_ids?")
 
 
@@ -43,6 +46,17 @@ def resources_in(*messages: Message | None) -> list[str]:
     if any(kind in PEOPLE for kind, _ in found):
         found = {(kind, name) for kind, name in found if kind not in PLACES}
     return sorted(f"{kind}/{name}" for kind, name in found)
+
+
+def named_first(resources: Sequence[str]) -> tuple[str, ...]:
+    """Return as many of some resources as an event names, in order: people before what they are in.
+
+    Who asks who has looked at somebody finds the events by the subject.
+    """
+    if len(resources) <= MOST_RESOURCES:
+        return tuple(resources)
+    ranked = sorted(resources, key=lambda one: (_RANK.get(one.partition("/")[0], len(_RANK)), one))
+    return tuple(sorted(ranked[:MOST_RESOURCES]))
 
 
 def is_resource(text: str) -> bool:

@@ -12,7 +12,7 @@ from prometheus_client import Counter, Histogram
 
 from homeward.core.audit.events import FIRST_PREVIOUS, AuditEvent, format_time
 from homeward.servicekit import errors
-from homeward.servicekit.audit.resources import MOST_RESOURCES, is_resource
+from homeward.servicekit.audit.resources import is_resource, named_first
 from homeward.servicekit.audit.store import (
     SERVICES,
     AuditStore,
@@ -202,7 +202,7 @@ class AuditWriter:
         return _Head(event.sequence, event.digest, stored.position)
 
     def _event(self, entry: AuditEntry, head: _Head) -> AuditEvent:
-        resources = tuple(entry.resources[:MOST_RESOURCES])
+        resources = named_first(entry.resources)
         return AuditEvent(
             writer=self.name,
             sequence=head.sequence + 1,

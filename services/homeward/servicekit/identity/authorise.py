@@ -1,4 +1,4 @@
-"""Who may call, around every call: deny by default."""
+"""Who calls, and whether they may, around every call: deny by default."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ MAX_PURPOSE_LENGTH = 500
 MAX_CASE_LENGTH = 100
 """Characters of a case reference."""
 
+AUTHORIZATION = "authorization"
+"""Metadata with an access token."""
+
 _OPEN = frozenset({"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"})
 """Services that anybody may call, where they are served: they tell of nobody."""
 
@@ -43,55 +46,36 @@ _WITH_PURPOSE: frozenset[int] = frozenset(
 )
 
 
-class Authorisation:
-    """Lets calls through whose caller is known and has a role that the RPC names.
+class Identification:
+    """Lets calls through whose caller is known.
+
+    It is by itself, and not part of `Authorisation`, so that quotas stand between the two: a call
+    that is refused counts against who made it, as it leaves an event that nobody can remove.
 
     Args:
         rules: Whom the server trusts.
-        access: What the protos state of the RPCs that it serves.
         tokens: Checks access tokens; None where no token is accepted.
     """
 
-    def __init__(
-        self, rules: AuthRules, access: Mapping[str, RpcAccess], tokens: TokenVerifier | None
-    ) -> None:
-        self._rules = rules
+    def __init__(self, rules: AuthRules, tokens: TokenVerifier | None) -> None:
         services = dict.fromkeys(rules.services, frozenset({Role.SERVICE}))
         self._certificates = by_folded_name({**rules.programs, **services})
-        self._access = access
         self._tokens = tokens
 
     @asynccontextmanager
     async def __call__(self, call: Call) -> AsyncIterator[None]:
-        """Run a call as its caller, or refuse it; see `interceptors.Around`.
+        """Run a call as its caller; see `interceptors.Around`.
 
         Raises:
             UnauthenticatedError: `TOKEN_MISSING`, and as of `TokenVerifier.verify`.
-            PermissionDeniedError: `ROLE_MISSING`, `CASE_NOT_ASSIGNED`.
-            InvalidArgumentError: `PURPOSE_REQUIRED`, `FIELD_INVALID`.
         """
-        # What answers `UNKNOWN` does nothing but say that there is no such RPC.
-        if call.rpc == UNKNOWN or call.rpc.partition("/")[0] in _OPEN:
+        if _is_open(call):
             yield
             return
         metadata = call.context.invocation_metadata() or ()
-        authorization = _texts(metadata, "authorization")
+        authorization = _texts(metadata, AUTHORIZATION)
         caller = call.exchange.caller = await self._known(call.context, authorization)
-        access = self._access.get(call.rpc)
-        fitting = caller.roles & access.roles if access else frozenset()
-        if access is None or not fitting:
-            raise _role_missing(access)
-        caller = replace(
-            caller,
-            purpose=_stated(metadata, PURPOSE, most=MAX_PURPOSE_LENGTH),
-            case_reference=_stated(metadata, CASE, most=MAX_CASE_LENGTH),
-        )
-        call.exchange.caller = caller
-        if authorization:  # a service acts for somebody else, and a program for all cases
-            self._require_purpose(caller, access, fitting)
         with acting_for(caller):
-            if caller.case_reference:
-                require_case(caller.case_reference)
             yield
 
     async def _known(
@@ -116,6 +100,50 @@ class Authorisation:
             )
         return known
 
+
+class Authorisation:
+    """Lets calls through whose caller has a role that the RPC names.
+
+    Args:
+        rules: What the server asks of its callers.
+        access: What the protos state of the RPCs that it serves.
+    """
+
+    def __init__(self, rules: AuthRules, access: Mapping[str, RpcAccess]) -> None:
+        self._rules = rules
+        self._access = access
+
+    @asynccontextmanager
+    async def __call__(self, call: Call) -> AsyncIterator[None]:
+        """Run a call for its caller, inside of `Identification`, or refuse it.
+
+        Raises:
+            PermissionDeniedError: `ROLE_MISSING`, `CASE_NOT_ASSIGNED`.
+            InvalidArgumentError: `PURPOSE_REQUIRED`, `FIELD_INVALID`.
+        """
+        if _is_open(call):
+            yield
+            return
+        caller, metadata = call.exchange.caller, call.context.invocation_metadata() or ()
+        assert caller is not None, "who is not known does not get as far as this"
+        # First: the event of a call that is refused has what was stated.
+        caller = call.exchange.caller = replace(
+            caller,
+            purpose=_stated(metadata, PURPOSE, most=MAX_PURPOSE_LENGTH),
+            case_reference=_stated(metadata, CASE, most=MAX_CASE_LENGTH),
+        )
+        access = self._access.get(call.rpc)
+        fitting = caller.roles & access.roles if access else frozenset()
+        if access is None or not fitting:
+            raise _role_missing(access)
+        if _texts(metadata, AUTHORIZATION):
+            # A service acts for somebody else, and a program for all cases.
+            self._require_purpose(caller, access, fitting)
+        with acting_for(caller):
+            if caller.case_reference:
+                require_case(caller.case_reference)
+            yield
+
     def _require_purpose(self, caller: Caller, access: RpcAccess, fitting: frozenset[Role]) -> None:
         """Refuse a call that must say what it is for and does not.
 
@@ -132,6 +160,12 @@ class Authorisation:
                 reason=errors.Reason.PURPOSE_REQUIRED,
                 metadata={"missing": ",".join(missing)},
             )
+
+
+def _is_open(call: Call) -> bool:
+    """Tell whether anybody may make a call."""
+    # What answers `UNKNOWN` does nothing but say that there is no such RPC.
+    return call.rpc == UNKNOWN or call.rpc.partition("/")[0] in _OPEN
 
 
 def _role_missing(access: RpcAccess | None) -> errors.PermissionDeniedError:

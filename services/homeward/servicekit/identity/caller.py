@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -109,6 +110,18 @@ def acting_name(stated: str, field: str, *, most: int) -> str:
         InvalidArgumentError: `FIELD_INVALID`: no name, or too long a one, where it counts.
     """
     return name_of_caller("") or wire.text(stated, field, least=1, most=most)
+
+
+def is_same_person(one: str, other: str) -> bool:
+    """Whether two names are alike but for case, width of letters and spaces.
+
+    Two people whose names differ in these alone are taken for one, where a second one is needed.
+    """
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
 def case_not_assigned(message: str) -> errors.PermissionDeniedError:

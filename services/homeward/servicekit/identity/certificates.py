@@ -10,9 +10,6 @@ _NAMES = ("peer_dns", "peer_uri")
 """Where gRPC tells a client certificate's subject alternative names, by kind: a name that an
 authority took for a mail address is no service's."""
 
-_COMMON_NAME = "x509_common_name"
-_ANY_NAME = "x509_subject_alternative_name"
-
 
 def caller_of(
     connection: Mapping[str, Iterable[bytes]], known: Mapping[str, frozenset[Role]]
@@ -38,9 +35,11 @@ def by_folded_name(roles: Mapping[str, frozenset[Role]]) -> dict[str, frozenset[
 
 
 def certificate_names(connection: Mapping[str, Iterable[bytes]]) -> list[str]:
-    """Return the DNS names and URIs in a certificate; its common name where it has no others."""
-    if not connection.get(_ANY_NAME):
-        return _texts(connection.get(_COMMON_NAME, ()))
+    """Return the DNS names and URIs in a certificate.
+
+    Its common name is none: authorities check what stands there by no rule, and the certificates
+    that they give to people have no other name often enough (RFC 9525, 2).
+    """
     return [name for kind in _NAMES for name in _texts(connection.get(kind, ()))]
 
 

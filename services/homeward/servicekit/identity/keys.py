@@ -31,6 +31,11 @@ STALE_SECONDS = 86_400.0
 """After which keys are trusted no more while their URL does not answer."""
 
 FETCH_TIMEOUT_SECONDS = 5.0
+"""For which a fetch waits for more, and for which calls wait for a fetch."""
+
+LONGEST_FETCH_SECONDS = 30.0
+"""Of an answer that comes bit by bit: while one is under way, no other is begun."""
+
 MAX_BYTES = 1024 * 1024
 """Of a set of keys; a large one has some dozens of kilobytes."""
 
@@ -67,7 +72,7 @@ class KeySet:
         """
         try:
             found = msgspec.json.decode(data, type=dict[str, Any]).get("keys")
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise KeysError("it is no JSON object") from error
         if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
             raise KeysError("it has no list of `keys`")
@@ -209,17 +214,18 @@ class UrlKeys:
         """Fetch the keys unless that was tried just now; return whether it was done.
 
         Calls that come meanwhile wait for the same fetch, which goes on when one of them is given
-        up.
+        up. None waits after `FETCH_TIMEOUT_SECONDS`: an issuer that sends its answer byte by byte
+        must not hold up those whose keys are known.
         """
+        now = self._clock()
         if self._fetching is None:
-            now = self._clock()
             if self._tried_at is not None and now - self._tried_at < REFETCH_SECONDS:
                 return False
             self._tried_at = now
             self._fetching = asyncio.create_task(self._replace())
-        fetching = self._fetching
-        await asyncio.shield(fetching)
-        return True
+        began = now if self._tried_at is None else self._tried_at
+        left = max(began + FETCH_TIMEOUT_SECONDS - now, 0)
+        return bool((await asyncio.wait([self._fetching], timeout=left))[0])
 
     async def _replace(self) -> None:
         try:
@@ -227,7 +233,7 @@ class UrlKeys:
             data = await asyncio.to_thread(self._fetch)
             self._set = KeySet.parsed(data)
             self._fetched_at = self._clock()
-        except (KeysError, OSError, http.client.HTTPException) as error:
+        except (KeysError, OSError, ValueError, http.client.HTTPException) as error:
             _say_unusable(error, address=self._address)
         finally:
             self._fetching = None
@@ -260,11 +266,11 @@ def fetch_over_https(url: str, authority: Path | None) -> bytes:
         authority: See `trusting`.
 
     Raises:
-        KeysError: The answer is not 200, or too large; see `trusting`.
+        KeysError: The answer is not 200, too large or too slow; see `trusting`.
         OSError: The host cannot be reached, or is not trusted.
         http.client.HTTPException: It does not speak HTTP.
     """
-    parts = urlsplit(url)
+    parts, until = urlsplit(url), time.monotonic() + LONGEST_FETCH_SECONDS
     connection = http.client.HTTPSConnection(
         parts.hostname or "",
         parts.port,
@@ -277,9 +283,13 @@ def fetch_over_https(url: str, authority: Path | None) -> bytes:
         answer = connection.getresponse()
         if answer.status != http.client.OK:
             raise KeysError(f"the answer is {answer.status}, not {int(http.client.OK)}")
-        data = answer.read(MAX_BYTES + 1)
+        data = bytearray()
+        while len(data) <= MAX_BYTES and (part := answer.read1(MAX_BYTES)):
+            data += part
+            if time.monotonic() > until:
+                raise KeysError(f"it did not come within {LONGEST_FETCH_SECONDS:g} s")
     finally:
         connection.close()
     if len(data) > MAX_BYTES:
         raise KeysError(f"it has more than {MAX_BYTES} bytes")
-    return data
+    return bytes(data)

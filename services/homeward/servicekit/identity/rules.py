@@ -16,6 +16,10 @@ Algorithm = Literal[
 """Of signatures by a private key. With a shared key (`HS256`) whoever checks could also sign, and
 `none` is no signature."""
 
+TokenType = Literal["at+jwt", "JWT"]
+"""What access tokens state of themselves (RFC 9068), and what tokens of any kind do. With the same
+key, for the same audience, an issuer signs others, which are to let nobody in: of a logout, say."""
+
 MAX_CLOCK_SKEW_SECONDS = 300
 """Most that clocks may differ: a token lives so much longer."""
 
@@ -47,6 +51,8 @@ class TokenRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         "EdDSA",
     )
     """Those that a signature may be of."""
+    types: Annotated[tuple[TokenType, ...], msgspec.Meta(min_length=1)] = ("at+jwt", "JWT")
+    """Those that the `typ` of a token may be; one without counts as `JWT`."""
     clock_skew_seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_CLOCK_SKEW_SECONDS)] = 60.0
     """How much the issuer's clock may differ from ours."""
     name_claim: Text = "sub"

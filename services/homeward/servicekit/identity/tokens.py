@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,23 @@ class TokenVerifier:
         rules: Which tokens are accepted, and what they mean.
         keys: The issuer's.
         restrict_to_cases: Whether callers see the cases in their token alone.
+        taken: Names of services and programs, which no token may give: the audit trail would tell
+            a person's calls as theirs. Compared without regard to capitals.
     """
 
-    def __init__(self, rules: TokenRules, keys: Keys, *, restrict_to_cases: bool) -> None:
+    def __init__(
+        self,
+        rules: TokenRules,
+        keys: Keys,
+        *,
+        restrict_to_cases: bool,
+        taken: Collection[str] = (),
+    ) -> None:
         self._rules = rules
         self._keys = keys
         self._restricted = restrict_to_cases
+        self._types = frozenset(one.casefold() for one in rules.types)
+        self._taken = frozenset(name.casefold() for name in taken)
 
     async def verify(self, token: str) -> Caller:
         """Return who has a token.
@@ -62,6 +73,8 @@ class TokenVerifier:
             raise _invalid(f"its claim {self._rules.name_claim} is no name")
         if not name.isprintable():
             raise _invalid(f"its claim {self._rules.name_claim} has control characters")
+        if name.casefold() in self._taken:
+            raise _invalid(f"its claim {self._rules.name_claim} is the name of a service")
         return Caller(name, self._roles(claims), self._cases(claims))
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
@@ -72,6 +85,8 @@ class TokenVerifier:
             algorithm, key_id = header.get("alg"), header.get("kid")
             if algorithm not in self._rules.algorithms:
                 raise _invalid("its algorithm is not one that is allowed")
+            if _type(header) not in self._types:
+                raise _invalid("its type is not one that is allowed")
             key = await self._keys.find(key_id, algorithm)
             if key is None:
                 raise _invalid("it names no key of the issuer")
@@ -115,8 +130,10 @@ class TokenVerifier:
         return None if EVERY_CASE in cases else cases
 
 
-def verifier_of(rules: TokenRules, *, restrict_to_cases: bool) -> TokenVerifier:
-    """Return what checks tokens by some rules. Files are read; a URL is not called yet.
+def verifier_of(
+    rules: TokenRules, *, restrict_to_cases: bool, taken: Collection[str]
+) -> TokenVerifier:
+    """Return what checks tokens, see `TokenVerifier`. Files are read; a URL is not called yet.
 
     Raises:
         KeysError: A file cannot be used.
@@ -128,7 +145,12 @@ def verifier_of(rules: TokenRules, *, restrict_to_cases: bool) -> TokenVerifier:
         keys = UrlKeys(partial(fetch_over_https, rules.keys, authority), address=rules.keys)
     else:
         keys = FileKeys(Path(rules.keys))
-    return TokenVerifier(rules, keys, restrict_to_cases=restrict_to_cases)
+    return TokenVerifier(rules, keys, restrict_to_cases=restrict_to_cases, taken=taken)
+
+
+def _type(header: Mapping[str, Any]) -> str:
+    """Return the type that a token states, as media types are compared (RFC 7515, 4.1.9)."""
+    return str(header.get("typ") or "JWT").casefold().removeprefix("application/")
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -37,7 +38,8 @@ class Sightings:
     failure: errors.DomainError | None = None
     erases_all: bool = True
 
-    async def erase_scan_sightings(self, scan_id: str) -> bool:
+    async def erase_scan_sightings(self, scan_id: str, *, subject_ids: Sequence[str]) -> bool:
+        assert tuple(subject_ids) == ("s",)
         if self.failure is not None:
             raise self.failure
         self.asked.append(scan_id)
@@ -165,6 +167,16 @@ async def test_nobody_authorises_what_they_asked_for_themselves(desk: Desk) -> N
     assert (await desk.authorise(by="Ivy")).state is STATES.AUTHORISED
 
 
+@pytest.mark.parametrize("spelt", ["ivy", "IVY", " Ivy", "\uff29vy"])
+async def test_whoever_spells_their_name_otherwise_is_no_second_person(
+    desk: Desk, spelt: str
+) -> None:
+    own = await refused(desk.authorise(by=spelt))
+
+    assert own == (errors.PermissionDeniedError, errors.Reason.OWN_SCAN, "")
+    assert await desk.state() is STATES.AWAITED
+
+
 async def test_a_known_caller_counts_as_themselves_whatever_they_state(desk: Desk) -> None:
     ivy = Caller("Ivy", frozenset({Role.AUTHORISER}))
     with acting_for(ivy):
@@ -264,6 +276,54 @@ async def test_of_a_sweep_and_an_authorisation_at_the_same_moment_the_first_coun
     assert desk.sightings.asked == [SCAN]
 
 
+async def test_one_that_is_authorised_at_the_last_moment_is_not_told_to_have_lapsed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = desk.records.change
+
+    async def authorised_first(scan_id: str, made: Any) -> Any:
+        monkeypatch.setattr(desk.records, "change", change)
+        desk.clock.advance(-TICK)
+        await desk.authorise()
+        desk.clock.advance(TICK)
+        return await change(scan_id, made)
+
+    monkeypatch.setattr(desk.records, "change", authorised_first)
+    desk.clock.advance(WITHIN)
+
+    assert await desk.sweep() == 0
+
+    assert await desk.state() is STATES.AUTHORISED
+    assert desk.acts.recorded == []
+    assert desk.sightings.asked == []
+
+
+async def test_a_lapse_is_told_once_whatever_breaks_off(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = errors.unavailable("a store", "localhost:1", "start it")
+
+    async def fail(*_: Any) -> None:
+        raise away
+
+    desk.clock.advance(WITHIN)
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.records, "change", fail)
+        assert (await refused(desk.sweep()))[0] is errors.UnavailableError
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.acts, "record", fail)
+        assert (await refused(desk.sweep()))[0] is errors.UnavailableError
+    assert desk.acts.recorded == []
+    desk.sightings.failure = away
+    for _ in range(2):
+        assert (await refused(desk.sweep()))[0] is errors.UnavailableError
+    desk.sightings.failure = None
+
+    assert await desk.sweep() == 1
+
+    assert desk.acts.recorded == [("LapseScan", (f"scan/{SCAN}",))]
+
+
 @pytest.mark.parametrize("answers", ["with less than all", "not at all"])
 async def test_a_refusal_that_broke_off_is_finished_by_the_next_sweep(
     desk: Desk, answers: str
@@ -357,7 +417,7 @@ async def test_a_record_of_an_earlier_version_needs_no_authorisation(desk: Desk)
     assert await desk.sweep() == 0
 
 
-async def test_what_cannot_be_written_to_the_audit_trail_is_not_refused(
+async def test_what_cannot_be_written_to_the_audit_trail_is_not_carried_out(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: Any) -> None:
@@ -368,11 +428,14 @@ async def test_what_cannot_be_written_to_the_audit_trail_is_not_refused(
         broken.setattr(desk.acts, "record", fail)
         with pytest.raises(errors.UnavailableError):
             await desk.sweep()
-    before = await desk.state()
+    before = await desk.held()
+    assert (before.cancelled, desk.sightings.asked) == (False, [])
+    assert before.authorisation.erase_time is None
     await desk.sweep()
 
-    assert before is STATES.AWAITED
-    assert await desk.state() is STATES.LAPSED
+    after = await desk.held()
+    assert (after.cancelled, desk.sightings.asked) == (True, [SCAN])
+    assert after.authorisation.state is STATES.LAPSED
 
 
 async def test_the_next_deadline_is_of_what_still_waits(desk: Desk) -> None:

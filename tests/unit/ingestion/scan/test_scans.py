@@ -1225,6 +1225,28 @@ def restricted(matcher: Any) -> Any:
 
 
 OWN, OTHERS = ScanScope(subject_ids=("subject-1",)), ScanScope(subject_ids=("subject-2",))
+
+
+async def test_a_watch_tells_no_candidates_of_a_subject_who_was_moved_to_another_case(
+    office: Office, restricted: Any
+) -> None:
+    await office.record(length=200)
+    scan_id = await office.create(OWN)
+    office.matcher.held = {name: office.make.candidate(name) for name in ("a", "b")}
+    with restricted():
+        async with aclosing(office.scans.watch(scan_id, interval=AT_ONCE)) as changes:
+            await anext(changes)
+            await office.finish(scan_id, 0, sighting_ids=("a",))
+            before = await anext(changes)
+            await office.finish(scan_id, 1, sighting_ids=("b",))
+            office.matcher.cases["subject-1"] = "MP/2"
+            with pytest.raises(errors.NotFoundError) as refused:
+                _ = [change async for change in changes]
+
+    assert [one.sighting_id for one in before.candidates] == ["a"]
+    assert refused.value.reason is errors.Reason.SCAN_NOT_FOUND
+
+
 BOTH = ScanScope(subject_ids=("subject-1", "subject-2"))
 
 

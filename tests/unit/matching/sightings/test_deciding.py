@@ -13,12 +13,12 @@ from homeward.matching.sightings.deciding import (
     ReviewRules,
     Verdict,
     decided,
-    is_same_person,
 )
 from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection, Span
 from homeward.servicekit import records
 from homeward.servicekit.errors import DomainError, FailedPreconditionError, Reason
+from homeward.servicekit.identity.caller import is_same_person
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 CONFIRM, REJECT, UNSURE = Decision.CONFIRM, Decision.REJECT, Decision.INCONCLUSIVE

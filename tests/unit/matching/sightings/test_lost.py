@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import Decision, Disposition, Finding, Sighting
 from homeward.matching.sightings.ports import SightingFilter
+from homeward.matching.subjects.model import SubjectDetails
 from homeward.servicekit.errors import UnavailableError, unavailable
+from homeward.servicekit.identity.caller import Caller, Role, acting_for
 
 CONFIRM, REJECT = Decision.CONFIRM, Decision.REJECT
 Make = Callable[..., Finding]
@@ -187,6 +190,36 @@ async def test_the_still_of_a_confirmed_one_tells_of_it_after_its_recording_is_g
     await lose(matching)
 
     assert await matching.review.lost(EVERYTHING) == Lost(confirmed_stills=1)
+
+
+@pytest.mark.parametrize(
+    "which", [SightingFilter(subject_ids=["another"]), SightingFilter(footage_ids=["another"])]
+)
+async def test_of_whom_the_ledger_knows_is_not_of_whom_nobody_knows(
+    matching: Any, recorded: Sighting, which: SightingFilter
+) -> None:
+    await review(matching, recorded, CONFIRM)
+    await lose(matching)
+
+    assert await matching.review.lost(which) == Lost()
+
+
+async def test_who_may_not_see_a_subject_does_not_hear_what_is_lost_of_them(
+    matching: Any, finding: Make, recorded: Sighting, details: SubjectDetails
+) -> None:
+    another = replace(details, case_reference="another")
+    other = (await matching.subjects.create(another, request_id="")).value.subject_id
+    _, theirs = await matching.recording.record(finding(30, 34, subject_id=other))
+    assert theirs is not None
+    await review(matching, recorded, CONFIRM)
+    await review(matching, theirs, CONFIRM)
+    await lose(matching)
+
+    with acting_for(Caller("anna", frozenset({Role.INVESTIGATOR}), frozenset({"another"}))):
+        told = await matching.review.lost(EVERYTHING)
+
+    assert [one.sighting_id for one in told.sightings] == [theirs.sighting_id]
+    assert told.confirmed_stills == 0
 
 
 async def test_the_report_counts_what_is_lost(matching: Any, recorded: Sighting) -> None:

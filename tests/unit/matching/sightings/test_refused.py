@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from homeward.api.matching.v1 import retention_service_pb2
 from homeward.core.inventory import RECORD_LIMIT, SCANS, SIGHTINGS, SPANS, STILLS
+from homeward.matching.servicer import RetentionServicer
 from homeward.matching.sightings.finders import with_finder, without_finder
 from homeward.matching.sightings.ledger import LedgerKey
 from homeward.matching.sightings.model import Decision, Disposition, Finding, SightingState
@@ -23,6 +25,7 @@ from homeward.servicekit.errors import (
     UnavailableError,
     unavailable,
 )
+from homeward.servicekit.identity.caller import Caller, Role, acting_for
 
 REFUSED = "00000000-0000-4000-8000-00000000000a"
 OTHER = "00000000-0000-4000-8000-00000000000b"
@@ -310,3 +313,55 @@ def test_a_span_without_its_only_finder_goes() -> None:
     spans = (span("a"), span("a", "b"), span("b"), span())
 
     assert without_finder("a", spans) == (span("b"), span("b"), span())
+
+
+async def test_what_it_found_of_a_rejected_sighting_is_no_other_scans(
+    matching: Any, finding: Make
+) -> None:
+    name = await record(matching, finding(scan_id=OTHER))
+    await decide(matching, name, Decision.REJECT)  # erases what the other scan found
+    later = matching.clock.now() + timedelta(seconds=1)
+    again = replace(finding(scan_id=REFUSED), include_rejected_before=later)
+    assert await record(matching, again) == name
+
+    certificate = await matching.scan_erasure.erase(REFUSED)
+
+    assert counts(certificate)[SIGHTINGS.name] == 1
+    assert await held(matching) == []
+    assert await matching.evidence.objects("") == []
+    assert await matching.ledger.entries() == []
+
+
+@pytest.mark.parametrize(
+    ("role", "cases", "seen"),
+    [
+        (Role.INVESTIGATOR, ["another"], False),
+        (Role.AUTHORISER, ["another"], False),
+        (Role.INVESTIGATOR, ["MP-2026-17"], True),
+        (Role.AUTHORISER, None, True),
+        (Role.AUDITOR, [], True),
+    ],
+)
+async def test_who_may_not_see_a_scan_may_not_see_its_certificate(
+    matching: Any, subject_id: str, role: Role, cases: list[str] | None, *, seen: bool
+) -> None:
+    await matching.scan_erasure.erase(REFUSED, subject_ids=[subject_id])
+    everybody = await matching.scan_erasure.erase(OTHER)
+
+    who = Caller("x", frozenset({role}), None if cases is None else frozenset(cases))
+    assert await may_read(matching, REFUSED, who) is seen
+    # One for everybody is of every case, and so is one of which an earlier version did not say.
+    assert everybody.searched_ids == ()
+    assert await may_read(matching, OTHER, who) is (seen and cases in (None, []))
+
+
+async def may_read(matching: Any, scan_id: str, who: Caller) -> bool:
+    servicer = RetentionServicer(matching.retention, matching.certificates, matching.stores.records)
+    request = retention_service_pb2.GetScanErasureCertificateRequest(scan_id=scan_id)
+    context: Any = None
+    with acting_for(who):
+        try:
+            answer = await servicer.GetScanErasureCertificate(request, context)
+        except NotFoundError:
+            return False
+    return answer.certificate.scan_id == scan_id

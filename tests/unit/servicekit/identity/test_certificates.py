@@ -30,7 +30,7 @@ def connection(
         (connection(dns=("homeward-ingestion.homeward.svc", "homeward-ingestion")), True),
         (connection(dns=("Homeward-Ingestion",)), True),
         (connection(uri=("spiffe://force/cases",)), True),
-        (connection(common="homeward-ingestion"), True),
+        (connection(common="homeward-ingestion"), False),
         (connection(common="homeward-ingestion", dns=("another",)), False),
         (connection(mail="homeward-ingestion"), False),
         (connection(common="homeward-ingestion", mail="a@b"), False),

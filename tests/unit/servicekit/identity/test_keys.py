@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -68,6 +70,7 @@ def following(endpoint: Callable[[], bytes], clock: Callable[[], float]) -> UrlK
         b'{"keys": []}',
         b'{"keys": [{"kty": ["RSA"]}]}',
         b"[" * 100_000,
+        b'{"keys": "\xff"}',
     ],
 )
 def test_what_is_no_set_of_keys_is_refused(data: bytes) -> None:
@@ -148,7 +151,9 @@ async def test_a_file_that_is_damaged_later_leaves_the_keys_that_were_read(tmp_p
     assert await held.find("first", "ES256") is not None
 
 
-@pytest.mark.parametrize("content", [None, b"none", b" " * (keys.MAX_BYTES + 1)])
+@pytest.mark.parametrize(
+    "content", [None, b"none", b'{"keys": "\xff"}', b" " * (keys.MAX_BYTES + 1)]
+)
 def test_a_file_must_serve_from_the_start(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "keys.json"
     if content is not None:
@@ -234,6 +239,30 @@ async def test_calls_that_come_at_once_fetch_once() -> None:
     assert endpoint.calls == 1
 
 
+async def test_an_answer_that_never_ends_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "FETCH_TIMEOUT_SECONDS", 0.05)
+    may_answer, drips = threading.Event(), threading.Event()
+    endpoint, clock = Endpoint(FIRST), Seconds()
+
+    def fetch() -> bytes:
+        if drips.is_set():
+            assert may_answer.wait(10)
+        return endpoint()
+
+    held = following(fetch, clock)
+    await held.find("first", "ES256")
+    drips.set()
+    clock.now += keys.REFRESH_SECONDS
+    async with asyncio.timeout(5):
+        known = await held.find("first", "ES256")
+        clock.now += keys.FETCH_TIMEOUT_SECONDS
+        unknown = await held.find("second", "ES256")  # waits no more for the same fetch
+    may_answer.set()
+
+    assert (known is not None, unknown) == (True, None)
+    assert endpoint.calls == 1
+
+
 async def test_a_server_that_is_away_from_the_start_is_said_to_be() -> None:
     endpoint, clock = Endpoint(), Seconds()
     endpoint.held = None
@@ -254,12 +283,15 @@ def served(tmp_path: Path) -> Iterator[tuple[str, TlsFiles, list[str]]]:
                 "/keys?of=force": (200, jwks(FIRST)),
                 "/large": (200, b" " * (keys.MAX_BYTES + 1)),
                 "/moved": (302, b""),
+                "/slowly": (200, jwks(FIRST)),
             }.get(self.path, (404, b""))
             self.send_response(status)
             self.send_header("Location", "/keys?of=force")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):  # who asked has gone
+                for part in _slowly(body) if self.path.endswith("slowly") else [body]:
+                    self.wfile.write(part)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -299,6 +331,22 @@ def test_an_answer_without_keys_is_refused(
     with pytest.raises(KeysError, match=problem):
         fetch_over_https(url + path, files.authority)
     assert asked == [path]
+
+
+def test_an_answer_that_comes_bit_by_bit_is_given_up(
+    served: tuple[str, TlsFiles, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "LONGEST_FETCH_SECONDS", 0.1)
+    url, files, _ = served
+
+    with pytest.raises(KeysError, match=r"within 0\.1 s"):
+        fetch_over_https(f"{url}/slowly", files.authority)
+
+
+def _slowly(body: bytes) -> Iterator[bytes]:
+    for byte in body[:40]:
+        time.sleep(0.02)
+        yield bytes([byte])
 
 
 def test_a_host_that_is_not_trusted_is_asked_nothing(

@@ -91,6 +91,33 @@ async def test_a_faulty_token_is_refused_with_its_reason(issuer: Issuer, fault: 
     assert await refused(verifier(issuer.key), token) == reason
 
 
+@pytest.mark.parametrize(
+    ("stated", "types", "accepted"),
+    [
+        ("JWT", None, True),
+        ("jwt", None, True),
+        (None, None, True),
+        ("at+jwt", None, True),
+        ("application/AT+JWT", None, True),
+        ("logout+jwt", None, False),
+        ("dpop+jwt", None, False),
+        ("at+jwt", ("at+jwt",), True),
+        ("JWT", ("at+jwt",), False),
+        (None, ("at+jwt",), False),
+    ],
+)
+async def test_a_token_of_another_type_is_no_access_token(
+    issuer: Issuer, stated: str | None, types: tuple[str, ...] | None, *, accepted: bool
+) -> None:
+    token = issuer.token("reviewer", headers={"typ": stated})
+    checking = verifier(issuer.key, **({"types": types} if types else {}))
+
+    if accepted:
+        assert (await checking.verify(token)).name == "somebody"
+    else:
+        assert await refused(checking, token) == "TOKEN_INVALID"
+
+
 async def test_a_refusal_tells_nothing_of_what_was_wrong(issuer: Issuer) -> None:
     faults = faulty_tokens(issuer, "reviewer").values()
     said = set()

@@ -81,7 +81,8 @@ class RetentionServiceServicer:
 
     def GetScanErasureCertificate(self, request, context):
         """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
-        pending then may be erased by now.
+        pending then may be erased by now. Who is restricted to cases, and is no auditor, is told of scans for
+        subjects of these alone.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

@@ -50,7 +50,8 @@ class RetentionServiceStub:
     """
     GetScanErasureCertificate: _grpc.UnaryUnaryMultiCallable[_retention_service_pb2.GetScanErasureCertificateRequest, _retention_service_pb2.GetScanErasureCertificateResponse]
     """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
-    pending then may be erased by now.
+    pending then may be erased by now. Who is restricted to cases, and is no auditor, is told of scans for
+    subjects of these alone.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -80,7 +81,8 @@ class RetentionServiceAsyncStub(RetentionServiceStub):
     """
     GetScanErasureCertificate: _aio.UnaryUnaryMultiCallable[_retention_service_pb2.GetScanErasureCertificateRequest, _retention_service_pb2.GetScanErasureCertificateResponse]  # type: ignore[assignment]
     """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
-    pending then may be erased by now.
+    pending then may be erased by now. Who is restricted to cases, and is no auditor, is told of scans for
+    subjects of these alone.
 
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
@@ -125,7 +127,8 @@ class RetentionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_retention_service_pb2.GetScanErasureCertificateResponse, _abc.Awaitable[_retention_service_pb2.GetScanErasureCertificateResponse]]:
         """Returns what became of what a scan found whose authorisation was refused, as things are now: what was
-        pending then may be erased by now.
+        pending then may be erased by now. Who is restricted to cases, and is no auditor, is told of scans for
+        subjects of these alone.
 
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`

@@ -719,16 +719,22 @@ class EraseScanSightingsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SCAN_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
     scan_id: _builtins.str
     """Its id. Required."""
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whom it was for; empty for everybody. Who may see these may read its certificate."""
+
     def __init__(
         self,
         *,
         scan_id: _builtins.str = ...,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
