@@ -78,23 +78,19 @@ def service_specs(
         log_level: Least severity that the services log.
         evaluation: Whether candidates may be chosen by a policy that nobody has approved.
     """
-    defaults = _defaults(data, given, secrets) | {
-        # To try Homeward out, nobody should have to say why.
-        "HOMEWARD_TARGETED_SCANS": str(not evaluation).lower(),
-    }
+    defaults = _defaults(data, given, secrets, evaluation=evaluation)
+    # The user's own certificate is for services elsewhere.
+    inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
+    # Services run in another folder.
+    auth_file = Path(inherited.get(AUTH_FILE) or access.auth_file).absolute()
     fixed = {
         "HOMEWARD_EMBEDDING_TARGET": address(ports["embedding"]),
         "HOMEWARD_MATCHING_TARGET": address(ports["matching"]),
         "HOMEWARD_LOG_LEVEL": log_level,
         "HOMEWARD_EVALUATION": str(evaluation).lower(),
-        AUTH_FILE: str(access.auth_file),
+        AUTH_FILE: str(auth_file),
         **_own_engines(given, ports, secrets),
     }
-
-    # The user's own certificate is for services elsewhere.
-    inherited = {name: value for name, value in inherited.items() if name not in VARIABLES}
-    if trusted := inherited.pop(AUTH_FILE, ""):  # services run in another folder
-        fixed[AUTH_FILE] = str(Path(trusted).absolute())
 
     def spec(name: str) -> ChildSpec:
         listens = name in SERVICES
@@ -114,7 +110,9 @@ def service_specs(
     return [spec(name) for name in commands]
 
 
-def _defaults(data: Path, given: GivenEngines, secrets: Secrets) -> dict[str, str]:
+def _defaults(
+    data: Path, given: GivenEngines, secrets: Secrets, *, evaluation: bool
+) -> dict[str, str]:
     """Return the settings of services that the user's environment may change."""
     settings = {
         "HOMEWARD_GALLERY_KEY_FILE": str(secrets.gallery_key_file),
@@ -123,6 +121,8 @@ def _defaults(data: Path, given: GivenEngines, secrets: Secrets) -> dict[str, st
         # The user waits while a stack stops: an open watch would use all of a longer grace.
         "HOMEWARD_GRACE_SECONDS": "2",
         "HOMEWARD_DRAIN_SECONDS": "0",  # there is no other replica for clients to go to
+        # To try Homeward out, nobody should have to say why.
+        "HOMEWARD_TARGETED_SCANS": str(not evaluation).lower(),
     }
     if given.qdrant is None:
         settings["HOMEWARD_QDRANT_PATH"] = str(data / "qdrant")

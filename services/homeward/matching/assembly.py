@@ -78,8 +78,7 @@ async def assemble(
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
-    key_file = settings.audit_key_file
-    signer = CheckpointSigner.read(key_file) if key_file is not None else None
+    signer = _signer(settings)
     trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
         records=records,
@@ -111,6 +110,11 @@ async def assemble(
         trail,
         archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
+
+
+def _signer(settings: MatchingSettings) -> CheckpointSigner | None:
+    key_file = settings.audit_key_file
+    return CheckpointSigner.read(key_file) if key_file is not None else None
 
 
 async def _bucket(bus: nats.Nats, replicas: int, data: inventory.DataClass) -> KeyValueStore:
