@@ -123,6 +123,26 @@ async def test_erase_tells_whether_there_was_a_record(store: KeyValueStore) -> N
     assert await store.erase("a") is False
 
 
+async def test_erase_refuses_another_revision_and_keeps_what_was_written(
+    store: KeyValueStore,
+) -> None:
+    first = await store.create("a", b"one")
+    second = await store.update("a", b"two", revision=first)
+
+    with pytest.raises(ConflictError):
+        await store.erase("a", revision=first)
+
+    assert await store.get("a") == Entry("a", b"two", second)
+
+
+async def test_erase_removes_a_record_that_has_its_revision(store: KeyValueStore) -> None:
+    first = await store.create("a", b"one")
+
+    assert await store.erase("a", revision=first) is True
+    assert await store.erase("a", revision=first) is False
+    assert await store.keys() == frozenset()
+
+
 async def test_an_erased_record_is_gone(store: KeyValueStore) -> None:
     await store.put("a", b"one")
 

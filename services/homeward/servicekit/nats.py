@@ -238,15 +238,18 @@ class NatsKeyValueStore:
                     return await self.create(key, value)
                 return await self.update(key, value, revision=entry.revision)
 
-    async def erase(self, key: str) -> bool:
+    async def erase(self, key: str, *, revision: int | None = None) -> bool:
         """Remove a record and overwrite its bytes; return whether there was one.
 
         The messages themselves are erased, oldest first, so that no older value comes back to light
-        if this breaks off: a delete marker would leave their bytes in the stream's file.
+        if this breaks off: a delete marker would leave their bytes in the stream's file. A revision
+        is the number of a message, so that what was written after it is not touched.
         """
         erased = False
         with self._nats.translated():
             while (number := await self._oldest(key)) is not None:
+                if revision is not None and number > revision:
+                    raise ConflictError(key)
                 erased = await self._overwrite(number) or erased
         return erased
 
