@@ -34,16 +34,28 @@ class Stills:
         """Write the still of a sighting, for the store to remove on a day if one is given."""
         await self._evidence.put(key_of(sighting), still, content_type="image/jpeg", until=until)
 
-    async def move(self, before: Sighting, after: Sighting) -> None:
-        """Copy a still to where a sighting in another state has it; the other one stays."""
+    async def move(
+        self, before: Sighting, after: Sighting, *, until: datetime | None = None
+    ) -> None:
+        """Copy a still to where a sighting in another state has it; the other one stays.
+
+        Args:
+            before: The sighting as the still is kept.
+            after: As it is to be kept.
+            until: When the store itself is to remove the copy; None leaves that to its age.
+        """
         if key_of(before) != key_of(after):
             still = await self.get(before)
             if still is not None:
-                await self.put(after, still)
+                await self.put(after, still, until=until)
 
     async def delete_pending(self, sighting_id: str) -> None:
         """Delete the still of a sighting as it was before a decision."""
         await self._evidence.delete(_key(PENDING, sighting_id))
+
+    async def delete_confirmed(self, sighting_id: str) -> None:
+        """Delete the still of a sighting as it was while it was confirmed."""
+        await self._evidence.delete(_key(CONFIRMED, sighting_id))
 
     async def delete(self, sighting_id: str) -> None:
         """Delete the still of a sighting, in whatever state it is.
