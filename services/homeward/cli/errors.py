@@ -153,6 +153,12 @@ _ADVICE: Mapping[str, str] = {
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
     ),
+    "SIGHTING_LEASED": (
+        "leave it to them; `homeward review` shows you candidates that nobody else has"
+    ),
+    "REVIEW_STANDS": (
+        "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
+    ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
         " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"

@@ -90,6 +90,7 @@ async def assemble(
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
         erasures=await bucket(inventory.CERTIFICATES),
         leases=await bucket(inventory.LEASES),
+        review_leases=await bucket(inventory.REVIEW_LEASES),
         approvals=await bucket(inventory.POLICIES),
         photos=photos,
         evidence=evidence,

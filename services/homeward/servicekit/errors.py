@@ -69,6 +69,8 @@ class Reason(StrEnum):
     GALLERY_INCOMPLETE = auto()
     REVIEWER_DECIDED_BEFORE = auto()
     REVIEWER_IS_REQUESTER = auto()
+    SIGHTING_LEASED = auto()
+    REVIEW_STANDS = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()

@@ -13,6 +13,7 @@ from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
 from homeward.matching.convert.subjects import to_box
 from homeward.matching.sightings import deciding
+from homeward.matching.sightings.blind import as_told
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
@@ -64,9 +65,16 @@ def to_recorded(
     )
 
 
-def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting:
-    """Return a sighting as protobuf has it, with who is awaited by the rules."""
-    awaited = deciding.awaited(sighting, rules)
+def to_sighting(held: Sighting, rules: ReviewRules, *, reader: str = "") -> sighting_pb2.Sighting:
+    """Return a sighting as protobuf has it, as far as its reader is told of decisions.
+
+    Args:
+        held: The sighting.
+        rules: What is asked of those who review; by them, somebody is awaited.
+        reader: Who reads it, where callers are not checked and the request says so.
+    """
+    sighting = as_told(held, rules, stated=reader)
+    awaited = deciding.awaited(held, rules)
     confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
@@ -101,10 +109,12 @@ def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting
         reviews=map(_to_review, sighting.given_reviews),
         requesters=sighting.requesters,
         awaited_review=sighting_pb2.AwaitedReview(
-            confirmation_count=awaited.confirmations, excluded_reviewers=awaited.excluded
+            confirmation_count=awaited,
+            excluded_reviewers=deciding.excluded(sighting, rules),
         )
         if awaited
         else None,
+        reviews_withheld=sighting != held,
         stills=map(_to_still, sighting.given_stills),
     )
 

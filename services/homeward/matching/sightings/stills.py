@@ -64,11 +64,20 @@ class Stills:
             key = key_of(sighting) if offset == best else _other_key(sighting, offset)
             await self._evidence.put(key, pictures[offset], content_type="image/jpeg", until=until)
 
-    async def move(self, before: Sighting, after: Sighting) -> None:
-        """Copy stills to where a sighting in another state has them; the others stay."""
+    async def move(
+        self, before: Sighting, after: Sighting, *, until: datetime | None = None
+    ) -> None:
+        """Copy stills to where a sighting in another state has them; the others stay.
+
+        Args:
+            before: The sighting as the stills are kept.
+            after: As it is to be kept.
+            until: When the store itself is to remove the copies; None leaves that to their age.
+        """
         if key_of(before) != key_of(after):
             found = {one.offset: await self.of(before, one) for one in before.given_stills}
-            await self.put(after, {at: each for at, each in found.items() if each is not None})
+            kept = {at: each for at, each in found.items() if each is not None}
+            await self.put(after, kept, until=until)
 
     async def delete_pending(self, sighting_id: str) -> None:
         """Delete the stills of a sighting as they were before a decision."""
@@ -82,6 +91,10 @@ class Stills:
         ):
             if item.key not in named:
                 await self._evidence.delete(item.key)
+
+    async def delete_confirmed(self, sighting_id: str) -> None:
+        """Delete the stills of a sighting as they were while it was confirmed."""
+        await self._delete_from(CONFIRMED, sighting_id)
 
     async def delete(self, sighting_id: str) -> None:
         """Delete the stills of a sighting, in whatever state it is.
