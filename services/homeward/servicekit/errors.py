@@ -68,6 +68,7 @@ class Reason(StrEnum):
     GALLERY_INCOMPLETE = auto()
     REVIEWER_DECIDED_BEFORE = auto()
     REVIEWER_IS_REQUESTER = auto()
+    RESUME_TOKEN_EXPIRED = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
 from homeward.matching.sightings.model import (
@@ -149,7 +150,7 @@ class SightingRecording:
             time_uncertain=_time_uncertain(*known, finding.sighting),
             requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
         )
-        if joined == held:
+        if joined == held and placement.span.recorded:
             return joined
         if best is held:
             await self._kept.index.update(joined)
@@ -164,7 +165,9 @@ class SightingRecording:
             else:
                 await self._kept.stills.put(joined, still, until=finding.still_until)
             await self._kept.index.put(joined, template)
-        await self._kept.feed.publish(joined)
+        # Again if a recording broke off that nobody may have heard of.
+        is_new = held is None or not placement.span.recorded
+        await self._kept.tell(ChangeKind.RECORDED if is_new else ChangeKind.ALTERED, joined)
         return joined
 
     async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting | None:
@@ -186,7 +189,7 @@ class SightingRecording:
         if resting == decided:
             return decided
         await self._kept.index.update(resting)
-        await self._kept.feed.publish(resting)
+        await self._kept.tell(ChangeKind.ALTERED, resting)
         return await self._kept.as_decided(resting)
 
 

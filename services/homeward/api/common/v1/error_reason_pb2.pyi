@@ -195,6 +195,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
     confirm it. Metadata: `sighting_id`.
     """
+    ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 59
+    """FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+    that is gone. Read `ListSightings`, then watch without the token.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -429,6 +433,10 @@ another person. Metadata: `sighting_id`.
 ERROR_REASON_REVIEWER_IS_REQUESTER: ErrorReason.ValueType  # 56
 """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
 confirm it. Metadata: `sighting_id`.
+"""
+ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 59
+"""FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+that is gone. Read `ListSightings`, then watch without the token.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
