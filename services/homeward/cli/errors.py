@@ -153,6 +153,9 @@ _ADVICE: Mapping[str, str] = {
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
     ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
+    ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
         " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"
