@@ -394,6 +394,16 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.reviewed: sighting_pb2.Sighting | Refusal | None = None
         """What a review makes of it; None confirms it."""
         self.gone = False
+        self.watches: list[list[Any]] = []
+        """What each watch tells, in turn."""
+        self.watched: list[Any] = []
+
+    def WatchSightings(self, request: Any, context: Any) -> Iterator[Any]:
+        self.watched.append(request)
+        for one in self.watches.pop(0):
+            if isinstance(one, Refusal):
+                one.abort(context)
+            yield one
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)

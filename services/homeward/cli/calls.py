@@ -33,6 +33,7 @@ LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.ingestion.v1.ScanService/RefuseScan": 150.0,  # erases all that was found
     "homeward.api.ingestion.v1.ScanService/WatchScan": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SightingService/ReviewSighting": 120.0,
+    "homeward.api.matching.v1.SightingService/WatchSightings": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SubjectService/AddReferencePhoto": 120.0,
     "homeward.api.matching.v1.SubjectService/CloseSubject": 120.0,
     "homeward.api.matching.v1.SubjectService/EraseSubject": 120.0,

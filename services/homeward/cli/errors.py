@@ -159,6 +159,9 @@ _ADVICE: Mapping[str, str] = {
     "REVIEW_STANDS": (
         "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
     ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
+    ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"
         " pack that the embedding service runs, see docs/models.md; `homeward policy list` shows"

@@ -71,6 +71,7 @@ class Reason(StrEnum):
     REVIEWER_IS_REQUESTER = auto()
     SIGHTING_LEASED = auto()
     REVIEW_STANDS = auto()
+    RESUME_TOKEN_EXPIRED = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()

@@ -208,6 +208,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     sighting was given out, or it would be erased at once because its recording goes. Metadata:
     `sighting_id`.
     """
+    ERROR_REASON_RESUME_TOKEN_EXPIRED: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+    that is gone. Read `ListSightings`, then watch without the token.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -455,6 +459,10 @@ ERROR_REASON_REVIEW_STANDS: ErrorReason.ValueType  # 59
 """FAILED_PRECONDITION. The decision cannot be taken back: somebody else has decided after it, the
 sighting was given out, or it would be erased at once because its recording goes. Metadata:
 `sighting_id`.
+"""
+ERROR_REASON_RESUME_TOKEN_EXPIRED: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION. What happened after this place is not kept any more, or the place is of a feed
+that is gone. Read `ListSightings`, then watch without the token.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
