@@ -9,6 +9,7 @@ blurred.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,6 +31,9 @@ to eight of their faces' widths a second, and go on as they did for the most par
 
 UNSETTLED = timedelta(seconds=0.2)
 """How long pictures are blurred as a whole on both sides of another scene."""
+
+ALIKE_FOR = timedelta(seconds=0.4)
+"""For how long somebody's face has about one size."""
 
 MOST_FACES = 60
 """Faces in a picture above which it is blurred as a whole: a crowd hides some from the detector."""
@@ -66,9 +70,9 @@ def covers(found: Following, shown: Collection[Run], *, width: int, height: int)
     for trail in found.trails:
         _cover_trail(made, found.offsets, trail, kept)
     for sight in found.loose:
-        _hold(made, found.offsets, sight, (0.0, 0.0), LOOSE_HELD, forward=True)
-        _hold(made, found.offsets, sight, (0.0, 0.0), LOOSE_HELD, forward=False)
-        _put(made[sight.picture], sight.box, 0.0)
+        for number, at in enumerate(found.offsets):
+            if abs(at - found.offsets[sight.picture]) <= LOOSE_HELD:
+                _put(made[number], sight.box, 0.0)
     for number in _unsettled(found):
         made[number].whole = True
     for cover, count in zip(made, found.face_counts, strict=True):
@@ -80,10 +84,11 @@ def covers(found: Following, shown: Collection[Run], *, width: int, height: int)
 def _cover_trail(
     made: list[Cover], offsets: Sequence[timedelta], trail: Trail, kept: Collection[int]
 ) -> None:
-    sights = [(sight, run) for run in trail.runs for sight in run.sights]
-    for sight, run in sights:
+    runs = [run for run in trail.runs for _ in run.sights]
+    sights = list(zip(_sized(offsets, trail.sights), runs, strict=True))
+    for (sight, run), found in zip(sights, trail.sights, strict=True):
         if id(run) in kept:
-            made[sight.picture].shown.append(sight.box)
+            made[sight.picture].shown.append(found.box)
         else:
             _put(made[sight.picture], sight.box, 0.0)
     for (one, run), (other, next_run) in pairwise(sights):
@@ -96,6 +101,23 @@ def _cover_trail(
     if id(last_run) not in kept:
         speed = _speed(offsets, [sight for sight, _ in sights[-_STEPS:]])
         _hold(made, offsets, last, speed, HELD, forward=True)
+
+
+def _sized(offsets: Sequence[timedelta], sights: Sequence[Sight]) -> list[Sight]:
+    """Return sights as large as those around them.
+
+    Of somebody who is half hidden, only a part may be found.
+    """
+    sized = []
+    times = [offsets[sight.picture] for sight in sights]
+    for sight, at in zip(sights, times, strict=True):
+        first, last = bisect_left(times, at - ALIKE_FOR), bisect_right(times, at + ALIKE_FOR)
+        near = [one.box for one in sights[first:last]]
+        width, height = max(one.width for one in near), max(one.height for one in near)
+        x, y = sight.box.centre
+        box = Box(x - width / 2, y - height / 2, width, height)
+        sized.append(Sight(sight.picture, _around(box, sight.box)))
+    return sized
 
 
 _STEPS = 6

@@ -134,7 +134,11 @@ class Following:
             if track is None:
                 self.loose.append(Sight(number, face.box))
                 continue
-            others = [one.box for one in (*faces[:index], *faces[index + 1 :])]
+            others = [
+                other.box
+                for other in (*faces[:index], *faces[index + 1 :])
+                if other.detector_score >= BEGIN_SCORE
+            ]
             self._continue(track.kept, number, frame, face, others)
         return self._ended(frame.offset)
 
