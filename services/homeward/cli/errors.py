@@ -91,6 +91,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
+    "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm ID` and add the file again"

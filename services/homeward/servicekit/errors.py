@@ -84,6 +84,7 @@ class Reason(StrEnum):
     CASE_NOT_ASSIGNED = auto()
     PURPOSE_REQUIRED = auto()
     OWN_SCAN = auto()
+    CLIP_TOO_LONG = auto()
 
 
 @dataclass(frozen=True, slots=True)

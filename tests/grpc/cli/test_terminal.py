@@ -198,6 +198,7 @@ COMMANDS: dict[str, Words] = {
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
     "sighting review": lambda _: (SIGHTING, "--confirm", "--reviewer", HOSTILE),
+    "sighting clip": lambda f: (SIGHTING, "-o", f["clip.mp4"]),
     "sighting export": lambda f: (SIGHTING, "--save", f["out"], "--unapproved"),
     "status": lambda _: (),
     "subject add": lambda f: ("--case", "C", "--label", HOSTILE, "--yes", f["photo.jpg"]),

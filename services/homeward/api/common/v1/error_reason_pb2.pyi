@@ -257,6 +257,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
     has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
     """
+    ERROR_REASON_CLIP_TOO_LONG: _ErrorReason.ValueType  # 90
+    """FAILED_PRECONDITION. The clip of the sighting would be longer than one may be; less `margin`, or
+    `around_still`, makes it shorter. Metadata: `sighting_id`, `seconds`, `most_seconds`.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, for programs to act on.
@@ -508,5 +512,9 @@ ERROR_REASON_OWN_SCAN: ErrorReason.ValueType  # 77
 ERROR_REASON_AUDIT_KEY_MISSING: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION. The service has no key to sign checkpoints of the audit trail with; matching
 has one where `HOMEWARD_AUDIT_KEY_FILE` is set.
+"""
+ERROR_REASON_CLIP_TOO_LONG: ErrorReason.ValueType  # 90
+"""FAILED_PRECONDITION. The clip of the sighting would be longer than one may be; less `margin`, or
+`around_still`, makes it shorter. Metadata: `sighting_id`, `seconds`, `most_seconds`.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
