@@ -29,6 +29,16 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class AccessOptions:
+    """What the user asked for about who is let in."""
+
+    new_token_key: bool = False
+    """Whether access tokens that were issued before are to be refused."""
+    require_purpose: bool = False
+    """Whether callers must say what they read personal data for."""
+
+
+@dataclass(frozen=True, slots=True)
 class UpOptions:
     """What the user asked for."""
 
@@ -39,10 +49,7 @@ class UpOptions:
     timeout_seconds: float = 60.0
     evaluation: bool = False
     """Whether candidates may be chosen by a policy that nobody has approved."""
-    new_token_key: bool = False
-    """Whether access tokens that were issued before are to be refused."""
-    require_purpose: bool = False
-    """Whether callers must say what they read personal data for."""
+    access: AccessOptions = AccessOptions()
 
 
 def run(
@@ -71,7 +78,9 @@ def run(
         ports = choose_ports(data, base=options.port_base, given=options.ports)
         access = StackAccess.of(data)
         access.prepare(
-            commands, new_key=options.new_token_key, require_purpose=options.require_purpose
+            commands,
+            new_key=options.access.new_token_key,
+            require_purpose=options.access.require_purpose,
         )
         specs = _specs(options, data, ports, environment, commands)
         stack = Stack(specs, logs=data / "logs", stop=stop, say=say)
