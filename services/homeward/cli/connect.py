@@ -41,7 +41,6 @@ from homeward.core.tls import (
     distrusted,
 )
 
-SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 
