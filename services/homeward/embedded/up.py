@@ -36,6 +36,8 @@ class AccessOptions:
     """Whether access tokens that were issued before are to be refused."""
     require_purpose: bool = False
     """Whether callers must say what they read personal data for."""
+    user: str = ""
+    """What the user who starts it is called; empty for the name of the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def run(
     data = make_private_folder(options.data.expanduser().absolute())
     with stop_on_signals() as stop, lock.exclusive(data):
         ports = choose_ports(data, base=options.port_base, given=options.ports)
-        access = StackAccess.of(data)
+        access = StackAccess.of(data, name=options.access.user)
         access.prepare(
             commands,
             new_key=options.access.new_token_key,
@@ -166,6 +168,7 @@ def _state(ports: Mapping[str, int], access: StackAccess) -> State:
     return {
         "pid": os.getpid(),
         "access": str(access.user),
+        "user": access.name,
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version(),

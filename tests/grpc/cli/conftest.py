@@ -11,7 +11,6 @@ from grpc_health.v1 import health_pb2_grpc
 
 from cli_services import (
     Cameras,
-    Clips,
     Embedding,
     FootageStore,
     Health,
@@ -69,3 +68,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     monkeypatch.setattr(patience, "pause", lambda failures, _: made.append(failures))
     return made
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have times shown in UTC wherever the tests run."""
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "UTC")
