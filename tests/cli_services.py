@@ -203,6 +203,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.findings: list[str] = []
         """What is odd about every recording, in words."""
         self.sha256 = ""
+        self.deleted: list[str] = []
         self.duration = Duration(seconds=60)
 
     def GetUpload(self, request: Any, context: Any) -> Any:
@@ -276,6 +277,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
 
     def DeleteFootage(self, request: Any, context: Any) -> Any:
         self.held = {}
+        self.deleted.append(request.footage_id)
         return footage_service_pb2.DeleteFootageResponse()
 
     def GetRetentionReport(self, request: Any, context: Any) -> Any:

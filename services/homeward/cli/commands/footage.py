@@ -16,6 +16,7 @@ from homeward.api.ingestion.v1 import camera_service_pb2, footage_pb2, footage_s
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import start_checks, times, upload
+from homeward.cli.commands import footage_watch
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import existing_file, written_name
 from homeward.cli.options import Group, Session, confirm, connected, full_id
@@ -31,6 +32,9 @@ _START_SOURCES = {True: "--start", False: "the file's name"}
 @click.group(cls=Group)
 def footage() -> None:
     """Add recordings, and remove them. Each is gone after 31 days at the latest."""
+
+
+footage.add_command(footage_watch.watch)
 
 
 @footage.command(
