@@ -34,6 +34,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
     "watch": (
         "homeward.cli.commands.watch:watch",
         "Follow new candidates and reviews, also as a webhook.",

@@ -37,7 +37,7 @@ _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
 _NOT_HELD = "not held"
-_GAP_REASONS = {
+GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
@@ -124,7 +124,8 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
             advice=_how_to_go_on(scan.scan_id),
         ) from None
     except CallError as error:
-        terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        if error.status not in ("PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND"):
+            terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
         raise error from None
     tell_findings(session, findings)
     if findings.scan.state == scan_pb2.Scan.STATE_FAILED:
@@ -238,7 +239,7 @@ def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                 gap.footage_id,
                 times.utc(gap.interval.start_time),
                 times.utc(gap.interval.end_time),
-                _GAP_REASONS.get(gap.reason, "unknown"),
+                GAP_REASONS.get(gap.reason, "unknown"),
                 gap.detail,
             )
             for gap in coverage.gaps

@@ -183,7 +183,7 @@ def full_id(
         length: Length of a whole id, which is not looked up.
 
     Raises:
-        CliError: No id begins so, or several do.
+        CliError: No id begins so, several do, or the caller may not list them.
     """
     if len(given) < _SHORTEST_PREFIX:
         raise CliError(
@@ -193,7 +193,18 @@ def full_id(
         )
     if len(given) >= length:
         return given
-    found = sorted({name for name in known() if name.startswith(given)})
+    try:
+        found = sorted({name for name in known() if name.startswith(given)})
+    except CliError as error:
+        if error.reason != "ROLE_MISSING":
+            raise
+        raise CliError(
+            f"{given} is the beginning of the id of a {noun}, and you may not list them to find"
+            " the rest",
+            exit_code=error.exit_code,
+            reason=error.reason,
+            advice="give the whole id",
+        ) from error
     if given in found:
         return given
     if len(found) == 1:

@@ -143,6 +143,11 @@ def local(stamp: Timestamp, zone: tzinfo | None = None) -> str:
     return stamp.ToDatetime(UTC).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def seconds_of(stamp: Timestamp) -> float:
+    """Return a time in seconds since 1970."""
+    return stamp.seconds + stamp.nanos / 1e9
+
+
 def seconds(duration: Duration) -> float:
     """Return a span in seconds."""
     return duration.ToTimedelta().total_seconds()

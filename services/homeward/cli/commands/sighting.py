@@ -23,6 +23,7 @@ from homeward.cli import (
     terminal,
     times,
 )
+from homeward.cli.commands.clip import clip
 from homeward.cli.commands.footage import full_footage_id, interval
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
@@ -30,20 +31,22 @@ from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import (
     Group,
     Session,
-    begins_uuid,
     confirm,
     connected,
-    full_id,
     operator_name,
 )
 from homeward.cli.paging import all_pages
 from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.sighting_ids import full_sighting_id as _full
 from homeward.cli.terminal import clean
 
 
 @click.group(cls=Group)
 def sighting() -> None:
     """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
+
+
+sighting.add_command(clip)
 
 
 @sighting.command(
@@ -339,17 +342,6 @@ def _list(
         return page.sightings
 
     return all_pages(_stub(session).ListSightings, request, of)
-
-
-def _full(session: Session, given: str) -> str:
-    request = sighting_service_pb2.ListSightingsRequest(id_prefix=given)
-    return full_id(
-        "sighting",
-        given,
-        lambda: (
-            [each.sighting_id for each in _list(session, request)] if begins_uuid(given) else []
-        ),
-    )
 
 
 def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:

@@ -47,7 +47,7 @@ def to_followed(
 
 def _to_now(followed: Followed, rules: ReviewRules) -> sighting_pb2.Sighting:
     if not isinstance(followed.sighting, ErasedSighting):
-        return to_reviewed(followed.sighting, rules)
+        return to_reviewed(followed.sighting, rules, reviewer="")
     rejected = followed.told.change.state is SightingState.REJECTED
     return sighting_pb2.Sighting(
         sighting_id=followed.sighting.sighting_id,
