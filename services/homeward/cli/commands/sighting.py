@@ -25,6 +25,7 @@ from homeward.cli import (
 )
 from homeward.cli.commands.clip import clip
 from homeward.cli.commands.footage import full_footage_id, interval
+from homeward.cli.commands.near import near
 from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
@@ -47,6 +48,7 @@ def sighting() -> None:
 
 
 sighting.add_command(clip)
+sighting.add_command(near)
 
 
 @sighting.command(

@@ -132,7 +132,7 @@ def test_a_run_ends_where_it_may_become_somebody_elses(
 def test_another_scene_is_blurred_until_it_is_settled(
     make: Any, followed: Any, images: Any
 ) -> None:
-    images.scenes = {number: 255 - images.scene for number in range(20, 40)}
+    images.scenes = dict.fromkeys(range(20, 40), 255 - images.scene)
     plan = planned(followed(40, walking(make, range(40))))
     assert [plan[number].whole for number in (14, 15, 20, 25, 26)] == [
         False,
