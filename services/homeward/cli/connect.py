@@ -43,7 +43,6 @@ from homeward.core.tls import (
     server_name_variable,
 )
 
-SERVICES = ("ingestion", "matching", "embedding")
 _MAX_MESSAGE_BYTES = 34 * 1024 * 1024
 """As the servers': a sighting with its pictures, or a photograph, with room to spare."""
 

@@ -118,6 +118,7 @@ _ADVICE: Mapping[str, str] = {
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
+    "PHOTO_NOT_FOUND": "`homeward subject show ID` lists its photographs",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
@@ -126,13 +127,13 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
-        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        "`homeward policy show {policy_id}` shows what was measured; a named person approves it,"
+        " by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
         " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
-        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        "`homeward policy show {policy_id}` shows what was measured; if that still holds, a named"
+        " person approves it again, by `homeward policy approve {policy_id} --by NAME"
         " --until DATE`"
     ),
     "POLICY_MODEL_MISMATCH": (

@@ -84,5 +84,5 @@ def line(response: Response, sighting_id: str, subject_id: str) -> str:
         if sighting.camera_id
         else ""
     )
-    when = times.utc(response.change_time)
+    when = times.shown(response.change_time)
     return f"{when}  {described(response):<15}  {sighting_id}  subject {subject_id}{seen}"

@@ -173,6 +173,7 @@ COMMANDS: dict[str, Words] = {
     "camera update": lambda _: ("gate", "--place", HOSTILE),
     "camera rm": lambda _: ("gate", "--yes"),
     "camera list": lambda _: (),
+    "camera show": lambda _: ("gate",),
     "footage add": lambda f: (f["video.mp4"], "--camera", "gate", "--start", "2026-11-20T10:00Z"),
     "footage list": lambda _: (),
     "footage watch": lambda f: (
@@ -250,7 +251,7 @@ def test_every_command_that_asks_a_service_is_tried() -> None:
 def printed(capsys: pytest.CaptureFixture[str], *, of_lines: bool = False) -> str:
     """Return what was printed, and check it."""
     out = "".join(capsys.readouterr())
-    unprintable = {one for one in out if not one.isprintable() and one != "\n"}
+    unprintable = {one for one in out if not one.isprintable() and one not in "\n\t"}
     assert unprintable == set()
     assert of_lines or not re.search(r"^FORGED", out, re.MULTILINE)
     assert "unexpected" not in out

@@ -11,8 +11,8 @@ from homeward.api.ingestion.v1 import clip_service_pb2
 from homeward.cli import clips, rejections, times
 from homeward.cli.errors import CallError
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import Command, Session, connected
-from homeward.cli.sighting_ids import full_sighting_id
 
 MOST_SECONDS = 30.0
 """Before and after; as the service allows."""

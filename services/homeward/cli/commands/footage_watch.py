@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path, PurePosixPath
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import patience, start_checks, terminal, times
+from homeward.cli import patience, start_checks, terminal, times, zones
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import written_name
 from homeward.cli.intake import bucket as buckets
@@ -84,8 +83,8 @@ class Intake:
             held = "held already as footage" if uploaded.already_held else "footage"
             self.session.view.say(
                 f"{shown}: {held} {footage.footage_id}, camera {footage.camera_id}, start"
-                f" {times.utc(footage.start_time)} by the camera's clock, removed by"
-                f" {times.utc(footage.delete_time)}"
+                f" {times.shown(footage.start_time)} by the camera's clock, removed by"
+                f" {times.shown(footage.delete_time)}"
             )
         start_checks.tell_warnings(warned, about=shown)
         held_already = uploaded.already_held
@@ -206,13 +205,6 @@ class FromBucket:
     metavar="PATTERN",
     help="Read the start from names, such as %Y%m%dT%H%M%S; {camera} in it stands for the camera.",
 )
-@click.option(
-    "--timezone",
-    default="UTC",
-    show_default=True,
-    metavar="ZONE",
-    help="Zone of the times in names, such as Europe/London.",
-)
 @click.option("--side-car", is_flag=True, help="Take a file only once FILE.json lies beside it.")
 @click.option("--only", multiple=True, metavar="GLOB", help="Only files of such names, as *.mp4.")
 @click.option(
@@ -253,7 +245,6 @@ def watch(
     folder: Path,
     camera_id: str | None,
     pattern: str | None,
-    timezone: str,
     side_car: bool,
     only: tuple[str, ...],
     rest: timedelta,
@@ -289,7 +280,7 @@ def watch(
     else:
         source = FromFolder(place, folders.Resting(rest), keep_done)
     stub = FootageServiceStub(session.connections.channel("ingestion"))
-    intake = Intake(session, Taker(stub, via_url), Rules(camera_id, pattern, _zone(timezone)))
+    intake = Intake(session, Taker(stub, via_url), Rules(camera_id, pattern, zones.stated() or UTC))
     try:
         _follow(source, intake, once=once, every=every)
     except KeyboardInterrupt:
@@ -321,10 +312,3 @@ def _follow(
         if once and (settled or not unfinished):
             return  # what has not come to rest by now is being written
         time.sleep(every.total_seconds())
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):  # ValueError: it is no name at all, as `../x`
-        raise click.UsageError(f"no time zone {name}; write it like Europe/London or UTC") from None

@@ -26,10 +26,10 @@ from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceSt
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import authorisation, nearby, times
 from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.nearby import Reach, Unsearched
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.paging import all_pages
-from homeward.cli.sighting_ids import full_sighting_id
 
 MOST_RECORDINGS = 1000
 """That a search takes."""
@@ -278,4 +278,4 @@ def _distance(metres: float) -> str:
 
 
 def _utc(instant: datetime) -> str:
-    return times.utc(times.to_timestamp(instant))
+    return times.shown_instant(instant)

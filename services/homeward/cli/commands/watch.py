@@ -11,8 +11,8 @@ import click
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import terminal, watching
-from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CallError, CliError, ExitCode
+from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import line_text, on_terminal
 
