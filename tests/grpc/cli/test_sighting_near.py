@@ -38,7 +38,7 @@ def test_what_was_not_searched_is_told_with_the_command_that_searches_it(
     assert run(["sighting", "near", SIGHTING, "--necessity", "find her"]) == 0
 
     told = capsys.readouterr().out
-    assert "Up to 1:00:00 before and after, at no more than 6 km/h in a straight line" in told
+    assert "Up to 1h00m00s before and after, at no more than 6 km/h in a straight line" in told
     assert "Left out, as nobody has said where they are: bridge." in told
     command = told[told.index("homeward search") :]
     words = shlex.split(command.replace("\\\n", " "))

@@ -51,9 +51,15 @@ class SideCar:
         if not isinstance(camera, str | None) or not isinstance(start, str | None):
             raise CliError(f"{name}: cameraId and startTime must be text")
         try:
-            return cls(camera or None, times.parse_instant(start) if start else None)
+            instant = datetime.fromisoformat(start) if start else None
         except ValueError as error:
-            raise CliError(f"{name}: startTime {error}") from error
+            raise CliError(f"{name}: startTime {start!r} is no time") from error
+        if instant is not None and instant.tzinfo is None:
+            raise CliError(
+                f"{name}: startTime {start!r} has no time zone",
+                advice=f"write {start}Z for UTC, or {start}+01:00 for a clock one hour ahead of it",
+            )
+        return cls(camera or None, instant)
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,9 @@ def test_what_is_not_said_is_an_error(said: Rules, place: str, problem: str) -> 
         (b"[" * 60_000, "no JSON object"),
         (b'{"cameraId": 1}', "must be text"),
         (b'{"startTime": "2026-06-20T10:00:00"}', "no time zone"),
+        (b'{"startTime": "ten"}', "is no time"),
     ],
-    ids=["empty", "list", "bytes", "deep", "number", "zone"],
+    ids=["empty", "list", "bytes", "deep", "number", "zone", "words"],
 )
 def test_what_is_no_side_car_is_an_error(data: bytes, problem: str) -> None:
     with pytest.raises(CliError, match=problem):
