@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import click
 
 from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
+from homeward.cli.shared import CarryingGroup
 from homeward.core import distribution
 from homeward.core.distribution import how_to_install
 
@@ -35,6 +36,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
     "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
+    "watch": (
+        "homeward.cli.commands.watch:watch",
+        "Follow new candidates and reviews, also as a webhook.",
+    ),
     "policy": (
         "homeward.cli.commands.policy:policy",
         "Thresholds: what they are worth, and who approved them.",
@@ -65,7 +70,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CarryingGroup):
     """Imports a command when it is used, so that the other commands start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -140,5 +145,6 @@ def app() -> None:
     A candidate is a lead for a human reviewer, not an identification.
 
     `homeward COMMAND --help` explains a command, with examples. Commands find a local stack by
-    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses.
+    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses. These options,
+    -o json and --timezone may stand anywhere on the line.
     """

@@ -52,8 +52,11 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
             entry.data == _SCANS and OUTCOMES.get(entry.outcome) == "pending"
             for entry in certificate.entries
         )
-        readable = " but ids in the records of scans" if in_scans else ""
-        return f"Nothing can be read any more{readable}; bytes of what is pending are not gone yet."
+        readable = ", except ids in the records of scans" if in_scans else ""
+        return (
+            f"Nothing of it can be read any more{readable}. The bytes of what is pending are still"
+            " on a disk."
+        )
     return "Not all of it is gone."
 
 
@@ -80,7 +83,7 @@ def tell_certificate(
     name = certificate.scan_id or certificate.subject_id
     if not session.view.json:
         session.view.say(
-            f"Erasure certificate of {noun} {name}, {times.utc(certificate.erase_time)}:"
+            f"Erasure certificate of {noun} {name}, {times.shown(certificate.erase_time)}:"
         )
         session.view.table(
             ("data", "store", "items", "outcome", "how verified, or what is pending"),
@@ -97,7 +100,10 @@ def tell_certificate(
         )
         session.view.say(verdict(certificate))
         if subject_pb2.ErasureEntry.OUTCOME_PENDING in outcomes:
-            session.view.say(f"`homeward {noun} certificate {name}` tells when it is.")
+            session.view.say(
+                f"Ask again later with `homeward {noun} certificate {name}`: it shows whether the"
+                " rest is gone by then."
+            )
     if failed:
         # What a refused scan found is within its own deadline until then.
         overdue = ", and counts as overdue until then (`homeward retention`)"
@@ -123,7 +129,7 @@ def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
     return _PAGE.format(
         what="Found by scan" if certificate.scan_id else "Subject",
         subject=escape(certificate.scan_id or certificate.subject_id),
-        time=escape(times.utc(certificate.erase_time)),
+        time=escape(times.shown(certificate.erase_time)),
         verdict=escape(verdict(certificate)),
         rows="\n".join(rows),
     )

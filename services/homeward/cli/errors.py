@@ -92,6 +92,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
+    "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm ID` and add the file again"
@@ -118,6 +119,7 @@ _ADVICE: Mapping[str, str] = {
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
+    "PHOTO_NOT_FOUND": "`homeward subject show ID` lists its photographs",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
@@ -126,13 +128,13 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
-        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        "`homeward policy show {policy_id}` shows what was measured; a named person approves it,"
+        " by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
         " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
-        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        "`homeward policy show {policy_id}` shows what was measured; if that still holds, a named"
+        " person approves it again, by `homeward policy approve {policy_id} --by NAME"
         " --until DATE`"
     ),
     "POLICY_MODEL_MISMATCH": (
@@ -153,6 +155,15 @@ _ADVICE: Mapping[str, str] = {
     "REVIEWER_IS_REQUESTER": (
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
+    ),
+    "SIGHTING_LEASED": (
+        "leave it to them; `homeward review` shows you candidates that nobody else has"
+    ),
+    "REVIEW_STANDS": (
+        "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
+    ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

@@ -41,6 +41,8 @@ class UpOptions:
     """Whether candidates may be chosen by a policy that nobody has approved."""
     new_token_key: bool = False
     """Whether access tokens that were issued before are to be refused."""
+    user: str = ""
+    """What the user who starts it is called; empty for the name of the account."""
     require_purpose: bool = False
     """Whether callers must say what they read personal data for."""
 
@@ -69,7 +71,7 @@ def run(
     data = make_private_folder(options.data.expanduser().absolute())
     with stop_on_signals() as stop, lock.exclusive(data):
         ports = choose_ports(data, base=options.port_base, given=options.ports)
-        access = StackAccess.of(data)
+        access = StackAccess.of(data, name=options.user)
         access.prepare(
             commands, new_key=options.new_token_key, require_purpose=options.require_purpose
         )
@@ -157,6 +159,7 @@ def _state(ports: Mapping[str, int], access: StackAccess) -> State:
     return {
         "pid": os.getpid(),
         "access": str(access.user),
+        "user": access.name,
         **{name: address(ports[name]) for name in SERVICES},
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": version(),

@@ -123,7 +123,7 @@ def test_a_closed_subject_has_no_sheet(
     ("name", "zone", "code", "said"),
     [
         ("sheet.pdf", "UTC", 2, "a FILE.html, or a FILE.png"),
-        ("sheet.html", "Mars/Base", 4, "no time zone is named Mars/Base"),
+        ("sheet.html", "Mars/Base", 2, "no time zone Mars/Base"),
         ("there.html", "UTC", 4, "is there already"),
     ],
 )

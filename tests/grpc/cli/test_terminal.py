@@ -26,6 +26,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import homeward.api
 from cli_values import ANNA, FOOTAGE, SCAN, SIGHTING, Refusal, jpeg
+from homeward.api.matching.v1.sighting_service_pb2 import WatchSightingsResponse
 from homeward.cli import patience, render
 from homeward.cli.__main__ import run
 from homeward.cli.app import app
@@ -104,6 +105,8 @@ class Everything(grpc.GenericRpcHandler):
         def many(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
             yield one(request, context)
             yield filled(method.output_type, pick=1).SerializeToString()
+            if name == "WatchSightings":  # it does not end, unless it is asked to tell this
+                yield WatchSightingsResponse(resume_token=HOSTILE).SerializeToString()
 
         if method.client_streaming:
             make = grpc.stream_stream_rpc_method_handler
@@ -167,6 +170,7 @@ COMMANDS: dict[str, Words] = {
     "camera update": lambda _: ("gate", "--place", HOSTILE),
     "camera rm": lambda _: ("gate", "--yes"),
     "camera list": lambda _: (),
+    "camera show": lambda _: ("gate",),
     "footage add": lambda f: (f["video.mp4"], "--camera", "gate", "--start", "2026-11-20T10:00Z"),
     "footage list": lambda _: (),
     "footage show": lambda _: (FOOTAGE,),
@@ -196,6 +200,7 @@ COMMANDS: dict[str, Words] = {
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
     "sighting review": lambda _: (SIGHTING, "--confirm", "--reviewer", HOSTILE),
+    "sighting clip": lambda f: (SIGHTING, "-o", f["clip.mp4"]),
     "sighting export": lambda f: (SIGHTING, "--save", f["out"], "--unapproved"),
     "status": lambda _: (),
     "subject add": lambda f: ("--case", "C", "--label", HOSTILE, "--yes", f["photo.jpg"]),
@@ -208,10 +213,12 @@ COMMANDS: dict[str, Words] = {
     "subject certificate": lambda _: (ANNA,),
     "subject reenrol": lambda _: ("--model", "m"),
     "subject rebuild": lambda _: (),
+    "watch --once": lambda _: (),
 }
 OF_LINES = {"audit checkpoint"}
 """Commands that print a signed note, line by line: it must stay what was signed."""
-NO_JSON = {"audit list --csv"}
+NO_JSON = {"audit list --csv", "watch --once"}
+"""Commands that print no JSON, or one document a line: tests/grpc/cli/test_watch.py."""
 LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 OF_TOKENS = {"login", "logout", "token create", "whoami"}
@@ -236,7 +243,7 @@ def test_every_command_that_asks_a_service_is_tried() -> None:
 def printed(capsys: pytest.CaptureFixture[str], *, of_lines: bool = False) -> str:
     """Return what was printed, and check it."""
     out = "".join(capsys.readouterr())
-    unprintable = {one for one in out if not one.isprintable() and one != "\n"}
+    unprintable = {one for one in out if not one.isprintable() and one not in "\n\t"}
     assert unprintable == set()
     assert of_lines or not re.search(r"^FORGED", out, re.MULTILINE)
     assert "unexpected" not in out

@@ -85,6 +85,15 @@ def update(session: Session, *, camera_id: str, **described: Any) -> None:  # no
         )
 
 
+@camera.command("show", examples=["homeward camera show gate"])
+@connected
+@click.argument("camera_id", metavar="CAM")
+def show(session: Session, *, camera_id: str) -> None:
+    """Show a camera: where it is, and how wrong its clock is taken to be."""
+    request = camera_service_pb2.GetCameraRequest(camera_id=camera_id)
+    _tell(session, _stub(session).GetCamera(request).camera)
+
+
 @camera.command("rm", examples=["homeward camera rm gaet", "homeward camera rm gaet quay-2 --yes"])
 @connected
 @click.argument("camera_ids", nargs=-1, required=True, metavar="CAM...")

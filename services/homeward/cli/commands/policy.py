@@ -1,4 +1,4 @@
-"""`homeward policy`: which threshold candidates are chosen by, and who answers for it."""
+"""`homeward policy`: which threshold candidates are chosen by, and who approved it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
 from homeward.cli import policy_figures, times
 from homeward.cli.files import existing_file
+from homeward.cli.ids import full_policy_id
 from homeward.cli.options import Group, Session, confirm, connected
 from homeward.cli.paging import all_pages
 from homeward.cli.render import enum_word
@@ -55,7 +56,7 @@ def list_policies(session: Session) -> None:
                 policy_figures.percent(each.measurement.fpir),
                 policy_figures.percent(each.measurement.fnir),
                 str(each.measurement.gallery_size),
-                times.utc(_end(each.approval)),
+                times.shown(_end(each.approval)),
             )
             for each in policies
         ],
@@ -68,7 +69,7 @@ def list_policies(session: Session) -> None:
 @click.argument("policy_id", metavar="ID")
 def show(session: Session, *, policy_id: str) -> None:
     """Show a policy: what was measured, on whom, and who approved it."""
-    request = policy_service_pb2.GetPolicyRequest(policy_id=policy_id)
+    request = policy_service_pb2.GetPolicyRequest(policy_id=full_policy_id(session, policy_id))
     _tell(session, _stub(session).GetPolicy(request).policy)
 
 
@@ -90,7 +91,9 @@ def add(session: Session, *, file: str) -> None:
 )
 @connected
 @click.argument("policy_id", metavar="ID")
-@click.option("--by", "approver", required=True, metavar="NAME", help="Who answers for it.")
+@click.option(
+    "--by", "approver", required=True, metavar="NAME", help="The named person who approves it."
+)
 @click.option(
     "--until",
     "valid_until",
@@ -111,17 +114,17 @@ def approve(
     activate: bool,
 ) -> None:
     """Approve a policy for a limited time; again before that ends, to renew it."""
-    stub = _stub(session)
+    stub, full = _stub(session), full_policy_id(session, policy_id)
     policy = stub.ApprovePolicy(
         policy_service_pb2.ApprovePolicyRequest(
-            policy_id=policy_id,
+            policy_id=full,
             approver=approver,
             valid_until_time=times.to_timestamp(valid_until),
             note=note,
         )
     ).policy
     if activate:
-        request = policy_service_pb2.ActivatePolicyRequest(policy_id=policy_id)
+        request = policy_service_pb2.ActivatePolicyRequest(policy_id=full)
         policy = stub.ActivatePolicy(request).policy
     _tell(session, policy)
 
@@ -131,7 +134,7 @@ def approve(
 @click.argument("policy_id", metavar="ID")
 def activate_policy(session: Session, *, policy_id: str) -> None:
     """Choose candidates by an approved policy from now on, instead of by the one before."""
-    request = policy_service_pb2.ActivatePolicyRequest(policy_id=policy_id)
+    request = policy_service_pb2.ActivatePolicyRequest(policy_id=full_policy_id(session, policy_id))
     _tell(session, _stub(session).ActivatePolicy(request).policy)
 
 
@@ -145,8 +148,9 @@ def activate_policy(session: Session, *, policy_id: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def expire(session: Session, *, policy_id: str, reason: str, yes: bool) -> None:
     """End the approval of a policy at once. While it is active, searches are then refused."""
-    confirm(f"End the approval of {policy_id}? Searches by it stop at once.", yes=yes)
-    request = policy_service_pb2.ExpirePolicyRequest(policy_id=policy_id, reason=reason)
+    full = full_policy_id(session, policy_id)
+    confirm(f"End the approval of {full}? Searches by it stop at once.", yes=yes)
+    request = policy_service_pb2.ExpirePolicyRequest(policy_id=full, reason=reason)
     _tell(session, _stub(session).ExpirePolicy(request).policy)
 
 
@@ -174,17 +178,17 @@ def _tell(session: Session, policy: policy_pb2.Policy) -> None:
             ("state", _state(policy)),
             ("active", "yes" if policy.active else "no"),
             ("approved by", approval.approver),
-            ("approved", times.utc(approval.approve_time)),
+            ("approved", times.shown(approval.approve_time)),
             ("note", approval.note),
-            ("valid until", times.utc(approval.valid_until_time)),
-            ("ended early", times.utc(approval.expire_time)),
+            ("valid until", times.shown(approval.valid_until_time)),
+            ("ended early", times.shown(approval.expire_time)),
             ("because", approval.expire_reason),
             ("model pack", f"{policy.model_name} ({policy.model_digest[:12]})"),
             ("threshold", f"{policy.threshold:.3f}"),
             ("people enrolled", str(measured.gallery_size)),
             ("FPIR", _counted(measured.fpir)),
             ("FNIR", _counted(measured.fnir)),
-            ("measured", times.utc(measured.make_time)),
+            ("measured", times.shown(measured.make_time)),
             ("data", measured.dataset),
             ("people in it", str(measured.identity_count)),
             ("photographs in it", str(measured.photograph_count)),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from homeward.cli.commands.subject import full_subject_id
-from homeward.cli.errors import CliError
+from homeward.cli import zones
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import SENTENCE
 
@@ -34,13 +32,8 @@ _SUFFIXES = (".html", ".png")
     metavar="FILE",
     help="Write FILE.html, to read and print, or FILE.png.",
 )
-@click.option(
-    "--timezone",
-    metavar="NAME",
-    help="By whose clocks times are, such as Europe/London. [default: this computer's]",
-)
 @click.option("--force", is_flag=True, help="Overwrite FILE.")
-def sheet(session: Session, *, subject: str, file: Path, timezone: str | None, force: bool) -> None:
+def sheet(session: Session, *, subject: str, file: Path, force: bool) -> None:
     """Write a contact sheet: all candidates of a subject on one page.
 
     Reference photographs, every candidate with its still, a timeline and a map of the cameras, what
@@ -50,7 +43,7 @@ def sheet(session: Session, *, subject: str, file: Path, timezone: str | None, f
     if file.suffix.lower() not in _SUFFIXES:
         raise click.UsageError("-o names what to write: a FILE.html, or a FILE.png")
     refuse_existing(file, force=force)
-    zone = _zone(timezone)
+    zone = zones.stated()
     # Jinja2 and Pillow are slow to import.
     from homeward.cli.sheet import gather  # noqa: PLC0415 - as above
 
@@ -80,14 +73,3 @@ def sheet(session: Session, *, subject: str, file: Path, timezone: str | None, f
     for line in (*read.warnings, *read.unknown):
         session.view.say(line)
     session.view.say(SENTENCE)
-
-
-def _zone(name: str | None) -> tzinfo | None:
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise CliError(
-            f"--timezone: no time zone is named {name}", advice="name one such as Europe/London"
-        ) from error

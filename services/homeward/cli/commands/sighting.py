@@ -17,23 +17,23 @@ from homeward.cli import (
     caveats,
     disclosure,
     losses,
+    matches,
+    people,
     policy_figures,
     rejections,
     reviews,
     terminal,
     times,
 )
-from homeward.cli.commands.footage import full_footage_id, interval
-from homeward.cli.commands.subject import full_subject_id
+from homeward.cli.commands.clip import clip
 from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
+from homeward.cli.ids import full_footage_id, full_sighting_id, full_subject_id, known_cameras
 from homeward.cli.options import (
     Group,
     Session,
-    begins_uuid,
     confirm,
     connected,
-    full_id,
     operator_name,
 )
 from homeward.cli.paging import all_pages
@@ -46,6 +46,9 @@ def sighting() -> None:
     """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
 
 
+sighting.add_command(clip)
+
+
 @sighting.command(
     "list",
     examples=[
@@ -55,7 +58,14 @@ def sighting() -> None:
     ],
 )
 @connected
-@click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="WHO",
+    help="Only of this subject: id, label or case.",
+)
+@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
 @click.option("--footage", "recordings", multiple=True, metavar="ID", help="Only in this footage.")
 @click.option(
     "--state",
@@ -65,10 +75,16 @@ def sighting() -> None:
     help="Only in this state.",
 )
 @click.option(
-    "--from", "begin", type=times.parse_instant, metavar="TIME", help="Only what ends later."
+    "--from", "begin", type=times.parse_from, metavar="TIME", help="Only what ends later."
 )
+@click.option("--to", "end", type=times.parse_to, metavar="TIME", help="Only what starts earlier.")
 @click.option(
-    "--to", "end", type=times.parse_instant, metavar="TIME", help="Only what starts earlier."
+    "--sort",
+    "order",
+    type=click.Choice(list(matches.ORDERS)),
+    default="score",
+    show_default=True,
+    help="Most alike first, earliest first, or by camera or name.",
 )
 @click.option(
     "--rejected",
@@ -79,15 +95,20 @@ def list_sightings(
     session: Session,
     *,
     subjects: tuple[str, ...],
+    camera_ids: tuple[str, ...],
     recordings: tuple[str, ...],
     states: tuple[str, ...],
     begin: datetime | None,
     end: datetime | None,
+    order: str,
     rejected: bool,
 ) -> None:
     """List the sightings, most alike first. Times are true times."""
-    if rejected and states:
-        raise click.UsageError("--rejected lists what has no state any more: leave --state out")
+    if rejected and (states or camera_ids):
+        raise click.UsageError(
+            "--rejected lists what has no state and no camera any more: leave --state and --camera"
+            " out"
+        )
     scope = [full_subject_id(session, given) for given in subjects]
     footage_ids = [full_footage_id(session, given) for given in recordings]
     if rejected:
@@ -98,19 +119,22 @@ def list_sightings(
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=scope,
         footage_ids=footage_ids,
+        camera_ids=known_cameras(session, camera_ids),
         states=[reviews.STATES[state] for state in states],
-        interval=interval(begin, end),
+        interval=times.interval(begin, end),
     )
     lost = sighting_service_pb2.LostSightings()
-    _print_list(session, _list(session, request, lost), lost)
+    _print_list(session, _list(session, request, lost), lost, order)
 
 
 def _print_list(
     session: Session,
     sightings: Sequence[sighting_pb2.Sighting],
     lost: sighting_service_pb2.LostSightings,
+    order: str,
 ) -> None:
     known = caveats.subjects_of(session, sightings)
+    sightings = matches.in_order(sightings, known, order)
     warned = caveats.beside(sightings, known)
     if session.view.json:
         session.view.document({"sightings": sightings, "lost": lost, "caveats": warned})
@@ -118,31 +142,9 @@ def _print_list(
     if not sightings:
         session.view.say("No sightings are held." if lost.ByteSize() else "No sightings.")
     else:
-        ids = session.view.ids([each.sighting_id for each in sightings])
-        subject_ids = session.view.ids([each.subject_id for each in sightings])
-        marks = [caveats.mark(known.get(each.subject_id), each) for each in sightings]
-        session.view.table(
-            (
-                *("id", "subject", "camera", "from", "to", "score", "threshold", "state"),
-                *(["not measured on"] if any(marks) else []),
-            ),
-            [
-                (
-                    ids[each.sighting_id],
-                    subject_ids[each.subject_id],
-                    each.camera_id,
-                    times.marked(each.interval.start_time, uncertain=each.time_uncertain),
-                    times.utc(each.interval.end_time),
-                    policy_figures.score(each),
-                    f"{each.threshold:.3f}",
-                    reviews.state(each) + ", still gone" * each.still_gone,
-                    *([note] if any(marks) else []),
-                )
-                for each, note in zip(sightings, marks, strict=True)
-            ],
-            optional=("threshold", "to"),
-        )
-        for line in (*_notes(sightings), *warned):
+        states = [reviews.state(one) + ", still gone" * one.still_gone for one in sightings]
+        matches.tell_matches(session, sightings, known, states)
+        for line in (*policy_figures.notes(sightings), *warned):
             session.view.say(line)
         session.view.say(SENTENCE)
     losses.tell_lost(session, lost)
@@ -172,7 +174,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     with rejections.explained(session, sighting_id):
         answer = _stub(session).GetSighting(
             sighting_service_pb2.GetSightingRequest(
-                sighting_id=_full(session, sighting_id), view=view
+                sighting_id=full_sighting_id(session, sighting_id), view=view
             )
         )
     sightings = [answer.sighting]
@@ -248,7 +250,7 @@ def review(
         )
     with rejections.explained(session, sighting_id):
         request = sighting_service_pb2.ReviewSightingRequest(
-            sighting_id=_full(session, sighting_id),
+            sighting_id=full_sighting_id(session, sighting_id),
             decision=reviews.DECISIONS[decision],
             reason=reason,
             reviewer=reviewer,
@@ -258,6 +260,8 @@ def review(
         session.view.document({"sighting": reviewed})
     else:
         session.view.say(reviews.outcome(reviewed, decision))
+    if note := people.account_note(reviews.latest(reviewed)):
+        terminal.tell(note, err=True)
 
 
 @sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
@@ -274,14 +278,14 @@ def review(
 @click.option(
     "--unapproved",
     is_flag=True,
-    help="Give out what was found in evaluation mode too, marked: nobody may act on it.",
+    help="Give it out although its policy was not approved, marked so: nobody may act on it.",
 )
 def export(
     session: Session, *, sighting_id: str, save: Path, force: bool, unapproved: bool
 ) -> None:
     """Give a confirmed sighting out: its still, and what is known of it as JSON."""
     with rejections.explained(session, sighting_id):
-        full = _full(session, sighting_id)
+        full = full_sighting_id(session, sighting_id)
         # Before the call, which is on record as a disclosure.
         for marked in {False, unapproved}:
             for path in disclosure.paths(save, full, marked=marked):
@@ -316,8 +320,8 @@ def _exported(
     except CallError as error:
         if error.reason == "POLICY_NOT_APPROVED":
             error.advice = (
-                "search the recording again with a policy that somebody answers for; or give it out"
-                " marked, with --unapproved"
+                "search the recording again with an approved policy; or give it out marked as not"
+                " approved, with --unapproved"
             )
         raise
 
@@ -341,17 +345,6 @@ def _list(
     return all_pages(_stub(session).ListSightings, request, of)
 
 
-def _full(session: Session, given: str) -> str:
-    request = sighting_service_pb2.ListSightingsRequest(id_prefix=given)
-    return full_id(
-        "sighting",
-        given,
-        lambda: (
-            [each.sighting_id for each in _list(session, request)] if begins_uuid(given) else []
-        ),
-    )
-
-
 def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
     uncertain = any(one.time_uncertain for one in sightings)
     return ([times.UNCERTAIN] if uncertain else []) + policy_figures.notes(sightings)
@@ -371,13 +364,12 @@ def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[st
             ("in view to", times.marked(sighting.interval.end_time, uncertain=uncertain)),
             ("still of", times.marked(sighting.best_shot_time, uncertain=uncertain)),
             ("still", "gone: the object store removed it by its own rule" * sighting.still_gone),
-            ("still of (here)", times.local(sighting.best_shot_time)),
             ("times", _unknown_times(sighting)),
             ("camera's clock", _clock(sighting)),
-            ("in the recording at", times.span(sighting.best_shot_offset)),
+            ("in the recording at", times.position(sighting.best_shot_offset)),
             ("score", policy_figures.score(sighting)),
-            ("score of somebody else", _rival_score(sighting)),
-            ("score of the still alone", _still_score(sighting)),
+            ("score of another person", _rival_score(sighting)),
+            ("score of this picture", _still_score(sighting)),
             ("threshold", _threshold(sighting)),
             ("face height", f"{sighting.face_height_px:.0f} pixels"),
             ("kept", reviews.kept(sighting)),
@@ -404,9 +396,9 @@ def _clock_note(session: Session, sighting: sighting_pb2.Sighting) -> str:
     if times.seconds(camera.clock_offset) == times.seconds(sighting.clock_offset):
         return ""
     return (
-        f"WARNING: camera {sighting.camera_id}'s clock is now taken to be ahead by"
-        f" {times.span(camera.clock_offset)}, and was by {times.span(sighting.clock_offset)} when"
-        " this was found: these times are by the latter; a search anew tells the corrected ones."
+        f"WARNING: the times above take the clock of camera {sighting.camera_id} to be"
+        f" {times.span(sighting.clock_offset)} ahead. Since then that was corrected to"
+        f" {times.span(camera.clock_offset)}: search again for the corrected times."
     )
 
 
@@ -432,7 +424,7 @@ def _still_score(sighting: sighting_pb2.Sighting) -> str:
 
 def _rival_score(sighting: sighting_pb2.Sighting) -> str:
     if not sighting.HasField("rival_score"):
-        return "nobody else who is enrolled is nearly as alike"
+        return "no other enrolled person comes close"
     return f"{sighting.rival_score:.3f} at most"
 
 
@@ -456,8 +448,7 @@ def _picture(
         still=_cleaned(
             _place(session, sighting.camera_id),
             f"Camera {sighting.camera_id}",
-            f"{times.utc(sighting.best_shot_time).removesuffix('Z')} UTC",
-            f"{times.local(sighting.best_shot_time)} (local)",
+            times.shown(sighting.best_shot_time),
             *(["Time uncertain: clock set, or a long pause"] if sighting.time_uncertain else []),
         ),
         scores=_cleaned(

@@ -24,7 +24,6 @@ from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.sheet import pictures, searches, worth
 from homeward.cli.sheet.facts import Candidate, Person, Picture, Place, Sheet
-from homeward.cli.stretches import position
 
 MOST_CANDIDATES = 300
 """On one sheet, the most alike; of others their number is told."""
@@ -171,7 +170,7 @@ def _candidate(
         uncertain=sighting.time_uncertain,
         stills=shown,
         without_still=without,
-        position=position(sighting.best_shot_offset),
+        position=times.position(sighting.best_shot_offset),
     )
 
 

@@ -291,4 +291,4 @@ def _stretches(
 
 def position(one: scan_pb2.IncomparableStretch) -> str:
     """Return where a stretch is in its file, to read."""
-    return f"{stretches.position(one.start_offset)} to {stretches.position(one.end_offset)}"
+    return f"{times.position(one.start_offset)} to {times.position(one.end_offset)}"

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-
 from homeward.common.activity import CANDIDATES, CandidateFigure, of_policy
-from homeward.matching.sightings.model import ErasedSighting, Sighting
-from homeward.matching.sightings.ports import SightingFeed
+from homeward.matching.sightings.model import Sighting
 from homeward.servicekit.activity import ActivityCounts
 
 
-class CountedSightingFeed:
-    """A feed of sightings whose states are counted before they are told.
-
-    Whatever changes a sighting tells so, again if it breaks off in between: so what is told is
-    counted, and once.
+class CandidateCounts:
+    """Counts candidates by the state that they have now, on the day on which they were recorded.
 
     Args:
-        feed: Tells of changes.
-        counts: Counts.
+        counts: Keeps the counts.
     """
 
-    def __init__(self, feed: SightingFeed, counts: ActivityCounts) -> None:
-        self._feed = feed
+    def __init__(self, counts: ActivityCounts) -> None:
         self._counts = counts
 
-    async def publish(self, change: Sighting | ErasedSighting) -> None:
-        """Count the state that a sighting has now, and tell of it."""
-        if isinstance(change, Sighting):
-            await self._counts.state(
-                CANDIDATES, change.sighting_id, change.create_time, _figures(change)
-            )
-        await self._feed.publish(change)
+    async def count(self, sighting: Sighting) -> None:
+        """Count a sighting in its state, in place of the one that it had before.
 
-    def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
-        """Yield sightings as they change."""
-        return self._feed.follow()
+        Raises:
+            UnavailableError: The store does not answer.
+        """
+        await self._counts.state(
+            CANDIDATES, sighting.sighting_id, sighting.create_time, _figures(sighting)
+        )
 
 
 def _figures(sighting: Sighting) -> dict[str, float]:

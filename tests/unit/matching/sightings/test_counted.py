@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from homeward.core import policies
 from homeward.core.policy import PolicyFigures, Rate
-from homeward.matching.sightings.counted import CountedSightingFeed
+from homeward.matching.composition import Choices, compose
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.model import Decision
 from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
@@ -23,8 +26,8 @@ FIGURES = PolicyFigures(
 def counts(matching: Any, clock: Any) -> ActivityCounts:
     """Of what matching tells from now on."""
     made = ActivityCounts(InMemoryKeyValueStore(), clock)
-    kept = matching.review._kept
-    kept.feed = CountedSightingFeed(kept.feed, made)
+    stores = replace(matching.stores, candidates=CandidateCounts(made))
+    matching.does = compose(stores, Choices(shipped=policies.shipped()), clock)
     return made
 
 
