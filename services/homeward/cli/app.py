@@ -48,6 +48,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "report": (
+        "homeward.cli.commands.report:report",
+        "Write what is published about the use of Homeward.",
+    ),
     "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
     "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),

@@ -190,6 +190,7 @@ COMMANDS: dict[str, Words] = {
     "policy approve": lambda _: ("p/1", "--by", "X", "--until", "2099-01-01", "--activate"),
     "policy activate": lambda _: ("p/1",),
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
+    "report": lambda f: ("--month", "2026-11", "-o", f["report"]),
     "retention": lambda _: (),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
