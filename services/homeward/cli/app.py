@@ -34,6 +34,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "review": (
+        "homeward.cli.commands.review:review",
+        "Go through candidates one by one, and decide on each.",
+    ),
     "policy": (
         "homeward.cli.commands.policy:policy",
         "Thresholds: what they are worth, and who approved them.",

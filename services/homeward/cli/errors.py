@@ -157,7 +157,7 @@ _ADVICE: Mapping[str, str] = {
         "leave it to them; `homeward review` shows you candidates that nobody else has"
     ),
     "REVIEW_STANDS": (
-        "have a colleague decide as well; of a confirmed one, tell the investigator that it is wrong"
+        "have a colleague decide as well; tell the investigator if a confirmed one is wrong"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

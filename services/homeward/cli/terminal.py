@@ -17,6 +17,9 @@ _JOINERS = "\u200c\u200d"
 """Join letters, or keep them apart, in Persian, in the scripts of India and in emoji."""
 
 
+_OF_DRAWINGS = frozenset(map(chr, range(0x20, 0x7F))) | {"\x1b", "\x07", "\n"}
+
+
 def clean(text: str) -> str:
     r"""Return text as one line that a terminal shows as it is.
 
@@ -58,6 +61,27 @@ def ask(question: str) -> bool:
         click.Abort: There is none.
     """
     return click.confirm(clean(question), err=True)  # noqa: TID251 - the one place
+
+
+def ask_line(question: str) -> str:
+    """Return a line that is typed; empty for none.
+
+    Raises:
+        click.Abort: There is none.
+    """
+    typed: str = click.prompt(clean(question), default="", show_default=False)  # noqa: TID251 - the one place
+    return typed.strip()
+
+
+def draw(sequence: str) -> None:
+    """Write what has a terminal draw a picture: escapes of our own around base64 or sixels.
+
+    Raises:
+        ValueError: It has a character that none of those has.
+    """
+    if not set(sequence) <= _OF_DRAWINGS:
+        raise ValueError("a drawing has printable ASCII, escapes and line ends alone")
+    click.echo(sequence, nl=False)  # noqa: TID251 - the one place
 
 
 def json_text(content: object) -> str:

@@ -150,6 +150,8 @@ class Files:
             path.write_bytes(b"no video")
         elif name == "photo.jpg":
             path.write_bytes(jpeg(64, 64))
+        elif name == "decisions.csv":
+            path.write_text(f"sighting,decision,reason\n{SIGHTING},confirm,a scar\n")
         elif name == "policy.json":
             path.write_text("{}")
         return str(path)
@@ -180,6 +182,7 @@ COMMANDS: dict[str, Words] = {
     "policy activate": lambda _: ("p/1",),
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
     "retention": lambda _: (),
+    "review --batch": lambda f: (f["decisions.csv"],),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
     "scan watch": lambda _: (SCAN,),
