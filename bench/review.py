@@ -284,6 +284,7 @@ def walked(bench: Bench, count: int, *, look: float, keep: str) -> Figures:
         "exit code": code,
         "look s": look,
         "key to next picture ms": spread(seat.times),
+        "of these, until it is recorded ms": spread(seat.answers),
         "state": dict(bench.decided(ids)),
     }
 

@@ -80,7 +80,11 @@ class Terminal:
                 if time.monotonic() > until:
                     raise TimeoutError(self.text()[-2000:])
                 self._changed.wait(0.1)
-        return found, next(when for size, when in self.arrived if size >= found.end())
+        return found, self.when(found.end())
+
+    def when(self, size: int) -> float:
+        """Return when so much of the output had come."""
+        return next(when for come, when in self.arrived if come >= size)
 
     def text(self) -> str:
         """Return what was printed, without pictures."""
@@ -183,6 +187,9 @@ class Seat:
     seen: list[str] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    """From a key to the next picture."""
+    answers: list[float] = field(default_factory=list)
+    """From a key to the answer that it is recorded."""
 
     def next(self, pressed: float | None = None) -> bool:
         """Wait for the next candidate; return whether there is one."""
@@ -192,6 +199,9 @@ class Seat:
         match, when = found
         part = bytes(self.terminal.output[self.place : match.end()])
         self.recorded += [one.decode() for one in RECORDED.findall(part)]
+        acknowledged = RECORDED.search(part)
+        if acknowledged is not None and pressed is not None:
+            self.answers.append(self.terminal.when(self.place + acknowledged.end()) - pressed)
         self.place = match.end()
         if match[0] != b"q quit":
             return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,7 +28,9 @@ from homeward.cli.options import Session
 
 _NEAR = timedelta(minutes=10)
 """Before and after a candidate, within which others are shown."""
-_MOST_NEAR = 20
+_WIDELY = timedelta(minutes=40)
+_LISTED_SECONDS = 60.0
+_MOST_NEAR = 200
 _FULL = sighting_service_pb2.SIGHTING_VIEW_FULL
 
 
@@ -62,6 +66,24 @@ class Evidence:
         return self.sighting.sighting_id
 
 
+@dataclass(frozen=True, slots=True)
+class _List:
+    """Sightings that were listed."""
+
+    interval: TimeInterval
+    listed: float
+    """When, by the monotonic clock."""
+    sightings: Sequence[sighting_pb2.Sighting] = ()
+
+    def serves(self, needed: TimeInterval) -> bool:
+        """Whether it has what is in an interval, as it was a minute ago at most."""
+        begins, ends = (
+            self.interval.start_time.ToNanoseconds() <= needed.start_time.ToNanoseconds(),
+            self.interval.end_time.ToNanoseconds() >= needed.end_time.ToNanoseconds(),
+        )
+        return begins and ends and time.monotonic() - self.listed < _LISTED_SECONDS
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads what a candidate is judged by; what is the same for several is read once.
@@ -74,6 +96,7 @@ class Reader:
     _cameras: dict[str, camera_pb2.Camera] = field(default_factory=dict)
     _scans: dict[str, scan_pb2.Scan] = field(default_factory=dict)
     _subjects: dict[str, subject_pb2.Subject] = field(default_factory=dict)
+    _lists: dict[Sequence[str], _List] = field(default_factory=dict)
 
     def read(self, listed: sighting_pb2.Sighting) -> Evidence:
         """Return a candidate with its pictures and what is known of it.
@@ -139,25 +162,45 @@ class Reader:
         return (subject.label or subject.case_reference) if subject else subject_id[:8]
 
     def _near(self, sighting: sighting_pb2.Sighting) -> list[sighting_pb2.Sighting]:
-        around = TimeInterval(
-            start_time=_shifted(sighting.interval.start_time, -_NEAR),
-            end_time=_shifted(sighting.interval.end_time, _NEAR),
+        """Return others of its camera or its subject, by time; some may be a minute old."""
+        around = _around(sighting, _NEAR)
+        lists = (
+            self._listed(sighting, camera_ids=[sighting.camera_id]),
+            self._listed(sighting, subject_ids=[sighting.subject_id]),
         )
-        wanted = (
-            sighting_service_pb2.ListSightingsRequest(
-                camera_ids=[sighting.camera_id], interval=around, page_size=_MOST_NEAR
-            ),
-            sighting_service_pb2.ListSightingsRequest(
-                subject_ids=[sighting.subject_id], interval=around, page_size=_MOST_NEAR
-            ),
-        )
-        found: dict[str, sighting_pb2.Sighting] = {}
-        for request in wanted:
-            with suppress(CliError):
-                listed = self._sightings().ListSightings(request).sightings
-                found.update({one.sighting_id: one for one in listed})
-        found.pop(sighting.sighting_id, None)
+        found = {
+            one.sighting_id: one
+            for one in itertools.chain(*lists)
+            if one.sighting_id != sighting.sighting_id and _overlap(one.interval, around)
+        }
         return sorted(found.values(), key=lambda one: one.interval.start_time.ToNanoseconds())
+
+    def _listed(
+        self,
+        sighting: sighting_pb2.Sighting,
+        *,
+        camera_ids: Sequence[str] = (),
+        subject_ids: Sequence[str] = (),
+    ) -> Sequence[sighting_pb2.Sighting]:
+        """Return sightings about as late as one, at most a minute old.
+
+        Those of a group are asked for once: a list is dear, as it looks for what is lost.
+        """
+        key, needed = (*camera_ids, *subject_ids), _around(sighting, _NEAR)
+        held = self._lists.get(key)
+        if held is None or not held.serves(needed):
+            wider = _around(sighting, _WIDELY)
+            request = sighting_service_pb2.ListSightingsRequest(
+                camera_ids=camera_ids,
+                subject_ids=subject_ids,
+                interval=wider,
+                page_size=_MOST_NEAR,
+            )
+            held = _List(wider, time.monotonic())
+            with suppress(CliError):
+                held = replace(held, sightings=self._sightings().ListSightings(request).sightings)
+            self._lists[key] = held
+        return held.sightings
 
     def _subject(self, subject_id: str) -> subject_pb2.Subject | None:
         if subject_id not in self._subjects:
@@ -199,6 +242,20 @@ def is_rival(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting) -> boo
         and one.footage_id == sighting.footage_id
         and one.start_offset.ToNanoseconds() < sighting.end_offset.ToNanoseconds()
         and one.end_offset.ToNanoseconds() > sighting.start_offset.ToNanoseconds()
+    )
+
+
+def _around(sighting: sighting_pb2.Sighting, by: timedelta) -> TimeInterval:
+    return TimeInterval(
+        start_time=_shifted(sighting.interval.start_time, -by),
+        end_time=_shifted(sighting.interval.end_time, by),
+    )
+
+
+def _overlap(one: TimeInterval, other: TimeInterval) -> bool:
+    return (
+        one.start_time.ToNanoseconds() <= other.end_time.ToNanoseconds()
+        and one.end_time.ToNanoseconds() >= other.start_time.ToNanoseconds()
     )
 
 

@@ -83,6 +83,8 @@ def line(question: str) -> str:
 
 def answer(query: str) -> str:
     """Return what the terminal answers to a query, up to a `c`; empty if nothing in time."""
+    if not hasattr(os, "openpty"):  # Windows: its consoles cannot be waited for like this
+        return ""
     terminal.draw(query)
     sys.stdout.flush()
     descriptor, given = sys.stdin.fileno(), b""

@@ -12,9 +12,9 @@ from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli.errors import CallError, CliError, ExitCode
 
-AHEAD = 3
+AHEAD = 4
 """Candidates that are ready beside the one that is shown."""
-_FEW = 2
+_FEW = 3
 """With fewer than these to come, more are asked for: not with each decision."""
 _RENEW_SECONDS = 60.0
 """Time between renewals of leases: a fifth of what one lasts."""
