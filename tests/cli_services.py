@@ -478,6 +478,22 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             sightings=[*held, *others], lost=self.lost
         )
 
+    def LeaseSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        left_out = self.gone or self.sighting.sighting_id in request.excluded_sighting_ids
+        open_now = self.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
+        held = [self.sighting] if open_now and not left_out else []
+        return sighting_service_pb2.LeaseSightingsResponse(sightings=held, open_count=len(held))
+
+    def ReturnSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ReturnSightingsResponse()
+
+    def WithdrawReview(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.sighting.state = sighting_pb2.Sighting.STATE_UNREVIEWED
+        return sighting_service_pb2.WithdrawReviewResponse(sighting=self.sighting)
+
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
         return sighting_service_pb2.ListRejectionsResponse(rejections=self.rejections)

@@ -35,6 +35,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "review": (
+        "homeward.cli.commands.review:review",
+        "Go through candidates one by one, and decide on each.",
+    ),
     "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
     "watch": (
         "homeward.cli.commands.watch:watch",

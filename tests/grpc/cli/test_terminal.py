@@ -156,6 +156,8 @@ class Files:
             path.write_bytes(b"no video")
         elif name == "photo.jpg":
             path.write_bytes(jpeg(64, 64))
+        elif name == "decisions.csv":
+            path.write_text(f"sighting,decision,reason\n{SIGHTING},confirm,a scar\n")
         elif name == "policy.json":
             path.write_text("{}")
         return str(path)
@@ -192,6 +194,7 @@ COMMANDS: dict[str, Words] = {
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
     "report": lambda f: ("--month", "2026-11", "-o", f["report"]),
     "retention": lambda _: (),
+    "review --batch": lambda f: (f["decisions.csv"],),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
     "scan watch": lambda _: (SCAN,),
