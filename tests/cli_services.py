@@ -162,6 +162,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.clock_offset = Duration()
+        self.listed = [camera_pb2.Camera(camera_id="gate", place="North gate")]
         self.no_removal: Refusal | None = None
 
     def CreateCamera(self, request: Any, context: Any) -> Any:
@@ -185,8 +186,7 @@ class Cameras(camera_service_pb2_grpc.CameraServiceServicer):
         return camera_service_pb2.GetCameraResponse(camera=camera)
 
     def ListCameras(self, request: Any, context: Any) -> Any:
-        camera = camera_pb2.Camera(camera_id="gate", place="North gate")
-        return camera_service_pb2.ListCamerasResponse(cameras=[camera])
+        return camera_service_pb2.ListCamerasResponse(cameras=self.listed)
 
 
 class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
@@ -204,6 +204,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         """What is odd about every recording, in words."""
         self.sha256 = ""
         self.duration = Duration(seconds=60)
+        self.recording: footage_pb2.Footage | None = None
+        """What every id names; None makes one up."""
 
     def GetUpload(self, request: Any, context: Any) -> Any:
         if request.request_id not in self.uploads:
@@ -258,6 +260,8 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
     def GetFootage(self, request: Any, context: Any) -> Any:
         if refusal := self.refusals.get("GetFootage"):
             refusal.abort(context)
+        if self.recording is not None:
+            return footage_service_pb2.GetFootageResponse(footage=self.recording)
         return footage_service_pb2.GetFootageResponse(
             footage=footage_pb2.Footage(
                 sha256=self.sha256,
@@ -291,6 +295,8 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
         self.efforts: list[scan_pb2.FootageEffort] = []
         self.told: dict[str, Any] = {}
         """More of the scan that is read."""
+        self.told_in_turn: list[dict[str, Any]] = []
+        """The same of several scans, the first one first."""
         self.stretches: list[scan_pb2.IncomparableStretch] = []
         """A page each."""
         self.unlisted: list[scan_pb2.UnlistedFootage] = []
@@ -337,10 +343,13 @@ class Scans(scan_service_pb2_grpc.ScanServiceServicer):
             yield update
 
     def ListScans(self, request: Any, context: Any) -> Any:
-        return scan_service_pb2.ListScansResponse(scans=[self.listed])
+        return scan_service_pb2.ListScansResponse(
+            scans=[self.listed] * max(1, len(self.told_in_turn))
+        )
 
     def GetScan(self, request: Any, context: Any) -> Any:
-        scan = ended(efforts=self.efforts, **self.told).scan
+        told = self.told_in_turn.pop(0) if self.told_in_turn else self.told
+        scan = ended(efforts=self.efforts, **told).scan
         scan.authorisation.CopyFrom(self.authorisation)
         scan.justification.CopyFrom(self.justification)
         scan.requester = self.requester

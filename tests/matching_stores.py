@@ -53,6 +53,7 @@ def in_memory(**given: Any) -> Stores:
         "ledger": InMemorySightingLedger,
         "erasures": InMemoryKeyValueStore,
         "leases": InMemoryKeyValueStore,
+        "review_leases": InMemoryKeyValueStore,
         "approvals": InMemoryKeyValueStore,
         "feed": InMemorySightingFeed,
         "acts": InMemoryActs,

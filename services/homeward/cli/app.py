@@ -35,6 +35,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
     "policy": (
         "homeward.cli.commands.policy:policy",
         "Thresholds: what they are worth, and who approved them.",

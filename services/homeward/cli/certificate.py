@@ -54,8 +54,8 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
         )
         readable = ", except ids in the records of scans" if in_scans else ""
         return (
-            f"Nothing of it can be read any more{readable}. The bytes of what is pending are still on"
-            " a disk."
+            f"Nothing of it can be read any more{readable}. The bytes of what is pending are still"
+            " on a disk."
         )
     return "Not all of it is gone."
 

@@ -118,6 +118,7 @@ _ADVICE: Mapping[str, str] = {
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
+    "PHOTO_NOT_FOUND": "`homeward subject show ID` shows which photographs there are",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",
@@ -152,6 +153,12 @@ _ADVICE: Mapping[str, str] = {
     "REVIEWER_IS_REQUESTER": (
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
+    ),
+    "SIGHTING_LEASED": (
+        "leave it to them; `homeward review` shows you candidates that nobody else has"
+    ),
+    "REVIEW_STANDS": (
+        "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

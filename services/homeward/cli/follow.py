@@ -37,7 +37,7 @@ _ATTEMPTS = 10
 """In a row and without an answer; the waits between them add up to a minute."""
 _ENDS_EARLY = "the watch ends before the scan does"
 _NOT_HELD = "not held"
-_GAP_REASONS = {
+GAP_REASONS = {
     scan_pb2.COVERAGE_GAP_REASON_UNDECODABLE: "its pictures do not decode",
     scan_pb2.COVERAGE_GAP_REASON_FOOTAGE_GONE: "the footage was removed before it was searched",
     scan_pb2.COVERAGE_GAP_REASON_GIVEN_UP: "searching it failed again and again",
@@ -241,7 +241,7 @@ def tell_gaps(session: Session, coverage: scan_pb2.ScanCoverage) -> None:
                 times.shown(gap.interval.start_time),
                 times.shown(gap.interval.end_time),
                 times.length(gap.interval),
-                _GAP_REASONS.get(gap.reason, "unknown"),
+                GAP_REASONS.get(gap.reason, "unknown"),
                 gap.detail,
             )
             for gap in coverage.gaps

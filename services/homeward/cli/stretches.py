@@ -111,7 +111,7 @@ def row(stretch: IncomparableStretch) -> tuple[str, ...]:
         times.position(stretch.start_offset),
         times.position(stretch.end_offset),
         str(stretch.peak_person_count),
-        _why(stretch),
+        why(stretch),
         stretch.file_name,
         stretch.footage_id,
     )
@@ -172,7 +172,8 @@ def total_seconds(stretches: Sequence[IncomparableStretch]) -> float:
     return sum(times.seconds(one.end_offset) - times.seconds(one.start_offset) for one in stretches)
 
 
-def _why(stretch: IncomparableStretch) -> str:
+def why(stretch: IncomparableStretch) -> str:
+    """Return why the faces in a stretch could not be compared."""
     if stretch.too_small_appearance_count == stretch.appearance_count:
         return "too small"
     return "too small, not clear" if stretch.too_small_appearance_count else "not clear"

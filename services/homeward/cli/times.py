@@ -229,6 +229,11 @@ def length(interval: TimeInterval) -> str:
     return span(lasts / 1e9) if lasts > 0 else ""
 
 
+def seconds_of(stamp: Timestamp) -> float:
+    """Return a time in seconds since 1970."""
+    return stamp.seconds + stamp.nanos / 1e9
+
+
 def seconds(duration: Duration) -> float:
     """Return a span in seconds."""
     return duration.ToTimedelta().total_seconds()

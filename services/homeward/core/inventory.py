@@ -383,6 +383,17 @@ LEASES = DataClass(
     removed_by="NATS, by age",
     engine_limit=timedelta(minutes=1),
 )
+REVIEW_LEASES = DataClass(
+    name="review leases",
+    holds="which reviewer has been handed which sighting, so that nobody else is",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="REVIEW_LEASES",
+    keys="{sighting_id}",
+    kept="until given back, 5 minutes after it was renewed at most",
+    removed_by="the reviewer's decision, NATS by age",
+    engine_limit=timedelta(minutes=5),
+)
 
 INVENTORY = (
     FOOTAGE,
@@ -408,6 +419,7 @@ INVENTORY = (
     AUDIT_ARCHIVE,
     POLICIES,
     LEASES,
+    REVIEW_LEASES,
 )
 
 

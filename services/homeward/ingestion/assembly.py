@@ -94,7 +94,12 @@ async def assemble(
     plans = await eventually(partial(NatsPlanQueue.open, bus, replicas=settings.nats_replicas))
     await eventually(partial(store.ensure, expire_days=settings.backstop_days, dated=True))
     channel = await stack.enter_async_context(
-        open_channel(settings.matching_target, idempotent=IDEMPOTENT, tls=settings.tls)
+        open_channel(
+            settings.matching_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.matching_tls_server_name,
+        )
     )
     matcher = GrpcMatcher(channel, settings.matching_target)
     prober = CagedProber(probers)

@@ -70,7 +70,12 @@ async def assemble(
     register = await bucket(inventory.GALLERIES)
     photos, evidence, buckets = await _buckets(settings, stack)
     channel = await stack.enter_async_context(
-        open_channel(settings.embedding_target, idempotent=IDEMPOTENT, tls=settings.tls)
+        open_channel(
+            settings.embedding_target,
+            idempotent=IDEMPOTENT,
+            tls=settings.tls,
+            server_name=settings.embedding_tls_server_name,
+        )
     )
     faces = GrpcFaceAnalyzer(channel, settings.embedding_target)
     engine = await _qdrant(settings, stack)
@@ -85,6 +90,7 @@ async def assemble(
         ledger=KeyValueSightingLedger(await bucket(inventory.SPANS)),
         erasures=await bucket(inventory.CERTIFICATES),
         leases=await bucket(inventory.LEASES),
+        review_leases=await bucket(inventory.REVIEW_LEASES),
         approvals=await bucket(inventory.POLICIES),
         photos=photos,
         evidence=evidence,

@@ -18,6 +18,8 @@ from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Re
 from homeward.matching.scan_erasure import ScanErasure
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.kept import KeptSightings
+from homeward.matching.sightings.leases import ReviewLeases
+from homeward.matching.sightings.leasing import SightingLeasing
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
 from homeward.matching.sightings.ports import SightingFeed, SightingIndex
@@ -26,6 +28,7 @@ from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
 from homeward.matching.sightings.stills import Stills
 from homeward.matching.sightings.upkeep import SightingUpkeep
+from homeward.matching.sightings.withdrawing import ReviewWithdrawal
 from homeward.matching.subjects.certificates import Certificates
 from homeward.matching.subjects.close import SubjectClosing
 from homeward.matching.subjects.enrol import Subjects, subject_rules
@@ -36,6 +39,7 @@ from homeward.matching.subjects.records import (
     SubjectRecords,
     count_enrolled,
     is_open,
+    subjects_of_cases,
     visible_subjects,
 )
 from homeward.matching.subjects.second_look import Enrolment
@@ -58,6 +62,8 @@ class Stores:
     erasures: KeyValueStore
     """Certificates of erased subjects."""
     leases: KeyValueStore
+    review_leases: KeyValueStore
+    """Which reviewer has been handed which sighting."""
     approvals: KeyValueStore
     """Policies and their approvals."""
     photos: ObjectStore
@@ -106,6 +112,8 @@ class UseCases:
     reenrolment: Reenrolment
     recording: SightingRecording
     review: SightingReview
+    leasing: SightingLeasing
+    withdrawal: ReviewWithdrawal
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
@@ -142,6 +150,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
     replacing = partial(Lease, stores.leases, "matching-collections", socket.gethostname())
     reenrolment = _reenrolment(stores, gallery_rebuild, replacing)
     sweep = _sweep(stores, closing, upkeep, certificates, clock)
+    review, leasing, withdrawal = _reviewing(stores, choices, kept, lost)
     return UseCases(
         subjects=subjects,
         enrolment=Enrolment(subjects, stores.gallery, policies, completeness),
@@ -151,9 +160,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         gallery_rebuild=gallery_rebuild,
         reenrolment=reenrolment,
         recording=SightingRecording(kept, subject_is_open, refused),
-        review=SightingReview(
-            kept, lost, partial(visible_subjects, stores.records), choices.review_rules
-        ),
+        review=review,
+        leasing=leasing,
+        withdrawal=withdrawal,
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
@@ -171,6 +180,17 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
             grace=choices.review_grace,
         ),
     )
+
+
+def _reviewing(
+    stores: Stores, choices: Choices, kept: KeptSightings, lost: LostSightings
+) -> tuple[SightingReview, SightingLeasing, ReviewWithdrawal]:
+    leases = ReviewLeases(stores.review_leases, kept.clock)
+    rules, visible = choices.review_rules, partial(visible_subjects, stores.records)
+    review = SightingReview(kept, lost, visible, rules, leases)
+    of_cases = partial(subjects_of_cases, stores.records)
+    leasing = SightingLeasing(kept, leases, of_cases, rules)
+    return review, leasing, ReviewWithdrawal(kept, leases, review.get)
 
 
 def _policies(stores: Stores, choices: Choices, clock: Clock) -> Policies:

@@ -191,6 +191,7 @@ COMMANDS: dict[str, Words] = {
     "scan certificate": lambda _: (SCAN,),
     "scan record": lambda f: (SCAN, "-o", f["record.json"]),
     "search": lambda _: ("--subject", ANNA),
+    "sheet": lambda f: ("--subject", ANNA, "-o", f["sheet.html"]),
     "sighting list": lambda _: (),
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),

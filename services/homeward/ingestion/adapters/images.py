@@ -14,7 +14,7 @@ from homeward.core.vision.alignment import align
 from homeward.core.vision.regions import Region
 from homeward.core.vision.scaling import shrink
 from homeward.ingestion.scan.faces import Box, Face, Frame, Picture, Portrait
-from homeward.ingestion.scan.ports import Closeup
+from homeward.ingestion.scan.ports import Closeup, Still
 
 THUMBNAIL_SIZE = (32, 18)
 """Width and height, pixels: enough to tell scenes apart, too small to show anybody."""
@@ -114,8 +114,8 @@ class CvFaceImages:
         """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
         return _quality(aligned, face)
 
-    def still(self, portrait: Portrait) -> bytes:
-        """Return the JPEG of a person, with every other face blurred."""
+    def still(self, portrait: Portrait) -> Still:
+        """Return the still of a person, with every other face blurred."""
         size = portrait.picture
         picture = size.cut(Region(0, 0, size.width, size.height))
         kept = _cells(portrait.face, picture, margin=0.1)
@@ -125,10 +125,10 @@ class CvFaceImages:
             if picture[region].size:
                 picture[region] = _unrecognisable(picture[region])
         picture[kept] = own  # somebody close by must not blur the person themselves
-        small, _ = shrink(picture, STILL_SIDE_PX)
+        small, scale = shrink(picture, STILL_SIDE_PX)
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
-        return data.tobytes()
+        return Still(data.tobytes(), portrait.face.scaled(scale))
 
 
 def _aligned(picture: Picture, face: Face) -> NDArray[np.uint8]:

@@ -11,7 +11,9 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
+from homeward.matching.convert.subjects import to_box
 from homeward.matching.sightings import deciding
+from homeward.matching.sightings.blind import as_told
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
@@ -21,6 +23,7 @@ from homeward.matching.sightings.model import (
     Review,
     Sighting,
     SightingState,
+    SightingStill,
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
@@ -62,9 +65,16 @@ def to_recorded(
     )
 
 
-def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting:
-    """Return a sighting as protobuf has it, with who is awaited by the rules."""
-    awaited = deciding.awaited(sighting, rules)
+def to_sighting(held: Sighting, rules: ReviewRules, *, reader: str = "") -> sighting_pb2.Sighting:
+    """Return a sighting as protobuf has it, as far as its reader is told of decisions.
+
+    Args:
+        held: The sighting.
+        rules: What is asked of those who review; by them, somebody is awaited.
+        reader: Who reads it, where callers are not checked and the request says so.
+    """
+    sighting = as_told(held, rules, stated=reader)
+    awaited = deciding.awaited(held, rules)
     confirmed = sighting.state is SightingState.CONFIRMED
     return sighting_pb2.Sighting(
         sighting_id=sighting.sighting_id,
@@ -99,10 +109,24 @@ def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting
         reviews=map(_to_review, sighting.given_reviews),
         requesters=sighting.requesters,
         awaited_review=sighting_pb2.AwaitedReview(
-            confirmation_count=awaited.confirmations, excluded_reviewers=awaited.excluded
+            confirmation_count=awaited,
+            excluded_reviewers=deciding.excluded(sighting, rules),
         )
         if awaited
         else None,
+        reviews_withheld=sighting != held,
+        stills=map(_to_still, sighting.given_stills),
+    )
+
+
+def _to_still(still: SightingStill) -> sighting_pb2.SightingStill:
+    return sighting_pb2.SightingStill(
+        offset=wire.to_duration(still.offset),
+        time=wire.to_timestamp(still.time),
+        score=still.score,
+        face_height_px=still.face_height_px,
+        face_box=to_box(still.face_box) if still.face_box else None,
+        quality=still.quality,
     )
 
 

@@ -73,6 +73,8 @@ class KeptSightings:
         await self.index.update(decided)
         if span.is_confirmed:
             await self.stills.delete_pending(decided.sighting_id)
+        elif written.state is SightingState.CONFIRMED:  # it was taken back
+            await self.stills.delete_confirmed(decided.sighting_id)
         await self.feed.publish(decided)
         return decided
 

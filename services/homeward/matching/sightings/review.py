@@ -14,6 +14,7 @@ from homeward.matching.sightings.deciding import (
     with_decisions,
 )
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
+from homeward.matching.sightings.leases import ReviewLeases
 from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import (
@@ -41,6 +42,7 @@ class SightingReview:
         lost: Finds those that are lost.
         visible: Tells whom the caller may see.
         rules: What is asked of those who review.
+        leases: Who has been handed which sighting.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class SightingReview:
         lost: LostSightings,
         visible: VisibleSubjects,
         rules: ReviewRules,
+        leases: ReviewLeases,
     ) -> None:
+        self._leases = leases
         self._kept = kept
         self._lost = lost
         self._visible = visible
@@ -78,6 +82,10 @@ class SightingReview:
     async def still(self, sighting: Sighting) -> bytes | None:
         """Return the still of a sighting, a JPEG file, or None when it is gone."""
         return await self._kept.stills.get(sighting)
+
+    async def stills(self, sighting: Sighting) -> list[bytes]:
+        """Return the JPEG files of `given_stills`; empty bytes for those that are gone."""
+        return [await self._kept.stills.of(sighting, one) or b"" for one in sighting.given_stills]
 
     async def page(
         self, which: SightingFilter, *, size: int, after: SightingCursor | None = None
@@ -137,7 +145,7 @@ class SightingReview:
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_REVIEWED`, when it was confirmed before;
-                `REVIEWER_DECIDED_BEFORE`.
+                `REVIEWER_DECIDED_BEFORE`; `SIGHTING_LEASED`, to another reviewer.
             PermissionDeniedError: `REVIEWER_IS_REQUESTER`.
         """
         async with self._kept.changing:
@@ -151,7 +159,10 @@ class SightingReview:
                 _require_counted(sighting.given_reviews, review, sighting_id)
                 await self._finish(sighting)
                 return sighting
-            return await self._decide(sighting, review)
+            await self._leases.require_free(sighting_id, reviewer)
+            decided = await self._decide(sighting, review)
+            await self._leases.give_back(sighting_id, reviewer)
+            return decided
 
     async def rejections(
         self, *, subject_ids: Collection[str], footage_ids: Collection[str]
@@ -173,21 +184,7 @@ class SightingReview:
             NotFoundError: `SIGHTING_NOT_FOUND`.
             FailedPreconditionError: `SIGHTING_NOT_CONFIRMED`, `POLICY_NOT_APPROVED`.
         """
-        sighting = await self.get(sighting_id)
-        if sighting.state is not SightingState.CONFIRMED:
-            raise errors.FailedPreconditionError(
-                f"sighting {sighting_id} is {_described(sighting.state)}; only a confirmed one may"
-                " be given out",
-                reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
-                metadata={"sighting_id": sighting_id, "state": sighting.state.name},
-            )
-        if not (sighting.approved or unapproved):
-            raise errors.FailedPreconditionError(
-                f"sighting {sighting_id} was found by policy {sighting.policy_id}, which nobody had"
-                " approved: nobody may act on it, so it is not given out",
-                reason=errors.Reason.POLICY_NOT_APPROVED,
-                metadata={"policy_id": sighting.policy_id},
-            )
+        sighting = await self._exported(await self.get(sighting_id), unapproved=unapproved)
         still = await self.still(sighting)
         if still is None:
             raise errors.NotFoundError(
@@ -201,6 +198,17 @@ class SightingReview:
                 metadata={"sighting_id": sighting_id},
             )
         return sighting, still
+
+    async def _exported(self, listed: Sighting, *, unapproved: bool) -> Sighting:
+        """Return a confirmed sighting, after noting that it is given out.
+
+        Who confirmed it may take that back until then, in another replica too: the ledger decides.
+        """
+        _require_exportable(listed, unapproved=unapproved)
+        span = await self._kept.ledger.note_exported(ledger_key(listed), listed.sighting_id)
+        sighting = with_decisions(listed, span) if span is not None else listed
+        _require_exportable(sighting, unapproved=unapproved)
+        return sighting
 
     async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
         """Yield sightings as they are recorded, reviewed and erased, from now on."""
@@ -273,6 +281,23 @@ class SightingReview:
             if seen:
                 return one
         return None
+
+
+def _require_exportable(sighting: Sighting, *, unapproved: bool) -> None:
+    if sighting.state is not SightingState.CONFIRMED:
+        raise errors.FailedPreconditionError(
+            f"sighting {sighting.sighting_id} is {_described(sighting.state)}; only a confirmed one"
+            " may be given out",
+            reason=errors.Reason.SIGHTING_NOT_CONFIRMED,
+            metadata={"sighting_id": sighting.sighting_id, "state": sighting.state.name},
+        )
+    if not (sighting.approved or unapproved):
+        raise errors.FailedPreconditionError(
+            f"sighting {sighting.sighting_id} was found by policy {sighting.policy_id}, which"
+            " nobody had approved: nobody may act on it, so it is not given out",
+            reason=errors.Reason.POLICY_NOT_APPROVED,
+            metadata={"policy_id": sighting.policy_id},
+        )
 
 
 def _described(state: SightingState) -> str:

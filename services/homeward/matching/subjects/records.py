@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -111,6 +111,29 @@ async def visible_subjects(subjects: SubjectRecords) -> frozenset[str] | None:
         return None
     wanted = (await subjects.roll()).wanted
     return frozenset(held.value.subject_id for held in wanted if is_visible(held.value))
+
+
+async def subjects_of_cases(
+    subjects: SubjectRecords, case_references: Collection[str]
+) -> frozenset[str] | None:
+    """Return the ids of those who are looked for in some cases, and whom the caller may see.
+
+    Args:
+        subjects: The records.
+        case_references: Of the cases; none for every case.
+
+    Returns:
+        None for everybody.
+    """
+    if not case_references:
+        return await visible_subjects(subjects)
+    return frozenset(
+        held.value.subject_id
+        for held in (await subjects.roll()).wanted
+        if is_visible(held.value)
+        and held.value.details is not None
+        and held.value.details.case_reference in case_references
+    )
 
 
 async def require(subjects: SubjectRecords, subject_id: str) -> Stored[Subject]:

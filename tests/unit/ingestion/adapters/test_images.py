@@ -33,7 +33,7 @@ def frame(image: np.ndarray) -> Frame:
 def still(image: np.ndarray, face: Face, *others: Face) -> np.ndarray:
     images = CvFaceImages()
     portrait = images.portrait(frame(image), face.box, [other.box for other in others])
-    data = np.frombuffer(images.still(portrait), np.uint8)
+    data = np.frombuffer(images.still(portrait).picture, np.uint8)
     return cv2.imdecode(data, cv2.IMREAD_COLOR).astype(np.float32)
 
 

@@ -35,7 +35,7 @@ class _SightingViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sighting
     SIGHTING_VIEW_BASIC: _SightingView.ValueType  # 1
     """Without pictures."""
     SIGHTING_VIEW_FULL: _SightingView.ValueType  # 2
-    """With the still and the reference photograph."""
+    """With the stills and the reference photograph."""
 
 class SightingView(_SightingView, metaclass=_SightingViewEnumTypeWrapper):
     """How much of a sighting to read."""
@@ -45,7 +45,7 @@ SIGHTING_VIEW_UNSPECIFIED: SightingView.ValueType  # 0
 SIGHTING_VIEW_BASIC: SightingView.ValueType  # 1
 """Without pictures."""
 SIGHTING_VIEW_FULL: SightingView.ValueType  # 2
-"""With the still and the reference photograph."""
+"""With the stills and the reference photograph."""
 Global___SightingView: _TypeAlias = SightingView  # noqa: Y015
 
 @_typing.final
@@ -57,7 +57,7 @@ class RecordSightingsRequest(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SightingFinding]:
-        """The findings, 1 to 64."""
+        """The findings, 1 to 64. A message is at most 34 MiB."""
 
     def __init__(
         self,
@@ -83,13 +83,14 @@ class SightingFinding(_message.Message):
     STILL_FIELD_NUMBER: _builtins.int
     INCLUDE_REJECTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     FOOTAGE_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    STILLS_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
     """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required."""
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
         `interval`, `best_shot_time`, the three offsets, the scores, `threshold`, `policy_id` and
-        `delete_time`. A scanner of this version also states `time_uncertain` and `requesters`.
+        `delete_time`. A scanner of this version also states `time_uncertain`, `requesters` and `stills`.
         """
 
     @_builtins.property
@@ -110,6 +111,12 @@ class SightingFinding(_message.Message):
         a removal counts.
         """
 
+    @_builtins.property
+    def stills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The stills that `sighting.stills` describes, in their order, each a JPEG file of 1 byte to 1 MiB;
+        `still` is one of them. Empty, as `sighting.stills` then: `still` alone, as earlier scanners send.
+        """
+
     def __init__(
         self,
         *,
@@ -118,10 +125,11 @@ class SightingFinding(_message.Message):
         still: _builtins.bytes = ...,
         include_rejected_before_time: _timestamp_pb2.Timestamp | None = ...,
         footage_receive_time: _timestamp_pb2.Timestamp | None = ...,
+        stills: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "stills", b"stills", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,9 +262,10 @@ class GetSightingResponse(_message.Message):
     STILL_FIELD_NUMBER: _builtins.int
     REFERENCE_PHOTO_FIELD_NUMBER: _builtins.int
     REFERENCE_FACE_BOX_FIELD_NUMBER: _builtins.int
+    STILLS_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
-    """The still: the person from above the head to below the shoulders, at most 720 pixels a side,
-    every other face blurred. A JPEG file. Empty in the basic view.
+    """The still of the best shot: the person from above the head to below the shoulders, at most 720
+    pixels a side, everybody else unrecognisable. A JPEG file. Empty in the basic view.
     """
     reference_photo: _builtins.bytes
     """The reference photograph that is most alike, the file as it was enrolled. Empty in the basic
@@ -270,6 +279,12 @@ class GetSightingResponse(_message.Message):
     def reference_face_box(self) -> _types_pb2.BoundingBox:
         """The face in `reference_photo`, pixels of the upright picture. Absent in the basic view."""
 
+    @_builtins.property
+    def stills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The stills that `sighting.stills` describes, in their order, each a JPEG file; empty bytes for one
+        that is gone. Empty in the basic view.
+        """
+
     def __init__(
         self,
         *,
@@ -277,10 +292,11 @@ class GetSightingResponse(_message.Message):
         still: _builtins.bytes = ...,
         reference_photo: _builtins.bytes = ...,
         reference_face_box: _types_pb2.BoundingBox | None = ...,
+        stills: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "reference_photo", b"reference_photo", "sighting", b"sighting", "still", b"still"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "reference_photo", b"reference_photo", "sighting", b"sighting", "still", b"still", "stills", b"stills"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -596,6 +612,271 @@ class ReviewSightingResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReviewSightingResponse: _TypeAlias = ReviewSightingResponse  # noqa: Y015
+
+@_typing.final
+class LeaseSightingsRequest(_message.Message):
+    """Which candidates to hand out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    CASE_REFERENCES_FIELD_NUMBER: _builtins.int
+    CAMERA_IDS_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    EXCLUDED_SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    INCLUDE_INCONCLUSIVE_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    count: _builtins.int
+    """How many the reviewer is to hold after the call at most, of those that fit. 0 means 4; more than
+    20 means 20.
+    """
+    include_inconclusive: _builtins.bool
+    """Hand out as well what others could not tell (`STATE_INCONCLUSIVE`), and what the reviewer could
+    not tell before.
+    """
+    reviewer: _builtins.str
+    """Who reviews. Where callers are checked it is the caller, whatever stands here; elsewhere it is
+    required, 1 to 200 characters.
+    """
+    @_builtins.property
+    def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these subjects. Empty: of all."""
+
+    @_builtins.property
+    def case_references(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of subjects of these cases, at most 100. Empty: of all."""
+
+    @_builtins.property
+    def camera_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these cameras. Empty: of all."""
+
+    @_builtins.property
+    def excluded_sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """None of these, at most 1000: what the reviewer has put off for now."""
+
+    def __init__(
+        self,
+        *,
+        subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        case_references: _abc.Iterable[_builtins.str] | None = ...,
+        camera_ids: _abc.Iterable[_builtins.str] | None = ...,
+        count: _builtins.int = ...,
+        excluded_sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        include_inconclusive: _builtins.bool = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["camera_ids", b"camera_ids", "case_references", b"case_references", "count", b"count", "excluded_sighting_ids", b"excluded_sighting_ids", "include_inconclusive", b"include_inconclusive", "reviewer", b"reviewer", "subject_ids", b"subject_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseSightingsRequest: _TypeAlias = LeaseSightingsRequest  # noqa: Y015
+
+@_typing.final
+class LeaseSightingsResponse(_message.Message):
+    """Candidates that the reviewer holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTINGS_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    OPEN_COUNT_FIELD_NUMBER: _builtins.int
+    HELD_BY_OTHERS_COUNT_FIELD_NUMBER: _builtins.int
+    OWN_SEARCH_COUNT_FIELD_NUMBER: _builtins.int
+    open_count: _builtins.int
+    """How many fit that the reviewer may judge, these and what others hold among them, without what is
+    excluded.
+    """
+    held_by_others_count: _builtins.int
+    """How many of those others hold at the moment. When only these are left, ask again later: they may
+    be given back.
+    """
+    own_search_count: _builtins.int
+    """How many fit that the reviewer may not confirm, as they asked for the search themselves."""
+    @_builtins.property
+    def sightings(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.Sighting]:
+        """The sightings, in the order in which to judge them. Empty: there is none to hand out now."""
+
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.SightingLease]:
+        """The lease of each, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        sightings: _abc.Iterable[_sighting_pb2.Sighting] | None = ...,
+        leases: _abc.Iterable[_sighting_pb2.SightingLease] | None = ...,
+        open_count: _builtins.int = ...,
+        held_by_others_count: _builtins.int = ...,
+        own_search_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held_by_others_count", b"held_by_others_count", "leases", b"leases", "open_count", b"open_count", "own_search_count", b"own_search_count", "sightings", b"sightings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseSightingsResponse: _TypeAlias = LeaseSightingsResponse  # noqa: Y015
+
+@_typing.final
+class RenewSightingLeasesRequest(_message.Message):
+    """Leases to renew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    reviewer: _builtins.str
+    """Who reviews, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sightings, 1 to 20. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reviewer", b"reviewer", "sighting_ids", b"sighting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewSightingLeasesRequest: _TypeAlias = RenewSightingLeasesRequest  # noqa: Y015
+
+@_typing.final
+class RenewSightingLeasesResponse(_message.Message):
+    """The leases that were renewed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_sighting_pb2.SightingLease]:
+        """Those that the reviewer holds."""
+
+    def __init__(
+        self,
+        *,
+        leases: _abc.Iterable[_sighting_pb2.SightingLease] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewSightingLeasesResponse: _TypeAlias = RenewSightingLeasesResponse  # noqa: Y015
+
+@_typing.final
+class ReturnSightingsRequest(_message.Message):
+    """Leases to give back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_IDS_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    reviewer: _builtins.str
+    """Who reviews, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def sighting_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The sightings, 1 to 20. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reviewer", b"reviewer", "sighting_ids", b"sighting_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnSightingsRequest: _TypeAlias = ReturnSightingsRequest  # noqa: Y015
+
+@_typing.final
+class ReturnSightingsResponse(_message.Message):
+    """The leases were given back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnSightingsResponse: _TypeAlias = ReturnSightingsResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawReviewRequest(_message.Message):
+    """A decision to take back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_ID_FIELD_NUMBER: _builtins.int
+    REVIEW_TIME_FIELD_NUMBER: _builtins.int
+    REVIEWER_FIELD_NUMBER: _builtins.int
+    sighting_id: _builtins.str
+    """The sighting. Required."""
+    reviewer: _builtins.str
+    """Who takes it back, as in `LeaseSightingsRequest`."""
+    @_builtins.property
+    def review_time(self) -> _timestamp_pb2.Timestamp:
+        """`Review.review_time` of the decision: which one is meant. Required."""
+
+    def __init__(
+        self,
+        *,
+        sighting_id: _builtins.str = ...,
+        review_time: _timestamp_pb2.Timestamp | None = ...,
+        reviewer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["review_time", b"review_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["review_time", b"review_time", "reviewer", b"reviewer", "sighting_id", b"sighting_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawReviewRequest: _TypeAlias = WithdrawReviewRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawReviewResponse(_message.Message):
+    """The sighting without the decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIGHTING_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def sighting(self) -> _sighting_pb2.Sighting:
+        """The sighting."""
+
+    @_builtins.property
+    def lease(self) -> _sighting_pb2.SightingLease:
+        """Its lease. Absent when somebody else has it."""
+
+    def __init__(
+        self,
+        *,
+        sighting: _sighting_pb2.Sighting | None = ...,
+        lease: _sighting_pb2.SightingLease | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "sighting", b"sighting"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "sighting", b"sighting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawReviewResponse: _TypeAlias = WithdrawReviewResponse  # noqa: Y015
 
 @_typing.final
 class ExportSightingRequest(_message.Message):
