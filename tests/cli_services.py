@@ -37,6 +37,8 @@ from homeward.api.ingestion.v1 import (
     camera_pb2,
     camera_service_pb2,
     camera_service_pb2_grpc,
+    clip_service_pb2,
+    clip_service_pb2_grpc,
     footage_pb2,
     footage_service_pb2,
     footage_service_pb2_grpc,
@@ -286,6 +288,43 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         return self.report
 
 
+class Clips(clip_service_pb2_grpc.ClipServiceServicer):
+    """Makes every clip of the same bytes."""
+
+    def __init__(self) -> None:
+        self.content = b"a clip"
+        self.sha256 = ""
+        """Of what comes, as it is told; the true one unless it is set."""
+        self.told: dict[str, Any] = {}
+        """More of the clip."""
+        self.refusals: list[Refusal] = []
+        """One a call, before anything is told."""
+        self.requests: list[Any] = []
+
+    def RenderClip(self, request: Any, context: Any) -> Iterator[Any]:
+        self.requests.append(request)
+        if self.refusals:
+            self.refusals.pop(0).abort(context)
+        finding = clip_service_pb2.ClipProgress.STEP_FINDING
+        yield clip_service_pb2.RenderClipResponse(
+            progress=clip_service_pb2.ClipProgress(step=finding, done_count=1, total_count=2)
+        )
+        yield clip_service_pb2.RenderClipResponse(
+            clip=clip_service_pb2.Clip(
+                sighting_id=request.sighting_id,
+                size_bytes=len(self.content),
+                sha256=self.sha256 or hashlib.sha256(self.content).hexdigest(),
+                interval=IN_VIEW,
+                picture_count=250,
+                width=640,
+                height=360,
+                **self.told,
+            )
+        )
+        for byte in self.content:
+            yield clip_service_pb2.RenderClipResponse(chunk=bytes([byte]))
+
+
 class Scans(scan_service_pb2_grpc.ScanServiceServicer):
     """Tells what its script says; each watch takes the next part of it."""
 
@@ -394,6 +433,16 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         self.reviewed: sighting_pb2.Sighting | Refusal | None = None
         """What a review makes of it; None confirms it."""
         self.gone = False
+        self.watches: list[list[Any]] = []
+        """What each watch tells, in turn."""
+        self.watched: list[Any] = []
+
+    def WatchSightings(self, request: Any, context: Any) -> Iterator[Any]:
+        self.watched.append(request)
+        for one in self.watches.pop(0):
+            if isinstance(one, Refusal):
+                one.abort(context)
+            yield one
 
     def GetSighting(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
@@ -585,6 +634,7 @@ class Homeward:
     def __post_init__(self) -> None:
         self.retention = Retention(self.subjects)
         self.matching, self.policies = Matching(), Policies()
+        self.clips = Clips()
 
 
 def enrolled(

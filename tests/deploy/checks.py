@@ -348,7 +348,7 @@ def caged(manifests: Manifests) -> Problems:
             decoders = int(set_to.get("HOMEWARD_DECODERS", "64"))  # else as many as the node has
             cages = segments * decoders * DECODING.memory_bytes
         elif workload.component == "ingestion":
-            cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes
+            cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes + DECODING.memory_bytes
         if not cages:
             continue
         limit = quantity(container["resources"]["limits"].get("memory", "0"))  # see `resources`

@@ -40,7 +40,7 @@ class Endpoint:
 CALLS = {
     "client": ("ingestion", "matching"),
     "retention-check": ("ingestion", "matching"),
-    "ingestion": ("matching",),
+    "ingestion": ("embedding", "matching"),
     "scanner": ("embedding", "matching"),
     "matching": ("embedding",),
     "matching-setup": ("embedding",),

@@ -36,6 +36,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
     "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
+    "watch": (
+        "homeward.cli.commands.watch:watch",
+        "Follow new candidates and reviews, also as a webhook.",
+    ),
     "policy": (
         "homeward.cli.commands.policy:policy",
         "Thresholds: what they are worth, and who approved them.",

@@ -9,7 +9,7 @@ from homeward.core.idempotency import idempotent_calls
 
 FILES: Mapping[str, Sequence[str]] = {
     "embedding": ("embedding_service",),
-    "ingestion": ("camera_service", "footage_service", "scan_service"),
+    "ingestion": ("camera_service", "clip_service", "footage_service", "scan_service"),
     "matching": (
         "matching_service",
         "policy_service",
@@ -24,6 +24,7 @@ _USUAL_SECONDS = 30.0
 LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.common.v1.AuditService/ListAuditEvents": 120.0,
     "homeward.api.common.v1.AuditService/VerifyAuditTrail": 600.0,
+    "homeward.api.ingestion.v1.ClipService/RenderClip": 3600.0,  # finds faces in every picture
     "homeward.api.ingestion.v1.FootageService/CompleteUpload": 600.0,  # reads the whole file
     "homeward.api.ingestion.v1.FootageService/DeleteFootage": 120.0,
     "homeward.api.ingestion.v1.FootageService/UploadFootage": 21600.0,
@@ -33,6 +34,7 @@ LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.ingestion.v1.ScanService/RefuseScan": 150.0,  # erases all that was found
     "homeward.api.ingestion.v1.ScanService/WatchScan": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SightingService/ReviewSighting": 120.0,
+    "homeward.api.matching.v1.SightingService/WatchSightings": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SubjectService/AddReferencePhoto": 120.0,
     "homeward.api.matching.v1.SubjectService/CloseSubject": 120.0,
     "homeward.api.matching.v1.SubjectService/EraseSubject": 120.0,

@@ -91,6 +91,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
+    "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm ID` and add the file again"
@@ -159,6 +160,9 @@ _ADVICE: Mapping[str, str] = {
     ),
     "REVIEW_STANDS": (
         "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
+    ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

@@ -125,7 +125,8 @@ def follow(session: Session, scan: scan_pb2.Scan) -> ExitCode:
             advice=_how_to_go_on(scan.scan_id),
         ) from None
     except CallError as error:
-        terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
+        if error.status not in ("PERMISSION_DENIED", "UNAUTHENTICATED", "NOT_FOUND"):
+            terminal.tell(f"The scan may go on: {_how_to_go_on(scan.scan_id)}", err=True)
         raise error from None
     tell_findings(session, findings)
     if findings.scan.state == scan_pb2.Scan.STATE_FAILED:

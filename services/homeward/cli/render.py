@@ -92,6 +92,11 @@ def document_text(content: Mapping[str, Any]) -> str:
     return terminal.json_text(_plain(content))
 
 
+def line_text(message: Message) -> str:
+    """Return a message as protobuf JSON in one line."""
+    return terminal.json_text(_plain(message), indent=None)
+
+
 def on_terminal() -> bool:
     """Whether somebody looks at stdout."""
     return sys.stdout.isatty()

@@ -88,9 +88,14 @@ def ask_for(question: str) -> str:
     return answer.strip()
 
 
-def json_text(content: object) -> str:
-    """Return JSON in which everything that does not print is escaped; it reads back the same."""
-    text = json.dumps(content, indent=2, ensure_ascii=False)
+def json_text(content: object, *, indent: int | None = 2) -> str:
+    """Return JSON in which everything that does not print is escaped; it reads back the same.
+
+    Args:
+        content: What JSON holds.
+        indent: Of what is within; None for one line.
+    """
+    text = json.dumps(content, indent=indent, ensure_ascii=False)
     if text.replace("\n", "").isprintable():
         return text
     # Nothing but strings has such characters, and JSON takes an escape for any character in these.

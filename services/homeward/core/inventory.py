@@ -315,6 +315,19 @@ SPANS = DataClass(
     limit=RECORD_LIMIT,
     engine_limit=RECORD_LIMIT,
 )
+FEED = DataClass(
+    name="feed of sightings",
+    holds="that something happened to a sighting, what and when: ids of sighting and subject, its"
+    " state, a digest of the case; no recording, camera, time of an appearance, or reviewer",
+    owner="matching",
+    engine=Engine.STREAM,
+    place="SIGHTING_FEED",
+    keys="homeward.feed.{subject_id}.{sighting_id}",
+    kept="31 days, so that followers who were away miss nothing, erasures included",
+    removed_by="NATS, by age",
+    limit=RECORD_LIMIT,
+    engine_limit=RECORD_LIMIT,
+)
 GALLERIES = DataClass(
     name="galleries",
     holds="which collection is in use, of which model pack, and the salt of its key",
@@ -413,6 +426,7 @@ INVENTORY = (
     SIGHTINGS,
     STILLS,
     SPANS,
+    FEED,
     GALLERIES,
     CERTIFICATES,
     AUDIT,

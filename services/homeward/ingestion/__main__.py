@@ -11,6 +11,7 @@ from homeward.common.retaining import in_time
 from homeward.core import inventory
 from homeward.ingestion.assembly import assemble, open_scans
 from homeward.ingestion.authorisation_metrics import measure_authorisations
+from homeward.ingestion.clip_assembly import open_clips
 from homeward.ingestion.footage.counts import RetentionTerms
 from homeward.ingestion.footage.sweep import FootageSweeper
 from homeward.ingestion.queue_metrics import measure_queue
@@ -38,6 +39,7 @@ async def main() -> None:
         stack.enter_context(observed("ingestion", settings))
         parts = await assemble(settings, clock, stack, role="ingestion")
         scans = await open_scans(settings, parts, clock, stack)
+        clips = await open_clips(settings, parts, stack)
         sweeper = FootageSweeper(
             store=parts.store,
             eraser=parts.footage.eraser,
@@ -73,7 +75,7 @@ async def main() -> None:
         await GrpcServer.configured(
             settings,
             [
-                *services(cameras=parts.cameras, footage=parts.footage, scans=scans),
+                *services(cameras=parts.cameras, footage=parts.footage, scans=scans, clips=clips),
                 AuditServicer(parts.trail).service(),
             ],
             checks={

@@ -66,6 +66,19 @@ class IngestionSettings(EngineSettings):
         "key pictures are rare.",
     )
 
+    embedding_target: str | None = Field(
+        None,
+        description="Address of the embedding service, which clips of sightings need. Unset: no"
+        " clip is made.",
+    )
+    concurrent_clips: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Clips that a replica makes at a time; each takes up to 0.6 GB of memory at"
+        " 1080p, and two cores. Further ones are refused (`QUEUE_FULL`).",
+    )
+
     max_scans: int = Field(
         100,
         ge=1,

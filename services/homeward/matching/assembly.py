@@ -98,7 +98,7 @@ async def assemble(
         faces=faces,
         gallery=gallery,
         index=QdrantSightingIndex(KeyedCollection(sightings)),
-        feed=NatsSightingFeed(bus),
+        feed=await _feed(bus, settings.nats_replicas),
         acts=writer,
         events=trail,
         signer=signer,
@@ -126,6 +126,13 @@ def _signer(settings: MatchingSettings) -> CheckpointSigner | None:
 async def _bucket(bus: nats.Nats, replicas: int, data: inventory.DataClass) -> KeyValueStore:
     return await eventually(
         partial(bus.open_bucket, data.place, limit=data.engine_limit, replicas=replicas)
+    )
+
+
+async def _feed(bus: nats.Nats, replicas: int) -> NatsSightingFeed:
+    data, keep = inventory.FEED, inventory.RECORD_LIMIT
+    return await eventually(
+        partial(NatsSightingFeed.open, bus, data.place, keep=keep, replicas=replicas)
     )
 
 

@@ -17,12 +17,14 @@ from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
 from homeward.matching.sightings.deciding import ReviewRules
+from homeward.matching.sightings.feed import SightingFeed
+from homeward.matching.sightings.following import SightingFollowing
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.leases import ReviewLeases
 from homeward.matching.sightings.leasing import SightingLeasing
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
-from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.ports import SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
@@ -37,6 +39,7 @@ from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import SubjectPhotos
 from homeward.matching.subjects.records import (
     SubjectRecords,
+    case_of,
     count_enrolled,
     is_open,
     subjects_of_cases,
@@ -114,6 +117,7 @@ class UseCases:
     review: SightingReview
     leasing: SightingLeasing
     withdrawal: ReviewWithdrawal
+    following: SightingFollowing
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
@@ -129,6 +133,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         ledger=stores.ledger,
         stills=Stills(stores.evidence),
         feed=stores.feed,
+        case_of=partial(case_of, stores.records),
         clock=clock,
     )
     subject_is_open = partial(is_open, stores.records)
@@ -163,6 +168,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         review=review,
         leasing=leasing,
         withdrawal=withdrawal,
+        following=SightingFollowing(kept, stores.records),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),

@@ -25,6 +25,7 @@ from homeward.matching.compare import match
 from homeward.matching.composition import Stores, UseCases
 from homeward.matching.convert import enrolment as convert_enrolment
 from homeward.matching.convert import findings as convert_findings
+from homeward.matching.convert import following as convert_following
 from homeward.matching.convert import ids as convert_ids
 from homeward.matching.convert import leases as convert_leases
 from homeward.matching.convert import policies as convert_policies
@@ -229,6 +230,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._review = use_cases.review
         self._leasing = use_cases.leasing
         self._withdrawal = use_cases.withdrawal
+        self._following = use_cases.following
         self._upkeep = use_cases.upkeep
         self._scan_erasure = use_cases.scan_erasure
         self._use_records = use_cases.use_records
@@ -398,13 +400,15 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
-        wanted = convert_ids.scope_from(request.subject_ids, "subject_ids")
-        async with aclosing(self._review.follow()) as changes:
+        following = self._following.follow(
+            convert_following.place_from(request),
+            from_oldest=request.from_oldest,
+            subject_ids=convert_ids.scope_from(request.subject_ids, "subject_ids"),
+        )
+        async with aclosing(following) as changes:
             async for change in changes:
-                if not wanted or change.subject_id in wanted:
-                    yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert_sightings.to_change(change, self._review.rules)
-                    )
+                if request.send_places or not isinstance(change, str):
+                    yield convert_following.to_followed(change, self._review.rules)
 
 
 class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):

@@ -26,6 +26,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import homeward.api
 from cli_values import ANNA, FOOTAGE, SCAN, SIGHTING, Refusal, jpeg
+from homeward.api.matching.v1.sighting_service_pb2 import WatchSightingsResponse
 from homeward.cli import patience, render
 from homeward.cli.__main__ import run
 from homeward.cli.app import app
@@ -104,6 +105,8 @@ class Everything(grpc.GenericRpcHandler):
         def many(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
             yield one(request, context)
             yield filled(method.output_type, pick=1).SerializeToString()
+            if name == "WatchSightings":  # it does not end, unless it is asked to tell this
+                yield WatchSightingsResponse(resume_token=HOSTILE).SerializeToString()
 
         if method.client_streaming:
             make = grpc.stream_stream_rpc_method_handler
@@ -196,6 +199,7 @@ COMMANDS: dict[str, Words] = {
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
     "sighting review": lambda _: (SIGHTING, "--confirm", "--reviewer", HOSTILE),
+    "sighting clip": lambda f: (SIGHTING, "-o", f["clip.mp4"]),
     "sighting export": lambda f: (SIGHTING, "--save", f["out"], "--unapproved"),
     "status": lambda _: (),
     "subject add": lambda f: ("--case", "C", "--label", HOSTILE, "--yes", f["photo.jpg"]),
@@ -208,10 +212,12 @@ COMMANDS: dict[str, Words] = {
     "subject certificate": lambda _: (ANNA,),
     "subject reenrol": lambda _: ("--model", "m"),
     "subject rebuild": lambda _: (),
+    "watch --once": lambda _: (),
 }
 OF_LINES = {"audit checkpoint"}
 """Commands that print a signed note, line by line: it must stay what was signed."""
-NO_JSON = {"audit list --csv"}
+NO_JSON = {"audit list --csv", "watch --once"}
+"""Commands that print no JSON, or one document a line: tests/grpc/cli/test_watch.py."""
 LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 OF_TOKENS = {"login", "logout", "token create", "whoami"}

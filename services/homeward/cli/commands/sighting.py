@@ -25,6 +25,7 @@ from homeward.cli import (
     terminal,
     times,
 )
+from homeward.cli.commands.clip import clip
 from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_footage_id, full_sighting_id, full_subject_id, known_cameras
@@ -43,6 +44,9 @@ from homeward.cli.terminal import clean
 @click.group(cls=Group)
 def sighting() -> None:
     """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
+
+
+sighting.add_command(clip)
 
 
 @sighting.command(

@@ -24,6 +24,7 @@ from homeward.api.matching.v1 import (
 from homeward.common import convert as common_convert
 from homeward.core.idempotency import idempotent_calls
 from homeward.core.policy import PolicyFigures
+from homeward.ingestion.clip.model import SightingPlace
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import MOST_LISTED, DraftStill, SightingDraft
@@ -139,6 +140,13 @@ class GrpcMatcher:
             return _candidate(answer.sighting)
 
         return [one for one in await asyncio.gather(*map(read, sighting_ids)) if one is not None]
+
+    async def place(self, sighting_id: str) -> SightingPlace:
+        """Return where a sighting is."""
+        request = sighting_service_pb2.GetSightingRequest(sighting_id=sighting_id)
+        async with translated("matching", self._target):
+            answer = await self._sightings.GetSighting(request, timeout=TIMEOUT_SECONDS)
+        return _place(answer.sighting)
 
     async def case_references(self, subject_ids: Collection[str]) -> dict[str, str]:
         """Return the case references of those of some subjects who are looked for."""
@@ -309,6 +317,21 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
         policy_id=sighting.policy_id,
         figures=_figures(sighting),
         rival_score=sighting.rival_score if sighting.HasField("rival_score") else None,
+        time_uncertain=sighting.time_uncertain,
+    )
+
+
+def _place(sighting: sighting_pb2.Sighting) -> SightingPlace:
+    shot = wire.from_timestamp(sighting.best_shot_time, "best_shot_time")
+    return SightingPlace(
+        sighting_id=sighting.sighting_id,
+        subject_id=sighting.subject_id,
+        footage_id=sighting.footage_id,
+        footage_sha256=sighting.footage_sha256,
+        start=sighting.start_offset.ToTimedelta(),
+        end=sighting.end_offset.ToTimedelta(),
+        best_shot=sighting.best_shot_offset.ToTimedelta(),
+        true_start=shot - sighting.best_shot_offset.ToTimedelta(),
         time_uncertain=sighting.time_uncertain,
     )
 

@@ -186,6 +186,10 @@ class KeyValueSightingLedger:
             if scan_id in span.scan_ids
         ]
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+        return [(key, span) for key, spans in await self._ledgers((), ()) for span in spans]
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
         name = _name(key)

@@ -72,13 +72,15 @@ class Sighting(_message.Message):
         STATE_CONFIRMED: Sighting._State.ValueType  # 2
         """A reviewer judged that it shows the subject. Kept with the subject."""
         STATE_REJECTED: Sighting._State.ValueType  # 3
-        """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+        """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+        `WatchSightings`.
+        """
         STATE_INCONCLUSIVE: Sighting._State.ValueType  # 4
         """A reviewer could not tell. Erased with its footage."""
         STATE_ERASED: Sighting._State.ValueType  # 5
         """It was erased, with its subject or its footage, or because another sighting took it in; only
-        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-        `footage_id` and `state`.
+        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+        `state`: the id of its recording would name camera and time.
         """
         STATE_AWAITING_SECOND: Sighting._State.ValueType  # 6
         """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
@@ -95,13 +97,15 @@ class Sighting(_message.Message):
     STATE_CONFIRMED: Sighting.State.ValueType  # 2
     """A reviewer judged that it shows the subject. Kept with the subject."""
     STATE_REJECTED: Sighting.State.ValueType  # 3
-    """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+    """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+    `WatchSightings`.
+    """
     STATE_INCONCLUSIVE: Sighting.State.ValueType  # 4
     """A reviewer could not tell. Erased with its footage."""
     STATE_ERASED: Sighting.State.ValueType  # 5
     """It was erased, with its subject or its footage, or because another sighting took it in; only
-    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-    `footage_id` and `state`.
+    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+    `state`: the id of its recording would name camera and time.
     """
     STATE_AWAITING_SECOND: Sighting.State.ValueType  # 6
     """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:

@@ -1126,6 +1126,20 @@ class WatchSightingsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SEND_PLACES_FIELD_NUMBER: _builtins.int
+    FROM_OLDEST_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Go on after this place: `resume_token` of the last message that was received, at most 100
+    characters. Empty: from the call on.
+    """
+    send_places: _builtins.bool
+    """Send messages with a `resume_token` alone as well: one at once, and one now and then while nothing
+    is to be told. A client that keeps them has a token from the beginning, and one that does not
+    grow old while nothing happens that concerns it.
+    """
+    from_oldest: _builtins.bool
+    """Begin with the oldest change that is kept. Must not be set beside `resume_token`."""
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only of these subjects. Empty: of all."""
@@ -1134,10 +1148,13 @@ class WatchSightingsRequest(_message.Message):
         self,
         *,
         subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        resume_token: _builtins.str = ...,
+        send_places: _builtins.bool = ...,
+        from_oldest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_oldest", b"from_oldest", "resume_token", b"resume_token", "send_places", b"send_places", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1145,23 +1162,78 @@ Global___WatchSightingsRequest: _TypeAlias = WatchSightingsRequest  # noqa: Y015
 
 @_typing.final
 class WatchSightingsResponse(_message.Message):
-    """One change of a sighting."""
+    """One change of a sighting, or a place alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Change:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchSightingsResponse._Change.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHANGE_UNSPECIFIED: WatchSightingsResponse._Change.ValueType  # 0
+        """A place alone: nothing happened."""
+        CHANGE_RECORDED: WatchSightingsResponse._Change.ValueType  # 1
+        """A scan found it: a new candidate."""
+        CHANGE_ALTERED: WatchSightingsResponse._Change.ValueType  # 2
+        """It was found again, or its still went: score, picture, times or policy may be others. What
+        reviewers decided is as it was.
+        """
+        CHANGE_REVIEWED: WatchSightingsResponse._Change.ValueType  # 3
+        """A reviewer decided on it."""
+        CHANGE_ERASED: WatchSightingsResponse._Change.ValueType  # 4
+        """It was erased."""
+
+    class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
+        """What happened to a sighting."""
+
+    CHANGE_UNSPECIFIED: WatchSightingsResponse.Change.ValueType  # 0
+    """A place alone: nothing happened."""
+    CHANGE_RECORDED: WatchSightingsResponse.Change.ValueType  # 1
+    """A scan found it: a new candidate."""
+    CHANGE_ALTERED: WatchSightingsResponse.Change.ValueType  # 2
+    """It was found again, or its still went: score, picture, times or policy may be others. What
+    reviewers decided is as it was.
+    """
+    CHANGE_REVIEWED: WatchSightingsResponse.Change.ValueType  # 3
+    """A reviewer decided on it."""
+    CHANGE_ERASED: WatchSightingsResponse.Change.ValueType  # 4
+    """It was erased."""
+
     SIGHTING_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The place of this change. Two messages with the same token are the same change."""
+    change: Global___WatchSightingsResponse.Change.ValueType
+    """What happened."""
+    state: _sighting_pb2.Sighting.State.ValueType
+    """The state that the change left the sighting in."""
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
-        """The sighting as it is now; its ids alone when it was erased."""
+        """The sighting as it is now. Of one that was erased or rejected since: its ids, `STATE_ERASED` or
+        `STATE_REJECTED`, and of a rejected one what is remembered. Absent where `change` is.
+        """
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
 
     def __init__(
         self,
         *,
         sighting: _sighting_pb2.Sighting | None = ...,
+        resume_token: _builtins.str = ...,
+        change: Global___WatchSightingsResponse.Change.ValueType = ...,
+        state: _sighting_pb2.Sighting.State.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "resume_token", b"resume_token", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
