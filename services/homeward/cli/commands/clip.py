@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from homeward.api.ingestion.v1 import clip_service_pb2
-from homeward.cli import clips, rejections, times
+from homeward.cli import clips, completing, rejections, times
 from homeward.cli.errors import CallError
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_sighting_id
@@ -28,7 +28,7 @@ MOST_SECONDS = 30.0
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "-o",
     "file",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeward.cli import zones
+from homeward.cli import completing, zones
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
@@ -25,7 +25,11 @@ _SUFFIXES = (".html", ".png")
 )
 @connected
 @click.option(
-    "--subject", required=True, metavar="WHO", help="Whose candidates: id, label or case."
+    "--subject",
+    required=True,
+    metavar="WHO",
+    help="Whose candidates: id, label or case.",
+    shell_complete=completing.subjects,
 )
 @click.option(
     "-o",
