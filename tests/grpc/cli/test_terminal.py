@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cli_documents
 import click
 import grpc
 import pytest
@@ -294,7 +295,9 @@ def test_json_escapes_it_and_reads_back_the_same(
     assert {one for one in captured.err if not one.isprintable()} <= {"\n"}
     if not captured.out:
         return
-    texts = set(_texts(json.loads(captured.out)))
+    document = json.loads(captured.out)
+    cli_documents.require(document, command)
+    texts = set(_texts(document))
     assert not any("\\x1b" in one for one in texts)
     assert any(HOSTILE in one for one in texts) or "\\u001b" not in captured.out
 
