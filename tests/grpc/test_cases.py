@@ -157,6 +157,17 @@ async def test_a_subject_of_another_case_is_not_there(world: World, rpc: str) ->
     assert kept.subject.label == "Anna Example"
 
 
+async def test_a_photograph_of_another_case_is_not_there(world: World) -> None:
+    name = world.subject_ids[THEIRS]
+    added = await world.unchecked.call("AddReferencePhoto", BY_SUBJECT["AddReferencePhoto"](name))
+    request = subjects.GetReferencePhotoRequest(
+        subject_id=name, photo_id=added.reference_photo.photo_id
+    )
+
+    assert await refusal(world.seen_by(OURS).call("GetReferencePhoto", request)) == SUBJECT_GONE
+    assert (await world.seen_by(THEIRS).call("GetReferencePhoto", request)).image == b"photo"
+
+
 @pytest.mark.parametrize("rpc", BY_SUBJECT)
 async def test_a_subject_of_the_callers_case_is_there(world: World, rpc: str) -> None:
     await world.seen_by(OURS).call(rpc, BY_SUBJECT[rpc](world.subject_ids[OURS]))

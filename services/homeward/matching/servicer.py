@@ -94,6 +94,17 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
             subject=convert_subjects.to_subject(held, unusable=unusable)
         )
 
+    async def GetReferencePhoto(
+        self, request: subject_service_pb2.GetReferencePhotoRequest, _: Context
+    ) -> subject_service_pb2.GetReferencePhotoResponse:
+        photo, image = await self._subjects.reference(
+            wire.uuid_text(request.subject_id, "subject_id"),
+            wire.uuid_text(request.photo_id, "photo_id"),
+        )
+        return subject_service_pb2.GetReferencePhotoResponse(
+            image=image, face_box=convert_subjects.to_box(photo.face_box)
+        )
+
     async def ListSubjects(
         self, request: subject_service_pb2.ListSubjectsRequest, _: Context
     ) -> subject_service_pb2.ListSubjectsResponse:
@@ -305,6 +316,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             boxes = [p.face_box for p in subject.photos if p.photo_id == sighting.photo_id]
             photo = await self._subjects.photo(sighting.subject_id, sighting.photo_id)
             response.still = await self._review.still(sighting) or b""
+            response.stills.extend(await self._review.stills(sighting))
             response.reference_photo = photo or b""
             if boxes:
                 response.reference_face_box.CopyFrom(convert_subjects.to_box(boxes[0]))

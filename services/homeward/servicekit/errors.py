@@ -55,6 +55,7 @@ class Reason(StrEnum):
     SUBJECT_CLOSED = auto()
     PHOTO_REFUSED = auto()
     PHOTO_LIMIT = auto()
+    PHOTO_NOT_FOUND = auto()
     NO_OPEN_SUBJECTS = auto()
     SIGHTING_NOT_FOUND = auto()
     SIGHTING_NOT_CONFIRMED = auto()

@@ -177,6 +177,6 @@ def finding(subject_id: str, clock: Clock) -> Callable[..., Finding]:
             delete_time=clock.now() + timedelta(days=30),
         )
         template = Template(unit_vector(seed), MODEL)
-        return Finding(replace(sighting, **changes), template, still, received=received)
+        return Finding(replace(sighting, **changes), template, (still,), received=received)
 
     return make

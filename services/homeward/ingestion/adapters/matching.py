@@ -27,7 +27,7 @@ from homeward.core.policy import PolicyFigures
 from homeward.ingestion.clip.model import SightingPlace
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import MOST_LISTED, SightingDraft
+from homeward.ingestion.scan.ports import MOST_LISTED, DraftStill, SightingDraft
 from homeward.ingestion.scan.use_records import ScanPart, UseRecord
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
@@ -51,7 +51,8 @@ ERASURE_TIMEOUT_SECONDS = 120.0
 MATCH_BATCH = 256
 """Most probes that the service takes at once."""
 
-RECORD_BATCH = 16
+RECORD_BATCH = 4
+"""Findings in a message: seven pictures of at most 1 MiB each, within 34 MiB."""
 
 _DROPS = {
     sighting_service_pb2.RecordedSighting.DISPOSITION_SUBJECT_CLOSED: Drop.SUBJECT_CLOSED,
@@ -250,6 +251,7 @@ def _to_template(template: Template) -> types_pb2.Template:
 
 def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
     before = draft.include_rejected_before
+    best = next(one for one in draft.stills if one.offset == draft.best_shot)
     return sighting_service_pb2.SightingFinding(
         sighting=sighting_pb2.Sighting(
             subject_id=draft.match.subject_id,
@@ -276,11 +278,25 @@ def _to_finding(draft: SightingDraft) -> sighting_service_pb2.SightingFinding:
             clock_offset=wire.to_duration(draft.footage.header.start_time - draft.true_start),
             delete_time=wire.to_timestamp(draft.footage.delete_time),
             requesters=[draft.requester] if draft.requester else [],
+            stills=[_to_still(one, draft.true_start) for one in draft.stills],
         ),
         template=_to_template(draft.template),
-        still=draft.still,
+        still=best.picture,
+        stills=[one.picture for one in draft.stills],
         include_rejected_before_time=wire.to_timestamp(before) if before else None,
         footage_receive_time=wire.to_timestamp(draft.footage.receive_time),
+    )
+
+
+def _to_still(still: DraftStill, true_start: datetime) -> sighting_pb2.SightingStill:
+    face = still.face
+    return sighting_pb2.SightingStill(
+        offset=wire.to_duration(still.offset),
+        time=wire.to_timestamp(true_start + still.offset),
+        score=still.score,
+        face_height_px=still.face_height_px,
+        face_box=types_pb2.BoundingBox(x=face.x, y=face.y, width=face.width, height=face.height),
+        quality=still.quality,
     )
 
 

@@ -11,6 +11,7 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
+from homeward.matching.convert.subjects import to_box
 from homeward.matching.sightings import deciding
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.lost import Lost
@@ -21,6 +22,7 @@ from homeward.matching.sightings.model import (
     Review,
     Sighting,
     SightingState,
+    SightingStill,
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
@@ -103,6 +105,18 @@ def to_sighting(sighting: Sighting, rules: ReviewRules) -> sighting_pb2.Sighting
         )
         if awaited
         else None,
+        stills=map(_to_still, sighting.given_stills),
+    )
+
+
+def _to_still(still: SightingStill) -> sighting_pb2.SightingStill:
+    return sighting_pb2.SightingStill(
+        offset=wire.to_duration(still.offset),
+        time=wire.to_timestamp(still.time),
+        score=still.score,
+        face_height_px=still.face_height_px,
+        face_box=to_box(still.face_box) if still.face_box else None,
+        quality=still.quality,
     )
 
 

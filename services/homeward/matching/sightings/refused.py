@@ -74,7 +74,7 @@ class RefusedScans:
             for key, span in spans:  # or else they would count as lost
                 if _alone(scan_id, span):
                     await self._kept.ledger.note_recorded(key, span.sighting_id, recorded=False)
-            stills = [name for name in names if await self._kept.stills.left(name)]
+            stills = sum([await self._kept.stills.count(name) for name in names])
             removed = await self._kept.forget(going)
             await self._hand_over(scan_id, spans)
             for key in dict.fromkeys(key for key, _ in spans):
@@ -83,8 +83,8 @@ class RefusedScans:
         return RemovedFindings(
             sightings=replace(removed, count=len(held)),
             sightings_left=len(await self._held(held)),
-            stills=len(stills),
-            stills_left=sum([await self._kept.stills.left(name) for name in stills]),
+            stills=stills,
+            stills_left=sum([await self._kept.stills.left(name) for name in names]),
             spans=sum(_alone(scan_id, span) for _, span in spans),
             spans_left=len(left),
         )

@@ -79,6 +79,10 @@ class SightingReview:
         """Return the still of a sighting, a JPEG file, or None when it is gone."""
         return await self._kept.stills.get(sighting)
 
+    async def stills(self, sighting: Sighting) -> list[bytes]:
+        """Return the JPEG files of `given_stills`; empty bytes for those that are gone."""
+        return [await self._kept.stills.of(sighting, one) or b"" for one in sighting.given_stills]
+
     async def page(
         self, which: SightingFilter, *, size: int, after: SightingCursor | None = None
     ) -> tuple[list[Sighting], SightingCursor | None]:

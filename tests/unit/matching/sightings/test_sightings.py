@@ -113,7 +113,9 @@ async def test_a_finding_that_overlaps_joins_and_lengthens(matching: Any, findin
         first,
         end_offset=timedelta(seconds=20),
         end_time=first.start_time + timedelta(seconds=10),
+        stills=joined.stills,
     )
+    assert [one.offset for one in joined.stills] == [timedelta(seconds=10), timedelta(seconds=13)]
     assert await matching.review.still(joined) == b"a still"
 
 
@@ -244,7 +246,8 @@ async def test_a_finding_that_bridges_two_leaves_one_with_the_best_of_all(
     )
     assert await matching.review.still(joined) == (b"bridge" if score > 0.6 else b"second")
     assert await found(matching) == [joined]
-    assert await stills(matching) == ["pending"]
+    assert await matching.review.stills(joined) == [b"first", b"bridge", b"second"]
+    assert await stills(matching) == ["pending"] * 3
 
 
 async def test_a_sighting_that_an_approved_policy_finds_again_rests_on_that(

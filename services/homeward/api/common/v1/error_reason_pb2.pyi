@@ -195,6 +195,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
     confirm it. Metadata: `sighting_id`.
     """
+    ERROR_REASON_PHOTO_NOT_FOUND: _ErrorReason.ValueType  # 57
+    """NOT_FOUND. The subject has no such reference photograph, or its file is gone.
+    Metadata: `subject_id`, `photo_id`.
+    """
     ERROR_REASON_EMBEDDING_MODEL_MISMATCH: _ErrorReason.ValueType  # 60
     """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
     The message names both and says what to do. Metadata: `expected`, `received`, their digests.
@@ -433,6 +437,10 @@ another person. Metadata: `sighting_id`.
 ERROR_REASON_REVIEWER_IS_REQUESTER: ErrorReason.ValueType  # 56
 """PERMISSION_DENIED. The reviewer asked for the search that found this sighting: another person must
 confirm it. Metadata: `sighting_id`.
+"""
+ERROR_REASON_PHOTO_NOT_FOUND: ErrorReason.ValueType  # 57
+"""NOT_FOUND. The subject has no such reference photograph, or its file is gone.
+Metadata: `subject_id`, `photo_id`.
 """
 ERROR_REASON_EMBEDDING_MODEL_MISMATCH: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. Template and gallery come from different models and cannot be compared.
