@@ -36,7 +36,8 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
-        " (`retention`), or the audit trail does not hold (`audit verify`)"
+        " (`retention`), or the audit trail or a package does not hold (`audit verify`,"
+        " `export verify`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",

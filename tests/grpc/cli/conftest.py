@@ -11,7 +11,6 @@ from grpc_health.v1 import health_pb2_grpc
 
 from cli_services import (
     Cameras,
-    Clips,
     Embedding,
     FootageStore,
     Health,

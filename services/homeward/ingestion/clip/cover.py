@@ -24,6 +24,11 @@ HELD = timedelta(seconds=1)
 LOOSE_HELD = timedelta(seconds=0.25)
 """As `HELD`, of faces that are not certain and are on no track."""
 
+BLUR_MARGIN = 0.2
+"""How much larger a face is taken to be on every side than it was found, in sizes of the face: the
+cells of the blur are as much coarser. From many pictures of somebody who moves against the cells,
+finer ones can be worked out than from a still."""
+
 GROWTH = 1.5
 """By how much a cover grows on every side in a second, in sizes of the face: people walk at three
 to eight of their faces' widths a second, and go on as they did for the most part."""
@@ -193,7 +198,7 @@ def _hold(
 
 
 def _put(cover: Cover, box: Box, gap: float) -> None:
-    margin = GROWTH * gap * max(box.width, box.height)
+    margin = (BLUR_MARGIN + GROWTH * gap) * max(box.width, box.height)
     cover.covered.append(
         Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
     )
