@@ -33,7 +33,7 @@ from homeward.cli.commands.clip import clip
 from homeward.cli.commands.near import near
 from homeward.cli.commands.sighting_export import export
 from homeward.cli.commands.sighting_list import list_sightings
-from homeward.cli.errors import CallError, CliError, tell
+from homeward.cli.errors import CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import (
@@ -43,7 +43,7 @@ from homeward.cli.options import (
     connected,
     operator_name,
 )
-from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.render import SENTENCE
 from homeward.cli.terminal import clean
 
 
