@@ -29,7 +29,8 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
         left = iter(keys)
         monkeypatch.setattr(keyboard, "somebody_is_there", lambda: True)
         monkeypatch.setattr(keyboard, "quiet", contextlib.nullcontext)
-        monkeypatch.setattr(keyboard, "key", lambda **_: next(left))
+        monkeypatch.setattr(keyboard, "key", lambda: next(left))
+        monkeypatch.setattr(keyboard, "forget_pressed", lambda: None)
         return run(["review", "--pictures", "none", *arguments])
 
     return review

@@ -139,7 +139,7 @@ def _near(evidence: Evidence, name_of: Callable[[str], str]) -> list[str]:
 
 def _other(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting, name: str) -> str:
     if is_rival(one, sighting):
-        return f"the same person as {name} ({one.score:.3f}, {reviews.state(one)})"
+        return f"this face is a candidate for {name} too ({one.score:.3f}, {reviews.state(one)})"
     whom = f" as {name}" if one.subject_id != sighting.subject_id else ""
     return f"{one.camera_id} {_after(one, sighting)}{whom} ({one.score:.3f}, {reviews.state(one)})"
 
