@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -335,6 +336,34 @@ async def test_a_shell_that_is_to_be_erased_stays_so(subjects: SubjectRecords) -
     assert new == [True, False, False]
     assert held is not None
     assert held.value.to_be_erased
+
+
+class _Raced(InMemoryKeyValueStore):
+    """A store in which another writer comes between a read and what follows from it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.between: Callable[[], Awaitable[Any]] | None = None
+
+    async def erase(self, key: str, **how: Any) -> bool:
+        between, self.between = self.between, None
+        if between is not None:
+            await between()
+        return await super().erase(key, **how)
+
+
+async def test_what_another_scan_finds_while_one_is_forgotten_stays() -> None:
+    store = _Raced()
+    ledger = KeyValueSightingLedger(store)
+    key = LedgerKey(GATE, ANNA)
+    await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND, scan_id="one"))
+    found = Stretch(60 * SECOND, 64 * SECOND, scan_id="two")
+    store.between = partial(ledger.place, key, found)
+
+    await ledger.forget_scan(key, "one")
+
+    assert await ledger.found_by("one") == []
+    assert [span.start for _, span in await ledger.found_by("two")] == [60 * SECOND]
 
 
 async def test_ledgers_go_with_their_recording_or_their_subject(ledger: SightingLedger) -> None:

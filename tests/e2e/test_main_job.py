@@ -90,7 +90,7 @@ def test_a_second_search_adds_no_sighting(stack: LiveStack, searched: dict[str, 
 def test_coverage_is_told_with_the_candidates(stack: LiveStack, searched: dict[str, Any]) -> None:
     assert searched
     told = stack.run("search")
-    assert "Coverage: 37.0 s searched of 37.0 s" in told.out
+    assert "Coverage: 37.0s searched of 37.0s" in told.out
     assert "not an identification" in told.out
 
 

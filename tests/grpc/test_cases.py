@@ -23,10 +23,10 @@ from homeward.api.matching.v1 import sighting_service_pb2 as sightings
 from homeward.api.matching.v1 import subject_service_pb2 as subjects
 from homeward.core.caller_metadata import CASE, PURPOSE
 from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.composition import Choices, compose
 from homeward.matching.servicer import services
 from homeward.servicekit.clock import Clock
@@ -157,6 +157,17 @@ async def test_a_subject_of_another_case_is_not_there(world: World, rpc: str) ->
     assert kept.subject.label == "Anna Example"
 
 
+async def test_a_photograph_of_another_case_is_not_there(world: World) -> None:
+    name = world.subject_ids[THEIRS]
+    added = await world.unchecked.call("AddReferencePhoto", BY_SUBJECT["AddReferencePhoto"](name))
+    request = subjects.GetReferencePhotoRequest(
+        subject_id=name, photo_id=added.reference_photo.photo_id
+    )
+
+    assert await refusal(world.seen_by(OURS).call("GetReferencePhoto", request)) == SUBJECT_GONE
+    assert (await world.seen_by(THEIRS).call("GetReferencePhoto", request)).image == b"photo"
+
+
 @pytest.mark.parametrize("rpc", BY_SUBJECT)
 async def test_a_subject_of_the_callers_case_is_there(world: World, rpc: str) -> None:
     await world.seen_by(OURS).call(rpc, BY_SUBJECT[rpc](world.subject_ids[OURS]))
@@ -262,6 +273,14 @@ async def test_a_watch_tells_of_the_callers_cases_and_what_of_them_is_erased(
     erased = [(await anext(aiter(watching))).sighting for _ in range(2)]
     watching.cancel()
 
+    late = world.seen_by(OURS).call(
+        "WatchSightings", sightings.WatchSightingsRequest(from_oldest=True, send_places=True)
+    )
+    later = [await anext(aiter(late)) for _ in range(5)]
+    late.cancel()
+
+    # What belongs to nobody any more is still told to those of its case, and to nobody else.
+    assert [one.sighting.subject_id for one in later] == [*[world.subject_ids[OURS]] * 4, ""]
     assert first.subject_id == world.subject_ids[OURS]
     assert {one.subject_id for one in erased} == {world.subject_ids[OURS]}
     assert {one.state for one in erased} == {sighting_pb2.Sighting.STATE_ERASED}

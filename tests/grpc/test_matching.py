@@ -43,10 +43,10 @@ from homeward.core.policy import (
     write_policy,
 )
 from homeward.matching.adapters.memory import (
-    InMemorySightingFeed,
     InMemorySightingIndex,
     InMemorySubjectIndex,
 )
+from homeward.matching.adapters.memory_feed import InMemorySightingFeed
 from homeward.matching.adapters.memory_records import InMemorySightingLedger, InMemorySubjectRecords
 from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import Box, ModelInfo, PhotoAnalysis, Template
@@ -709,8 +709,14 @@ async def test_erase_subject_answers_the_certificate_and_forgets(
     ) == (grpc.StatusCode.NOT_FOUND, Reason.SUBJECT_NOT_FOUND)
 
 
+async def photo_of(world: World, subject_id: str, photo_id: str = NOBODY) -> Any:
+    request = subjects.GetReferencePhotoRequest(subject_id=subject_id, photo_id=photo_id)
+    return await world.subjects.GetReferencePhoto(request)
+
+
 BY_SUBJECT: dict[str, Callable[[World, str], Any]] = {
     "AddReferencePhoto": add,
+    "GetReferencePhoto": photo_of,
     "GetSubject": lambda world, name: world.subjects.GetSubject(
         subjects.GetSubjectRequest(subject_id=name)
     ),
@@ -738,6 +744,32 @@ async def test_a_subject_that_is_not_there_is_not_found(world: World, rpc: str) 
 @pytest.mark.parametrize("rpc", BY_SUBJECT)
 async def test_a_subject_is_named_by_an_id(world: World, rpc: str, name: str) -> None:
     assert await refusal(BY_SUBJECT[rpc](world, name)) == FIELD
+
+
+async def test_a_reference_photograph_is_the_file_as_enrolled(
+    world: World, subject_id: str
+) -> None:
+    added = (await add(world, subject_id)).reference_photo
+
+    told = await photo_of(world, subject_id, added.photo_id)
+
+    assert (told.image, told.face_box) == (b"another", added.face_box)
+
+
+async def test_a_photograph_that_is_not_there_is_not_found(world: World, subject_id: str) -> None:
+    assert await refusal(photo_of(world, subject_id)) == (
+        grpc.StatusCode.NOT_FOUND,
+        Reason.PHOTO_NOT_FOUND,
+    )
+
+
+async def test_a_photograph_is_read_of_its_own_subject_alone(
+    world: World, subject_id: str, stated: Any
+) -> None:
+    photo = (await add(world, subject_id)).reference_photo
+    other = (await create(world, stated())).subject.subject_id
+
+    assert (await refusal(photo_of(world, other, photo.photo_id)))[1] is Reason.PHOTO_NOT_FOUND
 
 
 # MatchingService
@@ -1226,9 +1258,10 @@ async def test_watch_sightings_tells_that_a_time_has_become_uncertain(
     world.stores[-1].store._followers = followers
     watch = world.sightings.WatchSightings(sightings.WatchSightingsRequest())
     await asyncio.wait_for(followers.came.acquire(), 5)
-    await record(world, finding(time_uncertain=False), finding(time_uncertain=True))
-
-    first, second = await watch.read(), await watch.read()
+    await record(world, finding(time_uncertain=False))
+    first = await watch.read()
+    await record(world, finding(time_uncertain=True))
+    second = await watch.read()
     watch.cancel()
 
     assert first.sighting.sighting_id == second.sighting.sighting_id
@@ -1510,6 +1543,91 @@ async def erase_footage(world: World, footage_id: str) -> Any:
     return await world.sightings.EraseFootageSightings(request)
 
 
+def with_stills(found: sightings.SightingFinding, *seconds: int) -> sightings.SightingFinding:
+    """Return a finding with stills of these places in the recording; its best shot is at 10 s."""
+    for at in seconds:
+        found.sighting.stills.add(
+            offset=to_duration(timedelta(seconds=at)),
+            time=found.sighting.best_shot_time,
+            face_height_px=40,
+            face_box=types_pb2.BoundingBox(x=1, y=2, width=3, height=4),
+            quality=0.5,
+        )
+        found.stills.append(b"still %d" % at)
+    return found
+
+
+async def full_view(world: World, sighting_id: str) -> Any:
+    return await world.sightings.GetSighting(
+        sightings.GetSightingRequest(sighting_id=sighting_id, view=sightings.SIGHTING_VIEW_FULL)
+    )
+
+
+async def test_a_sighting_has_the_stills_of_its_finding_in_order(
+    world: World, finding: Any
+) -> None:
+    sighting_id = await recorded_id(world, with_stills(finding(), 9, 10, 12))
+
+    told = await full_view(world, sighting_id)
+
+    assert list(told.stills) == [b"still 9", b"still 10", b"still 12"]
+    assert told.still == b"still 10"
+    offsets = [one.offset.ToTimedelta().total_seconds() for one in told.sighting.stills]
+    assert offsets == [9, 10, 12]
+    assert told.sighting.stills[0].face_box == types_pb2.BoundingBox(x=1, y=2, width=3, height=4)
+
+
+async def test_a_finding_of_an_earlier_scanner_has_one_still(world: World, finding: Any) -> None:
+    told = await full_view(world, await recorded_id(world, finding(face_height_px=30)))
+
+    (still,) = told.sighting.stills
+    assert list(told.stills) == [b"a still"]
+    assert still.offset == told.sighting.best_shot_offset
+    assert still.time == told.sighting.best_shot_time
+    assert still.face_height_px == 30
+    assert not still.HasField("face_box")
+    assert not still.HasField("quality")
+
+
+@pytest.mark.parametrize(
+    ("stills", "field"),
+    [
+        ((10, 9), "findings[0].sighting.stills"),
+        ((10, 10), "findings[0].sighting.stills"),
+        ((9, 11), "findings[0].sighting.stills"),
+        ((10, 11, 12, 13, 14, 15, 16), "findings[0].sighting.stills"),
+    ],
+    ids=["not in order", "one twice", "without the best", "more than six"],
+)
+async def test_stills_are_of_pictures_in_order(
+    world: World, finding: Any, stills: tuple[int, ...], field: str
+) -> None:
+    assert await fields_at_fault(record(world, with_stills(finding(), *stills))) == [field]
+
+
+async def test_as_many_stills_come_as_are_described(world: World, finding: Any) -> None:
+    found = with_stills(finding(), 10, 11)
+    del found.stills[1:]
+
+    assert await fields_at_fault(record(world, found)) == ["findings[0].stills"]
+
+
+async def test_a_face_in_a_still_has_a_size(world: World, finding: Any) -> None:
+    found = with_stills(finding(), 10)
+    found.sighting.stills[0].face_box.width = 0
+
+    assert await fields_at_fault(record(world, found)) == [
+        "findings[0].sighting.stills[0].face_box"
+    ]
+
+
+async def test_a_still_has_at_most_a_mebibyte(world: World, finding: Any) -> None:
+    found = with_stills(finding(), 10, 11)
+    found.stills[1] = b"x" * (1024 * 1024 + 1)
+
+    assert await fields_at_fault(record(world, found)) == ["findings[0].stills[1]"]
+
+
 @pytest.mark.usefixtures("sighting_id")
 async def test_erase_footage_sightings_answers_how_many(world: World) -> None:
     assert (await erase_footage(world, FOOTAGE)).erased_count == 1
@@ -1609,10 +1727,67 @@ async def test_watch_sightings_names_what_was_erased_with_its_subject_and_no_mor
         sighting_pb2.Sighting(
             sighting_id=held.sighting_id,
             subject_id=held.subject_id,
-            footage_id=held.footage_id,
             state=sighting_pb2.Sighting.STATE_ERASED,
         ),
     ]
+
+
+def watch(world: World, **request: Any) -> Any:
+    return world.sightings.WatchSightings(sightings.WatchSightingsRequest(**request))
+
+
+async def test_watch_sightings_goes_on_after_a_token(world: World, finding: Any) -> None:
+    first = watch(world, send_places=True)
+    began = await asyncio.wait_for(first.read(), 5)
+    first.cancel()
+    sighting_id = await recorded_id(world, finding())
+    await confirmed(world, sighting_id)
+
+    again = [watch(world, resume_token=began.resume_token) for _ in range(2)]
+    told = [[await asyncio.wait_for(one.read(), 5) for _ in range(2)] for one in again]
+    after = watch(world, resume_token=told[0][0].resume_token)
+    second = await asyncio.wait_for(after.read(), 5)
+    for one in (*again, after):
+        one.cancel()
+
+    assert began == sightings.WatchSightingsResponse(resume_token=began.resume_token)
+    assert told[0] == told[1]
+    assert second == told[0][1]
+    assert [(one.change, one.state) for one in told[0]] == [
+        (sightings.WatchSightingsResponse.CHANGE_RECORDED, sighting_pb2.Sighting.STATE_UNREVIEWED),
+        (sightings.WatchSightingsResponse.CHANGE_REVIEWED, sighting_pb2.Sighting.STATE_CONFIRMED),
+    ]
+    assert {one.sighting.state for one in told[0]} == {sighting_pb2.Sighting.STATE_CONFIRMED}
+
+
+async def test_watch_sightings_refuses_a_token_after_which_changes_are_gone(
+    world: World, finding: Any
+) -> None:
+    first = watch(world, send_places=True)
+    began = await asyncio.wait_for(first.read(), 5)
+    first.cancel()
+    await record(world, finding())
+    world.stores[-1].store.forget(1)
+
+    assert await refusal(watch(world, resume_token=began.resume_token).read()) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        Reason.RESUME_TOKEN_EXPIRED,
+    )
+
+
+@pytest.mark.parametrize(
+    "request_fields",
+    [
+        {"resume_token": "somewhere"},
+        {"resume_token": "m" * 101},
+        {"resume_token": "memory-1", "from_oldest": True},
+    ],
+    ids=["no token", "too long", "both"],
+)
+async def test_watch_sightings_refuses_what_is_no_token(
+    world: World, request_fields: dict[str, Any]
+) -> None:
+    assert await refusal(watch(world, **request_fields).read()) == FIELD
 
 
 async def test_watch_sightings_refuses_what_is_no_subject(world: World) -> None:

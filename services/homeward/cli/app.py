@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import click
 
 from homeward.cli.errors import EXIT_CODE_HELP, CliError, ExitCode
+from homeward.cli.shared import CarryingGroup
 from homeward.core import distribution
 from homeward.core.distribution import how_to_install
 
@@ -38,6 +39,11 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.review:review",
         "Go through candidates one by one, and decide on each.",
     ),
+    "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
+    "watch": (
+        "homeward.cli.commands.watch:watch",
+        "Follow new candidates and reviews, also as a webhook.",
+    ),
     "policy": (
         "homeward.cli.commands.policy:policy",
         "Thresholds: what they are worth, and who approved them.",
@@ -46,7 +52,15 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "report": (
+        "homeward.cli.commands.report:report",
+        "Write what is published about the use of Homeward.",
+    ),
     "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "export": (
+        "homeward.cli.commands.export:export",
+        "Packages of sightings that were given out: verify one.",
+    ),
     "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
@@ -64,7 +78,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CarryingGroup):
     """Imports a command when it is used, so that the other commands start fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
@@ -139,5 +153,6 @@ def app() -> None:
     A candidate is a lead for a human reviewer, not an identification.
 
     `homeward COMMAND --help` explains a command, with examples. Commands find a local stack by
-    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses.
+    --data or HOMEWARD_DATA, and services elsewhere by --profile or their addresses. These options,
+    -o json and --timezone may stand anywhere on the line.
     """

@@ -119,7 +119,7 @@ def _show(call: Callable[[], Iterable[Response | Rebuilt]], outcome: _Outcome) -
             for _ in _updates(call, outcome):
                 done, stage = outcome.last.done_photo_count, outcome.last.stage
                 if stage == Response.STAGE_EMBEDDING:
-                    show(done, outcome.total, pace.eta(done, outcome.total))
+                    show(done, outcome.total, pace.left(done, outcome.total))
                 else:
                     show(outcome.total, outcome.total, _note(outcome.last))
     except KeyboardInterrupt:

@@ -42,7 +42,9 @@ def explained(session: Session, given: str) -> Iterator[None]:
             losses.explain(session, given, error)
             raise
         by = f" by {rejected.reviewer}" if rejected.reviewer else ""
-        when = f" at {times.utc(rejected.review_time)}" if rejected.HasField("review_time") else ""
+        when = (
+            f" at {times.shown(rejected.review_time)}" if rejected.HasField("review_time") else ""
+        )
         raise CliError(
             f"sighting {rejected.sighting_id} was rejected{by}{when}, and erased",
             exit_code=error.exit_code,
@@ -98,11 +100,11 @@ def tell_rejections(
             (
                 shown[one.subject_id],
                 one.footage_id,
-                f"{times.span(one.start_offset)} to {times.span(one.end_offset)}",
+                f"{times.position(one.start_offset)} to {times.position(one.end_offset)}",
                 _true_time(one),
-                times.utc(one.interval.end_time) if one.HasField("interval") else _NOT_KEPT,
+                times.shown(one.interval.end_time) if one.HasField("interval") else _NOT_KEPT,
                 one.reviewer or _NOT_KEPT,
-                times.utc(one.review_time) if one.HasField("review_time") else _NOT_KEPT,
+                times.shown(one.review_time) if one.HasField("review_time") else _NOT_KEPT,
             )
             for one in found
         ],

@@ -70,6 +70,11 @@ def summary(sighting: sighting_pb2.Sighting) -> str:
     return f"by {each}" if each else ""
 
 
+def latest(sighting: sighting_pb2.Sighting) -> str:
+    """Return who has judged a sighting last; empty where that is not told."""
+    return given(sighting)[-1].reviewer if given(sighting) else "unknown"
+
+
 def outcome(sighting: sighting_pb2.Sighting, decision: str) -> str:
     """Return what came of a decision.
 
@@ -79,9 +84,11 @@ def outcome(sighting: sighting_pb2.Sighting, decision: str) -> str:
     """
     name = f"Sighting {sighting.sighting_id}"
     if sighting.state != sighting_pb2.Sighting.STATE_AWAITING_SECOND:
-        by = " and ".join(confirmers(sighting))
         confirmed = sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED
-        return f"{name} is {state(sighting)}{f' by {by}' if confirmed and by else ''}."
+        by = " and ".join(
+            confirmers(sighting) if confirmed else [one.reviewer for one in given(sighting)]
+        )
+        return f"{name} is {state(sighting)}{f', by {by}' if by else ''}."
     by = " and ".join(confirmers(sighting))
     awaited = f"It awaits the decision of {_awaited(sighting)}."
     if decision == "confirm":
@@ -93,11 +100,11 @@ def kept(sighting: sighting_pb2.Sighting) -> str:
     """Return how long a sighting is kept."""
     if sighting.state == sighting_pb2.Sighting.STATE_CONFIRMED:
         return "with the subject"
-    return f"until {times.utc(sighting.delete_time)}, unless it is confirmed before"
+    return f"until {times.shown(sighting.delete_time)}, unless it is confirmed before"
 
 
 def _by(review: sighting_pb2.Review) -> str:
-    return f"{review.reviewer}, {times.utc(review.review_time)}"
+    return f"{review.reviewer}, {times.shown(review.review_time)}"
 
 
 def _awaited(sighting: sighting_pb2.Sighting) -> str:

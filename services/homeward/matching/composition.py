@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from homeward.core import inventory
+from homeward.matching.exports.sealing import Exports
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import FaceAnalyzer, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild
@@ -16,13 +17,16 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import ReviewRules
+from homeward.matching.sightings.feed import SightingFeed
+from homeward.matching.sightings.following import SightingFollowing
 from homeward.matching.sightings.kept import KeptSightings
 from homeward.matching.sightings.leases import ReviewLeases
 from homeward.matching.sightings.leasing import SightingLeasing
 from homeward.matching.sightings.ledger import SightingLedger
 from homeward.matching.sightings.lost import LostSightings
-from homeward.matching.sightings.ports import SightingFeed, SightingIndex
+from homeward.matching.sightings.ports import SightingIndex
 from homeward.matching.sightings.record import SightingRecording
 from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.review import SightingReview
@@ -37,6 +41,7 @@ from homeward.matching.subjects.object_erasures import ObjectErasures
 from homeward.matching.subjects.photos import SubjectPhotos
 from homeward.matching.subjects.records import (
     SubjectRecords,
+    case_of,
     count_enrolled,
     is_open,
     subjects_of_cases,
@@ -81,6 +86,8 @@ class Stores:
     """The same, to be read."""
     signer: Signer | None = None
     """Signs checkpoints of it, and use records."""
+    candidates: CandidateCounts | None = None
+    """Counts candidates; None counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +121,11 @@ class UseCases:
     review: SightingReview
     leasing: SightingLeasing
     withdrawal: ReviewWithdrawal
+    following: SightingFollowing
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
+    exports: Exports
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -129,7 +138,9 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         ledger=stores.ledger,
         stills=Stills(stores.evidence),
         feed=stores.feed,
+        case_of=partial(case_of, stores.records),
         clock=clock,
+        counts=stores.candidates,
     )
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
@@ -163,9 +174,18 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         review=review,
         leasing=leasing,
         withdrawal=withdrawal,
+        following=SightingFollowing(kept, stores.records),
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
+        exports=Exports(
+            subjects=stores.records,
+            photos=stores.photos,
+            policies=policies,
+            events=stores.events,
+            signer=stores.signer,
+            clock=clock,
+        ),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(

@@ -25,6 +25,7 @@ from homeward.matching.compare import match
 from homeward.matching.composition import Stores, UseCases
 from homeward.matching.convert import enrolment as convert_enrolment
 from homeward.matching.convert import findings as convert_findings
+from homeward.matching.convert import following as convert_following
 from homeward.matching.convert import ids as convert_ids
 from homeward.matching.convert import leases as convert_leases
 from homeward.matching.convert import policies as convert_policies
@@ -35,6 +36,7 @@ from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
 from homeward.matching.convert import use_records as convert_use_records
+from homeward.matching.exports.servicer import ExportServicer
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -92,6 +94,17 @@ class SubjectServicer(subject_service_pb2_grpc.SubjectServiceServicer):
         unusable = await self._subjects.unusable([held.value])
         return subject_service_pb2.GetSubjectResponse(
             subject=convert_subjects.to_subject(held, unusable=unusable)
+        )
+
+    async def GetReferencePhoto(
+        self, request: subject_service_pb2.GetReferencePhotoRequest, _: Context
+    ) -> subject_service_pb2.GetReferencePhotoResponse:
+        photo, image = await self._subjects.reference(
+            wire.uuid_text(request.subject_id, "subject_id"),
+            wire.uuid_text(request.photo_id, "photo_id"),
+        )
+        return subject_service_pb2.GetReferencePhotoResponse(
+            image=image, face_box=convert_subjects.to_box(photo.face_box)
         )
 
     async def ListSubjects(
@@ -218,6 +231,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
         self._review = use_cases.review
         self._leasing = use_cases.leasing
         self._withdrawal = use_cases.withdrawal
+        self._following = use_cases.following
         self._upkeep = use_cases.upkeep
         self._scan_erasure = use_cases.scan_erasure
         self._use_records = use_cases.use_records
@@ -247,6 +261,7 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
             boxes = [p.face_box for p in subject.photos if p.photo_id == sighting.photo_id]
             photo = await self._subjects.photo(sighting.subject_id, sighting.photo_id)
             response.still = await self._review.still(sighting) or b""
+            response.stills.extend(await self._review.stills(sighting))
             response.reference_photo = photo or b""
             if boxes:
                 response.reference_face_box.CopyFrom(convert_subjects.to_box(boxes[0]))
@@ -386,13 +401,15 @@ class SightingServicer(sighting_service_pb2_grpc.SightingServiceServicer):
     async def WatchSightings(
         self, request: sighting_service_pb2.WatchSightingsRequest, _: Context
     ) -> AsyncIterator[sighting_service_pb2.WatchSightingsResponse]:
-        wanted = convert_ids.scope_from(request.subject_ids, "subject_ids")
-        async with aclosing(self._review.follow()) as changes:
+        following = self._following.follow(
+            convert_following.place_from(request),
+            from_oldest=request.from_oldest,
+            subject_ids=convert_ids.scope_from(request.subject_ids, "subject_ids"),
+        )
+        async with aclosing(following) as changes:
             async for change in changes:
-                if not wanted or change.subject_id in wanted:
-                    yield sighting_service_pb2.WatchSightingsResponse(
-                        sighting=convert_sightings.to_change(change, self._review.rules)
-                    )
+                if request.send_places or not isinstance(change, str):
+                    yield convert_following.to_followed(change, self._review.rules)
 
 
 class RetentionServicer(retention_service_pb2_grpc.RetentionServiceServicer):
@@ -460,4 +477,5 @@ def services(use_cases: UseCases, stores: Stores, clock: Clock) -> list[Service]
             retention_service_pb2_grpc.add_RetentionServiceServicer_to_server,
             RetentionServicer(use_cases.retention, use_cases.certificates, stores.records),
         ),
+        ExportServicer(use_cases.exports, use_cases.review).service(),
     ]

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     SUBJECT_CLOSED = auto()
     PHOTO_REFUSED = auto()
     PHOTO_LIMIT = auto()
+    PHOTO_NOT_FOUND = auto()
     NO_OPEN_SUBJECTS = auto()
     SIGHTING_NOT_FOUND = auto()
     SIGHTING_NOT_CONFIRMED = auto()
@@ -70,6 +71,7 @@ class Reason(StrEnum):
     REVIEWER_IS_REQUESTER = auto()
     SIGHTING_LEASED = auto()
     REVIEW_STANDS = auto()
+    RESUME_TOKEN_EXPIRED = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
@@ -82,6 +84,7 @@ class Reason(StrEnum):
     CASE_NOT_ASSIGNED = auto()
     PURPOSE_REQUIRED = auto()
     OWN_SCAN = auto()
+    CLIP_TOO_LONG = auto()
 
 
 @dataclass(frozen=True, slots=True)

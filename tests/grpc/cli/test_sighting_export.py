@@ -155,7 +155,7 @@ def test_an_export_says_so_when_nobody_knows_the_digest_any_more(
 @pytest.mark.parametrize(
     ("figures", "state"),
     [
-        (worth(approved=False), "NOT APPROVED: found in evaluation mode, nobody may act on it"),
+        (worth(approved=False), "NOT APPROVED: found in evaluation mode; do not act on it"),
         (None, "unknown: an earlier version of Homeward found it, and did not tell; do not act on"),
     ],
 )

@@ -88,7 +88,7 @@ def _show(
                 one.name,
                 str(one.count),
                 size(one.size_bytes) if one.HasField("size_bytes") else "",
-                times.utc(one.oldest_time) if one.HasField("oldest_time") else "",
+                times.shown(one.oldest_time) if one.HasField("oldest_time") else "",
                 str(one.overdue_count),
             )
             for one in held
@@ -115,7 +115,7 @@ def _show(
                 "bytes of erased templates",
                 "in files that the next sweep rebuilds" if people.rebuild_due else "none",
             ),
-            ("report of", times.utc(footage.report_time)),
+            ("report of", times.shown(footage.report_time)),
         ]
     )
 
@@ -123,7 +123,7 @@ def _show(
 def _counted(footage: footage_service_pb2.GetRetentionReportResponse) -> str:
     if not footage.HasField("count_time"):
         return "for this report"
-    since = f"at {times.utc(footage.count_time)} or later"
+    since = f"at {times.shown(footage.count_time)} or later"
     changed = (
         f"; of {footage.uncounted_days} days of cameras more has come or gone since"
         if footage.uncounted_days

@@ -10,8 +10,8 @@ import click
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import terminal
-from homeward.cli.commands.subject import full_subject_id
 from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.review import batch as batches
 from homeward.cli.review import keyboard

@@ -12,7 +12,8 @@ from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import reviews, terminal
 from homeward.cli.errors import CallError, CliError, ExitCode
-from homeward.cli.options import Session, begins_uuid, full_id
+from homeward.cli.ids import begins_uuid, full_id
+from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.review.deciding import Desk
 

@@ -73,7 +73,7 @@ def key() -> str:
 def line(question: str) -> str:
     """Return a line that is typed."""
     with typing():
-        return terminal.ask_line(question)
+        return terminal.ask_for(question, required=False)
 
 
 def answer(query: str) -> str:

@@ -205,7 +205,7 @@ class Walk:
     def _look_again(self, rejected: Decided) -> None:
         """Offer to search the stretch of a rejected sighting again."""
         sighting = rejected.sighting
-        subject, begin = sighting.subject_id, times.utc(sighting.interval.start_time)
+        subject, begin = sighting.subject_id, times.shown(sighting.interval.start_time)
         terminal.tell(
             f"The rejection of sighting {sighting.sighting_id} cannot be taken back: it is erased."
             f" Its recording can be searched again there (camera {sighting.camera_id}, {begin});"

@@ -26,8 +26,10 @@ from homeward.ingestion.scan.ports import (
     FaceImages,
     Matcher,
     SightingDraft,
+    Still,
 )
 from homeward.ingestion.scan.shots import Appearance, Shot, Shots, appearances
+from homeward.ingestion.scan.stills import StillMaker, draft_stills
 from homeward.ingestion.scan.task import SegmentTask
 from homeward.ingestion.scan.tracking import Track
 from homeward.ingestion.scan_metrics import stage
@@ -81,6 +83,8 @@ class Likeness:
     """Number of the picture that is most alike; the best one, when only the fused template is."""
     shot_score: float | None
     """Score of that picture alone, when it is at or above the threshold."""
+    scores: tuple[float | None, ...]
+    """Of each picture alone, likewise."""
 
 
 def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[Likeness]:
@@ -99,14 +103,21 @@ def combined(fused: Sequence[Match], single: Sequence[Sequence[Match]]) -> list[
             held = shots.get(match.subject_id)
             if held is None or match.score > held[0].score:
                 shots[match.subject_id] = (match, number)
+    scores = {
+        name: tuple(
+            next((one.score for one in matches if one.subject_id == name), None)
+            for matches in single
+        )
+        for name in {*shots, *(match.subject_id for match in fused)}
+    }
     best = {match.subject_id: match for match in fused}
     for match, _ in shots.values():
         if match.subject_id not in best or match.score > best[match.subject_id].score:
             best[match.subject_id] = match
     likenesses = [
-        Likeness(match, shots[name][1], shots[name][0].score)
+        Likeness(match, shots[name][1], shots[name][0].score, scores[name])
         if name in shots
-        else Likeness(match, 0, None)
+        else Likeness(match, 0, None, scores[name])
         for name, match in best.items()
     ]
     return sorted(likenesses, key=lambda one: -one.match.score)
@@ -174,7 +185,7 @@ class Comparer:
 
     Args:
         faces: Embeds.
-        images: Makes stills, in a thread of `executor`.
+        images: Cuts faces out and makes stills, in a thread of `executor`.
         matcher: Compares, and records sightings.
         executor: Threads.
     """
@@ -186,6 +197,7 @@ class Comparer:
         self._images = images
         self._matcher = matcher
         self._executor = executor
+        self._stills = StillMaker(images=images, executor=executor)
 
     async def compare(self, task: SegmentTask, tracks: Sequence[Track[Shots]]) -> Compared:
         """Compare tracks that have ended; return the result for the segment."""
@@ -208,7 +220,7 @@ class Comparer:
         """Forget tracks that are clearly like nobody, and compare the others with all pictures."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         glimpsed = [shot for shots in glimpses for shot in shots]
-        known = await self._embedded(glimpsed)
+        known = await self.embedded(glimpsed)
         people = [
             _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
         ]
@@ -218,7 +230,7 @@ class Comparer:
         closer = [track for track, more in zip(comparable, promising, strict=True) if more]
         tried = {id(shot) for shot in glimpsed}
         rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
-        await self._compare_closely(task, closer, known | await self._embedded(rest), compared)
+        await self._compare_closely(task, closer, known | await self.embedded(rest), compared)
 
     async def _promising(
         self, task: SegmentTask, people: Sequence[Sequence[Appearance]]
@@ -256,12 +268,12 @@ class Comparer:
         alike = [
             (one, likenesses) for one, likenesses in zip(found, ranked, strict=True) if likenesses
         ]
-        rivals = await self._rivals([one for one, _ in alike])
+        appearances_alike = [one for one, _ in alike]
+        rivals = await self._rivals(appearances_alike)
+        stills = await self._stills.make(appearances_alike)
         drafts = [
-            await self._executor.run(
-                self._draft, task, one, likeness, nearest_other(likeness, near), policy
-            )
-            for (one, likenesses), near in zip(alike, rivals, strict=True)
+            _draft(task, Candidacy(one, likeness, nearest_other(likeness, near), pictures), policy)
+            for (one, likenesses), near, pictures in zip(alike, rivals, stills, strict=True)
             for likeness in likenesses[:MOST_LISTED]
         ]
         recorded = await self._recorded(drafts)
@@ -288,7 +300,7 @@ class Comparer:
         """Return the other subjects that candidates nearly match, among all open subjects."""
         return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
 
-    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
+    async def embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
         """Return the templates of pictures, by the pictures' identities.
 
         Landmarks are detected again on a close-up of the face at full resolution. So the same
@@ -348,36 +360,43 @@ class Comparer:
             raise footage_not_found(drafts[0].footage.footage_id)
         return recorded
 
-    def _draft(
-        self,
-        task: SegmentTask,
-        appearance: Appearance,
-        likeness: Likeness,
-        rival_score: float | None,
-        policy: MatchPolicy,
-    ) -> SightingDraft:
-        shot = appearance.shots[likeness.shot]
-        # Somebody is in view until the picture after the last one that shows them.
-        end = task.timeline.end_of(appearance.end)
-        assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
-        assert end <= task.footage.media.duration, "a sighting lies inside the recording"
-        return SightingDraft(
-            scan_id=task.scan_id,
-            footage=task.footage,
-            match=likeness.match,
-            best_shot_score=likeness.shot_score,
-            rival_score=rival_score,
-            policy=policy,
-            true_start=task.segment.true_start,
-            start=appearance.start,
-            end=end,
-            best_shot=shot.offset,
-            face_height_px=shot.box.height,
-            template=appearance.fused,
-            still=self._images.still(shot.portrait),
-            include_rejected_before=task.include_rejected_before,
-            requester=task.requester,
-        )
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidacy:
+    """An appearance that is alike to a subject."""
+
+    appearance: Appearance
+    likeness: Likeness
+    rival_score: float | None
+    """Of whoever else is most alike, see `nearest_other`."""
+    stills: Sequence[Still]
+    """Of its pictures."""
+
+
+def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDraft:
+    appearance, likeness = one.appearance, one.likeness
+    shot = appearance.shots[likeness.shot]
+    # Somebody is in view until the picture after the last one that shows them.
+    end = task.timeline.end_of(appearance.end)
+    assert timedelta() <= appearance.start <= shot.offset <= end, "a sighting holds its still"
+    assert end <= task.footage.media.duration, "a sighting lies inside the recording"
+    return SightingDraft(
+        scan_id=task.scan_id,
+        footage=task.footage,
+        match=likeness.match,
+        best_shot_score=likeness.shot_score,
+        rival_score=one.rival_score,
+        policy=policy,
+        true_start=task.segment.true_start,
+        start=appearance.start,
+        end=end,
+        best_shot=shot.offset,
+        face_height_px=shot.box.height,
+        template=appearance.fused,
+        stills=draft_stills(appearance, one.stills, likeness.scores),
+        include_rejected_before=task.include_rejected_before,
+        requester=task.requester,
+    )
 
 
 class Comparisons:

@@ -136,6 +136,23 @@ class FaceFinder(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class DraftStill:
+    """A still of somebody, everybody else unrecognisable."""
+
+    offset: timedelta
+    score: float | None
+    """Of its picture alone; None when below the threshold."""
+    face_height_px: float
+    """Pixels of the recording."""
+    face: Box
+    """Pixels of the still."""
+    quality: float
+    """In [0, 1]; higher is better."""
+    picture: bytes
+    """JPEG."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SightingDraft:
     """What a scan found, to be recorded as a sighting."""
@@ -154,8 +171,8 @@ class SightingDraft:
     best_shot: timedelta
     face_height_px: float
     template: Template
-    still: bytes
-    """JPEG of the person, every other face blurred."""
+    stills: tuple[DraftStill, ...]
+    """In order of time; that of `best_shot` is among them."""
     include_rejected_before: datetime | None = None
     """Record the finding even if a reviewer rejected a sighting there before this time."""
     requester: str = ""
@@ -237,6 +254,16 @@ class Closeup:
     top: float
     scale: float
     """Its pixels per pixel of that picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A picture of somebody to look at."""
+
+    picture: bytes
+    """JPEG, everybody else unrecognisable."""
+    face: Box
+    """Of the person, pixels of the picture."""
 
 
 class Work(Protocol):
@@ -393,5 +420,5 @@ class FaceImages(Protocol):
     def quality(self, aligned: NDArray[np.uint8], face: Face) -> float:
         """Return how well an aligned face serves recognition, in [0, 1]; higher is better."""
 
-    def still(self, portrait: Portrait) -> bytes:
-        """Return the JPEG of a person, with every other face blurred."""
+    def still(self, portrait: Portrait) -> Still:
+        """Return the still of a person, with every other face blurred."""

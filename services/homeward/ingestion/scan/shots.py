@@ -67,6 +67,10 @@ class Shots:
         """The pictures, best first."""
         return sorted(self._held.values(), key=lambda shot: (-shot.quality, shot.offset))
 
+    def clear(self) -> None:
+        """Let go of all pictures."""
+        self._held.clear()
+
     def wants(self, offset: timedelta, quality: float) -> bool:
         """Tell whether a picture of this quality would be kept."""
         held = self._held.get(offset // self.window)

@@ -186,6 +186,10 @@ class InMemorySightingLedger:
             if scan_id in span.scan_ids
         ]
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+        return [(key, span) for key, spans in self._spans.items() for span in spans]
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
         left = without_finder(scan_id, self._spans.pop(key, ()))

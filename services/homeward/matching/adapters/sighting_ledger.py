@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +26,7 @@ from homeward.matching.sightings.ledger import (
 from homeward.matching.sightings.spans import Placement, Span, place
 from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.servicekit import records
-from homeward.servicekit.keyvalue import KeyValueStore, edit
+from homeward.servicekit.keyvalue import ConflictError, KeyValueStore, edit
 
 _Spans = tuple[Span, ...]
 
@@ -185,18 +186,21 @@ class KeyValueSightingLedger:
             if scan_id in span.scan_ids
         ]
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+        return [(key, span) for key, spans in await self._ledgers((), ()) for span in spans]
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
-        left: _Spans = ()
-
-        async def change(value: bytes | None) -> bytes | None:
-            nonlocal left
-            left = without_finder(scan_id, records.decode(value, _Spans)) if value else ()
-            return records.encode(left) if value else None
-
-        await edit(self._store, _name(key), change)
-        if not left:
-            await self.erase(key)
+        name = _name(key)
+        while (entry := await self._store.get(name)) is not None:
+            left = without_finder(scan_id, records.decode(entry.value, _Spans))
+            with suppress(ConflictError):  # another scan's write came first, and stays
+                if not left:
+                    await self._store.erase(name, revision=entry.revision)
+                elif (value := records.encode(left)) != entry.value:
+                    await self._store.update(name, value, revision=entry.revision)
+                return
 
     async def keys(self) -> frozenset[LedgerKey]:
         """Return whose ledgers there are."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from itertools import pairwise
 
+from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.common import convert as common_convert
 from homeward.core.inventory import backstop_time
 from homeward.matching.convert.ids import footage_id_from
 from homeward.matching.convert.probes import template_from
-from homeward.matching.sightings.model import Finding, Sighting
+from homeward.matching.gallery.model import Box
+from homeward.matching.sightings.model import MOST_STILLS, Finding, Sighting, SightingStill
 from homeward.servicekit import wire
 from homeward.servicekit.errors import invalid_field
 
@@ -35,8 +38,7 @@ def findings_from(
 def _finding_from(
     finding: sighting_service_pb2.SightingFinding, path: str, *, now: datetime
 ) -> Finding:
-    if not 1 <= len(finding.still) <= MAX_STILL_BYTES:
-        raise invalid_field(f"{path}.still", f"must have 1 to {MAX_STILL_BYTES} bytes")
+    _require_still(finding.still, f"{path}.still")
     template = template_from(finding.template, f"{path}.template")
     sighting = _sighting_from(
         finding.sighting, f"{path}.sighting", model_digest=template.model_digest, now=now
@@ -53,7 +55,7 @@ def _finding_from(
     return Finding(
         sighting,
         template,
-        finding.still,
+        _pictures_from(finding, path),
         include_rejected_before=before,
         still_until=until,
         received=received,
@@ -108,7 +110,59 @@ def _sighting_from(
         if sighting.HasField("clock_offset")
         else None,
         requesters=_requesters_from(sighting, at),
+        stills=_stills_from(sighting, at),
     )
+
+
+def _pictures_from(finding: sighting_service_pb2.SightingFinding, path: str) -> tuple[bytes, ...]:
+    """Return the bytes of a finding's stills; earlier scanners send one."""
+    if len(finding.stills) != len(finding.sighting.stills):
+        raise invalid_field(f"{path}.stills", "must be as many as sighting.stills")
+    for index, still in enumerate(finding.stills):
+        _require_still(still, f"{path}.stills[{index}]")
+    return tuple(finding.stills) or (finding.still,)
+
+
+def _require_still(still: bytes, path: str) -> None:
+    if not 1 <= len(still) <= MAX_STILL_BYTES:
+        raise invalid_field(path, f"must have 1 to {MAX_STILL_BYTES} bytes")
+
+
+def _stills_from(sighting: sighting_pb2.Sighting, at: str) -> tuple[SightingStill, ...]:
+    wire.count_between(len(sighting.stills), f"{at}.stills", least=0, most=MOST_STILLS)
+    stills = tuple(
+        _still_from(still, f"{at}.stills[{index}]") for index, still in enumerate(sighting.stills)
+    )
+    offsets = [still.offset for still in stills]
+    if any(one >= other for one, other in pairwise(offsets)):
+        raise invalid_field(f"{at}.stills", "must be in order of time, each of another picture")
+    best = wire.from_duration(sighting.best_shot_offset, f"{at}.best_shot_offset")
+    if stills and best not in offsets:
+        raise invalid_field(f"{at}.stills", "must have that of best_shot_offset among them")
+    return stills
+
+
+def _still_from(still: sighting_pb2.SightingStill, at: str) -> SightingStill:
+    for name in ("offset", "time"):
+        wire.require(still, name, f"{at}.{name}")
+    return SightingStill(
+        offset=wire.from_duration(still.offset, f"{at}.offset"),
+        time=wire.from_timestamp(still.time, f"{at}.time"),
+        score=_score_from(still.score, f"{at}.score") if still.HasField("score") else None,
+        face_height_px=still.face_height_px,
+        face_box=_box_from(still.face_box, f"{at}.face_box")
+        if still.HasField("face_box")
+        else None,
+        quality=wire.number_between(still.quality, f"{at}.quality", least=0, most=1)
+        if still.HasField("quality")
+        else None,
+    )
+
+
+def _box_from(box: types_pb2.BoundingBox, path: str) -> Box:
+    if not (box.width > 0 and box.height > 0):
+        raise invalid_field(path, "must have a width and a height of more than 0")
+    return Box(box.x, box.y, box.width, box.height)
 
 
 def _requesters_from(sighting: sighting_pb2.Sighting, at: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from homeward.api.matching.v1 import (
 )
 from homeward.common import convert as common_convert
 from homeward.matching.convert.ids import MAX_SCOPE, scope_from
+from homeward.matching.convert.subjects import to_box
 from homeward.matching.sightings import deciding
 from homeward.matching.sightings.blind import as_told
 from homeward.matching.sightings.deciding import ReviewRules
@@ -18,10 +19,10 @@ from homeward.matching.sightings.lost import Lost
 from homeward.matching.sightings.model import (
     Decision,
     Disposition,
-    ErasedSighting,
     Review,
     Sighting,
     SightingState,
+    SightingStill,
 )
 from homeward.matching.sightings.ports import SightingCursor, SightingFilter
 from homeward.servicekit import wire
@@ -31,7 +32,7 @@ from homeward.servicekit.paging import invalid_token
 MOST_LOST = 1000
 """Lost sightings that are named; all are counted."""
 
-_SIGHTING_STATES = {
+SIGHTING_STATES = {
     SightingState.UNREVIEWED: sighting_pb2.Sighting.STATE_UNREVIEWED,
     SightingState.CONFIRMED: sighting_pb2.Sighting.STATE_CONFIRMED,
     SightingState.REJECTED: sighting_pb2.Sighting.STATE_REJECTED,
@@ -92,7 +93,7 @@ def to_sighting(held: Sighting, rules: ReviewRules, *, reader: str = "") -> sigh
         policy_id=sighting.policy_id,
         model_digest=sighting.model_digest,
         face_height_px=sighting.face_height_px,
-        state=_SIGHTING_STATES[sighting.state],
+        state=SIGHTING_STATES[sighting.state],
         review=_to_review(sighting.review) if sighting.review else None,
         create_time=wire.to_timestamp(sighting.create_time),
         delete_time=None if confirmed else wire.to_timestamp(sighting.delete_time),
@@ -113,6 +114,18 @@ def to_sighting(held: Sighting, rules: ReviewRules, *, reader: str = "") -> sigh
         if awaited
         else None,
         reviews_withheld=sighting != held,
+        stills=map(_to_still, sighting.given_stills),
+    )
+
+
+def _to_still(still: SightingStill) -> sighting_pb2.SightingStill:
+    return sighting_pb2.SightingStill(
+        offset=wire.to_duration(still.offset),
+        time=wire.to_timestamp(still.time),
+        score=still.score,
+        face_height_px=still.face_height_px,
+        face_box=to_box(still.face_box) if still.face_box else None,
+        quality=still.quality,
     )
 
 
@@ -125,23 +138,11 @@ def _to_review(review: Review) -> sighting_pb2.Review:
     )
 
 
-def to_change(change: Sighting | ErasedSighting, rules: ReviewRules) -> sighting_pb2.Sighting:
-    """Return a sighting that changed as protobuf has it; of an erased one its ids."""
-    if isinstance(change, Sighting):
-        return to_sighting(change, rules)
-    return sighting_pb2.Sighting(
-        sighting_id=change.sighting_id,
-        subject_id=change.subject_id,
-        footage_id=change.footage_id,
-        state=sighting_pb2.Sighting.STATE_ERASED,
-    )
-
-
 def states_from(
     states: Collection[sighting_pb2.Sighting.State.ValueType],
 ) -> frozenset[SightingState]:
     """Return the states of a filter; empty for any."""
-    known = {value: state for state, value in _SIGHTING_STATES.items()}
+    known = {value: state for state, value in SIGHTING_STATES.items()}
     for index, value in enumerate(states):
         if value not in known:
             raise invalid_field(f"states[{index}]", "is not a state")

@@ -140,6 +140,9 @@ class SightingLedger(Protocol):
     async def found_by(self, scan_id: str) -> list[tuple[LedgerKey, Span]]:
         """Return the spans that a scan found, alone or not."""
 
+    async def spans(self) -> list[tuple[LedgerKey, Span]]:
+        """Return all spans, rejected ones included."""
+
     async def forget_scan(self, key: LedgerKey, scan_id: str) -> None:
         """Erase the spans of a ledger that a scan alone found, and that it found the others."""
 

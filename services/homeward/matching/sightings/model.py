@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 
 from homeward.core.policy import PolicyFigures
-from homeward.matching.gallery.model import Template
+from homeward.matching.gallery.model import Box, Template
+
+MOST_STILLS = 6
+"""Stills of a sighting."""
 
 
 class SightingState(StrEnum):
@@ -64,6 +67,22 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
+class SightingStill:
+    """What is known of a still of a sighting; its bytes are in the store of evidence."""
+
+    offset: timedelta
+    time: datetime
+    score: float | None
+    """Of its picture alone; None when below the threshold."""
+    face_height_px: float
+    """Pixels of the recording."""
+    face_box: Box | None = None
+    """The person's face, pixels of the still; None when an earlier version of Homeward found it."""
+    quality: float | None = None
+    """In [0, 1]; higher is better. None when an earlier version of Homeward found it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A place and time at which somebody alike to a subject was in view."""
 
@@ -110,6 +129,21 @@ class Sighting:
     wrote `review` alone: see `given_reviews`."""
     requesters: tuple[str, ...] = ()
     """Who asked for the scans that found it, as far as is known."""
+    stills: tuple[SightingStill, ...] = ()
+    """In order of time, `MOST_STILLS` at most, that of the best shot among them. An earlier version
+    of Homeward kept one, and nothing here: see `given_stills`."""
+
+    @property
+    def given_stills(self) -> tuple[SightingStill, ...]:
+        """Its stills, whichever version found it."""
+        return self.stills or (
+            SightingStill(
+                self.best_shot_offset,
+                self.best_shot_time,
+                self.best_shot_score,
+                self.face_height_px,
+            ),
+        )
 
     @property
     def given_reviews(self) -> tuple[Review, ...]:
@@ -128,7 +162,6 @@ class ErasedSighting:
 
     sighting_id: str
     subject_id: str
-    footage_id: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,8 +170,9 @@ class Finding:
 
     sighting: Sighting
     template: Template
-    still: bytes
-    """JPEG, every other face blurred."""
+    stills: tuple[bytes, ...]
+    """JPEG files, of its sighting's `given_stills`, in their order; everybody else is
+    unrecognisable in them."""
     include_rejected_before: datetime | None = None
     """Record it even where a sighting was rejected before then."""
     still_until: datetime | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
+from homeward.matching.sightings.feed import ChangeKind
+from homeward.matching.sightings.joining import ChosenStill, chosen_stills, pictures_of
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.ledger import Stretch
 from homeward.matching.sightings.model import (
@@ -16,6 +18,7 @@ from homeward.matching.sightings.model import (
 )
 from homeward.matching.sightings.refused import RefusedScans
 from homeward.matching.sightings.spans import Placement, Span
+from homeward.matching.sightings.stills import keys_by_offset
 
 CLEARLY_BETTER = 0.01
 """Least gain in score by which a finding replaces the picture of a sighting; the score is the best
@@ -135,6 +138,8 @@ class SightingRecording:
         best = max(comparable, key=lambda part: part.score, default=finding.sighting)
         if finding.sighting.score - best.score >= CLEARLY_BETTER or best.still_gone:
             best = finding.sighting
+        there = [part for part in comparable if not part.still_gone]
+        chosen = chosen_stills(best, [*there, finding.sighting])
         first = min(known, key=lambda part: part.create_time) if known else None
         vouched = _vouched(replace(best, score=score), finding.sighting)
         joined = replace(
@@ -148,24 +153,58 @@ class SightingRecording:
             rival_score=_rival_score(best, finding.sighting),
             time_uncertain=_time_uncertain(*known, finding.sighting),
             requesters=each_once(placement.span.requesters, *(one.requesters for one in known)),
+            stills=tuple(one.still for one in chosen),
         )
-        if joined == held:
+        if joined == held and placement.span.recorded:
             return joined
+        joined = await self._with_pictures(joined, held, chosen, finding)
         if best is held:
             await self._kept.index.update(joined)
         else:
             found = best is finding.sighting
-            still = finding.still if found else await self._kept.stills.get(best)
-            template = (
-                finding.template if found else await self._kept.index.template(best.sighting_id)
+            await self._kept.index.put(
+                joined,
+                finding.template if found else await self._kept.index.template(best.sighting_id),
             )
-            if still is None:  # the store has removed it by itself
-                joined = replace(joined, still_gone=True)
-            else:
-                await self._kept.stills.put(joined, still, until=finding.still_until)
-            await self._kept.index.put(joined, template)
-        await self._kept.feed.publish(joined)
+        if held is not None:
+            await self._kept.stills.delete_unnamed(joined)
+        # Again if a recording broke off that nobody may have heard of.
+        is_new = held is None or not placement.span.recorded
+        await self._kept.tell(ChangeKind.RECORDED if is_new else ChangeKind.ALTERED, joined)
         return joined
+
+    async def _with_pictures(
+        self,
+        joined: Sighting,
+        held: Sighting | None,
+        chosen: Sequence[ChosenStill],
+        finding: Finding,
+    ) -> Sighting:
+        """Write the stills of joined findings that are new, or have another name now.
+
+        What the sighting named before stays until the sighting is written.
+
+        Returns:
+            The sighting without those stills that the store has removed by itself.
+        """
+        known = keys_by_offset(held) if held is not None else {}
+        names = keys_by_offset(joined)
+        new = [
+            one
+            for one in chosen
+            if one.source is not held or names[one.still.offset] != known[one.still.offset]
+        ]
+        pictures = await pictures_of(new, finding, self._kept.stills)
+        await self._kept.stills.put(joined, pictures, until=finding.still_until)
+        gone = {one.still.offset for one in new}.difference(pictures)
+        best = joined.best_shot_offset
+        return replace(
+            joined,
+            still_gone=best in gone,
+            stills=tuple(
+                one for one in joined.stills if one.offset == best or one.offset not in gone
+            ),
+        )
 
     async def _vouch(self, decided: Sighting, again: Sighting) -> Sighting | None:
         """Let a decided sighting rest on an approved policy, once it is found by one.
@@ -186,7 +225,7 @@ class SightingRecording:
         if resting == decided:
             return decided
         await self._kept.index.update(resting)
-        await self._kept.feed.publish(resting)
+        await self._kept.tell(ChangeKind.ALTERED, resting)
         return await self._kept.as_decided(resting)
 
 

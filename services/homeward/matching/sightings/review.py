@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 
 from homeward.matching.sightings.deciding import (
@@ -13,13 +12,13 @@ from homeward.matching.sightings.deciding import (
     span_of_sighting,
     with_decisions,
 )
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.leases import ReviewLeases
 from homeward.matching.sightings.ledger import RejectedSpan
 from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import (
     Decision,
-    ErasedSighting,
     Review,
     Sighting,
     SightingState,
@@ -82,6 +81,10 @@ class SightingReview:
     async def still(self, sighting: Sighting) -> bytes | None:
         """Return the still of a sighting, a JPEG file, or None when it is gone."""
         return await self._kept.stills.get(sighting)
+
+    async def stills(self, sighting: Sighting) -> list[bytes]:
+        """Return the JPEG files of `given_stills`; empty bytes for those that are gone."""
+        return [await self._kept.stills.of(sighting, one) or b"" for one in sighting.given_stills]
 
     async def page(
         self, which: SightingFilter, *, size: int, after: SightingCursor | None = None
@@ -206,20 +209,6 @@ class SightingReview:
         _require_exportable(sighting, unapproved=unapproved)
         return sighting
 
-    async def follow(self) -> AsyncGenerator[Sighting | ErasedSighting, None]:
-        """Yield sightings as they are recorded, reviewed and erased, from now on."""
-        told = set(await self._visible() or ())
-        async with aclosing(self._kept.feed.follow()) as changes:
-            async for change in changes:
-                visible = await self._visible()
-                if visible is not None:
-                    # With its subject it goes from the records: who was told of it hears that.
-                    erased_to_caller = isinstance(change, ErasedSighting)
-                    if change.subject_id not in (told if erased_to_caller else visible):
-                        continue
-                    told.add(change.subject_id)
-                yield change
-
     async def _may_see(self, subject_id: str) -> bool:
         visible = await self._visible()
         return visible is None or subject_id in visible
@@ -250,7 +239,7 @@ class SightingReview:
                 await self._kept.forget([erased(sighting)])  # if whoever rejected it broke off
                 raise _not_found(sighting.sighting_id)
             rejected = replace(sighting, state=SightingState.REJECTED, review=review)
-            await self._kept.feed.publish(rejected)
+            await self._kept.tell(ChangeKind.REVIEWED, rejected)
             await self._kept.remove([erased(sighting)])
             return rejected
         if span.is_confirmed:
@@ -265,7 +254,7 @@ class SightingReview:
         """Finish a decision that is written; repeated where it broke off."""
         if decided.state is SightingState.CONFIRMED:
             await self._kept.stills.delete_pending(decided.sighting_id)
-        await self._kept.feed.publish(decided)
+        await self._kept.tell(ChangeKind.REVIEWED, decided)
 
     async def _rejected_before(self, sighting_id: str, reviewer: str) -> RejectedSpan | None:
         """Return a sighting that the reviewer has rejected, if all of it is gone."""

@@ -11,11 +11,13 @@ import structlog
 from homeward.core import inventory
 from homeward.core.inventory import HeldData
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, erased, ledger_key
 from homeward.matching.sightings.lost import Lost, LostSightings
 from homeward.matching.sightings.model import SightingState
 from homeward.matching.sightings.ports import SightingFilter
-from homeward.matching.sightings.stills import is_pending, key_of, sighting_in
+from homeward.matching.sightings.stills import is_pending, key_of, keys_by_offset, sighting_in
+from homeward.matching.sightings.untold import UntoldChanges
 from homeward.servicekit import errors
 from homeward.servicekit.audit.acts import ERASURE, Acts
 from homeward.servicekit.objects import ObjectInfo
@@ -23,8 +25,8 @@ from homeward.servicekit.objects import ObjectInfo
 log = structlog.get_logger()
 
 STRAY_AFTER = timedelta(days=1)
-"""Age at which a still without a sighting is removed: a younger one may be of a sighting that is
-being recorded."""
+"""Age at which a still that no sighting names is removed: a younger one may be of a sighting that
+is being recorded."""
 
 COMPARED_EVERY = timedelta(hours=1)
 """How often stills and sightings are compared with each other. The rules of an object store remove
@@ -58,6 +60,7 @@ class SightingUpkeep:
         self._lost = lost
         self._acts = acts
         self._compared: datetime | None = None
+        self._untold = UntoldChanges(kept)
 
     async def erase_footage(self, footage_id: str, *, received: datetime | None = None) -> int:
         """Erase the unconfirmed sightings of a recording and its ledger; return how many.
@@ -87,12 +90,13 @@ class SightingUpkeep:
             found = await self._kept.index.find(SightingFilter(subject_ids=[subject_id]))
             names = {item.sighting_id for item in found}
             lost = await self._kept.ledger.sighting_ids(subject_id) - names
+            count = sum([await self._kept.stills.count(name) for name in names])
             removed = await self._kept.forget([erased(item) for item in found])
-            stills = [await self._kept.stills.remove(name) for name in sorted(lost)]
+            lost_stills = [await self._kept.stills.remove(name) for name in sorted(lost)]
             await self._kept.ledger.erase_subject(subject_id)
         return RemovedSightings(
             sightings=removed,
-            stills=removed.count + sum(stills),
+            stills=count + sum(lost_stills),
             stills_left=sum([await self._kept.stills.left(name) for name in names | lost]),
             unknown_stills=await self._unknown_stills(),
         )
@@ -117,6 +121,7 @@ class SightingUpkeep:
         Returns:
             How many sightings and stills were erased.
         """
+        await self._untold.tell()
         now = self._kept.clock.now()
         async with self._kept.changing:
             due = await self._kept.index.find(SightingFilter(expired_at=now))
@@ -141,9 +146,12 @@ class SightingUpkeep:
         return self._compared is not None and timedelta() <= now - self._compared < COMPARED_EVERY
 
     async def _compare(self, now: datetime, due: Collection[str]) -> int:
-        """Mark sightings whose stills are gone, and remove stills that no sighting has."""
+        """Mark sightings whose stills are gone, and remove stills that no sighting names."""
         found = await self._kept.index.find(SightingFilter())
         held = {item.sighting_id for item in found}.difference(due)
+        named = set[str]().union(
+            *(keys_by_offset(one).values() for one in found if one.sighting_id in held)
+        )
         stills = await self._kept.stills.everything()
         there = {item.key for item in stills}
         for sighting in found:
@@ -154,7 +162,7 @@ class SightingUpkeep:
             for item in stills
             # A confirmed one goes with its sighting alone: the index may have lost that.
             if is_pending(item.key)
-            and sighting_in(item.key) not in held
+            and item.key not in named
             and now - item.modified >= STRAY_AFTER  # not one being recorded
         ]
         for item in strays:
@@ -176,7 +184,7 @@ class SightingUpkeep:
             await self._kept.index.mark_still_gone(sighting_id)
             marked = await self._kept.index.get(sighting_id)
         if marked is not None:
-            await self._kept.feed.publish(marked)
+            await self._kept.tell(ChangeKind.ALTERED, marked)
 
     async def subject_ids(self) -> frozenset[str]:
         """Return of whom there are sightings, or a record of them in the ledger."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from homeward.core.inventory import BACKSTOP_DAYS, FOOTAGE_LIMIT
 from homeward.matching.sightings.deciding import with_decisions
+from homeward.matching.sightings.feed import ChangeKind
 from homeward.matching.sightings.kept import KeptSightings, ledger_key
 from homeward.matching.sightings.leases import ReviewLeases, SightingLease
 from homeward.matching.sightings.model import Sighting, SightingState
@@ -73,4 +74,4 @@ class ReviewWithdrawal:
         if now.state is not SightingState.CONFIRMED:
             await self._kept.stills.delete_confirmed(now.sighting_id)
         if now != before:
-            await self._kept.feed.publish(now)
+            await self._kept.tell(ChangeKind.REVIEWED, now)

@@ -61,7 +61,7 @@ def in_scans(count: int, *, now: datetime, repeated: bool) -> ErasureEntry:
         SCANS,
         count,
         ErasureOutcome.PENDING,
-        "ids, which refer to nothing any more and stand beside no place and no time, go with"
-        f" the scans, by {until:%Y-%m-%d %H:%M} UTC",
+        "only ids that lead to nothing any more, without a place or a time; they are removed with"
+        f" the records of the scans, by {until:%Y-%m-%d %H:%M} UTC",
     )
     return replace(pending, until=until)

@@ -202,6 +202,23 @@ class Subjects:
         """Return a reference photograph as it was enrolled, or None when it is gone."""
         return await self._photos.get(photo_key(subject_id, photo_id))
 
+    async def reference(self, subject_id: str, photo_id: str) -> tuple[ReferencePhoto, bytes]:
+        """Return a reference photograph, with its file, if the current caller may see the subject.
+
+        Raises:
+            NotFoundError: `SUBJECT_NOT_FOUND`, `PHOTO_NOT_FOUND`.
+        """
+        photos = (await self.get(subject_id)).value.photos  # a closed one has none
+        listed = next((one for one in photos if one.photo_id == photo_id), None)
+        image = await self.photo(subject_id, photo_id) if listed else None
+        if listed is None or image is None:
+            raise errors.NotFoundError(
+                f"subject {subject_id} has no reference photograph {photo_id}, or its file is gone",
+                reason=errors.Reason.PHOTO_NOT_FOUND,
+                metadata={"subject_id": subject_id, "photo_id": photo_id},
+            )
+        return listed, image
+
     async def _judge(self, photo_id: str, photo: bytes) -> tuple[ReferencePhoto, Template]:
         analysis = await self._faces.analyze(photo)
         if analysis.template is None or analysis.box is None:

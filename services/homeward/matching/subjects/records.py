@@ -160,6 +160,13 @@ async def require_visible(subjects: SubjectRecords, subject_id: str) -> Stored[S
     return held
 
 
+async def case_of(subjects: SubjectRecords, subject_id: str) -> str:
+    """Return the case of a subject; empty of one that is closed, or not known."""
+    held = await subjects.get(subject_id)
+    details = held.value.details if held is not None else None
+    return details.case_reference if details is not None else ""
+
+
 async def is_open(subjects: SubjectRecords, subject_id: str) -> bool:
     """Return whether a subject is open."""
     return not await subjects.is_closed(subject_id) and await subjects.has_data(subject_id)

@@ -26,9 +26,9 @@ from homeward.api.matching.v1 import (
 from homeward.core.policy import PolicyFigures, Rate
 from homeward.ingestion.adapters.matching import GrpcMatcher
 from homeward.ingestion.footage.model import Footage
-from homeward.ingestion.scan.faces import Template
+from homeward.ingestion.scan.faces import Box, Template
 from homeward.ingestion.scan.model import Drop, Match, MatchPolicy
-from homeward.ingestion.scan.ports import SightingDraft
+from homeward.ingestion.scan.ports import DraftStill, SightingDraft
 from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import open_channel
 
@@ -177,8 +177,28 @@ def a_finding(make: Any, footage: Footage) -> SightingDraft:
         best_shot=timedelta(seconds=2),
         face_height_px=50,
         template=PROBE,
-        still=b"a still",
+        stills=(
+            DraftStill(timedelta(seconds=2), None, 50, Box(10, 20, 30, 40), 0.75, b"best"),
+            DraftStill(timedelta(seconds=3), 0.5, 48, Box(11, 21, 31, 41), 0.5, b"another"),
+        ),
     )
+
+
+async def test_a_finding_has_its_stills_in_order_of_time(
+    matcher: GrpcMatcher, fake: FakeMatching, make: Any
+) -> None:
+    await matcher.record([a_finding(make, make.footage())])
+
+    (finding,) = fake.findings
+    assert (finding.still, list(finding.stills)) == (b"best", [b"best", b"another"])
+    told = finding.sighting.stills
+    assert [one.offset.ToTimedelta() for one in told] == [
+        timedelta(seconds=2),
+        timedelta(seconds=3),
+    ]
+    assert told[0].time == finding.sighting.best_shot_time
+    assert [one.HasField("score") for one in told] == [False, True]
+    assert (told[0].face_box.height, told[0].face_height_px, told[0].quality) == (40, 50, 0.75)
 
 
 @pytest.mark.parametrize("ahead", [90, -90, 0])

@@ -25,7 +25,14 @@ from homeward.ingestion.scan.faces import Box, Face, Frame, Portrait, Template
 from homeward.ingestion.scan.follow import BEGIN_SCORE
 from homeward.ingestion.scan.incomparable import IncomparablePeople, IncomparablePerson
 from homeward.ingestion.scan.model import Counts, GapReason, Match, ScanState, Segment, Thoroughness
-from homeward.ingestion.scan.ports import Closeup, FrameFaces, Piece, Undecodable
+from homeward.ingestion.scan.ports import (
+    Closeup,
+    FrameFaces,
+    Piece,
+    SightingDraft,
+    Still,
+    Undecodable,
+)
 from homeward.ingestion.scan.presence_index import StoredPresenceIndex
 from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
 from homeward.ingestion.scan.shots import MAX_SHOTS
@@ -196,10 +203,16 @@ class FakeImages:
         del aligned
         return face.detector_score
 
-    def still(self, portrait: Portrait) -> bytes:
+    def still(self, portrait: Portrait) -> Still:
         shown = _shown(portrait)
         blurred = sorted(int(other.x) for other in portrait.others)
-        return f"{shown.at.total_seconds():g} {shown.who} {blurred}".encode()
+        told = f"{shown.at.total_seconds():g} {shown.who} {blurred}"
+        return Still(told.encode(), portrait.face)
+
+
+def best_still(draft: SightingDraft) -> bytes:
+    """Return the still of the best shot."""
+    return next(one.picture for one in draft.stills if one.offset == draft.best_shot)
 
 
 def _shown(portrait: Portrait) -> Shown:
@@ -355,7 +368,7 @@ async def test_a_sighting_carries_its_best_shot(stage: Stage) -> None:
     await stage.search()
 
     (sighted,) = stage.matcher.drafts
-    assert (sighted.best_shot, sighted.still) == (seconds(4), b"4 1 []")
+    assert (sighted.best_shot, best_still(sighted)) == (seconds(4), b"4 1 []")
     assert (sighted.face_height_px, sighted.best_shot_score) == (60, 0.8)
 
 
@@ -367,7 +380,8 @@ async def test_the_others_in_the_picture_are_named_to_be_blurred(stage: Stage) -
 
     await stage.search()
 
-    assert [one.still for one in stage.matcher.drafts] == [b"2 1 [600, 900]", b"2 2 [100, 900]"]
+    told = [best_still(one) for one in stage.matcher.drafts]
+    assert told == [b"2 1 [600, 900]", b"2 2 [100, 900]"]
 
 
 async def test_who_matches_nobody_leaves_only_a_count(stage: Stage) -> None:
@@ -986,7 +1000,7 @@ async def test_the_others_are_blurred_in_a_second_search_too(stage: Stage) -> No
 
     await stage.search()
 
-    assert [one.still for one in stage.matcher.drafts] == [b"2 1 [900]"] * 2
+    assert [best_still(one) for one in stage.matcher.drafts] == [b"2 1 [900]"] * 2
 
 
 @pytest.mark.usefixtures("presence")

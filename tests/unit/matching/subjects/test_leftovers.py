@@ -96,7 +96,7 @@ async def test_what_an_engine_removed_without_an_answer_is_not_said_to_be_erased
         for certificate in (told, later)
     )
     assert first.outcome is ErasureOutcome.PENDING
-    assert "after an erasure that broke off" in first.verification
+    assert "after an erasure that was cut short" in first.verification
     assert after.outcome is ErasureOutcome.ERASED
 
 

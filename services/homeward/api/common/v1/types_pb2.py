@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"homeward/api/common/v1/types.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\x0cTimeInterval\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"B\n\x0b\x42oundingBox\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\x12\r\n\x05width\x18\x03 \x01(\x02\x12\x0e\n\x06height\x18\x04 \x01(\x02\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"<\n\x08Template\x12\x14\n\x06values\x18\x01 \x03(\x02\x42\x04\xe2\x41\x01\x02\x12\x1a\n\x0cmodel_digest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"homeward/api/common/v1/types.proto\x12\x16homeward.api.common.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"x\n\x0cTimeInterval\x12\x34\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x32\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"Z\n\x0b\x42oundingBox\x12\x0f\n\x01x\x18\x01 \x01(\x02\x42\x04\xe2\x41\x01\x02\x12\x0f\n\x01y\x18\x02 \x01(\x02\x42\x04\xe2\x41\x01\x02\x12\x13\n\x05width\x18\x03 \x01(\x02\x42\x04\xe2\x41\x01\x02\x12\x14\n\x06height\x18\x04 \x01(\x02\x42\x04\xe2\x41\x01\x02\"\x1d\n\x05Point\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"<\n\x08Template\x12\x14\n\x06values\x18\x01 \x03(\x02\x42\x04\xe2\x41\x01\x02\x12\x1a\n\x0cmodel_digest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,6 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMEINTERVAL'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
   _globals['_TIMEINTERVAL'].fields_by_name['end_time']._loaded_options = None
   _globals['_TIMEINTERVAL'].fields_by_name['end_time']._serialized_options = b'\342A\001\001'
+  _globals['_BOUNDINGBOX'].fields_by_name['x']._loaded_options = None
+  _globals['_BOUNDINGBOX'].fields_by_name['x']._serialized_options = b'\342A\001\002'
+  _globals['_BOUNDINGBOX'].fields_by_name['y']._loaded_options = None
+  _globals['_BOUNDINGBOX'].fields_by_name['y']._serialized_options = b'\342A\001\002'
+  _globals['_BOUNDINGBOX'].fields_by_name['width']._loaded_options = None
+  _globals['_BOUNDINGBOX'].fields_by_name['width']._serialized_options = b'\342A\001\002'
+  _globals['_BOUNDINGBOX'].fields_by_name['height']._loaded_options = None
+  _globals['_BOUNDINGBOX'].fields_by_name['height']._serialized_options = b'\342A\001\002'
   _globals['_TEMPLATE'].fields_by_name['values']._loaded_options = None
   _globals['_TEMPLATE'].fields_by_name['values']._serialized_options = b'\342A\001\002'
   _globals['_TEMPLATE'].fields_by_name['model_digest']._loaded_options = None
@@ -44,9 +52,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TIMEINTERVAL']._serialized_start=128
   _globals['_TIMEINTERVAL']._serialized_end=248
   _globals['_BOUNDINGBOX']._serialized_start=250
-  _globals['_BOUNDINGBOX']._serialized_end=316
-  _globals['_POINT']._serialized_start=318
-  _globals['_POINT']._serialized_end=347
-  _globals['_TEMPLATE']._serialized_start=349
-  _globals['_TEMPLATE']._serialized_end=409
+  _globals['_BOUNDINGBOX']._serialized_end=340
+  _globals['_POINT']._serialized_start=342
+  _globals['_POINT']._serialized_end=371
+  _globals['_TEMPLATE']._serialized_start=373
+  _globals['_TEMPLATE']._serialized_end=433
 # @@protoc_insertion_point(module_scope)

@@ -72,13 +72,15 @@ class Sighting(_message.Message):
         STATE_CONFIRMED: Sighting._State.ValueType  # 2
         """A reviewer judged that it shows the subject. Kept with the subject."""
         STATE_REJECTED: Sighting._State.ValueType  # 3
-        """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+        """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+        `WatchSightings`.
+        """
         STATE_INCONCLUSIVE: Sighting._State.ValueType  # 4
         """A reviewer could not tell. Erased with its footage."""
         STATE_ERASED: Sighting._State.ValueType  # 5
         """It was erased, with its subject or its footage, or because another sighting took it in; only
-        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-        `footage_id` and `state`.
+        sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+        `state`: the id of its recording would name camera and time.
         """
         STATE_AWAITING_SECOND: Sighting._State.ValueType  # 6
         """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
@@ -95,13 +97,15 @@ class Sighting(_message.Message):
     STATE_CONFIRMED: Sighting.State.ValueType  # 2
     """A reviewer judged that it shows the subject. Kept with the subject."""
     STATE_REJECTED: Sighting.State.ValueType  # 3
-    """A reviewer judged that it does not, and it was erased; only answered by `ReviewSighting`."""
+    """A reviewer judged that it does not, and it was erased; only sent by `ReviewSighting` and
+    `WatchSightings`.
+    """
     STATE_INCONCLUSIVE: Sighting.State.ValueType  # 4
     """A reviewer could not tell. Erased with its footage."""
     STATE_ERASED: Sighting.State.ValueType  # 5
     """It was erased, with its subject or its footage, or because another sighting took it in; only
-    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id`,
-    `footage_id` and `state`.
+    sent by `WatchSightings`. Of such a sighting nothing is set but `sighting_id`, `subject_id` and
+    `state`: the id of its recording would name camera and time.
     """
     STATE_AWAITING_SECOND: Sighting.State.ValueType  # 6
     """Somebody confirmed it, and another person must confirm it too before it counts as confirmed:
@@ -138,6 +142,7 @@ class Sighting(_message.Message):
     REVIEWS_FIELD_NUMBER: _builtins.int
     REQUESTERS_FIELD_NUMBER: _builtins.int
     AWAITED_REVIEW_FIELD_NUMBER: _builtins.int
+    STILLS_FIELD_NUMBER: _builtins.int
     REVIEWS_WITHHELD_FIELD_NUMBER: _builtins.int
     sighting_id: _builtins.str
     """Made from footage, subject and the start of the appearance: the same finding always has the
@@ -257,6 +262,12 @@ class Sighting(_message.Message):
         Output only.
         """
 
+    @_builtins.property
+    def stills(self) -> _containers.RepeatedCompositeFieldContainer[Global___SightingStill]:
+        """Its stills, in order of time, 1 to 6; that of `best_shot_offset` is among them. One alone when an
+        earlier version of Homeward found it. A finding that joins a sighting leaves it the best of both.
+        """
+
     def __init__(
         self,
         *,
@@ -290,11 +301,12 @@ class Sighting(_message.Message):
         reviews: _abc.Iterable[Global___Review] | None = ...,
         requesters: _abc.Iterable[_builtins.str] | None = ...,
         awaited_review: Global___AwaitedReview | None = ...,
+        stills: _abc.Iterable[Global___SightingStill] | None = ...,
         reviews_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "figures", b"figures", "interval", b"interval", "review", b"review", "rival_score", b"rival_score", "start_offset", b"start_offset", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "requesters", b"requesters", "review", b"review", "reviews", b"reviews", "reviews_withheld", b"reviews_withheld", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score", "_rival_score", b"_rival_score", "_time_uncertain", b"_time_uncertain", "awaited_review", b"awaited_review", "best_shot_offset", b"best_shot_offset", "best_shot_score", b"best_shot_score", "best_shot_time", b"best_shot_time", "camera_id", b"camera_id", "clock_offset", b"clock_offset", "create_time", b"create_time", "delete_time", b"delete_time", "end_offset", b"end_offset", "face_height_px", b"face_height_px", "figures", b"figures", "footage_id", b"footage_id", "footage_sha256", b"footage_sha256", "interval", b"interval", "model_digest", b"model_digest", "photo_id", b"photo_id", "policy_id", b"policy_id", "requesters", b"requesters", "review", b"review", "reviews", b"reviews", "reviews_withheld", b"reviews_withheld", "rival_score", b"rival_score", "scan_id", b"scan_id", "score", b"score", "sighting_id", b"sighting_id", "start_offset", b"start_offset", "state", b"state", "still_gone", b"still_gone", "stills", b"stills", "subject_id", b"subject_id", "threshold", b"threshold", "time_uncertain", b"time_uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_shot_score: _TypeAlias = _typing.Literal["best_shot_score"]  # noqa: Y015
     _WhichOneofArgType__best_shot_score: _TypeAlias = _typing.Literal["_best_shot_score", b"_best_shot_score"]  # noqa: Y015
@@ -310,6 +322,69 @@ class Sighting(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__time_uncertain) -> _WhichOneofReturnType__time_uncertain | None: ...
 
 Global___Sighting: _TypeAlias = Sighting  # noqa: Y015
+
+@_typing.final
+class SightingStill(_message.Message):
+    """One still of a sighting: a cut-out of one picture of the recording that shows the person from above
+    the head to below the shoulders, in which everybody else is made unrecognisable.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OFFSET_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    FACE_HEIGHT_PX_FIELD_NUMBER: _builtins.int
+    FACE_BOX_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    score: _builtins.float
+    """How alike it is alone, as cosine similarity in [-1, 1]; higher is more alike. Absent when below
+    the threshold.
+    """
+    face_height_px: _builtins.float
+    """Height of the face, pixels of the recording."""
+    quality: _builtins.float
+    """How well the face serves recognition, in [0, 1]; higher is better. Absent when an earlier version
+    of Homeward found it.
+    """
+    @_builtins.property
+    def offset(self) -> _duration_pb2.Duration:
+        """Where its picture is in the recording, from its start."""
+
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When its picture was taken, true time."""
+
+    @_builtins.property
+    def face_box(self) -> _types_pb2.BoundingBox:
+        """The person's face in the still, pixels of the still, which may be smaller than the recording's.
+        Absent when an earlier version of Homeward found it.
+        """
+
+    def __init__(
+        self,
+        *,
+        offset: _duration_pb2.Duration | None = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        score: _builtins.float | None = ...,
+        face_height_px: _builtins.float = ...,
+        face_box: _types_pb2.BoundingBox | None = ...,
+        quality: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "_score", b"_score", "face_box", b"face_box", "offset", b"offset", "quality", b"quality", "score", b"score", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quality", b"_quality", "_score", b"_score", "face_box", b"face_box", "face_height_px", b"face_height_px", "offset", b"offset", "quality", b"quality", "score", b"score", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quality: _TypeAlias = _typing.Literal["quality"]  # noqa: Y015
+    _WhichOneofArgType__quality: _TypeAlias = _typing.Literal["_quality", b"_quality"]  # noqa: Y015
+    _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
+    _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quality) -> _WhichOneofReturnType__quality | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__score) -> _WhichOneofReturnType__score | None: ...
+
+Global___SightingStill: _TypeAlias = SightingStill  # noqa: Y015
 
 @_typing.final
 class AwaitedReview(_message.Message):

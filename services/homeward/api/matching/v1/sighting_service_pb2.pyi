@@ -35,7 +35,7 @@ class _SightingViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sighting
     SIGHTING_VIEW_BASIC: _SightingView.ValueType  # 1
     """Without pictures."""
     SIGHTING_VIEW_FULL: _SightingView.ValueType  # 2
-    """With the still and the reference photograph."""
+    """With the stills and the reference photograph."""
 
 class SightingView(_SightingView, metaclass=_SightingViewEnumTypeWrapper):
     """How much of a sighting to read."""
@@ -45,7 +45,7 @@ SIGHTING_VIEW_UNSPECIFIED: SightingView.ValueType  # 0
 SIGHTING_VIEW_BASIC: SightingView.ValueType  # 1
 """Without pictures."""
 SIGHTING_VIEW_FULL: SightingView.ValueType  # 2
-"""With the still and the reference photograph."""
+"""With the stills and the reference photograph."""
 Global___SightingView: _TypeAlias = SightingView  # noqa: Y015
 
 @_typing.final
@@ -57,7 +57,7 @@ class RecordSightingsRequest(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SightingFinding]:
-        """The findings, 1 to 64."""
+        """The findings, 1 to 64. A message is at most 34 MiB."""
 
     def __init__(
         self,
@@ -83,13 +83,14 @@ class SightingFinding(_message.Message):
     STILL_FIELD_NUMBER: _builtins.int
     INCLUDE_REJECTED_BEFORE_TIME_FIELD_NUMBER: _builtins.int
     FOOTAGE_RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    STILLS_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
     """The still, with every other face blurred: a JPEG file, 1 byte to 1 MiB. Required."""
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
         """The sighting. Required of it: `subject_id`, `photo_id`, `footage_id`, `camera_id`, `scan_id`,
         `interval`, `best_shot_time`, the three offsets, the scores, `threshold`, `policy_id` and
-        `delete_time`. A scanner of this version also states `time_uncertain` and `requesters`.
+        `delete_time`. A scanner of this version also states `time_uncertain`, `requesters` and `stills`.
         """
 
     @_builtins.property
@@ -110,6 +111,12 @@ class SightingFinding(_message.Message):
         a removal counts.
         """
 
+    @_builtins.property
+    def stills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The stills that `sighting.stills` describes, in their order, each a JPEG file of 1 byte to 1 MiB;
+        `still` is one of them. Empty, as `sighting.stills` then: `still` alone, as earlier scanners send.
+        """
+
     def __init__(
         self,
         *,
@@ -118,10 +125,11 @@ class SightingFinding(_message.Message):
         still: _builtins.bytes = ...,
         include_rejected_before_time: _timestamp_pb2.Timestamp | None = ...,
         footage_receive_time: _timestamp_pb2.Timestamp | None = ...,
+        stills: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["footage_receive_time", b"footage_receive_time", "include_rejected_before_time", b"include_rejected_before_time", "sighting", b"sighting", "still", b"still", "stills", b"stills", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,9 +262,10 @@ class GetSightingResponse(_message.Message):
     STILL_FIELD_NUMBER: _builtins.int
     REFERENCE_PHOTO_FIELD_NUMBER: _builtins.int
     REFERENCE_FACE_BOX_FIELD_NUMBER: _builtins.int
+    STILLS_FIELD_NUMBER: _builtins.int
     still: _builtins.bytes
-    """The still: the person from above the head to below the shoulders, at most 720 pixels a side,
-    every other face blurred. A JPEG file. Empty in the basic view.
+    """The still of the best shot: the person from above the head to below the shoulders, at most 720
+    pixels a side, everybody else unrecognisable. A JPEG file. Empty in the basic view.
     """
     reference_photo: _builtins.bytes
     """The reference photograph that is most alike, the file as it was enrolled. Empty in the basic
@@ -270,6 +279,12 @@ class GetSightingResponse(_message.Message):
     def reference_face_box(self) -> _types_pb2.BoundingBox:
         """The face in `reference_photo`, pixels of the upright picture. Absent in the basic view."""
 
+    @_builtins.property
+    def stills(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The stills that `sighting.stills` describes, in their order, each a JPEG file; empty bytes for one
+        that is gone. Empty in the basic view.
+        """
+
     def __init__(
         self,
         *,
@@ -277,10 +292,11 @@ class GetSightingResponse(_message.Message):
         still: _builtins.bytes = ...,
         reference_photo: _builtins.bytes = ...,
         reference_face_box: _types_pb2.BoundingBox | None = ...,
+        stills: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "reference_photo", b"reference_photo", "sighting", b"sighting", "still", b"still"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reference_face_box", b"reference_face_box", "reference_photo", b"reference_photo", "sighting", b"sighting", "still", b"still", "stills", b"stills"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1110,6 +1126,20 @@ class WatchSightingsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_IDS_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    SEND_PLACES_FIELD_NUMBER: _builtins.int
+    FROM_OLDEST_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """Go on after this place: `resume_token` of the last message that was received, at most 100
+    characters. Empty: from the call on.
+    """
+    send_places: _builtins.bool
+    """Send messages with a `resume_token` alone as well: one at once, and one now and then while nothing
+    is to be told. A client that keeps them has a token from the beginning, and one that does not
+    grow old while nothing happens that concerns it.
+    """
+    from_oldest: _builtins.bool
+    """Begin with the oldest change that is kept. Must not be set beside `resume_token`."""
     @_builtins.property
     def subject_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only of these subjects. Empty: of all."""
@@ -1118,10 +1148,13 @@ class WatchSightingsRequest(_message.Message):
         self,
         *,
         subject_ids: _abc.Iterable[_builtins.str] | None = ...,
+        resume_token: _builtins.str = ...,
+        send_places: _builtins.bool = ...,
+        from_oldest: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject_ids", b"subject_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_oldest", b"from_oldest", "resume_token", b"resume_token", "send_places", b"send_places", "subject_ids", b"subject_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1129,23 +1162,78 @@ Global___WatchSightingsRequest: _TypeAlias = WatchSightingsRequest  # noqa: Y015
 
 @_typing.final
 class WatchSightingsResponse(_message.Message):
-    """One change of a sighting."""
+    """One change of a sighting, or a place alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    class _Change:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[WatchSightingsResponse._Change.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CHANGE_UNSPECIFIED: WatchSightingsResponse._Change.ValueType  # 0
+        """A place alone: nothing happened."""
+        CHANGE_RECORDED: WatchSightingsResponse._Change.ValueType  # 1
+        """A scan found it: a new candidate."""
+        CHANGE_ALTERED: WatchSightingsResponse._Change.ValueType  # 2
+        """It was found again, or its still went: score, picture, times or policy may be others. What
+        reviewers decided is as it was.
+        """
+        CHANGE_REVIEWED: WatchSightingsResponse._Change.ValueType  # 3
+        """A reviewer decided on it."""
+        CHANGE_ERASED: WatchSightingsResponse._Change.ValueType  # 4
+        """It was erased."""
+
+    class Change(_Change, metaclass=_ChangeEnumTypeWrapper):
+        """What happened to a sighting."""
+
+    CHANGE_UNSPECIFIED: WatchSightingsResponse.Change.ValueType  # 0
+    """A place alone: nothing happened."""
+    CHANGE_RECORDED: WatchSightingsResponse.Change.ValueType  # 1
+    """A scan found it: a new candidate."""
+    CHANGE_ALTERED: WatchSightingsResponse.Change.ValueType  # 2
+    """It was found again, or its still went: score, picture, times or policy may be others. What
+    reviewers decided is as it was.
+    """
+    CHANGE_REVIEWED: WatchSightingsResponse.Change.ValueType  # 3
+    """A reviewer decided on it."""
+    CHANGE_ERASED: WatchSightingsResponse.Change.ValueType  # 4
+    """It was erased."""
+
     SIGHTING_FIELD_NUMBER: _builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHANGE_TIME_FIELD_NUMBER: _builtins.int
+    resume_token: _builtins.str
+    """The place of this change. Two messages with the same token are the same change."""
+    change: Global___WatchSightingsResponse.Change.ValueType
+    """What happened."""
+    state: _sighting_pb2.Sighting.State.ValueType
+    """The state that the change left the sighting in."""
     @_builtins.property
     def sighting(self) -> _sighting_pb2.Sighting:
-        """The sighting as it is now; its ids alone when it was erased."""
+        """The sighting as it is now. Of one that was erased or rejected since: its ids, `STATE_ERASED` or
+        `STATE_REJECTED`, and of a rejected one what is remembered. Absent where `change` is.
+        """
+
+    @_builtins.property
+    def change_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
 
     def __init__(
         self,
         *,
         sighting: _sighting_pb2.Sighting | None = ...,
+        resume_token: _builtins.str = ...,
+        change: Global___WatchSightingsResponse.Change.ValueType = ...,
+        state: _sighting_pb2.Sighting.State.ValueType = ...,
+        change_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change_time", b"change_time", "sighting", b"sighting"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sighting", b"sighting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "change_time", b"change_time", "resume_token", b"resume_token", "sighting", b"sighting", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -177,15 +177,25 @@ class SightingServiceStub:
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _grpc.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]
-    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-    services; ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+    place that `resume_token` names. For other services; ends when the client closes it.
 
-    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-    told at least once, and may be told of what the copy does not have. What happens while a client
-    is not connected is not told later: after each new call, read `ListSightings`, and give up what
-    it does not list.
+    Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+    misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+    in their order, each at least once; one that comes again has the same `resume_token`. An act that
+    broke off and was repeated may be told twice, under two tokens. A token that is older than
+    what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+    list, and call again without a token. So does a client that begins: first the call, then the list.
+
+    Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+    may have changed since, and of one that was erased since nothing is told but its ids.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+    told of what the copy does not have.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -338,15 +348,25 @@ class SightingServiceAsyncStub(SightingServiceStub):
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     WatchSightings: _aio.UnaryStreamMultiCallable[_sighting_service_pb2.WatchSightingsRequest, _sighting_service_pb2.WatchSightingsResponse]  # type: ignore[assignment]
-    """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-    services; ends when the client closes it.
+    """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+    place that `resume_token` names. For other services; ends when the client closes it.
 
-    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-    told at least once, and may be told of what the copy does not have. What happens while a client
-    is not connected is not told later: after each new call, read `ListSightings`, and give up what
-    it does not list.
+    Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+    misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+    in their order, each at least once; one that comes again has the same `resume_token`. An act that
+    broke off and was repeated may be told twice, under two tokens. A token that is older than
+    what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+    list, and call again without a token. So does a client that begins: first the call, then the list.
+
+    Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+    may have changed since, and of one that was erased since nothing is told but its ids.
+
+    Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+    told of what the copy does not have.
 
     Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
 
@@ -580,15 +600,25 @@ class SightingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sighting_service_pb2.WatchSightingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sighting_service_pb2.WatchSightingsResponse], _abc.AsyncIterator[_sighting_service_pb2.WatchSightingsResponse]]:
-        """Follows sightings as they are recorded, reviewed and erased, from the call on. For other
-        services; ends when the client closes it.
+        """Follows sightings as they are recorded, reviewed and erased: from the call on, or after the
+        place that `resume_token` names. For other services; ends when the client closes it.
 
-        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both are
-        told at least once, and may be told of what the copy does not have. What happens while a client
-        is not connected is not told later: after each new call, read `ListSightings`, and give up what
-        it does not list.
+        Each message carries a `resume_token`. A client that keeps the last one, and calls again with it,
+        misses nothing: changes are kept for 31 days, over restarts of this service and of NATS. They come
+        in their order, each at least once; one that comes again has the same `resume_token`. An act that
+        broke off and was repeated may be told twice, under two tokens. A token that is older than
+        what is kept is refused (`RESUME_TOKEN_EXPIRED`): read `ListSightings`, give up what it does not
+        list, and call again without a token. So does a client that begins: first the call, then the list.
+
+        Kept of a change are ids, a state and a time. The sighting is read when the message is sent: it
+        may have changed since, and of one that was erased since nothing is told but its ids.
+
+        Whoever keeps a copy must give up what comes with `STATE_ERASED` or `STATE_REJECTED`. Both may be
+        told of what the copy does not have.
 
         Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - FAILED_PRECONDITION `RESUME_TOKEN_EXPIRED`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 

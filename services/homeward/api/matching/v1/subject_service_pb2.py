@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from homeward.api.common.v1 import options_pb2 as homeward_dot_api_dot_common_dot_v1_dot_options__pb2
+from homeward.api.common.v1 import types_pb2 as homeward_dot_api_dot_common_dot_v1_dot_types__pb2
 from homeward.api.matching.v1 import subject_pb2 as homeward_dot_api_dot_matching_dot_v1_dot_subject__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/matching/v1/subject_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a&homeward/api/matching/v1/subject.proto\"j\n\x14\x43reateSubjectRequest\x12\x38\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.SubjectB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x89\x01\n\x15\x43reateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12<\n\x08warnings\x18\x02 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\"n\n\x18\x41\x64\x64ReferencePhotoRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05photo\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12#\n\x15only_without_warnings\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x83\x02\n\x19\x41\x64\x64ReferencePhotoResponse\x12\x41\n\x0freference_photo\x18\x01 \x01(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12\x32\n\x07subject\x18\x02 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x14\n\x0c\x61lready_held\x18\x03 \x01(\x08\x12<\n\x08warnings\x18\x04 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\x12\x1b\n\x13not_compared_reason\x18\x05 \x01(\t\"\xc0\x02\n\x10\x45nrolmentWarning\x12=\n\x04kind\x18\x01 \x01(\x0e\x32/.homeward.api.matching.v1.EnrolmentWarning.Kind\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\x05score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x11\n\tpolicy_id\x18\x05 \x01(\t\"\x81\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18KIND_UNLIKE_OTHER_PHOTOS\x10\x01\x12\x1d\n\x19KIND_LIKE_ANOTHER_SUBJECT\x10\x02\x12\x12\n\x0eKIND_SAME_FILE\x10\x03\x12\x12\n\x0eKIND_SAME_CASE\x10\x04\x42\x08\n\x06_scoreB\x0c\n\n_threshold\"-\n\x11GetSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x12GetSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"|\n\x13ListSubjectsRequest\x12\x19\n\x0bshow_closed\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tid_prefix\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x14ListSubjectsResponse\x12\x33\n\x08subjects\x18\x01 \x03(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x14UpdateSubjectRequest\x12\x38\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.SubjectB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"K\n\x15UpdateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"/\n\x13\x43loseSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x14\x43loseSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x41\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"/\n\x13\x45raseSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Y\n\x14\x45raseSubjectResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"H\n\x16ReenrolSubjectsRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x61\x63\x63\x65pt_lost\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x90\x03\n\x17ReenrolSubjectsResponse\x12\x46\n\x05stage\x18\x01 \x01(\x0e\x32\x37.homeward.api.matching.v1.ReenrolSubjectsResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x1a\n\x16STAGE_MOVING_SIGHTINGS\x10\x03\x12\x0e\n\nSTAGE_DONE\x10\x04\"2\n\x15RebuildGalleryRequest\x12\x19\n\x0b\x61\x63\x63\x65pt_lost\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xf2\x02\n\x16RebuildGalleryResponse\x12\x45\n\x05stage\x18\x01 \x01(\x0e\x32\x36.homeward.api.matching.v1.RebuildGalleryResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"V\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x0e\n\nSTAGE_DONE\x10\x03\"G\n\rUnusablePhoto\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\x10\n\x08problems\x18\x03 \x03(\t2\xae\t\n\x0eSubjectService\x12\x80\x01\n\rCreateSubject\x12..homeward.api.matching.v1.CreateSubjectRequest\x1a/.homeward.api.matching.v1.CreateSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12\x8c\x01\n\x11\x41\x64\x64ReferencePhoto\x12\x32.homeward.api.matching.v1.AddReferencePhotoRequest\x1a\x33.homeward.api.matching.v1.AddReferencePhotoResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12{\n\nGetSubject\x12+.homeward.api.matching.v1.GetSubjectRequest\x1a,.homeward.api.matching.v1.GetSubjectResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x03\x08\x07\x90\xb5\x18\x04\x12\x81\x01\n\x0cListSubjects\x12-.homeward.api.matching.v1.ListSubjectsRequest\x1a..homeward.api.matching.v1.ListSubjectsResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x03\x08\x07\x90\xb5\x18\x04\x12\x80\x01\n\rUpdateSubject\x12..homeward.api.matching.v1.UpdateSubjectRequest\x1a/.homeward.api.matching.v1.UpdateSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x03\x12}\n\x0c\x43loseSubject\x12-.homeward.api.matching.v1.CloseSubjectRequest\x1a..homeward.api.matching.v1.CloseSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12z\n\x0c\x45raseSubject\x12-.homeward.api.matching.v1.EraseSubjectRequest\x1a..homeward.api.matching.v1.EraseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12\x85\x01\n\x0fReenrolSubjects\x12\x30.homeward.api.matching.v1.ReenrolSubjectsRequest\x1a\x31.homeward.api.matching.v1.ReenrolSubjectsResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x12\x82\x01\n\x0eRebuildGallery\x12/.homeward.api.matching.v1.RebuildGalleryRequest\x1a\x30.homeward.api.matching.v1.RebuildGalleryResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.homeward/api/matching/v1/subject_service.proto\x12\x18homeward.api.matching.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a$homeward/api/common/v1/options.proto\x1a\"homeward/api/common/v1/types.proto\x1a&homeward/api/matching/v1/subject.proto\"j\n\x14\x43reateSubjectRequest\x12\x38\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.SubjectB\x04\xe2\x41\x01\x02\x12\x18\n\nrequest_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x89\x01\n\x15\x43reateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12<\n\x08warnings\x18\x02 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\"n\n\x18\x41\x64\x64ReferencePhotoRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05photo\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12#\n\x15only_without_warnings\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x83\x02\n\x19\x41\x64\x64ReferencePhotoResponse\x12\x41\n\x0freference_photo\x18\x01 \x01(\x0b\x32(.homeward.api.matching.v1.ReferencePhoto\x12\x32\n\x07subject\x18\x02 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x14\n\x0c\x61lready_held\x18\x03 \x01(\x08\x12<\n\x08warnings\x18\x04 \x03(\x0b\x32*.homeward.api.matching.v1.EnrolmentWarning\x12\x1b\n\x13not_compared_reason\x18\x05 \x01(\t\"\xc0\x02\n\x10\x45nrolmentWarning\x12=\n\x04kind\x18\x01 \x01(\x0e\x32/.homeward.api.matching.v1.EnrolmentWarning.Kind\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\x12\n\x05score\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x11\n\tpolicy_id\x18\x05 \x01(\t\"\x81\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18KIND_UNLIKE_OTHER_PHOTOS\x10\x01\x12\x1d\n\x19KIND_LIKE_ANOTHER_SUBJECT\x10\x02\x12\x12\n\x0eKIND_SAME_FILE\x10\x03\x12\x12\n\x0eKIND_SAME_CASE\x10\x04\x42\x08\n\x06_scoreB\x0c\n\n_threshold\"-\n\x11GetSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"H\n\x12GetSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"L\n\x18GetReferencePhotoRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08photo_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"a\n\x19GetReferencePhotoResponse\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x35\n\x08\x66\x61\x63\x65_box\x18\x02 \x01(\x0b\x32#.homeward.api.common.v1.BoundingBox\"|\n\x13ListSubjectsRequest\x12\x19\n\x0bshow_closed\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tid_prefix\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x14ListSubjectsResponse\x12\x33\n\x08subjects\x18\x01 \x03(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x87\x01\n\x14UpdateSubjectRequest\x12\x38\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.SubjectB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x02\"K\n\x15UpdateSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\"/\n\x13\x43loseSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8d\x01\n\x14\x43loseSubjectResponse\x12\x32\n\x07subject\x18\x01 \x01(\x0b\x32!.homeward.api.matching.v1.Subject\x12\x41\n\x0b\x63\x65rtificate\x18\x02 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"/\n\x13\x45raseSubjectRequest\x12\x18\n\nsubject_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"Y\n\x14\x45raseSubjectResponse\x12\x41\n\x0b\x63\x65rtificate\x18\x01 \x01(\x0b\x32,.homeward.api.matching.v1.ErasureCertificate\"H\n\x16ReenrolSubjectsRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0b\x61\x63\x63\x65pt_lost\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\x90\x03\n\x17ReenrolSubjectsResponse\x12\x46\n\x05stage\x18\x01 \x01(\x0e\x32\x37.homeward.api.matching.v1.ReenrolSubjectsResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x1a\n\x16STAGE_MOVING_SIGHTINGS\x10\x03\x12\x0e\n\nSTAGE_DONE\x10\x04\"2\n\x15RebuildGalleryRequest\x12\x19\n\x0b\x61\x63\x63\x65pt_lost\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xf2\x02\n\x16RebuildGalleryResponse\x12\x45\n\x05stage\x18\x01 \x01(\x0e\x32\x36.homeward.api.matching.v1.RebuildGalleryResponse.Stage\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x18\n\x10\x64one_photo_count\x18\x04 \x01(\x03\x12\x19\n\x11total_photo_count\x18\x05 \x01(\x03\x12@\n\x0funusable_photos\x18\x06 \x03(\x0b\x32\'.homeward.api.matching.v1.UnusablePhoto\x12\x18\n\x10lost_subject_ids\x18\x07 \x03(\t\"V\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x11\n\rSTAGE_WAITING\x10\x01\x12\x13\n\x0fSTAGE_EMBEDDING\x10\x02\x12\x0e\n\nSTAGE_DONE\x10\x03\"G\n\rUnusablePhoto\x12\x12\n\nsubject_id\x18\x01 \x01(\t\x12\x10\n\x08photo_id\x18\x02 \x01(\t\x12\x10\n\x08problems\x18\x03 \x03(\t2\xbe\n\n\x0eSubjectService\x12\x80\x01\n\rCreateSubject\x12..homeward.api.matching.v1.CreateSubjectRequest\x1a/.homeward.api.matching.v1.CreateSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12\x8c\x01\n\x11\x41\x64\x64ReferencePhoto\x12\x32.homeward.api.matching.v1.AddReferencePhotoRequest\x1a\x33.homeward.api.matching.v1.AddReferencePhotoResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x02\x12{\n\nGetSubject\x12+.homeward.api.matching.v1.GetSubjectRequest\x1a,.homeward.api.matching.v1.GetSubjectResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x03\x08\x07\x90\xb5\x18\x04\x12\x8d\x01\n\x11GetReferencePhoto\x12\x32.homeward.api.matching.v1.GetReferencePhotoRequest\x1a\x33.homeward.api.matching.v1.GetReferencePhotoResponse\"\x0f\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x01\x02\x90\xb5\x18\x04\x12\x81\x01\n\x0cListSubjects\x12-.homeward.api.matching.v1.ListSubjectsRequest\x1a..homeward.api.matching.v1.ListSubjectsResponse\"\x12\x90\x02\x01\x8a\xb5\x18\x07\n\x05\x01\x02\x03\x08\x07\x90\xb5\x18\x04\x12\x80\x01\n\rUpdateSubject\x12..homeward.api.matching.v1.UpdateSubjectRequest\x1a/.homeward.api.matching.v1.UpdateSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x03\x12}\n\x0c\x43loseSubject\x12-.homeward.api.matching.v1.CloseSubjectRequest\x1a..homeward.api.matching.v1.CloseSubjectResponse\"\x0e\x90\x02\x02\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12z\n\x0c\x45raseSubject\x12-.homeward.api.matching.v1.EraseSubjectRequest\x1a..homeward.api.matching.v1.EraseSubjectResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x03\x90\xb5\x18\x07\x12\x85\x01\n\x0fReenrolSubjects\x12\x30.homeward.api.matching.v1.ReenrolSubjectsRequest\x1a\x31.homeward.api.matching.v1.ReenrolSubjectsResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x12\x82\x01\n\x0eRebuildGallery\x12/.homeward.api.matching.v1.RebuildGalleryRequest\x1a\x30.homeward.api.matching.v1.RebuildGalleryResponse\"\x0b\x8a\xb5\x18\x03\n\x01\x06\x90\xb5\x18\x03\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +48,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADDREFERENCEPHOTOREQUEST'].fields_by_name['only_without_warnings']._serialized_options = b'\342A\001\001'
   _globals['_GETSUBJECTREQUEST'].fields_by_name['subject_id']._loaded_options = None
   _globals['_GETSUBJECTREQUEST'].fields_by_name['subject_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETREFERENCEPHOTOREQUEST'].fields_by_name['subject_id']._loaded_options = None
+  _globals['_GETREFERENCEPHOTOREQUEST'].fields_by_name['subject_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETREFERENCEPHOTOREQUEST'].fields_by_name['photo_id']._loaded_options = None
+  _globals['_GETREFERENCEPHOTOREQUEST'].fields_by_name['photo_id']._serialized_options = b'\342A\001\002'
   _globals['_LISTSUBJECTSREQUEST'].fields_by_name['show_closed']._loaded_options = None
   _globals['_LISTSUBJECTSREQUEST'].fields_by_name['show_closed']._serialized_options = b'\342A\001\001'
   _globals['_LISTSUBJECTSREQUEST'].fields_by_name['page_size']._loaded_options = None
@@ -75,6 +80,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECTSERVICE'].methods_by_name['AddReferencePhoto']._serialized_options = b'\220\002\002\212\265\030\003\n\001\003\220\265\030\002'
   _globals['_SUBJECTSERVICE'].methods_by_name['GetSubject']._loaded_options = None
   _globals['_SUBJECTSERVICE'].methods_by_name['GetSubject']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\003\010\007\220\265\030\004'
+  _globals['_SUBJECTSERVICE'].methods_by_name['GetReferencePhoto']._loaded_options = None
+  _globals['_SUBJECTSERVICE'].methods_by_name['GetReferencePhoto']._serialized_options = b'\220\002\001\212\265\030\004\n\002\001\002\220\265\030\004'
   _globals['_SUBJECTSERVICE'].methods_by_name['ListSubjects']._loaded_options = None
   _globals['_SUBJECTSERVICE'].methods_by_name['ListSubjects']._serialized_options = b'\220\002\001\212\265\030\007\n\005\001\002\003\010\007\220\265\030\004'
   _globals['_SUBJECTSERVICE'].methods_by_name['UpdateSubject']._loaded_options = None
@@ -87,52 +94,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECTSERVICE'].methods_by_name['ReenrolSubjects']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\003'
   _globals['_SUBJECTSERVICE'].methods_by_name['RebuildGallery']._loaded_options = None
   _globals['_SUBJECTSERVICE'].methods_by_name['RebuildGallery']._serialized_options = b'\212\265\030\003\n\001\006\220\265\030\003'
-  _globals['_CREATESUBJECTREQUEST']._serialized_start=221
-  _globals['_CREATESUBJECTREQUEST']._serialized_end=327
-  _globals['_CREATESUBJECTRESPONSE']._serialized_start=330
-  _globals['_CREATESUBJECTRESPONSE']._serialized_end=467
-  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_start=469
-  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_end=579
-  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_start=582
-  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_end=841
-  _globals['_ENROLMENTWARNING']._serialized_start=844
-  _globals['_ENROLMENTWARNING']._serialized_end=1164
-  _globals['_ENROLMENTWARNING_KIND']._serialized_start=1011
-  _globals['_ENROLMENTWARNING_KIND']._serialized_end=1140
-  _globals['_GETSUBJECTREQUEST']._serialized_start=1166
-  _globals['_GETSUBJECTREQUEST']._serialized_end=1211
-  _globals['_GETSUBJECTRESPONSE']._serialized_start=1213
-  _globals['_GETSUBJECTRESPONSE']._serialized_end=1285
-  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1287
-  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1411
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1413
-  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1513
-  _globals['_UPDATESUBJECTREQUEST']._serialized_start=1516
-  _globals['_UPDATESUBJECTREQUEST']._serialized_end=1651
-  _globals['_UPDATESUBJECTRESPONSE']._serialized_start=1653
-  _globals['_UPDATESUBJECTRESPONSE']._serialized_end=1728
-  _globals['_CLOSESUBJECTREQUEST']._serialized_start=1730
-  _globals['_CLOSESUBJECTREQUEST']._serialized_end=1777
-  _globals['_CLOSESUBJECTRESPONSE']._serialized_start=1780
-  _globals['_CLOSESUBJECTRESPONSE']._serialized_end=1921
-  _globals['_ERASESUBJECTREQUEST']._serialized_start=1923
-  _globals['_ERASESUBJECTREQUEST']._serialized_end=1970
-  _globals['_ERASESUBJECTRESPONSE']._serialized_start=1972
-  _globals['_ERASESUBJECTRESPONSE']._serialized_end=2061
-  _globals['_REENROLSUBJECTSREQUEST']._serialized_start=2063
-  _globals['_REENROLSUBJECTSREQUEST']._serialized_end=2135
-  _globals['_REENROLSUBJECTSRESPONSE']._serialized_start=2138
-  _globals['_REENROLSUBJECTSRESPONSE']._serialized_end=2538
-  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_start=2424
-  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_end=2538
-  _globals['_REBUILDGALLERYREQUEST']._serialized_start=2540
-  _globals['_REBUILDGALLERYREQUEST']._serialized_end=2590
-  _globals['_REBUILDGALLERYRESPONSE']._serialized_start=2593
-  _globals['_REBUILDGALLERYRESPONSE']._serialized_end=2963
-  _globals['_REBUILDGALLERYRESPONSE_STAGE']._serialized_start=2877
-  _globals['_REBUILDGALLERYRESPONSE_STAGE']._serialized_end=2963
-  _globals['_UNUSABLEPHOTO']._serialized_start=2965
-  _globals['_UNUSABLEPHOTO']._serialized_end=3036
-  _globals['_SUBJECTSERVICE']._serialized_start=3039
-  _globals['_SUBJECTSERVICE']._serialized_end=4237
+  _globals['_CREATESUBJECTREQUEST']._serialized_start=257
+  _globals['_CREATESUBJECTREQUEST']._serialized_end=363
+  _globals['_CREATESUBJECTRESPONSE']._serialized_start=366
+  _globals['_CREATESUBJECTRESPONSE']._serialized_end=503
+  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_start=505
+  _globals['_ADDREFERENCEPHOTOREQUEST']._serialized_end=615
+  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_start=618
+  _globals['_ADDREFERENCEPHOTORESPONSE']._serialized_end=877
+  _globals['_ENROLMENTWARNING']._serialized_start=880
+  _globals['_ENROLMENTWARNING']._serialized_end=1200
+  _globals['_ENROLMENTWARNING_KIND']._serialized_start=1047
+  _globals['_ENROLMENTWARNING_KIND']._serialized_end=1176
+  _globals['_GETSUBJECTREQUEST']._serialized_start=1202
+  _globals['_GETSUBJECTREQUEST']._serialized_end=1247
+  _globals['_GETSUBJECTRESPONSE']._serialized_start=1249
+  _globals['_GETSUBJECTRESPONSE']._serialized_end=1321
+  _globals['_GETREFERENCEPHOTOREQUEST']._serialized_start=1323
+  _globals['_GETREFERENCEPHOTOREQUEST']._serialized_end=1399
+  _globals['_GETREFERENCEPHOTORESPONSE']._serialized_start=1401
+  _globals['_GETREFERENCEPHOTORESPONSE']._serialized_end=1498
+  _globals['_LISTSUBJECTSREQUEST']._serialized_start=1500
+  _globals['_LISTSUBJECTSREQUEST']._serialized_end=1624
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_start=1626
+  _globals['_LISTSUBJECTSRESPONSE']._serialized_end=1726
+  _globals['_UPDATESUBJECTREQUEST']._serialized_start=1729
+  _globals['_UPDATESUBJECTREQUEST']._serialized_end=1864
+  _globals['_UPDATESUBJECTRESPONSE']._serialized_start=1866
+  _globals['_UPDATESUBJECTRESPONSE']._serialized_end=1941
+  _globals['_CLOSESUBJECTREQUEST']._serialized_start=1943
+  _globals['_CLOSESUBJECTREQUEST']._serialized_end=1990
+  _globals['_CLOSESUBJECTRESPONSE']._serialized_start=1993
+  _globals['_CLOSESUBJECTRESPONSE']._serialized_end=2134
+  _globals['_ERASESUBJECTREQUEST']._serialized_start=2136
+  _globals['_ERASESUBJECTREQUEST']._serialized_end=2183
+  _globals['_ERASESUBJECTRESPONSE']._serialized_start=2185
+  _globals['_ERASESUBJECTRESPONSE']._serialized_end=2274
+  _globals['_REENROLSUBJECTSREQUEST']._serialized_start=2276
+  _globals['_REENROLSUBJECTSREQUEST']._serialized_end=2348
+  _globals['_REENROLSUBJECTSRESPONSE']._serialized_start=2351
+  _globals['_REENROLSUBJECTSRESPONSE']._serialized_end=2751
+  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_start=2637
+  _globals['_REENROLSUBJECTSRESPONSE_STAGE']._serialized_end=2751
+  _globals['_REBUILDGALLERYREQUEST']._serialized_start=2753
+  _globals['_REBUILDGALLERYREQUEST']._serialized_end=2803
+  _globals['_REBUILDGALLERYRESPONSE']._serialized_start=2806
+  _globals['_REBUILDGALLERYRESPONSE']._serialized_end=3176
+  _globals['_REBUILDGALLERYRESPONSE_STAGE']._serialized_start=3090
+  _globals['_REBUILDGALLERYRESPONSE_STAGE']._serialized_end=3176
+  _globals['_UNUSABLEPHOTO']._serialized_start=3178
+  _globals['_UNUSABLEPHOTO']._serialized_end=3249
+  _globals['_SUBJECTSERVICE']._serialized_start=3252
+  _globals['_SUBJECTSERVICE']._serialized_end=4594
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from homeward.api.common.v1 import types_pb2 as _types_pb2
 from homeward.api.matching.v1 import subject_pb2 as _subject_pb2
 import builtins as _builtins
 import sys
@@ -297,6 +298,60 @@ class GetSubjectResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSubjectResponse: _TypeAlias = GetSubjectResponse  # noqa: Y015
+
+@_typing.final
+class GetReferencePhotoRequest(_message.Message):
+    """Which reference photograph to read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    PHOTO_ID_FIELD_NUMBER: _builtins.int
+    subject_id: _builtins.str
+    """The subject. Required."""
+    photo_id: _builtins.str
+    """Id of the photograph, as in `Subject.reference_photos`. Required."""
+    def __init__(
+        self,
+        *,
+        subject_id: _builtins.str = ...,
+        photo_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["photo_id", b"photo_id", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReferencePhotoRequest: _TypeAlias = GetReferencePhotoRequest  # noqa: Y015
+
+@_typing.final
+class GetReferencePhotoResponse(_message.Message):
+    """The reference photograph asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    FACE_BOX_FIELD_NUMBER: _builtins.int
+    image: _builtins.bytes
+    """The file as it was enrolled."""
+    @_builtins.property
+    def face_box(self) -> _types_pb2.BoundingBox:
+        """The face in it, pixels of the upright picture."""
+
+    def __init__(
+        self,
+        *,
+        image: _builtins.bytes = ...,
+        face_box: _types_pb2.BoundingBox | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["face_box", b"face_box"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["face_box", b"face_box", "image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReferencePhotoResponse: _TypeAlias = GetReferencePhotoResponse  # noqa: Y015
 
 @_typing.final
 class ListSubjectsRequest(_message.Message):

@@ -52,6 +52,11 @@ class SubjectServiceStub:
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectRequest.SerializeToString,
                 response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectResponse.FromString,
                 _registered_method=True)
+        self.GetReferencePhoto = channel.unary_unary(
+                '/homeward.api.matching.v1.SubjectService/GetReferencePhoto',
+                request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoRequest.SerializeToString,
+                response_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoResponse.FromString,
+                _registered_method=True)
         self.ListSubjects = channel.unary_unary(
                 '/homeward.api.matching.v1.SubjectService/ListSubjects',
                 request_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.ListSubjectsRequest.SerializeToString,
@@ -130,6 +135,18 @@ class SubjectServiceServicer:
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SUBJECT_NOT_FOUND`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReferencePhoto(self, request, context):
+        """Reads a reference photograph of an open subject, for people to compare with what was found.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SUBJECT_NOT_FOUND`, `PHOTO_NOT_FOUND`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -244,6 +261,11 @@ def add_SubjectServiceServicer_to_server(servicer, server):
                     servicer.GetSubject,
                     request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectRequest.FromString,
                     response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectResponse.SerializeToString,
+            ),
+            'GetReferencePhoto': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReferencePhoto,
+                    request_deserializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoRequest.FromString,
+                    response_serializer=homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoResponse.SerializeToString,
             ),
             'ListSubjects': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSubjects,
@@ -360,6 +382,33 @@ class SubjectService:
             '/homeward.api.matching.v1.SubjectService/GetSubject',
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectRequest.SerializeToString,
             homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetSubjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReferencePhoto(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/homeward.api.matching.v1.SubjectService/GetReferencePhoto',
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoRequest.SerializeToString,
+            homeward_dot_api_dot_matching_dot_v1_dot_subject__service__pb2.GetReferencePhotoResponse.FromString,
             options,
             channel_credentials,
             insecure,

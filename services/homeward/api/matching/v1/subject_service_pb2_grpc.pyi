@@ -70,6 +70,14 @@ class SubjectServiceStub:
     - NOT_FOUND `SUBJECT_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
+    GetReferencePhoto: _grpc.UnaryUnaryMultiCallable[_subject_service_pb2.GetReferencePhotoRequest, _subject_service_pb2.GetReferencePhotoResponse]
+    """Reads a reference photograph of an open subject, for people to compare with what was found.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SUBJECT_NOT_FOUND`, `PHOTO_NOT_FOUND`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
     ListSubjects: _grpc.UnaryUnaryMultiCallable[_subject_service_pb2.ListSubjectsRequest, _subject_service_pb2.ListSubjectsResponse]
     """Lists subjects, newest first.
 
@@ -178,6 +186,14 @@ class SubjectServiceAsyncStub(SubjectServiceStub):
     Possible errors:
     - INVALID_ARGUMENT `FIELD_INVALID`
     - NOT_FOUND `SUBJECT_NOT_FOUND`
+    - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+    """
+    GetReferencePhoto: _aio.UnaryUnaryMultiCallable[_subject_service_pb2.GetReferencePhotoRequest, _subject_service_pb2.GetReferencePhotoResponse]  # type: ignore[assignment]
+    """Reads a reference photograph of an open subject, for people to compare with what was found.
+
+    Possible errors:
+    - INVALID_ARGUMENT `FIELD_INVALID`
+    - NOT_FOUND `SUBJECT_NOT_FOUND`, `PHOTO_NOT_FOUND`
     - UNAVAILABLE `COMPONENT_UNAVAILABLE`
     """
     ListSubjects: _aio.UnaryUnaryMultiCallable[_subject_service_pb2.ListSubjectsRequest, _subject_service_pb2.ListSubjectsResponse]  # type: ignore[assignment]
@@ -303,6 +319,20 @@ class SubjectServiceServicer(metaclass=_abc_1.ABCMeta):
         Possible errors:
         - INVALID_ARGUMENT `FIELD_INVALID`
         - NOT_FOUND `SUBJECT_NOT_FOUND`
+        - UNAVAILABLE `COMPONENT_UNAVAILABLE`
+        """
+
+    @_abc_1.abstractmethod
+    def GetReferencePhoto(
+        self,
+        request: _subject_service_pb2.GetReferencePhotoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subject_service_pb2.GetReferencePhotoResponse, _abc.Awaitable[_subject_service_pb2.GetReferencePhotoResponse]]:
+        """Reads a reference photograph of an open subject, for people to compare with what was found.
+
+        Possible errors:
+        - INVALID_ARGUMENT `FIELD_INVALID`
+        - NOT_FOUND `SUBJECT_NOT_FOUND`, `PHOTO_NOT_FOUND`
         - UNAVAILABLE `COMPONENT_UNAVAILABLE`
         """
 
