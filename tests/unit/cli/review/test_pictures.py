@@ -11,7 +11,7 @@ from cli_values import jpeg
 from homeward.api.common.v1.types_pb2 import BoundingBox
 from homeward.api.matching.v1 import sighting_pb2
 from homeward.cli import photo_process
-from homeward.cli.review.evidence import Evidence, Photograph
+from homeward.cli.review.evidence import Evidence, Photograph, Still
 from homeward.cli.review.pictures import Studio
 from homeward.core.photos import DecodedPhoto
 
@@ -42,8 +42,12 @@ def photograph(colour: tuple[int, int, int], name: str = "Reference 1 of 2") -> 
     return Photograph(file(colour), BoundingBox(x=100, y=100, width=80, height=100), name)
 
 
-def evidence(*stills: bytes, rivals: tuple[Photograph, ...] = ()) -> Evidence:
+def evidence(*files: bytes, rivals: tuple[Photograph, ...] = ()) -> Evidence:
     references = [photograph(RED)]
+    stills = [
+        Still(one, f"{number} of {len(files)}", best=number == 1)
+        for number, one in enumerate(files, 1)
+    ]
     return Evidence(sighting_pb2.Sighting(), stills=stills, references=references, rivals=rivals)
 
 
@@ -71,11 +75,16 @@ def test_reference_still_and_rival_stand_beside_each_other(decoded: list[bytes])
     assert len(decoded) == 2  # each photograph once, and no still
 
 
-def test_many_pictures_stand_in_rows() -> None:
-    one, many = Studio().draw(evidence(file(GREEN))), Studio().draw(evidence(*[file(GREEN)] * 6))
+def test_the_other_stills_stand_small_beside_the_best() -> None:
+    one = Studio().draw(evidence(file(GREEN)))
+    many = Studio().draw(evidence(*[file(GREEN)] * 6, rivals=(photograph(BLUE, "Also: Ben"),)))
 
-    assert many.height > 2 * one.height
-    assert many.width <= 4 * 480 + 3 * 8
+    assert many.height == one.height
+    assert panels(many) == ["red", "green", "blue"]
+    assert many.width < one.width + 6 * 260
+    below = many.getpixel((many.width - 20, 300))
+    assert isinstance(below, tuple)
+    assert below.index(max(below)) == 1
 
 
 @pytest.mark.parametrize(
