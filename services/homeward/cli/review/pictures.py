@@ -37,7 +37,12 @@ class _Size:
 
 
 _LARGE = _Size(panel=400, label=32, points=22, widest=520)
-_SMALL = _Size(panel=(_LARGE.panel - _GAP) // 2, label=24, points=16, widest=260)
+_SMALL = {
+    rows: _Size((_LARGE.panel - _GAP * (rows - 1)) // rows, 22, 16, 520 // rows)
+    for rows in (1, 2, 3)
+}
+"""By how many rows of small panels stand beside the large ones."""
+_USUAL_SHAPE = (1600, 900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +58,24 @@ class Studio:
 
     _decoded: dict[bytes, Image.Image | None] = field(default_factory=dict)
 
-    def draw(self, evidence: Evidence) -> Image.Image:
+    def draw(self, evidence: Evidence, *, shape: tuple[int, int] = _USUAL_SHAPE) -> Image.Image:
         """Return the best still beside the most alike reference photograph, and the others small.
 
-        The other photographs, and those of rivals, are above the other stills.
+        Args:
+            evidence: What to draw: after the two large ones come the other photographs, those of
+                rivals, and the other stills.
+            shape: Width and height of where it is shown: the small ones stand in as many rows as
+                have it shown largest.
         """
         references = [_Panel(one.name, self._photograph(one)) for one in evidence.references]
         rivals = [_Panel(one.name, self._photograph(one), _RIVAL_INK) for one in evidence.rivals]
         gone = [_Panel("Still: gone", None)]
         best = [_panel(one, "Still ") for one in evidence.stills if one.best][:1] or gone
         stills = [_panel(one) for one in evidence.stills if not one.best]
-        large, small = [*references[:1], *best], (*references[1:], *rivals)
-        if stills or references[1:]:
-            return _beside(large, (small, stills))
-        return _beside([*large, *rivals], ())
+        large = [_block(one, _LARGE) for one in (*references[:1], *best)]
+        small = [*references[1:], *rivals, *stills]
+        drawn = [_beside(large, _grid(small, rows)) for rows in _SMALL]
+        return max(drawn, key=lambda one: min(shape[0] / one.width, shape[1] / one.height, 1.0))
 
     def _photograph(self, one: Photograph) -> Image.Image | None:
         """Return a reference photograph around its face; None if it cannot be decoded.
@@ -120,16 +129,23 @@ def _around(photo: Image.Image, face: BoundingBox | None, scale: float) -> Image
     return photo.crop(box) if box[0] < box[2] and box[1] < box[3] else photo
 
 
-def _beside(large: Sequence[_Panel], small: Sequence[Sequence[_Panel]]) -> Image.Image:
-    """Return large panels beside each other, and rows of small ones beside these."""
-    blocks = [_block(one, _LARGE) for one in large]
-    rows = [[_block(one, _SMALL) for one in row] for row in small if row]
-    if rows:
-        widest = max(_across(row) for row in rows)
-        column = Image.new("RGB", (widest, _LARGE.panel), _GROUND)
-        for number, row in enumerate(rows):
-            _put(column, row, number * (_SMALL.panel + _GAP))
-        blocks.append(column)
+def _grid(panels: Sequence[_Panel], rows: int) -> list[Image.Image]:
+    """Return small panels in rows, as one picture; nothing for none."""
+    if not panels:
+        return []
+    size, across = _SMALL[rows], -(-len(panels) // rows)
+    lines = [
+        [_block(one, size) for one in panels[at : at + across]]
+        for at in range(0, len(panels), across)
+    ]
+    grid = Image.new("RGB", (max(map(_across, lines)), _LARGE.panel), _GROUND)
+    for number, line in enumerate(lines):
+        _put(grid, line, number * (size.panel + _GAP))
+    return [grid]
+
+
+def _beside(large: Sequence[Image.Image], grid: Sequence[Image.Image]) -> Image.Image:
+    blocks = [*large, *grid]
     canvas = Image.new("RGB", (_across(blocks), _LARGE.panel), _GROUND)
     _put(canvas, blocks, 0)
     return canvas
