@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from homeward.cli import errors, reviews, terminal, times
+from homeward.cli import errors, people, reviews, terminal, times
 from homeward.cli.errors import CallError, CliError
 from homeward.cli.review import card, keyboard
 from homeward.cli.review.deciding import Decided, Desk
@@ -109,6 +109,7 @@ class Walk:
         self._shown: Prepared | None = None
         self._reason = ""
         self._ended = False
+        self._noted = False
         self._keys: Mapping[str, Callable[[Prepared], bool]] = {
             "c": lambda shown: self._decide(shown, "confirm"),
             "r": self._reject,
@@ -161,7 +162,14 @@ class Walk:
         self._remember(_Past(prepared, decided))
         self.counts[decision] += 1
         terminal.tell(f"Recorded. {reviews.outcome(decided.sighting, decision)}", bold=True)
+        self._note_account(decided.review.reviewer)
         return True
+
+    def _note_account(self, reviewer: str) -> None:
+        """Say once that decisions are on record under a name that is nobody's."""
+        if not self._noted and (note := people.account_note(reviewer)):
+            self._noted = True
+            terminal.tell(note)
 
     def _reject(self, prepared: Prepared) -> bool:
         pressed = _asked(
