@@ -147,6 +147,18 @@ DOCUMENTS: Mapping[str, Shape] = {
         "caveats": TEXTS,
     },
     "sighting list --rejected": {"rejections": [sighting_pb2.Rejection]},
+    "review --batch": {
+        "results": [
+            {
+                "line": int,
+                "sighting": str,
+                "decision": str,
+                "state?": str,
+                "error?": str,
+                "reason?": str,
+            }
+        ]
+    },
     "sighting review": {"sighting": sighting_pb2.Sighting},
     "sighting show": {"sighting": sighting_pb2.Sighting, "caveats": TEXTS},
     "status": {
