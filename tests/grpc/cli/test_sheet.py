@@ -88,9 +88,9 @@ def test_all_reference_photographs_and_stills_are_shown(
     assert page.count('src="data:image/jpeg') == 4
     assert "Reference 2" in page
     assert "1 reference photograph is not shown." in page
-    assert "10:00:03, face 43 pixels high" in page
-    assert "10:00:09, face 49 pixels high" in page
-    assert "10:00:05, face" not in page
+    assert "10:00:03, 43 px" in page
+    assert "10:00:09, 49 px" in page
+    assert "10:00:05, 45 px" not in page
     assert "reference photograph 3 is left out" in capsys.readouterr().err
 
 
