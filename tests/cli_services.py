@@ -216,6 +216,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
         self.findings: list[str] = []
         """What is odd about every recording, in words."""
         self.sha256 = ""
+        self.deleted: list[str] = []
         self.duration = Duration(seconds=60)
         self.recording: footage_pb2.Footage | None = None
         """What every id names; None makes one up."""
@@ -293,6 +294,7 @@ class FootageStore(footage_service_pb2_grpc.FootageServiceServicer):
 
     def DeleteFootage(self, request: Any, context: Any) -> Any:
         self.held = {}
+        self.deleted.append(request.footage_id)
         return footage_service_pb2.DeleteFootageResponse()
 
     def GetRetentionReport(self, request: Any, context: Any) -> Any:
@@ -475,6 +477,22 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         return sighting_service_pb2.ListSightingsResponse(
             sightings=[*held, *others], lost=self.lost
         )
+
+    def LeaseSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        left_out = self.gone or self.sighting.sighting_id in request.excluded_sighting_ids
+        open_now = self.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
+        held = [self.sighting] if open_now and not left_out else []
+        return sighting_service_pb2.LeaseSightingsResponse(sightings=held, open_count=len(held))
+
+    def ReturnSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ReturnSightingsResponse()
+
+    def WithdrawReview(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.sighting.state = sighting_pb2.Sighting.STATE_UNREVIEWED
+        return sighting_service_pb2.WithdrawReviewResponse(sighting=self.sighting)
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)
