@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cli_documents
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -175,4 +176,5 @@ def test_json_tells_the_counts(
     written(tmp_path, "--output", "json")
 
     told = json.loads(capsys.readouterr().out)
+    cli_documents.require(told, "sheet")
     assert (told["candidateCount"], told["gapCount"]) == (1, 0)
