@@ -109,6 +109,13 @@ DOCUMENTS: Mapping[str, Shape] = {
         "policy": policy_pb2.Policy
     },
     "record verify": {"intact": bool, "scanId": str, "sha256": str, "verifierKey": str},
+    "report": {
+        "files": TEXTS,
+        "figures": [{"section": str, "name": str, "value": str}],
+        "promise": str,
+        "alarms": TEXTS,
+        "notCovered": TEXTS,
+    },
     "retention": {
         "footage": footage_service_pb2.GetRetentionReportResponse,
         "people": retention_service_pb2.GetRetentionReportResponse,
