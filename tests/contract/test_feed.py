@@ -67,13 +67,12 @@ async def _memory(_: pytest.FixtureRequest) -> AsyncIterator[Feed]:
 async def _nats(request: pytest.FixtureRequest) -> AsyncIterator[Feed]:
     async with connection(request.getfixturevalue("nats_url"), "test") as bus:
         stream = f"FEED-{uuid4()}"
-        feed = await NatsSightingFeed.open(bus, stream, keep=KEEP, replicas=1)
+        feed = await NatsSightingFeed.open(bus, stream, keep=KEEP, replicas=1, prefix=stream)
 
         async def forget() -> None:
             await bus.jetstream.purge_stream(stream, keep=1)
 
         yield Feed(feed, forget)
-        await bus.jetstream.delete_stream(stream)  # two streams cannot have the same subjects
 
 
 async def read(feed: SightingFeed, count: int, after: str = "") -> list[Told | str]:

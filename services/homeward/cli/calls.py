@@ -11,6 +11,7 @@ FILES: Mapping[str, Sequence[str]] = {
     "embedding": ("embedding_service",),
     "ingestion": ("camera_service", "clip_service", "footage_service", "scan_service"),
     "matching": (
+        "activity_service",
         "matching_service",
         "policy_service",
         "retention_service",

@@ -92,9 +92,9 @@ def document_text(content: Mapping[str, Any]) -> str:
     return terminal.json_text(_plain(content))
 
 
-def line_text(message: Message) -> str:
-    """Return a message as protobuf JSON in one line."""
-    return terminal.json_text(_plain(message), indent=None)
+def line_text(content: Mapping[str, Any] | Message) -> str:
+    """Return JSON as `document_text` does, in one line."""
+    return terminal.json_text(_plain(content), indent=None)
 
 
 def on_terminal() -> bool:

@@ -158,6 +158,12 @@ def parse_span(text: str) -> timedelta:
     return -span if match["sign"] == "-" else span
 
 
+def searched(pattern: str) -> str:
+    """Return the regular expression for times like a pattern of `strptime`."""
+    parts = re.split(r"(%[A-Za-z%])", pattern)
+    return "".join(_DIRECTIVES.get(part, re.escape(part)) for part in parts)
+
+
 def start_from_name(name: str, pattern: str, zone: tzinfo) -> datetime:
     """Return the time that a file's name carries.
 
@@ -169,9 +175,7 @@ def start_from_name(name: str, pattern: str, zone: tzinfo) -> datetime:
     Raises:
         ValueError: The name has no such time, or the clock showed it twice or never.
     """
-    parts = re.split(r"(%[A-Za-z%])", pattern)
-    searched = "".join(_DIRECTIVES.get(part, re.escape(part)) for part in parts)
-    match = re.search(searched, name)
+    match = re.search(searched(pattern), name)
     if match is None:
         raise ValueError(f"{name}: has no time like {pattern}")
     start = datetime.strptime(match[0], pattern)  # noqa: DTZ007 - the zone follows

@@ -16,6 +16,7 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.feed import SightingFeed
 from homeward.matching.sightings.following import SightingFollowing
@@ -84,6 +85,8 @@ class Stores:
     """The same, to be read."""
     signer: Signer | None = None
     """Signs checkpoints of it, and use records."""
+    candidates: CandidateCounts | None = None
+    """Counts candidates; None counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         case_of=partial(case_of, stores.records),
         clock=clock,
+        counts=stores.candidates,
     )
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)

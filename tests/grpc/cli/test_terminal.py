@@ -150,10 +150,15 @@ class Files:
 
     def __getitem__(self, name: str) -> str:
         path = self.folder / name
-        if name == "video.mp4":
+        path.parent.mkdir(exist_ok=True)
+        if name == "gate/x.mp4":
+            (path.parent / HOSTILE.replace("\0", "2026").replace("/", "")).write_bytes(b"no video")
+        elif name == "video.mp4":
             path.write_bytes(b"no video")
         elif name == "photo.jpg":
             path.write_bytes(jpeg(64, 64))
+        elif name == "decisions.csv":
+            path.write_text(f"sighting,decision,reason\n{SIGHTING},confirm,a scar\n")
         elif name == "policy.json":
             path.write_text("{}")
         return str(path)
@@ -174,6 +179,10 @@ COMMANDS: dict[str, Words] = {
     "camera show": lambda _: ("gate",),
     "footage add": lambda f: (f["video.mp4"], "--camera", "gate", "--start", "2026-11-20T10:00Z"),
     "footage list": lambda _: (),
+    "footage watch": lambda f: (
+        *(str(Path(f["gate/x.mp4"]).parents[1]), "--start-from-name", "%Y", "--once"),
+        *("--rest", "0s"),
+    ),
     "footage show": lambda _: (FOOTAGE,),
     "footage rm": lambda _: (FOOTAGE, "--yes"),
     "model show": lambda _: (),
@@ -184,7 +193,9 @@ COMMANDS: dict[str, Words] = {
     "policy approve": lambda _: ("p/1", "--by", "X", "--until", "2099-01-01", "--activate"),
     "policy activate": lambda _: ("p/1",),
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
+    "report": lambda f: ("--month", "2026-11", "-o", f["report"]),
     "retention": lambda _: (),
+    "review --batch": lambda f: (f["decisions.csv"],),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
     "scan watch": lambda _: (SCAN,),
@@ -196,6 +207,7 @@ COMMANDS: dict[str, Words] = {
     "scan record": lambda f: (SCAN, "-o", f["record.json"]),
     "search": lambda _: ("--subject", ANNA),
     "sheet": lambda f: ("--subject", ANNA, "-o", f["sheet.html"]),
+    "sighting near": lambda _: (ANNA,),
     "sighting list": lambda _: (),
     "sighting list --rejected": lambda _: (),
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
@@ -217,8 +229,9 @@ COMMANDS: dict[str, Words] = {
 }
 OF_LINES = {"audit checkpoint"}
 """Commands that print a signed note, line by line: it must stay what was signed."""
-NO_JSON = {"audit list --csv", "watch --once"}
-"""Commands that print no JSON, or one document a line: tests/grpc/cli/test_watch.py."""
+NO_JSON = {"audit list --csv", "footage watch", "watch --once"}
+"""Commands that print no JSON, or a document a line, which test_watch.py and test_footage_watch.py
+have."""
 LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
 """Commands that ask no service."""
 OF_TOKENS = {"login", "logout", "token create", "whoami"}

@@ -11,6 +11,7 @@ import click
 from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
 from homeward.cli import completing, start_checks, times, upload, zones
+from homeward.cli.commands import footage_watch
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import existing_file, recordings_among, written_name
 from homeward.cli.ids import full_footage_id, known_cameras
@@ -25,6 +26,9 @@ _START_SOURCES = {True: "--start", False: "the file's name"}
 @click.group(cls=Group)
 def footage() -> None:
     """Add recordings, and remove them. Each is gone after 31 days at the latest."""
+
+
+footage.add_command(footage_watch.watch)
 
 
 @footage.command(

@@ -30,6 +30,7 @@ from homeward.cli import (
     times,
 )
 from homeward.cli.commands.clip import clip
+from homeward.cli.commands.near import near
 from homeward.cli.commands.sighting_list import list_sightings
 from homeward.cli.errors import CallError, CliError, tell
 from homeward.cli.files import refuse_existing, write_new
@@ -52,6 +53,7 @@ def sighting() -> None:
 
 sighting.add_command(list_sightings)
 sighting.add_command(clip)
+sighting.add_command(near)
 
 
 @sighting.command(

@@ -38,11 +38,11 @@ from homeward.servicekit import records
 from homeward.servicekit.nats import Nats
 
 PREFIX = "homeward.feed"
-STORED = "homeward.feed-stored"
-"""Said on this NATS subject when a change is stored, so that followers look at once. Whoever misses
-it looks after `LOOK_SECONDS`."""
+"""Of the NATS subjects."""
 
 LOOK_SECONDS = 5.0
+"""After which followers look by themselves: they may miss that they are told of a change."""
+
 PLACE_SECONDS = 15.0
 """How often followers are told a place while nothing happens."""
 
@@ -54,12 +54,17 @@ FORGET_CONSUMER_SECONDS = 30.0
 class NatsSightingFeed:
     """A `SightingFeed` in a JetStream stream."""
 
-    def __init__(self, nats: Nats, stream: str) -> None:
+    def __init__(self, nats: Nats, stream: str, prefix: str) -> None:
         self._nats = nats
         self._stream = stream
+        self._prefix = prefix
+        # Said when a change is stored, so that followers look at once.
+        self._stored = f"{prefix}-stored"
 
     @classmethod
-    async def open(cls, nats: Nats, stream: str, *, keep: timedelta, replicas: int) -> Self:
+    async def open(
+        cls, nats: Nats, stream: str, *, keep: timedelta, replicas: int, prefix: str = PREFIX
+    ) -> Self:
         """Open the stream, and make it if it is not there.
 
         Args:
@@ -67,6 +72,7 @@ class NatsSightingFeed:
             stream: Its name.
             keep: How long changes are kept.
             replicas: Servers of the cluster that hold each change.
+            prefix: Of the NATS subjects of the stream, which no other stream may have.
 
         Raises:
             UnavailableError: The server does not answer.
@@ -78,7 +84,7 @@ class NatsSightingFeed:
                 await nats.jetstream.add_stream(
                     StreamConfig(
                         name=stream,
-                        subjects=[f"{PREFIX}.>"],
+                        subjects=[f"{prefix}.>"],
                         max_age=keep.total_seconds(),
                         storage=StorageType.FILE,
                         num_replicas=replicas,
@@ -86,17 +92,17 @@ class NatsSightingFeed:
                         allow_direct=True,
                     )
                 )
-        return cls(nats, stream)
+        return cls(nats, stream, prefix)
 
     async def publish(self, change: Change) -> None:
         """Add a change; when this returns, it is stored."""
         with self._nats.translated():
             await self._nats.jetstream.publish(
-                f"{PREFIX}.{change.subject_id}.{change.sighting_id}",
+                f"{self._prefix}.{change.subject_id}.{change.sighting_id}",
                 records.encode(change),
                 stream=self._stream,
             )
-            await self._nats.client.publish(STORED, b"")
+            await self._nats.client.publish(self._stored, b"")
 
     async def follow(
         self, after: str = "", *, from_oldest: bool = False
@@ -108,7 +114,7 @@ class NatsSightingFeed:
             news.set()
 
         with self._nats.translated():
-            listening = await self._nats.client.subscribe(STORED, cb=stored)
+            listening = await self._nats.client.subscribe(self._stored, cb=stored)
         try:
             info = await self._info()
             feed, at = _name(info), _begin(info, after, from_oldest=from_oldest)
@@ -134,7 +140,7 @@ class NatsSightingFeed:
         with self._nats.translated():
             try:
                 found = await self._nats.jetstream.get_last_msg(
-                    self._stream, f"{PREFIX}.{subject_id}.*"
+                    self._stream, f"{self._prefix}.{subject_id}.*"
                 )
             except NotFoundError:
                 return ""
@@ -143,7 +149,7 @@ class NatsSightingFeed:
     async def last(self) -> Mapping[str, Change]:
         """Return the last change of each sighting."""
         config = ConsumerConfig(
-            filter_subject=f"{PREFIX}.>",
+            filter_subject=f"{self._prefix}.>",
             ack_policy=AckPolicy.NONE,
             inactive_threshold=FORGET_CONSUMER_SECONDS,
             mem_storage=True,
@@ -184,7 +190,7 @@ class NatsSightingFeed:
             try:
                 # From the leader: a replica that lags behind would have followers wait.
                 return await self._nats.jetstream.get_msg(
-                    self._stream, seq=number, subject=f"{PREFIX}.>", next=True
+                    self._stream, seq=number, subject=f"{self._prefix}.>", next=True
                 )
             except NotFoundError:
                 return None
