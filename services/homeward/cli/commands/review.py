@@ -9,7 +9,7 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import terminal
+from homeward.cli import completing, terminal
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected, operator_name
@@ -40,9 +40,23 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     ],
 )
 @connected
-@click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="WHO",
+    help="Only of this subject: id, label or case.",
+    shell_complete=completing.subjects,
+)
 @click.option("--case", "cases", multiple=True, metavar="REF", help="Only of this case.")
-@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
+@click.option(
+    "--camera",
+    "camera_ids",
+    multiple=True,
+    metavar="CAM",
+    help="Only of this camera.",
+    shell_complete=completing.cameras,
+)
 @click.option(
     "--inconclusive",
     is_flag=True,
