@@ -78,3 +78,21 @@ def test_closing_names_the_confirmed_sightings_that_go(
     told = capsys.readouterr().err
     assert f"Confirmed sightings that will be erased: {SIGHTING[:8]}." in told
     assert "homeward sighting export ID" in told
+
+
+def test_sightings_are_listed_by_camera_in_the_order_asked_for(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.more = ["later"]
+    assert run(["sighting", "list", "--camera", "gate", "--sort", "time"]) == 0
+    assert list(homeward.sightings.requests[0].camera_ids) == ["gate"]
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines() if "\t" in line]
+    assert [row[0] for row in rows] == ["SIGHTING", "later", SIGHTING]
+
+
+def test_no_sightings_of_a_camera_that_is_not_there_are_told_as_that(
+    homeward: Homeward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    homeward.sightings.gone = True
+    assert run(["sighting", "list", "--camera", "gaet"]) == 5
+    assert "no camera is named gaet" in capsys.readouterr().err

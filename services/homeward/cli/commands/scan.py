@@ -170,7 +170,7 @@ def list_stretches(
     if files and unlisted and not found:
         stretches.tell(session, scan, found, unlisted)
         raise CliError(
-            "no file was written: nothing is known of when that was",
+            "no file was written: the times are not known",
             exit_code=ExitCode.PRECONDITION,
             advice="search the footage again, if it is still held",
         )
@@ -193,11 +193,11 @@ def cancel(session: Session, *, scan_id: str) -> None:
         session.view.document({"scan": scan})
         return
     if scan.state in ENDED:
-        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it found stands.")
+        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it has found stays.")
     else:
         session.view.say(
-            f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
-            " that. What it found stands."
+            f"Scan {scan.scan_id} was asked to stop; `homeward scan watch {scan.scan_id}` shows"
+            " when it has. What it has found stays."
         )
 
 
