@@ -291,7 +291,7 @@ def test_photographs_of_several_people_and_a_person_enrolled_twice_are_told(
     first, second = several.json["photos"]
     assert "warnings" not in first
     (unlike,) = second["warnings"]
-    assert "not very alike to the subject's other photographs" in unlike
+    assert "does not look much like the subject's other photographs" in unlike
     assert "case several: subject" in twice.err
     (same,) = twice.json["photos"][0]["warnings"]
     assert "the same file is a photograph of subject" in same
