@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -195,6 +196,23 @@ def test_an_event_has_ids_alone_and_is_signed(
     signed = b".".join((b"f-1", stamp.encode(), one.body))
     expected = base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256)).decode()
     assert one.headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_the_documented_receiver_takes_an_event_and_no_other(
+    homeward: Homeward, hook: list[str], receiver: WebhookReceiver
+) -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "api.md").read_text()
+    example: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], example)
+    homeward.sightings.watches = [[change(1), place(1)]]
+    assert run(hook) == 0
+    (one,) = receiver.taken
+
+    assert example["verified"](one.headers, one.body, SECRET)["id"] == "f-1"
+    with pytest.raises(ValueError, match="not signed"):
+        example["verified"](one.headers, one.body + b" ", SECRET)
+    with pytest.raises(ValueError, match="too long ago"):
+        example["verified"](one.headers | {"webhook-timestamp": "1000"}, one.body, SECRET)
 
 
 def test_an_event_is_offered_until_it_is_taken_and_the_next_one_waits(
