@@ -76,6 +76,8 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         self.reenrolments: list[list[Any]] = []
         self.warnings: dict[bytes, list[Any]] = {}
         """Of photographs, by their content."""
+        self.images: dict[str, bytes] = {}
+        """Reference photographs by their ids."""
         self.same_case: list[str] = []
         self.not_compared = ""
 
@@ -124,6 +126,15 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
     def GetSubject(self, request: Any, context: Any) -> Any:
         return subject_service_pb2.GetSubjectResponse(
             subject=self._get(request.subject_id, context)
+        )
+
+    def GetReferencePhoto(self, request: Any, context: Any) -> Any:
+        self._get(request.subject_id, context)
+        if request.photo_id not in self.images:
+            Refusal(grpc.StatusCode.NOT_FOUND, "PHOTO_NOT_FOUND", "gone").abort(context)
+        return subject_service_pb2.GetReferencePhotoResponse(
+            image=self.images[request.photo_id],
+            face_box=BoundingBox(x=100, y=100, width=100, height=120),
         )
 
     def ListSubjects(self, request: Any, context: Any) -> Any:
@@ -428,6 +439,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
         self.still, self.reference = jpeg(640, 360), jpeg(300, 400)
+        self.stills: list[bytes] = []
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
@@ -454,6 +466,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             sighting=self.sighting,
             still=self.still,
             reference_photo=self.reference,
+            stills=self.stills,
             reference_face_box=BoundingBox(x=100, y=100, width=100, height=120),
         )
 
@@ -464,6 +477,22 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
         return sighting_service_pb2.ListSightingsResponse(
             sightings=[*held, *others], lost=self.lost
         )
+
+    def LeaseSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        left_out = self.gone or self.sighting.sighting_id in request.excluded_sighting_ids
+        open_now = self.sighting.state == sighting_pb2.Sighting.STATE_UNREVIEWED
+        held = [self.sighting] if open_now and not left_out else []
+        return sighting_service_pb2.LeaseSightingsResponse(sightings=held, open_count=len(held))
+
+    def ReturnSightings(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return sighting_service_pb2.ReturnSightingsResponse()
+
+    def WithdrawReview(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        self.sighting.state = sighting_pb2.Sighting.STATE_UNREVIEWED
+        return sighting_service_pb2.WithdrawReviewResponse(sighting=self.sighting)
 
     def ListRejections(self, request: Any, context: Any) -> Any:
         self.requests.append(request)

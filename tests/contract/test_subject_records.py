@@ -18,9 +18,10 @@ from homeward.matching.sightings.deciding import ReviewRules, Verdict
 from homeward.matching.sightings.ledger import LedgerKey, RecordedSpan, SightingLedger, Stretch
 from homeward.matching.sightings.model import Decision, Review
 from homeward.matching.sightings.spans import Rejection
+from homeward.matching.sightings.taking_back import Withdrawal
 from homeward.matching.subjects.model import AgeGroup, Subject, SubjectDetails, SubjectState
 from homeward.matching.subjects.records import SubjectRecords, is_open
-from homeward.servicekit.errors import PermissionDeniedError
+from homeward.servicekit.errors import FailedPreconditionError, PermissionDeniedError
 from homeward.servicekit.keyvalue import ConflictError, InMemoryKeyValueStore, KeyValueStore
 from homeward.servicekit.nats import connection
 
@@ -244,6 +245,29 @@ async def test_a_second_confirmation_is_counted_beside_the_first(ledger: Sightin
     assert (first.is_confirmed, second.is_confirmed) == (False, True)
     assert second.reviews == (CONFIRMED, confirmed)
     assert await ledger.span(key, name) == second
+
+
+async def test_a_decision_is_taken_back_until_the_sighting_is_given_out(
+    ledger: SightingLedger,
+) -> None:
+    key = LedgerKey(GATE, ANNA)
+    placed = (await ledger.place(key, Stretch(10 * SECOND, 14 * SECOND))).span
+    name, withdrawal = placed.sighting_id, Withdrawal(CONFIRMED.reviewer, CONFIRMED.review_time)
+    early = await ledger.note_exported(key, name)  # nobody has confirmed it
+    await ledger.settle(key, name, Verdict(CONFIRMED))
+    back = await ledger.withdraw(key, name, withdrawal)
+    again = await ledger.settle(key, name, Verdict(CONFIRMED))
+    given_out = await ledger.note_exported(key, name)
+    with pytest.raises(FailedPreconditionError):
+        await ledger.withdraw(key, name, withdrawal)
+
+    assert early == placed
+    assert back == replace(placed, withdrawn=True)
+    assert again is not None
+    assert given_out == replace(again, exported=True)
+    assert await ledger.span(key, name) == given_out
+    assert await ledger.withdraw(LedgerKey(DOOR, ANNA), name, withdrawal) is None
+    assert await ledger.note_exported(LedgerKey(DOOR, ANNA), name) is None
 
 
 async def test_the_ledgers_of_a_subject_name_its_sightings(ledger: SightingLedger) -> None:

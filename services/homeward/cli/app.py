@@ -35,6 +35,10 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "search": ("homeward.cli.commands.search:search", "Search footage for subjects."),
     "scan": ("homeward.cli.commands.scan:scan", "Searches under way and done."),
     "sighting": ("homeward.cli.commands.sighting:sighting", "Candidates, for review."),
+    "review": (
+        "homeward.cli.commands.review:review",
+        "Go through candidates one by one, and decide on each.",
+    ),
     "sheet": ("homeward.cli.commands.sheet:sheet", "All candidates of a subject on one page."),
     "watch": (
         "homeward.cli.commands.watch:watch",
@@ -48,7 +52,15 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.retention:retention",
         "Show what footage is held, and whether any is overdue.",
     ),
+    "report": (
+        "homeward.cli.commands.report:report",
+        "Write what is published about the use of Homeward.",
+    ),
     "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "export": (
+        "homeward.cli.commands.export:export",
+        "Packages of sightings that were given out: verify one.",
+    ),
     "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from homeward.api.matching.v1 import subject_pb2
 from homeward.cli import times
 from homeward.cli.errors import CliError, ExitCode, tell
@@ -20,26 +18,6 @@ _OF_IDS = {"scans": "the records of scans", "feed of sightings": "the feed of si
 """The data of which ids can be read until they go, as the service names it, and in words."""
 
 _NONE_HELD = "none held"
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Erasure certificate {subject}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 3rem auto }}
-table {{ border-collapse: collapse; width: 100% }}
-th, td {{ border: 1px solid #bbb; padding: .4rem .6rem; text-align: left; vertical-align: top }}
-.erased {{ background: #e4f3e6 }}
-.pending {{ background: #fdf3d6 }}
-.failed {{ background: #fbe0de }}
-</style></head><body>
-<h1>Erasure certificate</h1>
-<p>{what} <code>{subject}</code>, erased {time}. <strong>{verdict}</strong></p>
-<table><thead><tr><th>data</th><th>where</th><th>items</th><th>outcome</th>
-<th>how verified, or what is pending</th></tr></thead><tbody>
-{rows}
-</tbody></table>
-<p>This is what the stores said when this page was written. It names no person.</p>
-</body></html>
-"""
 
 
 def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
@@ -121,17 +99,19 @@ def tell_certificate(
 
 def certificate_page(certificate: subject_pb2.ErasureCertificate) -> str:
     """Return a certificate as HTML."""
-    rows = [
-        f'<tr class="{outcome}"><td>{escape(entry.data)}</td><td>{escape(entry.store)}</td>'
-        f"<td>{entry.item_count}</td><td>{outcome_word(entry)}</td>"
-        f"<td>{escape(entry.verification)}</td></tr>"
-        for entry in certificate.entries
-        for outcome in [OUTCOMES.get(entry.outcome, "unknown")]
-    ]
-    return _PAGE.format(
-        what="Found by scan" if certificate.scan_id else "Subject",
-        subject=escape(certificate.scan_id or certificate.subject_id),
-        time=escape(times.shown(certificate.erase_time)),
-        verdict=escape(verdict(certificate)),
-        rows="\n".join(rows),
+    from homeward.cli.pages import environment  # noqa: PLC0415 - slow to import
+
+    return (
+        environment()
+        .get_template("certificate.html")
+        .render(
+            what="Found by scan" if certificate.scan_id else "Subject",
+            name=certificate.scan_id or certificate.subject_id,
+            time=times.shown(certificate.erase_time),
+            verdict=verdict(certificate),
+            entries=[
+                (OUTCOMES.get(entry.outcome, "unknown"), outcome_word(entry), entry)
+                for entry in certificate.entries
+            ],
+        )
     )

@@ -68,18 +68,7 @@ def full_id(
         )
     if len(given) >= length:
         return given
-    try:
-        found = sorted({name for name in known() if name.startswith(given)})
-    except CliError as error:
-        if error.reason != "ROLE_MISSING":
-            raise
-        raise CliError(
-            f"{given} is the beginning of the id of a {noun}, and you may not list them to find"
-            " the rest",
-            exit_code=error.exit_code,
-            reason=error.reason,
-            advice="give the whole id",
-        ) from error
+    found = _begun_so(noun, given, known)
     if given in found:
         return given
     if len(found) == 1:
@@ -90,6 +79,21 @@ def full_id(
         f"several {noun} ids begin with {given}: {', '.join(found)}",
         advice="give more of it",
     )
+
+
+def _begun_so(noun: str, given: str, known: Callable[[], Iterable[str]]) -> list[str]:
+    try:
+        return sorted({name for name in known() if name.startswith(given)})
+    except CliError as error:
+        if error.reason != "ROLE_MISSING":
+            raise
+        raise CliError(
+            f"{given} is the beginning of the id of a {noun}, and you may not list them to find"
+            " the rest",
+            exit_code=error.exit_code,
+            reason=error.reason,
+            advice="give the whole id",
+        ) from error
 
 
 def not_found(noun: str, message: str, *, advice: str = "") -> CliError:

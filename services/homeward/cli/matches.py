@@ -69,7 +69,7 @@ def tell_matches(
     session.view.table(
         (
             *("sighting", "who", "case", "camera", "place", "from", "to", "for"),
-            *("score", "threshold", "state", "not measured on", "subject"),
+            *("score", "threshold", "state", "note", "subject"),
         ),
         [
             (

@@ -69,10 +69,11 @@ def connected(
     function: Callable[Concatenate[Session, P], R],
 ) -> Callable[P, R]:
     """Give a command the shared options, and the session that they describe."""
+    own = {param.name for param in getattr(function, "__click_params__", ())}
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        given: dict[str, Any] = {name: kwargs.pop(name) for name in SHARED}
+        given: dict[str, Any] = {name: kwargs.pop(name) for name in SHARED if name not in own}
         places = Places(
             options={service: given[service] for service in SERVICES if given[service]},
             environment=os.environ,

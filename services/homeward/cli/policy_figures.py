@@ -50,7 +50,8 @@ def _listed(fpir: ErrorRate) -> str:
             "no stranger became a candidate when it was measured; in use, up to"
             f" {highest} strangers may"
         )
-    interval = f"{one_in(_rate(fpir.low))} to {one_in(_rate(fpir.high))}"
+    high = one_in(_rate(fpir.high))
+    interval = f"{one_in(_rate(fpir.low))} to {high}" if fpir.low > 0 else f"at most {high}"
     return f"about {one_in(fpir)} strangers ({interval}) becomes a candidate by mistake"
 
 

@@ -24,6 +24,7 @@ _DECIDED = {
     sighting_pb2.REVIEW_DECISION_REJECT: "rejected by",
     sighting_pb2.REVIEW_DECISION_INCONCLUSIVE: "not sure was",
 }
+WITHHELD = "by somebody else; who, and what they said, is told once you have decided"
 _PEOPLE = {1: "one person", 2: "two people"}
 
 
@@ -48,6 +49,7 @@ def confirmers(sighting: sighting_pb2.Sighting) -> list[str]:
 def details(sighting: sighting_pb2.Sighting) -> list[tuple[str, str]]:
     """Return who asked for a sighting, who has judged it, and who is awaited, a pair a line."""
     reviews = given(sighting)
+    withheld = [("judged before", WITHHELD)] if sighting.reviews_withheld else []
     if len(reviews) > 1 or sighting.state == sighting_pb2.Sighting.STATE_AWAITING_SECOND:
         told = [
             (
@@ -59,7 +61,7 @@ def details(sighting: sighting_pb2.Sighting) -> list[tuple[str, str]]:
     else:
         told = [("reviewed", summary(sighting)), ("reason", sighting.review.reason)]
     requesters = ", ".join(sighting.requesters)
-    return [*told, ("awaited", _awaited(sighting)), ("asked for by", requesters)]
+    return [*withheld, *told, ("awaited", _awaited(sighting)), ("asked for by", requesters)]
 
 
 def summary(sighting: sighting_pb2.Sighting) -> str:

@@ -123,10 +123,12 @@ def with_shared(function: F, own: Callable[..., Any]) -> F:
 
     Args:
         function: Takes them.
-        own: Has the command's own options; where one of them is `-o`, that names a file.
+        own: Has the command's own options, which count more; where one is `-o`, it names a file.
     """
     taken = {word for param in getattr(own, "__click_params__", ()) for word in param.opts}
     for name, option in reversed(list(SHARED.items())):
+        if f"--{name}" in taken:
+            continue
         function = (_output() if name == "output" and "-o" in taken else option)(function)
     return function
 

@@ -21,6 +21,9 @@ _JOINERS = "\u200c\u200d"
 """Join letters, or keep them apart, in Persian, in the scripts of India and in emoji."""
 
 
+_OF_DRAWINGS = frozenset(map(chr, range(0x20, 0x7F))) | {"\x1b", "\x07", "\n"}
+
+
 def clean(text: str) -> str:
     r"""Return text as one line that a terminal shows as it is.
 
@@ -78,14 +81,32 @@ def ask(question: str) -> bool:
     return click.confirm(clean(question), err=True)  # noqa: TID251 - the one place
 
 
-def ask_for(question: str) -> str:
+def ask_for(question: str, *, required: bool = True) -> str:
     """Return what is typed as the answer to a question on stderr.
+
+    Args:
+        question: Ends with what it asks for.
+        required: Whether it is asked again for an empty answer.
 
     Raises:
         click.Abort: There is none.
     """
-    answer: str = click.prompt(clean(question), err=True)  # noqa: TID251 - the one place
+    empty = None if required else ""
+    answer: str = click.prompt(  # noqa: TID251 - the one place
+        clean(question), default=empty, show_default=False, err=True
+    )
     return answer.strip()
+
+
+def draw(sequence: str) -> None:
+    """Write what has a terminal draw a picture: escapes of our own around base64 or sixels.
+
+    Raises:
+        ValueError: It has a character that none of those has.
+    """
+    if not set(sequence) <= _OF_DRAWINGS:
+        raise ValueError("a drawing has printable ASCII, escapes and line ends alone")
+    click.echo(sequence, nl=False)  # noqa: TID251 - the one place
 
 
 def json_text(content: object, *, indent: int | None = 2) -> str:

@@ -353,6 +353,18 @@ CERTIFICATES = DataClass(
     removed_by="NATS, by age; the end of a removal",
     engine_limit=CERTIFICATES_KEPT,
 )
+ACTIVITY = DataClass(
+    name="activity counts",
+    holds="how many searches, hours of footage, faces, candidates and decisions a day had; for 60"
+    " days, a shortened digest of the id of each search and candidate, so that none counts twice",
+    owner="matching",
+    engine=Engine.KEY_VALUE,
+    place="ACTIVITY",
+    keys="searches.{yyyy-mm}.{dd}.{part}, candidates.{yyyy-mm}.{dd}.{part}, since",
+    kept="6 years; digests, until they are added up",
+    removed_by="NATS, by age",
+    engine_limit=CERTIFICATES_KEPT,
+)
 AUDIT = DataClass(
     name="audit events",
     holds="who did what to which subject, sighting, scan, recording or camera, when, and why as"
@@ -429,6 +441,7 @@ INVENTORY = (
     FEED,
     GALLERIES,
     CERTIFICATES,
+    ACTIVITY,
     AUDIT,
     AUDIT_ARCHIVE,
     POLICIES,

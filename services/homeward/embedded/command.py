@@ -145,9 +145,7 @@ def up(
         log_level=log_level,
         timeout_seconds=start_timeout,
         evaluation=evaluation,
-        require_purpose=require_purpose,
-        user=user,
-        new_token_key=new_token_key,
+        access=stack.AccessOptions(new_token_key, require_purpose, user),
     )
     try:
         stack.run(

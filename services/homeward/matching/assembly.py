@@ -27,7 +27,9 @@ from homeward.matching.adapters.urls import shown
 from homeward.matching.audit_archive import archiver_of, open_archive
 from homeward.matching.composition import Stores
 from homeward.matching.settings import MatchingSettings
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.servicekit import nats, s3
+from homeward.servicekit.activity import ActivityCounts
 from homeward.servicekit.audit.archive import TrailArchiver
 from homeward.servicekit.audit.reading import AuditTrail
 from homeward.servicekit.audit.signing import CheckpointSigner
@@ -47,6 +49,7 @@ class Engines:
     checks: Mapping[str, Callable[[], Awaitable[object]]]
     writer: AuditWriter
     trail: AuditTrail
+    activity: ActivityCounts
     archiver: TrailArchiver | None
 
 
@@ -83,6 +86,7 @@ async def assemble(
     subjects = CollectionAccess(engine, SUBJECT_LAYOUT, register, secret, faces.model)
     sightings = CollectionAccess(engine, SIGHTING_LAYOUT, register, secret, faces.model)
     gallery = QdrantSubjectIndex(KeyedCollection(subjects))
+    activity = ActivityCounts(await bucket(inventory.ACTIVITY), clock)
     signer = _signer(settings)
     trail = AuditTrail(audit, signer=signer, clock=clock)
     stores = Stores(
@@ -102,6 +106,7 @@ async def assemble(
         acts=writer,
         events=trail,
         signer=signer,
+        candidates=CandidateCounts(activity),
     )
     archive = await open_archive(settings, stack)
     return Engines(
@@ -114,6 +119,7 @@ async def assemble(
         },
         writer,
         trail,
+        activity,
         archiver_of(audit, archive, settings, signer, clock) if archive else None,
     )
 

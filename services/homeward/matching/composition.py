@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from homeward.core import inventory
+from homeward.matching.exports.sealing import Exports
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import FaceAnalyzer, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild
@@ -16,6 +17,7 @@ from homeward.matching.gallery.reenrol import Reenrolment
 from homeward.matching.policies.catalogue import Policies
 from homeward.matching.retention import AuditedBuckets, Buckets, LeasedFiles, Retention
 from homeward.matching.scan_erasure import ScanErasure
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import ReviewRules
 from homeward.matching.sightings.feed import SightingFeed
 from homeward.matching.sightings.following import SightingFollowing
@@ -84,6 +86,8 @@ class Stores:
     """The same, to be read."""
     signer: Signer | None = None
     """Signs checkpoints of it, and use records."""
+    candidates: CandidateCounts | None = None
+    """Counts candidates; None counts none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,7 @@ class UseCases:
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
+    exports: Exports
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -135,6 +140,7 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         feed=stores.feed,
         case_of=partial(case_of, stores.records),
         clock=clock,
+        counts=stores.candidates,
     )
     subject_is_open = partial(is_open, stores.records)
     lost = LostSightings(kept, subject_is_open)
@@ -172,6 +178,14 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
+        exports=Exports(
+            subjects=stores.records,
+            photos=stores.photos,
+            policies=policies,
+            events=stores.events,
+            signer=stores.signer,
+            clock=clock,
+        ),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(

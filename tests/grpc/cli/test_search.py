@@ -297,7 +297,7 @@ def test_a_candidate_of_a_child_is_marked_in_its_line(
     assert run(["search"]) == 0
     told = capsys.readouterr().out
     (line,) = [line for line in told.splitlines() if SIGHTING in line]
-    assert "NOT MEASURED ON" in told
+    assert "NOTE" in told
     assert "child" in line.split("\t")
     assert told.count(CHILD_WARNING) == 1
 

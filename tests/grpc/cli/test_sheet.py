@@ -13,7 +13,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli_services import Homeward, enrolled
-from cli_values import ANNA, BEGIN, FOOTAGE, SCAN, Refusal, effort, opened, worth
+from cli_values import ANNA, BEGIN, FOOTAGE, SCAN, Refusal, effort, jpeg, opened, worth
 from homeward.api.common.v1.types_pb2 import TimeInterval
 from homeward.api.ingestion.v1 import camera_pb2, footage_pb2, scan_pb2
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_pb2
@@ -68,6 +68,30 @@ def test_a_sheet_tells_what_was_found_and_what_was_not_searched(
     assert "North gate</bdi>: 1 candidate" in page
     assert "about 4 are missed" in page
     assert "1 candidate." in capsys.readouterr().out
+
+
+def test_all_reference_photographs_and_stills_are_shown(
+    anna: Homeward, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject = anna.subjects.held[ANNA]
+    for name in ("one", "two", "gone"):
+        subject.reference_photos.add(photo_id=name)
+    anna.subjects.images = {"one": jpeg(300, 400), "two": jpeg(400, 300)}
+    for second in (3, 5, 9):
+        anna.sightings.sighting.stills.add(
+            time=Timestamp(seconds=BEGIN.seconds + second), face_height_px=40 + second
+        )
+    anna.sightings.stills = [jpeg(64, 64), b"", jpeg(60, 64)]
+
+    page = written(tmp_path)
+
+    assert page.count('src="data:image/jpeg') == 4
+    assert "Reference 2" in page
+    assert "1 reference photograph is not shown." in page
+    assert "10:00:03, face 43 pixels high" in page
+    assert "10:00:09, face 49 pixels high" in page
+    assert "10:00:05, face" not in page
+    assert "reference photograph 3 is left out" in capsys.readouterr().err
 
 
 def test_a_gap_that_another_search_has_searched_is_none(anna: Homeward, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cli_documents
 import click
 import grpc
 import pytest
@@ -156,6 +157,8 @@ class Files:
             path.write_bytes(b"no video")
         elif name == "photo.jpg":
             path.write_bytes(jpeg(64, 64))
+        elif name == "decisions.csv":
+            path.write_text(f"sighting,decision,reason\n{SIGHTING},confirm,a scar\n")
         elif name == "policy.json":
             path.write_text("{}")
         return str(path)
@@ -190,7 +193,9 @@ COMMANDS: dict[str, Words] = {
     "policy approve": lambda _: ("p/1", "--by", "X", "--until", "2099-01-01", "--activate"),
     "policy activate": lambda _: ("p/1",),
     "policy expire": lambda _: ("p/1", "--reason", HOSTILE, "--yes"),
+    "report": lambda f: ("--month", "2026-11", "-o", f["report"]),
     "retention": lambda _: (),
+    "review --batch": lambda f: (f["decisions.csv"],),
     "scan list": lambda _: (),
     "scan show": lambda _: (SCAN,),
     "scan watch": lambda _: (SCAN,),
@@ -290,7 +295,9 @@ def test_json_escapes_it_and_reads_back_the_same(
     assert {one for one in captured.err if not one.isprintable()} <= {"\n"}
     if not captured.out:
         return
-    texts = set(_texts(json.loads(captured.out)))
+    document = json.loads(captured.out)
+    cli_documents.require(document, command)
+    texts = set(_texts(document))
     assert not any("\\x1b" in one for one in texts)
     assert any(HOSTILE in one for one in texts) or "\\u001b" not in captured.out
 

@@ -18,6 +18,16 @@ def never() -> Iterable[str]:
     raise AssertionError
 
 
+def test_who_may_not_list_is_told_to_give_the_whole_id() -> None:
+    def refused() -> Iterable[str]:
+        raise CliError("one of the roles x may", reason="ROLE_MISSING")
+
+    with pytest.raises(CliError, match="the beginning of the id of a scan, and you may") as told:
+        full_id("scan", "3f2a91c0", refused)
+
+    assert (told.value.reason, told.value.advice) == ("ROLE_MISSING", "give the whole id")
+
+
 def test_a_full_id_is_taken_as_it_is() -> None:
     assert full_id("subject", KNOWN[0], never) == KNOWN[0]
 
@@ -45,13 +55,3 @@ def test_no_id_that_begins_so_is_not_found() -> None:
         full_id("scan", "00000000", known)
     assert caught.value.exit_code is ExitCode.NOT_FOUND
     assert caught.value.reason == "SCAN_NOT_FOUND"
-
-
-def test_who_may_not_list_is_told_to_give_the_whole_id() -> None:
-    def refused() -> Iterable[str]:
-        raise CliError("one of the roles x may", reason="ROLE_MISSING")
-
-    with pytest.raises(CliError, match="the beginning of the id of a scan, and you may") as told:
-        full_id("scan", "3f2a91c0", refused)
-
-    assert (told.value.reason, told.value.advice) == ("ROLE_MISSING", "give the whole id")

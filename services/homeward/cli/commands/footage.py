@@ -10,7 +10,7 @@ import click
 
 from homeward.api.ingestion.v1 import footage_pb2, footage_service_pb2
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import start_checks, times, upload, zones
+from homeward.cli import completing, start_checks, times, upload, zones
 from homeward.cli.commands import footage_watch
 from homeward.cli.errors import CliError, ExitCode, local_problem, tell
 from homeward.cli.files import existing_file, recordings_among, written_name
@@ -46,7 +46,14 @@ footage.add_command(footage_watch.watch)
 )
 @connected
 @click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE|DIR...")
-@click.option("--camera", "camera_id", required=True, metavar="CAM", help="The camera.")
+@click.option(
+    "--camera",
+    "camera_id",
+    required=True,
+    metavar="CAM",
+    help="The camera.",
+    shell_complete=completing.cameras,
+)
 @click.option(
     "--start",
     "starts",
@@ -133,7 +140,14 @@ def add(
     ],
 )
 @connected
-@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
+@click.option(
+    "--camera",
+    "camera_ids",
+    multiple=True,
+    metavar="CAM",
+    help="Only of this camera.",
+    shell_complete=completing.cameras,
+)
 @click.option(
     "--from", "begin", type=times.parse_from, metavar="TIME", help="Only what ends later."
 )
@@ -181,7 +195,7 @@ def list_footage(
 
 @footage.command("show", examples=["homeward footage show 5d0c77aa"])
 @connected
-@click.argument("footage_id", metavar="ID")
+@click.argument("footage_id", metavar="ID", shell_complete=completing.footage)
 def show(session: Session, *, footage_id: str) -> None:
     """Show a recording."""
     request = footage_service_pb2.GetFootageRequest(footage_id=full_footage_id(session, footage_id))
@@ -215,7 +229,9 @@ def show(session: Session, *, footage_id: str) -> None:
     "rm", examples=["homeward footage rm 5d0c77aa", "homeward footage rm 5d0c77aa --yes"]
 )
 @connected
-@click.argument("footage_ids", nargs=-1, required=True, metavar="ID...")
+@click.argument(
+    "footage_ids", nargs=-1, required=True, metavar="ID...", shell_complete=completing.footage
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(session: Session, *, footage_ids: tuple[str, ...], yes: bool) -> None:
     """Remove recordings before their deadline, and the sightings in them that are not confirmed."""

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homeward.api.common.v1.policy_pb2 import ErrorRate, MeasurementBasis
 from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
-from homeward.cli import policy_figures, times
+from homeward.cli import completing, policy_figures, times
 from homeward.cli.files import existing_file
 from homeward.cli.ids import full_policy_id
 from homeward.cli.options import Group, Session, confirm, connected
@@ -46,7 +46,7 @@ def list_policies(session: Session) -> None:
         session.view.say("No policies. Add one with `homeward policy add`.")
         return
     session.view.table(
-        ("policy", "state", "active", "threshold", "FPIR", "FNIR", "people", "until"),
+        ("policy", "state", "active", "threshold", "wrongly listed", "missed", "people", "until"),
         [
             (
                 each.policy_id,
@@ -66,7 +66,7 @@ def list_policies(session: Session) -> None:
 
 @policy.command("show", examples=["homeward policy show yunet-sface/4"])
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 def show(session: Session, *, policy_id: str) -> None:
     """Show a policy: what was measured, on whom, and who approved it."""
     request = policy_service_pb2.GetPolicyRequest(policy_id=full_policy_id(session, policy_id))
@@ -90,7 +90,7 @@ def add(session: Session, *, file: str) -> None:
     ],
 )
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 @click.option(
     "--by", "approver", required=True, metavar="NAME", help="The named person who approves it."
 )
@@ -131,7 +131,7 @@ def approve(
 
 @policy.command("activate", examples=["homeward policy activate yunet-sface/4"])
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 def activate_policy(session: Session, *, policy_id: str) -> None:
     """Choose candidates by an approved policy from now on, instead of by the one before."""
     request = policy_service_pb2.ActivatePolicyRequest(policy_id=full_policy_id(session, policy_id))
@@ -143,7 +143,7 @@ def activate_policy(session: Session, *, policy_id: str) -> None:
     examples=["homeward policy expire yunet-sface/4 --reason 'measured on a flawed data set'"],
 )
 @connected
-@click.argument("policy_id", metavar="ID")
+@click.argument("policy_id", metavar="ID", shell_complete=completing.policies)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def expire(session: Session, *, policy_id: str, reason: str, yes: bool) -> None:
@@ -186,8 +186,8 @@ def _tell(session: Session, policy: policy_pb2.Policy) -> None:
             ("model pack", f"{policy.model_name} ({policy.model_digest[:12]})"),
             ("threshold", f"{policy.threshold:.3f}"),
             ("people enrolled", str(measured.gallery_size)),
-            ("FPIR", _counted(measured.fpir)),
-            ("FNIR", _counted(measured.fnir)),
+            ("strangers listed (FPIR)", _counted(measured.fpir)),
+            ("people missed (FNIR)", _counted(measured.fnir)),
             ("measured", times.shown(measured.make_time)),
             ("data", measured.dataset),
             ("people in it", str(measured.identity_count)),
@@ -199,7 +199,7 @@ def _tell(session: Session, policy: policy_pb2.Policy) -> None:
     )
     if measured.cohorts:
         session.view.table(
-            ("group", "people", "FPIR", "FNIR", "FNIR of people", "counted on"),
+            ("group", "people", "wrongly listed", "missed", "missed, of people", "counted on"),
             [
                 (
                     " ".join(filter(None, (cohort.attribute, cohort.name))),

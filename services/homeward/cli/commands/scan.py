@@ -10,7 +10,7 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
-from homeward.cli import authorisation, caveats, people, stretches, terminal, times
+from homeward.cli import authorisation, caveats, completing, people, stretches, terminal, times
 from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
@@ -63,7 +63,7 @@ def list_scans(session: Session) -> None:
 
 @scan.command("show", examples=["homeward scan show 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def show(session: Session, *, scan_id: str) -> None:
     """Show a scan as it is now. `scan watch` shows its candidates."""
     request = scan_service_pb2.GetScanRequest(scan_id=full_scan_id(session, scan_id))
@@ -110,7 +110,7 @@ def show(session: Session, *, scan_id: str) -> None:
 
 @scan.command("watch", examples=["homeward scan watch 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def watch(session: Session, *, scan_id: str) -> ExitCode:
     """Follow a scan to its end, and show its candidates and coverage; at once if it has ended."""
     return follow(session, scan_pb2.Scan(scan_id=full_scan_id(session, scan_id)))
@@ -124,7 +124,7 @@ def watch(session: Session, *, scan_id: str) -> ExitCode:
     ],
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--csv",
     "table",
@@ -176,7 +176,7 @@ def list_stretches(
 
 @scan.command("cancel", examples=["homeward scan cancel 8c41f7d2"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 def cancel(session: Session, *, scan_id: str) -> None:
     """Stop a scan. What it found until then stands."""
     scan = _cancelled(session, full_scan_id(session, scan_id))
@@ -206,7 +206,7 @@ _BY = click.option(
     "authorise", examples=['homeward scan authorise 8c41f7d2 --reference "Insp. B, MP-26-0412/7"']
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--reference", required=True, metavar="TEXT", help="Where the authorisation is on file."
 )
@@ -227,7 +227,7 @@ def authorise(session: Session, *, scan_id: str, reference: str, authoriser: str
 
 @scan.command("refuse", examples=['homeward scan refuse 8c41f7d2 --reason "no case is open"'])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option("--reason", required=True, metavar="TEXT", help="Why.")
 @_BY
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -262,7 +262,7 @@ def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes:
     ],
 )
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "--page",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -280,7 +280,7 @@ def certificate(session: Session, *, scan_id: str, page: Path | None) -> ExitCod
 
 @scan.command("record", examples=["homeward scan record 8c41f7d2 -o scan.json"])
 @connected
-@click.argument("scan_id", metavar="ID")
+@click.argument("scan_id", metavar="ID", shell_complete=completing.scans)
 @click.option(
     "-o",
     "file",

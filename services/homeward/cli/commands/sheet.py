@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from homeward.cli import zones
+from homeward.cli import completing, zones
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_subject_id
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.render import SENTENCE
+from homeward.cli.shared import OutputFile
 
 _SUFFIXES = (".html", ".png")
 
@@ -23,11 +24,17 @@ _SUFFIXES = (".html", ".png")
     ],
 )
 @connected
-@click.option("--subject", required=True, metavar="ID", help="Whose candidates.")
+@click.option(
+    "--subject",
+    required=True,
+    metavar="WHO",
+    help="Whose candidates: id, label or case.",
+    shell_complete=completing.subjects,
+)
 @click.option(
     "-o",
     "file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     required=True,
     metavar="FILE",
     help="Write FILE.html, to read and print, or FILE.png.",

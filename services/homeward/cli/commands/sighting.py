@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
-from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
+from homeward.api.matching.v1 import (
+    sighting_pb2,
+    sighting_service_pb2,
+    subject_pb2,
+    subject_service_pb2,
+)
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import (
     caveats,
+    completing,
     disclosure,
-    losses,
     matches,
     people,
     policy_figures,
@@ -27,9 +31,11 @@ from homeward.cli import (
 )
 from homeward.cli.commands.clip import clip
 from homeward.cli.commands.near import near
-from homeward.cli.errors import CallError, CliError, tell
+from homeward.cli.commands.sighting_export import export
+from homeward.cli.commands.sighting_list import list_sightings
+from homeward.cli.errors import CliError, tell
 from homeward.cli.files import refuse_existing, write_new
-from homeward.cli.ids import full_footage_id, full_sighting_id, full_subject_id, known_cameras
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import (
     Group,
     Session,
@@ -37,8 +43,7 @@ from homeward.cli.options import (
     connected,
     operator_name,
 )
-from homeward.cli.paging import all_pages
-from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.render import SENTENCE
 from homeward.cli.terminal import clean
 
 
@@ -47,109 +52,10 @@ def sighting() -> None:
     """Review candidates. A candidate is a lead for a human reviewer, not an identification."""
 
 
+sighting.add_command(list_sightings)
 sighting.add_command(clip)
 sighting.add_command(near)
-
-
-@sighting.command(
-    "list",
-    examples=[
-        "homeward sighting list",
-        "homeward sighting list --subject 3f2a91c0 --state unreviewed",
-        "homeward sighting list --rejected",
-    ],
-)
-@connected
-@click.option(
-    "--subject",
-    "subjects",
-    multiple=True,
-    metavar="WHO",
-    help="Only of this subject: id, label or case.",
-)
-@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
-@click.option("--footage", "recordings", multiple=True, metavar="ID", help="Only in this footage.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(list(reviews.STATES)),
-    help="Only in this state.",
-)
-@click.option(
-    "--from", "begin", type=times.parse_from, metavar="TIME", help="Only what ends later."
-)
-@click.option("--to", "end", type=times.parse_to, metavar="TIME", help="Only what starts earlier.")
-@click.option(
-    "--sort",
-    "order",
-    type=click.Choice(list(matches.ORDERS)),
-    default="score",
-    show_default=True,
-    help="Most alike first, earliest first, or by camera or name.",
-)
-@click.option(
-    "--rejected",
-    is_flag=True,
-    help="List what is remembered of rejected sightings: where, who rejected it, and when.",
-)
-def list_sightings(
-    session: Session,
-    *,
-    subjects: tuple[str, ...],
-    camera_ids: tuple[str, ...],
-    recordings: tuple[str, ...],
-    states: tuple[str, ...],
-    begin: datetime | None,
-    end: datetime | None,
-    order: str,
-    rejected: bool,
-) -> None:
-    """List the sightings, most alike first. Times are true times."""
-    if rejected and (states or camera_ids):
-        raise click.UsageError(
-            "--rejected lists what has no state and no camera any more: leave --state and --camera"
-            " out"
-        )
-    scope = [full_subject_id(session, given) for given in subjects]
-    footage_ids = [full_footage_id(session, given) for given in recordings]
-    if rejected:
-        rejections.tell_rejections(
-            session, subject_ids=scope, footage_ids=footage_ids, begin=begin, end=end
-        )
-        return
-    request = sighting_service_pb2.ListSightingsRequest(
-        subject_ids=scope,
-        footage_ids=footage_ids,
-        camera_ids=known_cameras(session, camera_ids),
-        states=[reviews.STATES[state] for state in states],
-        interval=times.interval(begin, end),
-    )
-    lost = sighting_service_pb2.LostSightings()
-    _print_list(session, _list(session, request, lost), lost, order)
-
-
-def _print_list(
-    session: Session,
-    sightings: Sequence[sighting_pb2.Sighting],
-    lost: sighting_service_pb2.LostSightings,
-    order: str,
-) -> None:
-    known = caveats.subjects_of(session, sightings)
-    sightings = matches.in_order(sightings, known, order)
-    warned = caveats.beside(sightings, known)
-    if session.view.json:
-        session.view.document({"sightings": sightings, "lost": lost, "caveats": warned})
-        return
-    if not sightings:
-        session.view.say("No sightings are held." if lost.ByteSize() else "No sightings.")
-    else:
-        states = [reviews.state(one) + ", still gone" * one.still_gone for one in sightings]
-        matches.tell_matches(session, sightings, known, states)
-        for line in (*policy_figures.notes(sightings), *warned):
-            session.view.say(line)
-        session.view.say(SENTENCE)
-    losses.tell_lost(session, lost)
+sighting.add_command(export)
 
 
 @sighting.command(
@@ -157,7 +63,7 @@ def _print_list(
     examples=["homeward sighting show 91b5e0c4", "homeward sighting show 91b5e0c4 --save lead.png"],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -180,14 +86,15 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
             )
         )
     sightings = [answer.sighting]
-    warned = caveats.beside(sightings, caveats.subjects_of(session, sightings))
+    known = caveats.subjects_of(session, sightings)
+    warned = caveats.beside(sightings, known)
     if save is not None:
         disclosure.require_pictures(answer)
         write_new(save, _picture(session, answer, warned), force=force)
     if session.view.json:
         session.view.document({"sighting": answer.sighting, "caveats": warned})
     else:
-        _tell(session, answer.sighting, warned)
+        _tell(session, answer.sighting, warned, known)
     if save is not None:
         terminal.tell(f"Picture: {save}", err=session.view.json)
 
@@ -200,7 +107,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option("--confirm", "decisions", flag_value="confirm", multiple=True, help="It shows them.")
 @click.option(
     "--reject",
@@ -266,85 +173,8 @@ def review(
         terminal.tell(note, err=True)
 
 
-@sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
-@connected
-@click.argument("sighting_id", metavar="ID")
-@click.option(
-    "--save",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="Folder to write to; made if it is not there.",
-)
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option(
-    "--unapproved",
-    is_flag=True,
-    help="Give it out although its policy was not approved, marked so: nobody may act on it.",
-)
-def export(
-    session: Session, *, sighting_id: str, save: Path, force: bool, unapproved: bool
-) -> None:
-    """Give a confirmed sighting out: its still, and what is known of it as JSON."""
-    with rejections.explained(session, sighting_id):
-        full = full_sighting_id(session, sighting_id)
-        # Before the call, which is on record as a disclosure.
-        for marked in {False, unapproved}:
-            for path in disclosure.paths(save, full, marked=marked):
-                refuse_existing(path, force=force)
-        request = sighting_service_pb2.GetSightingRequest(sighting_id=full)
-        context = disclosure.context_of(session, _stub(session).GetSighting(request).sighting)
-    answer = _exported(session, full, unapproved=unapproved)
-    marked = not disclosure.is_approved(answer.sighting)
-    still, facts = disclosure.paths(save, full, marked=marked)
-    document = disclosure.document(answer, context, still=still.name)
-    save.mkdir(parents=True, exist_ok=True)
-    write_new(still, answer.still, force=force)
-    write_new(facts, f"{document_text(document)}\n".encode(), force=force)
-    if session.view.json:
-        session.view.document(document)
-    session.view.say(f"Exported: {still}, {facts}")
-    session.view.say(f"Confirmed by: {', '.join(document['confirmedBy'])}")
-    if marked:
-        session.view.say(document["notice"])
-    if answer.sighting.time_uncertain:
-        session.view.say(times.UNCERTAIN)
-
-
-def _exported(
-    session: Session, sighting_id: str, *, unapproved: bool
-) -> sighting_service_pb2.ExportSightingResponse:
-    request = sighting_service_pb2.ExportSightingRequest(
-        sighting_id=sighting_id, unapproved=unapproved
-    )
-    try:
-        return _stub(session).ExportSighting(request)
-    except CallError as error:
-        if error.reason == "POLICY_NOT_APPROVED":
-            error.advice = (
-                "search the recording again with an approved policy; or give it out marked as not"
-                " approved, with --unapproved"
-            )
-        raise
-
-
 def _stub(session: Session) -> SightingServiceStub:
     return SightingServiceStub(session.connections.channel("matching"))
-
-
-def _list(
-    session: Session,
-    request: sighting_service_pb2.ListSightingsRequest,
-    lost: sighting_service_pb2.LostSightings | None = None,
-) -> list[sighting_pb2.Sighting]:
-    """Return the sightings that fit; put into `lost` what the first page says is lost."""
-
-    def of(page: sighting_service_pb2.ListSightingsResponse) -> Sequence[sighting_pb2.Sighting]:
-        if lost is not None:
-            lost.MergeFrom(page.lost)
-        return page.sightings
-
-    return all_pages(_stub(session).ListSightings, request, of)
 
 
 def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
@@ -352,13 +182,20 @@ def _notes(sightings: Sequence[sighting_pb2.Sighting]) -> list[str]:
     return ([times.UNCERTAIN] if uncertain else []) + policy_figures.notes(sightings)
 
 
-def _tell(session: Session, sighting: sighting_pb2.Sighting, warned: Sequence[str]) -> None:
+def _tell(
+    session: Session,
+    sighting: sighting_pb2.Sighting,
+    warned: Sequence[str],
+    known: Mapping[str, subject_pb2.Subject],
+) -> None:
+    subject = known.get(sighting.subject_id)
     uncertain = sighting.time_uncertain
     session.view.details(
         [
             ("id", sighting.sighting_id),
             ("state", reviews.state(sighting)),
             *reviews.details(sighting),
+            ("who", f"{matches.who(subject)}, case {subject.case_reference}" if subject else ""),
             ("subject", sighting.subject_id),
             ("camera", sighting.camera_id),
             ("footage", sighting.footage_id),

@@ -20,7 +20,7 @@ from homeward.api.matching.v1 import (
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import caveats, enrolment, people, reenrolment, terminal, times
+from homeward.cli import caveats, completing, enrolment, people, reenrolment, terminal, times
 from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.enrolment import named
 from homeward.cli.errors import CliError, ExitCode, tell
@@ -127,7 +127,7 @@ def add(
 
 @subject.command("add-photo", examples=["homeward subject add-photo 3f2a91c0 anna-in-profile.jpg"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.argument("photos", nargs=-1, required=True, type=click.Path(), metavar="PHOTO...")
 @click.option("--yes", is_flag=True, help="Do not ask about what is warned of.")
 def add_photo(session: Session, *, subject_id: str, photos: tuple[str, ...], yes: bool) -> ExitCode:
@@ -174,7 +174,7 @@ def list_subjects(session: Session, *, show_closed: bool) -> None:
 
 @subject.command("show", examples=["homeward subject show 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 def show(session: Session, *, subject_id: str) -> None:
     """Show a subject."""
     _tell_subject(session, _get(session, subject_id))
@@ -182,7 +182,7 @@ def show(session: Session, *, subject_id: str) -> None:
 
 @subject.command("update", examples=["homeward subject update 3f2a91c0 --review-by 2027-01-15"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--case", metavar="REF", help="The force's case reference.")
 @click.option("--label", help="What to call the person in lists.")
 @click.option("--child/--adult", default=None, help="Whether the person is younger than 18.")
@@ -226,7 +226,7 @@ def update(
 
 @subject.command("close", examples=["homeward subject close 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """End the search for a person who was found, or is no longer looked for.
@@ -249,7 +249,7 @@ def close(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
 
 @subject.command("erase", examples=["homeward subject erase 3f2a91c0"])
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     """Close a subject and forget its shell too, as if it had never been enrolled."""
@@ -272,7 +272,7 @@ def erase(session: Session, *, subject_id: str, yes: bool) -> ExitCode:
     ],
 )
 @connected
-@click.argument("subject_id", metavar="ID")
+@click.argument("subject_id", metavar="ID", shell_complete=completing.subjects)
 @click.option(
     "--page",
     type=click.Path(dir_okay=False, path_type=Path),

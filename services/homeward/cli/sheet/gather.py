@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 
 from homeward.api.common.v1.policy_pb2 import PolicyFigures
-from homeward.api.common.v1.types_pb2 import BoundingBox
 from homeward.api.ingestion.v1 import camera_pb2, camera_service_pb2
 from homeward.api.ingestion.v1.camera_service_pb2_grpc import CameraServiceStub
 from homeward.api.matching.v1 import (
@@ -19,7 +18,7 @@ from homeward.api.matching.v1 import (
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli import caveats, policy_figures, reviews, times
-from homeward.cli.errors import CliError, ExitCode
+from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
 from homeward.cli.sheet import pictures, searches, worth
@@ -27,6 +26,8 @@ from homeward.cli.sheet.facts import Candidate, Person, Picture, Place, Sheet
 
 MOST_CANDIDATES = 300
 """On one sheet, the most alike; of others their number is told."""
+MOST_REFERENCES = 24
+"""Reference photographs on one sheet."""
 
 
 @dataclass
@@ -68,7 +69,7 @@ def read_sheet(session: Session, subject_id: str, zone: tzinfo | None) -> Sheet:
     in_force = caveats.in_force(session)
     sightings = [one.sighting for one in answers]
     return Sheet(
-        person=_person(session, subject, read.answers),
+        person=_person(session, subject),
         candidates=candidates,
         places=[_place(camera_id, cameras) for camera_id in sorted(used)],
         rejected_count=read.rejected,
@@ -188,33 +189,46 @@ def _stills(
     place: Place,
     zone: tzinfo | None,
 ) -> tuple[list[Picture], str]:
-    """Return the stills of a candidate, or why there are none."""
+    """Return the stills of a candidate in order of time, or why there are none."""
     sighting = answer.sighting
-    if sighting.still_gone or not answer.still:
-        return [], "Its still is not there any more: the object store removed it by its own rule."
-    taken = spoken(sighting.best_shot_time.ToDatetime(UTC), zone)
-    alternative = (
-        f"Still of candidate {number}: a person at {place.name}, {taken}; every other face blurred."
-    )
-    clock = sighting.best_shot_time.ToDatetime(UTC).astimezone(zone)
-    caption = f"{clock:%H:%M:%S}, face {sighting.face_height_px:.0f} pixels high"
-    try:
-        return [Picture(pictures.still(answer.still), caption, alternative)], ""
-    except pictures.PictureError as error:
-        return [], f"Its still cannot be shown: {error}."
-
-
-def _person(
-    session: Session,  # noqa: ARG001 - photographs that no candidate is most alike to are read by it
-    subject: subject_pb2.Subject,
-    answers: Sequence[sighting_service_pb2.GetSightingResponse],
-) -> Person:
-    shown = []
-    for number, (file, box) in enumerate(_references(answers), start=1):
-        face = None if box is None else (box.x, box.y, box.width, box.height)
+    told = list(zip(sighting.stills, answer.stills, strict=False))
+    gone = "Its still is not there any more: the object store removed it by its own rule."
+    if not any(file for _, file in told):  # an earlier version found it
+        alone = sighting_pb2.SightingStill(
+            time=sighting.best_shot_time, face_height_px=sighting.face_height_px
+        )
+        told = [] if sighting.still_gone or not answer.still else [(alone, answer.still)]
+    shown, problems = [], []
+    for still, file in told:
+        if not file:
+            continue
+        clock = still.time.ToDatetime(UTC).astimezone(zone)
+        alternative = (
+            f"Still of candidate {number}: a person at {place.name},"
+            f" {spoken(still.time.ToDatetime(UTC), zone)}; every other face blurred."
+        )
+        caption = f"{clock:%H:%M:%S}, face {still.face_height_px:.0f} pixels high"
         try:
-            content = pictures.around_face(file, face)
-        except pictures.PictureError:
+            shown.append(Picture(pictures.still(file), caption, alternative))
+        except pictures.PictureError as error:
+            problems.append(str(error))
+    if shown:
+        return shown, ""
+    return [], f"Its still cannot be shown: {problems[0]}." if problems else gone
+
+
+def _person(session: Session, subject: subject_pb2.Subject) -> Person:
+    stub = SubjectServiceStub(session.connections.channel("matching"))
+    shown = []
+    for number, photo in enumerate(subject.reference_photos[:MOST_REFERENCES], start=1):
+        request = subject_service_pb2.GetReferencePhotoRequest(
+            subject_id=subject.subject_id, photo_id=photo.photo_id
+        )
+        try:
+            answer = stub.GetReferencePhoto(request)
+            content = pictures.around_face(answer.image, _box(answer))
+        except (CliError, pictures.PictureError) as error:
+            tell(CliError(f"reference photograph {number} is left out: {error}"))
             continue
         alternative = f"Reference photograph {number} of {subject.label or 'the person'}."
         shown.append(Picture(content, f"Reference {number}", alternative))
@@ -227,16 +241,11 @@ def _person(
     )
 
 
-def _references(
-    answers: Sequence[sighting_service_pb2.GetSightingResponse],
-) -> Iterator[tuple[bytes, BoundingBox | None]]:
-    seen: set[str] = set()
-    for answer in answers:
-        photo_id = answer.sighting.photo_id
-        if answer.reference_photo and photo_id not in seen:
-            seen.add(photo_id)
-            known = answer.HasField("reference_face_box")
-            yield answer.reference_photo, answer.reference_face_box if known else None
+def _box(
+    answer: subject_service_pb2.GetReferencePhotoResponse,
+) -> tuple[float, float, float, float] | None:
+    box = answer.face_box
+    return (box.x, box.y, box.width, box.height) if answer.HasField("face_box") else None
 
 
 def _worth(

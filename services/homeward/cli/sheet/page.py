@@ -7,13 +7,12 @@ import hashlib
 from datetime import tzinfo
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
-from homeward.cli import times
+from homeward.cli import pages, times
 from homeward.cli.sheet import chart, timeline, worth
 from homeward.cli.sheet.facts import Sheet
-from homeward.cli.terminal import clean
 
 _PACKAGE = "homeward.cli.sheet"
 
@@ -50,15 +49,7 @@ def render(sheet: Sheet, zone: tzinfo | None) -> bytes:
 
 def environment(package: str) -> Environment:
     """Return an environment whose every text is cleaned as for a terminal, and escaped."""
-    made = Environment(
-        loader=PackageLoader(package),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if type(value) is str else value,
-    )
+    made = pages.environment(package)
     made.filters |= {"data": _data, "span": times.span, "n": _number}
     return made
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from homeward.matching.gallery.ports import Removed
+from homeward.matching.sightings.counted import CandidateCounts
 from homeward.matching.sightings.deciding import with_decisions
 from homeward.matching.sightings.feed import Change, ChangeKind, SightingFeed, case_digest
 from homeward.matching.sightings.ledger import LedgerKey, SightingLedger
@@ -29,6 +30,7 @@ class KeptSightings:
         feed: Of what happens to them.
         case_of: Tells the case of a subject.
         clock: Tells the time.
+        counts: Of candidates; None counts none.
 
     Attributes:
         changing: Lock to hold while a sighting is read and written back. Replicas do not share it:
@@ -46,6 +48,7 @@ class KeptSightings:
         feed: SightingFeed,
         case_of: CaseOf,
         clock: Clock,
+        counts: CandidateCounts | None = None,
     ) -> None:
         self.index = index
         self.ledger = ledger
@@ -53,12 +56,18 @@ class KeptSightings:
         self.feed = feed
         self._case_of = case_of
         self.clock = clock
+        self._counts = counts
         self.changing = asyncio.Lock()
         self.untold = True
 
     async def tell(self, kind: ChangeKind, sighting: Sighting | ErasedSighting) -> None:
-        """Add a change that is done to the feed; an erasure before it is done."""
+        """Count a change that is done, and add it to the feed; an erasure before it is done.
+
+        What could not be told is told again: so it is counted again too, which changes nothing.
+        """
         try:
+            if self._counts is not None and isinstance(sighting, Sighting):
+                await self._counts.count(sighting)
             case = await self._case_of(sighting.subject_id)
             # The record goes before its sightings do: then the last change says it.
             digest = case_digest(case) if case else await self.feed.case_digest(sighting.subject_id)
