@@ -90,6 +90,14 @@ DOCUMENTS: Mapping[str, Shape] = {
         "refused": [{"file": str, "reason": str, "message": str}],
     },
     "footage list": {"footage": [footage_pb2.Footage]},
+    "footage watch": {
+        "file": str,
+        "footage?": footage_pb2.Footage,
+        "alreadyHeld?": bool,
+        "warnings?": TEXTS,
+        "reason?": str,
+        "message?": str,
+    },
     "footage show": {"footage": footage_pb2.Footage},
     "logout": {"issuer": str, "revoked": bool},
     "model install": {"pack": PACK},
@@ -147,6 +155,23 @@ DOCUMENTS: Mapping[str, Shape] = {
         "caveats": TEXTS,
     },
     "sighting list --rejected": {"rejections": [sighting_pb2.Rejection]},
+    "sighting near": {
+        "sightingId": str,
+        "withinSeconds": float,
+        "speedKmh": float,
+        "recordings": [
+            {
+                "footageId": str,
+                "cameraId": str,
+                "distanceMetres": int,
+                "startTime": str,
+                "endTime": str,
+            }
+        ],
+        "unplacedCameras": TEXTS,
+        "scope": scan_pb2.ScanScope,
+        "scan?": scan_pb2.Scan,
+    },
     "sighting review": {"sighting": sighting_pb2.Sighting},
     "sighting show": {"sighting": sighting_pb2.Sighting, "caveats": TEXTS},
     "status": {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cli_documents
 import grpc
 import pytest
 from webhook_receiver import WebhookReceiver, receiving
@@ -112,6 +113,7 @@ def test_json_is_a_line_a_change_and_a_token_to_go_on(
     assert run(["watch", "--once", "--after", "f-0", "--output", "json"]) == 0
 
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    cli_documents.require(told[0], "watch")
     assert [one["resumeToken"] for one in told] == ["f-1", "f-2", "f-7"]
     assert told[1]["sighting"]["state"] == told[1]["state"] == "STATE_CONFIRMED"
     assert told[2] == {"resumeToken": "f-7"}
