@@ -444,8 +444,9 @@ def test_after_a_close_no_store_says_where_or_when_somebody_was(
         "KV_SUBJECTS",  # a closed one: an id and a date
         "KV_ERASURES",  # the certificate
         "AUDIT",  # that something was done with it: never beside a place
+        "SIGHTING_FEED",  # that something happened to it: nor there
     }
-    told = [data for place, data in after.items() if place.startswith("AUDIT")]
+    told = [data for place, data in after.items() if place.startswith(("AUDIT", "SIGHTING_FEED"))]
     assert [one for one in told if b"subject/" in one or b"sighting/" in one]
     assert not [
         one

@@ -438,6 +438,7 @@ async def test_refusing_a_scan_erases_what_it_found_with_a_certificate(
         "stills": 1,
         "spans": 1,
         "scans": 1,
+        "feed of sightings": 1,
     }
     late = await force.record(scan.scan_id, subject_id)
     assert late.disposition == sightings.RecordedSighting.DISPOSITION_SCAN_REFUSED
