@@ -90,14 +90,6 @@ DOCUMENTS: Mapping[str, Shape] = {
         "refused": [{"file": str, "reason": str, "message": str}],
     },
     "footage list": {"footage": [footage_pb2.Footage]},
-    "footage watch": {
-        "file": str,
-        "footage?": footage_pb2.Footage,
-        "alreadyHeld?": bool,
-        "warnings?": TEXTS,
-        "reason?": str,
-        "message?": str,
-    },
     "footage show": {"footage": footage_pb2.Footage},
     "footage watch": (
         {
