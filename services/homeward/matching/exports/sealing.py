@@ -22,7 +22,7 @@ from homeward.core.export_package import (
 )
 from homeward.core.export_summary import summary_of
 from homeward.matching.policies.catalogue import Policies
-from homeward.matching.sightings.model import Sighting
+from homeward.matching.sightings.model import Sighting, SightingStill
 from homeward.matching.subjects.photos import photo_key
 from homeward.matching.subjects.records import SubjectRecords
 from homeward.matching.use_records import Events, event_entry, finding_entry, policy_entries
@@ -111,10 +111,28 @@ class Exports:
             raise errors.invalid_field("clip", str(error)) from error
         return SealedClip(record, signer.sign(sealed_text(CLIP_FORMAT, record)))
 
+    def require_fit(self, sighting: Sighting, order: PackageOrder) -> None:
+        """Refuse what cannot be packed, before it is on record that the sighting is given out.
+
+        Raises:
+            FailedPreconditionError: `AUDIT_KEY_MISSING`.
+            InvalidArgumentError: `FIELD_INVALID`: the clip is not one that was made of it.
+        """
+        signer, _ = self._signing()
+        self._clip(sighting, order.clip, signer)
+
     async def seal(
-        self, sighting: Sighting, stills: Sequence[bytes], order: PackageOrder
+        self,
+        sighting: Sighting,
+        stills: Sequence[tuple[SightingStill, bytes]],
+        order: PackageOrder,
     ) -> SealedPackage:
         """Return what the package of a confirmed sighting is made of, signed.
+
+        Args:
+            sighting: To be given out.
+            stills: Its stills, JPEG files, that of the best shot first.
+            order: What the package is asked for with.
 
         Raises:
             FailedPreconditionError: `AUDIT_KEY_MISSING`.
@@ -134,6 +152,15 @@ class Exports:
             "purpose": caller.purpose if caller else "",
             "approved": sighting.approved,
             "sighting": _sighting_entry(sighting),
+            "stills": [
+                {
+                    "name": still_name(number),
+                    "time": format_time(still.time),
+                    "offset_ms": _ms(still.offset),
+                    "face_height_px": round(still.face_height_px),
+                }
+                for number, (still, _) in enumerate(stills, 1)
+            ],
             "subject": await self._subject(sighting),
             "policies": [
                 one
@@ -146,7 +173,7 @@ class Exports:
         }
         summary = summary_of(content).encode()
         files = [
-            *(_file(still_name(number), still) for number, still in enumerate(stills, 1)),
+            *(_file(still_name(number), data) for number, (_, data) in enumerate(stills, 1)),
             _file(SUMMARY, summary),
         ]
         if content["clip"]:
@@ -156,7 +183,7 @@ class Exports:
             )
         manifest = canonical({**content, "files": files})
         return SealedPackage(
-            stills=tuple(stills),
+            stills=tuple(data for _, data in stills),
             summary=summary,
             manifest=manifest,
             note=signer.sign(sealed_text(FORMAT, manifest)),
