@@ -75,8 +75,8 @@ class ReviewWithdrawal:
         """Have index and stills follow the ledger; repeated, it goes on where it broke off."""
         if now != before:
             until = max(before.delete_time - _BEFORE_DEADLINE, self._kept.clock.now())
-            await self._kept.stills.move(before, now, until=until)
-            await self._kept.index.update(now)
+            if not await self._kept.write(before, now, until=until):
+                await self._get(now.sighting_id)  # says that it is not there
         if now.state is not SightingState.CONFIRMED:
             await self._kept.stills.delete_confirmed(now.sighting_id)
         if now != before:
