@@ -91,6 +91,15 @@ DOCUMENTS: Mapping[str, Shape] = {
     },
     "footage list": {"footage": [footage_pb2.Footage]},
     "footage show": {"footage": footage_pb2.Footage},
+    "footage watch": (
+        {
+            "file": str,
+            "footage": footage_pb2.Footage,
+            "alreadyHeld": bool,
+            "warnings": TEXTS,
+        },
+        {"file": str, "reason": str, "message": str},
+    ),
     "logout": {"issuer": str, "revoked": bool},
     "model install": {"pack": PACK},
     "model list": {"packs": [PACK]},
@@ -109,9 +118,28 @@ DOCUMENTS: Mapping[str, Shape] = {
         "policy": policy_pb2.Policy
     },
     "record verify": {"intact": bool, "scanId": str, "sha256": str, "verifierKey": str},
+    "report": {
+        "files": TEXTS,
+        "figures": [{"section": str, "name": str, "value": str}],
+        "promise": str,
+        "alarms": TEXTS,
+        "notCovered": TEXTS,
+    },
     "retention": {
         "footage": footage_service_pb2.GetRetentionReportResponse,
         "people": retention_service_pb2.GetRetentionReportResponse,
+    },
+    "review": {
+        "results": [
+            {
+                "line": int,
+                "sighting": str,
+                "decision": str,
+                "state?": str,
+                "error?": str,
+                "reason?": str,
+            }
+        ]
     },
     "scan cancel, scan authorise": {"scan": scan_pb2.Scan},
     "scan certificate, subject erase, subject certificate": {
@@ -147,17 +175,22 @@ DOCUMENTS: Mapping[str, Shape] = {
         "caveats": TEXTS,
     },
     "sighting list --rejected": {"rejections": [sighting_pb2.Rejection]},
-    "review --batch": {
-        "results": [
+    "sighting near": {
+        "sightingId": str,
+        "withinSeconds": float,
+        "speedKmh": float,
+        "recordings": [
             {
-                "line": int,
-                "sighting": str,
-                "decision": str,
-                "state?": str,
-                "error?": str,
-                "reason?": str,
+                "footageId": str,
+                "cameraId": str,
+                "distanceMetres": int,
+                "startTime": str,
+                "endTime": str,
             }
-        ]
+        ],
+        "unplacedCameras": TEXTS,
+        "scope": scan_pb2.ScanScope,
+        "scan?": scan_pb2.Scan,
     },
     "sighting review": {"sighting": sighting_pb2.Sighting},
     "sighting show": {"sighting": sighting_pb2.Sighting, "caveats": TEXTS},
