@@ -117,6 +117,13 @@ DOCUMENTS: Mapping[str, Shape] = {
         "policy": policy_pb2.Policy
     },
     "record verify": {"intact": bool, "scanId": str, "sha256": str, "verifierKey": str},
+    "report": {
+        "files": TEXTS,
+        "figures": [{"section": str, "name": str, "value": str}],
+        "promise": str,
+        "alarms": TEXTS,
+        "notCovered": TEXTS,
+    },
     "retention": {
         "footage": footage_service_pb2.GetRetentionReportResponse,
         "people": retention_service_pb2.GetRetentionReportResponse,
@@ -171,6 +178,18 @@ DOCUMENTS: Mapping[str, Shape] = {
         "unplacedCameras": TEXTS,
         "scope": scan_pb2.ScanScope,
         "scan?": scan_pb2.Scan,
+    },
+    "review --batch": {
+        "results": [
+            {
+                "line": int,
+                "sighting": str,
+                "decision": str,
+                "state?": str,
+                "error?": str,
+                "reason?": str,
+            }
+        ]
     },
     "sighting review": {"sighting": sighting_pb2.Sighting},
     "sighting show": {"sighting": sighting_pb2.Sighting, "caveats": TEXTS},

@@ -29,7 +29,8 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
         left = iter(keys)
         monkeypatch.setattr(keyboard, "somebody_is_there", lambda: True)
         monkeypatch.setattr(keyboard, "quiet", contextlib.nullcontext)
-        monkeypatch.setattr(keyboard, "key", lambda **_: next(left))
+        monkeypatch.setattr(keyboard, "key", lambda: next(left))
+        monkeypatch.setattr(keyboard, "forget_pressed", lambda: None)
         return run(["review", "--pictures", "none", *arguments])
 
     return review
@@ -71,7 +72,7 @@ def test_a_candidate_is_shown_with_what_it_is_judged_by(
     assert "Face 64 pixels high in the recording; quality of the reference 0.81 of 1." in text
     assert "LOOK TWICE: somebody else who is enrolled scores 0.580" in text
     assert "c confirm  r reject  i inconclusive" in text
-    assert "Its search covered 100 % of 0:10:00." in text
+    assert "Its search covered 100 % of 10m00s." in text
 
 
 def test_a_decision_is_sent_and_the_lease_is_of_who_reviews(
@@ -161,7 +162,7 @@ def test_decisions_come_from_a_file(
         "the same scar",
         "P. Rogram",
     )
-    assert capsys.readouterr().out == f"{SIGHTING} confirm confirmed\n"
+    assert capsys.readouterr().out == f"{SIGHTING}\tconfirm\tconfirmed\n"
 
 
 def test_a_refused_one_of_a_file_is_told_and_makes_another_exit_code(

@@ -9,9 +9,9 @@ import click
 
 from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import terminal
+from homeward.cli import completing, terminal
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.ids import full_subject_id
+from homeward.cli.ids import full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.review import batch as batches
 from homeward.cli.review import keyboard
@@ -40,9 +40,23 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     ],
 )
 @connected
-@click.option("--subject", "subjects", multiple=True, metavar="ID", help="Only of this subject.")
+@click.option(
+    "--subject",
+    "subjects",
+    multiple=True,
+    metavar="ID",
+    shell_complete=completing.subjects,
+    help="Only of this subject.",
+)
 @click.option("--case", "cases", multiple=True, metavar="REF", help="Only of this case.")
-@click.option("--camera", "camera_ids", multiple=True, metavar="CAM", help="Only of this camera.")
+@click.option(
+    "--camera",
+    "camera_ids",
+    multiple=True,
+    metavar="CAM",
+    shell_complete=completing.cameras,
+    help="Only of this camera.",
+)
 @click.option(
     "--inconclusive",
     is_flag=True,
@@ -100,11 +114,13 @@ def review(
     request = sighting_service_pb2.LeaseSightingsRequest(
         subject_ids=[full_subject_id(session, given) for given in subjects],
         case_references=cases,
-        camera_ids=camera_ids,
+        camera_ids=known_cameras(session, camera_ids),
         include_inconclusive=inconclusive,
         reviewer=reviewer,
     )
     how = pictures or session.connections.places.setting(PICTURES) or "auto"
+    if how not in _HOWS:
+        raise CliError(f"{PICTURES} is {how}: it must be one of {', '.join(_HOWS)}")
     return _walk(session, desk, request, how)
 
 
