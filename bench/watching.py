@@ -350,8 +350,10 @@ def untold(matching: str, environment: dict[str, str]) -> int:
     """Return how many sightings are in a state that is not the last one that was told of them."""
     with grpc.insecure_channel(matching) as channel:
         stub = SightingServiceStub(channel)
-        listed = stub.ListSightings(sightings.ListSightingsRequest(page_size=1000), timeout=30)
-        rejected = stub.ListRejections(sightings.ListRejectionsRequest(page_size=1000), timeout=30)
+        which = sightings.ListSightingsRequest(page_size=1000)
+        listed = until_answered(lambda: stub.ListSightings(which, timeout=30))
+        every = sightings.ListRejectionsRequest(page_size=1000)
+        rejected = until_answered(lambda: stub.ListRejections(every, timeout=30))
     state = sighting_pb2.Sighting.State.Name
     now = {one.sighting_id: state(one.state) for one in listed.sightings}
     now |= {one.sighting_id: "STATE_REJECTED" for one in rejected.rejections}

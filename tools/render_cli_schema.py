@@ -90,15 +90,16 @@ DOCUMENTS: Mapping[str, Shape] = {
         "refused": [{"file": str, "reason": str, "message": str}],
     },
     "footage list": {"footage": [footage_pb2.Footage]},
-    "footage watch": {
-        "file": str,
-        "footage?": footage_pb2.Footage,
-        "alreadyHeld?": bool,
-        "warnings?": TEXTS,
-        "reason?": str,
-        "message?": str,
-    },
     "footage show": {"footage": footage_pb2.Footage},
+    "footage watch": (
+        {
+            "file": str,
+            "footage": footage_pb2.Footage,
+            "alreadyHeld": bool,
+            "warnings": TEXTS,
+        },
+        {"file": str, "reason": str, "message": str},
+    ),
     "logout": {"issuer": str, "revoked": bool},
     "model install": {"pack": PACK},
     "model list": {"packs": [PACK]},
@@ -127,6 +128,18 @@ DOCUMENTS: Mapping[str, Shape] = {
     "retention": {
         "footage": footage_service_pb2.GetRetentionReportResponse,
         "people": retention_service_pb2.GetRetentionReportResponse,
+    },
+    "review": {
+        "results": [
+            {
+                "line": int,
+                "sighting": str,
+                "decision": str,
+                "state?": str,
+                "error?": str,
+                "reason?": str,
+            }
+        ]
     },
     "scan cancel, scan authorise": {"scan": scan_pb2.Scan},
     "scan certificate, subject erase, subject certificate": {
@@ -178,18 +191,6 @@ DOCUMENTS: Mapping[str, Shape] = {
         "unplacedCameras": TEXTS,
         "scope": scan_pb2.ScanScope,
         "scan?": scan_pb2.Scan,
-    },
-    "review --batch": {
-        "results": [
-            {
-                "line": int,
-                "sighting": str,
-                "decision": str,
-                "state?": str,
-                "error?": str,
-                "reason?": str,
-            }
-        ]
     },
     "sighting review": {"sighting": sighting_pb2.Sighting},
     "sighting show": {"sighting": sighting_pb2.Sighting, "caveats": TEXTS},

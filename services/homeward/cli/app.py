@@ -17,16 +17,16 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("homeward.embedded.demo:demo", "Find one of several people in made-up footage."),
     "login": (
         "homeward.cli.commands.login:login",
-        "Get an access token of your force's issuer.",
+        "Log in with your force's account.",
     ),
-    "logout": ("homeward.cli.commands.login:logout", "Forget it, and have it refused."),
+    "logout": ("homeward.cli.commands.login:logout", "End the login, and have its token refused."),
     "whoami": (
         "homeward.cli.commands.login:whoami",
-        "Show as whom commands call, and until when.",
+        "Show under which name and roles commands call.",
     ),
     "token": (
         "homeward.embedded.token_command:token",
-        "Access tokens of the local stack, for its further users.",
+        "Give other people access to the local stack.",
     ),
     "status": ("homeward.cli.commands.status:status", "Show whether the services answer."),
     "subject": ("homeward.cli.commands.subject:subject", "The people who are looked for."),
@@ -46,7 +46,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "policy": (
         "homeward.cli.commands.policy:policy",
-        "Thresholds: what they are worth, and who approved them.",
+        "The thresholds for candidates: how reliable, and who approved them.",
     ),
     "retention": (
         "homeward.cli.commands.retention:retention",
@@ -56,16 +56,16 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
         "homeward.cli.commands.report:report",
         "Write what is published about the use of Homeward.",
     ),
-    "audit": ("homeward.cli.commands.audit:audit", "Who did what, and whether that record holds."),
+    "audit": ("homeward.cli.commands.audit:audit", "Show who did what, and verify that record."),
     "export": (
         "homeward.cli.commands.export:export",
-        "Packages of sightings that were given out: verify one.",
+        "Verify a package of a sighting that was given out.",
     ),
-    "record": ("homeward.cli.commands.record:record", "Use records of scans: verify one."),
+    "record": ("homeward.cli.commands.record:record", "Verify the use record of a search."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),
     "plan": (
         "homeward.cli.commands.plan:plan_command",
-        "Say what searching so many cameras takes.",
+        "Work out what hardware a number of cameras needs.",
     ),
     "evaluate": (
         "homeward.evaluation.command:evaluate",

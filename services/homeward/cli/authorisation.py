@@ -56,8 +56,8 @@ def sentence(scan: scan_pb2.Scan) -> str:
     if held.state == _State.STATE_AWAITED:
         return (
             f"The search must be authorised by {times.shown(held.deadline_time)}, or what it finds"
-            f" is erased. `homeward scan authorise {scan.scan_id} --reference TEXT` does that, by"
-            " somebody who may."
+            " is erased. Somebody with the role `authoriser` does that, by"
+            f" `homeward scan authorise {scan.scan_id} --reference TEXT`."
         )
     if held.state not in REFUSED:
         return ""
@@ -66,5 +66,5 @@ def sentence(scan: scan_pb2.Scan) -> str:
         return f"The search {what}; what it found is being erased."
     return (
         f"The search {what}, and what it had found was erased {times.shown(held.erase_time)}:"
-        f" `homeward scan certificate {scan.scan_id}` tells what became of it."
+        f" `homeward scan certificate {scan.scan_id}` shows what became of it."
     )

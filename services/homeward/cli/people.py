@@ -37,8 +37,18 @@ def shared(name: str) -> bool:
     return name.casefold() in _OF_NOBODY
 
 
-def account_note(name: str) -> str:
-    """Return what to say of a decision that is on record under the name of a shared account."""
+def record_note(name: str, given: str = "") -> str:
+    """Return what to say of the name that a decision is on record under; empty for nothing.
+
+    Args:
+        name: As the service answers.
+        given: As it was typed; empty if it was not.
+    """
+    if given and given != name:
+        return (
+            f"NOTE: this is on record as decided by {name}, whom your access token names; {given}"
+            " does not count."
+        )
     if not shared(name):
         return ""
     return (

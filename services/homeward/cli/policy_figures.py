@@ -80,18 +80,21 @@ def outgrown(figures: PolicyFigures) -> bool:
 def distinct(scored: Iterable[ScoredMatch]) -> list[str]:
     """Return the sentences of candidates: of each policy once, as the gallery was largest.
 
-    Where candidates were found by several policies, or before and after an approval, each begins
-    with those that it is about.
+    Where candidates were found by several policies, or before and after an approval, one that is
+    not about all of them begins with those that it is about.
     """
     groups: dict[tuple[str, bool], list[ScoredMatch]] = {}
     for one in scored:
         groups.setdefault((one.policy_id, one.figures.approved), []).append(one)
-    lines = []
+    told: dict[str, list[ScoredMatch]] = {}
     for (policy_id, _), found in groups.items():
         worst = max((one.figures for one in found), key=lambda figures: figures.gallery_size)
-        about = f"{_named(found)}: " if len(groups) > 1 else ""
-        lines += [f"{about}{line}" for line in sentences(policy_id, worst)]
-    return list(dict.fromkeys(lines))
+        for line in sentences(policy_id, worst):
+            told.setdefault(line, []).extend(found)
+    count = sum(map(len, groups.values()))
+    return [
+        line if len(found) == count else f"{_named(found)}: {line}" for line, found in told.items()
+    ]
 
 
 def _named(found: Sequence[ScoredMatch]) -> str:

@@ -193,7 +193,8 @@ def _tell_unusable(session: Session, outcome: _Outcome) -> None:
 
 def _tell_lost(session: Session, outcome: _Outcome, subjects: Subjects) -> None:
     session.view.say(
-        f"Nobody would find these subjects: {outcome.last.model_name} can use no photograph."
+        f"These subjects cannot be found: {outcome.last.model_name} can use none of their"
+        " photographs."
     )
     named = {each.subject_id: each for each in subjects()}
     session.view.table(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
-from homeward.cli import losses, times
+from homeward.cli import caveats, losses, matches, times
 from homeward.cli.errors import CliError
 from homeward.cli.options import Session
 from homeward.cli.paging import all_pages
@@ -94,12 +94,15 @@ def tell_rejections(
         session.view.say("No rejections are remembered.")
         return
     shown = session.view.ids([one.subject_id for one in found])
+    recordings = session.view.ids([one.footage_id for one in found])
+    known = caveats.subjects(session)
     session.view.table(
-        ("subject", "footage", "in the recording", "from", "to", "rejected by", "rejected"),
+        ("who", "subject", "footage", "in the recording", "from", "to", "rejected by", "rejected"),
         [
             (
+                matches.who(known.get(one.subject_id)),
                 shown[one.subject_id],
-                one.footage_id,
+                recordings[one.footage_id],
                 f"{times.position(one.start_offset)} to {times.position(one.end_offset)}",
                 _true_time(one),
                 times.shown(one.interval.end_time) if one.HasField("interval") else _NOT_KEPT,
@@ -108,7 +111,7 @@ def tell_rejections(
             )
             for one in found
         ],
-        optional=("in the recording", "to"),
+        optional=("in the recording", "to", "subject"),
     )
     if any(one.time_uncertain for one in found):
         session.view.say(times.UNCERTAIN)

@@ -29,21 +29,25 @@ class SharedOption(click.Option):
 
 
 class OutputFile(click.Path):
-    """A file to write, of an option `-o FILE`.
+    """A file or folder to write, of an option `-o FILE`.
 
     `-o` means the form of the output for commands that write no file, so `-o json` would be a file
     of an unlikely name here, and is refused.
+
+    Args:
+        folder: Whether it names a folder.
     """
 
-    def __init__(self) -> None:
-        super().__init__(dir_okay=False, path_type=Path)
+    def __init__(self, *, folder: bool = False) -> None:
+        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
+        self._what = "folder" if folder else "file"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
         """Return the path; refuse the name of a form of the output."""
         if value in FORMATS:
             self.fail(
-                f"it names the file to write here; write --output {value} for the form of the"
-                f" output, or ./{value} for a file of that name",
+                f"it names the {self._what} to write here; write --output {value} for the form of"
+                f" the output, or ./{value} for a {self._what} of that name",
                 param,
                 ctx,
             )

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 _GAP = 2
+_SHORT = 10
+"""Characters that may stand in as many lines as they have words."""
 _UNITS = r"s|h|%|px|pixels|B|KiB|MiB|GiB|TiB|PiB"
 _WHOLE = re.compile(
     r"`[^`]*`"  # what to type
@@ -46,6 +48,10 @@ def laid_out(
         number: max(map(_width, [*heads[number], *(one for cell in cells[number] for one in cell)]))
         for number in filled
     }
+    for number in filled:
+        if columns[number] in optional:  # it is left out rather than told in more than two lines
+            whole = max(_width(row[number]) for row in rows)
+            least[number] = max(least[number], -(-whole // 2) + _GAP if whole > _SHORT else 0)
     shown = list(filled)
     for name in optional:
         if _total(least[number] for number in shown) <= width:

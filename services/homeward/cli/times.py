@@ -32,8 +32,8 @@ _DIRECTIVES = {
 }
 
 UNCERTAIN = (
-    "* The time is uncertain: the recorder's clock was set before, or nothing was recorded for an"
-    " hour or more, after which nobody can tell; see `homeward footage show`."
+    "* This time is uncertain: the recorder's clock was changed earlier in the recording, or the"
+    " recording paused for an hour or more before it; see `homeward footage show`."
 )
 
 

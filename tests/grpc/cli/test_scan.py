@@ -84,7 +84,7 @@ def test_scans_are_listed_shown_and_cancelled(
     assert run(["scan", "list"]) == 0
     assert run(["scan", "show", SCAN[:8]]) == 0
     assert run(["scan", "cancel", SCAN[:8]]) == 0
-    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+    assert f"Scan {SCAN} is cancelled. What it has found stays." in capsys.readouterr().out
 
 
 def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
@@ -93,7 +93,7 @@ def test_a_scan_that_is_told_to_stop_is_not_told_as_running(
     homeward.scans.cancelled = scan_pb2.Scan.STATE_RUNNING
     assert run(["scan", "cancel", SCAN]) == 0
     told = capsys.readouterr().out
-    assert f"Scan {SCAN} is told to stop; `homeward scan watch {SCAN}` waits for that." in told
+    assert f"Scan {SCAN} was asked to stop; `homeward scan watch {SCAN}` shows" in told
 
 
 def test_a_list_of_scans_tells_what_was_searched_beside_what_was_dealt_with(
@@ -117,7 +117,7 @@ def test_a_scan_that_is_cancelled_already_is_no_error(
 
     assert run(["scan", "cancel", SCAN[:8]]) == 0
 
-    assert f"Scan {SCAN} is cancelled. What it found stands." in capsys.readouterr().out
+    assert f"Scan {SCAN} is cancelled. What it has found stays." in capsys.readouterr().out
 
 
 def test_whether_a_cancel_without_an_answer_took_effect_is_to_be_looked_up(

@@ -65,7 +65,7 @@ def test_stretches_are_listed_page_by_page_with_their_place_in_the_file(
     assert "11:02:05 UTC*" in second
     assert "too small, not clear" in second
     assert "2 stretches, 12.5s to watch." in told
-    assert "* The time is uncertain" in told
+    assert "* This time is uncertain" in told
 
 
 def test_why_somebody_could_not_be_compared_is_told(

@@ -464,7 +464,7 @@ def test_a_candidate_whose_time_is_uncertain_is_marked(
     assert run(["search"]) == 0
     told = capsys.readouterr().out
     assert told.count("UTC*") == marks
-    assert told.count("* The time is uncertain: the recorder's clock was set before") == marks
+    assert told.count("* This time is uncertain: the recorder's clock was changed") == marks
 
 
 def test_a_search_looks_again_where_sightings_were_rejected_if_asked_to(

@@ -270,7 +270,7 @@ def test_a_sighting_whose_time_is_uncertain_is_marked_as_a_candidate_is(
     assert run(["sighting", *words]) == 0
     told = capsys.readouterr().out
     assert told.count("UTC*") == marks * times
-    assert told.count("* The time is uncertain: the recorder's clock was set before") == marks
+    assert told.count("* This time is uncertain: the recorder's clock was changed") == marks
 
 
 @pytest.mark.parametrize(("uncertain", "unknown"), [(True, 0), (False, 0), (None, 1)])

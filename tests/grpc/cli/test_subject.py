@@ -101,7 +101,7 @@ def test_a_child_is_enrolled_and_warned_of_without_a_policy(
     homeward.matching.refusal = NOT_APPROVED
     assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
     told = capsys.readouterr()
-    assert "No policy in force could be asked how often children are found." in told.out
+    assert "No policy is in force, so it is not known how often children are found." in told.out
     assert told.err.startswith("Authorised by: ")
     assert told.err.count("\n") == 1
 
@@ -112,7 +112,7 @@ def test_a_child_is_enrolled_when_nothing_can_be_asked_about_the_policy(
     homeward.matching.refusal = Refusal(grpc.StatusCode.INTERNAL, message="broken")
     assert run([*ADD_SUBJECT, "--child", written(tmp_path, "a.jpg", b"a")]) == 0
     told = capsys.readouterr()
-    assert "No policy in force could be asked how often children are found." in told.out
+    assert "No policy is in force, so it is not known how often children are found." in told.out
     assert "whom the policy was measured on is not known: matching at" in told.err
 
 
@@ -188,12 +188,15 @@ SAME_FILE = warning(subject_service_pb2.EnrolmentWarning.KIND_SAME_FILE, BERT, 1
 @pytest.mark.parametrize(
     ("told", "words"),
     [
-        (UNLIKE, "b.jpg: it is not very alike to the subject's other photographs (0.123; a"),
+        (
+            UNLIKE,
+            "b.jpg: it does not look much like the subject's other photographs (score 0.123; ",
+        ),
         (
             TWICE,
-            f"b.jpg: it is alike to subject {BERT} (MP-2 Bert) (0.789; a candidate needs 0.450",
+            f"b.jpg: it looks like subject {BERT} (MP-2 Bert) (score 0.789;",
         ),
-        (TWICE, "twins, other relatives and people who look alike are alike as well"),
+        (TWICE, "twins, other relatives and people who look alike give the same warning"),
         (SAME_FILE, f"b.jpg: the same file is a photograph of subject {BERT} (MP-2 Bert)."),
     ],
 )

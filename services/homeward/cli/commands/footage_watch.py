@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import click
 
 from homeward.api.ingestion.v1.footage_service_pb2_grpc import FootageServiceStub
-from homeward.cli import patience, start_checks, terminal, times, zones
+from homeward.cli import completing, patience, start_checks, terminal, times, zones
 from homeward.cli.errors import CliError, ExitCode, tell
 from homeward.cli.files import written_name
 from homeward.cli.intake import bucket as buckets
@@ -198,7 +198,13 @@ class FromBucket:
 )
 @connected
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--camera", "camera_id", metavar="CAM", help="The camera, of all files.")
+@click.option(
+    "--camera",
+    "camera_id",
+    metavar="CAM",
+    help="The camera, of all files.",
+    shell_complete=completing.cameras,
+)
 @click.option(
     "--start-from-name",
     "pattern",

@@ -24,7 +24,7 @@ from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import sighting_pb2, sighting_service_pb2, subject_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
-from homeward.cli import authorisation, nearby, times
+from homeward.cli import authorisation, completing, nearby, times
 from homeward.cli.errors import CliError, ExitCode
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.nearby import Reach, Unsearched
@@ -48,7 +48,7 @@ _Found = tuple[Sequence[Unsearched], Sequence[str]]
     ],
 )
 @connected
-@click.argument("sighting_id", metavar="ID")
+@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
 @click.option(
     "--within",
     type=times.parse_span,

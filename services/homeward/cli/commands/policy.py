@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from homeward.api.common.v1.policy_pb2 import ErrorRate, MeasurementBasis
 from homeward.api.matching.v1 import policy_pb2, policy_service_pb2
 from homeward.api.matching.v1.policy_service_pb2_grpc import PolicyServiceStub
-from homeward.cli import completing, policy_figures, times
+from homeward.cli import completing, people, policy_figures, terminal, times
 from homeward.cli.files import existing_file
 from homeward.cli.ids import full_policy_id
 from homeward.cli.options import Group, Session, confirm, connected
@@ -127,6 +127,8 @@ def approve(
         request = policy_service_pb2.ActivatePolicyRequest(policy_id=full)
         policy = stub.ActivatePolicy(request).policy
     _tell(session, policy)
+    if note := people.record_note(policy.approval.approver, approver):
+        terminal.tell(note, err=True)
 
 
 @policy.command("activate", examples=["homeward policy activate yunet-sface/4"])

@@ -11,6 +11,7 @@ from homeward.cli.errors import ExitCode
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.options import Command, Session, connected
 from homeward.cli.report import period
+from homeward.cli.shared import OutputFile
 
 _FILES = ("report.html", "figures.csv", "days.csv")
 
@@ -28,7 +29,7 @@ _FILES = ("report.html", "figures.csv", "days.csv")
 @click.option(
     "-o",
     "folder",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFile(folder=True),
     required=True,
     metavar="DIR",
     help="Folder to write to; made if it is not there.",

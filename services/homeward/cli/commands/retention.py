@@ -43,7 +43,7 @@ def retention(session: Session) -> ExitCode:
     else:
         _show(session, footage, people, held)
     for problem in problems:
-        tell(CliError(problem, advice="until this is mended nothing is taken into it"))
+        tell(CliError(problem, advice="nothing new is accepted into it until this is put right"))
     if people.unknown_collections:
         tell(
             CliError(
@@ -66,7 +66,8 @@ def retention(session: Session) -> ExitCode:
         named = ": " + ", ".join(footage.overdue_footage_ids) if one.name == "footage" else ""
         tell(
             CliError(
-                f"{one.overdue_count} of {one.name} past the deadline, or dated ahead{named}",
+                f"{one.overdue_count} of {one.name} past the deadline, or dated in the future"
+                f"{named}",
                 advice="this is a breach: see the logs of ingestion and matching for why the"
                 " sweeper does not remove it, and tell the operator",
             )

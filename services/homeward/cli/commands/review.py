@@ -44,9 +44,9 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     "--subject",
     "subjects",
     multiple=True,
-    metavar="ID",
+    metavar="WHO",
+    help="Only of this subject: id, label or case.",
     shell_complete=completing.subjects,
-    help="Only of this subject.",
 )
 @click.option("--case", "cases", multiple=True, metavar="REF", help="Only of this case.")
 @click.option(
@@ -54,8 +54,8 @@ _HOWS = ("auto", "kitty", "iterm2", "sixel", "viewer", "file", "none")
     "camera_ids",
     multiple=True,
     metavar="CAM",
-    shell_complete=completing.cameras,
     help="Only of this camera.",
+    shell_complete=completing.cameras,
 )
 @click.option(
     "--inconclusive",

@@ -10,7 +10,16 @@ from homeward.api.ingestion.v1 import scan_pb2, scan_service_pb2
 from homeward.api.ingestion.v1.scan_service_pb2_grpc import ScanServiceStub
 from homeward.api.matching.v1 import retention_service_pb2, subject_pb2
 from homeward.api.matching.v1.retention_service_pb2_grpc import RetentionServiceStub
-from homeward.cli import authorisation, caveats, completing, people, stretches, terminal, times
+from homeward.cli import (
+    authorisation,
+    caveats,
+    completing,
+    matches,
+    people,
+    stretches,
+    terminal,
+    times,
+)
 from homeward.cli.certificate import certificate_page, tell_certificate
 from homeward.cli.errors import CallError, CliError, ExitCode
 from homeward.cli.files import refuse_existing, write_new
@@ -78,7 +87,7 @@ def show(session: Session, *, scan_id: str) -> None:
             ("id", scan.scan_id),
             ("state", _state(scan)),
             ("error", scan.error.message),
-            ("subjects", ", ".join(scan.scope.subject_ids) or "all that are open"),
+            ("subjects", _subjects(session, scan) or "all that are open"),
             ("cameras", ", ".join(scan.scope.camera_ids) or "all"),
             ("from", times.shown(scan.scope.interval.start_time)),
             ("to", times.shown(scan.scope.interval.end_time)),
@@ -161,7 +170,7 @@ def list_stretches(
     if files and unlisted and not found:
         stretches.tell(session, scan, found, unlisted)
         raise CliError(
-            "no file was written: nothing is known of when that was",
+            "no file was written: the times are not known",
             exit_code=ExitCode.PRECONDITION,
             advice="search the footage again, if it is still held",
         )
@@ -184,18 +193,18 @@ def cancel(session: Session, *, scan_id: str) -> None:
         session.view.document({"scan": scan})
         return
     if scan.state in ENDED:
-        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it found stands.")
+        session.view.say(f"Scan {scan.scan_id} is {_state(scan)}. What it has found stays.")
     else:
         session.view.say(
-            f"Scan {scan.scan_id} is told to stop; `homeward scan watch {scan.scan_id}` waits for"
-            " that. What it found stands."
+            f"Scan {scan.scan_id} was asked to stop; `homeward scan watch {scan.scan_id}` shows"
+            " when it has. What it has found stays."
         )
 
 
 _BY = click.option(
     "--by",
     "authoriser",
-    default=operator_name,
+    default="",
     metavar="NAME",
     help="Who decides, where the service does not know who calls. [default: the user of this"
     " computer]",
@@ -214,14 +223,16 @@ _BY = click.option(
 def authorise(session: Session, *, scan_id: str, reference: str, authoriser: str) -> None:
     """Note that a scan is authorised. Nobody can refuse it after that."""
     request = scan_service_pb2.AuthoriseScanRequest(
-        scan_id=full_scan_id(session, scan_id), reference=reference, authoriser=authoriser
+        scan_id=full_scan_id(session, scan_id),
+        reference=reference,
+        authoriser=authoriser or operator_name(),
     )
     decided = _stub(session).AuthoriseScan(request).scan
     if session.view.json:
         session.view.document({"scan": decided})
     else:
         session.view.say(f"Scan {decided.scan_id} is {authorisation.phrase(decided)}.")
-    if note := people.account_note(decided.authorisation.decider):
+    if note := people.record_note(decided.authorisation.decider, authoriser):
         terminal.tell(note, err=True)
 
 
@@ -239,7 +250,9 @@ def refuse(session: Session, *, scan_id: str, reason: str, authoriser: str, yes:
     """
     full = full_scan_id(session, scan_id)
     confirm(f"Refuse scan {full}, and erase what it found?", yes=yes)
-    request = scan_service_pb2.RefuseScanRequest(scan_id=full, reason=reason, authoriser=authoriser)
+    request = scan_service_pb2.RefuseScanRequest(
+        scan_id=full, reason=reason, authoriser=authoriser or operator_name()
+    )
     try:
         refused = _stub(session).RefuseScan(request).scan
     except CallError as error:
@@ -356,6 +369,14 @@ def _list(session: Session) -> list[scan_pb2.Scan]:
     return all_pages(
         _stub(session).ListScans, scan_service_pb2.ListScansRequest(), lambda page: page.scans
     )
+
+
+def _subjects(session: Session, scan: scan_pb2.Scan) -> str:
+    """Return whom a scan looks for, by name where that can be read."""
+    wanted = scan.scope.subject_ids
+    known = caveats.subjects(session) if wanted else {}
+    named = ((matches.who(known.get(one)), one) for one in wanted)
+    return ", ".join(f"{who} ({one})" if who else one for who, one in named)
 
 
 def _state(scan: scan_pb2.Scan) -> str:

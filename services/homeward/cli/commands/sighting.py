@@ -127,7 +127,7 @@ def show(session: Session, *, sighting_id: str, save: Path | None, force: bool) 
 @click.option("--reason", default="", metavar="TEXT", help="Why.")
 @click.option(
     "--reviewer",
-    default=operator_name,
+    default="",
     metavar="NAME",
     help="Who decides, where no access token says so. [default: the user of this computer]",
 )
@@ -162,14 +162,14 @@ def review(
             sighting_id=full_sighting_id(session, sighting_id),
             decision=reviews.DECISIONS[decision],
             reason=reason,
-            reviewer=reviewer,
+            reviewer=reviewer or operator_name(),
         )
         reviewed = _stub(session).ReviewSighting(request).sighting
     if session.view.json:
         session.view.document({"sighting": reviewed})
     else:
         session.view.say(reviews.outcome(reviewed, decision))
-    if note := people.account_note(reviews.latest(reviewed)):
+    if note := people.record_note(reviews.latest(reviewed), reviewer):
         terminal.tell(note, err=True)
 
 

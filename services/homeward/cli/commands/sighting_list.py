@@ -111,12 +111,15 @@ def list_sightings(
     request = sighting_service_pb2.ListSightingsRequest(
         subject_ids=scope,
         footage_ids=footage_ids,
-        camera_ids=known_cameras(session, camera_ids),
+        camera_ids=camera_ids,
         states=[reviews.STATES[state] for state in states],
         interval=times.interval(begin, end),
     )
     lost = sighting_service_pb2.LostSightings()
-    _print_list(session, _list(session, request, lost), lost, order)
+    found = _list(session, request, lost)
+    if not found:  # sightings outlast a camera that was removed
+        known_cameras(session, camera_ids)
+    _print_list(session, found, lost, order)
 
 
 def _print_list(

@@ -167,7 +167,7 @@ class Walk:
 
     def _note_account(self, reviewer: str) -> None:
         """Say once that decisions are on record under a name that is nobody's."""
-        if not self._noted and (note := people.account_note(reviewer)):
+        if not self._noted and (note := people.record_note(reviewer)):
             self._noted = True
             terminal.tell(note)
 

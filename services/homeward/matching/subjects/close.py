@@ -181,7 +181,7 @@ class SubjectClosing:
                 SUBJECTS,
                 int(erased),
                 ErasureOutcome.ERASED if gone else ErasureOutcome.FAILED,
-                "the message was overwritten in its stream and reads as absent"
+                "its record was overwritten, and reading it finds nothing"
                 if gone
                 else "the record is still there; the next sweep tries again",
             )

@@ -12,8 +12,8 @@ from homeward.servicekit.clock import Clock
 from homeward.servicekit.objects import REPLICATED, ObjectStore
 
 NOTHING_THERE = "there was none"
-_GONE = "asked for each one, the object store has it no more"
-_GONE_THEN = "asked for each one when it was deleted, the object store had it no more"
+_GONE = "the object store was asked for each one and has none of them"
+_GONE_THEN = "the object store was asked for each one when it was deleted, and had none of them"
 
 
 class ObjectErasures:
