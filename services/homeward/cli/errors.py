@@ -36,8 +36,8 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
-        " (`retention`), or the audit trail does not hold (`audit verify`), or more candidates were"
-        " wrong than promised (`report`)"
+        " (`retention`), or the audit trail or a package does not hold (`audit verify`,"
+        " `export verify`), or more candidates were wrong than promised (`report`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
@@ -119,8 +119,8 @@ _ADVICE: Mapping[str, str] = {
     "RETENTION_UNSAFE": "tell the operator: the object store must forget what is deleted",
     "SUBJECT_NOT_FOUND": "`homeward subject list --all` shows the subjects",
     "SUBJECT_CLOSED": "enrol the person again with `homeward subject add`",
-    "PHOTO_NOT_FOUND": "`homeward subject show ID` lists its photographs",
     "PHOTO_LIMIT": "the subject has as many photographs as help a search",
+    "PHOTO_NOT_FOUND": "`homeward subject show ID` lists its photographs",
     "NO_OPEN_SUBJECTS": "enrol somebody with `homeward subject add`",
     "SIGHTING_NOT_FOUND": "`homeward sighting list` shows the sightings",
     "SIGHTING_NOT_CONFIRMED": "first `homeward sighting review ID --confirm`",

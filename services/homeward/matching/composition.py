@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from homeward.core import inventory
+from homeward.matching.exports.sealing import Exports
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import FaceAnalyzer, SubjectIndex
 from homeward.matching.gallery.rebuild import GalleryRebuild
@@ -124,6 +125,7 @@ class UseCases:
     upkeep: SightingUpkeep
     scan_erasure: ScanErasure
     use_records: UseRecords
+    exports: Exports
     policies: Policies
     subject_sweep: SubjectSweep
     retention: Retention
@@ -176,6 +178,14 @@ def compose(stores: Stores, choices: Choices, clock: Clock) -> UseCases:
         upkeep=upkeep,
         scan_erasure=scan_erasure,
         use_records=_use_records(stores, policies, clock),
+        exports=Exports(
+            subjects=stores.records,
+            photos=stores.photos,
+            policies=policies,
+            events=stores.events,
+            signer=stores.signer,
+            clock=clock,
+        ),
         policies=policies,
         subject_sweep=sweep,
         retention=Retention(

@@ -36,6 +36,7 @@ from homeward.matching.convert import retention as convert_retention
 from homeward.matching.convert import sightings as convert_sightings
 from homeward.matching.convert import subjects as convert_subjects
 from homeward.matching.convert import use_records as convert_use_records
+from homeward.matching.exports.servicer import ExportServicer
 from homeward.matching.gallery.completeness import Completeness
 from homeward.matching.gallery.ports import SubjectIndex
 from homeward.matching.policies.catalogue import Policies
@@ -476,4 +477,5 @@ def services(use_cases: UseCases, stores: Stores, clock: Clock) -> list[Service]
             retention_service_pb2_grpc.add_RetentionServiceServicer_to_server,
             RetentionServicer(use_cases.retention, use_cases.certificates, stores.records),
         ),
+        ExportServicer(use_cases.exports, use_cases.review).service(),
     ]

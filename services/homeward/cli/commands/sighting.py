@@ -31,8 +31,9 @@ from homeward.cli import (
 )
 from homeward.cli.commands.clip import clip
 from homeward.cli.commands.near import near
+from homeward.cli.commands.sighting_export import export
 from homeward.cli.commands.sighting_list import list_sightings
-from homeward.cli.errors import CallError, CliError, tell
+from homeward.cli.errors import CliError, tell
 from homeward.cli.files import refuse_existing, write_new
 from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import (
@@ -42,7 +43,7 @@ from homeward.cli.options import (
     connected,
     operator_name,
 )
-from homeward.cli.render import SENTENCE, document_text
+from homeward.cli.render import SENTENCE
 from homeward.cli.terminal import clean
 
 
@@ -54,6 +55,7 @@ def sighting() -> None:
 sighting.add_command(list_sightings)
 sighting.add_command(clip)
 sighting.add_command(near)
+sighting.add_command(export)
 
 
 @sighting.command(
@@ -169,68 +171,6 @@ def review(
         session.view.say(reviews.outcome(reviewed, decision))
     if note := people.record_note(reviews.latest(reviewed), reviewer):
         terminal.tell(note, err=True)
-
-
-@sighting.command("export", examples=["homeward sighting export 91b5e0c4 --save disclosure"])
-@connected
-@click.argument("sighting_id", metavar="ID", shell_complete=completing.sightings)
-@click.option(
-    "--save",
-    type=click.Path(file_okay=False, path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="Folder to write to; made if it is not there.",
-)
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
-@click.option(
-    "--unapproved",
-    is_flag=True,
-    help="Give it out although its policy was not approved, marked so: nobody may act on it.",
-)
-def export(
-    session: Session, *, sighting_id: str, save: Path, force: bool, unapproved: bool
-) -> None:
-    """Give a confirmed sighting out: its still, and what is known of it as JSON."""
-    with rejections.explained(session, sighting_id):
-        full = full_sighting_id(session, sighting_id)
-        # Before the call, which is on record as a disclosure.
-        for marked in {False, unapproved}:
-            for path in disclosure.paths(save, full, marked=marked):
-                refuse_existing(path, force=force)
-        request = sighting_service_pb2.GetSightingRequest(sighting_id=full)
-        context = disclosure.context_of(session, _stub(session).GetSighting(request).sighting)
-    answer = _exported(session, full, unapproved=unapproved)
-    marked = not disclosure.is_approved(answer.sighting)
-    still, facts = disclosure.paths(save, full, marked=marked)
-    document = disclosure.document(answer, context, still=still.name)
-    save.mkdir(parents=True, exist_ok=True)
-    write_new(still, answer.still, force=force)
-    write_new(facts, f"{document_text(document)}\n".encode(), force=force)
-    if session.view.json:
-        session.view.document(document)
-    session.view.say(f"Exported: {still}, {facts}")
-    session.view.say(f"Confirmed by: {', '.join(document['confirmedBy'])}")
-    if marked:
-        session.view.say(document["notice"])
-    if answer.sighting.time_uncertain:
-        session.view.say(times.UNCERTAIN)
-
-
-def _exported(
-    session: Session, sighting_id: str, *, unapproved: bool
-) -> sighting_service_pb2.ExportSightingResponse:
-    request = sighting_service_pb2.ExportSightingRequest(
-        sighting_id=sighting_id, unapproved=unapproved
-    )
-    try:
-        return _stub(session).ExportSighting(request)
-    except CallError as error:
-        if error.reason == "POLICY_NOT_APPROVED":
-            error.advice = (
-                "search the recording again with an approved policy; or give it out marked as not"
-                " approved, with --unapproved"
-            )
-        raise
 
 
 def _stub(session: Session) -> SightingServiceStub:

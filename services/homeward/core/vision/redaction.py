@@ -1,50 +1,231 @@
-"""Making faces unrecognisable, in stills and in moving pictures."""
+"""Pictures in which nobody can be recognised but one person, or nobody at all.
+
+Faces that are known are made coarse, with soft edges. A detector misses some, so the surroundings
+of the person who is kept may be made coarse as well: then nobody is recognisable whom it missed,
+unless they stand before the person's body.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.core.vision.regions import Region
+CELLS = 3.5
+"""How many cells a face that is made coarse is wide: no recogniser finds anything in it, and no
+person who knows somebody recognises them."""
 
-BLUR_MARGIN = 0.35
-"""How far beyond a face it is blurred, in parts of its size: hair and ears identify too."""
-
-STILL_CELLS = 6
-"""A face blurred in a still is this many cells across: no recogniser finds anything in it."""
-
-MOVING_CELLS = 4
-"""As `STILL_CELLS`, of moving pictures: from many pictures of a face that moves against its cells,
-finer ones can be worked out."""
-
-PICTURE_CELLS = (16, 9)
-"""Cells across and down of a picture that is blurred as a whole."""
+SURROUNDING_CELLS = 4.0
+"""How many cells of the surroundings a face is wide that is as wide as the one that is kept."""
 
 
-def blurred(image: NDArray[np.uint8], cells: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a picture of which only so many cells across and down are left.
+SAME_FACE = 0.4
+"""Overlap, as intersection over union, from which on a box is of the kept face: detectors give only
+one of two that overlap so far."""
+
+
+class Rectangle(Protocol):
+    """The box of a face, as a detector bounds it: from chin to brow, and from ear to ear."""
+
+    @property
+    def x(self) -> float:
+        """Left edge, pixels of the picture; may be outside of it."""
+
+    @property
+    def y(self) -> float:
+        """Top edge."""
+
+    @property
+    def width(self) -> float:
+        """Pixels."""
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ellipse:
+    """An ellipse around the middle of a face, in parts of the face's width and height."""
+
+    across: float
+    down: float
+    up: float = 0.0
+    """How far its middle is above the face's."""
+    fade: float = 1.0
+    """How many times as large it is where its weight is 0; inside of it the weight is 1."""
+
+    def weights(self, face: Rectangle, area: _Area) -> NDArray[np.float32]:
+        """Return weights in [0, 1] in an area of the picture, of its shape."""
+        middle_x, middle_y = face.x + face.width / 2, face.y + face.height * (0.5 - self.up)
+        right = (area.columns - middle_x) / (self.across * face.width)
+        below = (area.rows - middle_y) / (self.down * face.height)
+        far = np.sqrt(right[None, :] ** 2 + below[:, None] ** 2)
+        return _falling(far, 1.0, self.fade)
+
+    def area(self, face: Rectangle, width: int, height: int) -> _Area:
+        """Return where its weight may be more than 0, inside a picture of this size."""
+        across, down = (part * self.fade for part in (self.across, self.down))
+        middle_x, middle_y = face.x + face.width / 2, face.y + face.height * (0.5 - self.up)
+        return _Area(
+            _inside(middle_x - across * face.width, width, down=True),
+            _inside(middle_y - down * face.height, height, down=True),
+            _inside(middle_x + across * face.width, width),
+            _inside(middle_y + down * face.height, height),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """A part of a picture, whole pixels."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    @property
+    def columns(self) -> NDArray[np.float32]:
+        """The middles of its columns of pixels."""
+        return np.arange(self.left, self.right, dtype=np.float32) + np.float32(0.5)
+
+    @property
+    def rows(self) -> NDArray[np.float32]:
+        return np.arange(self.top, self.bottom, dtype=np.float32) + np.float32(0.5)
+
+    @property
+    def empty(self) -> bool:
+        return self.left >= self.right or self.top >= self.bottom
+
+
+_FACE = _Ellipse(across=0.66, down=0.66, fade=1.15)
+"""Of somebody else: all of this is coarse, but for the kept person's own face. It is larger than a
+face, as a detector's boxes are off by a tenth of it."""
+
+_AROUND = _Ellipse(across=0.95, down=1.0, up=0.1, fade=1.3)
+"""Of somebody else: hair and ears identify too. The kept person's head comes before it."""
+
+_OWN_FACE = _Ellipse(across=0.44, down=0.48, fade=1.12)
+"""Of the person who is kept: eyes, nose, mouth and cheeks."""
+
+_OWN_HEAD = _Ellipse(across=0.76, down=0.98, up=0.14, fade=1.12)
+"""Of the person who is kept, with hair and ears."""
+
+_OWN_SURROUNDINGS = _Ellipse(across=0.82, down=1.08, up=0.16, fade=1.25)
+"""Of the person who is kept: a hat, and what is right beside the head, stays as it is."""
+
+
+def redact(
+    picture: NDArray[np.uint8],
+    keep: Rectangle | None,
+    others: Iterable[Rectangle],
+    *,
+    surroundings: bool = False,
+) -> NDArray[np.uint8]:
+    """Return a copy of a picture in which nobody is recognisable but one person.
 
     Args:
-        image: BGR, shape (height, width, 3), with at least one pixel.
-        cells: Across and down.
+        picture: BGR, shape (height, width, 3); it stays as it is.
+        keep: The face of the person who stays as they are; None for nobody.
+        others: All other faces, those too that may be there, with or without parts outside of the
+            picture. What is found where the kept face is, is that face.
+        surroundings: Make all coarse but the head and the body of the person who is kept, for those
+            whom no detector finds; without `keep`, the whole picture.
     """
-    height, width = image.shape[:2]
-    few = cv2.resize(image, cells, interpolation=cv2.INTER_AREA)
+    result = picture.copy()
+    if surroundings:
+        _make_surroundings_coarse(result, keep)
+    for other in others:
+        own = keep is not None and overlap(keep, other) >= SAME_FACE
+        if other.width > 0 and other.height > 0 and not own:
+            _make_face_coarse(result, picture, other, keep)
+    return result
+
+
+def overlap(one: Rectangle, other: Rectangle) -> float:
+    """Return the intersection of two boxes over their union, in [0, 1]."""
+    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    common = max(0.0, across) * max(0.0, down)
+    whole = one.width * one.height + other.width * other.height - common
+    return common / whole if whole > 0 else 0.0
+
+
+def _make_face_coarse(
+    result: NDArray[np.uint8],
+    picture: NDArray[np.uint8],
+    face: Rectangle,
+    keep: Rectangle | None,
+) -> None:
+    height, width = picture.shape[:2]
+    area = _AROUND.area(face, width, height)
+    if area.empty:
+        return
+    weights, around = _FACE.weights(face, area), _AROUND.weights(face, area)
+    if keep is not None:
+        weights = weights * (1 - _OWN_FACE.weights(keep, area))
+        around = around * (1 - _OWN_HEAD.weights(keep, area))
+    coarse = _coarse(picture[area.place], face.width / CELLS)
+    _blend(result, area, coarse, np.maximum(weights, around))
+
+
+def _make_surroundings_coarse(result: NDArray[np.uint8], keep: Rectangle | None) -> None:
+    height, width = result.shape[:2]
+    area = _Area(0, 0, width, height)
+    if keep is None:
+        # As for a face that fills the picture: no smaller one is left either.
+        result[:] = _coarse(result, max(width, height) / CELLS / 4)
+        return
+    kept = np.maximum(_OWN_SURROUNDINGS.weights(keep, area), _body(keep, area))
+    _blend(result, area, _coarse(result, keep.width / SURROUNDING_CELLS), 1 - kept)
+
+
+def _body(face: Rectangle, area: _Area) -> NDArray[np.float32]:
+    """Return weights of neck, shoulders and what is below them, of an area's shape."""
+    chin = face.y + 0.85 * face.height
+    down = np.clip((area.rows - chin) / face.height, 0, 1)
+    reach = face.width * (0.55 + 1.25 * np.sqrt(down))  # half of the body's width
+    aside = np.abs(area.columns - (face.x + face.width / 2))
+    far = (aside[None, :] - reach[:, None]) / np.float32(face.width)
+    below = np.clip((area.rows - chin) / (0.3 * face.height) + 1, 0, 1).astype(np.float32)
+    return np.asarray(_falling(far, 0.0, 0.45) * below[:, None], np.float32)
+
+
+def _blend(
+    result: NDArray[np.uint8],
+    area: _Area,
+    coarse: NDArray[np.uint8],
+    weights: NDArray[np.float32],
+) -> None:
+    """Put a coarse picture over an area, as far as the weights say."""
+    shown = result[area.place]
+    share = weights[..., None]
+    mixed = shown * (1 - share) + coarse * share
+    shown[:] = np.rint(mixed).astype(np.uint8)
+
+
+def _coarse(picture: NDArray[np.uint8], cell: float) -> NDArray[np.uint8]:
+    """Return a picture that has one colour a cell, with smooth steps between them."""
+    height, width = picture.shape[:2]
+    size = (max(1, math.floor(width / cell)), max(1, math.floor(height / cell)))
+    few = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(few, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def blur(image: NDArray[np.uint8], region: Region, *, cells: int) -> None:
-    """Blur a part of a picture in place.
+def _falling(far: NDArray[np.float32], full: float, nothing: float) -> NDArray[np.float32]:
+    """Return 1 up to a distance, and less the farther from there, to 0 at another one, smoothly."""
+    part = np.clip((nothing - far) / (nothing - full), 0, 1)
+    return np.asarray(part * part * (3 - 2 * part), np.float32)
 
-    Args:
-        image: BGR, shape (height, width, 3).
-        region: May reach beyond it.
-        cells: Across and down.
-    """
-    height, width = image.shape[:2]
-    rows = slice(max(0, region.top), max(0, min(height, region.bottom)))
-    columns = slice(max(0, region.left), max(0, min(width, region.right)))
-    part = image[rows, columns]
-    if part.size:
-        image[rows, columns] = blurred(part, (cells, cells))
+
+def _inside(place: float, length: int, *, down: bool = False) -> int:
+    return min(max(math.floor(place) if down else math.ceil(place), 0), length)

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from homeward.core.vision.redaction import MOVING_CELLS, PICTURE_CELLS, blur, blurred
+from homeward.core.vision.redaction import redact
 from homeward.core.vision.regions import Region
 from homeward.ingestion.clip.cover import Cover
-from homeward.ingestion.scan.faces import Box, Frame
+from homeward.ingestion.scan.faces import Frame
 
 MOST_SIDE_PX = 1920
 """Longest side of a clip's pictures."""
 
 LINE_PX = 28
 """Height of the line of text below a picture, which hides nothing of it."""
-
-SHOWN_MARGIN = 0.1
-"""How far beyond the subject's face a picture is kept, where others' margins reach into it."""
-
-COVERED_MARGIN = 0.1
-"""How far beyond somebody else's face it is blurred all the same."""
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_SCALE = 0.5
@@ -41,11 +34,7 @@ class CvClipImages:
 
     def redacted(self, frame: Frame, cover: Cover, text: str) -> NDArray[np.uint8]:
         """Return a picture as the clip shows it, BGR."""
-        image = _whole(frame)
-        if cover.whole:
-            image = blurred(image, PICTURE_CELLS)
-        else:
-            _blur_faces(image, cover)
+        image = painted(_whole(frame), cover)
         width, height = clip_size(image.shape[1], image.shape[0], text=False)
         if (width, height) != (image.shape[1], image.shape[0]):
             image = np.asarray(
@@ -69,42 +58,17 @@ def clip_size(width: int, height: int, *, text: bool) -> tuple[int, int]:
     )
 
 
-def _blur_faces(image: NDArray[np.uint8], cover: Cover) -> None:
-    kept = [_region(one, SHOWN_MARGIN) for one in cover.shown]
-    parts = [image[_inside(region, image)].copy() for region in kept]
-    for box in cover.blurred:
-        blur(image, _region(box, 0.0), cells=MOVING_CELLS)
-    covered = image.copy() if kept else image
-    for region, part in zip(kept, parts, strict=True):
-        image[_inside(region, image)] = part
-    if kept:  # somebody in front of the subject, or beside them, is blurred nevertheless
-        for box in cover.faces:
-            place = _inside(_region(box, COVERED_MARGIN), image)
-            image[place] = covered[place]
-
-
-def _region(box: Box, margin: float) -> Region:
-    dx, dy = box.width * margin, box.height * margin
-    return Region(
-        math.floor(box.x - dx),
-        math.floor(box.y - dy),
-        math.ceil(box.x + box.width + dx),
-        math.ceil(box.y + box.height + dy),
-    )
-
-
-def _inside(region: Region, image: NDArray[np.uint8]) -> tuple[slice, slice]:
-    height, width = image.shape[:2]
-    return (
-        slice(min(max(0, region.top), height), min(max(0, region.bottom), height)),
-        slice(min(max(0, region.left), width), min(max(0, region.right), width)),
-    )
+def painted(image: NDArray[np.uint8], cover: Cover) -> NDArray[np.uint8]:
+    """Return a picture, BGR, in which what a cover names is unrecognisable."""
+    if cover.whole:
+        return redact(image, None, (), surroundings=True)
+    kept = cover.shown[0] if len(cover.shown) == 1 else None
+    return redact(image, kept, cover.covered if kept else (*cover.covered, *cover.shown))
 
 
 def _whole(frame: Frame) -> NDArray[np.uint8]:
     picture = frame.picture
-    # A copy: what is decoded is not to be written to.
-    return picture.cut(Region(0, 0, picture.width, picture.height)).copy()
+    return picture.cut(Region(0, 0, picture.width, picture.height))
 
 
 def _resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:

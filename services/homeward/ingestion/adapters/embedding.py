@@ -16,6 +16,7 @@ from homeward.api.embedding.v1 import embedding_service_pb2, embedding_service_p
 from homeward.core.idempotency import idempotent_calls
 from homeward.core.vision.changes import Searched
 from homeward.core.vision.planes import unstack, within
+from homeward.core.vision.redaction import overlap
 from homeward.core.vision.regions import Region
 from homeward.ingestion.scan.faces import Box, Face, Frame, Template
 from homeward.ingestion.scan.ports import FrameFaces, Undecodable
@@ -274,7 +275,7 @@ class _Fixed:
             if not any(region.holds(*face.box.centre) for region in sent.regions)
         ]
         # At the border of a region, part of a face that is kept may have been found again.
-        new = [face for face in found if all(_overlap(face.box, k.box) < SAME_FACE for k in kept)]
+        new = [face for face in found if all(overlap(face.box, k.box) < SAME_FACE for k in kept)]
         self._known = [*new, *kept]
         self._before.append(self._known)
         return self._known
@@ -297,14 +298,6 @@ def _in_whole(box: Box, region: Region, width: int, height: int) -> bool:
         and (region.right == width or box.x + box.width <= region.right)
         and (region.bottom == height or box.y + box.height <= region.bottom)
     )
-
-
-def _overlap(one: Box, other: Box) -> float:
-    """Return the intersection of two boxes over their union."""
-    across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    common = max(0.0, across) * max(0.0, down)
-    return common / (one.width * one.height + other.width * other.height - common)
 
 
 def _faces(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from homeward.core.vision import quality
 from homeward.core.vision.alignment import align
+from homeward.core.vision.redaction import redact
 from homeward.core.vision.regions import Region
 from homeward.core.vision.scaling import shrink
 from homeward.ingestion.scan.faces import Box, Face, Frame, Picture, Portrait
@@ -43,12 +44,6 @@ CLOSEUP_LEAST_PX = 16
 
 STILL_SIDE_PX = 720
 STILL_JPEG_QUALITY = 88
-
-BLUR_MARGIN = 0.35
-"""How far beyond a face it is blurred, in parts of its size: hair and ears identify too."""
-
-BLUR_CELLS = 6
-"""A blurred face is this many cells across: no recogniser finds anything in it."""
 
 
 class CvFaceImages:
@@ -116,16 +111,10 @@ class CvFaceImages:
 
     def still(self, portrait: Portrait) -> Still:
         """Return the still of a person, with every other face blurred."""
-        size = portrait.picture
-        picture = size.cut(Region(0, 0, size.width, size.height))
-        kept = _cells(portrait.face, picture, margin=0.1)
-        own = picture[kept].copy()
-        for other in portrait.others:
-            region = _cells(other, picture, margin=BLUR_MARGIN)
-            if picture[region].size:
-                picture[region] = _unrecognisable(picture[region])
-        picture[kept] = own  # somebody close by must not blur the person themselves
-        small, scale = shrink(picture, STILL_SIDE_PX)
+        whole = portrait.picture
+        picture = whole.cut(Region(0, 0, whole.width, whole.height))
+        redacted = redact(picture, portrait.face, portrait.others, surroundings=True)
+        small, scale = shrink(redacted, STILL_SIDE_PX)
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
         return Still(data.tobytes(), portrait.face.scaled(scale))
@@ -169,9 +158,3 @@ def _cells(box: Box, picture: NDArray[np.uint8], *, margin: float) -> tuple[slic
     x1 = int(np.clip(box.x + box.width + dx, 0, width))
     y1 = int(np.clip(box.y + box.height + dy, 0, height))
     return slice(y0, y1), slice(x0, x1)
-
-
-def _unrecognisable(face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = face.shape[:2]
-    few = cv2.resize(face, (BLUR_CELLS, BLUR_CELLS), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(few, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

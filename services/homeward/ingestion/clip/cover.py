@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 
-from homeward.core.vision.redaction import BLUR_MARGIN
 from homeward.ingestion.clip.following import Following, Run, Sight, Trail
 from homeward.ingestion.scan.faces import Box
 
@@ -25,9 +24,20 @@ HELD = timedelta(seconds=1)
 LOOSE_HELD = timedelta(seconds=0.25)
 """As `HELD`, of faces that are not certain and are on no track."""
 
+BLUR_MARGIN = 0.2
+"""How much larger a face is taken to be on every side than it was found, in sizes of the face: the
+cells of the blur are as much coarser. From many pictures of somebody who moves against the cells,
+finer ones can be worked out than from a still."""
+
 GROWTH = 1.5
 """By how much a cover grows on every side in a second, in sizes of the face: people walk at three
 to eight of their faces' widths a second, and go on as they did for the most part."""
+
+MOST_MET = 0.1
+"""Share of the subject's face above which somebody who may be before it has it blurred."""
+
+PART_OF_FACE = 0.8
+"""Share of a box that is in the subject's face, from which on it is a part of that face."""
 
 UNSETTLED = timedelta(seconds=0.2)
 """How long pictures are blurred as a whole on both sides of another scene."""
@@ -47,11 +57,9 @@ class Cover:
     """What is blurred in one picture."""
 
     whole: bool = False
-    blurred: list[Box] = field(default_factory=list)
-    """Faces with their margins."""
-    faces: list[Box] = field(default_factory=list)
-    """The faces of `blurred` themselves, which are blurred even where they are before somebody who
-    is shown."""
+    covered: list[Box] = field(default_factory=list)
+    """Faces that are blurred, with hair and ears, and all that somebody may be in who was not
+    found."""
     shown: list[Box] = field(default_factory=list)
     """Faces that are not blurred."""
 
@@ -76,9 +84,33 @@ def covers(found: Following, shown: Collection[Run], *, width: int, height: int)
     for number in _unsettled(found):
         made[number].whole = True
     for cover, count in zip(made, found.face_counts, strict=True):
-        large = any(one.width * one.height > MOST_COVERED * width * height for one in cover.blurred)
+        large = any(one.width * one.height > MOST_COVERED * width * height for one in cover.covered)
         cover.whole = cover.whole or large or count > MOST_FACES
+        _cover_who_is_met(cover)
     return made
+
+
+def _cover_who_is_met(cover: Cover) -> None:
+    """Cover the subject too where somebody may be before them who was not found there."""
+    met = [
+        one
+        for one in cover.shown
+        if len(cover.shown) > 1 or any(_overlaps(one, other) for other in cover.covered)
+    ]
+    cover.covered += met
+    cover.shown = [one for one in cover.shown if one not in met]
+
+
+def _overlaps(face: Box, other: Box) -> bool:
+    """Whether a part of a face that counts is in another box.
+
+    A box that is found right on the face is of the face: detectors find parts of one.
+    """
+    across = min(face.x + face.width, other.x + other.width) - max(face.x, other.x)
+    down = min(face.y + face.height, other.y + other.height) - max(face.y, other.y)
+    common = max(0.0, across) * max(0.0, down)
+    own = common >= PART_OF_FACE * other.width * other.height
+    return common > MOST_MET * face.width * face.height and not own
 
 
 def _cover_trail(
@@ -166,11 +198,10 @@ def _hold(
 
 
 def _put(cover: Cover, box: Box, gap: float) -> None:
-    margin = BLUR_MARGIN + GROWTH * gap
-    size = max(box.width, box.height) if gap else 0.0
-    dx, dy = max(box.width, size) * margin, max(box.height, size) * margin
-    cover.blurred.append(Box(box.x - dx, box.y - dy, box.width + 2 * dx, box.height + 2 * dy))
-    cover.faces.append(box)
+    margin = (BLUR_MARGIN + GROWTH * gap) * max(box.width, box.height)
+    cover.covered.append(
+        Box(box.x - margin, box.y - margin, box.width + 2 * margin, box.height + 2 * margin)
+    )
 
 
 def _between(one: Box, other: Box, share: float) -> Box:

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -117,9 +117,12 @@ class ClipMaking:
         try:
             async with aclosing(self._make(request, place)) as steps:
                 async for step in steps:
-                    yield step
+                    yield await self._sealed(step) if isinstance(step, FinishedClip) else step
         finally:
             self._under_way -= 1
+
+    async def _sealed(self, clip: FinishedClip) -> FinishedClip:
+        return replace(clip, seal=await self._parts.sightings.seal_clip(clip))
 
     async def _place(self, sighting_id: str) -> SightingPlace:
         """Return where a sighting is that the caller may see."""

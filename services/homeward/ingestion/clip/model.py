@@ -81,6 +81,14 @@ class ClipProgress:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class ClipSeal:
+    """What is said of a clip, and its signature."""
+
+    record: bytes
+    note: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FinishedClip:
     """A clip, and what is told of it."""
@@ -102,3 +110,5 @@ class FinishedClip:
     """Pictures in which the subject's face is not blurred."""
     problems: tuple[str, ...] = ()
     """Stretches that could not be decoded, in words."""
+    seal: ClipSeal | None = None
+    """None where nobody has a key to sign with."""

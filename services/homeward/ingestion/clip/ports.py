@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeward.ingestion.clip.cover import Cover
-from homeward.ingestion.clip.model import SightingPlace
+from homeward.ingestion.clip.model import ClipSeal, FinishedClip, SightingPlace
 from homeward.ingestion.scan.faces import Face, Frame
 
 Image = NDArray[np.uint8]
@@ -26,6 +26,9 @@ class Sightings(Protocol):
         Raises:
             NotFoundError: `SIGHTING_NOT_FOUND`.
         """
+
+    async def seal_clip(self, clip: FinishedClip) -> ClipSeal | None:
+        """Return what is said of a clip, signed; None where there is no key to sign with."""
 
 
 class AllFaces(Protocol):

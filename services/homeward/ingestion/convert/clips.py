@@ -71,6 +71,8 @@ def to_messages(clip: FinishedClip) -> Iterator[clip_service_pb2.RenderClipRespo
             else clip_service_pb2.Clip.SUBJECT_UNCERTAIN,
             subject_picture_count=clip.subject_picture_count,
             problems=clip.problems,
+            record=clip.seal.record if clip.seal else b"",
+            note=clip.seal.note if clip.seal else "",
         )
     )
     for start in range(0, len(clip.file), CHUNK_BYTES):
