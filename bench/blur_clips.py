@@ -1,16 +1,19 @@
 """How much of bystanders' faces a clip leaves visible, and how much of the subject's it shows.
 
-    python bench/blur_clips.py --faces ../shared/data/faces --street 401:10:32 --street 202:0:20
+    python bench/blur_clips.py --street group-409:36:48 --street turned-202:34:44
     python bench/blur_clips.py --video ../shared/data/videos/arcade-1080p.mp4 --scrfd DET.onnx
 
 Makes clips with the code of the services: decoding in cages, the embedding service on loopback, the
-tracker, the blur. What a clip leaves visible is measured by blurring noise in place of each picture,
+tracker, the blur. What a clip leaves visible is measured by blurring noise in place of each picture
 as the clip's picture was blurred: pixels of the noise that come out as they went in are visible.
 
-A recording of `bench/street.py` has everybody's true face box in every picture. Of other footage the
-truth is what a heavier detector (SCRFD) finds in the enlarged picture, joined with what YuNet does:
-the boxes are drawn into `--frames FOLDER`, to be looked at. What the clip itself still shows is also
-told by running the detector over the finished file.
+A recording of `bench/street.py` has everybody's true face box in every picture. Of other footage
+the truth is what a heavier detector (SCRFD) finds in tiles of the picture and of its enlargement,
+joined with what YuNet does there; `--frames FOLDER` has pictures with these boxes, to be looked at.
+
+What a clip itself still shows is told by running the detector over the finished file, and comparing
+each face that it finds, but for the subject's, with the same face in the recording: how many would
+be recognised.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,10 +38,13 @@ import numpy as np
 import onnxruntime
 import structlog
 from numpy.typing import NDArray
-from street_truth import Truth
+from street_truth import Person, Truth
 
+from homeward.core.vision.alignment import align
 from homeward.embedding.adapters.caged_pictures import CagedPictureDecoder
 from homeward.embedding.adapters.pack import load_configured
+from homeward.embedding.model import Detection
+from homeward.embedding.ports import FaceDetector, LoadedPack
 from homeward.embedding.servicer import EmbeddingServicer
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.embedding.usecases import AnalyzePhoto, DetectFaces, EmbedFaces
@@ -53,6 +59,7 @@ from homeward.ingestion.clip.cover import Cover
 from homeward.ingestion.clip.making import ClipMaking, ClipParts
 from homeward.ingestion.clip.model import ClipRequest, FinishedClip, SightingPlace
 from homeward.ingestion.footage.model import Footage, FootageHeader
+from homeward.ingestion.footage.timeline import Examination, Timeline
 from homeward.ingestion.scan.compare import Comparer
 from homeward.ingestion.scan.faces import Frame
 from homeward.servicekit.clients import open_channel
@@ -64,6 +71,12 @@ THRESHOLD = 0.365
 """Of the policy that comes with Homeward, `yunet-sface/4`."""
 HEAVY_EVERY = 5
 """Of the pictures of footage without truth, that the heavy detector looks at."""
+SHOWN_SHARE = 0.9
+"""Share of the subject's face that has to be visible for it to count as shown."""
+EXPOSED_SHARE = 0.1
+"""Share of a bystander's face above which it counts as exposed."""
+SAME_FACE = 0.2
+"""Overlap of two boxes that are of one face."""
 SEEN_SCORE = 0.6
 """Detector score from which on a face in a finished clip counts as seen."""
 LEAST_OPEN = 0.5
@@ -106,11 +119,14 @@ class _Places:
     async def place(self, _: str) -> SightingPlace:
         return self._place
 
+    async def seal_clip(self, _: FinishedClip) -> None:
+        return None
+
 
 class _Library:
     """One recording."""
 
-    def __init__(self, path: Path, url: str, examined: Any) -> None:
+    def __init__(self, path: Path, url: str, examined: Examination) -> None:
         header = FootageHeader("bench", path.name, START, path.stat().st_size, "0" * 64)
         self._footage = Footage("bench", header, examined.media, START, START + timedelta(days=1))
         self._url, self._timeline = url, examined.timeline
@@ -121,7 +137,7 @@ class _Library:
     async def up_to_date(self, footage: Footage) -> Footage:
         return footage
 
-    async def timeline(self, _: Footage) -> Any:
+    async def timeline(self, _: Footage) -> Timeline:
         return self._timeline
 
     async def url(self, _: Footage) -> str:
@@ -136,7 +152,7 @@ class Bench:
     source: CagedFrameSource
     prober: CagedProber
     pictures: BoundedExecutor
-    pack: Any
+    pack: LoadedPack
 
     async def clip(
         self, path: Path, stretch: tuple[float, float], gallery: Mapping[str, NDArray[np.float32]]
@@ -217,13 +233,16 @@ class Figures:
     """Those of them that are left as they were."""
     exposed: int = 0
     """Faces of which more than a tenth is visible."""
-    exposed_unblurred: list[tuple[int, Box, float]] = field(default_factory=list)
+    exposed_at: list[tuple[int, Box, float]] = field(default_factory=list)
     subject_faces: int = 0
     subject_shown: int = 0
     """Faces of the subject of which more than nine tenths are visible."""
     seen_in_clip: int = 0
     """Faces that a detector finds in the finished clip, other than the subject's."""
-    seen_at: list[tuple[int, Box, float]] = field(default_factory=list)
+    recognised: list[tuple[int, float]] = field(default_factory=list)
+    """Those of them that are as alike as a candidate to the same face in the recording: picture and
+    score."""
+    most_alike: float = -1.0
     seconds: float = 0.0
     file_bytes: int = 0
 
@@ -239,6 +258,8 @@ class Figures:
             "subject's faces": self.subject_faces,
             "of which shown": self.subject_shown,
             "detected in the clip beside the subject's": self.seen_in_clip,
+            "of which would be recognised": len(self.recognised),
+            "most alike": round(self.most_alike, 3),
             "seconds to make": round(self.seconds, 1),
             "MB": round(self.file_bytes / 1e6, 2),
         }
@@ -257,14 +278,14 @@ def measured(
     share = float(part.mean())
     if subject:
         figures.subject_faces += 1
-        figures.subject_shown += share > 0.9
+        figures.subject_shown += share > SHOWN_SHARE
         return
     figures.faces += 1
     figures.area += part.size
     figures.visible += float(part.sum())
-    if share > 0.1:
+    if share > EXPOSED_SHARE:
         figures.exposed += 1
-        figures.exposed_unblurred.append((number, box, share))
+        figures.exposed_at.append((number, box, share))
 
 
 def decoded(data: bytes) -> list[NDArray[np.uint8]]:
@@ -273,17 +294,48 @@ def decoded(data: bytes) -> list[NDArray[np.uint8]]:
         return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
 
 
+def pictures_of(path: Path, numbers: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+    """Yield some pictures of a recording, by their numbers, in order."""
+    wanted = set(numbers)
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number in wanted:
+                yield np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+
+
 def seen(
-    figures: Figures, clip: FinishedClip, detector: Any, subject: Callable[[int], list[Box]]
+    figures: Figures,
+    clip: FinishedClip,
+    recorded: Iterator[NDArray[np.uint8]],
+    pack: LoadedPack,
+    subject: Callable[[int], list[Box]],
 ) -> None:
-    """Count the faces that are found in a clip, but for the subject's."""
-    for number, image in enumerate(decoded(clip.file)):
+    """Count the faces that are found in a clip, but for the subject's, and would be recognised."""
+    for number, (image, original) in enumerate(zip(decoded(clip.file), recorded, strict=False)):
         own = subject(number)
-        for found in detector.detect(image, SEEN_SCORE):
-            box = (found.box.x, found.box.y, found.box.width, found.box.height)
-            if all(overlap(box, one) < 0.2 for one in own):
-                figures.seen_in_clip += 1
-                figures.seen_at.append((number, box, found.score))
+        for found in pack.detector.detect(image, SEEN_SCORE):
+            box = box_of(found)
+            if any(overlap(box, one) >= SAME_FACE for one in own):
+                continue
+            figures.seen_in_clip += 1
+            near = [
+                one
+                for one in pack.detector.detect(original, SEEN_SCORE)
+                if overlap(box_of(one), box) >= SAME_FACE
+            ]
+            for one in near:
+                pair = np.stack([align(image, found.landmarks), align(original, one.landmarks)])
+                widths = np.array([box[2], box[2]], np.float32)
+                first, second = pack.recogniser.embed(pair, widths)
+                score = float(first @ second)
+                figures.most_alike = max(figures.most_alike, score)
+                if score >= THRESHOLD:
+                    figures.recognised.append((number, round(score, 3)))
+
+
+def box_of(found: Detection) -> Box:
+    """Return the box of a detection."""
+    return (found.box.x, found.box.y, found.box.width, found.box.height)
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -305,11 +357,17 @@ def draw(folder: Path, name: str, clip: FinishedClip, truth: Callable[[int], lis
         cv2.imwrite(str(folder / f"{name}-{number:04d}.jpg"), image)
 
 
-def references(pack: Any, told: Mapping[str, Any], name: str) -> NDArray[np.float32]:
+def references(pack: LoadedPack, told: Mapping[str, Any], name: str) -> NDArray[np.float32]:
     """Return the templates of somebody's reference photographs."""
     analyze = AnalyzePhoto(CagedPictureDecoder(), pack.detector, pack.recogniser)
     made = [analyze(Path(path).read_bytes()).template for path in told["subjects"][name]]
     return np.stack([one for one in made if one is not None])
+
+
+def face_of(one: Person) -> Box:
+    """Return somebody's true face box."""
+    x, y, width, height = (float(each) for each in one.face)
+    return x, y, width, height
 
 
 async def street(
@@ -335,20 +393,17 @@ async def street(
         number = round(at.total_seconds() * truth.fps)
         numbers.append(number)
         for one in truth.at(number):
-            box = tuple(float(each) for each in one.face)
             if one.inside * (1 - one.hidden - one.covered) >= LEAST_OPEN:
-                measured(figures, number, box, visible, subject=one.identity == name)  # type: ignore[arg-type]
-    own = lambda index: [  # noqa: E731
-        tuple(map(float, one.face)) for one in truth.at(numbers[index]) if one.identity == name
-    ]
-    seen(figures, clip, running.pack.detector, own)  # type: ignore[arg-type]
+                is_subject = one.identity == name
+                measured(figures, number, face_of(one), visible, subject=is_subject)
+
+    def own(index: int) -> list[Box]:
+        return [face_of(one) for one in truth.at(numbers[index]) if one.identity == name]
+
+    recorded = pictures_of(stem.with_suffix(".mp4"), numbers)
+    seen(figures, clip, recorded, running.pack, own)
     if frames:
-        draw(
-            frames,
-            stem.name,
-            clip,
-            lambda n: [tuple(map(float, p.face)) for p in truth.at(numbers[n])],
-        )  # type: ignore[misc]
+        draw(frames, stem.name, clip, lambda n: [face_of(one) for one in truth.at(numbers[n])])
     return figures
 
 
@@ -372,13 +427,14 @@ async def video(running: Bench, path: Path, scrfd: Scrfd | None, frames: Path | 
         truth.append(boxes)
         for box in boxes:
             measured(figures, number, box, visible, subject=False)
-    seen(figures, clip, running.pack.detector, lambda _: [])
+    recorded = pictures_of(path, range(len(painter.visible)))
+    seen(figures, clip, recorded, running.pack, lambda _: [])
     if frames:
         draw(frames, path.stem, clip, lambda number: truth[number])
     return figures
 
 
-def heavy(yunet: Any, scrfd: Scrfd | None, image: NDArray[np.uint8]) -> list[Box]:
+def heavy(yunet: FaceDetector, scrfd: Scrfd | None, image: NDArray[np.uint8]) -> list[Box]:
     """Return the faces that two detectors find in a picture and its enlargement."""
     found: list[tuple[float, Box]] = []
     for factor in (1.0, 1.5):
@@ -395,7 +451,7 @@ def heavy(yunet: Any, scrfd: Scrfd | None, image: NDArray[np.uint8]) -> list[Box
         ]
     kept: list[Box] = []
     for _, box in sorted(found, key=lambda one: -one[0]):
-        if all(overlap(box, other) < 0.3 for other in kept):
+        if all(overlap(box, other) < SAME_FACE for other in kept):
             kept.append(box)
     return kept
 
@@ -444,6 +500,7 @@ class Scrfd:
 
 
 async def main(arguments: Sequence[str]) -> None:
+    """Measure the clips that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=Path(__file__).parent / ".footage")
     parser.add_argument("--street", action="append", default=[], metavar="STEM:FROM:TO")
@@ -463,7 +520,7 @@ async def main(arguments: Sequence[str]) -> None:
             print(json.dumps(figures.told()), flush=True)
             print(
                 "  visible:",
-                figures.exposed_unblurred[:5],
+                figures.exposed_at[:5],
                 "seen:",
                 figures.seen_at[:8],
                 flush=True,
@@ -473,7 +530,7 @@ async def main(arguments: Sequence[str]) -> None:
             print(json.dumps(figures.told()), flush=True)
             print(
                 "  visible:",
-                figures.exposed_unblurred[:5],
+                figures.exposed_at[:5],
                 "seen:",
                 figures.seen_at[:8],
                 flush=True,

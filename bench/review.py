@@ -57,7 +57,7 @@ from homeward.api.matching.v1.subject_service_pb2_grpc import SubjectServiceStub
 from homeward.cli.times import to_duration, to_timestamp
 from homeward.core.tls import VARIABLES
 from homeward.embedded import demo
-from homeward.embedded.demo_footage import Picture, pixels, reference_photo
+from homeward.embedded.demo_footage import Picture, cut_head, pixels, reference_photo
 from homeward.embedded.running import RunningStack, command
 
 CAMERAS = ("gate", "door", "platform-2", "bus-stop")
@@ -68,7 +68,8 @@ FIGURES = policy_pb2.PolicyFigures(
     expected_fpir=policy_pb2.ErrorRate(value=0.00024, low=0.0001, high=0.0005, trial_count=1000),
     fnir=policy_pb2.ErrorRate(value=0.042, low=0.028, high=0.063, trial_count=500),
 )
-AS_MANY = 64
+AS_MANY = 10
+STILLS = 6
 """Findings of a call at most."""
 AWAY_SECONDS = 4.0
 Figures = dict[str, Any]
@@ -106,11 +107,12 @@ class Bench:
                 made = stub.CreateSubject(
                     subject_service_pb2.CreateSubjectRequest(subject=subject)
                 ).subject
-                added = stub.AddReferencePhoto(
-                    subject_service_pb2.AddReferencePhotoRequest(
-                        subject_id=made.subject_id, photo=photo
+                for picture in (photo, jpeg(cut_head(pixels(group), boxes[number]))):
+                    added = stub.AddReferencePhoto(
+                        subject_service_pb2.AddReferencePhotoRequest(
+                            subject_id=made.subject_id, photo=picture
+                        )
                     )
-                )
                 if not self.subject_id:
                     self.subject_id = made.subject_id
                     self.photo_id = added.reference_photo.photo_id
@@ -153,6 +155,8 @@ class Bench:
         offset = timedelta(seconds=12 * number)
         begin, score = start + offset, float(rng.uniform(0.45, 0.8))
         values = rng.normal(size=size)
+        moments = [timedelta(seconds=second) for second in range(STILLS)]
+        pictures = [still(number, rng) for _ in moments]
         rival = {"rival_score": score - 0.08} if number % 7 == 0 else {}
         return sighting_service_pb2.SightingFinding(
             sighting=sighting_pb2.Sighting(
@@ -176,12 +180,23 @@ class Bench:
                 delete_time=to_timestamp(datetime.now(UTC) + timedelta(days=20)),
                 face_height_px=float(rng.integers(30, 120)),
                 time_uncertain=False,
+                stills=[
+                    sighting_pb2.SightingStill(
+                        offset=to_duration(offset + moment),
+                        time=to_timestamp(begin + moment),
+                        score=score - 0.02 * abs(moment.seconds - 2),
+                        face_height_px=60,
+                        quality=0.6,
+                    )
+                    for moment in moments
+                ],
                 **rival,
             ),
             template=types_pb2.Template(
                 values=(values / np.linalg.norm(values)).tolist(), model_digest=digest
             ),
-            still=still(number, rng),
+            still=pictures[2],
+            stills=pictures,
         )
 
     def token(self, name: str) -> Path:

@@ -47,6 +47,8 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2_grpc,
 )
 from homeward.api.matching.v1 import (
+    export_service_pb2,
+    export_service_pb2_grpc,
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
@@ -336,6 +338,18 @@ class Clips(clip_service_pb2_grpc.ClipServiceServicer):
         )
         for byte in self.content:
             yield clip_service_pb2.RenderClipResponse(chunk=bytes([byte]))
+
+
+class Exports(export_service_pb2_grpc.ExportServiceServicer):
+    """Signs the same package for everybody."""
+
+    def __init__(self) -> None:
+        self.sealed = export_service_pb2.SealPackageResponse()
+        self.requests: list[Any] = []
+
+    def SealPackage(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        return self.sealed
 
 
 class Scans(scan_service_pb2_grpc.ScanServiceServicer):
@@ -665,7 +679,7 @@ class Homeward:
     def __post_init__(self) -> None:
         self.retention = Retention(self.subjects)
         self.matching, self.policies = Matching(), Policies()
-        self.clips = Clips()
+        self.clips, self.exports = Clips(), Exports()
 
 
 def enrolled(

@@ -127,7 +127,7 @@ DOCUMENTS: Mapping[str, Shape] = {
     "record verify": {"intact": bool, "scanId": str, "sha256": str, "verifierKey": str},
     "report": {
         "files": TEXTS,
-        "figures": [{"section": str, "name": str, "value": ANYTHING}],
+        "figures": [{"section": str, "name": str, "value": str}],
         "promise": str,
         "alarms": TEXTS,
         "notCovered": TEXTS,

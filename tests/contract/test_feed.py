@@ -182,6 +182,7 @@ async def test_the_last_change_of_each_is_known(feed: SightingFeed) -> None:
         await feed.publish(change)
 
     assert await feed.last() == {"sighting-1": CONFIRMED, "sighting-2": OTHER}
+    assert [await feed.count(name) for name in ("subject-1", "nobody")] == [1, 0]
     assert [await feed.case_digest(name) for name in ("subject-1", "subject-2", "nobody")] == [
         "a case",
         "",

@@ -48,7 +48,7 @@ from homeward.matching.composition import Choices, compose
 from homeward.matching.gallery.model import ModelInfo
 from homeward.matching.servicer import services
 from homeward.matching.sightings.deciding import ReviewRules
-from homeward.matching.use_records import EXPORT
+from homeward.matching.use_records import EXPORTS
 from homeward.servicekit.audit.acts import InMemoryActs
 from homeward.servicekit.keyvalue import InMemoryKeyValueStore
 from homeward.servicekit.server import GrpcServer, Service
@@ -438,6 +438,7 @@ async def test_refusing_a_scan_erases_what_it_found_with_a_certificate(
         "stills": 1,
         "spans": 1,
         "scans": 1,
+        "feed of sightings": 1,
     }
     late = await force.record(scan.scan_id, subject_id)
     assert late.disposition == sightings.RecordedSighting.DISPOSITION_SCAN_REFUSED
@@ -523,11 +524,11 @@ async def test_a_use_record_says_what_was_done_with_whose_data(force: Force) -> 
     await force.kept.add_sightings(scan.scan_id, [found])
     for name, rpc, actor, about in (
         ("ingestion-1", "ingestion.v1.ScanService/CreateScan", "ivy", f"scan/{scan.scan_id}"),
-        ("matching-1", EXPORT.removeprefix("homeward.api."), "rex", f"sighting/{found}"),
+        ("matching-1", EXPORTS[0].removeprefix("homeward.api."), "rex", f"sighting/{found}"),
         ("matching-1", "matching.v1.SubjectService/GetSubject", "eve", f"subject/{subject_id}"),
     ):
         force.events.append(event(force, name, rpc, actor, about))
-    export = EXPORT.removeprefix("homeward.api.")
+    export = EXPORTS[0].removeprefix("homeward.api.")
     for outcome in ("FAILED_PRECONDITION", "CANCELLED"):
         about = f"sighting/{found}"
         force.events.append(event(force, "matching-1", export, "ben", about, outcome=outcome))

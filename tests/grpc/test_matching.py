@@ -655,7 +655,7 @@ async def test_close_subject_answers_shell_and_certificate(world: World, subject
 
     assert answer.subject.state == subject_pb2.Subject.STATE_CLOSED
     assert (answer.subject.label, answer.subject.case_reference) == ("", "")
-    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 0, 0, 1, 1]
+    assert [entry.item_count for entry in answer.certificate.entries] == [1, 0, 0, 0, 0, 1, 1]
 
 
 async def test_the_certificate_of_an_erased_subject_can_be_asked_for_again(

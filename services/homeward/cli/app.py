@@ -59,7 +59,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "audit": ("homeward.cli.commands.audit:audit", "Show who did what, and verify that record."),
     "export": (
         "homeward.cli.commands.export:export",
-        "Packages of sightings that were given out: verify one.",
+        "Verify a package of a sighting that was given out.",
     ),
     "record": ("homeward.cli.commands.record:record", "Verify the use record of a search."),
     "model": ("homeward.cli.commands.model:model", "The models in use, and those installed."),

@@ -14,8 +14,8 @@ OUTCOMES = {
 }
 """An outcome that this version does not know is `unknown`: never taken for erased."""
 
-_SCANS = "scans"
-"""The data whose records can be read until they go, as the service names them."""
+_OF_IDS = {"scans": "the records of scans", "feed of sightings": "the feed of sightings"}
+"""The data of which ids can be read until they go, as the service names it, and in words."""
 
 _NONE_HELD = "none held"
 
@@ -26,11 +26,13 @@ def verdict(certificate: subject_pb2.ErasureCertificate) -> str:
     if outcomes == {"erased"}:
         return "All of it is gone."
     if outcomes <= {"erased", "pending"}:
-        in_scans = any(
-            entry.data == _SCANS and OUTCOMES.get(entry.outcome) == "pending"
+        where = [
+            words
             for entry in certificate.entries
-        )
-        readable = ", except ids in the records of scans" if in_scans else ""
+            for words in [_OF_IDS.get(entry.data)]
+            if words and OUTCOMES.get(entry.outcome) == "pending"
+        ]
+        readable = f", except ids in {' and in '.join(where)}" if where else ""
         return (
             f"Nothing of it can be read any more{readable}. The bytes of what is pending are still"
             " on a disk."

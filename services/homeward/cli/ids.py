@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 
@@ -68,7 +69,8 @@ def full_id(
         )
     if len(given) >= length:
         return given
-    found = _begun_so(noun, given, known)
+    with _listing(noun, given):
+        found = sorted({name for name in known() if name.startswith(given)})
     if given in found:
         return given
     if len(found) == 1:
@@ -81,15 +83,17 @@ def full_id(
     )
 
 
-def _begun_so(noun: str, given: str, known: Callable[[], Iterable[str]]) -> list[str]:
+@contextmanager
+def _listing(noun: str, given: str) -> Iterator[None]:
+    """Raise a better error where the caller may not list what `given` is the beginning of."""
     try:
-        return sorted({name for name in known() if name.startswith(given)})
+        yield
     except CliError as error:
         if error.reason != "ROLE_MISSING":
             raise
         raise CliError(
-            f"{given} is the beginning of the id of a {noun}, and you may not list them to find"
-            " the rest",
+            f"{given} is no whole id of a {noun}, and you may not list them to find which one is"
+            " meant",
             exit_code=error.exit_code,
             reason=error.reason,
             advice="give the whole id",
@@ -120,7 +124,8 @@ def full_subject_id(session: Session, given: str) -> str:
 
     def listed(prefix: str) -> list[subject_pb2.Subject]:
         request = subject_service_pb2.ListSubjectsRequest(id_prefix=prefix, show_closed=True)
-        return all_pages(stub.ListSubjects, request, lambda page: page.subjects)
+        with _listing("subject", given):
+            return all_pages(stub.ListSubjects, request, lambda page: page.subjects)
 
     begun = listed(given) if len(given) >= SHORTEST and begins_uuid(given) else []
     everybody = [] if len(begun) == 1 else listed("")

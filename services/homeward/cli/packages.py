@@ -25,6 +25,11 @@ _WITHOUT_CLIP = {
 }
 """Reasons for which a package has no clip, and is made all the same; as part of a sentence."""
 
+_UNAPPROVED = (
+    "search the recording again with a policy that somebody answers for; or give it out marked,"
+    " with --unapproved"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -71,7 +76,7 @@ def export(session: Session, order: Order, file: Path, *, force: bool) -> None:
 
 
 def _sighting(session: Session, order: Order) -> sighting_pb2.Sighting:
-    """Return the sighting; refuse one that is not confirmed before a clip is made of it."""
+    """Return the sighting; refuse one that may not be given out before a clip is made of it."""
     stub = SightingServiceStub(session.connections.channel("matching"))
     request = sighting_service_pb2.GetSightingRequest(sighting_id=order.sighting_id)
     sighting = stub.GetSighting(request).sighting
@@ -82,6 +87,14 @@ def _sighting(session: Session, order: Order) -> sighting_pb2.Sighting:
             exit_code=ExitCode.PRECONDITION,
             reason="SIGHTING_NOT_CONFIRMED",
             advice=f"first `homeward sighting review {order.sighting_id} --confirm`",
+        )
+    if not (disclosure.is_approved(sighting) or order.unapproved):
+        raise CliError(
+            f"sighting {order.sighting_id} was found by policy {sighting.policy_id}, which nobody"
+            " had approved: nobody may act on it, so it is not given out",
+            exit_code=ExitCode.PRECONDITION,
+            reason="POLICY_NOT_APPROVED",
+            advice=_UNAPPROVED,
         )
     return sighting
 
@@ -159,8 +172,5 @@ def _sentences(
 def explained(error: CallError) -> CallError:
     """Return the refusal of an export, with what can be done about it."""
     if error.reason == "POLICY_NOT_APPROVED":
-        error.advice = (
-            "search the recording again with a policy that somebody answers for; or give it out"
-            " marked, with --unapproved"
-        )
+        error.advice = _UNAPPROVED
     return error

@@ -302,18 +302,15 @@ def _read(data: bytes) -> Mapping[str, Any] | None:
 def _has_form(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest has what is read of it, each of its kind: anybody can sign anything."""
     sighting, subject, clip = (manifest.get(name) for name in ("sighting", "subject", "clip"))
-    files = manifest.get("files")
     return (
         manifest.get("format") == FORMAT
         and _has_texts(manifest, "recipient", "make_time", "given_out_by", "no_clip_reason")
         and isinstance(manifest.get("approved"), bool)
         and _has_texts(sighting, "sighting_id", "footage_sha256")
         and _has_texts(subject, "case_reference")
-        and isinstance(files, list)
-        and all(_has_texts(one, "name", "sha256") for one in files)
-        and len({one["name"] for one in files}) == len(files)
-        and isinstance(sighting.get("reviews"), list)
-        and all(_has_texts(one, "reviewer", "decision") for one in sighting["reviews"])
+        and _is_list_of_texts(manifest, "files", "name", "sha256")
+        and len({one["name"] for one in manifest["files"]}) == len(manifest["files"])
+        and _is_list_of_texts(sighting, "reviews", "reviewer", "decision")
         and (
             clip is None or (_has_texts(clip, "note") and _has_texts(clip.get("record"), "sha256"))
         )
@@ -322,6 +319,11 @@ def _has_form(manifest: Mapping[str, Any]) -> bool:
 
 def _has_texts(value: Any, *names: str) -> bool:  # noqa: ANN401 - what JSON holds
     return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+def _is_list_of_texts(value: Any, name: str, *names: str) -> bool:  # noqa: ANN401 - as above
+    listed = value.get(name) if isinstance(value, dict) else None
+    return isinstance(listed, list) and all(_has_texts(one, *names) for one in listed)
 
 
 def _refuse(text: str) -> NoReturn:

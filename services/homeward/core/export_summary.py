@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
+
+WIDTH = 88
+"""Characters of a line."""
 
 _WARNING = (
     "A score is no probability: it says how alike two pictures of faces are, and nothing of how"
@@ -53,7 +57,12 @@ def summary_of(manifest: Mapping[str, Any]) -> str:
         "",
         _HOW,
     ]
-    return "\n".join(" ".join(line.split()) if line[:2] != "  " else line for line in lines) + "\n"
+    return "".join(f"{wrapped}\n" for line in lines for wrapped in _wrapped(line))
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line as several of a length that can be read and printed."""
+    return textwrap.wrap(line, WIDTH, subsequent_indent="    ") or [""]
 
 
 def _figures(policy: Mapping[str, Any]) -> list[str]:

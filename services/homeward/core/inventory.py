@@ -245,8 +245,8 @@ FACES = DataClass(
     holds="crops and templates of everybody in view",
     owner="ingestion",
     engine=Engine.MEMORY,
-    kept="until the match answer",
-    removed_by="the end of a batch",
+    kept="until the match answer; boxes of faces until a clip is made",
+    removed_by="the end of a batch, or of the clip",
 )
 SUBJECTS = DataClass(
     name="subjects",

@@ -31,10 +31,10 @@ MOST_DIGESTS = 200
 """Photographs that are read to tell their SHA-256. The ids of others are made from it all the same:
 UUIDv5 of the hexadecimal digest under the subject's id."""
 
-EXPORTS = (
-    "homeward.api.matching.v1.SightingService/ExportSighting",
-    "homeward.api.matching.v1.ExportService/SealPackage",
-)
+EXPORT = "homeward.api.matching.v1.SightingService/ExportSighting"
+EXPORTS = frozenset({EXPORT, "homeward.api.matching.v1.ExportService/SealPackage"})
+"""Calls by which a sighting is given out."""
+
 GIVEN = "OK"
 """Outcome of an export that was given out. One that was refused is among the events alone."""
 

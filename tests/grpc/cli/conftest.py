@@ -27,6 +27,7 @@ from homeward.api.ingestion.v1 import (
     scan_service_pb2_grpc,
 )
 from homeward.api.matching.v1 import (
+    export_service_pb2_grpc,
     matching_service_pb2_grpc,
     policy_service_pb2_grpc,
     retention_service_pb2_grpc,
@@ -49,6 +50,7 @@ def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
     clip_service_pb2_grpc.add_ClipServiceServicer_to_server(fakes.clips, server)
     scan_service_pb2_grpc.add_ScanServiceServicer_to_server(fakes.scans, server)
     sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fakes.sightings, server)
+    export_service_pb2_grpc.add_ExportServiceServicer_to_server(fakes.exports, server)
     retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(fakes.retention, server)
     embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(Embedding(), server)
     matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(fakes.matching, server)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import cli_documents
 import grpc
 import pytest
 
@@ -80,6 +81,8 @@ def test_what_is_refused_moves_aside_with_the_reason(
     assert watch("--output", "json") == 10
 
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    for one in told:
+        cli_documents.require(one, "footage watch")
     assert [(one["file"], one.get("reason")) for one in told] == [
         (f"gate/{NAME}", "FOOTAGE_UNREADABLE"),
         ("hall/no-time.mp4", ""),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cli_documents
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -178,6 +179,7 @@ def test_a_broken_promise_is_an_alarm(
     assert run(["report", "--month", "2026-10", "-o", str(tmp_path), "--output", "json"]) == 3
 
     told = json.loads(capsys.readouterr().out)
+    cli_documents.require(told, "report")
     assert told["promise"] == "broken"
     assert "More candidates were wrong" in told["alarms"][0]
     assert "Broken: more were wrong" in (tmp_path / "report.html").read_text(encoding="utf-8")

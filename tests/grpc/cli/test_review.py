@@ -29,7 +29,8 @@ def walk(monkeypatch: pytest.MonkeyPatch) -> Walk:
         left = iter(keys)
         monkeypatch.setattr(keyboard, "somebody_is_there", lambda: True)
         monkeypatch.setattr(keyboard, "quiet", contextlib.nullcontext)
-        monkeypatch.setattr(keyboard, "key", lambda **_: next(left))
+        monkeypatch.setattr(keyboard, "key", lambda: next(left))
+        monkeypatch.setattr(keyboard, "forget_pressed", lambda: None)
         return run(["review", "--pictures", "none", *arguments])
 
     return review
@@ -161,7 +162,7 @@ def test_decisions_come_from_a_file(
         "the same scar",
         "P. Rogram",
     )
-    assert capsys.readouterr().out == f"{SIGHTING} confirm confirmed\n"
+    assert capsys.readouterr().out == f"{SIGHTING}\tconfirm\tconfirmed\n"
 
 
 def test_a_refused_one_of_a_file_is_told_and_makes_another_exit_code(

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cli_documents
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -88,9 +89,9 @@ def test_all_reference_photographs_and_stills_are_shown(
     assert page.count('src="data:image/jpeg') == 4
     assert "Reference 2" in page
     assert "1 reference photograph is not shown." in page
-    assert "10:00:03, face 43 pixels high" in page
-    assert "10:00:09, face 49 pixels high" in page
-    assert "10:00:05, face" not in page
+    assert "10:00:03, 43 px" in page
+    assert "10:00:09, 49 px" in page
+    assert "10:00:05, 45 px" not in page
     assert "reference photograph 3 is left out" in capsys.readouterr().err
 
 
@@ -175,4 +176,5 @@ def test_json_tells_the_counts(
     written(tmp_path, "--output", "json")
 
     told = json.loads(capsys.readouterr().out)
+    cli_documents.require(told, "sheet")
     assert (told["candidateCount"], told["gapCount"]) == (1, 0)

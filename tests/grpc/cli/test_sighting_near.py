@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 
+import cli_documents
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -62,6 +63,7 @@ def test_the_search_is_made_if_asked_for(
     assert request.justification.necessity == "find her"
     assert request.justification.less_intrusive_means == "asked neighbours"
     document = json.loads(capsys.readouterr().out)
+    cli_documents.require(document, "sighting near")
     assert document["scan"]["scanId"] == SCAN
     assert document["recordings"][0]["distanceMetres"] == 0
     assert document["unplacedCameras"] == ["bridge"]

@@ -213,6 +213,7 @@ COMMANDS: dict[str, Words] = {
     "sighting show": lambda f: (SIGHTING, "--save", f["lead.png"]),
     "sighting review": lambda _: (SIGHTING, "--confirm", "--reviewer", HOSTILE),
     "sighting clip": lambda f: (SIGHTING, "-o", f["clip.mp4"]),
+    "sighting export --unapproved": lambda f: (SIGHTING, "-o", f["a.zip"], "--to", HOSTILE),
     "sighting export": lambda f: (SIGHTING, "--save", f["out"], "--unapproved"),
     "status": lambda _: (),
     "subject add": lambda f: ("--case", "C", "--label", HOSTILE, "--yes", f["photo.jpg"]),
@@ -232,7 +233,10 @@ OF_LINES = {"audit checkpoint"}
 NO_JSON = {"audit list --csv", "footage watch", "watch --once"}
 """Commands that print no JSON, or a document a line, which test_watch.py and test_footage_watch.py
 have."""
-LOCAL = {"completion", "demo", "evaluate", "model install", "model list", "record verify", "up"}
+LOCAL = {
+    *("completion", "demo", "evaluate", "export verify", "model install", "model list"),
+    *("record verify", "up"),
+}
 """Commands that ask no service."""
 OF_TOKENS = {"login", "logout", "token create", "whoami"}
 """Commands that ask an issuer, or read a token: tests/unit/cli/test_login.py tries them."""

@@ -8,7 +8,9 @@ import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import cli_documents
 import grpc
 import pytest
 from webhook_receiver import WebhookReceiver, receiving
@@ -111,6 +113,7 @@ def test_json_is_a_line_a_change_and_a_token_to_go_on(
     assert run(["watch", "--once", "--after", "f-0", "--output", "json"]) == 0
 
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    cli_documents.require(told[0], "watch")
     assert [one["resumeToken"] for one in told] == ["f-1", "f-2", "f-7"]
     assert told[1]["sighting"]["state"] == told[1]["state"] == "STATE_CONFIRMED"
     assert told[2] == {"resumeToken": "f-7"}
@@ -195,6 +198,23 @@ def test_an_event_has_ids_alone_and_is_signed(
     signed = b".".join((b"f-1", stamp.encode(), one.body))
     expected = base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256)).decode()
     assert one.headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_the_documented_receiver_takes_an_event_and_no_other(
+    homeward: Homeward, hook: list[str], receiver: WebhookReceiver
+) -> None:
+    page = Path(__file__).parents[3].joinpath("docs", "api.md").read_text()
+    example: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], example)
+    homeward.sightings.watches = [[change(1), place(1)]]
+    assert run(hook) == 0
+    (one,) = receiver.taken
+
+    assert example["verified"](one.headers, one.body, SECRET)["id"] == "f-1"
+    with pytest.raises(ValueError, match="not signed"):
+        example["verified"](one.headers, one.body + b" ", SECRET)
+    with pytest.raises(ValueError, match="too long ago"):
+        example["verified"](one.headers | {"webhook-timestamp": "1000"}, one.body, SECRET)
 
 
 def test_an_event_is_offered_until_it_is_taken_and_the_next_one_waits(

@@ -22,7 +22,7 @@ def test_who_may_not_list_is_told_to_give_the_whole_id() -> None:
     def refused() -> Iterable[str]:
         raise CliError("one of the roles x may", reason="ROLE_MISSING")
 
-    with pytest.raises(CliError, match="the beginning of the id of a scan, and you may") as told:
+    with pytest.raises(CliError, match="is no whole id of a scan, and you may not list") as told:
         full_id("scan", "3f2a91c0", refused)
 
     assert (told.value.reason, told.value.advice) == ("ROLE_MISSING", "give the whole id")

@@ -169,7 +169,7 @@ def _tell(
     session: Session, token: str, origin: str, *, expires: float | None, renewed: bool
 ) -> None:
     """Say who has a token, without the token."""
-    claims = claims_of(token) or {}
+    claims = _with_roles(claims_of(token) or {})
     until = datetime.fromtimestamp(expires, UTC) if expires is not None else None
     if session.view.json:
         identity = {
@@ -193,6 +193,14 @@ def _tell(
             ("from", origin),
         ]
     )
+
+
+def _with_roles(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return claims in which roles are where most issuers name them, if Keycloak has."""
+    realm = claims.get("realm_access")
+    if "roles" in claims or not isinstance(realm, Mapping) or "roles" not in realm:
+        return claims
+    return {**claims, "roles": realm["roles"]}
 
 
 def _words(claims: Mapping[str, Any], name: str) -> str:

@@ -11,7 +11,7 @@ from homeward.api.matching.v1 import sighting_service_pb2
 from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import completing, terminal
 from homeward.cli.errors import CliError, ExitCode
-from homeward.cli.ids import full_subject_id
+from homeward.cli.ids import full_subject_id, known_cameras
 from homeward.cli.options import Command, Session, connected, operator_name
 from homeward.cli.review import batch as batches
 from homeward.cli.review import keyboard
@@ -114,11 +114,13 @@ def review(
     request = sighting_service_pb2.LeaseSightingsRequest(
         subject_ids=[full_subject_id(session, given) for given in subjects],
         case_references=cases,
-        camera_ids=camera_ids,
+        camera_ids=known_cameras(session, camera_ids),
         include_inconclusive=inconclusive,
         reviewer=reviewer,
     )
     how = pictures or session.connections.places.setting(PICTURES) or "auto"
+    if how not in _HOWS:
+        raise CliError(f"{PICTURES} is {how}: it must be one of {', '.join(_HOWS)}")
     return _walk(session, desk, request, how)
 
 

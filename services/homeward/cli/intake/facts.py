@@ -17,6 +17,7 @@ CAMERA_MARK = "{camera}"
 SIDE_CAR_SUFFIX = ".json"
 MOST_SIDE_CAR_BYTES = 64 * 1024
 
+_RENAME = "rename it as the others are, or put a side-car beside it; then move it back"
 _CAMERA = r"(?P<camera>[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)"
 
 
@@ -111,7 +112,7 @@ class Rules:
             searched = times.searched(pattern).replace(re.escape(CAMERA_MARK), _CAMERA, 1)
             found = re.search(searched, name)
             if found is None:
-                raise CliError(f"{name}: is not like {pattern}")
+                raise CliError(f"{name}: is not like {pattern}", advice=_RENAME)
             camera = found["camera"].lower()
             begin, end = found.span("camera")
             name = f"{name[found.start() : begin]}{CAMERA_MARK}{name[end : found.end()]}"
@@ -121,6 +122,6 @@ class Rules:
             try:
                 return times.start_from_name(name, pattern, zone)
             except ValueError as error:
-                raise CliError(str(error)) from None
+                raise CliError(str(error), advice=_RENAME) from None
 
         return camera, start

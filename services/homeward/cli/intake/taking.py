@@ -107,9 +107,9 @@ class Taker:
 def summary(name: str, why: Fault) -> CliError:
     """Return the error about a file, to print."""
     shown = written_name(name)
-    message = why.problem.message
+    message = why.problem.message.removeprefix(f"{shown.rpartition('/')[2]}: ")
     return CliError(
-        message if message.startswith(shown) else f"{shown}: {message}",
+        f"{shown}: {message}",
         exit_code=ExitCode(why.problem.exit_code),
         reason=why.problem.reason,
         advice=why.problem.advice,

@@ -21,7 +21,7 @@ _FORMULA = ("=", "+", "-", "@")
 VERDICTS = {
     Verdict.BROKEN: "Broken: more were wrong than promised, and chance does not explain it.",
     Verdict.KEPT: (
-        "Kept: even if all were wrong that nobody has judged, no more would be than promised."
+        "Kept: even if all were wrong that nobody has judged, that is within what was promised."
     ),
     Verdict.NOT_BROKEN: (
         "Not shown to be broken: what was judged is within what was promised, or too little was"

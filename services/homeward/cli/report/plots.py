@@ -14,6 +14,7 @@ WIDTH = 800.0
 BARS_HEIGHT = 200.0
 _LEFT, _RIGHT, _TOP, _FOOT = 56.0, 8.0, 14.0, 26.0
 _MONTHS = 12
+_STEPS = (1, 2, 3, 4, 5, 6, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,10 @@ def _names(period: Period) -> list[str]:
 
 
 def _round_up(value: float) -> float:
-    """Return the least of 1, 2 and 5 times a power of ten that is as large."""
+    """Return the least of `_STEPS` times a power of ten that is as large."""
     power = 0.01
     while True:
-        for step in (1, 2, 5):
+        for step in _STEPS:
             if step * power >= value:
                 return step * power
         power *= 10

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeward.api.matching.v1 import sighting_service_pb2
-from homeward.api.matching.v1.sighting_service_pb2_grpc import SightingServiceStub
 from homeward.cli import reviews, terminal
 from homeward.cli.errors import CallError, CliError, ExitCode
-from homeward.cli.ids import begins_uuid, full_id
+from homeward.cli.ids import full_sighting_id
 from homeward.cli.options import Session
-from homeward.cli.paging import all_pages
 from homeward.cli.review.deciding import Desk
 
 _COLUMNS = ("sighting", "decision", "reason")
@@ -63,7 +60,7 @@ def send(session: Session, desk: Desk, rows: Sequence[Row]) -> ExitCode:
         results.append(result)
         if not session.view.json:
             state = result.get("state") or f"refused: {result['error']}"
-            terminal.tell_lines([f"{result['sighting']}\t{row.decision}\t{state}"])
+            terminal.tell_rows([(result["sighting"], row.decision, state)])
     refused = sum("error" in one for one in results)
     if session.view.json:
         session.view.document({"results": results})
@@ -75,7 +72,7 @@ def send(session: Session, desk: Desk, rows: Sequence[Row]) -> ExitCode:
 def _sent(session: Session, desk: Desk, row: Row) -> dict[str, Any]:
     stated = {"line": row.line, "sighting": row.sighting, "decision": row.decision}
     try:
-        sighting_id = _full(session, row.sighting)
+        sighting_id = full_sighting_id(session, row.sighting)
         decided = desk.send(sighting_id, row.decision, row.reason)
     except CliError as refusal:
         if refusal.passing or (isinstance(refusal, CallError) and _of_the_caller(refusal)):
@@ -109,16 +106,3 @@ def _rows(path: Path, file: Any) -> Iterator[Row]:  # noqa: ANN401 - what csv re
 
 def _advice() -> str:
     return f"write a line `{','.join(_COLUMNS)}`, then a line for each decision"
-
-
-def _full(session: Session, given: str) -> str:
-    stub = SightingServiceStub(session.connections.channel("matching"))
-    request = sighting_service_pb2.ListSightingsRequest(id_prefix=given)
-
-    def known() -> list[str]:
-        if not begins_uuid(given):
-            return []
-        listed = all_pages(stub.ListSightings, request, lambda page: page.sightings)
-        return [one.sighting_id for one in listed]
-
-    return full_id("sighting", given, known)

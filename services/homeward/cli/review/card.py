@@ -11,13 +11,14 @@ from homeward.cli.review.evidence import Evidence, is_rival
 from homeward.cli.terminal import clean
 
 _WIDEST = 100
-_MOST_NEAR = 3
+_MOST_NEAR = 2
 _SHORT_ID = 8
 _LEAST_ROWS = 6
 _KEYS = (
-    *("c confirm", "r reject", "i inconclusive", "s skip", "u undo", "w reason", "p picture"),
-    *("o open", "? help", "q quit"),
+    *("c confirm", "r reject", "i inconclusive", "s skip", "u undo", "w reason", "? help"),
+    "q quit",
 )
+_OF_PICTURES = "p picture alone  o open it"
 
 
 def lines(
@@ -33,18 +34,17 @@ def lines(
     """
     sighting = evidence.sighting
     doubt = [_rival(sighting)] if policy_figures.doubtful(sighting) else []
-    sentences = [
-        _who(evidence),
-        f"{_place(evidence)}. {_when(sighting)}.",
-        *_worth(evidence),
-        _quality(evidence),
-        *doubt,
-        *_near(evidence, name_of),
-        *_coverage(evidence),
-        *_state(sighting),
-        *([f"Reason: {reason}"] if reason else []),
+    paragraphs = [
+        [_who(evidence)],
+        [f"{_place(evidence)}. {_when(sighting)}.", _quality(evidence), *_coverage(evidence)],
+        [_worth(sighting)],
+        *([one] for one in _warnings(evidence)),
+        doubt,
+        _near(evidence, name_of),
+        _state(sighting),
+        [f"Reason: {reason}"] if reason else [],
     ]
-    return [part for one in sentences for part in wrapped(one, width)]
+    return [part for one in paragraphs if one for part in wrapped(" ".join(one), width)]
 
 
 def wrapped(text: str, width: int) -> list[str]:
@@ -68,9 +68,11 @@ def rows_left(told: Sequence[str], *, columns: int, lines: int) -> int:
 
 
 def rule(text: str, width: int) -> str:
-    """Return a line across the terminal with a text in it."""
+    """Return a line across the terminal with a text in it, and the keys for the picture."""
     size = min(width, _WIDEST)
-    return f"-- {clean(text)} ".ljust(size, "-")[:size]
+    line = f"-- {clean(text)} ".ljust(size, "-")[:size]
+    room = size - len(_OF_PICTURES) - 4
+    return f"{line[:room]} {_OF_PICTURES} --" if len(clean(text)) + 4 <= room else line
 
 
 def _who(evidence: Evidence) -> str:
@@ -97,14 +99,21 @@ def _when(sighting: sighting_pb2.Sighting) -> str:
     return f"In view from {begin} for {times.span(seconds)}; still at {at} of the recording"
 
 
-def _worth(evidence: Evidence) -> list[str]:
-    """Return what the threshold is worth, and for whom it is not."""
+def _worth(sighting: sighting_pb2.Sighting) -> str:
+    """Return what the threshold is worth."""
+    if not sighting.HasField("figures"):
+        return "What the threshold is worth is not known."
+    return f"Threshold: {policy_figures.expectation(sighting.figures)}"
+
+
+def _warnings(evidence: Evidence) -> list[str]:
+    """Return for whom, or by whom, the threshold is worth less."""
     sighting = evidence.sighting
     if not sighting.HasField("figures"):
-        return ["What the threshold is worth is not known."]
+        return []
     known = {sighting.subject_id: evidence.subject} if evidence.subject else {}
     return [
-        *policy_figures.sentences(sighting.policy_id, sighting.figures),
+        *policy_figures.warnings(sighting.policy_id, sighting.figures),
         *caveats.beside([sighting], known),
     ]
 
@@ -139,7 +148,7 @@ def _near(evidence: Evidence, name_of: Callable[[str], str]) -> list[str]:
 
 def _other(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting, name: str) -> str:
     if is_rival(one, sighting):
-        return f"the same person as {name} ({one.score:.3f}, {reviews.state(one)})"
+        return f"this face is a candidate for {name} too ({one.score:.3f}, {reviews.state(one)})"
     whom = f" as {name}" if one.subject_id != sighting.subject_id else ""
     return f"{one.camera_id} {_after(one, sighting)}{whom} ({one.score:.3f}, {reviews.state(one)})"
 

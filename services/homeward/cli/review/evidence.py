@@ -45,11 +45,23 @@ class Photograph:
 
 
 @dataclass(frozen=True, slots=True)
+class Still:
+    """A still of the appearance."""
+
+    file: bytes
+    """A JPEG file; empty where it is gone."""
+    name: str
+    """Which of how many, and how alike."""
+    best: bool = False
+    """Whether it is the one that is most alike, or serves best."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """A candidate with all that it is judged by."""
 
     sighting: sighting_pb2.Sighting
-    stills: Sequence[bytes] = ()
+    stills: Sequence[Still] = ()
     references: Sequence[Photograph] = ()
     """The one that is most alike first."""
     rivals: Sequence[Photograph] = ()
@@ -96,6 +108,7 @@ class Reader:
     _cameras: dict[str, camera_pb2.Camera] = field(default_factory=dict)
     _scans: dict[str, scan_pb2.Scan] = field(default_factory=dict)
     _subjects: dict[str, subject_pb2.Subject] = field(default_factory=dict)
+    _photos: dict[tuple[str, str], Photograph] = field(default_factory=dict)
     _lists: dict[Sequence[str], _List] = field(default_factory=dict)
 
     def read(self, listed: sighting_pb2.Sighting) -> Evidence:
@@ -132,10 +145,30 @@ class Reader:
         if not answer.reference_photo:
             return []
         ids = [one.photo_id for one in subject.reference_photos] if subject else []
-        photo_id = answer.sighting.photo_id
-        which = f" {ids.index(photo_id) + 1} of {len(ids)}" if photo_id in ids else ""
+        most_alike = answer.sighting.photo_id
+        which = f" {ids.index(most_alike) + 1} of {len(ids)}" if most_alike in ids else ""
         face = answer.reference_face_box if answer.HasField("reference_face_box") else None
-        return [Photograph(answer.reference_photo, face, f"Reference{which}")]
+        others = [
+            self._photo(answer.sighting.subject_id, photo_id, f"{number} of {len(ids)}")
+            for number, photo_id in enumerate(ids, 1)
+            if photo_id != most_alike
+        ]
+        first = Photograph(answer.reference_photo, face, f"Reference{which}")
+        return [first, *filter(None, others)]
+
+    def _photo(self, subject_id: str, photo_id: str, name: str) -> Photograph | None:
+        """Return a reference photograph, unless it cannot be read."""
+        key = (subject_id, photo_id)
+        if key not in self._photos:
+            stub = SubjectServiceStub(self.session.connections.channel("matching"))
+            request = subject_service_pb2.GetReferencePhotoRequest(
+                subject_id=subject_id, photo_id=photo_id
+            )
+            with suppress(CliError):
+                read = stub.GetReferencePhoto(request)
+                face = read.face_box if read.HasField("face_box") else None
+                self._photos[key] = Photograph(read.image, face, name)
+        return self._photos.get(key)
 
     def _rivals(
         self, sighting: sighting_pb2.Sighting, near: Sequence[sighting_pb2.Sighting]
@@ -230,9 +263,20 @@ class Reader:
         return SightingServiceStub(self.session.connections.channel("matching"))
 
 
-def stills_of(answer: sighting_service_pb2.GetSightingResponse) -> list[bytes]:
-    """Return the stills of a sighting, JPEG files; none when they are gone."""
-    return [answer.still] if answer.still else []
+def stills_of(answer: sighting_service_pb2.GetSightingResponse) -> list[Still]:
+    """Return the stills of a sighting, in order of time; none when they are gone."""
+    described = answer.sighting.stills
+    if len(described) <= 1 or len(answer.stills) != len(described):
+        return [Still(answer.still, "Still", best=True)] if answer.still else []
+    best = answer.sighting.best_shot_offset
+    return [
+        Still(file, f"{number} of {len(described)}{_alike(one)}", best=one.offset == best)
+        for number, (file, one) in enumerate(zip(answer.stills, described, strict=True), 1)
+    ]
+
+
+def _alike(still: sighting_pb2.SightingStill) -> str:
+    return f": {still.score:.2f}" if still.HasField("score") else ""
 
 
 def is_rival(one: sighting_pb2.Sighting, sighting: sighting_pb2.Sighting) -> bool:

@@ -60,18 +60,13 @@ def typing() -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def key(*, fresh: bool = False) -> str:
+def key() -> str:
     """Wait for a key and return it, in small letters.
-
-    Args:
-        fresh: Forget keys that were pressed before: nobody decides on what they have not seen.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
         EOFError: The terminal has gone.
     """
-    if fresh:
-        _forget_pressed()
     return click.getchar().lower()
 
 
@@ -96,7 +91,8 @@ def answer(query: str) -> str:
     return given.decode("ascii", "replace")
 
 
-def _forget_pressed() -> None:
+def forget_pressed() -> None:
+    """Forget keys that were pressed before: nobody decides on what they have not seen."""
     try:
         import termios  # noqa: PLC0415 - Windows has none
     except ImportError:

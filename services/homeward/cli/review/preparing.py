@@ -12,7 +12,7 @@ from PIL import Image
 
 from homeward.api.matching.v1 import sighting_pb2
 from homeward.cli.review import card, keyboard
-from homeward.cli.review.evidence import Reader
+from homeward.cli.review.evidence import Evidence, Reader
 from homeward.cli.review.graphics import Cell, Drawing, Protocol, detected, drawn
 from homeward.cli.review.pictures import Studio
 from homeward.cli.review.supply import Prepared
@@ -50,26 +50,27 @@ class Preparing:
             CallError: It cannot be read.
         """
         evidence = self.reader.read(listed)
-        picture = self.studio.draw(evidence)
         columns, lines = shutil.get_terminal_size()
 
         def told(width: int, reason: str) -> list[str]:
             return card.lines(evidence, self.reader.name_of, width=width, reason=reason)
 
         rows = card.rows_left(told(columns, ""), columns=columns, lines=lines)
+        cell = self.drawing.cell
+        shape = (columns * cell.width, rows * cell.height)
+        picture = self.studio.draw(evidence, shape=shape)
         ready = {(columns, rows): self._drawn(picture, columns, rows)}
 
         def in_rows(rows: int) -> str:
             size = (shutil.get_terminal_size().columns, rows)
             return ready[size] if size in ready else self._drawn(picture, *size)
 
-        return Prepared(evidence.sighting, told, in_rows, partial(_png, picture))
+        return Prepared(evidence.sighting, told, in_rows, partial(self._file, evidence))
+
+    def _file(self, evidence: Evidence) -> bytes:
+        file = io.BytesIO()
+        self.studio.draw(evidence).save(file, "PNG")
+        return file.getvalue()
 
     def _drawn(self, picture: Image.Image, columns: int, rows: int) -> str:
         return drawn(picture, self.drawing, columns=columns, rows=rows)
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from homeward.cli import errors, reviews, terminal, times
+from homeward.cli import errors, people, reviews, terminal, times
 from homeward.cli.errors import CallError, CliError
 from homeward.cli.review import card, keyboard
 from homeward.cli.review.deciding import Decided, Desk
@@ -50,6 +50,7 @@ class Screen:
         rows = card.rows_left(told, columns=columns, lines=lines)
         terminal.tell_lines([card.rule(position, columns)])
         self._picture(prepared, rows)
+        keyboard.forget_pressed()
         self.card(prepared, reason)
 
     def card(self, prepared: Prepared, reason: str) -> None:
@@ -108,6 +109,7 @@ class Walk:
         self._shown: Prepared | None = None
         self._reason = ""
         self._ended = False
+        self._noted = False
         self._keys: Mapping[str, Callable[[Prepared], bool]] = {
             "c": lambda shown: self._decide(shown, "confirm"),
             "r": self._reject,
@@ -140,10 +142,8 @@ class Walk:
         self._shown = prepared
         self._reason = ""
         self._screen.show(prepared, self._position(), self._reason)
-        fresh = True
         while not self._ended:
-            pressed = keyboard.key(fresh=fresh)
-            fresh = False
+            pressed = keyboard.key()
             if pressed.isdigit() and 0 < int(pressed) <= len(self._screen.reasons[:_MOST_REASONS]):
                 self._reason = self._screen.reasons[int(pressed) - 1]
                 terminal.tell(f"Reason: {self._reason}")
@@ -162,14 +162,21 @@ class Walk:
         self._remember(_Past(prepared, decided))
         self.counts[decision] += 1
         terminal.tell(f"Recorded. {reviews.outcome(decided.sighting, decision)}", bold=True)
+        self._note_account(decided.review.reviewer)
         return True
 
+    def _note_account(self, reviewer: str) -> None:
+        """Say once that decisions are on record under a name that is nobody's."""
+        if not self._noted and (note := people.record_note(reviewer)):
+            self._noted = True
+            terminal.tell(note)
+
     def _reject(self, prepared: Prepared) -> bool:
-        terminal.tell(
+        pressed = _asked(
             "Reject? It is erased at once unless somebody has confirmed it, and that cannot be"
             " undone. Press r again; any other key goes back."
         )
-        if keyboard.key(fresh=True) == "r":
+        if pressed == "r":
             return self._decide(prepared, "reject")
         terminal.tell("Not rejected.")
         return False
@@ -212,8 +219,7 @@ class Walk:
             f" Its recording can be searched again there (camera {sighting.camera_id}, {begin});"
             " what that finds comes up here as a new candidate."
         )
-        terminal.tell("Search it again? Press y; any other key leaves it rejected.")
-        if keyboard.key(fresh=True) != "y":
+        if _asked("Search it again? Press y; any other key leaves it rejected.") != "y":
             terminal.tell("Left as it is.")
             return
         try:
@@ -237,8 +243,7 @@ class Walk:
 
     def _show_alone(self, prepared: Prepared) -> bool:
         self._screen.alone(prepared)
-        terminal.tell("Any key shows what is known of it.")
-        keyboard.key(fresh=True)
+        _asked("Any key shows what is known of it.")
         self._screen.card(prepared, self._reason)
         return False
 
@@ -276,8 +281,9 @@ class Walk:
         if not (left.held_by_others or skipped or self._past):
             self._ended = True
             return
-        terminal.tell("a look again" + ", s the skipped ones" * bool(skipped) + ", u undo, q quit")
-        pressed = keyboard.key(fresh=True)
+        pressed = _asked(
+            "a look again" + ", s the skipped ones" * bool(skipped) + ", u undo, q quit"
+        )
         if pressed == "u":
             self._undo(None)
         elif pressed in ("a", "s"):
@@ -306,6 +312,13 @@ _WORDS = {
     "skipped": "skipped",
     "refused": "refused",
 }
+
+
+def _asked(question: str) -> str:
+    """Ask something and return the key that is pressed then."""
+    keyboard.forget_pressed()
+    terminal.tell(question)
+    return keyboard.key()
 
 
 class _Waiting:

@@ -207,7 +207,7 @@ def _stills(
             f"Still of candidate {number}: a person at {place.name},"
             f" {spoken(still.time.ToDatetime(UTC), zone)}; every other face blurred."
         )
-        caption = f"{clock:%H:%M:%S}, face {still.face_height_px:.0f} pixels high"
+        caption = f"{clock:%H:%M:%S}, {still.face_height_px:.0f} px"
         try:
             shown.append(Picture(pictures.still(file), caption, alternative))
         except pictures.PictureError as error:

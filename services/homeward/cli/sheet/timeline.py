@@ -30,6 +30,8 @@ _STEPS = (
     *(3600, 7200, 10800, 21600, 43200, 86400),
 )
 _MOST_TICKS = 8
+_TICK_ROOM = 30.0
+"""That half of a tick's text takes."""
 _TOLD_TO_THE_SECOND = 600.0
 """Titles of shorter panels have seconds."""
 
@@ -208,7 +210,7 @@ def _ticks(bound: Span, at: Callable[[float], float], zone: tzinfo | None) -> li
     first = -(-(bound[0] + offset) // step) * step - offset
     ticks: list[Tick] = []
     instant = first
-    while instant <= bound[1]:
+    while instant <= bound[1] and at(instant) <= WIDTH - _TICK_ROOM:
         told = _local(instant, zone)
         text = f"{told.day} {told:%b}" if step >= _STEPS[-1] else f"{told:%H:%M}"
         ticks.append(Tick(at(instant), f"{told:%H:%M:%S}" if step < 60 else text))  # noqa: PLR2004 - a minute

@@ -9,6 +9,7 @@ blurred.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -42,8 +43,12 @@ PART_OF_FACE = 0.8
 UNSETTLED = timedelta(seconds=0.2)
 """How long pictures are blurred as a whole on both sides of another scene."""
 
+FASTEST = 12.0
+"""Sizes of their face that somebody goes in a second, at most: what is faster is a box that jumps,
+as where a face is cut off by the edge of the picture."""
+
 ALIKE_FOR = timedelta(seconds=0.4)
-"""For how long somebody's face has about one size."""
+"""For how long somebody's face has about one size, and one speed."""
 
 MOST_FACES = 60
 """Faces in a picture above which it is blurred as a whole: a crowd hides some from the detector."""
@@ -78,9 +83,8 @@ def covers(found: Following, shown: Collection[Run], *, width: int, height: int)
     for trail in found.trails:
         _cover_trail(made, found.offsets, trail, kept)
     for sight in found.loose:
-        for number, at in enumerate(found.offsets):
-            if abs(at - found.offsets[sight.picture]) <= LOOSE_HELD:
-                _put(made[number], sight.box, 0.0)
+        for number in _around_time(found.offsets, sight.picture, LOOSE_HELD):
+            _put(made[number], sight.box, 0.0)
     for number in _unsettled(found):
         made[number].whole = True
     for cover, count in zip(made, found.face_counts, strict=True):
@@ -128,10 +132,10 @@ def _cover_trail(
             _bridge(made, offsets, one, other)
     (first, first_run), (last, last_run) = sights[0], sights[-1]
     if id(first_run) not in kept:
-        speed = _speed(offsets, [sight for sight, _ in sights[:_STEPS]])
+        speed = _speed(offsets, [one for one, _ in sights], first)
         _hold(made, offsets, first, speed, HELD, forward=False)
     if id(last_run) not in kept:
-        speed = _speed(offsets, [sight for sight, _ in sights[-_STEPS:]])
+        speed = _speed(offsets, [one for one, _ in sights], last)
         _hold(made, offsets, last, speed, HELD, forward=True)
 
 
@@ -152,18 +156,20 @@ def _sized(offsets: Sequence[timedelta], sights: Sequence[Sight]) -> list[Sight]
     return sized
 
 
-_STEPS = 6
-"""Sights at an end of a trail that its speed is taken from."""
-
-
-def _speed(offsets: Sequence[timedelta], sights: Sequence[Sight]) -> tuple[float, float]:
-    """Return pixels a second to the right and downwards."""
-    first, last = sights[0], sights[-1]
+def _speed(
+    offsets: Sequence[timedelta], sights: Sequence[Sight], end: Sight
+) -> tuple[float, float]:
+    """Return how fast somebody went at an end of a trail, pixels a second to the right and down."""
+    near = [one for one in sights if abs(offsets[one.picture] - offsets[end.picture]) <= ALIKE_FOR]
+    first, last = near[0], near[-1]
     span = (offsets[last.picture] - offsets[first.picture]).total_seconds()
     if span <= 0:
         return 0.0, 0.0
     (x0, y0), (x1, y1) = first.box.centre, last.box.centre
-    return (x1 - x0) / span, (y1 - y0) / span
+    right, down = (x1 - x0) / span, (y1 - y0) / span
+    most = FASTEST * max(end.box.width, end.box.height)
+    slower = min(1.0, most / max(math.hypot(right, down), 1e-9))
+    return right * slower, down * slower
 
 
 def _bridge(made: list[Cover], offsets: Sequence[timedelta], one: Sight, other: Sight) -> None:
@@ -225,11 +231,11 @@ def _around(one: Box, other: Box) -> Box:
 
 def _unsettled(found: Following) -> set[int]:
     """Return the pictures near another scene, and those in which nothing can be told apart."""
-    offsets = found.offsets
-    near = {
-        number
-        for cut in found.cuts
-        for number, at in enumerate(offsets)
-        if abs(at - offsets[cut]) <= UNSETTLED
-    }
+    near = {number for cut in found.cuts for number in _around_time(found.offsets, cut, UNSETTLED)}
     return near | set(found.blank)
+
+
+def _around_time(offsets: Sequence[timedelta], number: int, span: timedelta) -> range:
+    """Return the numbers of the pictures that are this near to one."""
+    at = offsets[number]
+    return range(bisect_left(offsets, at - span), bisect_right(offsets, at + span))

@@ -146,6 +146,14 @@ class NatsSightingFeed:
                 return ""
         return records.decode(found.data or b"", Change).case_digest
 
+    async def count(self, subject_id: str) -> int:
+        """Return how many sightings of a subject are in the feed."""
+        with self._nats.translated():
+            info = await self._nats.jetstream.stream_info(
+                self._stream, subjects_filter=f"{self._prefix}.{subject_id}.*"
+            )
+        return len(info.state.subjects or {})
+
     async def last(self) -> Mapping[str, Change]:
         """Return the last change of each sighting."""
         config = ConsumerConfig(

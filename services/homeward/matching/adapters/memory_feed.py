@@ -64,6 +64,11 @@ class InMemorySightingFeed:
         changes = (one.change for one in reversed(self._told))
         return next((one.case_digest for one in changes if one.subject_id == subject_id), "")
 
+    async def count(self, subject_id: str) -> int:
+        """Return how many sightings of a subject are in the feed."""
+        changes = (one.change for one in self._told)
+        return len({one.sighting_id for one in changes if one.subject_id == subject_id})
+
     async def last(self) -> Mapping[str, Change]:
         """Return the last change of each sighting."""
         return {one.change.sighting_id: one.change for one in self._told}

@@ -190,12 +190,13 @@ class Exports:
         return {"record": record, "note": clip.note}
 
     async def _subject(self, sighting: Sighting) -> dict[str, Any]:
-        subject = (await self._subjects.get(sighting.subject_id)).value
+        held = await self._subjects.get(sighting.subject_id)
+        details = held.value.details if held else None
         photo = await self._photos.get(photo_key(sighting.subject_id, sighting.photo_id))
         return {
             "subject_id": sighting.subject_id,
-            "case_reference": subject.details.case_reference if subject.details else "",
-            "label": subject.details.label if subject.details else "",
+            "case_reference": details.case_reference if details else "",
+            "label": details.label if details else "",
             "photo_id": sighting.photo_id,
             "photo_sha256": hashlib.sha256(photo).hexdigest() if photo is not None else "",
         }

@@ -20,12 +20,14 @@ class CandidateCounts:
     async def count(self, sighting: Sighting) -> None:
         """Count a sighting in its state, in place of the one that it had before.
 
+        One that was rejected and is recorded again, because a search asked for it, is another one
+        under the same id: the rejection stays counted.
+
         Raises:
             UnavailableError: The store does not answer.
         """
-        await self._counts.state(
-            CANDIDATES, sighting.sighting_id, sighting.create_time, _figures(sighting)
-        )
+        name = f"{sighting.sighting_id} {sighting.create_time.isoformat()}"
+        await self._counts.state(CANDIDATES, name, sighting.create_time, _figures(sighting))
 
 
 def _figures(sighting: Sighting) -> dict[str, float]:

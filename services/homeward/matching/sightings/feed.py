@@ -90,6 +90,9 @@ class SightingFeed(Protocol):
     async def case_digest(self, subject_id: str) -> str:
         """Return the digest of the case that the last change of a subject has; empty for none."""
 
+    async def count(self, subject_id: str) -> int:
+        """Return how many sightings of a subject are in the feed."""
+
     async def last(self) -> Mapping[str, Change]:
         """Return the last change of each sighting that is kept."""
 

@@ -44,6 +44,8 @@ class RemovedSightings:
     """How many of these, old versions included, are still there."""
     unknown_stills: tuple[str, ...]
     """Keys of stills of confirmed sightings that the index has lost, of whomever."""
+    told: int
+    """How many sightings of the subject the feed names, rejected ones included."""
 
 
 class SightingUpkeep:
@@ -99,6 +101,7 @@ class SightingUpkeep:
             stills=count + sum(lost_stills),
             stills_left=sum([await self._kept.stills.left(name) for name in names | lost]),
             unknown_stills=await self._unknown_stills(),
+            told=await self._kept.feed.count(subject_id),
         )
 
     async def _unknown_stills(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from cli_values import jpeg
 from homeward.api.common.v1.types_pb2 import BoundingBox
 from homeward.api.matching.v1 import sighting_pb2
 from homeward.cli import photo_process
-from homeward.cli.review.evidence import Evidence, Photograph
+from homeward.cli.review.evidence import Evidence, Photograph, Still
 from homeward.cli.review.pictures import Studio
 from homeward.core.photos import DecodedPhoto
 
@@ -42,17 +42,21 @@ def photograph(colour: tuple[int, int, int], name: str = "Reference 1 of 2") -> 
     return Photograph(file(colour), BoundingBox(x=100, y=100, width=80, height=100), name)
 
 
-def evidence(*stills: bytes, rivals: tuple[Photograph, ...] = ()) -> Evidence:
+def evidence(*files: bytes, rivals: tuple[Photograph, ...] = ()) -> Evidence:
     references = [photograph(RED)]
+    stills = [
+        Still(one, f"{number} of {len(files)}", best=number == 1)
+        for number, one in enumerate(files, 1)
+    ]
     return Evidence(sighting_pb2.Sighting(), stills=stills, references=references, rivals=rivals)
 
 
-def panels(picture: Image.Image) -> list[str]:
-    """Return which colours a line through the middle of the first row has, from left to right."""
+def panels(picture: Image.Image, *, at: int = 150) -> list[str]:
+    """Return which colours a line across the picture has, from left to right."""
     named = {0: "red", 1: "green", 2: "blue"}
     seen: list[str] = []
     for x in range(0, picture.width, 5):
-        pixel = picture.getpixel((x, 150))
+        pixel = picture.getpixel((x, at))
         assert isinstance(pixel, tuple)
         name = named[pixel.index(max(pixel))] if max(pixel) > 150 else ""
         if name and seen[-1:] != [name]:
@@ -71,11 +75,21 @@ def test_reference_still_and_rival_stand_beside_each_other(decoded: list[bytes])
     assert len(decoded) == 2  # each photograph once, and no still
 
 
-def test_many_pictures_stand_in_rows() -> None:
-    one, many = Studio().draw(evidence(file(GREEN))), Studio().draw(evidence(*[file(GREEN)] * 6))
+@pytest.mark.parametrize(
+    ("shape", "rows"), [((4000, 300), 1), ((1600, 300), 2), ((600, 300), 3)], ids=str
+)
+def test_the_others_stand_small_in_rows_so_that_all_is_as_large_as_can_be(
+    shape: tuple[int, int], rows: int
+) -> None:
+    studio = Studio()
+    pair = studio.draw(evidence(file(GREEN)))
+    stills, rival = [file(GREEN)] * 6, (photograph(BLUE, "Also: Ben"),)
+    many = studio.draw(evidence(*stills, rivals=rival), shape=shape)
 
-    assert many.height > 2 * one.height
-    assert many.width <= 4 * 480 + 3 * 8
+    assert many.height == pair.height
+    assert panels(many, at=40)[:3] == ["red", "green", "blue"]
+    # Squares beside each other, each with a label above.
+    assert (many.width - pair.width) // (6 // rows) in range(350 // rows - 20, 400 // rows)
 
 
 @pytest.mark.parametrize(

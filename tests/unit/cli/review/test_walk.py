@@ -114,7 +114,8 @@ def go(supply: FakeSupply, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> I
 
     def walk(keys: str, *, line: str = "") -> Walk:
         left = iter(keys)
-        monkeypatch.setattr(keyboard, "key", lambda **_: next(left))
+        monkeypatch.setattr(keyboard, "key", lambda: next(left))
+        monkeypatch.setattr(keyboard, "forget_pressed", lambda: None)
         monkeypatch.setattr(keyboard, "line", lambda _: line)
         kinds: Any = (supply, desk, screen)
         walking = Walk(*kinds)

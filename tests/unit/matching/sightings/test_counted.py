@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -72,6 +72,19 @@ async def test_what_is_repeated_counts_once_and_a_later_decision_replaces(
     await decide(matching, sighting, Decision.REJECT)
 
     assert await states(counts, clock) == {f"rejected {sighting.policy_id}": 1}
+
+
+async def test_a_rejected_one_that_is_looked_for_again_is_another_one(
+    matching: Any, finding: Any, counts: ActivityCounts, clock: Any
+) -> None:
+    _, sighting = await matching.recording.record(finding())
+    await decide(matching, sighting, Decision.REJECT)
+    clock.pass_time(timedelta(minutes=1))
+    again = replace(finding(), include_rejected_before=clock.now())
+    await matching.recording.record(again)
+
+    policy = sighting.policy_id
+    assert await states(counts, clock) == {f"rejected {policy}": 1, f"unreviewed {policy}": 1}
 
 
 async def test_a_call_that_broke_off_before_it_counted_counts_when_repeated(
