@@ -120,7 +120,7 @@ _OWN_FACE = _Ellipse(across=0.44, down=0.48, fade=1.12)
 _OWN_HEAD = _Ellipse(across=0.76, down=0.98, up=0.14, fade=1.12)
 """Of the person who is kept, with hair and ears."""
 
-_OWN_SURROUNDINGS = _Ellipse(across=0.82, down=1.08, up=0.16, fade=1.25)
+_OWN_SURROUNDINGS = _Ellipse(across=0.7, down=1.05, up=0.16, fade=1.22)
 """Of the person who is kept: a hat, and what is right beside the head, stays as it is."""
 
 

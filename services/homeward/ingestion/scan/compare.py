@@ -197,7 +197,7 @@ class Comparer:
         self._images = images
         self._matcher = matcher
         self._executor = executor
-        self._stills = StillMaker(images=images, executor=executor)
+        self._stills = StillMaker(faces=faces, images=images, executor=executor)
 
     async def compare(self, task: SegmentTask, tracks: Sequence[Track[Shots]]) -> Compared:
         """Compare tracks that have ended; return the result for the segment."""

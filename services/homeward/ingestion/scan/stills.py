@@ -6,31 +6,85 @@ appearance, as `shots` says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from homeward.ingestion.scan.ports import DraftStill, FaceImages, Still
+from homeward.ingestion.scan.faces import Box, Face, Portrait
+from homeward.ingestion.scan.ports import Closeup, DraftStill, FaceFinder, FaceImages, Still
 from homeward.ingestion.scan.shots import Appearance
+from homeward.ingestion.scan_metrics import stage
 from homeward.servicekit.executor import BoundedExecutor
+
+LEAST_SURE = 0.15
+"""Least score of what is blurred, although it may be no face. Surroundings are coarse anyway."""
+
+SURE_NEAR_HEAD = 0.3
+"""Least score of what is blurred close to the person's own face, where their own ears and collars
+look a little like faces; elsewhere whatever may be a face is blurred."""
+
+NEAR_HEAD = 1.5
+"""How far the middle of a box is from the person's face that is close to it, in widths."""
+
+MOST_UNSURE = 2.0
+"""How many times as wide as the person's own a face is at most that is not surely one."""
+
+SURE = 0.6
 
 
 class StillMaker:
     """Makes the stills of appearances.
 
     Args:
-        images: Makes one, in a thread of `executor`.
+        faces: Finds who else is in a picture.
+        images: Makes a still, in a thread of `executor`.
         executor: Threads.
     """
 
-    def __init__(self, *, images: FaceImages, executor: BoundedExecutor) -> None:
+    def __init__(self, *, faces: FaceFinder, images: FaceImages, executor: BoundedExecutor) -> None:
+        self._faces = faces
         self._images = images
         self._executor = executor
 
     async def make(self, found: Sequence[Appearance]) -> list[list[Still]]:
         """Return a still of each picture of each appearance, in the order of the pictures."""
-        return [
-            [await self._executor.run(self._images.still, shot.portrait) for shot in one.shots]
-            for one in found
-        ]
+        return [await self._stills_of([shot.portrait for shot in one.shots]) for one in found]
+
+    async def _stills_of(self, portraits: Sequence[Portrait]) -> list[Still]:
+        """Return a still of each picture of somebody.
+
+        Everybody else is looked for once more, at the full resolution and with whatever score: a
+        search sees a smaller copy of the picture, and wants faces to follow.
+        """
+        with stage("stills", {"pictures": len(portraits)}):
+            views = await self._executor.run(
+                lambda: list(map(self._images.surroundings, portraits))
+            )
+            pictures = [one.image for each in views for one in each]
+            found = iter(await self._faces.find_everybody(pictures) if pictures else ())
+            seen = [
+                replace(portrait, others=(*portrait.others, *_faces(portrait, own, found)))
+                for portrait, own in zip(portraits, views, strict=True)
+            ]
+            return await self._executor.run(lambda: list(map(self._images.still, seen)))
+
+
+def _faces(portrait: Portrait, views: Sequence[Closeup], found: Iterator[list[Face]]) -> list[Box]:
+    """Return what may be faces in a portrait; takes what was found in the views of it."""
+    return [
+        face.box.scaled(1 / view.scale)
+        for view in views
+        for face in next(found)
+        if _counts(portrait.face, face, view.scale)
+    ]
+
+
+def _counts(own: Box, face: Face, scale: float) -> bool:
+    (x, y), (own_x, own_y) = face.box.scaled(1 / scale).centre, own.centre
+    is_near = math.hypot(x - own_x, y - own_y) <= NEAR_HEAD * own.width
+    is_large = face.box.width / scale > MOST_UNSURE * own.width
+    least = SURE if is_large else SURE_NEAR_HEAD if is_near else LEAST_SURE
+    return face.detector_score >= least
 
 
 def draft_stills(
