@@ -100,6 +100,15 @@ class Tally:
     """Bystanders of whose face more than a tenth is left."""
     stills: int = 0
 
+    def add(self, other: Tally) -> None:
+        """Add another one."""
+        self.total += other.total
+        self.bystanders += other.bystanders
+        self.stills += other.stills
+        for way in WAYS:
+            self.left[way] += other.left[way]
+            self.seen[way] += other.seen[way]
+
 
 class MeasuringImages(CvFaceImages):
     """Makes stills, and measures each."""
@@ -108,7 +117,8 @@ class MeasuringImages(CvFaceImages):
         self._faces = faces
         self._pictures = pictures
         self._beside: dict[tuple[timedelta, float, float], int] = {}
-        self.tally = Tally()
+        self.measured: dict[bytes, Tally] = {}
+        """By still."""
 
     def portrait(self, frame: Frame, face: Box, others: Sequence[Box]) -> Portrait:
         """Return a portrait that knows where it is from."""
@@ -141,17 +151,20 @@ class MeasuringImages(CvFaceImages):
             for one in self._faces(portrait.offset)
         ]
         own = max(true, key=lambda one: overlap(one.box, portrait.face), default=None)
-        if own is not None and overlap(own.box, portrait.face) > 0.2:  # noqa: PLR2004 - a face
-            self._measure(portrait, own, [one for one in true if one is not own])
         made = super().still(portrait)
+        if own is not None and overlap(own.box, portrait.face) > 0.2:  # noqa: PLR2004 - a face
+            others = [one for one in true if one is not own]
+            self.measured[made.picture] = self._measure(portrait, own, others)
         if self._pictures is not None:
             name = f"{portrait.offset.total_seconds():07.2f}-{portrait.left:.0f}-{portrait.top:.0f}"
             (self._pictures / f"{name}.jpg").write_bytes(made.picture)
         return made
 
-    def _measure(self, portrait: PlacedPortrait, own: TrueFace, others: Iterable[TrueFace]) -> None:
+    def _measure(
+        self, portrait: PlacedPortrait, own: TrueFace, others: Iterable[TrueFace]
+    ) -> Tally:
+        tally = Tally(stills=1)
         shape = (portrait.picture.height, portrait.picture.width)
-        self.tally.stills += 1
         for other in others:
             # Who is in front of somebody hides them with hair and all.
             me = own.head if other.hidden else own.box
@@ -160,12 +173,13 @@ class MeasuringImages(CvFaceImages):
             if not count or other.hidden >= MOSTLY_HIDDEN:
                 continue
             pattern = _pattern(shape, max(1, round(other.box.width / PATTERNS)))
-            self.tally.total += count
-            self.tally.bystanders += 1
+            tally.total += count
+            tally.bystanders += 1
             for way in WAYS:
                 left = int((_contrast(self._hidden(way, pattern, portrait)) >= LEFT)[there].sum())
-                self.tally.left[way] += left
-                self.tally.seen[way] += left > count / 10
+                tally.left[way] += left
+                tally.seen[way] += left > count / 10
+        return tally
 
     def _hidden(
         self, way: str, pattern: NDArray[np.uint8], portrait: PlacedPortrait
@@ -183,7 +197,15 @@ class MeasuringImages(CvFaceImages):
 
 
 class Everybody:
-    """A `Matcher` to whom each appearance is alike to one person."""
+    """A `Matcher` to whom each appearance is alike to one person.
+
+    Args:
+        images: Has measured the stills.
+    """
+
+    def __init__(self, images: MeasuringImages) -> None:
+        self._images = images
+        self.tally = Tally()
 
     async def match(
         self, probes: Sequence[Template], _: Sequence[str], *, margin: float = 0.0
@@ -193,7 +215,10 @@ class Everybody:
         return [[Match("somebody", "", 1.0)] for _ in probes], MatchPolicy("blur", 0.0)
 
     async def record(self, drafts: Sequence[SightingDraft]) -> list[str | Drop]:
-        """Forget what is found."""
+        """Add up what the stills of a finding leave, and forget it."""
+        for still in (one for draft in drafts for one in draft.stills):
+            if (measured := self._images.measured.get(still.picture)) is not None:
+                self.tally.add(measured)
         return [Drop.SUBJECT_CLOSED] * len(drafts)
 
     async def candidates(self, _: Sequence[str]) -> list[Candidate]:
@@ -284,13 +309,14 @@ def found_faces(path: Path, detector: FaceDetector) -> Faces:
     return lambda offset: found[float(times[np.abs(times - offset.total_seconds()).argmin()])]
 
 
-async def measure(opened: FootageSearcher, path: Path, images: MeasuringImages) -> None:
-    """Search a recording, with everybody a candidate."""
+async def measure(opened: FootageSearcher, path: Path, images: MeasuringImages) -> Tally:
+    """Search a recording, with everybody a candidate; return what its stills leave."""
+    everybody = Everybody(images)
     parts = ScannerParts(
         source=opened._source,  # noqa: SLF001 - as an evaluation searches, with stills
         faces=opened._faces,  # noqa: SLF001
         images=images,
-        matcher=Everybody(),
+        matcher=everybody,
         presence=None,
         incomparable=None,
         executor=opened._executor,  # noqa: SLF001
@@ -301,6 +327,7 @@ async def measure(opened: FootageSearcher, path: Path, images: MeasuringImages) 
         examined = await opened._prober.probe(url)  # noqa: SLF001
         for task in footage._tasks(path, examined):  # noqa: SLF001
             await scanner.scan(task, url, footage._nothing)  # noqa: SLF001
+    return everybody.tally
 
 
 def told(name: str, tally: Tally) -> None:
@@ -323,13 +350,9 @@ async def run(asked: argparse.Namespace) -> None:
             asked.pictures.mkdir(parents=True, exist_ok=True)
         for path, faces in recordings(asked, pack.detector):
             images = MeasuringImages(faces, asked.pictures)
-            await measure(opened, path, images)
-            told(path.stem, images.tally)
-            for name in ("total", "bystanders", "stills"):
-                setattr(total, name, getattr(total, name) + getattr(images.tally, name))
-            for way in WAYS:
-                total.left[way] += images.tally.left[way]
-                total.seen[way] += images.tally.seen[way]
+            tally = await measure(opened, path, images)
+            told(path.stem, tally)
+            total.add(tally)
     told("all", total)
     print(json.dumps({way: total.left[way] / max(total.total, 1) for way in WAYS}))
 

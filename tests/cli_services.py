@@ -71,6 +71,7 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
         self.remaining_seconds: list[float] = []
         self.failures: list[Refusal] = []
         self.requests: list[Any] = []
+        self.gone_photos: list[str] = []
         self.reenrolments: list[list[Any]] = []
         self.warnings: dict[bytes, list[Any]] = {}
         """Of photographs, by their content."""
@@ -122,6 +123,14 @@ class Subjects(subject_service_pb2_grpc.SubjectServiceServicer):
     def GetSubject(self, request: Any, context: Any) -> Any:
         return subject_service_pb2.GetSubjectResponse(
             subject=self._get(request.subject_id, context)
+        )
+
+    def GetReferencePhoto(self, request: Any, context: Any) -> Any:
+        self.requests.append(request)
+        if request.photo_id in self.gone_photos:
+            Refusal(grpc.StatusCode.NOT_FOUND, "PHOTO_NOT_FOUND", "no photo").abort(context)
+        return subject_service_pb2.GetReferencePhotoResponse(
+            image=jpeg(300, 400), face_box=BoundingBox(x=100, y=100, width=100, height=120)
         )
 
     def ListSubjects(self, request: Any, context: Any) -> Any:
@@ -378,6 +387,8 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             state=sighting_pb2.Sighting.STATE_UNREVIEWED,
         )
         self.still, self.reference = jpeg(640, 360), jpeg(300, 400)
+        self.stills: list[bytes] = []
+        """As a service of this version sends them, with `sighting.stills`."""
         self.requests: list[Any] = []
         self.more: list[str] = []
         """Other subjects, each of whom has one as well."""
@@ -395,6 +406,7 @@ class Sightings(sighting_service_pb2_grpc.SightingServiceServicer):
             still=self.still,
             reference_photo=self.reference,
             reference_face_box=BoundingBox(x=100, y=100, width=100, height=120),
+            stills=self.stills,
         )
 
     def ListSightings(self, request: Any, context: Any) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from homeward.core.vision import quality
 from homeward.core.vision.alignment import align
-from homeward.core.vision.redaction import redact
+from homeward.core.vision.redaction import bystanders, redact, share_covered
 from homeward.core.vision.regions import Region
 from homeward.core.vision.scaling import shrink
 from homeward.ingestion.scan.faces import Box, Face, Frame, Picture, Portrait
@@ -127,7 +127,17 @@ class CvFaceImages:
         small, scale = shrink(redacted, STILL_SIDE_PX)
         done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
-        return Still(data.tobytes(), portrait.face.scaled(scale))
+        return Still(
+            data.tobytes(),
+            portrait.face.scaled(scale),
+            covered=max(
+                (
+                    share_covered(portrait.face, other)
+                    for other in bystanders(portrait.face, portrait.others)
+                ),
+                default=0.0,
+            ),
+        )
 
 
 def _resized(image: NDArray[np.uint8], scale: float) -> Closeup:

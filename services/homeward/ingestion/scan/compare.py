@@ -393,7 +393,7 @@ def _draft(task: SegmentTask, one: Candidacy, policy: MatchPolicy) -> SightingDr
         best_shot=shot.offset,
         face_height_px=shot.box.height,
         template=appearance.fused,
-        stills=draft_stills(appearance, one.stills, likeness.scores),
+        stills=draft_stills(appearance, one.stills, likeness.scores, best=likeness.shot),
         include_rejected_before=task.include_rejected_before,
         requester=task.requester,
     )

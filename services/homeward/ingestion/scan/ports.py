@@ -270,6 +270,8 @@ class Still:
     """JPEG, everybody else unrecognisable."""
     face: Box
     """Of the person, pixels of the picture."""
+    covered: float = 0.0
+    """Share of it, in [0, 1], that is behind or before somebody else's face."""
 
 
 class Work(Protocol):

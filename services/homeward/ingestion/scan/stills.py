@@ -31,6 +31,9 @@ MOST_UNSURE = 2.0
 
 SURE = 0.6
 
+MOST_COVERED = 0.1
+"""Share of the person's face that somebody else's may cover in a still beside the best one."""
+
 
 class StillMaker:
     """Makes the stills of appearances.
@@ -88,14 +91,22 @@ def _counts(own: Box, face: Face, scale: float) -> bool:
 
 
 def draft_stills(
-    appearance: Appearance, stills: Sequence[Still], scores: Sequence[float | None]
+    appearance: Appearance,
+    stills: Sequence[Still],
+    scores: Sequence[float | None],
+    *,
+    best: int,
 ) -> tuple[DraftStill, ...]:
     """Return the stills of a finding, in order of time.
+
+    One in which somebody else's face is before or behind the person's own is left out: both cannot
+    be told apart there, and others show the person as well.
 
     Args:
         appearance: Whom they show: at most `MAX_SHOTS` pictures, spread over its time.
         stills: Of its pictures.
         scores: Of these alone, with the subject of the finding; None of those below the threshold.
+        best: Number of the picture that is most alike, of which there is a still in any case.
     """
     made = [
         DraftStill(
@@ -106,6 +117,9 @@ def draft_stills(
             quality=shot.quality,
             picture=still.picture,
         )
-        for shot, still, score in zip(appearance.shots, stills, scores, strict=True)
+        for number, (shot, still, score) in enumerate(
+            zip(appearance.shots, stills, scores, strict=True)
+        )
+        if number == best or still.covered <= MOST_COVERED
     ]
     return tuple(sorted(made, key=lambda one: one.offset))

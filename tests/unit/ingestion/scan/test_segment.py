@@ -1005,7 +1005,7 @@ async def test_whatever_may_be_a_face_beside_a_candidate_is_blurred(stage: Stage
     stage.walks(ALICE, 2, 3)
     landmarks = np.zeros((5, 2), np.float32)
     stage.faces.doubtful = [
-        Face(Box(1400, 300, 40, 50), landmarks, 0.11),
+        Face(Box(1400, 300, 40, 50), landmarks, 0.16),
         Face(Box(240, 200, 60, 80), landmarks, 0.2),  # at her own ear
     ]
 
