@@ -1007,11 +1007,22 @@ async def test_whatever_may_be_a_face_beside_a_candidate_is_blurred(stage: Stage
     stage.faces.doubtful = [
         Face(Box(1400, 300, 40, 50), landmarks, 0.16),
         Face(Box(240, 200, 60, 80), landmarks, 0.2),  # at her own ear
+        Face(Box(200, 120, 80, 100), landmarks, 0.4),  # her own hair
     ]
 
     await stage.search()
 
     assert [best_still(one) for one in stage.matcher.drafts] == [b"2 1 [700]"]
+
+
+async def test_who_surely_looks_over_a_candidates_head_is_blurred(stage: Stage) -> None:
+    stage.empty(0, 10)
+    stage.walks(ALICE, 2, 3)
+    stage.faces.doubtful = [Face(Box(200, 120, 80, 100), np.zeros((5, 2), np.float32), 0.7)]
+
+    await stage.search()
+
+    assert [best_still(one) for one in stage.matcher.drafts] == [b"2 1 [100]"]
 
 
 async def test_who_is_missed_in_a_picture_is_blurred_where_they_were(stage: Stage) -> None:
