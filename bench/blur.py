@@ -9,9 +9,10 @@ put in place of the picture, as fine as an eighth of that face, and the still is
 boxes that the scan found: a pixel is left if half of the pattern's contrast is. What the detector
 misses counts.
 
-A video without truth is compared with what a detector finds in its frames at twice their size. For
-each way of hiding, the share of the bystanders' face area is printed that it leaves, in brackets
-of how many bystanders more than a tenth of the face is left.
+A video without truth is compared with what a detector finds in its frames at twice their size, but
+for what it finds in the person's own hair. For each way of hiding, the share of the bystanders'
+face area is printed that it leaves, in brackets of how many bystanders more than a tenth of the
+face is left.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from homeward.ingestion.scan.faces import Box, Frame, Portrait, Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import Closeup, SightingDraft, Still
 from homeward.ingestion.scan.segment import ScannerParts, SegmentScanner
+from homeward.ingestion.scan.stills import is_on_head
 from homeward.servicekit.clock import SystemClock
 from homeward.servicekit.logs import configure_logging
 
@@ -116,7 +118,8 @@ class MeasuringImages(CvFaceImages):
     def __init__(self, faces: Faces, pictures: Path | None) -> None:
         self._faces = faces
         self._pictures = pictures
-        self._beside: dict[tuple[timedelta, float, float], int] = {}
+        self._known: dict[tuple[timedelta, float, float], tuple[Box, ...]] = {}
+        """By still, the others that were known before it was searched itself."""
         self.measured: dict[bytes, Tally] = {}
         """By still."""
 
@@ -136,7 +139,7 @@ class MeasuringImages(CvFaceImages):
     def surroundings(self, portrait: Portrait) -> Sequence[Closeup]:
         """Remember how many others are known before the still is searched."""
         assert isinstance(portrait, PlacedPortrait), "as made above"
-        self._beside[portrait.offset, portrait.left, portrait.top] = len(portrait.others)
+        self._known[portrait.offset, portrait.left, portrait.top] = portrait.others
         return super().surroundings(portrait)
 
     def still(self, portrait: Portrait) -> Still:
@@ -153,12 +156,16 @@ class MeasuringImages(CvFaceImages):
         own = max(true, key=lambda one: overlap(one.box, portrait.face), default=None)
         made = super().still(portrait)
         if own is not None and overlap(own.box, portrait.face) > 0.2:  # noqa: PLR2004 - a face
-            others = [one for one in true if one is not own]
+            others = [one for one in true if one is not own and not self._is_hair(own, one)]
             self.measured[made.picture] = self._measure(portrait, own, others)
         if self._pictures is not None:
             name = f"{portrait.offset.total_seconds():07.2f}-{portrait.left:.0f}-{portrait.top:.0f}"
             (self._pictures / f"{name}.jpg").write_bytes(made.picture)
         return made
+
+    def _is_hair(self, own: TrueFace, other: TrueFace) -> bool:
+        """Tell whether a face without truth is the person's own hair, as a detector has it."""
+        return other.head == other.box and is_on_head(own.box, other.box)
 
     def _measure(
         self, portrait: PlacedPortrait, own: TrueFace, others: Iterable[TrueFace]
@@ -184,13 +191,12 @@ class MeasuringImages(CvFaceImages):
     def _hidden(
         self, way: str, pattern: NDArray[np.uint8], portrait: PlacedPortrait
     ) -> NDArray[np.uint8]:
-        beside = self._beside[portrait.offset, portrait.left, portrait.top]
-        known = {
-            "before": portrait.in_picture,
-            "faces": portrait.in_picture,
-            "neighbours": beside,
-        }.get(way, len(portrait.others))
-        others = portrait.others[:known]
+        known = self._known[portrait.offset, portrait.left, portrait.top]
+        others = {
+            "before": known[: portrait.in_picture],
+            "faces": known[: portrait.in_picture],
+            "neighbours": known,
+        }.get(way, portrait.others)
         if way == "before":
             return _as_before(pattern, portrait.face, others)
         return redact(pattern, portrait.face, others, surroundings=way == "surroundings")

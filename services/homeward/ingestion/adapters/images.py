@@ -123,21 +123,14 @@ class CvFaceImages:
         """Return the still of a person, with every other face blurred."""
         whole = portrait.picture
         picture = whole.cut(Region(0, 0, whole.width, whole.height))
-        redacted = redact(picture, portrait.face, portrait.others, surroundings=True)
-        small, scale = shrink(redacted, STILL_SIDE_PX)
-        done, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
+        small, scale = shrink(picture, STILL_SIDE_PX)
+        face = portrait.face.scaled(scale)
+        others = bystanders(face, [other.scaled(scale) for other in portrait.others])
+        redacted = redact(small, face, others, surroundings=True)
+        done, data = cv2.imencode(".jpg", redacted, [cv2.IMWRITE_JPEG_QUALITY, STILL_JPEG_QUALITY])
         assert done, "a picture with pixels encodes"
-        return Still(
-            data.tobytes(),
-            portrait.face.scaled(scale),
-            covered=max(
-                (
-                    share_covered(portrait.face, other)
-                    for other in bystanders(portrait.face, portrait.others)
-                ),
-                default=0.0,
-            ),
-        )
+        covered = max((share_covered(face, other) for other in others), default=0.0)
+        return Still(data.tobytes(), face, covered)
 
 
 def _resized(image: NDArray[np.uint8], scale: float) -> Closeup:

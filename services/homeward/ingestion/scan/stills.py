@@ -82,10 +82,10 @@ def _known(portrait: Portrait) -> list[Box]:
 
     What is none is found again, and surer.
     """
-    return [one for one in portrait.others if not _is_on_head(portrait.face, one)]
+    return [one for one in portrait.others if not is_on_head(portrait.face, one)]
 
 
-def _is_on_head(own: Box, box: Box) -> bool:
+def is_on_head(own: Box, box: Box) -> bool:
     """Whether the middle of a box is in the hair above a face."""
     (x, y), (own_x, own_y) = box.centre, own.centre
     up = (own_y - y) / own.height
@@ -107,7 +107,7 @@ def _counts(own: Box, face: Face, scale: float) -> bool:
     (x, y), (own_x, own_y) = box.centre, own.centre
     if box.width > MOST_UNSURE * own.width:
         least = SURE
-    elif _is_on_head(own, box):
+    elif is_on_head(own, box):
         least = SURE_ON_HEAD
     elif math.hypot(x - own_x, y - own_y) <= NEAR_HEAD * own.width:
         least = SURE_NEAR_HEAD
