@@ -70,11 +70,11 @@ class TrueFace:
     head: Box
     """Hair to chin."""
     hidden: float
-    """Share of it that others hide, in [0, 1]."""
+    """Share of it that others, or an umbrella, hide, in [0, 1]."""
 
 
 MOSTLY_HIDDEN = 0.9
-"""Share of a face that others hide from which on it is not there to be seen."""
+"""Hidden share from which on a face is not there to be seen. Of what is hidden less, all counts."""
 
 Faces = Callable[[timedelta], Sequence[TrueFace]]
 """Tells the true faces in the frame of a time."""
@@ -287,7 +287,7 @@ def true_faces(path: Path) -> Faces:
         TrueFace(
             Box(*(float(value) for value in one.face)),
             Box(*(float(value) for value in one.head)),
-            one.hidden,
+            one.hidden + one.covered,
         )
         for one in truth.near(offset.total_seconds())
         if one.inside > 0
