@@ -27,7 +27,7 @@ from deploy.access import AUTH_FILE, access
 from deploy.auditing import checkpoints
 from deploy.manifests import K8S, NAMESPACE, ROOT, Manifests, Workload, selects
 from homeward.cli.app import app
-from homeward.cli.connect import SERVICES
+from homeward.cli.shared import SERVICES
 from homeward.core.tls import VARIABLES as TLS_FILES
 from homeward.embedding.settings import EmbeddingSettings
 from homeward.ingestion.adapters import work_queue
@@ -348,7 +348,7 @@ def caged(manifests: Manifests) -> Problems:
             decoders = int(set_to.get("HOMEWARD_DECODERS", "64"))  # else as many as the node has
             cages = segments * decoders * DECODING.memory_bytes
         elif workload.component == "ingestion":
-            cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes
+            cages = MAX_EXAMINED_AT_ONCE * EXAMINING.memory_bytes + DECODING.memory_bytes
         if not cages:
             continue
         limit = quantity(container["resources"]["limits"].get("memory", "0"))  # see `resources`

@@ -91,7 +91,7 @@ def test_a_second_search_adds_no_sighting(stack: LiveStack, searched: dict[str, 
 def test_coverage_is_told_with_the_candidates(stack: LiveStack, searched: dict[str, Any]) -> None:
     assert searched
     told = stack.run("search")
-    assert "Coverage: 37.0 s searched of 37.0 s" in told.out
+    assert "Coverage: 37.0s searched of 37.0s" in told.out
     assert "not an identification" in told.out
 
 
@@ -148,6 +148,31 @@ def test_what_was_found_in_evaluation_mode_is_given_out_only_marked(
     assert facts["camera"]["clockOffset"] == "0s"
     assert facts["faceHeightPx"] > 20
     assert facts["policy"]["state"].startswith("NOT APPROVED")
+
+
+def test_a_clip_shows_whom_it_is_of_and_a_package_can_be_verified(
+    stack: LiveStack, searched: dict[str, Any], tmp_path: Path
+) -> None:
+    assert searched
+    name = stack.run("sighting", "list", "--output", "json").json["sightings"][0]["sightingId"]
+    stack.run("sighting", "review", name, "--confirm")
+    clip, package = str(tmp_path / "clip.mp4"), str(tmp_path / "package.zip")
+
+    told = stack.run(
+        "sighting", "clip", name, "-o", clip, "--around-still", "--seconds", "0.4", "--burn-time",
+        "--output", "json",
+    ).json["clip"]  # fmt: skip
+    given = stack.run(
+        "sighting", "export", name, "-o", package, "--to", "A force", "--no-clip", "--unapproved",
+        "--output", "json",
+    ).json  # fmt: skip
+
+    assert told["subject"] == "SUBJECT_SHOWN"
+    with av.open(clip) as container:
+        pictures = list(container.decode(video=0))
+    assert len(pictures) == told["pictureCount"] == told["subjectPictureCount"]
+    assert (pictures[0].width, pictures[0].height) == (told["width"], told["height"])
+    stack.run("export", "verify", package, "--key", given["verifierKey"])
 
 
 def test_a_further_token_opens_what_its_roles_and_cases_say(
@@ -267,7 +292,7 @@ def test_photographs_of_several_people_and_a_person_enrolled_twice_are_told(
     first, second = several.json["photos"]
     assert "warnings" not in first
     (unlike,) = second["warnings"]
-    assert "not very alike to the subject's other photographs" in unlike
+    assert "does not look much like the subject's other photographs" in unlike
     assert "case several: subject" in twice.err
     (same,) = twice.json["photos"][0]["warnings"]
     assert "the same file is a photograph of subject" in same
@@ -422,8 +447,9 @@ def test_after_a_close_no_store_says_where_or_when_somebody_was(
         "KV_SUBJECTS",  # a closed one: an id and a date
         "KV_ERASURES",  # the certificate
         "AUDIT",  # that something was done with it: never beside a place
+        "SIGHTING_FEED",  # that something happened to it: nor there
     }
-    told = [data for place, data in after.items() if place.startswith("AUDIT")]
+    told = [data for place, data in after.items() if place.startswith(("AUDIT", "SIGHTING_FEED"))]
     assert [one for one in told if b"subject/" in one or b"sighting/" in one]
     assert not [
         one

@@ -9,8 +9,10 @@ from homeward.core.idempotency import idempotent_calls
 
 FILES: Mapping[str, Sequence[str]] = {
     "embedding": ("embedding_service",),
-    "ingestion": ("camera_service", "footage_service", "scan_service"),
+    "ingestion": ("camera_service", "clip_service", "footage_service", "scan_service"),
     "matching": (
+        "activity_service",
+        "export_service",
         "matching_service",
         "policy_service",
         "retention_service",
@@ -24,6 +26,7 @@ _USUAL_SECONDS = 30.0
 LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.common.v1.AuditService/ListAuditEvents": 120.0,
     "homeward.api.common.v1.AuditService/VerifyAuditTrail": 600.0,
+    "homeward.api.ingestion.v1.ClipService/RenderClip": 3600.0,  # finds faces in every picture
     "homeward.api.ingestion.v1.FootageService/CompleteUpload": 600.0,  # reads the whole file
     "homeward.api.ingestion.v1.FootageService/DeleteFootage": 120.0,
     "homeward.api.ingestion.v1.FootageService/UploadFootage": 21600.0,
@@ -32,7 +35,9 @@ LONGER_SECONDS: Mapping[str, float] = {
     "homeward.api.ingestion.v1.ScanService/GetUseRecord": 150.0,  # reads photographs and the trail
     "homeward.api.ingestion.v1.ScanService/RefuseScan": 150.0,  # erases all that was found
     "homeward.api.ingestion.v1.ScanService/WatchScan": 3600.0,  # then watched anew
+    "homeward.api.matching.v1.ExportService/SealPackage": 120.0,  # reads the audit trail
     "homeward.api.matching.v1.SightingService/ReviewSighting": 120.0,
+    "homeward.api.matching.v1.SightingService/WatchSightings": 3600.0,  # then watched anew
     "homeward.api.matching.v1.SubjectService/AddReferencePhoto": 120.0,
     "homeward.api.matching.v1.SubjectService/CloseSubject": 120.0,
     "homeward.api.matching.v1.SubjectService/EraseSubject": 120.0,

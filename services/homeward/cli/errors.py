@@ -36,7 +36,8 @@ EXIT_CODE_HELP: Mapping[ExitCode, str] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.OVERDUE: (
         "something is past its deadline, or the object store would keep what is deleted"
-        " (`retention`), or the audit trail does not hold (`audit verify`)"
+        " (`retention`), or the audit trail or a package does not hold (`audit verify`,"
+        " `export verify`), or more candidates were wrong than promised (`report`)"
     ),
     ExitCode.INVALID: "invalid input, or a problem with a local file",
     ExitCode.NOT_FOUND: "what was named does not exist",
@@ -91,6 +92,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     "FOOTAGE_NOT_FOUND": "`homeward footage list` shows what is held",
     "FOOTAGE_EXPIRED": "footage is kept for at most 31 days; ask the owner of the camera for it",
+    "CLIP_TOO_LONG": "give fewer --seconds, or --around-still",
     "FOOTAGE_EXISTS_ELSEWHERE": (
         "if the camera or the start given before was wrong, remove that footage with "
         "`homeward footage rm ID` and add the file again"
@@ -126,13 +128,13 @@ _ADVICE: Mapping[str, str] = {
     "POLICY_NOT_FOUND": "`homeward policy list` shows the policies",
     "POLICY_EXISTS": "give the policy another version, and add it again",
     "POLICY_NOT_APPROVED": (
-        "`homeward policy show {policy_id}` shows what was measured; whoever answers for it"
-        " approves it, by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
+        "`homeward policy show {policy_id}` shows what was measured; a named person approves it,"
+        " by `homeward policy approve {policy_id} --by NAME --until DATE --activate`;"
         " once it is approved, `homeward policy activate {policy_id}` has it used"
     ),
     "POLICY_EXPIRED": (
-        "`homeward policy show {policy_id}` shows what was measured; if it still holds, whoever"
-        " answers for it approves it again, by `homeward policy approve {policy_id} --by NAME"
+        "`homeward policy show {policy_id}` shows what was measured; if that still holds, a named"
+        " person approves it again, by `homeward policy approve {policy_id} --by NAME"
         " --until DATE`"
     ),
     "POLICY_MODEL_MISMATCH": (
@@ -153,6 +155,15 @@ _ADVICE: Mapping[str, str] = {
     "REVIEWER_IS_REQUESTER": (
         "have a colleague decide who did not ask for the search; `homeward sighting show"
         " {sighting_id}` shows who is awaited"
+    ),
+    "SIGHTING_LEASED": (
+        "leave it to them; `homeward review` shows you candidates that nobody else has"
+    ),
+    "REVIEW_STANDS": (
+        "have a colleague decide as well; if a confirmed one is wrong, tell the investigator"
+    ),
+    "RESUME_TOKEN_EXPIRED": (
+        "`homeward sighting list` shows what there is now; then watch again without the token"
     ),
     "EMBEDDING_MODEL_MISMATCH": (
         "tell the operator: `homeward subject reenrol --model NAME` moves the gallery to the model"

@@ -6,15 +6,15 @@ It is as wide as a phone's screen has pixels, and its letters are large enough t
 from __future__ import annotations
 
 import io
-import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from homeward.cli import photo_process
 from homeward.cli.errors import CliError
+from homeward.cli.typeface import Typeface, typeface_for, wrapped
 from homeward.core import photos
 
 NOTICE = "Candidate for human review, not an identification"
@@ -43,17 +43,6 @@ _NOTICE_INK = "#1b1400"
 
 _TITLE, _TEXT, _SMALL = 44, 31, 27
 """Heights of letters, pixels: on a phone a third of that."""
-
-_SYSTEM_FONTS = (
-    "DejaVuSans.ttf",
-    "NotoSans-Regular.ttf",
-    "LiberationSans-Regular.ttf",
-    "Arial Unicode.ttf",
-    "Arial.ttf",
-    "arial.ttf",
-)
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +101,7 @@ def drawn(sheet: Sheet) -> Image.Image:
     Raises:
         CliError: One of the files is no picture.
     """
-    typeface = _typeface(sheet)
+    typeface = typeface_for(_texts(sheet))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         references = pool.map(_reference, sheet.references)
         stills = pool.map(_still, sheet.stills)
@@ -145,55 +134,26 @@ def png(picture: Image.Image) -> bytes:
     return file.getvalue()
 
 
-@dataclass(frozen=True, slots=True)
-class _Typeface:
-    """What captions are set in: a font of the system by name, or Pillow's own, which is ASCII."""
-
-    name: str | None
-
-    def font(self, points: int) -> Font:
-        return (
-            ImageFont.truetype(self.name, points) if self.name else ImageFont.load_default(points)
-        )
-
-    def writable(self, text: str) -> str:
-        if self.name:
-            return text
-        plain = "".join(
-            letter
-            for letter in unicodedata.normalize("NFKD", text)
-            if not unicodedata.combining(letter)
-        )
-        return plain.encode("ascii", "replace").decode("ascii")
-
-
-def _typeface(sheet: Sheet) -> _Typeface:
+def _texts(sheet: Sheet) -> list[str]:
+    """Return what a user has written of it, in whatever letters."""
     captions = [one.lines for one in sheet.references] + [one.lines for one in sheet.stills]
-    texts = [line for lines in (sheet.about, sheet.notes, *captions) for line in lines]
-    if all(text.isascii() for text in (sheet.title, *texts)):
-        return _Typeface(None)
-    return _Typeface(next(filter(_installed, _SYSTEM_FONTS), None))
-
-
-def _installed(name: str) -> bool:
-    try:
-        ImageFont.truetype(name)
-    except OSError:
-        return False
-    return True
+    return [
+        sheet.title,
+        *(line for lines in (sheet.about, sheet.notes, *captions) for line in lines),
+    ]
 
 
 class _Text:
     """Lines, wrapped to a width."""
 
     def __init__(
-        self, lines: Sequence[tuple[str, int, str]], width: int, typeface: _Typeface
+        self, lines: Sequence[tuple[str, int, str]], width: int, typeface: Typeface
     ) -> None:
         self._typeface = typeface
         self._lines = [
             (piece, points, ink)
             for line, points, ink in lines
-            for piece in _wrapped(typeface.writable(line), typeface.font(points), width)
+            for piece in wrapped(typeface.writable(line), typeface.font(points), width)
         ]
         self.height = sum(_line_height(points) for _, points, _ in self._lines)
 
@@ -215,7 +175,7 @@ class _Pictured:
 class _Row:
     """Pictures beside each other, each with its text below."""
 
-    def __init__(self, pictures: Sequence[_Pictured], width: int, typeface: _Typeface) -> None:
+    def __init__(self, pictures: Sequence[_Pictured], width: int, typeface: Typeface) -> None:
         self._width = width
         self._pictures = pictures
         self._texts = [
@@ -240,11 +200,11 @@ class _Row:
 _Part = _Text | _Row
 
 
-def _heading(text: str, typeface: _Typeface) -> _Text:
+def _heading(text: str, typeface: Typeface) -> _Text:
     return _Text([(text, _SMALL, _QUIET)], WIDTH - 2 * _EDGE, typeface)
 
 
-def _rows(pictures: Sequence[_Pictured], columns: int, typeface: _Typeface) -> list[_Row]:
+def _rows(pictures: Sequence[_Pictured], columns: int, typeface: Typeface) -> list[_Row]:
     width = _column_width(columns)
     return [
         _Row(pictures[start : start + columns], width, typeface)
@@ -325,26 +285,6 @@ def _around(photo: Image.Image, face: Box) -> Image.Image:
 def _scaled(picture: Image.Image, scale: float) -> Image.Image:
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture if size == picture.size else picture.resize(size, Image.Resampling.LANCZOS)
-
-
-def _wrapped(text: str, font: Font, width: int) -> list[str]:
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}".strip()
-        if line and font.getlength(longer) > width:
-            lines.append(line)
-            longer = word
-        while font.getlength(longer) > width and len(longer) > 1:
-            fitting = next(
-                count
-                for count in range(len(longer), 0, -1)
-                if count == 1 or font.getlength(longer[:count]) <= width
-            )
-            lines.append(longer[:fitting])
-            longer = longer[fitting:]
-        line = longer
-    return [*lines, line] if line else lines
 
 
 def _line_height(points: int) -> int:

@@ -59,11 +59,11 @@ def _about(
 ) -> list[str]:
     place = camera.place if camera else ""
     start, end = sighting.interval.start_time, sighting.interval.end_time
-    first, last = times.span(sighting.start_offset), times.span(sighting.end_offset)
+    first, last = times.position(sighting.start_offset), times.position(sighting.end_offset)
     return [
         f"Case {subject.case_reference}",
         f"{place} (camera {sighting.camera_id})" if place else f"Camera {sighting.camera_id}",
-        f"In view from {times.local(start)} to {times.local(end)}",
+        f"In view from {times.shown(start)} to {times.shown(end)}",
         *(["Time uncertain: clock set, or a long pause"] if sighting.time_uncertain else []),
         f"In the file from {first} to {last}",
     ]
@@ -142,15 +142,15 @@ def _stills(answer: sighting_service_pb2.GetSightingResponse) -> list[Shown]:
     sighting = answer.sighting
     if not answer.stills:  # of a service of an earlier version
         return [
-            Shown(answer.still, sighting.face_height_px, [times.local(sighting.best_shot_time)])
+            Shown(answer.still, sighting.face_height_px, [times.shown(sighting.best_shot_time)])
         ]
     return [
         Shown(
             image,
             still.face_height_px,
             _cleaned(
-                times.local(still.time),
-                f"In the file at {times.span(still.offset)}",
+                times.shown(still.time),
+                f"In the file at {times.position(still.offset)}",
                 f"Score {still.score:.3f}"
                 if still.HasField("score")
                 else "Score below the threshold",

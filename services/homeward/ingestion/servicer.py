@@ -11,13 +11,18 @@ import grpc
 from homeward.api.ingestion.v1 import (
     camera_service_pb2,
     camera_service_pb2_grpc,
+    clip_service_pb2,
+    clip_service_pb2_grpc,
     footage_service_pb2,
     footage_service_pb2_grpc,
     scan_service_pb2,
     scan_service_pb2_grpc,
 )
 from homeward.ingestion.cameras.catalogue import CameraFootage, Cameras
+from homeward.ingestion.clip.making import ClipMaking
+from homeward.ingestion.clip.model import ClipProgress
 from homeward.ingestion.convert import cameras as convert_cameras
+from homeward.ingestion.convert import clips as convert_clips
 from homeward.ingestion.convert import footage as convert_footage
 from homeward.ingestion.convert import scans as convert_scans
 from homeward.ingestion.footage.finding import FootageFilter
@@ -25,7 +30,7 @@ from homeward.ingestion.footage.model import Footage
 from homeward.ingestion.footage.resource import FootageResource
 from homeward.ingestion.scan.resource import ScanResource
 from homeward.servicekit import wire
-from homeward.servicekit.errors import invalid_field
+from homeward.servicekit.errors import invalid_field, unavailable
 from homeward.servicekit.paging import PageQuery, page
 from homeward.servicekit.server import Service
 
@@ -289,11 +294,35 @@ class ScanServicer(scan_service_pb2_grpc.ScanServiceServicer):
                 )
 
 
+class ClipServicer(clip_service_pb2_grpc.ClipServiceServicer):
+    """`homeward.api.ingestion.v1.ClipService`."""
+
+    def __init__(self, clips: ClipMaking | None) -> None:
+        self._clips = clips
+
+    async def RenderClip(
+        self, request: clip_service_pb2.RenderClipRequest, _: Context
+    ) -> AsyncIterator[clip_service_pb2.RenderClipResponse]:
+        wanted = convert_clips.request_from(request)
+        if self._clips is None:
+            raise unavailable(
+                "embedding", "an unknown address", "HOMEWARD_EMBEDDING_TARGET is unset"
+            )
+        async with aclosing(self._clips.make(wanted)) as steps:
+            async for step in steps:
+                if isinstance(step, ClipProgress):
+                    yield convert_clips.to_progress(step)
+                    continue
+                for message in convert_clips.to_messages(step):
+                    yield message
+
+
 def services(
     *,
     cameras: Cameras,
     footage: FootageResource,
     scans: ScanResource,
+    clips: ClipMaking | None = None,
 ) -> list[Service]:
     """Return what the ingestion server serves."""
     package = "homeward.api.ingestion.v1"
@@ -312,5 +341,10 @@ def services(
             f"{package}.ScanService",
             scan_service_pb2_grpc.add_ScanServiceServicer_to_server,
             ScanServicer(scans),
+        ),
+        Service(
+            f"{package}.ClipService",
+            clip_service_pb2_grpc.add_ClipServiceServicer_to_server,
+            ClipServicer(clips),
         ),
     ]

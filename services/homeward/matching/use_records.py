@@ -32,6 +32,9 @@ MOST_DIGESTS = 200
 UUIDv5 of the hexadecimal digest under the subject's id."""
 
 EXPORT = "homeward.api.matching.v1.SightingService/ExportSighting"
+EXPORTS = frozenset({EXPORT, "homeward.api.matching.v1.ExportService/SealPackage"})
+"""Calls by which a sighting is given out."""
+
 GIVEN = "OK"
 """Outcome of an export that was given out. One that was refused is among the events alone."""
 
@@ -88,7 +91,7 @@ class Findings:
         for name in sorted(sighting_ids):
             sighting = await self._index.get(name)
             if sighting is not None:
-                found.append(_finding(sighting))
+                found.append(finding_entry(sighting))
             elif name in rejected:
                 found.append(_rejection(rejected[name]))
             else:  # with its recording or subject, or part of another one
@@ -152,12 +155,14 @@ class UseRecords:
                 "make_time": format_time(self._clock.now()),
                 "scan": scan.content,
                 "gallery": await self._gallery(scan),
-                "policies": await self._used(policy_ids),
+                "policies": await policy_entries(self._policies, policy_ids),
                 "findings": findings,
                 "disclosures": [
-                    _disclosure(one) for one in events if (one.rpc, one.outcome) == (EXPORT, GIVEN)
+                    _disclosure(one)
+                    for one in events
+                    if one.rpc in EXPORTS and one.outcome == GIVEN
                 ],
-                "audit": [_event(one) for one in events],
+                "audit": [event_entry(one) for one in events],
             }
         )
         return SealedRecord(record, self._signer.sign(note_text(record)), self._signer.verifier_key)
@@ -200,27 +205,28 @@ class UseRecords:
             "photos": photos,
         }
 
-    async def _used(self, policy_ids: Collection[str]) -> list[dict[str, Any]]:
-        """Return the policies that something was found by, and the one that is in force now."""
-        return [
-            {
-                "policy_id": one.file.policy_id,
-                "sha256": one.sha256,
-                "in_force": one.active,
-                "model": one.file.model_name,
-                "model_sha256": one.file.model_digest,
-                "threshold": _number(one.file.threshold),
-                "gallery_size": one.file.measurement.gallery_size,
-                "fpir": _rate(one.file.measurement.fpir),
-                "fnir": _rate(one.file.measurement.fnir),
-                "measured_on": one.file.measurement.dataset,
-                "limits": one.file.measurement.limits,
-                "approver": one.approval.approver if one.approval else "",
-                "approved_until": format_time(one.approval.end) if one.approval else "",
-            }
-            for one in await self._policies.find()
-            if one.active or one.file.policy_id in policy_ids
-        ]
+
+async def policy_entries(policies: Policies, policy_ids: Collection[str]) -> list[dict[str, Any]]:
+    """Return the policies that something was found by, and the one that is in force now."""
+    return [
+        {
+            "policy_id": one.file.policy_id,
+            "sha256": one.sha256,
+            "in_force": one.active,
+            "model": one.file.model_name,
+            "model_sha256": one.file.model_digest,
+            "threshold": _number(one.file.threshold),
+            "gallery_size": one.file.measurement.gallery_size,
+            "fpir": _rate(one.file.measurement.fpir),
+            "fnir": _rate(one.file.measurement.fnir),
+            "measured_on": one.file.measurement.dataset,
+            "limits": one.file.measurement.limits,
+            "approver": one.approval.approver if one.approval else "",
+            "approved_until": format_time(one.approval.end) if one.approval else "",
+        }
+        for one in await policies.find()
+        if one.active or one.file.policy_id in policy_ids
+    ]
 
 
 def _before(made: Subject | ReferencePhoto, end: str) -> bool:
@@ -228,7 +234,8 @@ def _before(made: Subject | ReferencePhoto, end: str) -> bool:
     return not end or format_time(made.create_time) <= end
 
 
-def _finding(sighting: Sighting) -> dict[str, Any]:
+def finding_entry(sighting: Sighting) -> dict[str, Any]:
+    """Return a sighting as records have it."""
     return {
         "sighting_id": sighting.sighting_id,
         "state": sighting.state.value,
@@ -291,7 +298,8 @@ def _disclosure(event: AuditEvent) -> dict[str, Any]:
     }
 
 
-def _event(event: AuditEvent) -> dict[str, Any]:
+def event_entry(event: AuditEvent) -> dict[str, Any]:
+    """Return an event as records refer to it."""
     return {
         "writer": event.writer,
         "sequence": event.sequence,

@@ -69,6 +69,9 @@ class Reason(StrEnum):
     GALLERY_INCOMPLETE = auto()
     REVIEWER_DECIDED_BEFORE = auto()
     REVIEWER_IS_REQUESTER = auto()
+    SIGHTING_LEASED = auto()
+    REVIEW_STANDS = auto()
+    RESUME_TOKEN_EXPIRED = auto()
     EMBEDDING_MODEL_MISMATCH = auto()
     IMAGE_UNREADABLE = auto()
     MODEL_NOT_SERVED = auto()
@@ -81,6 +84,7 @@ class Reason(StrEnum):
     CASE_NOT_ASSIGNED = auto()
     PURPOSE_REQUIRED = auto()
     OWN_SCAN = auto()
+    CLIP_TOO_LONG = auto()
 
 
 @dataclass(frozen=True, slots=True)

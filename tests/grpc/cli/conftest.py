@@ -22,10 +22,12 @@ from cli_services import (
 from homeward.api.embedding.v1 import embedding_service_pb2_grpc
 from homeward.api.ingestion.v1 import (
     camera_service_pb2_grpc,
+    clip_service_pb2_grpc,
     footage_service_pb2_grpc,
     scan_service_pb2_grpc,
 )
 from homeward.api.matching.v1 import (
+    export_service_pb2_grpc,
     matching_service_pb2_grpc,
     policy_service_pb2_grpc,
     retention_service_pb2_grpc,
@@ -45,8 +47,10 @@ def homeward(monkeypatch: pytest.MonkeyPatch) -> Iterator[Homeward]:
     subject_service_pb2_grpc.add_SubjectServiceServicer_to_server(fakes.subjects, server)
     camera_service_pb2_grpc.add_CameraServiceServicer_to_server(fakes.cameras, server)
     footage_service_pb2_grpc.add_FootageServiceServicer_to_server(fakes.footage, server)
+    clip_service_pb2_grpc.add_ClipServiceServicer_to_server(fakes.clips, server)
     scan_service_pb2_grpc.add_ScanServiceServicer_to_server(fakes.scans, server)
     sighting_service_pb2_grpc.add_SightingServiceServicer_to_server(fakes.sightings, server)
+    export_service_pb2_grpc.add_ExportServiceServicer_to_server(fakes.exports, server)
     retention_service_pb2_grpc.add_RetentionServiceServicer_to_server(fakes.retention, server)
     embedding_service_pb2_grpc.add_EmbeddingServiceServicer_to_server(Embedding(), server)
     matching_service_pb2_grpc.add_MatchingServiceServicer_to_server(fakes.matching, server)
@@ -66,3 +70,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     made: list[int] = []
     monkeypatch.setattr(patience, "pause", lambda failures, _: made.append(failures))
     return made
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have times shown in UTC wherever the tests run."""
+    monkeypatch.setenv("HOMEWARD_TIMEZONE", "UTC")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from heic import RED_LEFT_HEIC
-from homeward.cli import photo_process, picture
+from homeward.cli import photo_process, picture, typeface
 from homeward.cli.errors import CliError
 from homeward.cli.picture import WIDTH, Box, Reference, Sheet, Shown
 from homeward.core import photos
@@ -181,7 +181,7 @@ def test_a_name_in_other_letters_is_set_in_a_font_of_the_system(written: list[st
 def test_without_such_a_font_unknown_letters_show_as_questions(
     written: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(picture, "_SYSTEM_FONTS", ())
+    monkeypatch.setattr(typeface, "SYSTEM_FONTS", ())
     picture.drawn(sheet(title="Łucja Müller"))
     assert written[1] == "?ucja Muller"
 

@@ -181,6 +181,28 @@ class GrpcFaceFinder:
                 ]
         return found
 
+    async def find_all(
+        self, images: Sequence[NDArray[np.uint8]], *, least_score: float
+    ) -> list[list[Face]]:
+        """Return the faces in each of some pictures, BGR, in their pixels, uncertain ones too."""
+        found: list[list[Face]] = []
+        async with translated("embedding", self._target):
+            requests = (
+                embedding_service_pb2.DetectFacesRequest(
+                    frames=[_bgr(image)], min_detector_score=least_score, omit_quality=True
+                )
+                for image in images
+            )
+            call = self._stub.DetectFaces(
+                requests, timeout=EMBED_TIMEOUT_SECONDS, metadata=trace_metadata()
+            )
+            async for answer in call:
+                found += [
+                    [_face(face, Region(0, 0, 0, 0)) for face in frame.faces]
+                    for frame in answer.frames
+                ]
+        return found
+
     async def embed(
         self, aligned: Sequence[NDArray[np.uint8]], widths_px: Sequence[float]
     ) -> list[Template]:

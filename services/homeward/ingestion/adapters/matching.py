@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import grpc
 
 from homeward.api.common.v1 import types_pb2
 from homeward.api.matching.v1 import (
+    export_service_pb2,
+    export_service_pb2_grpc,
     matching_service_pb2,
     matching_service_pb2_grpc,
     policy_pb2,
@@ -24,6 +26,7 @@ from homeward.api.matching.v1 import (
 from homeward.common import convert as common_convert
 from homeward.core.idempotency import idempotent_calls
 from homeward.core.policy import PolicyFigures
+from homeward.ingestion.clip.model import ClipSeal, FinishedClip, SightingPlace
 from homeward.ingestion.scan.faces import Template
 from homeward.ingestion.scan.model import Candidate, Drop, Match, MatchPolicy
 from homeward.ingestion.scan.ports import MOST_LISTED, DraftStill, SightingDraft
@@ -32,6 +35,7 @@ from homeward.servicekit import errors, wire
 from homeward.servicekit.clients import check_health, translated
 
 IDEMPOTENT = idempotent_calls(
+    export_service_pb2.DESCRIPTOR,
     matching_service_pb2.DESCRIPTOR,
     sighting_service_pb2.DESCRIPTOR,
     subject_service_pb2.DESCRIPTOR,
@@ -76,6 +80,7 @@ class GrpcMatcher:
         self._matching = matching_service_pb2_grpc.MatchingServiceStub(channel)
         self._sightings = sighting_service_pb2_grpc.SightingServiceStub(channel)
         self._subjects = subject_service_pb2_grpc.SubjectServiceStub(channel)
+        self._exports = export_service_pb2_grpc.ExportServiceStub(channel)
         self._target = target
 
     async def ping(self) -> None:
@@ -139,6 +144,38 @@ class GrpcMatcher:
             return _candidate(answer.sighting)
 
         return [one for one in await asyncio.gather(*map(read, sighting_ids)) if one is not None]
+
+    async def place(self, sighting_id: str) -> SightingPlace:
+        """Return where a sighting is."""
+        request = sighting_service_pb2.GetSightingRequest(sighting_id=sighting_id)
+        async with translated("matching", self._target):
+            answer = await self._sightings.GetSighting(request, timeout=TIMEOUT_SECONDS)
+        return _place(answer.sighting)
+
+    async def seal_clip(self, clip: FinishedClip) -> ClipSeal | None:
+        """Return what is said of a clip, signed; None where there is no key to sign with."""
+        told = {
+            "sha256": clip.sha256,
+            "size_bytes": len(clip.file),
+            "start_time": _text(clip.start_time),
+            "end_time": _text(clip.end_time),
+            "width": clip.width,
+            "height": clip.height,
+            "picture_count": clip.picture_count,
+            "blurred_picture_count": clip.blurred_picture_count,
+            "subject_picture_count": clip.subject_picture_count,
+        }
+        request = export_service_pb2.SealClipRequest(
+            sighting_id=clip.sighting_id, clip=json.dumps(told).encode()
+        )
+        try:
+            async with translated("matching", self._target):
+                answer = await self._exports.SealClip(request, timeout=TIMEOUT_SECONDS)
+        except errors.FailedPreconditionError as error:
+            if error.reason is not errors.Reason.AUDIT_KEY_MISSING:
+                raise
+            return None
+        return ClipSeal(answer.record, answer.note)
 
     async def case_references(self, subject_ids: Collection[str]) -> dict[str, str]:
         """Return the case references of those of some subjects who are looked for."""
@@ -309,6 +346,26 @@ def _candidate(sighting: sighting_pb2.Sighting) -> Candidate:
         policy_id=sighting.policy_id,
         figures=_figures(sighting),
         rival_score=sighting.rival_score if sighting.HasField("rival_score") else None,
+        time_uncertain=sighting.time_uncertain,
+    )
+
+
+def _text(instant: datetime) -> str:
+    """Return an instant as RFC 3339 has it, in UTC."""
+    return f"{instant.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def _place(sighting: sighting_pb2.Sighting) -> SightingPlace:
+    shot = wire.from_timestamp(sighting.best_shot_time, "best_shot_time")
+    return SightingPlace(
+        sighting_id=sighting.sighting_id,
+        subject_id=sighting.subject_id,
+        footage_id=sighting.footage_id,
+        footage_sha256=sighting.footage_sha256,
+        start=sighting.start_offset.ToTimedelta(),
+        end=sighting.end_offset.ToTimedelta(),
+        best_shot=sighting.best_shot_offset.ToTimedelta(),
+        true_start=shot - sighting.best_shot_offset.ToTimedelta(),
         time_uncertain=sighting.time_uncertain,
     )
 

@@ -220,7 +220,7 @@ class Comparer:
         """Forget tracks that are clearly like nobody, and compare the others with all pictures."""
         glimpses = [glimpse(track.kept.best) for track in comparable]
         glimpsed = [shot for shots in glimpses for shot in shots]
-        known = await self._embedded(glimpsed)
+        known = await self.embedded(glimpsed)
         people = [
             _people(track, shots, known) for track, shots in zip(comparable, glimpses, strict=True)
         ]
@@ -230,7 +230,7 @@ class Comparer:
         closer = [track for track, more in zip(comparable, promising, strict=True) if more]
         tried = {id(shot) for shot in glimpsed}
         rest = [shot for track in closer for shot in track.kept.best if id(shot) not in tried]
-        await self._compare_closely(task, closer, known | await self._embedded(rest), compared)
+        await self._compare_closely(task, closer, known | await self.embedded(rest), compared)
 
     async def _promising(
         self, task: SegmentTask, people: Sequence[Sequence[Appearance]]
@@ -300,7 +300,7 @@ class Comparer:
         """Return the other subjects that candidates nearly match, among all open subjects."""
         return (await self._ranked(found, (), margin=RIVAL_MARGIN))[0] if found else []
 
-    async def _embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
+    async def embedded(self, shots: Sequence[Shot]) -> dict[int, EmbeddedShot]:
         """Return the templates of pictures, by the pictures' identities.
 
         Landmarks are detected again on a close-up of the face at full resolution. So the same

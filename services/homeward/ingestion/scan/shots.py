@@ -77,6 +77,10 @@ class Shots:
         """The pictures, best first."""
         return sorted(self._held.values(), key=lambda shot: (-shot.quality, shot.offset))
 
+    def clear(self) -> None:
+        """Let go of all pictures."""
+        self._held.clear()
+
     def see_others(self, missed: Callable[[timedelta, Box], Sequence[Box]]) -> None:
         """Add to each picture where other faces may be that were not detected in it.
 

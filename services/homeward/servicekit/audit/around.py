@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import grpc
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
 
 from homeward.api.common.v1 import options_pb2
 from homeward.servicekit.audit.resources import resources_in
@@ -119,7 +120,19 @@ class _CallEvent:
             operation=self._operation,
             outcome=outcome,
             actor=caller.name if caller else "",
-            purpose=caller.purpose if caller else "",
+            purpose=_purpose(caller, exchange.request),
             case_reference=caller.case_reference if caller else "",
             resources=resources_in(exchange.request, exchange.response),
         )
+
+
+def _purpose(caller: Caller | None, request: Message | None) -> str:
+    """Return why a call was made; of a disclosure, to whom it was, before that.
+
+    An event has no place of its own for the recipient.
+    """
+    stated = caller.purpose if caller else ""
+    recipient = getattr(request, "recipient", "") if request is not None else ""
+    if not isinstance(recipient, str) or not recipient:
+        return stated
+    return f"disclosed to {recipient}" + (f": {stated}" if stated else "")

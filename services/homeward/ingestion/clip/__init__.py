@@ -1,0 +1,1 @@
+"""Clips of sightings, in which nobody but the subject can be recognised."""

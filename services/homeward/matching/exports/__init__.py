@@ -1,0 +1,1 @@
+"""Packages of confirmed sightings, for other bodies."""
