@@ -19,8 +19,8 @@ _NOT_APPROVED = (
     " evaluation mode, and nobody may act on it."
 )
 _HOW = (
-    "How to check that nothing was changed: homeward export verify FILE --key KEY, with the key"
-    " that the sender told you by another way. It needs no connection to anybody."
+    "Whoever has Homeward can check that nothing of this package was changed, with the key that the"
+    " sender told you by another way than the package came. It needs no connection to anybody."
 )
 
 
